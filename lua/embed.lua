@@ -1,0 +1,159 @@
+-- Turns the scripts into C and checks them on the way.
+--
+--   lua5.1 lua/embed.lua OUTPUT-DIRECTORY SCRIPT.lua…
+--
+-- A script states its interface in comment lines, so that nobody writes positions:
+--   --: key NAME     it touches the key NAME of src/redis/keys.h; in the script, key_NAME
+--   --: arg NAME     an argument; in the script, arg_NAME, in C, SCRIPT_NAME
+--   --: rest NAME    any number of strings after the arguments; in the script they start at ARGV[rest]
+--   --: use NAME     lib/NAME.lua goes in front, with the keys it touches
+-- Written: scripts.h and scripts.c, and for people and tests scripts/SCRIPT.lua (the whole text as Redis gets it) and
+-- scripts/SCRIPT.args (its keys and arguments in order).
+
+local output = arg[1]
+
+local function fail(path, message)
+  io.stderr:write(path, ': ', message, '\n')
+  os.exit(1)
+end
+
+local function read(path)
+  local file = io.open(path, 'rb') or fail(path, 'cannot be read')
+  local text = file:read('*a')
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  local file = io.open(path, 'wb') or fail(path, 'cannot be written')
+  file:write(text)
+  file:close()
+end
+
+local function add(list, item)
+  if not list[item] then
+    list[item] = true
+    list[#list + 1] = item
+  end
+end
+
+-- Reads the file at `path` into `script`: its interface lines, and its text without them. `open` holds the files being read.
+local function include(script, path, open)
+  if open[path] then
+    fail(path, 'uses itself')
+  end
+  open[path] = true
+  local body = {}
+  for line in (read(path) .. '\n'):gmatch('(.-)\n') do
+    local kind, name = line:match('^%-%-: (%a+) ([%a_][%w_]*)$')
+    if kind == 'key' then
+      add(script.keys, name)
+    elseif kind == 'arg' then
+      add(script.args, name)
+    elseif kind == 'rest' then
+      script.rest = name
+    elseif kind == 'use' then
+      local library = path:match('^(.*/)') .. (path:find('/lib/') and '' or 'lib/') .. name .. '.lua'
+      if not script.used[library] then
+        script.used[library] = true
+        include(script, library, open)
+      end
+    elseif line:find('^%-%-:') then
+      fail(path, 'no such interface line: ' .. line)
+    else
+      body[#body + 1] = line
+    end
+  end
+  open[path] = nil
+  script.body[#script.body + 1] = table.concat(body, '\n'):gsub('^%s+', ''):gsub('%s+$', '')
+end
+
+-- The whole text of a script: the check of its call, its names, its libraries, itself.
+local function assemble(script)
+  local text = {}
+  local takes = #script.args .. (script.rest and ' or more' or '')
+  text[#text + 1] = ("if #KEYS ~= %d or #ARGV %s %d then\n  return redis.error_reply('BADCALL %s takes %d keys and %s arguments')\nend")
+    :format(#script.keys, script.rest and '<' or '~=', #script.args, script.name, #script.keys, takes)
+  local function name_positions(kind, names)
+    for position, name in ipairs(names) do
+      local variable = kind .. '_' .. name
+      for _, body in ipairs(script.body) do
+        if body:find('%f[%w_]' .. variable .. '%f[^%w_]') then
+          text[#text + 1] = ('local %s = %s[%d]'):format(variable, kind == 'key' and 'KEYS' or 'ARGV', position)
+          break
+        end
+      end
+    end
+  end
+  name_positions('key', script.keys)
+  name_positions('arg', script.args)
+  if script.rest then
+    text[#text + 1] = ('local rest = %d'):format(#script.args + 1)
+  end
+  for _, body in ipairs(script.body) do
+    text[#text + 1] = body
+  end
+  return table.concat(text, '\n') .. '\n'
+end
+
+local function c_string(text)
+  local lines = {}
+  for line in text:gmatch('(.-)\n') do
+    lines[#lines + 1] = '    "' .. line:gsub('\\', '\\\\'):gsub('"', '\\"') .. '\\n"'
+  end
+  return table.concat(lines, '\n')
+end
+
+local scripts = {}
+for i = 2, #arg do
+  local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, body = {} }
+  include(script, arg[i], {})
+  script.text = assemble(script)
+  local _, err = (loadstring or load)(script.text, '=' .. script.name)
+  if err then
+    fail(arg[i], err)
+  end
+  scripts[#scripts + 1] = script
+end
+
+local header = { '/* Made by lua/embed.lua from lua/; not to be edited. */', '#ifndef GEN_SCRIPTS_H', '#define GEN_SCRIPTS_H', '' }
+header[#header + 1] = 'enum script {'
+for _, script in ipairs(scripts) do
+  header[#header + 1] = '    SCRIPT_' .. script.name .. ','
+end
+header[#header + 1] = '    SCRIPT_COUNT\n};\n'
+for _, script in ipairs(scripts) do
+  header[#header + 1] = '/* lua/' .. script.name .. '.lua' .. (script.rest and ', then ' .. script.rest or '') .. ' */\nenum {'
+  for _, name in ipairs(script.args) do
+    header[#header + 1] = ('    %s_%s,'):format(script.name:upper(), name)
+  end
+  header[#header + 1] = ('    %s_ARGS\n};\n'):format(script.name:upper())
+end
+header[#header + 1] = '#endif'
+
+local source = { '/* Made by lua/embed.lua from lua/; not to be edited. */', '#include "redis/script.h"', '' }
+for _, script in ipairs(scripts) do
+  source[#source + 1] = ('static const enum key %s_keys[] = {KEY_%s};'):format(script.name, table.concat(script.keys, ', KEY_'))
+  source[#source + 1] = ('static const char %s_text[] =\n%s;\n'):format(script.name, c_string(script.text))
+end
+source[#source + 1] = 'const struct script_text script_texts[SCRIPT_COUNT] = {'
+for _, script in ipairs(scripts) do
+  source[#source + 1] = ('    [SCRIPT_%s] = {"%s", {%s_text, sizeof(%s_text) - 1}, %s_keys, %d, %d},')
+    :format(script.name, script.name, script.name, script.name, script.name, #script.keys, #script.args)
+end
+source[#source + 1] = '};'
+
+os.execute('mkdir -p ' .. output .. '/scripts')
+for _, script in ipairs(scripts) do
+  local args = {}
+  for _, name in ipairs(script.keys) do
+    args[#args + 1] = 'key ' .. name
+  end
+  for _, name in ipairs(script.args) do
+    args[#args + 1] = 'arg ' .. name
+  end
+  write(output .. '/scripts/' .. script.name .. '.lua', script.text)
+  write(output .. '/scripts/' .. script.name .. '.args', table.concat(args, '\n') .. '\n')
+end
+write(output .. '/scripts.c', table.concat(source, '\n') .. '\n')
+write(output .. '/scripts.h', table.concat(header, '\n') .. '\n')

@@ -1,0 +1,57 @@
+/*
+ * Every way a request can fail, stated once: name, HTTP status, the word a script's error reply begins with,
+ * whether trying again can help, and the sentence a client reads when nobody has a better one.
+ */
+#ifndef BASE_ERR_H
+#define BASE_ERR_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+
+#define ERR_TABLE(X)                                                                                                               \
+    X(ERR_BAD_REQUEST, 400, "", false, "The request could not be understood.")                                                     \
+    X(ERR_NOT_FOUND, 404, "NOTFOUND", false, "Not found")                                                                          \
+    X(ERR_METHOD, 405, "", false, "This path does not take that method; the Allow header lists those it takes.")                   \
+    X(ERR_CONFLICT, 409, "CONFLICT", false, "The request conflicts with the present state.")                                       \
+    X(ERR_TOO_LARGE, 413, "", false, "The request body is larger than the 64 KiB that this server accepts.")                       \
+    X(ERR_MEDIA_TYPE, 415, "", false, "Send the body as application/json.")                                                        \
+    X(ERR_INVALID, 422, "", false, "The request has invalid fields; errors lists each of them.")                                   \
+    X(ERR_INTERNAL, 500, "", false, "The coordinator made an error; its log says more under this request's id.")                   \
+    X(ERR_NOT_BUILT, 501, "", false, "This coordinator does not offer that yet.")                                                  \
+    X(ERR_UNAVAILABLE, 503, "", true, "The registry (Redis) is out of reach; try again shortly.")                                  \
+    X(ERR_OVERLOADED, 503, "", true, "The coordinator has too many requests waiting for Redis; try again shortly.")                \
+    X(ERR_LOADING, 503, "LOADING", true, "Redis is loading its data; try again shortly.")                                          \
+    X(ERR_BUSY, 503, "BUSY", true, "Redis is busy with a long script; try again shortly.")                                         \
+    X(ERR_NO_SCRIPT, 503, "NOSCRIPT", true, "Redis keeps losing the coordinator's scripts; who calls SCRIPT FLUSH?")               \
+    X(ERR_READONLY, 503, "READONLY", true, "Redis is a read-only replica; point REDIS_URL at the primary.")                        \
+    X(ERR_FULL, 503, "OOM", true, "Redis has reached its memory limit; raise maxmemory.")                                          \
+    X(ERR_DISK, 503, "MISCONF", true, "Redis can't write to its disk; free space on its volume.")                                  \
+    X(ERR_DEADLINE, 504, "", true, "Redis did not answer in time; whether the request took effect is unknown.")
+
+enum err {
+    ERR_NONE = 0,
+#define X(name, status, word, retryable, detail) name,
+    ERR_TABLE(X)
+#undef X
+        ERR_COUNT
+};
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* The HTTP status of an error; 200 for ERR_NONE. */
+int err_status(enum err err);
+
+/* Whether the same request may succeed later: such answers carry Retry-After. */
+bool err_is_retryable(enum err err);
+
+/* The default sentence for an error. */
+const char *err_detail(enum err err);
+
+/* The standard reason phrase of an HTTP status, "Error" for one not in use here. */
+const char *err_reason(int status);
+
+/* The error that an error reply of Redis means, by its first word; ERR_INTERNAL when the word is unknown. */
+enum err err_from_reply(struct str reply);
+
+#endif

@@ -1,0 +1,87 @@
+#include "base/log.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static enum log_level threshold = LOG_INFO;
+static bool as_json = false;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void log_init(enum log_level level, bool json)
+{
+    threshold = level;
+    as_json = json;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= threshold;
+}
+
+static void add_json(struct buffer *line, enum log_level level, const char *event, const char *message,
+                     const struct log_field *fields)
+{
+    buffer_append(line, STR("{\"time\":"));
+    buffer_json_time(line, clock_wall_ms());
+    buffer_append(line, STR(",\"level\":"));
+    buffer_json_string(line, str_from(level_names[level]));
+    buffer_append(line, STR(",\"event\":"));
+    buffer_json_string(line, str_from(event));
+    buffer_append(line, STR(",\"message\":"));
+    buffer_json_string(line, str_from(message));
+    for (; fields->name != NULL; fields++) {
+        if (fields->text.ptr != NULL && fields->text.len == 0)
+            continue; /* nothing to say */
+        buffer_append(line, STR(","));
+        buffer_json_string(line, str_from(fields->name));
+        buffer_append(line, STR(":"));
+        if (fields->text.ptr != NULL)
+            buffer_json_string(line, fields->text);
+        else
+            buffer_printf(line, "%.15g", fields->number);
+    }
+    buffer_append(line, STR("}"));
+}
+
+static void add_text(struct buffer *line, enum log_level level, const char *message, const struct log_field *fields)
+{
+    buffer_json_time(line, clock_wall_ms());
+    /* the time without its quotes and date: 12:00:00.000 */
+    memmove(line->ptr, line->ptr + 12, 12);
+    line->len = 12;
+    if (level != LOG_INFO)
+        buffer_printf(line, " %s:", level_names[level]);
+    buffer_append(line, STR(" "));
+    buffer_append(line, str_from(message));
+    for (; fields->name != NULL; fields++) {
+        if (fields->text.ptr != NULL && fields->text.len == 0)
+            continue;
+        buffer_printf(line, "  %s=", fields->name);
+        if (fields->text.ptr == NULL)
+            buffer_printf(line, "%.15g", fields->number);
+        else if (memchr(fields->text.ptr, ' ', fields->text.len) == NULL)
+            buffer_append(line, fields->text);
+        else
+            buffer_json_string(line, fields->text);
+    }
+}
+
+void log_write(enum log_level level, const char *event, const char *message, const struct log_field *fields)
+{
+    if (!log_enabled(level))
+        return;
+    struct buffer line = BUFFER_INIT;
+    if (as_json)
+        add_json(&line, level, event, message, fields);
+    else
+        add_text(&line, level, message, fields);
+    buffer_append(&line, STR("\n"));
+    /* one write, so that lines of several threads don't mix; a log that can't be written is no reason to stop */
+    while (write(STDERR_FILENO, line.ptr, line.len) == -1 && errno == EINTR)
+        ;
+    buffer_fini(&line);
+}

@@ -1,0 +1,15 @@
+/*
+ * Percent-encoding (RFC 3986, section 2.1).
+ */
+#ifndef BASE_PERCENT_H
+#define BASE_PERCENT_H
+
+#include "base/str.h"
+
+/*
+ * Decodes `text` into `room` of `size` bytes; with `plus_is_space` as in queries. *out points into room. Returns false when the text
+ * is badly encoded or does not fit.
+ */
+bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size, struct str *out);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * A string is a pointer and a length: not NUL-terminated, not owned.
+ * An absent string has a NULL pointer; an empty one does not.
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct str {
+    const char *ptr;
+    size_t len;
+};
+
+/* The str of a string literal. */
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+
+/* For printf's "%.*s". */
+#define STR_PRINTF(s) (int)(s).len, (s).ptr
+
+/* The str of a NUL-terminated string; of NULL, the absent one. */
+static inline struct str str_from(const char *text)
+{
+    return (struct str){text, text != NULL ? strlen(text) : 0};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Equal but for the case of ASCII letters. */
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        char x = a.ptr[i], y = b.ptr[i];
+        if (x >= 'A' && x <= 'Z')
+            x = (char)(x + ('a' - 'A'));
+        if (y >= 'A' && y <= 'Z')
+            y = (char)(y + ('a' - 'A'));
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+/* Cuts the part before `separator` off the front of *rest and returns it; the whole, when there is none. */
+static inline struct str str_cut(struct str *rest, char separator)
+{
+    const char *at = rest->len > 0 ? memchr(rest->ptr, separator, rest->len) : NULL;
+    struct str head = *rest;
+    if (at == NULL) {
+        *rest = (struct str){NULL, 0};
+        return head;
+    }
+    head.len = (size_t)(at - rest->ptr);
+    rest->ptr = at + 1;
+    rest->len -= head.len + 1;
+    return head;
+}
+
+#endif

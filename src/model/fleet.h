@@ -1,0 +1,35 @@
+/*
+ * The fleet in numbers.
+ */
+#ifndef MODEL_FLEET_H
+#define MODEL_FLEET_H
+
+#include "base/buffer.h"
+#include "model/tier.h"
+
+#include <stdint.h>
+
+enum fleet_status { FLEET_HEALTHY, FLEET_DEGRADED, FLEET_DRAINING, FLEET_OFFLINE, FLEET_STATUS_COUNT };
+
+struct fleet {
+    int64_t now;                                         /* Redis's time, ms since 1970 */
+    int64_t workers[TIER_COUNT + 1][FLEET_STATUS_COUNT]; /* by tier (1 to 4) and status */
+    double load[TIER_COUNT + 1];                         /* sum over workers that are not offline */
+    int64_t tasks_completed;
+};
+
+/* Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths). Unknown ones are passed over. */
+void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
+
+int64_t fleet_total(const struct fleet *fleet);
+int64_t fleet_by_status(const struct fleet *fleet, enum fleet_status status);
+
+/* Workers that are live and well: healthy, or draining. */
+int64_t fleet_healthy(const struct fleet *fleet);
+
+/* Append GET /api/admin/stats, GET /api/admin/health, and the members of GET /health from total_workers on. */
+void fleet_write_stats(struct buffer *out, const struct fleet *fleet);
+void fleet_write_health(struct buffer *out, const struct fleet *fleet);
+void fleet_write_summary(struct buffer *out, const struct fleet *fleet);
+
+#endif

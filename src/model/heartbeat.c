@@ -1,0 +1,134 @@
+#include "model/heartbeat.h"
+
+#include "model/id.h"
+#include "model/json.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define REQUESTS_MAX 1e9
+#define UTILIZATION_MAX 1e4 /* some drivers add up their cards */
+#define MEMORY_TEXT_MAX 64
+#define SPECIALIZATION_MAX 128
+
+static void read_worker_id(const cJSON *root, struct heartbeat *out, struct faults *faults)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "worker_id");
+    if (item == NULL || cJSON_IsNull(item)) {
+        faults_add(faults, "worker_id", "is required");
+        return;
+    }
+    json_get_string(root, "worker_id", SIZE_MAX, "worker_id", &out->worker_id, faults);
+    if (out->worker_id.ptr != NULL && !id_is_valid(out->worker_id))
+        faults_add(faults, "worker_id", ID_RULE);
+}
+
+static void read_status(const cJSON *root, struct heartbeat *out, struct faults *faults)
+{
+    static const struct {
+        struct str said;
+        struct str meant;
+    } statuses[] = {
+        {{"healthy", 7}, {"healthy", 7}}, {{"degraded", 8}, {"degraded", 8}}, {{"draining", 8}, {"draining", 8}},
+        {{"offline", 7}, {"offline", 7}}, {{"online", 6}, {"healthy", 7}},
+    };
+    struct str said = STR("healthy");
+    json_get_string(root, "status", SIZE_MAX, "status", &said, faults);
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        if (str_eq(said, statuses[i].said)) {
+            out->status = statuses[i].meant;
+            return;
+        }
+    }
+    faults_add(faults, "status", "must be healthy, degraded, draining, offline or online");
+}
+
+static void read_load(const cJSON *root, struct heartbeat *out, struct faults *faults)
+{
+    json_get_number(root, "current_load", 0, INFINITY, "current_load", &out->current_load, faults);
+    out->current_load = fmin(out->current_load, 1); /* agents round up */
+}
+
+static void read_active_requests(const cJSON *root, struct heartbeat *out, struct faults *faults)
+{
+    json_get_number(root, "active_requests", 0, REQUESTS_MAX, "active_requests", &out->active_requests, faults);
+    if (floor(out->active_requests) < out->active_requests)
+        faults_add(faults, "active_requests", "must be a whole number");
+}
+
+/* A member that is kept as text; the caller has made sure that it is there. */
+static struct str read_text(struct str body, const char *name, struct faults *faults)
+{
+    struct str text = json_member_text(body, name);
+    if (text.len > HEARTBEAT_TEXT_MAX)
+        faults_add(faults, name, "must be at most %d bytes of JSON", HEARTBEAT_TEXT_MAX);
+    return text;
+}
+
+static void read_loaded_models(const cJSON *root, struct str body, struct heartbeat *out, struct faults *faults)
+{
+    const cJSON *models = cJSON_GetObjectItemCaseSensitive(root, "loaded_models");
+    if (models == NULL || cJSON_IsNull(models))
+        return;
+    if (!cJSON_IsArray(models)) {
+        faults_add(faults, "loaded_models", "must be an array of strings");
+        return;
+    }
+    if (cJSON_GetArraySize(models) > HEARTBEAT_MODELS_MAX) {
+        faults_add(faults, "loaded_models", "must have at most %d entries", HEARTBEAT_MODELS_MAX);
+        return;
+    }
+    size_t index = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, models)
+    {
+        char field[48];
+        snprintf(field, sizeof(field), "loaded_models[%zu]", index++);
+        if (!cJSON_IsString(item))
+            faults_add(faults, field, "must be a string");
+    }
+    out->loaded_models = read_text(body, "loaded_models", faults);
+}
+
+static void read_services_status(const cJSON *root, struct str body, struct heartbeat *out, struct faults *faults)
+{
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(root, "services_status");
+    if (status == NULL || cJSON_IsNull(status))
+        return;
+    if (cJSON_IsObject(status))
+        out->services_status = read_text(body, "services_status", faults);
+    else
+        faults_add(faults, "services_status", "must be an object");
+}
+
+enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, const char **why)
+{
+    cJSON *root;
+    enum err err = json_parse_object(body, &root, why);
+    if (err != ERR_NONE)
+        return err;
+    struct heartbeat heartbeat = {.active_requests = -1, .gpu_utilization = -1, .expect_silence = -1, .document = root};
+    read_worker_id(root, &heartbeat, faults);
+    read_status(root, &heartbeat, faults);
+    read_load(root, &heartbeat, faults);
+    read_active_requests(root, &heartbeat, faults);
+    read_loaded_models(root, body, &heartbeat, faults);
+    read_services_status(root, body, &heartbeat, faults);
+    json_get_string(root, "available_memory", MEMORY_TEXT_MAX, "available_memory", &heartbeat.available_memory, faults);
+    json_get_string(root, "specialization", SPECIALIZATION_MAX, "specialization", &heartbeat.specialization, faults);
+    json_get_number(root, "gpu_utilization", 0, UTILIZATION_MAX, "gpu_utilization", &heartbeat.gpu_utilization, faults);
+    json_get_number(root, "expect_silence", 0, HEARTBEAT_SILENCE_MAX, "expect_silence", &heartbeat.expect_silence, faults);
+    if (faults->count > 0) {
+        heartbeat_fini(&heartbeat);
+        return ERR_INVALID;
+    }
+    *out = heartbeat;
+    return ERR_NONE;
+}
+
+void heartbeat_fini(struct heartbeat *heartbeat)
+{
+    cJSON_Delete(heartbeat->document);
+    *heartbeat = (struct heartbeat){0};
+}

@@ -1,0 +1,35 @@
+/*
+ * POST /api/worker/heartbeat, from its JSON to a checked struct.
+ */
+#ifndef MODEL_HEARTBEAT_H
+#define MODEL_HEARTBEAT_H
+
+#include "base/err.h"
+#include "base/faults.h"
+
+#define HEARTBEAT_MODELS_MAX 64    /* loaded_models */
+#define HEARTBEAT_TEXT_MAX 4096    /* bytes of loaded_models and of services_status, each */
+#define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
+
+struct heartbeat {
+    struct str worker_id; /* a valid id */
+    struct str status;    /* "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
+    double current_load;  /* 0 to 1; more has become 1 */
+    /* absent (NULL, or negative for numbers) when the request does not say: what was known before stays */
+    struct str available_memory;
+    struct str specialization;
+    struct str loaded_models;   /* JSON array of strings, as it came */
+    struct str services_status; /* JSON object, as it came */
+    double active_requests;     /* a whole number */
+    double gpu_utilization;     /* percent */
+    double expect_silence;      /* seconds */
+
+    void *document; /* owned: the parsed JSON; loaded_models and services_status point into the request body instead */
+};
+
+/* As registration_parse. loaded_models and services_status point into `body`, which must outlive them. */
+MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, const char **why);
+
+void heartbeat_fini(struct heartbeat *heartbeat);
+
+#endif

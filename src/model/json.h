@@ -1,0 +1,38 @@
+/*
+ * Reading JSON that strangers send. The document is checked whole before anything is taken from it: size, depth, UTF-8, no NUL.
+ */
+#ifndef MODEL_JSON_H
+#define MODEL_JSON_H
+
+#include "base/err.h"
+#include "base/faults.h"
+
+#include <cjson/cJSON.h>
+
+#define JSON_DEPTH_MAX 32
+
+/*
+ * Parses `text` into *document (release it with cJSON_Delete). Refuses with ERR_BAD_REQUEST, and a sentence in *why (static), what
+ * is not one JSON object in valid UTF-8: nesting deeper than JSON_DEPTH_MAX, NUL bytes or \u0000, lone surrogates, NaN, numbers
+ * that don't fit a double (1e999) or have more than 63 characters, trailing garbage.
+ */
+MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
+
+/*
+ * The text of the top-level member `name` of the JSON object `text` as it came, white space around it cut off; absent when there is
+ * no such member. `text` must have passed json_parse_object. Of members with the same name the first counts, and escapes in a name
+ * are read as what they mean: as in cJSON_GetObjectItemCaseSensitive.
+ */
+struct str json_member_text(struct str text, const char *name);
+
+/*
+ * Optional members of `object`: NULL and JSON null both mean absent and leave *out alone. A wrong type or a string over `max` bytes
+ * is added to *faults under `field` (the full path, as the client knows it). A string points into the document. `high` may be
+ * INFINITY; a number comes without a negative zero.
+ */
+void json_get_string(const cJSON *object, const char *name, size_t max, const char *field, struct str *out, struct faults *faults);
+void json_get_number(const cJSON *object, const char *name, double low, double high, const char *field, double *out,
+                     struct faults *faults);
+void json_get_bool(const cJSON *object, const char *name, const char *field, bool *out, struct faults *faults);
+
+#endif

@@ -1,0 +1,261 @@
+#include "model/registration.h"
+
+#include "model/id.h"
+#include "model/json.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CPU_CORES_MAX 1e6
+#define GIGABYTES_MAX 1e12 /* more makes no difference to a tier */
+
+/* Room for a size that came as a number, written as the text that size_parse reads. */
+struct size_room {
+    char text[32];
+};
+
+static void read_id(const cJSON *root, const char *name, struct str *out, struct faults *faults)
+{
+    struct str id = {NULL, 0};
+    json_get_string(root, name, SIZE_MAX, name, &id, faults);
+    if (id.ptr != NULL && !id_is_valid(id))
+        faults_add(faults, name, ID_RULE);
+    else
+        *out = id;
+}
+
+static bool has_control_character(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return true;
+    return false;
+}
+
+static void read_url(const cJSON *root, const char *name, struct str *out, struct faults *faults)
+{
+    struct str url = {NULL, 0};
+    json_get_string(root, name, REGISTRATION_URL_MAX, name, &url, faults);
+    if (has_control_character(url))
+        faults_add(faults, name, "must have no control characters");
+    else if (url.len > 0)
+        *out = url;
+}
+
+/* A size is text, kept whatever it says, or a number of gigabytes. */
+static void read_size(const cJSON *capabilities, const char *name, const char *field, struct size_room *room, struct str *out,
+                      struct faults *faults)
+{
+    double gigabytes = -1;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(capabilities, name);
+    if (cJSON_IsString(item)) {
+        *out = str_from(item->valuestring);
+    } else if (item != NULL && !cJSON_IsNull(item) && !cJSON_IsNumber(item)) {
+        faults_add(faults, field, "must be a string like \"15.6GB\", or a number of gigabytes");
+    } else {
+        json_get_number(capabilities, name, 0, INFINITY, field, &gigabytes, faults);
+        if (gigabytes < 0)
+            return;
+        snprintf(room->text, sizeof(room->text), "%.9f", fmin(gigabytes, GIGABYTES_MAX));
+        *out = str_from(room->text);
+    }
+}
+
+static void read_worker_type(const cJSON *capabilities, struct str *out, struct faults *faults)
+{
+    json_get_string(capabilities, "worker_type", SIZE_MAX, "capabilities.worker_type", out, faults);
+    if (out->ptr == NULL)
+        return;
+    for (int tier = TIER_GPU; tier <= TIER_EDGE; tier++)
+        if (str_eq(*out, str_from(tier_worker_type((enum tier)tier))))
+            return;
+    faults_add(faults, "capabilities.worker_type", "must be cpu, gpu, storage or edge");
+}
+
+static enum tier read_tier(const cJSON *capabilities, struct faults *faults)
+{
+    struct tier_evidence evidence = {.cpu_cores = -1};
+    struct size_room ram, gpu_memory, storage;
+    struct str storage_size; /* checked, but decides nothing */
+    bool has_public_ip = false;
+
+    read_worker_type(capabilities, &evidence.worker_type, faults);
+    json_get_bool(capabilities, "has_gpu", "capabilities.has_gpu", &evidence.has_gpu, faults);
+    json_get_bool(capabilities, "has_storage", "capabilities.has_storage", &evidence.has_storage, faults);
+    json_get_bool(capabilities, "has_edge", "capabilities.has_edge", &evidence.has_edge, faults);
+    json_get_bool(capabilities, "has_public_ip", "capabilities.has_public_ip", &has_public_ip, faults);
+    evidence.has_edge = evidence.has_edge || has_public_ip;
+    evidence.gpu_ruled_out = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(capabilities, "has_gpu"));
+    json_get_number(capabilities, "cpu_cores", 0, CPU_CORES_MAX, "capabilities.cpu_cores", &evidence.cpu_cores, faults);
+    json_get_string(capabilities, "gpu_type", SIZE_MAX, "capabilities.gpu_type", &evidence.gpu_type, faults);
+    read_size(capabilities, "gpu_memory", "capabilities.gpu_memory", &gpu_memory, &evidence.gpu_memory, faults);
+    read_size(capabilities, "ram", "capabilities.ram", &ram, &evidence.ram, faults);
+    read_size(capabilities, "storage", "capabilities.storage", &storage, &storage_size, faults);
+    return tier_decide(&evidence);
+}
+
+static void add_service_name(struct registration *out, struct str name)
+{
+    for (size_t i = 0; i < out->service_count; i++)
+        if (str_eq(out->service_names[i], name))
+            return;
+    out->service_names[out->service_count++] = name;
+}
+
+/* A service is its name, or an object with its name. */
+static void read_service(const cJSON *item, size_t index, struct registration *out, struct faults *faults)
+{
+    char field[40];
+    const cJSON *name = cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item;
+    snprintf(field, sizeof(field), "services[%zu]%s", index, cJSON_IsObject(item) ? ".name" : "");
+    if (cJSON_IsString(name) && id_is_valid(str_from(name->valuestring)))
+        add_service_name(out, str_from(name->valuestring));
+    else if (cJSON_IsString(name))
+        faults_add(faults, field, ID_RULE);
+    else if (!cJSON_IsObject(item))
+        faults_add(faults, field, "must be a name, or an object with a name");
+    else if (name == NULL || cJSON_IsNull(name))
+        faults_add(faults, field, "is required");
+    else
+        faults_add(faults, field, "must be a string");
+}
+
+static void read_services(const cJSON *services, struct registration *out, struct faults *faults)
+{
+    if (cJSON_GetArraySize(services) > REGISTRATION_SERVICES_MAX) {
+        faults_add(faults, "services", "must have at most %d entries", REGISTRATION_SERVICES_MAX);
+        return;
+    }
+    size_t index = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, services)
+    {
+        read_service(item, index++, out, faults);
+    }
+}
+
+static void read_containers(const cJSON *containers, struct faults *faults)
+{
+    size_t index = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, containers)
+    {
+        char field[40];
+        snprintf(field, sizeof(field), "containers[%zu]", index++);
+        if (!cJSON_IsObject(item))
+            faults_add(faults, field, "must be an object");
+    }
+}
+
+/* An optional top-level array; NULL when it is absent, or none. */
+static const cJSON *find_array(const cJSON *root, const char *name, struct faults *faults)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
+    if (item == NULL || cJSON_IsNull(item))
+        return NULL;
+    if (cJSON_IsArray(item))
+        return item;
+    faults_add(faults, name, "must be an array");
+    return NULL;
+}
+
+/* Copies valid JSON to `to` without the white space between its tokens, and returns the length. */
+static size_t minify(struct str json, char *to)
+{
+    size_t len = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+            continue;
+        to[len++] = c;
+        if (in_string && c == '\\')
+            to[len++] = json.ptr[++i];
+        else if (c == '"')
+            in_string = !in_string;
+    }
+    return len;
+}
+
+struct member {
+    const char *name;
+    const cJSON *item; /* NULL: absent, *out stays so */
+    size_t max;        /* bytes, minified */
+    struct str *out;
+};
+
+/* Keeps the text of members, minified, in one block that is returned; NULL when all are absent. */
+static char *keep_text(struct str body, const struct member *members, size_t count, struct faults *faults)
+{
+    char *text = NULL;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].item == NULL)
+            continue;
+        if (text == NULL)
+            text = malloc(body.len);
+        if (text == NULL)
+            abort();
+        struct str raw = json_member_text(body, members[i].name);
+        *members[i].out = (struct str){text + len, minify(raw, text + len)};
+        len += members[i].out->len;
+        if (members[i].out->len > members[i].max)
+            faults_add(faults, members[i].name, "must be at most %zu bytes of JSON", members[i].max);
+    }
+    return text;
+}
+
+static void read_root(const cJSON *root, struct str body, struct registration *out, struct faults *faults)
+{
+    read_id(root, "worker_id", &out->worker_id, faults);
+    read_id(root, "instance_id", &out->instance_id, faults);
+    read_id(root, "boot_id", &out->boot_id, faults);
+    read_url(root, "ip_address", &out->ip_address, faults);
+    read_url(root, "tunnel_url", &out->tunnel_url, faults);
+    read_url(root, "vpn_ip", &out->vpn_ip, faults);
+
+    const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
+    if (cJSON_IsObject(capabilities)) {
+        out->tier = read_tier(capabilities, faults);
+    } else {
+        bool is_absent = capabilities == NULL || cJSON_IsNull(capabilities);
+        faults_add(faults, "capabilities", is_absent ? "is required" : "must be an object");
+        capabilities = NULL;
+    }
+    const cJSON *services = find_array(root, "services", faults);
+    const cJSON *containers = find_array(root, "containers", faults);
+    read_services(services, out, faults);
+    read_containers(containers, faults);
+
+    const struct member members[] = {
+        {"capabilities", capabilities, REGISTRATION_CAPABILITIES_MAX, &out->capabilities},
+        {"services", services, REGISTRATION_SERVICES_TEXT_MAX, &out->services},
+        {"containers", containers, REGISTRATION_SERVICES_TEXT_MAX, &out->containers},
+    };
+    out->text = keep_text(body, members, sizeof(members) / sizeof(members[0]), faults);
+}
+
+enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why)
+{
+    cJSON *root;
+    enum err err = json_parse_object(body, &root, why);
+    if (err != ERR_NONE)
+        return err;
+    struct registration registration = {.document = root};
+    read_root(root, body, &registration, faults);
+    if (faults->count > 0) {
+        registration_fini(&registration);
+        return ERR_INVALID;
+    }
+    *out = registration;
+    return ERR_NONE;
+}
+
+void registration_fini(struct registration *registration)
+{
+    cJSON_Delete(registration->document);
+    free(registration->text);
+    *registration = (struct registration){0};
+}

@@ -1,0 +1,43 @@
+/*
+ * POST /api/worker/register, from its JSON to a checked struct.
+ */
+#ifndef MODEL_REGISTRATION_H
+#define MODEL_REGISTRATION_H
+
+#include "base/err.h"
+#include "base/faults.h"
+#include "model/tier.h"
+
+#define REGISTRATION_SERVICES_MAX 32       /* services that one worker may advertise */
+#define REGISTRATION_CAPABILITIES_MAX 8192 /* bytes of minified JSON */
+#define REGISTRATION_SERVICES_TEXT_MAX 8192
+#define REGISTRATION_URL_MAX 512
+
+struct registration {
+    /* all absent when the request has none; they point into `document` or `text` */
+    struct str worker_id;   /* a valid id */
+    struct str instance_id; /* a valid id */
+    struct str boot_id;     /* a valid id */
+    struct str ip_address;  /* as it came, at most REGISTRATION_URL_MAX bytes (agents put URLs there too) */
+    struct str tunnel_url;
+    struct str vpn_ip;
+    struct str capabilities;                             /* JSON object as it came, minified; always present */
+    struct str services;                                 /* JSON array as it came, minified */
+    struct str containers;                               /* JSON array as it came, minified */
+    struct str service_names[REGISTRATION_SERVICES_MAX]; /* the distinct names in `services`, each a valid id */
+    size_t service_count;
+    enum tier tier;
+
+    void *document; /* owned: the parsed JSON */
+    char *text;     /* owned: the minified members */
+};
+
+/*
+ * Fills *out from a request body. Returns ERR_BAD_REQUEST with *why set (malformed JSON), or ERR_INVALID with everything that is
+ * wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases *out with registration_fini.
+ */
+MUST_CHECK enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why);
+
+void registration_fini(struct registration *registration);
+
+#endif

@@ -1,0 +1,58 @@
+#include "model/tier.h"
+
+#include "model/size.h"
+
+#define GPU_MEMORY_NEEDED 8e9
+#define RAM_NEEDED 4e9
+#define CORES_NEEDED 2
+
+static const struct {
+    const char *worker_type;
+    const char *group;
+} tiers[TIER_COUNT] = {
+    [TIER_GPU - 1] = {"gpu", "gpu_workers"},
+    [TIER_SERVICE - 1] = {"cpu", "service_workers"},
+    [TIER_DATA - 1] = {"storage", "data_workers"},
+    [TIER_EDGE - 1] = {"edge", "edge_workers"},
+};
+
+/* Whether `size` reaches `needed` bytes; what is unknown does. */
+static bool is_enough(struct str size, double needed)
+{
+    double bytes;
+    return !size_parse(size, &bytes) || bytes >= needed;
+}
+
+static bool has_useful_gpu(const struct tier_evidence *evidence)
+{
+    if (evidence->gpu_ruled_out || evidence->gpu_type.len == 0 || str_eq_nocase(evidence->gpu_type, STR("none")))
+        return false;
+    return is_enough(evidence->gpu_memory, GPU_MEMORY_NEEDED);
+}
+
+enum tier tier_decide(const struct tier_evidence *evidence)
+{
+    for (int tier = TIER_GPU; tier <= TIER_EDGE; tier++)
+        if (str_eq(evidence->worker_type, str_from(tier_worker_type((enum tier)tier))))
+            return (enum tier)tier;
+    if (evidence->has_gpu)
+        return TIER_GPU;
+    if (evidence->has_storage)
+        return TIER_DATA;
+    if (evidence->has_edge)
+        return TIER_EDGE;
+    if (has_useful_gpu(evidence))
+        return TIER_GPU;
+    bool enough_cores = evidence->cpu_cores < 0 || evidence->cpu_cores >= CORES_NEEDED;
+    return enough_cores && is_enough(evidence->ram, RAM_NEEDED) ? TIER_SERVICE : TIER_DATA;
+}
+
+const char *tier_worker_type(enum tier tier)
+{
+    return tiers[tier - 1].worker_type;
+}
+
+const char *tier_group(enum tier tier)
+{
+    return tiers[tier - 1].group;
+}

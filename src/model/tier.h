@@ -1,0 +1,35 @@
+/*
+ * What a worker is good for: 1 GPU, 2 service (CPU), 3 data (storage), 4 edge.
+ */
+#ifndef MODEL_TIER_H
+#define MODEL_TIER_H
+
+#include "base/str.h"
+
+enum tier { TIER_GPU = 1, TIER_SERVICE = 2, TIER_DATA = 3, TIER_EDGE = 4 };
+#define TIER_COUNT 4
+
+/* What decides a tier, taken from a registration's capabilities. */
+struct tier_evidence {
+    struct str worker_type;              /* "cpu", "gpu", "storage", "edge" or absent */
+    bool has_gpu, has_storage, has_edge; /* has_edge: has_edge or has_public_ip */
+    bool gpu_ruled_out;                  /* has_gpu was given as false */
+    struct str gpu_type;                 /* absent, "" and "none" mean no GPU */
+    struct str gpu_memory;               /* a size; absent or no size means unknown */
+    struct str ram;                      /* a size; absent or no size means unknown */
+    double cpu_cores;                    /* negative: unknown */
+};
+
+/*
+ * An explicit worker_type or has_* flag decides; else a GPU with >= 8 GB (or unknown) memory makes tier 1, >= 4 GB of RAM and
+ * >= 2 cores tier 2 (what is unknown does not speak against it), anything else tier 3.
+ */
+enum tier tier_decide(const struct tier_evidence *evidence);
+
+/* "gpu", "cpu", "storage", "edge". */
+const char *tier_worker_type(enum tier tier);
+
+/* The name of the tier in statistics: "gpu_workers", "service_workers", "data_workers", "edge_workers". */
+const char *tier_group(enum tier tier);
+
+#endif

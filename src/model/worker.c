@@ -1,0 +1,184 @@
+#include "model/worker.h"
+
+#include "model/catalogue.h"
+
+#include <stdio.h>
+
+const struct str worker_field_names[WORKER_FIELD_COUNT] = {
+#define X(name) {#name, sizeof(#name) - 1},
+    WORKER_FIELDS(X)
+#undef X
+};
+
+struct str worker_status(const struct worker *worker)
+{
+    struct str reported = worker->fields[WORKER_status];
+    if (!worker->online)
+        return STR("offline");
+    return reported.len > 0 ? reported : STR("healthy");
+}
+
+bool worker_is_healthy(const struct worker *worker)
+{
+    struct str status = worker_status(worker);
+    return str_eq(status, STR("healthy")) || str_eq(status, STR("draining"));
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether `text` is a decimal number that JSON takes as it stands: "-12.5", but not "01", "1.", "1e5" or "nan". */
+static bool is_json_number(struct str text)
+{
+    size_t i = 0, start;
+    if (i < text.len && text.ptr[i] == '-')
+        i++;
+    for (start = i; i < text.len && is_digit(text.ptr[i]);)
+        i++;
+    if (i == start || (text.ptr[start] == '0' && i > start + 1))
+        return false;
+    if (i == text.len)
+        return true;
+    if (text.ptr[i++] != '.')
+        return false;
+    for (start = i; i < text.len && is_digit(text.ptr[i]);)
+        i++;
+    return i > start && i == text.len;
+}
+
+/* Reads milliseconds since 1970; false when `text` is none that buffer_json_time can write. */
+static bool parse_time(struct str text, int64_t *milliseconds)
+{
+    const int64_t last = 253402300799999; /* the end of year 9999 */
+    int64_t value = 0;
+    if (text.len == 0 || text.len > 15)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.ptr[i]))
+            return false;
+        value = value * 10 + (text.ptr[i] - '0');
+    }
+    if (value > last)
+        return false;
+    *milliseconds = value;
+    return true;
+}
+
+/* `key` is the name with its quotes, the comma before it and the colon behind it. */
+static void write_string(struct buffer *out, struct str key, struct str value)
+{
+    buffer_append(out, key);
+    buffer_json_string(out, value);
+}
+
+/* What the hash has not is `missing`, what is no number 0. */
+static void write_number(struct buffer *out, struct str key, struct str value, struct str missing)
+{
+    buffer_append(out, key);
+    if (value.len == 0)
+        buffer_append(out, missing);
+    else
+        buffer_append(out, is_json_number(value) ? value : STR("0"));
+}
+
+static void write_json(struct buffer *out, struct str key, struct str value, struct str empty)
+{
+    buffer_append(out, key);
+    buffer_append(out, value.len > 0 ? value : empty);
+}
+
+static void write_time(struct buffer *out, struct str key, struct str value)
+{
+    int64_t milliseconds;
+    buffer_append(out, key);
+    if (parse_time(value, &milliseconds))
+        buffer_json_time(out, milliseconds);
+    else
+        buffer_append(out, STR("null"));
+}
+
+static void write_age(struct buffer *out, struct str last_heartbeat, int64_t now)
+{
+    int64_t milliseconds;
+    buffer_append(out, STR(",\"age_seconds\":"));
+    if (parse_time(last_heartbeat, &milliseconds))
+        buffer_json_number(out, now > milliseconds ? (double)(now - milliseconds) / 1000 : 0);
+    else
+        buffer_append(out, STR("null"));
+}
+
+/* The next name of a list with commas between; false at its end. */
+static bool next_name(struct str *list, struct str *name)
+{
+    while (list->len > 0) {
+        *name = str_cut(list, ',');
+        if (name->len > 0)
+            return true;
+    }
+    return false;
+}
+
+static void write_assigned_services(struct buffer *out, struct str names)
+{
+    struct str name, separator = STR("");
+    buffer_append(out, STR(",\"assigned_services\":["));
+    for (; next_name(&names, &name); separator = STR(","))
+        write_string(out, separator, name);
+    buffer_append(out, STR("]"));
+}
+
+/* A service that the catalogue no longer has is left out. */
+static void write_assigned_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id)
+{
+    struct str name, separator = STR("");
+    buffer_append(out, STR(",\"assigned_containers\":["));
+    while (next_name(&names, &name)) {
+        const struct catalogue_service *service = catalogue_find(name);
+        if (service == NULL)
+            continue;
+        buffer_append(out, separator);
+        if (coordinator_url.ptr != NULL)
+            catalogue_write_container(out, service, coordinator_url, worker_id);
+        else
+            buffer_json_string(out, service->container);
+        separator = STR(",");
+    }
+    buffer_append(out, STR("]"));
+}
+
+void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
+{
+    const struct str *fields = worker->fields;
+    const struct str null = STR("null"), zero = STR("0"), no_array = STR("[]"), no_object = STR("{}");
+
+    write_string(out, STR("{\"worker_id\":"), worker->id);
+    write_number(out, STR(",\"tier\":"), fields[WORKER_tier], zero);
+    write_string(out, STR(",\"worker_type\":"), fields[WORKER_worker_type]);
+    write_string(out, STR(",\"status\":"), worker_status(worker));
+    write_number(out, STR(",\"current_load\":"), fields[WORKER_current_load], zero);
+    write_number(out, STR(",\"tasks_completed\":"), fields[WORKER_tasks_completed], zero);
+    write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
+    write_assigned_services(out, fields[WORKER_assigned_services]);
+    write_json(out, STR(",\"services\":"), fields[WORKER_services], no_array);
+    write_time(out, STR(",\"last_heartbeat\":"), fields[WORKER_last_heartbeat]);
+    write_time(out, STR(",\"registered_at\":"), fields[WORKER_registered_at]);
+    write_age(out, fields[WORKER_last_heartbeat], now);
+    write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
+    write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
+    write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
+    write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);
+    write_string(out, STR(",\"instance_id\":"), fields[WORKER_instance_id]);
+    write_string(out, STR(",\"region\":"), fields[WORKER_region]);
+    write_json(out, STR(",\"capabilities\":"), fields[WORKER_capabilities], no_object);
+    write_string(out, STR(",\"available_memory\":"), fields[WORKER_available_memory]);
+    write_number(out, STR(",\"active_requests\":"), fields[WORKER_active_requests], null);
+    write_number(out, STR(",\"gpu_utilization\":"), fields[WORKER_gpu_utilization], null);
+    write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], no_array);
+    write_string(out, STR(",\"specialization\":"), fields[WORKER_specialization]);
+    write_json(out, STR(",\"services_status\":"), fields[WORKER_services_status], no_object);
+    if (coordinator_url.ptr != NULL)
+        write_json(out, STR(",\"containers\":"), fields[WORKER_containers], no_array);
+    buffer_append(out, STR("}"));
+}

@@ -1,0 +1,66 @@
+/*
+ * A worker as the registry keeps it, and as it is shown.
+ */
+#ifndef MODEL_WORKER_H
+#define MODEL_WORKER_H
+
+#include "base/buffer.h"
+
+#include <stdint.h>
+
+/* The fields of a worker's hash, in the order in which they are read. Numbers are decimal text, times milliseconds since 1970. */
+#define WORKER_FIELDS(X)                                                                                                           \
+    X(tier)                                                                                                                        \
+    X(worker_type)                                                                                                                 \
+    X(status) /* as last reported */                                                                                               \
+    X(current_load)                                                                                                                \
+    X(registered_at)                                                                                                               \
+    X(last_heartbeat)                                                                                                              \
+    X(tasks_completed)                                                                                                             \
+    X(assigned_services) /* names with commas between */                                                                           \
+    X(provides)          /* names with commas between: assigned, and advertised in services */                                     \
+    X(services)          /* JSON as it came */                                                                                     \
+    X(containers)        /* JSON as it came */                                                                                     \
+    X(capabilities)      /* JSON as it came */                                                                                     \
+    X(ip_address)                                                                                                                  \
+    X(tunnel_url)                                                                                                                  \
+    X(vpn_ip)                                                                                                                      \
+    X(instance_id)                                                                                                                 \
+    X(boot_id)                                                                                                                     \
+    X(region)                                                                                                                      \
+    X(available_memory)                                                                                                            \
+    X(active_requests)                                                                                                             \
+    X(gpu_utilization)                                                                                                             \
+    X(loaded_models) /* JSON as it came */                                                                                         \
+    X(specialization)                                                                                                              \
+    X(services_status) /* JSON as it came */
+
+enum worker_field {
+#define X(name) WORKER_##name,
+    WORKER_FIELDS(X)
+#undef X
+        WORKER_FIELD_COUNT
+};
+
+/* The fields' names in Redis, by enum worker_field. */
+extern const struct str worker_field_names[WORKER_FIELD_COUNT];
+
+struct worker {
+    struct str id;
+    bool online;                           /* the online key was there */
+    struct str fields[WORKER_FIELD_COUNT]; /* absent where the hash has none */
+};
+
+/* What the worker counts as now: "offline" without the online key, else what it last reported. */
+struct str worker_status(const struct worker *worker);
+
+/* Whether it is live and well: healthy, or draining (which is well, but takes no new work). */
+bool worker_is_healthy(const struct worker *worker);
+
+/*
+ * Appends the worker as a JSON object, a row of GET /api/admin/workers; `now` in ms since 1970. With `coordinator_url` present,
+ * assigned_containers are written in full (GET /api/worker/{id}); absent, by name.
+ */
+void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url);
+
+#endif

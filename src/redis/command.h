@@ -1,0 +1,14 @@
+/*
+ * Redis commands, written in the wire protocol (RESP2: https://redis.io/docs/reference/protocol-spec/) as they are built.
+ */
+#ifndef REDIS_COMMAND_H
+#define REDIS_COMMAND_H
+
+#include "base/buffer.h"
+
+/* Begins a command of `count` strings in `out`; exactly that many command_add must follow. */
+void command_begin(struct buffer *out, size_t count);
+void command_add(struct buffer *out, struct str text);
+void command_add_number(struct buffer *out, long long number);
+
+#endif

@@ -1,0 +1,266 @@
+#include "redis/embedded.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_TIMEOUT_MS 20000    /* until it listens */
+#define TAKE_OVER_TIMEOUT_MS 5000 /* until an old one has ended, before it is killed */
+#define STOP_TIMEOUT_MS 1000      /* likewise our own; what it acknowledged is in its file already */
+#define BACKOFF_MIN_MS 20
+#define BACKOFF_MAX_MS 5000
+#define STABLE_MS 10000 /* having run so long, it is restarted at once */
+#define EXIT_NO_PROGRAM 127
+
+struct embedded {
+    char dir[PATH_MAX];
+    char path[ADDRESS_PATH_MAX + 1]; /* of the socket */
+    int coordinator_lock, redis_lock;
+    pid_t pid; /* 0: not running */
+    int64_t started_at;
+    int64_t restart_at; /* when not running */
+    int32_t backoff;
+};
+
+static void pause_ms(int ms)
+{
+    poll(NULL, 0, ms);
+}
+
+/* In the child: becomes redis-server. */
+static void run_server(const struct embedded *embedded, pid_t parent)
+{
+    /* a group of its own: Ctrl-C is for the coordinator, which then ends this one in order */
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(EXIT_FAILURE);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    fcntl(embedded->redis_lock, F_SETFD, 0); /* the server holds the lock as long as it lives */
+    int null = open("/dev/null", O_RDWR);
+    if (null != -1) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+    }
+    const char *const args[] = {
+        "redis-server", "--port", "0", "--unixsocket", embedded->path, "--unixsocketperm", "700", "--dir", embedded->dir,
+        "--logfile", "redis.log", "--loglevel", "warning", "--daemonize", "no", "--databases", "1",
+        /* every write goes to the file before it is answered, and to the disk within a second */
+        "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--auto-aof-rewrite-min-size", "16mb",
+        /* nothing may be thrown away for room; a worker's hash stays compact with its capabilities in it */
+        "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", NULL};
+    execvp(args[0], (char **)(uintptr_t)args);
+    _exit(EXIT_NO_PROGRAM);
+}
+
+static bool spawn(struct embedded *embedded)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid == -1)
+        return false;
+    if (pid == 0)
+        run_server(embedded, parent);
+    embedded->pid = pid;
+    embedded->started_at = clock_ms();
+    char text[16];
+    int len = snprintf(text, sizeof(text), "%d\n", pid);
+    if (ftruncate(embedded->redis_lock, 0) != 0 || pwrite(embedded->redis_lock, text, (size_t)len, 0) != len)
+        log_event(LOG_WARN, "redis_pid", "the embedded Redis's process id can't be written down", log_text("why", strerror(errno)));
+    return true;
+}
+
+/* Opens a lock file; its descriptor, or -1 with errno set. */
+static int open_lock(const char *dir, const char *name)
+{
+    char path[PATH_MAX + 32];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* The process id written in a lock file; 0 when there is none. */
+static pid_t holder(int lock)
+{
+    char text[16] = "";
+    ssize_t len = pread(lock, text, sizeof(text) - 1, 0);
+    return len > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+/* Whether that process is a redis-server: process ids are used again. */
+static bool is_redis(pid_t pid)
+{
+    char path[64], name[32] = "";
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == -1)
+        return false;
+    ssize_t len = read(fd, name, sizeof(name) - 1);
+    close(fd);
+    return len > 0 && strncmp(name, "redis-", 6) == 0;
+}
+
+/* Takes redis.lock, ending a server that an earlier coordinator has left behind. */
+static bool take_over(struct embedded *embedded)
+{
+    if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    pid_t pid = holder(embedded->redis_lock);
+    log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
+    for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
+        if (pid > 0 && is_redis(pid)) {
+            kill(pid, signal_sent);
+            kill(pid, SIGCONT);
+        }
+        for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end; pause_ms(10))
+            if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
+                return true;
+    }
+    return false;
+}
+
+static bool takes_connections(const struct embedded *embedded)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    memcpy(name.sun_path, embedded->path, strlen(embedded->path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool connected = fd != -1 && connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+    if (fd != -1)
+        close(fd);
+    return connected;
+}
+
+static enum err prepare(struct embedded *embedded, const char *data_dir, char why[256])
+{
+    if ((mkdir(data_dir, 0700) != 0 && errno != EEXIST) || realpath(data_dir, embedded->dir) == NULL) {
+        snprintf(why, 256, "DATA_DIR %.120s can't be made: %s", data_dir, strerror(errno));
+        return ERR_INVALID;
+    }
+    int len = snprintf(embedded->path, sizeof(embedded->path), "%s/redis.sock", embedded->dir);
+    if (len < 0 || (size_t)len >= sizeof(embedded->path)) {
+        snprintf(why, 256, "DATA_DIR is too long for a unix socket in it; its absolute path may have %d bytes",
+                 ADDRESS_PATH_MAX - (int)strlen("/redis.sock"));
+        return ERR_INVALID;
+    }
+    embedded->coordinator_lock = open_lock(embedded->dir, "coordinator.lock");
+    embedded->redis_lock = open_lock(embedded->dir, "redis.lock");
+    if (embedded->coordinator_lock == -1 || embedded->redis_lock == -1) {
+        snprintf(why, 256, "DATA_DIR %.120s can't be written: %s", data_dir, strerror(errno));
+        return ERR_INVALID;
+    }
+    if (flock(embedded->coordinator_lock, LOCK_EX | LOCK_NB) != 0) {
+        snprintf(why, 256, "DATA_DIR %.80s is in use by another coordinator; give each its own, or give both one REDIS_URL",
+                 data_dir);
+        return ERR_INVALID;
+    }
+    if (!take_over(embedded)) {
+        snprintf(why, 256, "an old redis-server (pid %d) still uses DATA_DIR %.80s and does not end; kill it",
+                 holder(embedded->redis_lock), data_dir);
+        return ERR_INVALID;
+    }
+    return ERR_NONE;
+}
+
+static enum err wait_until_up(struct embedded *embedded, char why[256])
+{
+    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end; pause_ms(2)) {
+        if (takes_connections(embedded))
+            return ERR_NONE;
+        int status;
+        if (waitpid(embedded->pid, &status, WNOHANG) != embedded->pid)
+            continue;
+        embedded->pid = 0;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
+            snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
+        else
+            snprintf(why, 256, "the embedded redis-server ended at once; %.160s/redis.log says why", embedded->dir);
+        return ERR_INVALID;
+    }
+    snprintf(why, 256, "the embedded redis-server takes no connections; %.160s/redis.log says more", embedded->dir);
+    return ERR_INVALID;
+}
+
+enum err embedded_start(const char *data_dir, struct embedded **out, struct address *address, char why[256])
+{
+    struct embedded *embedded = calloc(1, sizeof(*embedded));
+    if (embedded == NULL)
+        abort();
+    embedded->coordinator_lock = embedded->redis_lock = -1;
+    embedded->backoff = BACKOFF_MIN_MS;
+    enum err err = prepare(embedded, data_dir, why);
+    if (err == ERR_NONE && !spawn(embedded)) {
+        snprintf(why, 256, "redis-server can't be started: %s", strerror(errno));
+        err = ERR_INVALID;
+    }
+    if (err == ERR_NONE)
+        err = wait_until_up(embedded, why);
+    if (err != ERR_NONE) {
+        embedded_stop(embedded);
+        return err;
+    }
+    *address = (struct address){.port = 0};
+    memcpy(address->path, embedded->path, sizeof(address->path));
+    *out = embedded;
+    return ERR_NONE;
+}
+
+int32_t embedded_tick(struct embedded *embedded)
+{
+    int64_t now = clock_ms();
+    int status;
+    if (embedded->pid != 0 && waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
+        embedded->pid = 0;
+        if (now - embedded->started_at >= STABLE_MS)
+            embedded->backoff = BACKOFF_MIN_MS;
+        embedded->restart_at = now + embedded->backoff;
+        log_event(
+            LOG_WARN, "redis_died", "the embedded Redis has ended; starting it again",
+            log_number(WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+            log_number("after_ms", embedded->backoff));
+        embedded->backoff = embedded->backoff * 2 < BACKOFF_MAX_MS ? embedded->backoff * 2 : BACKOFF_MAX_MS;
+    }
+    if (embedded->pid != 0)
+        return 1000;
+    if (now >= embedded->restart_at) {
+        if (spawn(embedded))
+            return 1000;
+        embedded->restart_at = now + BACKOFF_MAX_MS;
+    }
+    return (int32_t)(embedded->restart_at - now);
+}
+
+void embedded_stop(struct embedded *embedded)
+{
+    if (embedded->pid != 0) {
+        kill(embedded->pid, SIGTERM);
+        int64_t end = clock_ms() + STOP_TIMEOUT_MS;
+        while (waitpid(embedded->pid, NULL, WNOHANG) == 0) {
+            if (clock_ms() > end) {
+                kill(embedded->pid, SIGKILL);
+                waitpid(embedded->pid, NULL, 0);
+                break;
+            }
+            pause_ms(2);
+        }
+    }
+    if (embedded->redis_lock != -1)
+        close(embedded->redis_lock);
+    if (embedded->coordinator_lock != -1)
+        close(embedded->coordinator_lock);
+    free(embedded);
+}

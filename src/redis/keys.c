@@ -1,0 +1,45 @@
+#include "redis/keys.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static struct {
+    char text[KEY_MAX];
+    size_t len;
+} names[KEY_COUNT];
+
+void keys_init(struct str prefix)
+{
+    static const char *const texts[KEY_COUNT] = {
+#define X(name, text) [KEY_##name] = text,
+        KEYS(X)
+#undef X
+    };
+    assert(prefix.len <= KEY_PREFIX_MAX);
+    for (int key = 0; key < KEY_COUNT; key++) {
+        int len = snprintf(names[key].text, sizeof(names[key].text), "%.*s:%s", STR_PRINTF(prefix), texts[key]);
+        names[key].len = (size_t)len;
+    }
+}
+
+struct str key_name(enum key key)
+{
+    return (struct str){names[key].text, names[key].len};
+}
+
+static struct str compose(char room[KEY_MAX], struct str id, const char *suffix)
+{
+    int len = snprintf(room, KEY_MAX, "%s%.*s%s", names[KEY_worker].text, STR_PRINTF(id), suffix);
+    assert(len > 0 && len < KEY_MAX);
+    return (struct str){room, (size_t)len};
+}
+
+struct str key_worker(char room[KEY_MAX], struct str id)
+{
+    return compose(room, id, "");
+}
+
+struct str key_worker_online(char room[KEY_MAX], struct str id)
+{
+    return compose(room, id, ":online");
+}

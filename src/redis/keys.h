@@ -1,0 +1,43 @@
+/*
+ * Every key name of the coordinator. lua/KEYS.md says what each key holds.
+ */
+#ifndef REDIS_KEYS_H
+#define REDIS_KEYS_H
+
+#include "base/str.h"
+
+/* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
+#define KEYS(X)                                                                                                                    \
+    X(worker, "worker:")                                                                                                           \
+    X(workers, "workers")                                                                                                          \
+    X(online, "online")                                                                                                            \
+    X(offline, "offline")                                                                                                          \
+    X(service, "service:")                                                                                                         \
+    X(stats, "stats")                                                                                                              \
+    X(ledger, "ledger")                                                                                                            \
+    X(refs, "refs")                                                                                                                \
+    X(identity, "identity")
+
+enum key {
+#define X(name, text) KEY_##name,
+    KEYS(X)
+#undef X
+        KEY_COUNT
+};
+
+#define KEY_PREFIX_MAX 64
+#define KEY_MAX 256 /* bytes of the longest key: a prefix, a name, an id of 128 bytes, a suffix */
+
+/* Sets the prefix of all keys ("{rma}" makes "{rma}:workers"). To be called once, before any thread starts. */
+void keys_init(struct str prefix);
+
+/* The full name of a key, or of the prefix of many. */
+struct str key_name(enum key key);
+
+/* Writes the hash key of worker `id` into `room` and returns it; `id` must be a valid id. */
+struct str key_worker(char room[KEY_MAX], struct str id);
+
+/* Likewise the key that lives as long as the worker is online. */
+struct str key_worker_online(char room[KEY_MAX], struct str id);
+
+#endif

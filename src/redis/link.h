@@ -1,0 +1,64 @@
+/*
+ * One connection to Redis, kept up for ever: it connects, greets (password, database, scripts), backs off and comes back by itself.
+ *
+ *        +-------- retry_at has come --------+
+ *        |                                   v
+ *      DOWN <--- failure, time out --- RESOLVING -> CONNECTING -> GREETING -> UP
+ *        ^                                                                    |
+ *        +------------------ connection lost, no reply in time ---------------+
+ *
+ * A link belongs to one thread and its loop. Nothing here waits: a command's callback runs exactly once, in a later turn or in
+ * link_flush.
+ */
+#ifndef REDIS_LINK_H
+#define REDIS_LINK_H
+
+#include "base/err.h"
+#include "redis/address.h"
+#include "redis/script.h"
+
+#include <stdint.h>
+
+struct redisReply;
+struct st_h2o_evloop_t;
+struct st_h2o_multithread_receiver_t;
+
+#define LINK_IN_FLIGHT_MAX 8192    /* commands waiting for a reply; above it new ones are refused */
+#define LINK_BYTES_MAX (16 << 20)  /* likewise for their bytes */
+#define LINK_REPLY_TIMEOUT_MS 2500 /* a connection silent for so long while commands wait is given up */
+
+/*
+ * Receives a command's reply, valid during the call alone. On an error `reply` is NULL. ERR_UNAVAILABLE means that the outcome is
+ * unknown: the connection died before the reply came.
+ */
+typedef void link_callback(void *data, enum err err, const struct redisReply *reply);
+
+struct link;
+
+/*
+ * Makes a link that tries to come up; it lives as long as the program, as `address` must. `resolver` is where the loop receives the
+ * answers of name look-ups.
+ */
+struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver, const struct address *address);
+
+bool link_is_up(const struct link *link);
+
+/*
+ * Sends a command, whose bytes are taken out of `command` in any case. On ERR_UNAVAILABLE (not connected) and ERR_OVERLOADED (too much
+ * in flight) it was not sent and the callback never runs.
+ */
+MUST_CHECK enum err link_send(struct link *link, struct buffer *command, link_callback *callback, void *data);
+
+/* Likewise for an EVALSHA made by script_begin; a Redis that has lost its scripts is given them again, unseen by the caller. */
+MUST_CHECK enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data);
+
+/* Writes what was sent so far, without waiting for the end of the turn. If that breaks the connection, callbacks run at once. */
+void link_flush(struct link *link);
+
+/*
+ * To be called at the end of each turn of the loop: writes what was sent in it, keeps deadlines, reconnects. Returns the
+ * milliseconds after which it needs to be called again if nothing happens before.
+ */
+int32_t link_tick(struct link *link);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The Lua scripts, addressed by their content: two versions of the coordinator can run side by side on one Redis.
+ */
+#ifndef REDIS_SCRIPT_H
+#define REDIS_SCRIPT_H
+
+#include "base/buffer.h"
+#include "redis/keys.h"
+#include "scripts.h" /* made from lua/: enum script and the scripts' argument names */
+
+/* What the embedding tool writes for each script. */
+struct script_text {
+    const char *name;
+    struct str text;
+    const enum key *keys;
+    size_t key_count;
+    size_t arg_count; /* without the rest */
+};
+extern const struct script_text script_texts[SCRIPT_COUNT];
+
+#define SCRIPT_ARGS_MAX 16 /* no script names more arguments than this */
+
+/* Computes the scripts' digests. To be called once, before any thread starts, after keys_init. */
+void scripts_init(void);
+
+/*
+ * Begins the EVALSHA of a script with its keys and its named arguments (as many as the script has; absent ones are sent empty);
+ * exactly `rest` strings must follow by command_add.
+ */
+void script_begin(struct buffer *out, enum script script, const struct str *args, size_t rest);
+
+/* Appends the SCRIPT LOAD of a script. */
+void script_load_command(struct buffer *out, enum script script);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * Heartbeats. Those that arrive in one turn of the loop share script calls: under load most calls and most of their cost are saved,
+ * and alone a heartbeat waits for nothing.
+ */
+#include "store/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define BATCH_MAX 16 /* of one call: enough to save its cost, few enough that Redis and this thread work side by side */
+
+struct batch {
+    struct batch *previous; /* of the same turn, full, and not sent yet since the link would not take it */
+    struct buffer strings;  /* what the script takes after its named arguments, as it goes over the wire */
+    size_t string_count;
+    struct buffer number; /* room to write one */
+    size_t count;
+    struct {
+        store_callback *callback;
+        void *data;
+    } callers[BATCH_MAX];
+};
+
+static void batch_end(struct batch *batch, enum err err, struct str results)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        enum err each = err;
+        if (err == ERR_NONE && results.ptr[i] != '1')
+            each = ERR_NOT_FOUND;
+        batch->callers[i].callback(batch->callers[i].data, each);
+    }
+    buffer_fini(&batch->strings);
+    buffer_fini(&batch->number);
+    free(batch);
+}
+
+static void on_batch(void *data, enum err err, const struct redisReply *reply)
+{
+    struct batch *batch = data;
+    struct str results = reply_text(reply);
+    if (err == ERR_NONE && results.len != batch->count)
+        err = ERR_INTERNAL;
+    batch_end(batch, err, results);
+}
+
+/* Hands a batch to the link; on an error it stays as it is. */
+static enum err batch_send(struct store *store, struct batch *batch)
+{
+    struct str args[HEARTBEAT_ARGS] = {
+        [HEARTBEAT_timeout] = buffer_str(&store->timeouts[0]),
+        [HEARTBEAT_removal] = buffer_str(&store->timeouts[1]),
+    };
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
+    buffer_append(&command, buffer_str(&batch->strings));
+    return link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
+}
+
+void store_tick(struct store *store)
+{
+    struct batch *batch = store->batch;
+    store->batch = NULL;
+    while (batch != NULL) {
+        struct batch *previous = batch->previous;
+        enum err err = batch_send(store, batch);
+        if (err != ERR_NONE)
+            batch_end(batch, err, (struct str){NULL, 0});
+        batch = previous;
+    }
+}
+
+/* The batch that has room for another heartbeat. */
+static struct batch *batch_for_one_more(struct store *store)
+{
+    if (store->batch == NULL || store->batch->count == BATCH_MAX) {
+        struct batch *batch = store_alloc(sizeof(*batch));
+        batch->previous = store->batch;
+        store->batch = batch;
+    }
+    return store->batch;
+}
+
+static void add_number(struct batch *batch, double number)
+{
+    if (number == (double)(long long)number) { /* all numbers here are small */
+        command_add_number(&batch->strings, (long long)number);
+        return;
+    }
+    batch->number.len = 0;
+    buffer_json_number(&batch->number, number);
+    command_add(&batch->strings, buffer_str(&batch->number));
+}
+
+static size_t count_present(const struct heartbeat *heartbeat)
+{
+    return (size_t)(heartbeat->available_memory.ptr != NULL) + (heartbeat->specialization.ptr != NULL) +
+           (heartbeat->loaded_models.ptr != NULL) + (heartbeat->services_status.ptr != NULL) + (heartbeat->active_requests >= 0) +
+           (heartbeat->gpu_utilization >= 0);
+}
+
+static void add_text_field(struct batch *batch, enum worker_field field, struct str value)
+{
+    if (value.ptr == NULL)
+        return;
+    command_add(&batch->strings, worker_field_names[field]);
+    command_add(&batch->strings, value);
+}
+
+static void add_number_field(struct batch *batch, enum worker_field field, double value)
+{
+    if (value < 0)
+        return;
+    command_add(&batch->strings, worker_field_names[field]);
+    add_number(batch, value);
+}
+
+enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_callback *callback, void *data)
+{
+    if (!store_is_up(store))
+        return ERR_UNAVAILABLE;
+    struct batch *batch = batch_for_one_more(store);
+    batch->callers[batch->count].callback = callback;
+    batch->callers[batch->count].data = data;
+    batch->count++;
+
+    size_t extra = 2 * count_present(heartbeat);
+    command_add(&batch->strings, heartbeat->worker_id);
+    command_add(&batch->strings, heartbeat->status);
+    add_number(batch, heartbeat->current_load);
+    add_number(batch, heartbeat->expect_silence > 0 ? floor(heartbeat->expect_silence * 1000) : 0);
+    command_add_number(&batch->strings, (long long)extra);
+    add_text_field(batch, WORKER_available_memory, heartbeat->available_memory);
+    add_text_field(batch, WORKER_specialization, heartbeat->specialization);
+    add_text_field(batch, WORKER_loaded_models, heartbeat->loaded_models);
+    add_text_field(batch, WORKER_services_status, heartbeat->services_status);
+    add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
+    add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
+    batch->string_count += 5 + extra;
+    if (batch->count == BATCH_MAX && batch_send(store, batch) == ERR_NONE) {
+        /* Redis begins with these while the rest of the turn's requests are read */
+        store->batch = batch->previous;
+        link_flush(store->link);
+    }
+    return ERR_NONE;
+}

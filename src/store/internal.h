@@ -1,0 +1,48 @@
+/*
+ * What the files of store/ share.
+ */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include "redis/command.h"
+#include "redis/link.h"
+#include "store/store.h"
+
+#include <hiredis/hiredis.h>
+
+struct batch;
+
+struct store {
+    struct link *link;
+    const struct store_config *config;
+    struct batch *batch;       /* heartbeats of this turn; NULL: none yet */
+    struct buffer timeouts[2]; /* decimal text: ms until offline, ms from then until removed */
+    bool sweeping;
+    int listings; /* under way */
+};
+
+/* A reply's text: of a string, a status or an error; absent for anything else. */
+struct str reply_text(const struct redisReply *reply);
+
+/* A reply's number: an integer, or a string of decimal digits; 0 for anything else. */
+int64_t reply_number(const struct redisReply *reply);
+
+/* Element `i` of an array reply; NULL when there is none. */
+const struct redisReply *reply_element(const struct redisReply *reply, size_t i);
+
+/* What a call that waits for its reply knows: whom to tell. */
+struct waiter {
+    struct store *store;
+    store_callback *done; /* one of the two is set */
+    store_fleet_callback *fleet;
+    void *data;
+};
+
+struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data);
+
+/* A link_callback that hands the error alone to the waiter's `done`. */
+void waiter_done(void *data, enum err err, const struct redisReply *reply);
+
+void *store_alloc(size_t size);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * Reading workers: one, or all of them page by page. A page is a handful of short commands sent together, so that other clients'
+ * commands find their place between them; no script reads more than one worker.
+ */
+#include "model/id.h"
+#include "store/internal.h"
+
+#include <stdlib.h>
+
+#define PAGE 128        /* workers read together */
+#define LISTINGS_MAX 32 /* under way at a time; each may hold the whole fleet as text until it is sent */
+
+struct listing {
+    struct store *store;
+    store_row_callback *row;
+    store_callback *done;
+    void *data;
+    int64_t now; /* Redis's clock when the listing began */
+    bool ended;  /* `done` has been called; only replies are waited for */
+    enum err err;
+    bool last_page;
+    size_t waiting;   /* replies still to come */
+    size_t count, at; /* workers of the page; the one whose hash comes next */
+    char id[PAGE][ID_MAX];
+    size_t id_len[PAGE];
+    bool online[PAGE];
+};
+
+/* Sends a command of the listing; counts its reply in. */
+static void ask(struct listing *listing, struct buffer *command, link_callback *callback)
+{
+    enum err err = link_send(listing->store->link, command, callback, listing);
+    if (err == ERR_NONE)
+        listing->waiting++;
+    else
+        listing->err = err;
+}
+
+static struct str id_at(const struct listing *listing, size_t i)
+{
+    return (struct str){listing->id[i], listing->id_len[i]};
+}
+
+static void end(struct listing *listing)
+{
+    if (!listing->ended) {
+        listing->ended = true;
+        listing->store->listings--;
+        listing->done(listing->data, listing->err);
+    }
+}
+
+/* With nothing under way any more, nothing can come: an error kept it from being asked for, or the listing has ended. */
+static void free_if_over(struct listing *listing)
+{
+    if (listing->waiting > 0)
+        return;
+    end(listing);
+    free(listing);
+}
+
+/* Counts a reply out. Returns false when the listing is over: nothing more is to be done with it, it may be gone. */
+static bool arrived(struct listing *listing, enum err err)
+{
+    listing->waiting--;
+    if (err != ERR_NONE && listing->err == ERR_NONE)
+        listing->err = err;
+    if (listing->err == ERR_NONE && !listing->ended)
+        return true;
+    end(listing);
+    free_if_over(listing);
+    return false;
+}
+
+static void on_ids(void *data, enum err err, const struct redisReply *reply);
+
+static void ask_for_ids(struct listing *listing, struct str after)
+{
+    char from[ID_MAX + 1];
+    from[0] = after.len > 0 ? '(' : '-';
+    if (after.len > 0)
+        memcpy(from + 1, after.ptr, after.len);
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 7);
+    command_add(&command, STR("ZRANGEBYLEX"));
+    command_add(&command, key_name(KEY_workers));
+    command_add(&command, (struct str){from, 1 + after.len});
+    command_add(&command, STR("+"));
+    command_add(&command, STR("LIMIT"));
+    command_add(&command, STR("0"));
+    command_add_number(&command, PAGE);
+    ask(listing, &command, on_ids);
+}
+
+/* Reads a worker's fields from the reply to ask_for_worker; false when there is no such worker (any more). */
+static bool read_worker(const struct redisReply *reply, struct worker *worker)
+{
+    for (size_t field = 0; field < WORKER_FIELD_COUNT; field++)
+        worker->fields[field] = reply_text(reply_element(reply, field));
+    return worker->fields[WORKER_tier].ptr != NULL;
+}
+
+static void worker_command(struct buffer *command, struct str id)
+{
+    char room[KEY_MAX];
+    command_begin(command, 2 + WORKER_FIELD_COUNT);
+    command_add(command, STR("HMGET"));
+    command_add(command, key_worker(room, id));
+    for (size_t field = 0; field < WORKER_FIELD_COUNT; field++)
+        command_add(command, worker_field_names[field]);
+}
+
+static void on_worker(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    size_t i = listing->at++;
+    struct worker worker = {.id = id_at(listing, i), .online = listing->online[i]};
+    bool go_on = true;
+    if (read_worker(reply, &worker))
+        go_on = listing->row(listing->data, &worker, listing->now);
+    if (!go_on || (listing->at == listing->count && listing->last_page))
+        end(listing);
+    free_if_over(listing);
+}
+
+static void on_online(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    for (size_t i = 0; i < listing->count; i++)
+        listing->online[i] = reply_text(reply_element(reply, i)).ptr != NULL;
+}
+
+static void on_ids(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    listing->at = listing->count = 0;
+    for (size_t i = 0; reply_element(reply, i) != NULL; i++) {
+        struct str id = reply_text(reply_element(reply, i));
+        if (!id_is_valid(id) || listing->count == PAGE)
+            continue; /* nothing of ours: somebody's redis-cli */
+        memcpy(listing->id[listing->count], id.ptr, id.len);
+        listing->id_len[listing->count++] = id.len;
+    }
+    listing->last_page = reply->elements < PAGE;
+    if (listing->count == 0) {
+        end(listing);
+    } else {
+        struct buffer command = BUFFER_INIT;
+        command_begin(&command, 1 + listing->count);
+        command_add(&command, STR("MGET"));
+        for (size_t i = 0; i < listing->count; i++) {
+            char room[KEY_MAX];
+            command_add(&command, key_worker_online(room, id_at(listing, i)));
+        }
+        ask(listing, &command, on_online);
+        for (size_t i = 0; i < listing->count; i++) {
+            worker_command(&command, id_at(listing, i));
+            ask(listing, &command, on_worker);
+        }
+        if (!listing->last_page) /* the next page's ids come when this page has been read */
+            ask_for_ids(listing, id_at(listing, listing->count - 1));
+    }
+    free_if_over(listing);
+}
+
+static int64_t time_of(const struct redisReply *reply)
+{
+    return reply_number(reply_element(reply, 0)) * 1000 + reply_number(reply_element(reply, 1)) / 1000;
+}
+
+static void on_time(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (arrived(listing, err))
+        listing->now = time_of(reply);
+}
+
+static void time_command(struct buffer *command)
+{
+    command_begin(command, 1);
+    command_add(command, STR("TIME"));
+}
+
+enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data)
+{
+    if (store->listings >= LISTINGS_MAX)
+        return ERR_OVERLOADED;
+    struct listing *listing = store_alloc(sizeof(*listing));
+    *listing = (struct listing){.store = store, .row = row, .done = done, .data = data};
+    struct buffer command = BUFFER_INIT;
+    time_command(&command);
+    ask(listing, &command, on_time);
+    ask_for_ids(listing, cursor);
+    if (listing->waiting > 0) {
+        store->listings++;
+        return ERR_NONE;
+    }
+    enum err err = listing->err;
+    free(listing);
+    return err;
+}
+
+struct getting {
+    store_worker_callback *callback;
+    void *data;
+    enum err err;
+    size_t waiting;
+    bool online;
+    int64_t now;
+    char id[ID_MAX];
+    size_t id_len;
+};
+
+static void got(struct getting *getting, enum err err, const struct redisReply *reply)
+{
+    if (err != ERR_NONE && getting->err == ERR_NONE)
+        getting->err = err;
+    if (--getting->waiting > 0)
+        return;
+    struct worker worker = {.id = {getting->id, getting->id_len}, .online = getting->online};
+    if (getting->err == ERR_NONE && !read_worker(reply, &worker))
+        getting->err = ERR_NOT_FOUND;
+    getting->callback(getting->data, getting->err, getting->err == ERR_NONE ? &worker : NULL, getting->now);
+    free(getting);
+}
+
+static void on_get_time(void *data, enum err err, const struct redisReply *reply)
+{
+    struct getting *getting = data;
+    getting->now = time_of(reply);
+    got(getting, err, reply);
+}
+
+static void on_get_online(void *data, enum err err, const struct redisReply *reply)
+{
+    struct getting *getting = data;
+    getting->online = reply_text(reply).ptr != NULL;
+    got(getting, err, reply);
+}
+
+static void on_get_worker(void *data, enum err err, const struct redisReply *reply)
+{
+    got(data, err, reply);
+}
+
+enum err store_get(struct store *store, struct str worker_id, store_worker_callback *callback, void *data)
+{
+    if (!store_is_up(store))
+        return ERR_UNAVAILABLE;
+    struct getting *getting = store_alloc(sizeof(*getting));
+    *getting = (struct getting){.callback = callback, .data = data, .id_len = worker_id.len};
+    memcpy(getting->id, worker_id.ptr, worker_id.len);
+    char room[KEY_MAX];
+    struct buffer commands[3] = {BUFFER_INIT, BUFFER_INIT, BUFFER_INIT};
+    link_callback *const callbacks[3] = {on_get_time, on_get_online, on_get_worker};
+    time_command(&commands[0]);
+    command_begin(&commands[1], 2);
+    command_add(&commands[1], STR("GET"));
+    command_add(&commands[1], key_worker_online(room, worker_id));
+    worker_command(&commands[2], worker_id);
+    for (size_t i = 0; i < 3; i++) {
+        enum err err = link_send(store->link, &commands[i], callbacks[i], getting);
+        if (err == ERR_NONE)
+            getting->waiting++;
+        else
+            getting->err = err;
+    }
+    if (getting->waiting > 0)
+        return ERR_NONE;
+    enum err err = getting->err;
+    free(getting);
+    return err;
+}

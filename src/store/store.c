@@ -1,0 +1,129 @@
+#include "store/store.h"
+
+#include "store/internal.h"
+
+#include <stdlib.h>
+
+#define SWEEP_MAX 200 /* workers moved on by one call of the script, each way */
+
+void *store_alloc(size_t size)
+{
+    void *ptr = calloc(1, size);
+    if (ptr == NULL)
+        abort();
+    return ptr;
+}
+
+struct str reply_text(const struct redisReply *reply)
+{
+    if (reply == NULL || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS))
+        return (struct str){NULL, 0};
+    return (struct str){reply->str, reply->len};
+}
+
+int64_t reply_number(const struct redisReply *reply)
+{
+    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
+        return reply->integer;
+    return reply != NULL && reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, NULL, 10) : 0;
+}
+
+const struct redisReply *reply_element(const struct redisReply *reply, size_t i)
+{
+    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && i < reply->elements ? reply->element[i] : NULL;
+}
+
+struct store *store_new(struct link *link, const struct store_config *config)
+{
+    struct store *store = store_alloc(sizeof(*store));
+    store->link = link;
+    store->config = config;
+    buffer_printf(&store->timeouts[0], "%d", config->heartbeat_timeout_ms);
+    buffer_printf(&store->timeouts[1], "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
+    return store;
+}
+
+bool store_is_up(const struct store *store)
+{
+    return link_is_up(store->link);
+}
+
+struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data)
+{
+    struct waiter *waiter = store_alloc(sizeof(*waiter));
+    *waiter = (struct waiter){store, done, fleet, data};
+    return waiter;
+}
+
+void waiter_done(void *data, enum err err, const struct redisReply *reply)
+{
+    (void)reply;
+    struct waiter *waiter = data;
+    waiter->done(waiter->data, err);
+    free(waiter);
+}
+
+enum err store_ping(struct store *store, store_callback *callback, void *data)
+{
+    struct waiter *waiter = waiter_new(store, callback, NULL, data);
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 1);
+    command_add(&command, STR("PING"));
+    enum err err = link_send(store->link, &command, waiter_done, waiter);
+    if (err != ERR_NONE)
+        free(waiter);
+    return err;
+}
+
+static enum err run_stats(struct store *store, link_callback *callback, void *data)
+{
+    char max[16];
+    int len = snprintf(max, sizeof(max), "%d", SWEEP_MAX);
+    struct str args[STATS_ARGS] = {[STATS_max] = {max, (size_t)len}};
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_stats, args, 0);
+    return link_run(store->link, SCRIPT_stats, &command, callback, data);
+}
+
+static void on_fleet(void *data, enum err err, const struct redisReply *reply)
+{
+    struct waiter *waiter = data;
+    if (err == ERR_NONE && str_eq(reply_text(reply_element(reply, 0)), STR("1"))) {
+        /* many fell silent while nobody was there to see it: the counters are right when the last one has been moved on */
+        err = run_stats(waiter->store, on_fleet, waiter);
+        if (err == ERR_NONE)
+            return;
+    }
+    if (err != ERR_NONE) {
+        waiter->fleet(waiter->data, err, NULL);
+    } else {
+        struct fleet fleet = {.now = reply_number(reply_element(reply, 1))};
+        for (size_t i = 2; reply_element(reply, i + 1) != NULL; i += 2)
+            fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
+        waiter->fleet(waiter->data, ERR_NONE, &fleet);
+    }
+    free(waiter);
+}
+
+enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data)
+{
+    struct waiter *waiter = waiter_new(store, NULL, callback, data);
+    enum err err = run_stats(store, on_fleet, waiter);
+    if (err != ERR_NONE)
+        free(waiter);
+    return err;
+}
+
+static void on_swept(void *data, enum err err, const struct fleet *fleet)
+{
+    (void)err;
+    (void)fleet;
+    struct store *store = data;
+    store->sweeping = false;
+}
+
+void store_sweep(struct store *store)
+{
+    if (!store->sweeping && store_fleet(store, on_swept, store) == ERR_NONE)
+        store->sweeping = true;
+}

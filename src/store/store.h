@@ -1,0 +1,80 @@
+/*
+ * The registry in Redis: typed operations on workers. Nothing here waits: each operation takes a callback, which runs exactly once,
+ * unless the operation itself returns an error (then it never runs). It mostly runs in a later turn of the loop, but before the
+ * operation returns where the connection breaks in that very moment: nothing that `data` leads to may be touched after a success.
+ *
+ * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
+ * ERR_OVERLOADED, ERR_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/err.h"
+#include "model/fleet.h"
+#include "model/heartbeat.h"
+#include "model/registration.h"
+#include "model/worker.h"
+
+struct link;
+struct store;
+
+struct store_config {
+    int heartbeat_timeout_ms; /* silent so long: offline */
+    int worker_timeout_ms;    /* silent so long: removed; more than heartbeat_timeout_ms */
+    int max_services;         /* assigned to one worker */
+    struct str region;        /* stored with each worker; may be empty */
+};
+
+/* Makes a store over a link; both belong to one thread and live as long as the program, as `config` must. */
+struct store *store_new(struct link *link, const struct store_config *config);
+
+bool store_is_up(const struct store *store);
+
+/* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. */
+void store_tick(struct store *store);
+
+typedef void store_callback(void *data, enum err err);
+
+struct registered {
+    struct str worker_id;
+    bool again;          /* it was registered already */
+    bool restarted;      /* and its boot_id has changed */
+    struct str services; /* assigned; names with commas between */
+};
+typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
+
+/* Registers a worker. `ip_address` is stored where the registration has none of its own. */
+MUST_CHECK enum err store_register(struct store *store, const struct registration *registration, struct str ip_address,
+                                   store_registered_callback *callback, void *data);
+
+MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_callback *callback, void *data);
+
+MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data);
+
+/* `now`: Redis's clock, ms since 1970. The worker is valid during the call alone; NULL on errors. */
+typedef void store_worker_callback(void *data, enum err err, const struct worker *worker, int64_t now);
+
+MUST_CHECK enum err store_get(struct store *store, struct str worker_id, store_worker_callback *callback, void *data);
+
+/* The fleet is valid during the call alone; NULL on errors. */
+typedef void store_fleet_callback(void *data, enum err err, const struct fleet *fleet);
+
+/* The fleet's counters; costs the same for a fleet of any size. */
+MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data);
+
+/* Whether Redis answers a PING. */
+MUST_CHECK enum err store_ping(struct store *store, store_callback *callback, void *data);
+
+/* Receives one worker of a listing; returns whether to go on. */
+typedef bool store_row_callback(void *data, const struct worker *worker, int64_t now);
+
+/*
+ * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning) until the rows are at an
+ * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up.
+ */
+MUST_CHECK enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data);
+
+/* Moves on all workers that have fallen silent; see lua/lib/fleet.lua. Any instance may do it at any time. */
+void store_sweep(struct store *store);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * Single workers: registered, removed, read.
+ */
+#include "model/catalogue.h"
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct registering {
+    store_registered_callback *callback;
+    void *data;
+};
+
+static void on_registered(void *data, enum err err, const struct redisReply *reply)
+{
+    struct registering *registering = data;
+    struct registered registered = {
+        .worker_id = reply_text(reply_element(reply, 0)),
+        .again = str_eq(reply_text(reply_element(reply, 1)), STR("1")),
+        .services = reply_text(reply_element(reply, 2)),
+        .restarted = str_eq(reply_text(reply_element(reply, 3)), STR("1")),
+    };
+    if (err == ERR_NONE && registered.worker_id.ptr == NULL)
+        err = ERR_INTERNAL;
+    registering->callback(registering->data, err, err == ERR_NONE ? &registered : NULL);
+    free(registering);
+}
+
+static void add_field(struct buffer *strings, size_t *count, enum worker_field field, struct str value)
+{
+    if (value.len == 0)
+        return;
+    command_add(strings, worker_field_names[field]);
+    command_add(strings, value);
+    *count += 2;
+}
+
+/* "worker-" and 8 hex digits. The script takes another one if it should be in use. */
+static struct str make_id(char room[16])
+{
+    uint32_t random;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        abort();
+    int len = snprintf(room, 16, "worker-%08x", random);
+    return (struct str){room, (size_t)len};
+}
+
+static void add_name(struct buffer *names, struct str name)
+{
+    if (names->len > 0)
+        buffer_append(names, STR(","));
+    buffer_append(names, name);
+}
+
+/* The names of a tier's services, with commas between, in the order in which ties are broken. */
+static void add_catalogue(struct buffer *names, enum tier tier)
+{
+    for (size_t i = 0; i < catalogue_count; i++)
+        if (catalogue[i].tier == tier)
+            add_name(names, catalogue[i].name);
+}
+
+enum err store_register(struct store *store, const struct registration *registration, struct str ip_address,
+                        store_registered_callback *callback, void *data)
+{
+    struct buffer fields = BUFFER_INIT, advertised = BUFFER_INIT, names = BUFFER_INIT, also = BUFFER_INIT, command = BUFFER_INIT;
+    size_t count = 0;
+    const char *worker_type = tier_worker_type(registration->tier);
+    add_field(&fields, &count, WORKER_worker_type, str_from(worker_type));
+    add_field(&fields, &count, WORKER_capabilities, registration->capabilities);
+    add_field(&fields, &count, WORKER_services, registration->services);
+    add_field(&fields, &count, WORKER_containers, registration->containers);
+    add_field(&fields, &count, WORKER_ip_address, registration->ip_address.len > 0 ? registration->ip_address : ip_address);
+    add_field(&fields, &count, WORKER_tunnel_url, registration->tunnel_url);
+    add_field(&fields, &count, WORKER_vpn_ip, registration->vpn_ip);
+    add_field(&fields, &count, WORKER_instance_id, registration->instance_id);
+    add_field(&fields, &count, WORKER_boot_id, registration->boot_id);
+    add_field(&fields, &count, WORKER_region, store->config->region);
+    for (size_t i = 0; i < registration->service_count; i++)
+        add_name(&advertised, registration->service_names[i]);
+    add_catalogue(&names, registration->tier);
+    if (registration->tier == TIER_GPU)
+        add_catalogue(&also, TIER_SERVICE);
+
+    char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12];
+    snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
+    struct str args[REGISTER_ARGS] = {
+        [REGISTER_timeout] = buffer_str(&store->timeouts[0]),
+        [REGISTER_removal] = buffer_str(&store->timeouts[1]),
+        [REGISTER_candidate] = make_id(id),
+        [REGISTER_worker_id] = registration->worker_id,
+        [REGISTER_instance_id] = registration->instance_id,
+        [REGISTER_tunnel_url] = registration->tunnel_url,
+        [REGISTER_tier] = str_from(tier),
+        [REGISTER_advertised] = buffer_str(&advertised),
+        [REGISTER_catalogue] = buffer_str(&names),
+        [REGISTER_also] = buffer_str(&also),
+        [REGISTER_max_services] = str_from(max_services),
+    };
+    script_begin(&command, SCRIPT_register, args, count);
+    buffer_append(&command, buffer_str(&fields));
+    buffer_fini(&fields);
+    buffer_fini(&advertised);
+    buffer_fini(&names);
+    buffer_fini(&also);
+
+    struct registering *registering = store_alloc(sizeof(*registering));
+    *registering = (struct registering){callback, data};
+    enum err err = link_run(store->link, SCRIPT_register, &command, on_registered, registering);
+    if (err != ERR_NONE)
+        free(registering);
+    return err;
+}
+
+enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data)
+{
+    struct waiter *waiter = waiter_new(store, callback, NULL, data);
+    struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id};
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_unregister, args, 0);
+    enum err err = link_run(store->link, SCRIPT_unregister, &command, waiter_done, waiter);
+    if (err != ERR_NONE)
+        free(waiter);
+    return err;
+}

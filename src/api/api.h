@@ -1,0 +1,48 @@
+/*
+ * The endpoints: the only place where HTTP and Redis meet. One function for each row of the route table.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "http/request.h"
+#include "http/server.h"
+#include "store/store.h"
+
+struct api_config {
+    struct str coordinator_id;
+    struct str region;
+    struct str version;
+    struct str public_url; /* empty: the request's own base URL */
+    bool trust_proxy;
+    int heartbeat_interval_s; /* told to agents */
+};
+
+/* What the handlers of one thread share. */
+struct api {
+    const struct api_config *config;
+    struct server_thread *thread;
+    struct store *store;
+};
+
+/* All paths, ending with a row of NULLs. */
+extern const struct route api_routes[];
+
+/* workers.c */
+request_handler api_register, api_heartbeat, api_unregister, api_worker;
+
+/* fleet.c */
+request_handler api_workers, api_stats, api_fleet_health;
+
+/* service.c */
+request_handler api_root, api_health, api_livez, api_readyz;
+
+/* tasks.c */
+request_handler api_tasks, api_task_complete;
+
+/* Makes the request wait for Redis; see pending_new. */
+struct pending *api_wait(struct request *request, size_t payload_size);
+
+/* The URL that agents are told to reach this coordinator under. */
+struct str api_coordinator_url(const struct request *request, char room[512]);
+
+#endif

@@ -1,0 +1,186 @@
+#include "api/api.h"
+
+#include "http/reply.h"
+#include "model/id.h"
+
+#include <inttypes.h>
+
+#define LIMIT_MAX 10000
+
+/* Which workers a listing shows. */
+struct filter {
+    char tier;                /* '1' to '4'; 0: all */
+    char status[16];          /* "": all */
+    char service[ID_MAX + 1]; /* "": all */
+    size_t limit;             /* 0: no limit */
+};
+
+struct listing {
+    struct filter filter;
+    struct pending *pending;
+    struct buffer body;
+    size_t total, healthy;
+    bool more;         /* the limit was reached and another worker follows */
+    char last[ID_MAX]; /* id of the last one shown */
+    size_t last_len;
+};
+
+/* Whether `name` is one of the comma list `names`. */
+static bool is_listed(struct str names, struct str name)
+{
+    while (names.len > 0)
+        if (str_eq(str_cut(&names, ','), name))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct filter *filter, const struct worker *worker)
+{
+    struct str tier = worker->fields[WORKER_tier];
+    if (filter->tier != 0 && (tier.len != 1 || tier.ptr[0] != filter->tier))
+        return false;
+    if (filter->status[0] != '\0' && !str_eq(worker_status(worker), str_from(filter->status)))
+        return false;
+    return filter->service[0] == '\0' || is_listed(worker->fields[WORKER_provides], str_from(filter->service));
+}
+
+static bool on_row(void *data, const struct worker *worker, int64_t now)
+{
+    struct listing *listing = data;
+    if (!pending_is_waited_for(listing->pending))
+        return false;
+    if (!is_wanted(&listing->filter, worker))
+        return true;
+    if (listing->filter.limit > 0 && listing->total == listing->filter.limit) {
+        listing->more = true;
+        return false;
+    }
+    if (listing->total++ > 0)
+        buffer_append(&listing->body, STR(","));
+    listing->healthy += worker_is_healthy(worker);
+    worker_write(&listing->body, worker, now, (struct str){NULL, 0});
+    memcpy(listing->last, worker->id.ptr, worker->id.len);
+    listing->last_len = worker->id.len;
+    return true;
+}
+
+static void on_listed(void *data, enum err err)
+{
+    struct listing *listing = data;
+    struct pending *pending = listing->pending;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        buffer_printf(&listing->body, "],\"total\":%zu,\"healthy\":%zu,\"next_cursor\":", listing->total, listing->healthy);
+        buffer_json_string(&listing->body, (struct str){listing->more ? listing->last : NULL, listing->last_len});
+        buffer_append(&listing->body, STR("}"));
+        reply_json(request, 200, &listing->body);
+    } else if (request != NULL) {
+        reply_error(request, err, NULL, NULL);
+    }
+    buffer_fini(&listing->body);
+    pending_release(pending, err);
+}
+
+/* Reads the filter and the cursor from the query; what is wrong with them goes to *faults. */
+static struct str read_query(const struct request *request, struct filter *filter, char cursor_room[ID_MAX + 1],
+                             struct faults *faults)
+{
+    char room[ID_MAX + 1];
+    struct str tier = request_query(request, "tier", room, sizeof(room));
+    if (tier.len == 1 && tier.ptr[0] >= '1' && tier.ptr[0] <= '4')
+        filter->tier = tier.ptr[0];
+    else if (tier.ptr != NULL)
+        faults_add(faults, "tier", "must be 1, 2, 3 or 4");
+
+    struct str status = request_query(request, "status", room, sizeof(room));
+    if (str_eq(status, STR("healthy")) || str_eq(status, STR("degraded")) || str_eq(status, STR("draining")) ||
+        str_eq(status, STR("offline")))
+        memcpy(filter->status, status.ptr, status.len);
+    else if (status.ptr != NULL)
+        faults_add(faults, "status", "must be healthy, degraded, draining or offline");
+
+    struct str service = request_query(request, "service", room, sizeof(room));
+    if (service.ptr != NULL && id_is_valid(service))
+        memcpy(filter->service, service.ptr, service.len);
+    else if (service.ptr != NULL)
+        faults_add(faults, "service", ID_RULE);
+
+    struct str limit = request_query(request, "limit", room, sizeof(room));
+    for (size_t i = 0; i < limit.len && filter->limit <= LIMIT_MAX; i++)
+        filter->limit =
+            limit.ptr[i] >= '0' && limit.ptr[i] <= '9' ? filter->limit * 10 + (size_t)(limit.ptr[i] - '0') : LIMIT_MAX + 1;
+    if (limit.ptr != NULL && (filter->limit == 0 || filter->limit > LIMIT_MAX))
+        faults_add(faults, "limit", "must be a whole number from 1 to %d", LIMIT_MAX);
+
+    struct str cursor = request_query(request, "cursor", cursor_room, ID_MAX + 1);
+    if (cursor.ptr != NULL && !id_is_valid(cursor))
+        faults_add(faults, "cursor", "must be the next_cursor of an earlier answer");
+    return cursor;
+}
+
+void api_workers(struct request *request)
+{
+    const struct api *api = request_app(request);
+    char cursor_room[ID_MAX + 1];
+    struct filter filter = {.limit = 0};
+    struct faults faults = {.count = 0};
+    struct str cursor = read_query(request, &filter, cursor_room, &faults);
+    if (faults.count > 0) {
+        reply_error(request, ERR_INVALID, NULL, &faults);
+        return;
+    }
+    struct pending *pending = api_wait(request, sizeof(struct listing));
+    struct listing *listing = pending_payload(pending);
+    listing->filter = filter;
+    listing->pending = pending;
+    buffer_append(&listing->body, STR("{\"workers\":["));
+    enum err err = store_list(api->store, cursor, on_row, on_listed, listing);
+    if (err != ERR_NONE) {
+        buffer_fini(&listing->body);
+        pending_release(pending, err);
+    }
+}
+
+/* Answers with the fleet as `write` puts it. */
+static void answer_fleet(struct pending *pending, enum err err, const struct fleet *fleet,
+                         void (*write)(struct buffer *, const struct fleet *))
+{
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        struct buffer body = BUFFER_INIT;
+        write(&body, fleet);
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, err, NULL, NULL);
+    }
+    pending_release(pending, err);
+}
+
+static void on_stats(void *data, enum err err, const struct fleet *fleet)
+{
+    answer_fleet(data, err, fleet, fleet_write_stats);
+}
+
+static void on_fleet_health(void *data, enum err err, const struct fleet *fleet)
+{
+    answer_fleet(data, err, fleet, fleet_write_health);
+}
+
+static void ask_fleet(struct request *request, store_fleet_callback *callback)
+{
+    const struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_fleet(api->store, callback, pending);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}
+
+void api_stats(struct request *request)
+{
+    ask_fleet(request, on_stats);
+}
+
+void api_fleet_health(struct request *request)
+{
+    ask_fleet(request, on_fleet_health);
+}

@@ -1,0 +1,229 @@
+#include "api/api.h"
+
+#include "http/reply.h"
+#include "model/catalogue.h"
+#include "model/id.h"
+
+struct pending *api_wait(struct request *request, size_t payload_size)
+{
+    const struct api *api = request_app(request);
+    return pending_new(request, server_thread_waiting(api->thread), NULL, payload_size);
+}
+
+struct str api_coordinator_url(const struct request *request, char room[512])
+{
+    const struct api_config *config = ((const struct api *)request_app(request))->config;
+    return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
+}
+
+/* Answers what a body was refused for. */
+static void refuse(struct request *request, enum err err, const char *why, const struct faults *faults)
+{
+    reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
+}
+
+/* What the answer to a registration tells besides the store's reply; its texts are the copies that follow it. */
+struct registering {
+    enum tier tier;
+    size_t tunnel_url_len, ip_address_len, coordinator_url_len;
+    char texts[];
+};
+
+static struct str text_at(const struct registering *registering, size_t offset, size_t len)
+{
+    return (struct str){len > 0 ? registering->texts + offset : NULL, len};
+}
+
+/* Appends the assigned services' containers, names and configurations: three members of the answer. */
+static size_t write_assignment(struct buffer *out, const struct registered *registered, struct str coordinator_url)
+{
+    struct buffer names = BUFFER_INIT, configs = BUFFER_INIT;
+    size_t count = 0;
+    buffer_append(out, STR(",\"assigned_containers\":["));
+    for (struct str rest = registered->services; rest.len > 0;) {
+        const struct catalogue_service *service = catalogue_find(str_cut(&rest, ','));
+        if (service == NULL)
+            continue;
+        struct str comma = count++ > 0 ? STR(",") : STR("");
+        buffer_append(out, comma);
+        catalogue_write_container(out, service, coordinator_url, registered->worker_id);
+        buffer_append(&names, comma);
+        buffer_json_string(&names, service->name);
+        buffer_append(&configs, comma);
+        buffer_append(&configs, STR("{\"name\":"));
+        buffer_json_string(&configs, service->name);
+        buffer_printf(&configs, ",\"port\":%d,\"priority\":%d}", service->port, service->priority);
+    }
+    buffer_append(out, STR("],\"assigned_services\":["));
+    buffer_append(out, buffer_str(&names));
+    buffer_append(out, STR("],\"service_configs\":["));
+    buffer_append(out, buffer_str(&configs));
+    buffer_append(out, STR("]"));
+    buffer_fini(&names);
+    buffer_fini(&configs);
+    return count;
+}
+
+static void on_registered(void *data, enum err err, const struct registered *registered)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err != ERR_NONE) {
+        reply_error(request, err, NULL, NULL);
+    } else if (request != NULL) {
+        const struct api *api = request_app(request);
+        const struct registering *registering = pending_payload(pending);
+        struct str tunnel_url = text_at(registering, 0, registering->tunnel_url_len);
+        struct str ip_address = text_at(registering, tunnel_url.len, registering->ip_address_len);
+        struct str url = text_at(registering, tunnel_url.len + ip_address.len, registering->coordinator_url_len);
+        struct buffer body = BUFFER_INIT;
+        buffer_append(&body, STR("{\"status\":\"registered\",\"worker_id\":"));
+        buffer_json_string(&body, registered->worker_id);
+        buffer_printf(&body, ",\"tier\":%d,\"worker_type\":\"%s\"", registering->tier, tier_worker_type(registering->tier));
+        size_t count = write_assignment(&body, registered, url);
+        buffer_printf(&body,
+                      ",\"heartbeat_url\":\"/api/worker/heartbeat\",\"heartbeat_interval\":%d,"
+                      "\"task_pull_url\":\"/api/worker/tasks\",\"coordinator_url\":",
+                      api->config->heartbeat_interval_s);
+        buffer_json_string(&body, url);
+        buffer_append(&body, STR(",\"tunnel_url\":"));
+        buffer_json_string(&body, tunnel_url);
+        buffer_append(&body, STR(",\"endpoint\":"));
+        buffer_json_string(&body, tunnel_url.len > 0 ? tunnel_url : ip_address);
+        buffer_printf(&body,
+                      ",\"is_heartbeat_leader\":false,\"reregistered\":%s,"
+                      "\"message\":\"Worker registered with %zu service(s)\"}",
+                      registered->again ? "true" : "false", count);
+        request->parameter = registered->worker_id; /* for the log line */
+        reply_json(request, 200, &body);
+    }
+    pending_release(pending, err);
+}
+
+void api_register(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct registration registration;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    enum err err = registration_parse(request->body, &registration, &faults, &why);
+    if (err != ERR_NONE) {
+        refuse(request, err, why, &faults);
+        return;
+    }
+    char address_room[64], url_room[512];
+    struct str ip_address = registration.ip_address;
+    if (ip_address.len == 0)
+        ip_address = request_client_address(request, api->config->trust_proxy, address_room);
+    struct str url = api_coordinator_url(request, url_room);
+
+    struct pending *pending =
+        api_wait(request, sizeof(struct registering) + registration.tunnel_url.len + ip_address.len + url.len);
+    struct registering *registering = pending_payload(pending);
+    *registering = (struct registering){registration.tier, registration.tunnel_url.len, ip_address.len, url.len};
+    char *to = registering->texts;
+    const struct str texts[] = {registration.tunnel_url, ip_address, url};
+    for (size_t i = 0; i < 3; i++) {
+        if (texts[i].len > 0)
+            memcpy(to, texts[i].ptr, texts[i].len);
+        to += texts[i].len;
+    }
+    err = store_register(api->store, &registration, ip_address, on_registered, pending);
+    registration_fini(&registration);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}
+
+static void on_heartbeat(void *data, enum err err)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE)
+        reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
+    else if (request != NULL)
+        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+    pending_release(pending, err);
+}
+
+void api_heartbeat(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct heartbeat heartbeat;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
+    if (err != ERR_NONE) {
+        refuse(request, err, why, &faults);
+        return;
+    }
+    struct pending *pending = api_wait(request, 0);
+    err = store_heartbeat(api->store, &heartbeat, on_heartbeat, pending);
+    heartbeat_fini(&heartbeat);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}
+
+/* Whether the worker_id in the path is one; else answers what is wrong with it. */
+static bool path_id_is_valid(struct request *request)
+{
+    if (id_is_valid(request->parameter))
+        return true;
+    struct faults faults = {.count = 0};
+    faults_add(&faults, "worker_id", ID_RULE);
+    request->parameter = (struct str){NULL, 0};
+    reply_error(request, ERR_INVALID, NULL, &faults);
+    return false;
+}
+
+static void on_unregistered(void *data, enum err err)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        struct buffer body = BUFFER_INIT;
+        buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
+        buffer_append(&body, request->parameter);
+        buffer_append(&body, STR(" unregistered\"}"));
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+    }
+    pending_release(pending, err);
+}
+
+void api_unregister(struct request *request)
+{
+    const struct api *api = request_app(request);
+    if (!path_id_is_valid(request))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_unregister(api->store, request->parameter, on_unregistered, pending);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}
+
+static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        char room[512];
+        struct buffer body = BUFFER_INIT;
+        worker_write(&body, worker, now, api_coordinator_url(request, room));
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+    }
+    pending_release(pending, err);
+}
+
+void api_worker(struct request *request)
+{
+    const struct api *api = request_app(request);
+    if (!path_id_is_valid(request))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_get(api->store, request->parameter, on_worker, pending);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}

@@ -1,0 +1,176 @@
+#include "http/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN 16
+#define PAUSE_MS 50            /* without descriptors, accept would fail in a busy loop */
+#define WRITE_TIMEOUT_MS 15000 /* of a client that stopped reading */
+#define FLOOD 256              /* connections at a time that leave something worth giving back */
+#define LINGER_MS 2000
+#define LINGER_MAX 64 /* refused clients read at a time */
+#define LINGER_BYTES_MAX (32 * 1024 * 1024)
+
+/* What is known of a connection besides h2o's own. */
+struct connection {
+    struct server_thread *thread;
+    struct lingering *lingering; /* the rest of a refused client, which outlives the connection */
+};
+
+struct lingering {
+    struct server_thread *thread;
+    struct connection *connection; /* NULL once h2o has closed its side; either may end first */
+    h2o_socket_t *socket;
+    h2o_timeout_entry_t timeout;
+    size_t bytes;
+};
+
+static void on_listener_readable(h2o_socket_t *listener, const char *err);
+
+static void listener_resume(struct server_thread *thread)
+{
+    if (thread->listener != NULL && thread->connections < thread->connections_max && !h2o_timeout_is_linked(&thread->pause_entry) &&
+        !h2o_socket_is_reading(thread->listener))
+        h2o_socket_read_start(thread->listener, on_listener_readable);
+}
+
+static void on_pause_over(h2o_timeout_entry_t *entry)
+{
+    listener_resume(H2O_STRUCT_FROM_MEMBER(struct server_thread, pause_entry, entry));
+}
+
+/* After a flood, the heap is full of holes that malloc keeps for the next one: gives them back to the system. */
+static void give_back_memory(struct server_thread *thread)
+{
+    if (thread->connections_peak < FLOOD || thread->connections > thread->connections_peak / 8)
+        return;
+    thread->connections_peak = thread->connections;
+    malloc_trim(0);
+}
+
+static void on_connection_close(void *data)
+{
+    struct connection *connection = data;
+    struct server_thread *thread = connection->thread;
+    if (connection->lingering != NULL) {
+        connection->lingering->connection = NULL;
+        shutdown(h2o_socket_get_fd(connection->lingering->socket), SHUT_WR);
+    }
+    free(connection);
+    thread->connections--;
+    give_back_memory(thread);
+    listener_resume(thread);
+}
+
+static void take(struct server_thread *thread, h2o_socket_t *socket)
+{
+    struct connection *connection = h2o_mem_alloc(sizeof(*connection));
+    *connection = (struct connection){thread, NULL};
+    socket->on_close.cb = on_connection_close;
+    socket->on_close.data = connection;
+    thread->connections++;
+    if (thread->connections > thread->connections_peak)
+        thread->connections_peak = thread->connections;
+    unsigned timeout = WRITE_TIMEOUT_MS;
+    setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+    h2o_accept(&thread->accept, socket);
+}
+
+static void on_listener_readable(h2o_socket_t *listener, const char *err)
+{
+    struct server_thread *thread = listener->data;
+    if (err != NULL)
+        return;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (thread->connections >= thread->connections_max) {
+            h2o_socket_read_stop(listener);
+            return;
+        }
+        h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
+        if (socket != NULL) {
+            take(thread, socket);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            h2o_socket_read_stop(listener);
+            h2o_timeout_link(thread->context.loop, &thread->pause, &thread->pause_entry);
+        }
+        return;
+    }
+}
+
+void connections_start(struct server_thread *thread)
+{
+    h2o_timeout_init(thread->context.loop, &thread->pause, PAUSE_MS);
+    h2o_timeout_init(thread->context.loop, &thread->linger, LINGER_MS);
+    thread->pause_entry.cb = on_pause_over;
+    thread->listener = h2o_evloop_socket_create(thread->context.loop, thread->listener_fd, H2O_SOCKET_FLAG_DONT_READ);
+    thread->listener_fd = -1;
+    thread->listener->data = thread;
+    listener_resume(thread);
+}
+
+void connections_stop(struct server_thread *thread)
+{
+    /* those that the kernel has accepted already would be reset */
+    h2o_socket_t *socket;
+    while (thread->connections < thread->connections_max && (socket = h2o_evloop_socket_accept(thread->listener)) != NULL)
+        take(thread, socket);
+    h2o_timeout_unlink(&thread->pause_entry);
+    h2o_socket_close(thread->listener);
+    thread->listener = NULL;
+}
+
+static void lingering_end(struct lingering *lingering)
+{
+    if (lingering->connection != NULL)
+        lingering->connection->lingering = NULL;
+    h2o_timeout_unlink(&lingering->timeout);
+    h2o_socket_close(lingering->socket);
+    lingering->thread->lingering--;
+    free(lingering);
+}
+
+static void on_lingering_over(h2o_timeout_entry_t *entry)
+{
+    lingering_end(H2O_STRUCT_FROM_MEMBER(struct lingering, timeout, entry));
+}
+
+static void on_lingering_readable(h2o_socket_t *socket, const char *err)
+{
+    struct lingering *lingering = socket->data;
+    char rest[16384];
+    ssize_t got = read(h2o_socket_get_fd(socket), rest, sizeof(rest));
+    if (got == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    lingering->bytes += got > 0 ? (size_t)got : 0;
+    if (err != NULL || got <= 0 || lingering->bytes > LINGER_BYTES_MAX)
+        lingering_end(lingering);
+}
+
+void connection_linger(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    struct connection *connection = socket->on_close.data;
+    struct server_thread *thread = connection->thread;
+    if (connection->lingering != NULL || thread->lingering >= LINGER_MAX || thread->listener == NULL)
+        return;
+    int fd = fcntl(h2o_socket_get_fd(socket), F_DUPFD_CLOEXEC, 0);
+    if (fd == -1)
+        return;
+    struct lingering *lingering = h2o_mem_alloc(sizeof(*lingering));
+    *lingering = (struct lingering){.thread = thread, .connection = connection};
+    lingering->socket = h2o_evloop_socket_create(thread->context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
+    lingering->socket->data = lingering;
+    lingering->timeout.cb = on_lingering_over;
+    h2o_timeout_link(thread->context.loop, &thread->linger, &lingering->timeout);
+    h2o_socket_read_start(lingering->socket, on_lingering_readable);
+    thread->lingering++;
+    connection->lingering = lingering;
+}

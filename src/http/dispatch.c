@@ -1,0 +1,177 @@
+#include "base/clock.h"
+#include "http/reply.h"
+#include "http/thread.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Whether a client's X-Request-Id may be used: 1 to 128 visible ASCII characters. */
+static bool id_is_usable(struct str id)
+{
+    if (id.len == 0 || id.len > REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.ptr[i] <= ' ' || id.ptr[i] > '~')
+            return false;
+    return true;
+}
+
+static struct str request_id(struct server_thread *thread, h2o_req_t *req)
+{
+    ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("x-request-id"), -1);
+    if (at != -1) {
+        h2o_iovec_t value = req->headers.entries[at].value;
+        if (id_is_usable((struct str){value.base, value.len}))
+            return (struct str){value.base, value.len};
+    }
+    char *room = h2o_mem_alloc_pool(&req->pool, 17);
+    /* a counter from a random start, spread over all digits by an odd factor (Knuth, 6.4): no two alike, no two neighbours */
+    uint64_t spread = thread->next_id++ * 0x9e3779b97f4a7c15u;
+    snprintf(room, 17, "%016" PRIx64, spread);
+    return (struct str){room, 16};
+}
+
+/* Whether `origin` is one of the comma list `allowed`. */
+static bool origin_is_allowed(struct str allowed, struct str origin)
+{
+    while (allowed.ptr != NULL) {
+        struct str each = str_cut(&allowed, ',');
+        while (each.len > 0 && each.ptr[0] == ' ') {
+            each.ptr++;
+            each.len--;
+        }
+        if (each.len > 0 && str_eq_nocase(each, origin))
+            return true;
+    }
+    return false;
+}
+
+void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id)
+{
+    h2o_headers_t *headers = &req->res.headers;
+    h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, "X-Request-Id", id.ptr, id.len);
+    struct str allowed = thread->server->config.allowed_origins;
+    if (str_eq(allowed, STR("*"))) {
+        h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, H2O_STRLIT("*"));
+        return;
+    }
+    h2o_add_header(&req->pool, headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
+    ssize_t at = h2o_find_header_by_str(&req->headers, H2O_STRLIT("origin"), -1);
+    if (at == -1)
+        return;
+    h2o_iovec_t origin = req->headers.entries[at].value;
+    if (origin_is_allowed(allowed, (struct str){origin.base, origin.len}))
+        h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, origin.base, origin.len);
+}
+
+/* Whether a Content-Type says that the body is no JSON. */
+static bool type_is_foreign(const struct request *request)
+{
+    struct str type = request_header(request, "content-type");
+    if (type.len == 0)
+        return false;
+    type = str_cut(&type, ';');
+    while (type.len > 0 && (type.ptr[type.len - 1] == ' ' || type.ptr[type.len - 1] == '\t'))
+        type.len--;
+    bool suffix = type.len > 5 && str_eq_nocase((struct str){type.ptr + type.len - 5, 5}, STR("+json"));
+    return !suffix && !str_eq_nocase(type, STR("application/json"));
+}
+
+/* The request line and headers as they came (names in lower case); absent when the connection is no socket's. */
+static struct str head_as_received(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    if (socket == NULL || socket->input == NULL)
+        return (struct str){NULL, 0};
+    return (struct str){socket->input->bytes, socket->input->size};
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    (void)self;
+    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
+    struct request *request = h2o_mem_alloc_pool(&req->pool, sizeof(*request));
+    *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_ms()};
+    request->id = request_id(thread, req);
+    request->body = (struct str){req->entity.base, req->entity.len};
+    dispatch_common_headers(thread, req, request->id);
+
+    const char *why = NULL;
+    struct str head = head_as_received(req);
+    if (head.ptr != NULL && request_check_head(head, req->version >= 0x101, &why) != ERR_NONE) {
+        /* where the next request begins is in doubt */
+        req->http1_is_persistent = 0;
+        reply_error(request, ERR_BAD_REQUEST, why, NULL);
+        return 0;
+    }
+    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
+        reply_preflight(request);
+        return 0;
+    }
+    char allow[64];
+    enum err err = request_route(request, thread->server->config.routes, allow);
+    if (err == ERR_METHOD)
+        request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
+    if (err == ERR_NONE && request->body.len > SERVER_BODY_MAX)
+        err = ERR_TOO_LARGE;
+    if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
+        err = ERR_MEDIA_TYPE;
+    if (err != ERR_NONE)
+        reply_error(request, err, err == ERR_NOT_FOUND ? "There is no such path; GET /api lists what there is." : NULL, NULL);
+    else
+        request->route->handler(request);
+    return 0;
+}
+
+/* The body of an error of h2o's own, in our words. */
+struct rewriter {
+    h2o_ostream_t super;
+    h2o_iovec_t body;
+};
+
+static void rewriter_send(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
+{
+    (void)bufs;
+    (void)count;
+    (void)state;
+    struct rewriter *self = (struct rewriter *)super;
+    h2o_ostream_send_next(&self->super, req, &self->body, 1, H2O_SEND_STATE_FINAL);
+}
+
+/* Requests that h2o itself refuses (too large, broken chunks) never reach the handler: their answers are made over here. */
+static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    (void)self;
+    if (h2o_find_header_by_str(&req->res.headers, H2O_STRLIT("x-request-id"), -1) != -1) {
+        h2o_setup_next_ostream(req, slot);
+        return;
+    }
+    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
+    const char *detail = "The request is not proper HTTP: its body or its length can't be read.";
+    if (req->res.status == 413)
+        detail = err_detail(ERR_TOO_LARGE);
+    else if (req->res.status == 417)
+        detail = "Of expectations only 100-continue is known.";
+    struct buffer problem = BUFFER_INIT;
+    reply_write_problem(&problem, req->res.status, detail, NULL);
+    struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
+    rewriter->super.do_send = rewriter_send;
+    rewriter->body = h2o_strdup(&req->pool, problem.ptr, problem.len);
+    buffer_fini(&problem);
+    memset(&req->res.headers, 0, sizeof(req->res.headers));
+    req->res.content_length = rewriter->body.len;
+    dispatch_common_headers(thread, req, request_id(thread, req));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/problem+json"));
+    req->http1_is_persistent = 0;
+    connection_linger(req);
+    h2o_setup_next_ostream(req, &rewriter->super.next);
+}
+
+void dispatch_register(struct server *server, h2o_pathconf_t *path)
+{
+    (void)server;
+    h2o_handler_t *handler = h2o_create_handler(path, sizeof(*handler));
+    handler->on_req = on_request;
+    h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));
+    filter->on_setup_ostream = on_setup_ostream;
+}

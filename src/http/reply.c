@@ -1,0 +1,107 @@
+#include "http/reply.h"
+
+#include "base/clock.h"
+#include "http/thread.h"
+
+static void log_request(const struct request *request, int status, const char *detail)
+{
+    enum log_level level = request->route != NULL ? request->route->log_level : LOG_DEBUG;
+    if (status == 500)
+        level = LOG_ERROR;
+    if (!log_enabled(level))
+        return;
+    h2o_req_t *req = request->h2o;
+    log_event(level, "request", status >= 400 ? "request failed" : "request",
+              log_str("method", (struct str){req->method.base, req->method.len}),
+              log_text("route", request->route != NULL ? request->route->path : "none"), log_number("status", status),
+              log_number("ms", (double)(clock_ms() - request->received_at)), log_str("request_id", request->id),
+              log_str("worker_id", request->parameter), log_text("detail", detail != NULL ? detail : ""));
+}
+
+/* Ends the request with the headers and `body`, which must last until the request is disposed of. */
+static void finish(struct request *request, int status, struct str type, struct str body)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+    h2o_req_t *req = request->h2o;
+    req->res.status = status;
+    req->res.reason = err_reason(status);
+    if (type.len > 0)
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.ptr, type.len);
+    if (status != 204)
+        req->res.content_length = body.len;
+    h2o_start_response(req, &generator);
+    h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
+    bool headers_only = body.len == 0 || h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+    h2o_send(req, &bytes, headers_only ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+static void free_body(void *cell)
+{
+    free(*(char **)cell);
+}
+
+/* Hands a buffer's bytes to the request's pool. */
+static struct str give_to_pool(struct request *request, struct buffer *body)
+{
+    char **cell = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*cell), free_body);
+    *cell = body->ptr;
+    struct str text = buffer_str(body);
+    *body = BUFFER_INIT;
+    return text;
+}
+
+void reply_json(struct request *request, int status, struct buffer *body)
+{
+    log_request(request, status, NULL);
+    finish(request, status, STR("application/json"), give_to_pool(request, body));
+}
+
+void reply_constant(struct request *request, int status, struct str body)
+{
+    log_request(request, status, NULL);
+    finish(request, status, STR("application/json"), body);
+}
+
+void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
+{
+    buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
+    buffer_json_string(out, str_from(err_reason(status)));
+    buffer_printf(out, ",\"status\":%d,\"detail\":", status);
+    buffer_json_string(out, str_from(detail));
+    if (faults != NULL) {
+        buffer_append(out, STR(",\"errors\":["));
+        for (size_t i = 0; i < faults->count; i++) {
+            buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
+            buffer_json_string(out, str_from(faults->items[i].field));
+            buffer_append(out, STR(",\"message\":"));
+            buffer_json_string(out, str_from(faults->items[i].message));
+            buffer_append(out, STR("}"));
+        }
+        buffer_append(out, STR("]"));
+    }
+    buffer_append(out, STR("}"));
+}
+
+void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults)
+{
+    if (detail == NULL)
+        detail = err_detail(err);
+    int status = err_status(err);
+    if (err_is_retryable(err))
+        request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
+    struct buffer body = BUFFER_INIT;
+    reply_write_problem(&body, status, detail, faults);
+    log_request(request, status, detail);
+    finish(request, status, STR("application/problem+json"), give_to_pool(request, &body));
+}
+
+void reply_preflight(struct request *request)
+{
+    h2o_req_t *req = request->h2o;
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-methods"), 1, NULL,
+                          H2O_STRLIT("GET, HEAD, POST, DELETE, OPTIONS"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 1, NULL,
+                          H2O_STRLIT("Authorization, Content-Type, X-Request-Id, Last-Event-ID"));
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
+    finish(request, 204, STR(""), STR(""));
+}

@@ -1,0 +1,26 @@
+/*
+ * Answers. Each function ends the request: nothing of it may be used afterwards.
+ */
+#ifndef HTTP_REPLY_H
+#define HTTP_REPLY_H
+
+#include "base/buffer.h"
+#include "base/faults.h"
+#include "http/request.h"
+
+#define RETRY_AFTER_SECONDS "2"
+
+/* Answers with JSON that is made, and with text that lives for ever. The buffer's bytes are taken. */
+void reply_json(struct request *request, int status, struct buffer *body);
+void reply_constant(struct request *request, int status, struct str body);
+
+/* Answers with a problem (RFC 9457). `detail` NULL: the error's own sentence. `faults` may be NULL. */
+void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults);
+
+/* Answers a CORS preflight, or any other OPTIONS. */
+void reply_preflight(struct request *request);
+
+/* Appends a problem as JSON. */
+void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults);
+
+#endif

@@ -1,0 +1,235 @@
+#include "http/server.h"
+
+#include "base/clock.h"
+#include "http/thread.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HEAD_TIMEOUT_MS 10000 /* to send a whole request, and to stay connected without one */
+#define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
+#define DRAIN_MS 3500         /* to finish what is in flight when told to stop */
+#define DRAIN_IDLE_MS 300     /* likewise for connections that have sent no whole request */
+
+static int listen_on(const struct addrinfo *address, int port)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd == -1)
+        return -1;
+    int on = 1, off = 0;
+    struct sockaddr_storage name;
+    memcpy(&name, address->ai_addr, address->ai_addrlen);
+    if (address->ai_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+        ((struct sockaddr_in6 *)(void *)&name)->sin6_port = htons((uint16_t)port);
+    } else {
+        ((struct sockaddr_in *)(void *)&name)->sin_port = htons((uint16_t)port);
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
+        bind(fd, (struct sockaddr *)&name, address->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+        int cause = errno;
+        close(fd);
+        errno = cause;
+        return -1;
+    }
+    return fd;
+}
+
+/* The port that a listener got. */
+static int port_of(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof(name);
+    if (getsockname(fd, (struct sockaddr *)&name, &len) != 0)
+        return -1;
+    return h2o_socket_getport((struct sockaddr *)&name);
+}
+
+/*
+ * SO_REUSEPORT lets the threads share a port, but another server of the same user as well: whoever is there already must be found
+ * out by a bind without it.
+ */
+static bool port_is_taken(const struct addrinfo *address, int port)
+{
+    if (port == 0)
+        return false;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    struct sockaddr_storage name;
+    memcpy(&name, address->ai_addr, address->ai_addrlen);
+    ((struct sockaddr_in *)(void *)&name)->sin_port = htons((uint16_t)port); /* at the same place in sockaddr_in6 */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    bool taken = bind(fd, (struct sockaddr *)&name, address->ai_addrlen) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken;
+}
+
+static enum err listen_all(struct server *server, int *port, const char **why)
+{
+    char host[INET6_ADDRSTRLEN + 16];
+    snprintf(host, sizeof(host), "%.*s", STR_PRINTF(server->config.host));
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE}, *address;
+    if (getaddrinfo(host, "0", &hints, &address) != 0) {
+        *why = "HOST is no numeric address";
+        errno = EINVAL;
+        return ERR_INVALID;
+    }
+    /* a machine without IPv6 still has everything under 0.0.0.0 */
+    int probe = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe == -1 && errno == EAFNOSUPPORT && strcmp(host, "::") == 0) {
+        freeaddrinfo(address);
+        if (getaddrinfo("0.0.0.0", "0", &hints, &address) != 0)
+            abort();
+    } else if (probe != -1) {
+        close(probe);
+    }
+    enum err err = ERR_NONE;
+    *port = server->config.port;
+    if (port_is_taken(address, *port)) {
+        errno = EADDRINUSE;
+        err = ERR_INVALID;
+    }
+    for (int i = 0; err == ERR_NONE && i < server->config.threads; i++) {
+        server->listeners[i] = listen_on(address, *port);
+        if (server->listeners[i] == -1)
+            err = ERR_INVALID;
+        else if (*port == 0)
+            *port = port_of(server->listeners[i]);
+    }
+    if (err != ERR_NONE)
+        *why = "the port can't be listened on";
+    int cause = errno;
+    freeaddrinfo(address);
+    errno = cause;
+    return err;
+}
+
+enum err server_new(const struct server_config *config, struct server **out, int *port, const char **why)
+{
+    struct server *server = h2o_mem_alloc(sizeof(*server));
+    memset(server, 0, sizeof(*server));
+    server->config = *config;
+    server->listeners = h2o_mem_alloc(sizeof(*server->listeners) * (size_t)config->threads);
+    for (int i = 0; i < config->threads; i++)
+        server->listeners[i] = -1;
+    h2o_config_init(&server->h2o);
+    server->h2o.server_name = (h2o_iovec_t){NULL, 0};
+    server->h2o.max_request_entity_size = SERVER_BODY_MAX;
+    server->h2o.http1.upgrade_to_http2 = 0;
+    server->h2o.http1.req_timeout = HEAD_TIMEOUT_MS;
+    h2o_hostconf_t *host = h2o_config_register_host(&server->h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    dispatch_register(server, h2o_config_register_path(host, "/", 0));
+    dispatch_register(server, &host->fallback_path);
+    enum err err = listen_all(server, port, why);
+    *out = server;
+    return err;
+}
+
+static void on_waker_readable(h2o_socket_t *waker, const char *err)
+{
+    (void)err;
+    h2o_socket_read_stop(waker); /* its work is to end the wait; the loop looks at `stopping` */
+}
+
+struct server_thread *server_thread_new(struct server *server, int index)
+{
+    struct server_thread *thread = h2o_mem_alloc(sizeof(*thread));
+    memset(thread, 0, sizeof(*thread));
+    thread->server = server;
+    h2o_context_init(&thread->context, h2o_evloop_create(), &server->h2o);
+    thread->accept.ctx = &thread->context;
+    thread->accept.hosts = server->h2o.hosts;
+    thread->connections_max = (server->config.max_connections + server->config.threads - 1) / server->config.threads;
+    thread->waiting.patience_ms = server->config.request_timeout_ms;
+    thread->waiting_quick.patience_ms = server->config.quick_timeout_ms;
+    if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))
+        abort();
+    thread->waker_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (thread->waker_fd == -1)
+        abort();
+    thread->waker = h2o_evloop_socket_create(thread->context.loop, thread->waker_fd, H2O_SOCKET_FLAG_DONT_READ);
+    h2o_socket_read_start(thread->waker, on_waker_readable);
+    thread->listener_fd = server->listeners[index];
+    server->listeners[index] = -1;
+    return thread;
+}
+
+void server_thread_set_app(struct server_thread *thread, void *app, int32_t (*tick)(void *app), bool (*is_ready)(void *app))
+{
+    thread->app = app;
+    thread->tick = tick;
+    thread->is_ready = is_ready;
+}
+
+h2o_loop_t *server_thread_loop(struct server_thread *thread)
+{
+    return thread->context.loop;
+}
+
+h2o_multithread_receiver_t *server_thread_resolver(struct server_thread *thread)
+{
+    return &thread->context.receivers.hostinfo_getaddr;
+}
+
+struct pending_queue *server_thread_waiting(struct server_thread *thread)
+{
+    return &thread->waiting;
+}
+
+struct pending_queue *server_thread_waiting_quick(struct server_thread *thread)
+{
+    return &thread->waiting_quick;
+}
+
+void server_thread_stop(struct server_thread *thread)
+{
+    atomic_store(&thread->stopping, true);
+    uint64_t one = 1;
+    if (write(thread->waker_fd, &one, sizeof(one)) != sizeof(one))
+        return; /* awake already */
+}
+
+bool server_thread_stopping(const struct server_thread *thread)
+{
+    return atomic_load(&thread->stopping);
+}
+
+/* One turn of the loop and all that follows it. Returns how long the next may wait. */
+static int32_t turn(struct server_thread *thread, int32_t wait)
+{
+    h2o_evloop_run(thread->context.loop, wait); /* -1 only says that a signal interrupted it */
+    int32_t next = thread->tick(thread->app);
+    int32_t late = pending_tick(&thread->waiting);
+    int32_t late_quick = pending_tick(&thread->waiting_quick);
+    h2o_loop_t *loop = thread->context.loop;
+    if (loop->_pending_as_server != NULL || loop->_pending_as_client != NULL)
+        return 0; /* what was answered just now goes on before anything is waited for */
+    next = late < next ? late : next;
+    return late_quick < next ? late_quick : next;
+}
+
+void server_thread_run(struct server_thread *thread)
+{
+    int32_t wait = thread->tick(thread->app);
+    int64_t warm_at = clock_ms() + WARM_UP_MS;
+    while (!server_thread_stopping(thread) && !thread->is_ready(thread->app) && clock_ms() < warm_at)
+        wait = turn(thread, wait < WARM_UP_MS / 10 ? wait : WARM_UP_MS / 10);
+    connections_start(thread);
+    while (!server_thread_stopping(thread))
+        wait = turn(thread, wait);
+
+    connections_stop(thread);
+    thread->context.shutdown_requested = 1; /* answers close their connections; what else h2o does then is for HTTP/2 */
+    thread->context.http1.req_timeout.timeout = DRAIN_IDLE_MS;
+    int64_t end = clock_ms() + DRAIN_MS;
+    while ((thread->connections > 0 || thread->lingering > 0) && clock_ms() < end) {
+        turn(thread, 10);
+    }
+}

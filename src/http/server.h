@@ -1,0 +1,56 @@
+/*
+ * The HTTP server: threads, each with its own loop and listener, and nothing shared but what never changes.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "http/pending.h"
+#include "http/request.h"
+
+struct st_h2o_evloop_t;
+struct st_h2o_multithread_receiver_t;
+
+#define SERVER_BODY_MAX (64 * 1024) /* bytes of a request body; above it 413 */
+
+struct server_config {
+    struct str host; /* address to listen on, numeric: "::" is everything */
+    int port;        /* 0: any free one */
+    int max_connections;
+    int threads;
+    int request_timeout_ms;     /* patience of pending requests */
+    int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
+    struct str allowed_origins; /* CORS: "*" or a comma list */
+    const struct route *routes;
+};
+
+struct server;
+struct server_thread;
+
+/* Binds the port and makes the server. On ERR_INVALID *why is static text, errno the cause. *port is the port it got. */
+MUST_CHECK enum err server_new(const struct server_config *config, struct server **out, int *port, const char **why);
+/* Makes thread number `index`. Server and threads live as long as the program. */
+struct server_thread *server_thread_new(struct server *server, int index);
+
+/*
+ * What handlers of the thread find with request_app; what is to be done at the end of each turn of the loop (see link_tick); and whether
+ * requests can be served: at the start, connections wait a moment for that in the kernel's queue rather than get 503.
+ */
+void server_thread_set_app(struct server_thread *thread, void *app, int32_t (*tick)(void *app), bool (*is_ready)(void *app));
+
+struct st_h2o_evloop_t *server_thread_loop(struct server_thread *thread);
+struct st_h2o_multithread_receiver_t *server_thread_resolver(struct server_thread *thread);
+
+/* Pending requests of the thread: patient ones, and those that need a quick answer. */
+struct pending_queue *server_thread_waiting(struct server_thread *thread);
+struct pending_queue *server_thread_waiting_quick(struct server_thread *thread);
+
+/* Serves until server_thread_stop, then finishes what is in flight and returns, within 3.5 s. */
+void server_thread_run(struct server_thread *thread);
+
+/* Makes server_thread_run end. May be called from any thread. */
+void server_thread_stop(struct server_thread *thread);
+
+/* Whether the thread has been told to stop. */
+bool server_thread_stopping(const struct server_thread *thread);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * A server thread from inside; for the files of http/ alone.
+ */
+#ifndef HTTP_THREAD_H
+#define HTTP_THREAD_H
+
+#include "http/server.h"
+
+#include <h2o.h>
+#include <stdatomic.h>
+
+struct server {
+    struct server_config config;
+    h2o_globalconf_t h2o;
+    int *listeners; /* a descriptor for each thread, all on one port */
+};
+
+struct server_thread {
+    struct server *server;
+    h2o_context_t context; /* with the loop */
+    h2o_accept_ctx_t accept;
+    int listener_fd;        /* until connections_start; then -1 */
+    h2o_socket_t *listener; /* NULL once closed */
+    h2o_socket_t *waker;    /* an eventfd: readable when the thread is told to stop */
+    int waker_fd;
+    atomic_bool stopping;
+    int connections;
+    int connections_max;
+    int connections_peak; /* since memory was last given back */
+    h2o_timeout_t pause;  /* of the listener, when descriptors have run out */
+    h2o_timeout_entry_t pause_entry;
+    h2o_timeout_t linger; /* how long a refused client's rest is read */
+    int lingering;
+    struct pending_queue waiting, waiting_quick;
+    void *app;
+    int32_t (*tick)(void *app);
+    bool (*is_ready)(void *app);
+    uint64_t next_id; /* of requests that bring none */
+};
+
+/* connection.c: begins and ends to take connections. */
+void connections_start(struct server_thread *thread);
+void connections_stop(struct server_thread *thread);
+
+/*
+ * The client goes on sending what was refused: without somebody to read it, the answer would be lost in a reset. Reads and forgets
+ * a bounded rest after h2o has closed its side.
+ */
+void connection_linger(h2o_req_t *req);
+
+/* dispatch.c: the handler of all requests, and the filter that turns h2o's own errors into problems. */
+void dispatch_register(struct server *server, h2o_pathconf_t *path);
+
+/* dispatch.c: adds the headers that every answer carries. */
+void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id);
+
+#endif

@@ -1,0 +1,145 @@
+# make            builds build/release/rma-coordinator
+# make run        installs what is missing, builds, starts the coordinator on port 8080 with its own Redis
+# make test       installs what is missing, builds and passes every test
+# make check      the fast gates: format, lint, dependencies, scripts
+# make bench      the figures of README.md, measured here
+# make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
+# make format     formats the sources
+# MODE=asan       builds with clang, AddressSanitizer and UndefinedBehaviorSanitizer, under build/asan
+
+MODE ?= release
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+BUILD := build/$(MODE)
+FUZZ_SECONDS ?= 60
+
+BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev redis-server curl
+TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
+	python3-pytest python3-redis redis-tools
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
+# libh2o's pkg-config file leaves out the define that says which loop it was built with.
+CPPFLAGS += -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc -I$(BUILD)/gen
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+CC_release := gcc
+CC_asan := clang
+CC_fuzz := clang
+CC := $(CC_$(MODE))
+CFLAGS := -std=c11 -pthread $(WARNINGS) $(CFLAGS_$(MODE))
+LDFLAGS := -pthread $(filter -fsanitize%,$(CFLAGS_$(MODE)))
+LDLIBS := -lh2o-evloop -lssl -lcrypto -lhiredis -lcjson -lm
+
+# libh2o leaks 88 bytes of its own at the end (h2o_multithread_create_queue).
+SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0
+PYTEST := /usr/bin/python3 -m pytest
+
+SOURCES := $(wildcard src/*/*.c)
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o
+SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+all: $(BUILD)/rma-coordinator
+	@:
+
+$(BUILD)/rma-coordinator: $(BUILD)/main.o $(OBJECTS)
+	@echo '  $(CC)  $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: src/%.c | $(BUILD)/gen/scripts.h
+	@mkdir -p $(@D)
+	@echo '  $(CC)  $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	@echo '  $(CC)  $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/scripts.c: $(BUILD)/gen/scripts.h ;
+$(BUILD)/gen/scripts.h: lua/embed.lua $(SCRIPTS)
+	@mkdir -p $(@D)
+	@lua5.1 lua/embed.lua $(@D) $(sort $(filter-out lua/embed.lua,$(wildcard lua/*.lua)))
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
+	@mkdir -p $(@D)
+	@echo '  $(CC)  $@'
+	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(OBJECTS) -lcmocka $(LDLIBS)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(OBJECTS)
+	@mkdir -p $(@D)
+	@echo '  $(CC)  $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(OBJECTS) $(LDLIBS)
+
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/tests/unit/*.d)
+
+# Installs those packages of a list that are missing, as root or through sudo, and says so.
+define install
+	@missing=$$(for package in $(1); do \
+	    dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing Debian packages:" $$missing; \
+	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+build-packages:
+	$(call install,$(BUILD_PACKAGES))
+
+test-packages:
+	$(call install,$(TEST_PACKAGES))
+
+bench-packages:
+	$(call install,$(BENCH_PACKAGES))
+
+run: build-packages
+	@$(MAKE) --no-print-directory all
+	@LOG_FORMAT=text exec $(BUILD)/rma-coordinator
+
+units: $(UNIT_TESTS)
+	@set -e; for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZERS) $$test; done
+
+# What would catch a pointer kept over a request's disposal must be seen to catch one.
+lifetimes: $(BUILD)/tests/unit/test_pending
+	@if NAIVE=1 $< >$(BUILD)/naive.log 2>&1 || ! grep -q 'heap-use-after-free' $(BUILD)/naive.log; then \
+	    echo "a naive pointer over a disposal was not caught; see $(BUILD)/naive.log"; exit 1; fi
+	@echo "lifetimes ok: a naive pointer over a disposal is caught"
+
+test: test-packages
+	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
+	@$(MAKE) --no-print-directory check
+	@MODE=release $(PYTEST) tests/lua tests/system
+	@MODE=asan $(PYTEST) tests/lua tests/system
+
+check: test-packages
+	@$(MAKE) --no-print-directory all
+	@tests/check.sh
+	@tests/check.sh --bad
+
+bench: bench-packages
+	@$(MAKE) --no-print-directory all
+	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
+
+fuzz: test-packages
+	@$(MAKE) --no-print-directory MODE=fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@set -e; for fuzzer in $(FUZZERS); do name=$${fuzzer##*/fuzz_}; mkdir -p $(BUILD)/corpus/$$name; echo "== $$name"; \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$name tests/fuzz/corpus/$$name; done
+
+format:
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c')
+
+clean:
+	rm -rf build
+
+.PHONY: all run test check bench fuzz fuzz-run format clean units lifetimes build-packages test-packages bench-packages
+.DELETE_ON_ERROR:
+.SECONDARY:

@@ -1,0 +1,7 @@
+/* rejects: banned/strtok.c:6 */
+#include <string.h>
+
+char *word(char *text)
+{
+    return strtok(text, " ");
+}

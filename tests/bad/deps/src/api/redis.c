@@ -1,0 +1,2 @@
+/* rejects: api may not include redis */
+#include "redis/link.h"

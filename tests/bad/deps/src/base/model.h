@@ -1,0 +1,2 @@
+/* rejects: base may not include model */
+#  include "model/id.h"

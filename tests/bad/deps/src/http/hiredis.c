@@ -1,0 +1,2 @@
+/* rejects: http may not include hiredis */
+#include <hiredis/async.h>

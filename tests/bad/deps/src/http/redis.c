@@ -1,0 +1,2 @@
+/* rejects: http may not include redis */
+#include <redis/script.h>

@@ -1,0 +1,2 @@
+/* rejects: model may not include h2o */
+#include <h2o.h>

@@ -1,0 +1,2 @@
+/* rejects: redis may not include .. */
+#include "../model/worker.h"

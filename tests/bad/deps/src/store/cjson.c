@@ -1,0 +1,2 @@
+/* rejects: store may not include cjson */
+#include <cjson/cJSON.h>

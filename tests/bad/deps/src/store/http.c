@@ -1,0 +1,2 @@
+/* rejects: store may not include http */
+#include "http/reply.h"

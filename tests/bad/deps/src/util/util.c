@@ -1,0 +1,2 @@
+/* rejects: util is no layer */
+#include "base/str.h"

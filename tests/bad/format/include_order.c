@@ -1,0 +1,3 @@
+/* rejects: make format would change */
+#include <string.h>
+#include <stdio.h>

@@ -1,0 +1,2 @@
+-- rejects: accessing undefined variable 'io'
+return io.open(ARGV[1]):read('*a')

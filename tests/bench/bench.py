@@ -1,0 +1,515 @@
+#!/usr/bin/python3
+"""The figures of the coordinator, measured here and now: the real binary, a real redis-server with an append-only file.
+
+    tests/bench/bench.py [--quick] [--only FIGURE]… [--binary PATH] [--json PATH]
+
+Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl and python3-redis.
+A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
+"""
+import argparse
+import contextlib
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import redis
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
+FLEET = 1000
+CONNECTIONS = 64
+HOST = "127.0.0.1"
+
+
+# --- what is measured: processes
+
+
+def busy_cores():
+    """How many cores other programs keep busy just now."""
+
+    def used():
+        with open("/proc/stat", encoding="ascii") as stat:
+            fields = [int(field) for field in stat.readline().split()[1:9]]
+        return sum(fields) - fields[3] - fields[4]
+
+    before = used()
+    time.sleep(1)
+    return (used() - before) * TICK / 1e6
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, what, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(f"{what} did not come up in {seconds} s")
+        time.sleep(0.001)
+
+
+class Process:
+    """A child, with what the kernel knows of it."""
+
+    failed = False  # whether one did not end well
+
+    def __init__(self, command, environment=None):
+        self.name = os.path.basename(command[0])
+        self.child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        self.pid = self.child.pid
+
+    def cpu(self):
+        """Microseconds of CPU used so far."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * TICK
+
+    def resident(self):
+        """Bytes."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+
+    def stop(self):
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+        if self.child.wait() != 0:
+            print(f"{self.name} ended with {self.child.returncode} when told to stop", file=sys.stderr)
+            Process.failed = True
+
+
+class Server(Process):
+    """A redis-server of our own: append-only file, unix socket and loopback port."""
+
+    def __init__(self, folder):
+        self.socket = os.path.join(folder, "redis.sock")
+        super().__init__(
+            ["redis-server", "--bind", HOST, "--port", str(free_port()), "--unixsocket", self.socket, "--dir", folder]
+            + ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--hash-max-listpack-value", "1024"]
+            + ["--maxmemory-policy", "noeviction", "--loglevel", "warning"]
+        )
+        self.client = redis.Redis(unix_socket_path=self.socket)
+        wait_until(self.answers, "redis-server")
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
+
+    def memory(self):
+        """Bytes that the data take, without the buffers of connections and of the append-only file."""
+        info = self.client.info("memory")
+        return info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"]
+
+
+class Coordinator(Process):
+    """One coordinator, one thread."""
+
+    def __init__(self, plan, server):
+        self.port = free_port()
+        self.started = time.monotonic()
+        environment = {"PATH": os.environ["PATH"], "HOST": HOST, "PORT": str(self.port), "THREADS": "1", "LOG_LEVEL": "warn"}
+        super().__init__([plan.binary], environment | {"REDIS_URL": "unix://" + server.socket})
+
+    def ready(self):
+        return status_of(self.port, "/health") == 200
+
+    def url(self, path):
+        return f"http://{HOST}:{self.port}{path}"
+
+
+@contextlib.contextmanager
+def stage(plan, workers=0):
+    """A fresh Redis and a coordinator with that many registered workers."""
+    folder = tempfile.mkdtemp(prefix="rma-bench-")
+    server = coordinator = None
+    try:
+        server = Server(folder)
+        coordinator = Coordinator(plan, server)
+        wait_until(coordinator.ready, "the coordinator")
+        register(coordinator, 0, workers)
+        yield server, coordinator
+    finally:
+        for process in (coordinator, server):
+            if process:
+                process.stop()
+        shutil.rmtree(folder)
+
+
+# --- what measures: clients
+
+
+def request_bytes(method, path, body=None):
+    text = b"" if body is None else json.dumps(body).encode()
+    kind = "" if body is None else "Content-Type: application/json\r\n"
+    return f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{kind}Content-Length: {len(text)}\r\n\r\n".encode() + text
+
+
+def read_answer(connection):
+    """The status of one answer, which has a Content-Length."""
+    data = b""
+    while True:
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionError("closed before the answer")
+        data += part
+        head, end, body = data.partition(b"\r\n\r\n")
+        if end and len(body) >= int(re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)[1]):
+            return int(head.split(b" ", 2)[1])
+
+
+def connect(port):
+    connection = socket.create_connection((HOST, port), timeout=30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def status_of(port, path):
+    """The status of one GET; 0 when nobody answers."""
+    try:
+        with connect(port) as connection:
+            connection.sendall(request_bytes("GET", path))
+            return read_answer(connection)
+    except OSError:
+        return 0
+
+
+def ask_all(port, requests, connections=32):
+    """Sends the requests over that many connections, one at a time on each; each must be answered 200."""
+    pool = [connect(port) for _ in range(connections)]
+    try:
+        for first in range(0, len(requests), connections):
+            busy = list(zip(pool, requests[first : first + connections]))
+            for connection, request in busy:
+                connection.sendall(request)
+            for connection, request in busy:
+                status = read_answer(connection)
+                if status != 200:
+                    sys.exit(f"{status} for {request!r}")
+    finally:
+        for connection in pool:
+            connection.close()
+
+
+def worker_id(number):
+    return f"bench-{number:012d}"
+
+
+def registration(number):
+    """What an agent in the field sends, with 400 bytes of capabilities."""
+    capabilities = {"cpu_cores": 8, "ram": "15.6GB", "storage": "466.0GB", "gpu_type": "NVIDIA GeForce RTX 4090"}
+    capabilities |= {"gpu_memory": "24564 MiB", "gpu_driver": "535.129.03", "containerized": True, "note": ""}
+    capabilities["worker_type"] = ["gpu", "cpu", "storage", "edge"][number % 4]
+    capabilities["note"] = "x" * (400 - len(json.dumps(capabilities, separators=(",", ":"))))
+    tunnel = f"https://bench-{number:06d}.trycloudflare.com"
+    return {"worker_id": worker_id(number), "tunnel_url": tunnel, "vpn_ip": None, "capabilities": capabilities}
+
+
+def register(coordinator, first, last):
+    for start in range(first, last, 10000):
+        numbers = range(start, min(last, start + 10000))
+        ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", registration(n)) for n in numbers])
+
+
+def beat(coordinator, count):
+    beats = [{"worker_id": worker_id(n), "current_load": 0.24, "available_memory": "9.8GB"} for n in range(count)]
+    ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in beats])
+
+
+def wrk(coordinator, script, path, seconds):
+    command = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--latency", "-s", os.path.join(HERE, script)]
+    output = subprocess.run(command + [coordinator.url(path), "--", str(FLEET)], check=True, capture_output=True, text=True).stdout
+    result = json.loads(output.strip().splitlines()[-1])
+    if result["errors"]:
+        sys.exit(f"wrk {script}: {result['errors']} of {result['requests']} requests failed")
+    return result
+
+
+def heartbeat_command(server, coordinator):
+    """The very command that the coordinator sends to Redis for one heartbeat, for any of the workers."""
+    command = None
+    with server.client.monitor() as monitor:
+        thread = threading.Thread(target=ask_all, args=(coordinator.port, [beat_request(7)], 1))
+        thread.start()
+        while command is None:
+            line = monitor.connection.read_response().decode()
+            words = [word.encode().decode("unicode_escape") for word in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
+            if words and words[0].upper() == "EVALSHA" and worker_id(7) in words:
+                command = words
+        thread.join()
+    if server.client.execute_command(*command) != b"1":
+        sys.exit("the heartbeat that the coordinator sends is not taken a second time")
+    return [word.replace(worker_id(7), "bench-__rand_int__") for word in command]
+
+
+def beat_request(number):
+    body = {"worker_id": worker_id(number), "status": "healthy", "current_load": 0.24, "available_memory": "9.8GB"}
+    body |= {"active_requests": 2, "gpu_utilization": 65.3, "loaded_models": ["llama3.2"]}
+    return request_bytes("POST", "/api/worker/heartbeat", body | {"services_status": {"rag": "running"}, "specialization": "rag"})
+
+
+def redis_benchmark(server, command, count):
+    """Commands a second: 50 connections, no pipelining."""
+    call = ["redis-benchmark", "-s", server.socket, "-c", "50", "-P", "1", "-n", str(count), "-r", str(FLEET), "-q"]
+    server.client.config_resetstat()
+    output = subprocess.run(call + command, check=True, capture_output=True, text=True).stdout
+    calls = server.client.info("commandstats")["cmdstat_evalsha"]
+    if calls["failed_calls"] or calls["rejected_calls"] or calls["calls"] < count:
+        sys.exit(f"redis-benchmark: {calls}")
+    return float(re.findall(r"([\d.]+) requests per second", output)[-1])
+
+
+# --- the figures
+
+
+def heartbeats(plan):
+    """Heartbeats a second beside what redis-benchmark gets out of the same script, and beside a constant answer."""
+    rounds, seconds = (3, 2) if plan.quick else (5, 3)
+    rates, costs, yardsticks, constants, p99s, redis_costs = [], [], [], [], [], []
+    with stage(plan, FLEET) as (server, coordinator):
+        command = heartbeat_command(server, coordinator)
+        count = int(redis_benchmark(server, command, 20000) * seconds)
+        for _ in range(rounds):
+            before = coordinator.cpu(), server.cpu()
+            result = wrk(coordinator, "heartbeat.lua", "/", seconds)
+            after = coordinator.cpu(), server.cpu()
+            rates.append(result["requests"] / result["seconds"])
+            p99s.append(result["p99"] / 1000)
+            costs.append((after[0] - before[0]) / result["requests"])
+            redis_costs.append((after[1] - before[1]) / result["requests"])
+            yardsticks.append(redis_benchmark(server, command, count))
+            constant = wrk(coordinator, "constant.lua", "/livez", seconds)
+            constants.append(constant["requests"] / constant["seconds"])
+    rate, yardstick, constant = map(statistics.median, (rates, yardsticks, constants))
+    # each round beside its own yardstick, so that what else the machine does weighs on both
+    ratio = statistics.median(one / other for one, other in zip(rates, yardsticks))
+    plan.add("  heartbeats/s, one thread, 64 connections", rate, "1/s")
+    plan.add("  redis-benchmark, the same script, -c 50 -P 1", yardstick, "1/s")
+    plan.add("heartbeats / redis-benchmark, median of the rounds", ratio, "", least=0.9)
+    plan.add("  the same server's constant answer (GET /livez)", constant, "1/s")
+    plan.add("  heartbeats / constant answers", rate / constant, "")
+    plan.add("heartbeat latency, p99", statistics.median(p99s), "ms", most=5)
+    plan.add("  CPU of the coordinator for a heartbeat", statistics.median(costs), "µs")
+    plan.add("  CPU of Redis for a heartbeat", statistics.median(redis_costs), "µs")
+
+
+def memory(plan):
+    """What a registered worker takes in Redis."""
+    with stage(plan, 1) as (server, coordinator):  # one, so that what comes with the first is not counted
+        time.sleep(0.2)
+        base = server.memory()
+        done = 1
+        for count in (1000, 10000):
+            register(coordinator, done, count)
+            done = count
+            time.sleep(0.2)
+            plan.add(f"Redis memory of a worker, {count:,} registered", (server.memory() - base) / (count - 1), "B", most=2048)
+        beat(coordinator, done)
+        time.sleep(0.2)
+        plan.add("  the same after a heartbeat of each", (server.memory() - base) / (done - 1), "B")
+
+
+def resident(plan):
+    """The coordinator's own memory after much work."""
+    wanted, beats = (100_000 if plan.quick else 1_000_000), 0
+    with stage(plan, FLEET) as (_, coordinator):
+        plan.add("  resident size after start and 1,000 registrations", coordinator.resident() / 2**20, "MiB")
+        while beats < wanted:
+            beats += wrk(coordinator, "heartbeat.lua", "/", 3)["requests"]
+        plan.add(f"resident size after {beats:,} heartbeats", coordinator.resident() / 2**20, "MiB", most=12)
+        for _ in range(5):  # the first may leave little behind by chance
+            ask_all(coordinator.port, [beat_request(n) for n in range(1000)], connections=1000)
+        time.sleep(1)
+        plan.add("resident size after 1,000 connections, five times", coordinator.resident() / 2**20, "MiB", most=12)
+
+
+def start(plan):
+    """From exec to the first 200 of /health, on a Redis that runs already."""
+    times = []
+    with stage(plan, FLEET) as (server, _):
+        for _ in range(3 if plan.quick else 10):
+            coordinator = Coordinator(plan, server)
+            wait_until(coordinator.ready, "the coordinator")
+            times.append((time.monotonic() - coordinator.started) * 1000)
+            coordinator.stop()
+    plan.add("exec to the first 200 of /health, median", statistics.median(times), "ms", most=50)
+
+
+def reading_cost(server, coordinator, path, count):
+    """Microseconds of CPU in Redis for a GET, above what Redis uses when idle."""
+
+    def used():
+        cpu = server.client.info("cpu")
+        return (cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]) * 1e6, time.monotonic()
+
+    cpu0, time0 = used()
+    time.sleep(0.5)
+    cpu1, time1 = used()
+    ask_all(coordinator.port, [request_bytes("GET", path)] * count, connections=1)
+    cpu2, time2 = used()
+    return (cpu2 - cpu1 - (cpu1 - cpu0) / (time1 - time0) * (time2 - time1)) / count
+
+
+def reading(plan):
+    """What /health and the statistics cost Redis, in fleets of three sizes."""
+    sizes = (10, 1000, 10_000 if plan.quick else 100_000)
+    costs = {"/health": [], "/api/admin/stats": []}
+    with stage(plan) as (server, coordinator):
+        done = 0
+        for size in sizes:
+            register(coordinator, done, size)
+            done = size
+            time.sleep(1)
+            for path, found in costs.items():
+                # the least of several: anything else that runs here only adds
+                found.append(min(reading_cost(server, coordinator, path, 1000) for _ in range(5)))
+    for path, found in costs.items():
+        for size, cost in zip(sizes[:-1], found):
+            plan.add(f"  Redis CPU of GET {path}, {size:,} workers", cost, "µs")
+        # under 5 µs it is the noise that differs
+        plan.add(f"Redis CPU of GET {path}, {sizes[-1]:,} workers", found[-1], "µs", most=max(1.5 * found[0], 5))
+
+
+class Probe:
+    """A client that pings Redis without a pause and remembers the longest wait: how long Redis served nobody else."""
+
+    CODE = """
+import os, select, socket, sys, time
+os.nice(-10) if os.geteuid() == 0 else None
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+longest = 0.0
+print(flush=True)
+while True:
+    sent = time.monotonic()
+    connection.sendall(b"PING\\r\\n")
+    connection.recv(64)
+    longest = max(longest, time.monotonic() - sent)
+    if select.select([0], [], [], 0)[0]:
+        if not os.read(0, 1):
+            break
+        print(longest * 1000, flush=True)
+        longest = 0.0
+    time.sleep(0.0001)
+"""
+
+    def __init__(self, server):
+        pipe = subprocess.PIPE
+        self.child = subprocess.Popen([sys.executable, "-c", self.CODE, server.socket], stdin=pipe, stdout=pipe, bufsize=0)
+        self.child.stdout.readline()
+
+    def longest(self):
+        """Milliseconds, since the last call."""
+        self.child.stdin.write(b"\n")
+        return float(self.child.stdout.readline())
+
+    def stop(self):
+        self.child.stdin.close()
+        self.child.wait()
+
+
+def listing(plan):
+    """Listing 10,000 workers: how long it takes, and how long Redis serves nobody else meanwhile."""
+    walls, blocks, idles = [], [], []
+    with stage(plan, 10000) as (server, coordinator):
+        beat(coordinator, 10000)
+        url = coordinator.url("/api/admin/workers")
+        whole = json.loads(subprocess.run(["curl", "-sf", url], check=True, capture_output=True).stdout)
+        if len(whole["workers"]) != 10000:
+            sys.exit(f"{url} lists {len(whole['workers'])} of 10,000 workers")
+        server.client.config_set("slowlog-log-slower-than", 100)
+        server.client.config_set("slowlog-max-len", 100000)
+        server.client.slowlog_reset()
+        for _ in range(5 if plan.quick else 15):
+            output = subprocess.run(
+                ["curl", "-sf", "-o", "/dev/null", "-w", "%{time_total}", url], check=True, capture_output=True, text=True
+            ).stdout
+            walls.append(float(output) * 1000)
+        slow = max((entry["duration"] for entry in server.client.slowlog_get(100000)), default=0)
+        probe = Probe(server)
+        for _ in range(5 if plan.quick else 15):
+            time.sleep(0.1)
+            idles.append(probe.longest())
+            subprocess.run(["curl", "-sf", "-o", "/dev/null", url], check=True)
+            blocks.append(probe.longest())
+        probe.stop()
+    plan.add("listing 10,000 workers, median", statistics.median(walls), "ms", most=100)
+    plan.add("  slowest", max(walls), "ms")
+    plan.add("longest wait for Redis during a listing, median", statistics.median(blocks), "ms", most=5)
+    plan.add("  longest of all", max(blocks), "ms")
+    plan.add("  the same when idle, median", statistics.median(idles), "ms")
+    plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
+
+
+FIGURES = {f.__name__: f for f in (heartbeats, memory, resident, start, reading, listing)}
+
+
+# --- the table
+
+
+class Plan:
+    """How to measure, and the rows measured."""
+
+    def __init__(self, options):
+        self.quick = options.quick
+        self.binary = os.path.abspath(options.binary)
+        self.rows = []
+
+    def add(self, figure, value, unit, least=None, most=None):
+        target = least if least is not None else most
+        ratio = value / target if target else None
+        passed = None if target is None else value >= least if least is not None else value <= most
+        self.rows.append({"figure": figure.strip(), "value": value, "unit": unit, "least": least, "most": most})
+        self.rows[-1] |= {"ratio": ratio, "passed": passed}
+        wanted = "" if target is None else f"{'>=' if least is not None else '<='} {number(target)}"
+        verdict = {None: "", True: "pass", False: "FAIL"}[passed]
+        print(
+            f"{figure:<54} {number(value):>9} {unit:<4} {wanted:>12} {'' if ratio is None else f'{ratio:.2f}':>6} {verdict}",
+            flush=True,
+        )
+
+
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures the coordinator's figures.")
+    parser.add_argument("--quick", action="store_true", help="short runs: rougher figures in a quarter of the time")
+    parser.add_argument("--only", action="append", choices=FIGURES, help="this figure (may be repeated)")
+    parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/rma-coordinator"))
+    parser.add_argument("--json", default=os.path.join(ROOT, "build/bench.json"))
+    options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    plan = Plan(options)
+    busy = busy_cores()
+    if busy > 0.2:
+        print(f"Something else keeps {busy:.1f} of {os.cpu_count()} cores busy: the figures will suffer.")
+    print(f"{'figure':<54} {'measured':>9} {'':<4} {'target':>12} {'ratio':>6}")
+    for name in options.only or FIGURES:
+        FIGURES[name](plan)
+    with open(options.json, "w", encoding="utf-8") as out:
+        json.dump({"cores": os.cpu_count(), "busy": busy, "quick": plan.quick, "rows": plan.rows}, out, indent=1, ensure_ascii=False)
+    sys.exit(Process.failed or any(row["passed"] is False for row in plan.rows))
+
+
+if __name__ == "__main__":
+    main()

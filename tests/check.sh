@@ -1,0 +1,213 @@
+#!/bin/sh
+# The fast gates.
+#
+#   tests/check.sh [GATE…]          runs all gates, or those named, on the project
+#   tests/check.sh --bad [GATE…]    shows that each gate rejects each of its files in tests/bad/GATE
+#
+# A gate is a function gate_NAME that gets the files to look at, prints what is wrong with them, and fails if anything is;
+# files_NAME prints the files that it gets in the project. A new gate is these two, a word in GATES, and a file in tests/bad.
+#
+# A file in tests/bad has a line "rejects: TEXT": its gate must fail on it alone and print TEXT.
+
+# shellcheck disable=SC2317 # gate_NAME and files_NAME are called by name
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+GATES='format tidy banned deps scripts shell length top'
+GENERATED=build/release/gen
+LINES_MAX=450
+CORES=$(getconf _NPROCESSORS_ONLN)
+
+# The project's files that match the given pathspecs: tracked, or new and not ignored.
+project() {
+    git ls-files -co --exclude-standard -- "$@" | grep -v '^tests/bad/' | sort -u | while read -r file; do
+        [ -f "$file" ] && echo "$file"
+    done
+}
+
+# --- format: clang-format would change nothing
+
+files_format() { project '*.c' '*.h'; }
+
+gate_format() {
+    if ! output=$(clang-format --dry-run -Werror "$@" 2>&1); then
+        printf '%s\n' "$output" | awk -F: '{ all = all $0 "\n" } /error:/{ places[$1]++ }
+            END { if (length(places) == 0) print all; for (file in places) print file ": make format would change " places[file] " places" }' | sort
+        return 1
+    fi
+}
+
+# --- tidy: clang-tidy and clang's warnings, VLAs among them
+
+files_tidy() {
+    MAKEFLAGS='' make -s MODE=release "$GENERATED/scripts.h" >&2
+    project 'src/*.c'
+}
+
+gate_tidy() {
+    if ! output=$(printf '%s\n' "$@" | xargs -P "$CORES" -I FILE clang-tidy --quiet FILE -- \
+        -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" -Wall -Wextra -Wvla 2>&1); then
+        # without the sums of complexity, which are long
+        printf '%s\n' "$output" | awk '/^[0-9]+ warnings? /{ next } /: (error|warning|note): /{ sum = /note: \+/ } !sum'
+        return 1
+    fi
+}
+
+# --- banned: calls that no C file of ours makes: those that can't be bounded, and those that threads can't share
+
+files_banned() { project '*.c' '*.h'; }
+
+BANNED='strcpy|strcat|sprintf|vsprintf|atoi|strtok|alloca|gets|gmtime|localtime|ctime|asctime|setenv|putenv|unsetenv'
+
+gate_banned() {
+    ! grep -nHE "(^|[^A-Za-z0-9_])(__builtin_)?($BANNED)[[:space:]]*\\(" "$@"
+}
+
+# --- deps: includes go only downwards
+
+files_deps() { project 'src/*.c' 'src/*.h'; }
+
+# A layer (a folder of src/; main for src/main.c) may include itself and what stands in its row, folders and libraries alike.
+gate_deps() {
+    awk '
+    BEGIN {
+        may["main"]  = "api http store redis model base h2o hiredis generated"
+        may["api"]   = "http store model base"
+        may["store"] = "redis model base hiredis generated"
+        may["http"]  = "base h2o"
+        may["redis"] = "base h2o hiredis generated"
+        may["model"] = "base cjson"
+        may["base"]  = ""
+    }
+    # The layer or library that an include names; "" for the system.
+    function target(path, angle) {
+        if (path ~ /^h2o(\.h$|\/)/) return "h2o"
+        if (path ~ /^hiredis(\.h$|\/)/) return "hiredis"
+        if (path ~ /^(cjson\/|cJSON)/) return "cjson"
+        if (path == "scripts.h") return "generated"
+        split(path, part, "/")
+        if (part[1] in may || !angle) return part[1]
+        return ""
+    }
+    FNR == 1 {
+        layer = FILENAME
+        sub(/^(.*\/)?src\//, "", layer)
+        sub(/\/.*$/, "", layer)
+        sub(/\.[ch]$/, "", layer)
+        if (!(layer in may)) { print FILENAME ": " layer " is no layer of src/"; bad = 1 }
+    }
+    /^[ \t]*#[ \t]*include/ {
+        if (!match($0, /[<"][^>"]*[>"]/)) { print FILENAME ":" FNR ": an include that names no file"; bad = 1; next }
+        to = target(substr($0, RSTART + 1, RLENGTH - 2), substr($0, RSTART, 1) == "<")
+        if (to != "" && to != layer && index(" " may[layer] " ", " " to " ") == 0) {
+            print FILENAME ":" FNR ": " layer " may not include " to
+            bad = 1
+        }
+    }
+    END { exit bad }' "$@"
+}
+
+# --- scripts: luacheck, on each script's whole generated text as Redis gets it, and on the Lua tools
+
+files_scripts() {
+    MAKEFLAGS='' make -s MODE=release "$GENERATED/scripts.h" >&2
+    # one generated text for each script, no fewer
+    project 'lua/*.lua' ':!lua/lib' ':!lua/embed.lua' | sed "s|^lua/|$GENERATED/scripts/|"
+    project lua/embed.lua 'tests/*.lua'
+}
+
+gate_scripts() {
+    # no script needs all of a library
+    unused=$(for library in lua/lib/*.lua; do basename "$library" .lua; done | sed 's|.*|211/^&_|')
+    failed=0
+    for file in "$@"; do
+        # shellcheck disable=SC2086 # words
+        case $file in
+            */gen/scripts/* | tests/bad/*) luacheck --no-color -q --std redis "$file" --ignore $unused || failed=1 ;;
+            *) luacheck --no-color -q "$file" || failed=1 ;;
+        esac
+    done
+    return "$failed"
+}
+
+# --- shell: shellcheck
+
+files_shell() { project '*.sh' .ci/run; }
+
+gate_shell() { shellcheck "$@"; }
+
+# --- length: no source file over LINES_MAX lines
+
+files_length() { project 'src/*.c' 'src/*.h' 'lua/*.lua'; }
+
+gate_length() {
+    awk -v max="$LINES_MAX" 'FNR == max + 1 { print FILENAME ": over " max " lines"; bad = 1 } END { exit bad }' "$@"
+}
+
+# --- top: nothing stands at the top level but what belongs there
+
+files_top() { git ls-files | grep -v '^tests/bad/'; }
+
+gate_top() {
+    # a bad file stands for one of that path at the top
+    ! printf '%s\n' "$@" | sed 's|^tests/bad/top/||; s|/.*||' | sort -u |
+        grep -vxE 'src|lua|tests|deploy|Makefile|docker-compose\.yml|fly\.toml|README\.md|ARCHITECTURE\.md|LICENSE|\..*'
+}
+
+# --- running them
+
+run_gate() {
+    # shellcheck disable=SC2046 # no file name of ours has white space
+    set -- "$1" $("files_$1")
+    if [ $# -eq 1 ]; then
+        echo "$1 FAILED: found no file to look at"
+        return 1
+    fi
+    gate=$1
+    shift
+    if output=$("gate_$gate" "$@"); then
+        echo "$gate ok"
+    else
+        printf '%s\n%s FAILED\n' "$output" "$gate"
+        return 1
+    fi
+}
+
+run_bad() {
+    count=0
+    for file in $(find "tests/bad/$1" -type f | sort); do
+        count=$((count + 1))
+        expected=$(sed -n 's/.*rejects: \([^*]*[^* ]\).*/\1/p' "$file" | head -n 1)
+        if output=$("gate_$1" "$file"); then
+            echo "$1 FAILED: it accepts $file"
+            return 1
+        elif [ -z "$expected" ]; then
+            echo "$1 FAILED: $file does not say what rejects it"
+            return 1
+        elif ! printf '%s' "$output" | grep -qF -e "$expected"; then
+            printf '%s\n%s FAILED: it rejects %s, but not for "%s"\n' "$output" "$1" "$file" "$expected"
+            return 1
+        fi
+    done
+    if [ "$count" -eq 0 ]; then
+        echo "$1 FAILED: nobody saw it reject anything; tests/bad/$1 is empty"
+        return 1
+    fi
+    echo "$1 ok, rejects its $count"
+}
+
+run=run_gate
+if [ "${1:-}" = --bad ]; then
+    run=run_bad
+    shift
+fi
+# shellcheck disable=SC2086 # words
+[ $# -gt 0 ] || set -- $GATES
+failed=0
+for gate in "$@"; do
+    case " $GATES " in
+        *" $gate "*) $run "$gate" || failed=1 ;;
+        *) echo "$gate FAILED: no such gate; there are: $GATES" && failed=1 ;;
+    esac
+done
+exit "$failed"

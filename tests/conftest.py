@@ -1,0 +1,99 @@
+"""Fixtures of the system and Lua tests: every test has its own directory, its own Redis and its own coordinators."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import processes
+import project
+from clock import Clock, build_library
+from coordinator import Coordinator
+from redis_server import RedisServer
+
+
+@pytest.fixture
+def directory():
+    """A directory of the test's own, with a short path: unix sockets live in it."""
+    path = Path(tempfile.mkdtemp(prefix="rma-"))
+    yield path
+    for pid in processes.living_in(path):  # a redis-server whose coordinator was killed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def clock_library():
+    return build_library()
+
+
+@pytest.fixture
+def clock(directory, clock_library):
+    """A wall clock that the test moves."""
+    return Clock(directory / "clock")
+
+
+@pytest.fixture
+def start_redis(directory):
+    """Starts private Redis servers: start_redis(clock=...)."""
+    servers = []
+
+    def start(*options, clock=None):
+        server = RedisServer(directory / f"redis{len(servers)}", clock)
+        servers.append(server)
+        return server.start(*options)
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def redis(start_redis):
+    """A private Redis server."""
+    return start_redis()
+
+
+@pytest.fixture
+def make_coordinator(directory):
+    """Makes coordinators that are not started yet: make_coordinator(redis, clock=..., SETTING=...)."""
+    assert project.BINARY.exists(), f"{project.BINARY} is missing: build it first"
+    made = []
+
+    def make(redis=None, clock=None, prepare=None, **settings):
+        name = f"coordinator-{'abcdefghijklmnopqrstuvwxyz'[len(made)]}"
+        if redis is not None:
+            settings.setdefault("REDIS_URL", redis.url)
+        coordinator = Coordinator(directory / name, name, clock, prepare, **settings)
+        made.append(coordinator)
+        return coordinator
+
+    yield make
+    problems = [problem for coordinator in made for problem in coordinator.finish()]
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def start_coordinator(make_coordinator):
+    """Starts coordinators, and waits until they reach their Redis: start_coordinator(redis, clock=..., SETTING=...)."""
+    def start(redis=None, **settings):
+        return make_coordinator(redis, **settings).start().wait_until_ready()
+    return start
+
+
+@pytest.fixture
+def coordinator(redis, start_coordinator):
+    """One coordinator on the test's Redis."""
+    return start_coordinator(redis)
+
+
+@pytest.fixture
+def three_coordinators(redis, start_coordinator):
+    """Three instances on one Redis."""
+    return [start_coordinator(redis) for _ in range(3)]

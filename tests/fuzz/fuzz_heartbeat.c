@@ -1,0 +1,96 @@
+/*
+ * What a heartbeat holds must be within its bounds, and the row of the worker that it updates must be JSON.
+ */
+#include "model/heartbeat.h"
+#include "model/id.h"
+#include "model/json.h"
+#include "model/worker.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_faults(const struct faults *faults)
+{
+    must(faults->count > 0 && faults->count <= FAULTS_MAX);
+    for (size_t i = 0; i < faults->count; i++)
+        must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
+}
+
+static bool is_known_status(struct str status)
+{
+    return str_eq(status, STR("healthy")) || str_eq(status, STR("degraded")) || str_eq(status, STR("draining")) ||
+           str_eq(status, STR("offline"));
+}
+
+static void check_optional(double number, double high)
+{
+    must(number == -1 || (number >= 0 && number <= high && !signbit(number)));
+}
+
+static void check_row(const struct heartbeat *heartbeat)
+{
+    struct buffer load = BUFFER_INIT, row = BUFFER_INIT;
+    buffer_json_number(&load, heartbeat->current_load);
+    struct worker worker = {.id = heartbeat->worker_id, .online = true};
+    worker.fields[WORKER_status] = heartbeat->status;
+    worker.fields[WORKER_current_load] = buffer_str(&load);
+    worker.fields[WORKER_available_memory] = heartbeat->available_memory;
+    worker.fields[WORKER_specialization] = heartbeat->specialization;
+    worker.fields[WORKER_loaded_models] = heartbeat->loaded_models;
+    worker.fields[WORKER_services_status] = heartbeat->services_status;
+    worker_write(&row, &worker, 0, (struct str){NULL, 0});
+    cJSON *document;
+    const char *why;
+    must(json_parse_object(buffer_str(&row), &document, &why) == ERR_NONE);
+    const cJSON *shown = cJSON_GetObjectItemCaseSensitive(document, "current_load");
+    must(cJSON_IsNumber(shown) && fabs(shown->valuedouble - heartbeat->current_load) < 1e-6);
+    must(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(document, "loaded_models")));
+    must(cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(document, "services_status")));
+    cJSON_Delete(document);
+    buffer_fini(&row);
+    buffer_fini(&load);
+}
+
+static void check_heartbeat(const struct heartbeat *heartbeat)
+{
+    must(id_is_valid(heartbeat->worker_id));
+    must(is_known_status(heartbeat->status));
+    must(heartbeat->current_load >= 0 && heartbeat->current_load <= 1 && !signbit(heartbeat->current_load));
+    check_optional(heartbeat->active_requests, 1e9);
+    must(floor(heartbeat->active_requests) >= heartbeat->active_requests);
+    check_optional(heartbeat->gpu_utilization, 1e4);
+    check_optional(heartbeat->expect_silence, HEARTBEAT_SILENCE_MAX);
+    must(heartbeat->available_memory.len <= 64 && heartbeat->specialization.len <= 128);
+    must(heartbeat->loaded_models.len <= HEARTBEAT_TEXT_MAX && heartbeat->services_status.len <= HEARTBEAT_TEXT_MAX);
+    check_row(heartbeat);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct heartbeat heartbeat;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    enum err err = heartbeat_parse((struct str){(const char *)data, size}, &heartbeat, &faults, &why);
+    switch (err) {
+    case ERR_NONE:
+        must(faults.count == 0);
+        check_heartbeat(&heartbeat);
+        heartbeat_fini(&heartbeat);
+        break;
+    case ERR_INVALID:
+        check_faults(&faults);
+        break;
+    default:
+        must(err == ERR_BAD_REQUEST && why != NULL && faults.count == 0);
+    }
+    return 0;
+}

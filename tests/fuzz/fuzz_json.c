@@ -1,0 +1,72 @@
+/*
+ * What the strict scanner lets pass, cJSON must read; and the text of a member must be what the tree has under its name.
+ */
+#include "base/buffer.h"
+#include "model/json.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* The text stands by itself as JSON, and means the same as `item`. */
+static void check_text(struct str text, const cJSON *item)
+{
+    struct buffer wrapped = BUFFER_INIT;
+    buffer_append(&wrapped, STR("{\"x\":"));
+    buffer_append(&wrapped, text);
+    buffer_append(&wrapped, STR("}"));
+    cJSON *document;
+    const char *why;
+    must(json_parse_object(buffer_str(&wrapped), &document, &why) == ERR_NONE);
+    must(cJSON_GetArraySize(document) == 1);
+    char *found = cJSON_PrintUnformatted(document->child);
+    char *expected = cJSON_PrintUnformatted(item);
+    must(found != NULL && expected != NULL && strcmp(found, expected) == 0);
+    cJSON_free(found);
+    cJSON_free(expected);
+    cJSON_Delete(document);
+    buffer_fini(&wrapped);
+}
+
+static void check_member(struct str text, const cJSON *document, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(document, name);
+    struct str found = json_member_text(text, name);
+    bool is_ascii = true;
+    for (const char *c = name; *c != '\0'; c++)
+        is_ascii = is_ascii && (unsigned char)*c < 0x80;
+    if (!is_ascii)
+        return;
+    must((found.ptr == NULL) == (item == NULL));
+    if (item != NULL) {
+        must(found.ptr >= text.ptr && found.len > 0 && found.ptr + found.len <= text.ptr + text.len);
+        check_text(found, item);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str text = {(const char *)data, size};
+    cJSON *document = NULL;
+    const char *why = NULL;
+    enum err err = json_parse_object(text, &document, &why);
+    if (err != ERR_NONE) {
+        must(err == ERR_BAD_REQUEST && document == NULL && why != NULL && why[strlen(why) - 1] == '.');
+        return 0;
+    }
+    must(cJSON_IsObject(document) && why == NULL);
+    int checked = 0;
+    for (const cJSON *item = document->child; item != NULL && checked < 16; item = item->next, checked++)
+        check_member(text, document, item->string);
+    check_member(text, document, "a");
+    check_member(text, document, "capabilities");
+    cJSON_Delete(document);
+    return 0;
+}

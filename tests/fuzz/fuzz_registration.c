@@ -1,0 +1,110 @@
+/*
+ * What a registration holds must be fit for Redis keys, and the row of the worker that it makes must be JSON.
+ */
+#include "model/id.h"
+#include "model/json.h"
+#include "model/registration.h"
+#include "model/worker.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_faults(const struct faults *faults)
+{
+    must(faults->count > 0 && faults->count <= FAULTS_MAX);
+    for (size_t i = 0; i < faults->count; i++)
+        must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
+}
+
+static void check_id(struct str id)
+{
+    must(id.ptr == NULL || id_is_valid(id));
+}
+
+static void check_url(struct str url)
+{
+    must(url.ptr == NULL || (url.len > 0 && url.len <= REGISTRATION_URL_MAX));
+    for (size_t i = 0; i < url.len; i++)
+        must((unsigned char)url.ptr[i] >= 0x20 && url.ptr[i] != 0x7f);
+}
+
+/* Kept JSON is minified: no line break may be left in it, for it may travel in a line of text. */
+static void check_json(struct str text, size_t max, char open)
+{
+    if (text.ptr == NULL)
+        return;
+    must(text.len >= 2 && text.len <= max && text.ptr[0] == open);
+    must(memchr(text.ptr, '\n', text.len) == NULL && memchr(text.ptr, '\r', text.len) == NULL);
+}
+
+static void check_row(const struct registration *registration)
+{
+    struct worker worker = {.id = STR("w"), .online = true};
+    worker.fields[WORKER_capabilities] = registration->capabilities;
+    worker.fields[WORKER_services] = registration->services;
+    worker.fields[WORKER_containers] = registration->containers;
+    worker.fields[WORKER_ip_address] = registration->ip_address;
+    worker.fields[WORKER_tunnel_url] = registration->tunnel_url;
+    worker.fields[WORKER_vpn_ip] = registration->vpn_ip;
+    struct buffer row = BUFFER_INIT;
+    worker_write(&row, &worker, 0, STR("http://host"));
+    cJSON *document;
+    const char *why;
+    must(json_parse_object(buffer_str(&row), &document, &why) == ERR_NONE);
+    must(cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(document, "capabilities")));
+    must(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(document, "services")));
+    must(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(document, "containers")));
+    cJSON_Delete(document);
+    buffer_fini(&row);
+}
+
+static void check_registration(const struct registration *registration)
+{
+    check_id(registration->worker_id);
+    check_id(registration->instance_id);
+    check_id(registration->boot_id);
+    check_url(registration->ip_address);
+    check_url(registration->tunnel_url);
+    check_url(registration->vpn_ip);
+    must(registration->capabilities.ptr != NULL);
+    check_json(registration->capabilities, REGISTRATION_CAPABILITIES_MAX, '{');
+    check_json(registration->services, REGISTRATION_SERVICES_TEXT_MAX, '[');
+    check_json(registration->containers, REGISTRATION_SERVICES_TEXT_MAX, '[');
+    must(registration->tier >= TIER_GPU && registration->tier <= TIER_EDGE);
+    must(registration->service_count <= REGISTRATION_SERVICES_MAX);
+    for (size_t i = 0; i < registration->service_count; i++) {
+        must(id_is_valid(registration->service_names[i]));
+        for (size_t j = 0; j < i; j++)
+            must(!str_eq(registration->service_names[i], registration->service_names[j]));
+    }
+    check_row(registration);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct registration registration;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    enum err err = registration_parse((struct str){(const char *)data, size}, &registration, &faults, &why);
+    switch (err) {
+    case ERR_NONE:
+        must(faults.count == 0);
+        check_registration(&registration);
+        registration_fini(&registration);
+        break;
+    case ERR_INVALID:
+        check_faults(&faults);
+        break;
+    default:
+        must(err == ERR_BAD_REQUEST && why != NULL && faults.count == 0);
+    }
+    return 0;
+}

@@ -1,0 +1,240 @@
+"""The real binary, started, talked to, hurt and stopped; what it leaves on stderr is looked at when it is gone."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import http_client
+import processes
+import project
+from waiting import wait_until
+
+SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL")
+
+# libh2o keeps at most 16 pieces of memory of each of two kinds for reuse, in each thread (see lsan.supp).
+RECYCLED_BY_A_THREAD = 32
+
+# Fits every start in the suite; a start that takes longer is hung.
+START_WITHIN = 15.0
+STOP_WITHIN = 5.0
+
+# What a service worker of the field registers with, at the least.
+CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB", "storage": "466.0GB"}
+GPU_CAPABILITIES = {"cpu_cores": 16, "ram": "62.7GB", "storage": "915.3GB", "gpu_memory": "24564 MiB",
+                    "gpu_type": "NVIDIA GeForce RTX 4090"}
+
+
+def environment(settings, clock=None):
+    """The environment of a coordinator: nothing of ours that could configure it by accident, sanitizers told what to do."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+    kept.update(
+        ASAN_OPTIONS="detect_leaks=1:exitcode=99",
+        LSAN_OPTIONS=f"suppressions={project.LSAN_SUPPRESSIONS}:print_suppressions=1",
+        UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
+    if clock:
+        kept.update(clock.environment())
+    kept.update({name: str(value) for name, value in settings.items() if value is not None})
+    return kept
+
+
+class Coordinator:
+    """One instance. Settings are its environment variables; None takes a default of ours away."""
+
+    def __init__(self, directory, name="coordinator", clock=None, prepare=None, **settings):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.directory = directory
+        self.port = None
+        self._settings = {"HOST": "127.0.0.1", "PORT": 0, "THREADS": 2, **settings}
+        self._clock = clock
+        self._prepare = prepare  # called in the child before exec: resource limits
+        self._process = None
+        self._starts = 0
+        self._end_is_expected = False
+        self._problems = []
+
+    # -- life -------------------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Starts, and waits for the line that says where it listens."""
+        return self.launch().wait_for_start()
+
+    def wait_for_start(self):
+        self.port = wait_until(self._listening_port, within=START_WITHIN, what=f"{self.name} says where it listens")
+        return self
+
+    def launch(self):
+        """Starts and does not wait."""
+        assert not self.is_running(), f"{self.name} runs already"
+        self._starts += 1
+        self._end_is_expected = False
+        self.stderr_path = self.directory / f"{self.name}.{self._starts}.stderr"
+        with self.stderr_path.open("wb") as stderr:
+            self._process = subprocess.Popen([str(project.BINARY)], env=environment(self._settings, self._clock), stderr=stderr,
+                                             stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd=self.directory,
+                                             preexec_fn=self._prepare, start_new_session=True)
+        return self
+
+    def _listening_port(self):
+        for line in self.log_lines():
+            if "port" in line:
+                return line["port"]
+        if self._process.poll() is not None:
+            self._end_is_expected = True
+            raise RuntimeError(f"{self.name} ended at once with {self._process.returncode}: {self.stderr()[-1000:]}")
+        return None
+
+    def is_running(self):
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def send_signal(self, number):
+        """For a signal that ends the process, follow with wait_for_end()."""
+        if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            self._end_is_expected = True
+        self._process.send_signal(number)
+
+    def wait_for_end(self, within=STOP_WITHIN):
+        """Waits for the process to end; returns its exit code."""
+        try:
+            return self._process.wait(timeout=within)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"{self.name} had not ended after {within} s; stderr: {self.stderr()[-1000:]}") from None
+
+    def stop(self, number=signal.SIGTERM, within=STOP_WITHIN):
+        """Asks it to end, and checks that it does so with 0 in time. Returns the seconds that it took."""
+        started = time.monotonic()
+        self.send_signal(number)
+        code = self.wait_for_end(within)
+        assert code == 0, f"{self.name} ended with {code} when asked to stop; stderr: {self.stderr()[-1500:]}"
+        return time.monotonic() - started
+
+    def refuses_to_start(self, within=5.0):
+        """Starts it where it must not start: checks that it ends by itself, and not by a crash. Returns what it says."""
+        self.launch()
+        self._end_is_expected = True
+        code = self.wait_for_end(within)
+        assert code > 0, f"{self.name} ended with {code}; stderr: {self.stderr()[-1500:]}"
+        return self.stderr()
+
+    def kill(self):
+        """kill -9."""
+        self.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def finish(self):
+        """The end of a test: stops it if need be; returns what was wrong with this instance over all its lives."""
+        problems = []
+        if self._process is not None:
+            if self.is_running():
+                self._process.send_signal(signal.SIGCONT)
+                try:
+                    self.stop()
+                except AssertionError as error:
+                    problems.append(str(error))
+            elif not self._end_is_expected:
+                problems.append(f"{self.name} ended unexpectedly with {self._process.returncode}: {self.stderr()[-1500:]}")
+            for path in sorted(self.directory.glob(f"{self.name}.*.stderr")):
+                text = path.read_text(errors="replace")
+                if any(cry in text for cry in SANITIZER_CRIES):
+                    problems.append(f"a sanitizer cried in {path.name}: {text[-4000:]}")
+                suppressed = re.search(r"^ *(\d+) +\d+ h2o_mem_alloc_recycle$", text, re.MULTILINE)
+                threads = self._settings.get("THREADS") or os.cpu_count()
+                if suppressed and int(suppressed[1]) > RECYCLED_BY_A_THREAD * int(threads):
+                    problems.append(f"{path.name}: {suppressed[1]} leaks of h2o's memory are more than its lists can hold")
+        return problems
+
+    # -- what it says -----------------------------------------------------------------------------------------------------
+
+    def stderr(self):
+        return self.stderr_path.read_text(errors="replace")
+
+    def log_lines(self):
+        """The JSON objects on stderr."""
+        lines = []
+        for line in self.stderr().splitlines():
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    lines.append(entry)
+        return lines
+
+    # -- HTTP -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method, path, body=None, headers=None, **more):
+        return http_client.request(self.port, method, path, body, headers, **more)
+
+    def get(self, path, headers=None, **more):
+        return self.request("GET", path, headers=headers, **more)
+
+    def post(self, path, body=None, headers=None, **more):
+        return self.request("POST", path, body, headers, **more)
+
+    def delete(self, path, headers=None):
+        return self.request("DELETE", path, headers=headers)
+
+    def connection(self, **more):
+        return http_client.Connection(self.port, **more)
+
+    def raw(self, **more):
+        return http_client.RawConnection(self.port, **more)
+
+    # -- the fleet, for tests that aren't about these requests themselves -----------------------------------------------------
+
+    def register(self, worker_id=None, capabilities=None, **members):
+        """Registers a worker, a service worker unless told otherwise; returns the answer."""
+        body = {"capabilities": CAPABILITIES if capabilities is None else capabilities, **members}
+        if worker_id is not None:
+            body["worker_id"] = worker_id
+        return self._ok(self.post("/api/worker/register", body))
+
+    def beat(self, worker_id, **members):
+        return self._ok(self.post("/api/worker/heartbeat", {"worker_id": worker_id, **members}))
+
+    def unregister(self, worker_id):
+        return self._ok(self.delete(f"/api/worker/unregister/{worker_id}"))
+
+    def worker(self, worker_id):
+        return self._ok(self.get(f"/api/worker/{worker_id}"))
+
+    def workers(self, query=""):
+        """The rows of the list by worker id."""
+        rows = self._ok(self.get("/api/admin/workers" + query))["workers"]
+        by_id = {row["worker_id"]: row for row in rows}
+        assert len(by_id) == len(rows), "a worker is listed twice"
+        return by_id
+
+    def stats(self):
+        return self._ok(self.get("/api/admin/stats"))
+
+    def is_alive(self):
+        return self.get("/livez").status == 200
+
+    def is_ready(self):
+        return self.get("/readyz").status == 200
+
+    def wait_until_ready(self, within=5.0):
+        """Waits until it reaches its Redis, from each of its threads: the kernel spreads connections over them."""
+        wait_until(lambda: all(self.is_ready() for _ in range(25)), within=within, what=f"{self.name} is ready")
+        return self
+
+    def memory_mb(self):
+        return processes.resident_mb(self.pid)
+
+    @staticmethod
+    def _ok(response):
+        assert response.status == 200, response
+        return response.json

@@ -1,0 +1,85 @@
+"""A private redis-server for one test: a unix socket, a loopback TCP port, an append-only file, and ways to make it suffer."""
+
+import os
+import signal
+import socket
+import subprocess
+
+import redis
+
+import state
+from waiting import wait_until
+
+
+def free_port():
+    """A TCP port that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class RedisServer:
+    def __init__(self, directory, clock=None):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.port = free_port()
+        self.socket = directory / "redis.sock"
+        self._environment = {**os.environ, **(clock.environment() if clock else {})}
+        self._process = None
+        self.client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def unix_url(self):
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def start(self, *options):
+        self._process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+             "--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+             "--enable-debug-command", "yes", "--logfile", str(self.directory / "redis.log"), *options],
+            env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        wait_until(self._answers, within=10, what="redis-server answers PING", every=0.003)
+        return self
+
+    def _answers(self):
+        assert self._process.poll() is None, "redis-server ended: " + (self.directory / "redis.log").read_text()[-500:]
+        return self.client.ping()
+
+    def kill(self):
+        """kill -9."""
+        self._process.kill()
+        self._process.wait()
+        self.client.connection_pool.disconnect()
+
+    def restart(self, *options):
+        """Starts again on the same port, socket and append-only file."""
+        return self.start(*options)
+
+    def freeze(self):
+        """SIGSTOP: accepts connections (the kernel does) and never answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self._process is not None and self._process.poll() is None:
+            self.thaw()
+            self.kill()
+        self.client.close()
+
+    def now_ms(self):
+        seconds, micros = self.client.time()
+        return seconds * 1000 + micros // 1000
+
+    def dump(self):
+        """The whole content; see state.dump."""
+        return state.dump(self.client)

@@ -1,0 +1,13 @@
+"""Fixtures of the script tests: the generated scripts on a private Redis whose clock stands where the test puts it."""
+
+import pytest
+
+import project
+from scripts import Scripts
+
+
+@pytest.fixture
+def scripts(clock, start_redis):
+    """Every script of the coordinator, callable by name."""
+    assert project.SCRIPTS.exists(), f"{project.SCRIPTS} is missing: build the coordinator first"
+    return Scripts(start_redis(clock=clock), clock)

@@ -1,0 +1,92 @@
+"""Calls the coordinator's scripts by name, with named keys and arguments, and shows the whole state that they leave."""
+
+import project
+import state
+
+PREFIX = "{rma}:"
+
+# Names of keys that end in ':' are themselves the beginning of many keys.
+KEYS = {"worker": "worker:", "service": "service:"}
+
+NOW = 1_900_000_000_000  # a moment; tests count seconds from it
+TIMEOUT = 300_000
+REMOVAL = 1_500_000
+
+
+class Scripts:
+    def __init__(self, redis, clock):
+        self.redis = redis.client
+        self._clock = clock
+        self.at(0)
+
+    def at(self, seconds):
+        """Moves Redis's clock to so many seconds after NOW."""
+        self._clock.move_to(NOW + seconds * 1000)
+        return NOW + round(seconds * 1000)
+
+    @staticmethod
+    def names():
+        return sorted(path.stem for path in project.SCRIPTS.glob("*.args"))
+
+    @staticmethod
+    def interface(name):
+        """(keys, arguments) of a script, by name, in order."""
+        lines = [line.split() for line in (project.SCRIPTS / f"{name}.args").read_text().splitlines()]
+        return ([word for kind, word, *_ in lines if kind == "key"], [word for kind, word, *_ in lines if kind == "arg"])
+
+    def call_raw(self, name, keys, args):
+        return self.redis.eval((project.SCRIPTS / f"{name}.lua").read_text(), len(keys), *keys, *args)
+
+    def full_keys(self, name):
+        return [PREFIX + KEYS.get(key, key) for key in self.interface(name)[0]]
+
+    def call(self, name, *rest, **args):
+        """One call; every argument by its name, then the rest."""
+        names = self.interface(name)[1]
+        assert set(names) == set(args), f"{name} takes {names}"
+        return self.call_raw(name, self.full_keys(name), [*(args[argument] for argument in names), *rest])
+
+    def dump(self):
+        return state.dump(self.redis)
+
+    def state(self):
+        """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it."""
+        content = {}
+        for key, (kind, value, expiry) in self.dump().items():
+            assert key.startswith(PREFIX), key
+            content[key[len(PREFIX):]] = (kind, value, None if expiry is None else (expiry - NOW) // 1000)
+        return content
+
+    # -- the operations, with what most tests take for granted ----------------------------------------------------------------
+
+    def register(self, worker_id="", at=0, fields=(), **args):
+        """-> (id, whether it was known, its assigned services, whether it restarted)"""
+        now = self.at(at)
+        given = {"now": now, "timeout": TIMEOUT, "removal": REMOVAL, "candidate": "worker-00000000", "worker_id": worker_id,
+                 "instance_id": "", "tunnel_url": "", "tier": 2, "advertised": "", "catalogue": "rag,ner,notes", "also": "",
+                 "max_services": 1, **args}
+        worker_id, known, services, restarted = self.call("register", *fields, **given)
+        return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
+
+    @staticmethod
+    def beat_of(worker_id, status="healthy", load="0", silence=0, fields=()):
+        return [worker_id, status, load, silence, len(fields), *fields]
+
+    def heartbeat(self, *beats, at=0, timeout=TIMEOUT):
+        """-> one character for each of the beats (see beat_of)"""
+        now = self.at(at)
+        return self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL)
+
+    def unregister(self, worker_id):
+        return self.call("unregister", worker_id=worker_id)
+
+    def stats(self, at=0, most=100):
+        """-> (whether there is more to sweep, now, counters)"""
+        now = self.at(at)
+        more, answered, *pairs = self.call("stats", now=now, max=most)
+        return more == "1", int(answered), {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+
+    def sweep(self, at):
+        """Lets the fleet catch up with the time."""
+        while self.stats(at)[0]:
+            pass

@@ -1,0 +1,178 @@
+"""Without REDIS_URL: a private redis-server of the coordinator's own, supervised, and nothing lost whoever is killed."""
+
+import os
+import signal
+import time
+
+import pytest
+import redis as redis_library
+
+import processes
+from load import Load
+from waiting import let_pass, wait_until
+
+
+@pytest.fixture
+def data(directory):
+    return directory / "data"
+
+
+def redis_pids(data):
+    """The redis-server processes that live in the data directory."""
+    return [pid for pid in processes.living_in(data) if "redis-server" in processes.command_line(pid)]
+
+
+def redis_pid(data):
+    pid, = redis_pids(data)
+    return pid
+
+
+def client(data):
+    return redis_library.Redis(unix_socket_path=str(data / "redis.sock"), decode_responses=True)
+
+
+@pytest.fixture
+def coordinator(start_coordinator, data):
+    """A coordinator with an embedded Redis."""
+    return start_coordinator(DATA_DIR=data)
+
+
+def test_it_is_a_whole_system(coordinator):
+    coordinator.register("w")
+    coordinator.beat("w")
+    assert coordinator.workers().keys() == {"w"}
+    assert coordinator.get("/health").json["status"] == "healthy"
+
+
+def test_it_is_private_and_keeps_an_append_only_file(coordinator, data):
+    pid = redis_pid(data)
+    assert processes.listening_tcp_ports(pid) == set()
+    assert processes.listening_tcp_ports(coordinator.pid) == {coordinator.port}
+    assert (data / "redis.sock").stat().st_mode & 0o077 == 0, "other users of the machine can't talk to it"
+    own = client(data)
+    assert own.config_get("appendonly") == {"appendonly": "yes"}
+    assert own.config_get("appendfsync") == {"appendfsync": "everysec"}
+    assert own.config_get("port") == {"port": "0"}
+    assert own.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert os.path.samefile(own.config_get("dir")["dir"], data)
+    assert any(path.name.startswith("appendonly") for path in data.iterdir())
+
+
+def test_a_clean_stop_ends_it_too_and_the_next_start_has_the_data(coordinator, data):
+    coordinator.register("w")
+    pid = redis_pid(data)
+    coordinator.stop()
+    wait_until(lambda: not processes.is_running(pid), within=1)
+    coordinator.start().wait_until_ready()
+    assert coordinator.workers().keys() == {"w"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_killed_it_is_restarted_and_nothing_is_lost(coordinator, data, number):
+    load = Load([coordinator], threads=3)
+    with load.running():
+        pid = redis_pid(data)
+        os.kill(pid, number)
+        killed = time.monotonic()
+        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=3, what="a new redis-server runs")
+        load.succeeds_again(killed + 0.1, within=4)
+    coordinator.wait_until_ready(within=2)
+    for failure in load.failures:
+        assert failure.outcome in (503, 504) and failure.latency < 2, failure
+    load.assert_nothing_acknowledged_is_lost(coordinator)
+
+
+def test_killed_again_and_again_it_comes_back_each_time(coordinator, data):
+    coordinator.register("w")
+    for _ in range(3):
+        pid = redis_pid(data)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=6)
+        coordinator.wait_until_ready(within=3)
+    assert coordinator.workers().keys() == {"w"}
+
+
+def test_a_redis_that_cannot_start_does_not_spin(coordinator, data):
+    """Restarting backs off."""
+    coordinator.register("w")
+    aof = data / "appendonlydir"
+    aof.rename(data / "aside")
+    aof.write_text("not a directory")
+    os.kill(redis_pid(data), signal.SIGKILL)
+    let_pass(1)
+    before, lines = processes.cpu_seconds(coordinator.pid), len(coordinator.stderr().splitlines())
+    let_pass(2)
+    assert processes.cpu_seconds(coordinator.pid) - before < 0.3
+    assert len(coordinator.stderr().splitlines()) - lines < 100
+    assert coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
+    aof.unlink()
+    (data / "aside").rename(aof)
+    coordinator.wait_until_ready(within=12)
+    assert coordinator.workers().keys() == {"w"}
+
+
+def test_coordinator_killed_and_started_at_once(coordinator, data):
+    load = Load([coordinator], threads=3)
+    with load.running():
+        let_pass(0.3)
+        coordinator.kill()
+    coordinator.start().wait_until_ready()
+    load.assert_nothing_acknowledged_is_lost(coordinator)
+    wait_until(lambda: len(redis_pids(data)) == 1, within=3, what="there is one redis-server on the data")
+    coordinator.register("after")
+
+
+def test_coordinator_killed_while_its_redis_is_frozen(coordinator, data):
+    """The old redis-server still runs, deaf: the next start must not put a second one on the same files while it can still write."""
+    coordinator.register("w")
+    old = redis_pid(data)
+    os.kill(old, signal.SIGSTOP)
+    coordinator.kill()
+    coordinator.launch()
+    let_pass(1)
+    if processes.is_running(old):
+        os.kill(old, signal.SIGCONT)
+    coordinator.wait_for_start().wait_until_ready(within=10)
+    assert coordinator.workers().keys() == {"w"}
+    coordinator.register("after")
+    wait_until(lambda: len(redis_pids(data)) == 1, within=3)
+    coordinator.stop()
+    coordinator.start().wait_until_ready()
+    assert coordinator.workers().keys() == {"w", "after"}
+
+
+def test_a_stale_socket_file_does_not_matter(coordinator, data):
+    coordinator.register("w")
+    pid = redis_pid(data)
+    coordinator.kill()
+    if processes.is_running(pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not processes.is_running(pid))
+    assert (data / "redis.sock").exists()
+    coordinator.start().wait_until_ready()
+    assert coordinator.workers().keys() == {"w"}
+
+
+def test_a_second_coordinator_on_the_same_data_fails_clearly(coordinator, data, make_coordinator):
+    coordinator.register("w")
+    before = redis_pid(data)
+    says = make_coordinator(DATA_DIR=data).refuses_to_start()
+    assert str(data) in says, "it says which directory is taken"
+    assert redis_pid(data) == before
+    assert coordinator.workers().keys() == {"w"}
+    coordinator.register("v")
+
+
+def test_data_dir_is_made(start_coordinator, directory):
+    start_coordinator(DATA_DIR=directory / "new")
+    assert (directory / "new" / "redis.sock").exists()
+
+
+def test_data_dir_is_data_by_default(start_coordinator):
+    coordinator = start_coordinator()
+    assert (coordinator.directory / "data" / "redis.sock").exists()
+
+
+def test_a_data_dir_that_cannot_be_is_one_clear_line(make_coordinator, directory):
+    (directory / "file").write_text("")
+    assert str(directory / "file") in make_coordinator(DATA_DIR=directory / "file" / "data").refuses_to_start()

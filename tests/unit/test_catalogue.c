@@ -1,0 +1,91 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "model/catalogue.h"
+#include "model/id.h"
+
+static void test_order(void **state)
+{
+    (void)state;
+    const char *names[] = {"vision",     "vllm",          "rag",      "ner",   "notes", "upload",
+                           "client-rag", "doc-processor", "postgres", "neo4j", "redis", "edge-proxy"};
+    assert_int_equal(catalogue_count, sizeof(names) / sizeof(names[0]));
+    for (size_t i = 0; i < catalogue_count; i++)
+        assert_true(str_eq(catalogue[i].name, str_from(names[i])));
+    for (size_t i = 1; i < catalogue_count; i++) {
+        const struct catalogue_service *a = &catalogue[i - 1], *b = &catalogue[i];
+        assert_true(a->tier <= b->tier);
+        if (a->tier == b->tier)
+            assert_true(a->priority <= b->priority);
+        if (a->tier == b->tier && a->priority == b->priority)
+            assert_true(strcmp(a->name.ptr, b->name.ptr) < 0);
+    }
+}
+
+static void expect(const char *name, enum tier tier, const char *container, const char *image, int port, int priority)
+{
+    const struct catalogue_service *service = catalogue_find(str_from(name));
+    assert_non_null(service);
+    assert_true(str_eq(service->name, str_from(name)));
+    assert_int_equal(service->tier, tier);
+    assert_true(str_eq(service->container, str_from(container)));
+    assert_true(str_eq(service->image, str_from(image)));
+    assert_int_equal(service->port, port);
+    assert_int_equal(service->priority, priority);
+}
+
+static void test_services(void **state)
+{
+    (void)state;
+    expect("vllm", TIER_GPU, "rma-vllm-worker", "ghcr.io/rma/vllm-worker:latest", 8000, 1);
+    expect("vision", TIER_GPU, "rma-ollama-vision-worker", "ghcr.io/rma/ollama-vision-worker:latest", 11434, 1);
+    expect("rag", TIER_SERVICE, "rma-rag-worker", "ghcr.io/rma/rag-worker:latest", 8102, 1);
+    expect("notes", TIER_SERVICE, "rma-notes-worker", "ghcr.io/rma/notes-worker:latest", 8100, 2);
+    expect("ner", TIER_SERVICE, "rma-ner-worker", "ghcr.io/rma/ner-worker:latest", 8108, 2);
+    expect("upload", TIER_SERVICE, "rma-upload-worker", "ghcr.io/rma/upload-worker:latest", 8103, 3);
+    expect("client-rag", TIER_SERVICE, "rma-client-rag-worker", "ghcr.io/rma/client-rag-worker:latest", 8101, 4);
+    expect("doc-processor", TIER_SERVICE, "rma-doc-processor-worker", "ghcr.io/rma/doc-processor-worker:latest", 8104, 4);
+    expect("postgres", TIER_DATA, "rma-postgres-worker", "postgres:16-alpine", 5432, 1);
+    expect("neo4j", TIER_DATA, "rma-neo4j-worker", "neo4j:5.15", 7687, 2);
+    expect("redis", TIER_DATA, "rma-redis-worker", "redis:7-alpine", 6379, 3);
+    expect("edge-proxy", TIER_EDGE, "rma-edge-proxy-worker", "ghcr.io/rma/edge-proxy:latest", 8787, 1);
+}
+
+static void test_find(void **state)
+{
+    (void)state;
+    assert_null(catalogue_find(STR("")));
+    assert_null(catalogue_find((struct str){NULL, 0}));
+    assert_null(catalogue_find(STR("ra")));
+    assert_null(catalogue_find(STR("rags")));
+    assert_null(catalogue_find(STR("RAG")));
+    for (size_t i = 0; i < catalogue_count; i++) {
+        assert_ptr_equal(catalogue_find(catalogue[i].name), &catalogue[i]);
+        assert_true(id_is_valid(catalogue[i].name));
+    }
+}
+
+static void test_container(void **state)
+{
+    (void)state;
+    struct buffer out = BUFFER_INIT;
+    catalogue_write_container(&out, catalogue_find(STR("rag")), STR("http://host/\"x\""), STR("worker-1"));
+    assert_true(
+        str_eq(buffer_str(&out), STR("{\"name\":\"rma-rag-worker\",\"image\":\"ghcr.io/rma/rag-worker:latest\",\"port\":8102,"
+                                     "\"env\":{\"COORDINATOR_URL\":\"http://host/\\\"x\\\"\",\"WORKER_ID\":\"worker-1\"}}")));
+    buffer_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_services),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_container),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

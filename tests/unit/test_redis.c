@@ -1,0 +1,138 @@
+/*
+ * What redis/ does without a Redis: addresses, key names, commands.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "redis/address.h"
+#include "redis/command.h"
+#include "redis/script.h"
+
+static void test_tcp_address(void **state)
+{
+    (void)state;
+    struct address address;
+    const char *why;
+    assert_int_equal(address_parse(STR("redis://localhost"), &address, &why), ERR_NONE);
+    assert_string_equal(address.host, "localhost");
+    assert_int_equal(address.port, 6379);
+    assert_int_equal(address.db, 0);
+    assert_string_equal(address.password, "");
+
+    assert_int_equal(address_parse(STR("redis://me:p%40ss:w@rma.internal:7000/3"), &address, &why), ERR_NONE);
+    assert_string_equal(address.user, "me");
+    assert_string_equal(address.password, "p@ss:w");
+    assert_string_equal(address.host, "rma.internal");
+    assert_int_equal(address.port, 7000);
+    assert_int_equal(address.db, 3);
+
+    assert_int_equal(address_parse(STR("redis://:secret@[fdaa::3]:6380"), &address, &why), ERR_NONE);
+    assert_string_equal(address.user, "");
+    assert_string_equal(address.password, "secret");
+    assert_string_equal(address.host, "fdaa::3");
+    assert_int_equal(address.port, 6380);
+}
+
+static void test_unix_address(void **state)
+{
+    (void)state;
+    struct address address;
+    const char *why;
+    assert_int_equal(address_parse(STR("unix:///run/redis.sock"), &address, &why), ERR_NONE);
+    assert_string_equal(address.path, "/run/redis.sock");
+    assert_string_equal(address.host, "");
+    assert_int_equal(address_parse(STR("unix:///run/redis.sock?db=2"), &address, &why), ERR_NONE);
+    assert_int_equal(address.db, 2);
+}
+
+#define TOO_LONG                                                                                                                   \
+    "unix:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
+
+static void test_bad_addresses(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis://",
+        "redis://:6379",
+        "redis://host:0",
+        "redis://host:65536",
+        "redis://host:6379x",
+        "redis://host/one",
+        "redis://[::1",
+        "redis://[::1]6379",
+        "redis://u:%zz@host",
+        "redis://ho%00st",
+        "unix://",
+        "unix://relative/path",
+        "unix:///a?db=x",
+        "unix:///a?password=x",
+        TOO_LONG,
+    };
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        struct address address = {.port = 1234};
+        const char *why = NULL;
+        print_message("%s\n", urls[i]);
+        assert_int_equal(address_parse(str_from(urls[i]), &address, &why), ERR_INVALID);
+        assert_non_null(why);
+        assert_int_equal(address.port, 1234); /* untouched */
+    }
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    char room[KEY_MAX];
+    char longest[128];
+    memset(longest, 'a', sizeof(longest));
+    keys_init(STR("{rma}"));
+    assert_true(str_eq(key_name(KEY_workers), STR("{rma}:workers")));
+    assert_true(str_eq(key_worker(room, STR("w-1")), STR("{rma}:worker:w-1")));
+    assert_true(str_eq(key_worker_online(room, STR("w-1")), STR("{rma}:worker:w-1:online")));
+    assert_int_equal(key_worker_online(room, (struct str){longest, sizeof(longest)}).len, 13 + 128 + 7);
+}
+
+static void test_commands(void **state)
+{
+    (void)state;
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 3);
+    command_add(&command, STR("SET"));
+    command_add(&command, STR("a\r\nb"));
+    command_add_number(&command, -12);
+    assert_true(str_eq(buffer_str(&command), STR("*3\r\n$3\r\nSET\r\n$4\r\na\r\nb\r\n$3\r\n-12\r\n")));
+    buffer_fini(&command);
+}
+
+static void test_script_command(void **state)
+{
+    (void)state;
+    keys_init(STR("p"));
+    scripts_init();
+    struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = STR("w-1")};
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_unregister, args, 0);
+    size_t strings = 3 + script_texts[SCRIPT_unregister].key_count + UNREGISTER_ARGS;
+    char begin[64];
+    snprintf(begin, sizeof(begin), "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n", strings);
+    assert_memory_equal(command.ptr, begin, strlen(begin));
+    assert_non_null(memmem(command.ptr, command.len, "$8\r\np:ledger\r\n", 14));
+    assert_memory_equal(command.ptr + command.len - 9, "$3\r\nw-1\r\n", 9);
+    buffer_fini(&command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tcp_address), cmocka_unit_test(test_unix_address), cmocka_unit_test(test_bad_addresses),
+        cmocka_unit_test(test_keys),        cmocka_unit_test(test_commands),     cmocka_unit_test(test_script_command),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -30,8 +30,12 @@
 #define REGION_MAX 64
 #define SPARE_DESCRIPTORS 64 /* for everything but client connections */
 
+struct program;
+
 /* One serving thread and what belongs to it. */
 struct worker_thread {
+    struct program *program;
+    int index;
     pthread_t id;
     struct server_thread *server;
     struct link *link;
@@ -51,6 +55,7 @@ struct program {
     struct server *server;
     struct worker_thread *threads;
     int thread_count;
+    pthread_barrier_t threads_made;
     int port;
     char id[160];
 };
@@ -78,9 +83,18 @@ static int32_t on_tick(void *data)
     return link_tick(thread->link);
 }
 
+/* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
 static void *serve(void *data)
 {
     struct worker_thread *thread = data;
+    struct program *program = thread->program;
+    thread->server = server_thread_new(program->server, thread->index);
+    thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &program->address);
+    thread->store = store_new(thread->link, &program->store_config);
+    thread->api = (struct api){&program->api_config, thread->server, thread->store};
+    thread->sweep_at = thread->index == 0;
+    server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
+    pthread_barrier_wait(&program->threads_made);
     server_thread_run(thread->server);
     return NULL;
 }
@@ -88,20 +102,16 @@ static void *serve(void *data)
 static void threads_start(struct program *program)
 {
     program->threads = calloc((size_t)program->thread_count, sizeof(*program->threads));
-    if (program->threads == NULL)
+    if (program->threads == NULL || pthread_barrier_init(&program->threads_made, NULL, (unsigned)program->thread_count + 1) != 0)
         abort();
     for (int i = 0; i < program->thread_count; i++) {
         struct worker_thread *thread = &program->threads[i];
-        thread->server = server_thread_new(program->server, i);
-        thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &program->address);
-        thread->store = store_new(thread->link, &program->store_config);
-        thread->api = (struct api){&program->api_config, thread->server, thread->store};
-        thread->sweep_at = i == 0;
-        server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
-    }
-    for (int i = 0; i < program->thread_count; i++)
-        if (pthread_create(&program->threads[i].id, NULL, serve, &program->threads[i]) != 0)
+        thread->program = program;
+        thread->index = i;
+        if (pthread_create(&thread->id, NULL, serve, thread) != 0)
             abort();
+    }
+    pthread_barrier_wait(&program->threads_made);
 }
 
 /* Nothing is freed at the end: the program goes, and what it has is reachable until then, so that leaks still show. */

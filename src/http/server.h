@@ -28,7 +28,8 @@ struct server_thread;
 
 /* Binds the port and makes the server. On ERR_INVALID *why is static text, errno the cause. *port is the port it got. */
 MUST_CHECK enum err server_new(const struct server_config *config, struct server **out, int *port, const char **why);
-/* Makes thread number `index`. Server and threads live as long as the program. */
+
+/* Makes thread number `index`; to be called in the thread that will run it. Server and threads live as long as the program. */
 struct server_thread *server_thread_new(struct server *server, int index);
 
 /*

@@ -91,7 +91,7 @@ static void *serve(void *data)
     thread->server = server_thread_new(program->server, thread->index);
     thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &program->address);
     thread->store = store_new(thread->link, &program->store_config);
-    thread->api = (struct api){&program->api_config, thread->server, thread->store};
+    thread->api = (struct api){.config = &program->api_config, .thread = thread->server, .store = thread->store};
     thread->sweep_at = thread->index == 0;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
     pthread_barrier_wait(&program->threads_made);

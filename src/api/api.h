@@ -22,6 +22,7 @@ struct api {
     const struct api_config *config;
     struct server_thread *thread;
     struct store *store;
+    size_t listed; /* bytes of listings in the making */
 };
 
 /* All paths, ending with a row of NULLs. */

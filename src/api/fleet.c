@@ -6,6 +6,9 @@
 #include <inttypes.h>
 
 #define LIMIT_MAX 10000
+#define LISTED_MAX (32 << 20) /* bytes of a thread's listings, in the making or on their way to clients that may be slow to read */
+
+#define LISTING_HEAD STR("{\"workers\":[")
 
 /* Which workers a listing shows. */
 struct filter {
@@ -16,10 +19,12 @@ struct filter {
 };
 
 struct listing {
+    struct api *api;
     struct filter filter;
     struct pending *pending;
     struct buffer body;
     size_t total, healthy;
+    bool too_much;     /* all listings together have no more room */
     bool more;         /* the limit was reached and another worker follows */
     char last[ID_MAX]; /* id of the last one shown */
     size_t last_len;
@@ -55,13 +60,17 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
         listing->more = true;
         return false;
     }
+    struct api *api = listing->api;
+    size_t before = listing->body.len;
     if (listing->total++ > 0)
         buffer_append(&listing->body, STR(","));
     listing->healthy += worker_is_healthy(worker);
     worker_write(&listing->body, worker, now, (struct str){NULL, 0});
     memcpy(listing->last, worker->id.ptr, worker->id.len);
     listing->last_len = worker->id.len;
-    return true;
+    api->listed += listing->body.len - before;
+    listing->too_much = api->listed + server_thread_unread(api->thread) > LISTED_MAX;
+    return !listing->too_much;
 }
 
 static void on_listed(void *data, enum err err)
@@ -69,6 +78,9 @@ static void on_listed(void *data, enum err err)
     struct listing *listing = data;
     struct pending *pending = listing->pending;
     struct request *request = pending_take(pending);
+    listing->api->listed -= listing->body.len - LISTING_HEAD.len;
+    if (err == ERR_NONE && listing->too_much)
+        err = ERR_CROWDED;
     if (request != NULL && err == ERR_NONE) {
         buffer_printf(&listing->body, "],\"total\":%zu,\"healthy\":%zu,\"next_cursor\":", listing->total, listing->healthy);
         buffer_json_string(&listing->body, (struct str){listing->more ? listing->last : NULL, listing->last_len});
@@ -120,7 +132,7 @@ static struct str read_query(const struct request *request, struct filter *filte
 
 void api_workers(struct request *request)
 {
-    const struct api *api = request_app(request);
+    struct api *api = request_app(request);
     char cursor_room[ID_MAX + 1];
     struct filter filter = {.limit = 0};
     struct faults faults = {.count = 0};
@@ -131,9 +143,10 @@ void api_workers(struct request *request)
     }
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
+    listing->api = api;
     listing->filter = filter;
     listing->pending = pending;
-    buffer_append(&listing->body, STR("{\"workers\":["));
+    buffer_append(&listing->body, LISTING_HEAD);
     enum err err = store_list(api->store, cursor, on_row, on_listed, listing);
     if (err != ERR_NONE) {
         buffer_fini(&listing->body);

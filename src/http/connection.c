@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN 16
+#define REQUESTS_PER_TURN 32   /* of one connection */
 #define PAUSE_MS 50            /* without descriptors, accept would fail in a busy loop */
 #define WRITE_TIMEOUT_MS 15000 /* of a client that stopped reading */
 #define FLOOD 256              /* connections at a time that leave something worth giving back */
@@ -20,6 +21,8 @@
 /* What is known of a connection besides h2o's own. */
 struct connection {
     struct server_thread *thread;
+    uint32_t turn;               /* of its latest request, */
+    int requests;                /* and how many it had in that one */
     struct lingering *lingering; /* the rest of a refused client, which outlives the connection */
 };
 
@@ -71,7 +74,7 @@ static void on_connection_close(void *data)
 static void take(struct server_thread *thread, h2o_socket_t *socket)
 {
     struct connection *connection = h2o_mem_alloc(sizeof(*connection));
-    *connection = (struct connection){thread, NULL};
+    *connection = (struct connection){.thread = thread};
     socket->on_close.cb = on_connection_close;
     socket->on_close.data = connection;
     thread->connections++;
@@ -152,6 +155,19 @@ static void on_lingering_readable(h2o_socket_t *socket, const char *err)
     lingering->bytes += got > 0 ? (size_t)got : 0;
     if (err != NULL || got <= 0 || lingering->bytes > LINGER_BYTES_MAX)
         lingering_end(lingering);
+}
+
+bool connection_may_go_on(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    if (socket == NULL)
+        return true;
+    struct connection *connection = socket->on_close.data;
+    if (connection->turn != connection->thread->turn) {
+        connection->turn = connection->thread->turn;
+        connection->requests = 0;
+    }
+    return ++connection->requests <= REQUESTS_PER_TURN;
 }
 
 void connection_linger(h2o_req_t *req)

@@ -86,30 +86,24 @@ static struct str head_as_received(h2o_req_t *req)
     return (struct str){socket->input->bytes, socket->input->size};
 }
 
-static int on_request(h2o_handler_t *self, h2o_req_t *req)
+/* Checks a request and hands it to its route's handler. */
+static void dispatch(struct request *request)
 {
-    (void)self;
-    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
-    struct request *request = h2o_mem_alloc_pool(&req->pool, sizeof(*request));
-    *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_ms()};
-    request->id = request_id(thread, req);
-    request->body = (struct str){req->entity.base, req->entity.len};
-    dispatch_common_headers(thread, req, request->id);
-
+    h2o_req_t *req = request->h2o;
     const char *why = NULL;
     struct str head = head_as_received(req);
     if (head.ptr != NULL && request_check_head(head, req->version >= 0x101, &why) != ERR_NONE) {
         /* where the next request begins is in doubt */
         req->http1_is_persistent = 0;
         reply_error(request, ERR_BAD_REQUEST, why, NULL);
-        return 0;
+        return;
     }
     if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
         reply_preflight(request);
-        return 0;
+        return;
     }
     char allow[64];
-    enum err err = request_route(request, thread->server->config.routes, allow);
+    enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (err == ERR_METHOD)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
     if (err == ERR_NONE && request->body.len > SERVER_BODY_MAX)
@@ -120,6 +114,21 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
         reply_error(request, err, err == ERR_NOT_FOUND ? "There is no such path; GET /api lists what there is." : NULL, NULL);
     else
         request->route->handler(request);
+}
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    (void)self;
+    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
+    struct request *request = h2o_mem_alloc_pool(&req->pool, sizeof(*request));
+    *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_ms()};
+    request->id = request_id(thread, req);
+    request->body = (struct str){req->entity.base, req->entity.len};
+    dispatch_common_headers(thread, req, request->id);
+    if (connection_may_go_on(req))
+        dispatch(request);
+    else
+        pending_defer(request, &thread->next_turn, dispatch);
     return 0;
 }
 

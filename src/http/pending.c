@@ -84,6 +84,11 @@ struct pending *pending_new(struct request *request, struct pending_queue *queue
     return pending;
 }
 
+void pending_defer(struct request *request, struct pending_queue *queue, request_handler *handler)
+{
+    hold_end(pending_new(request, queue, handler, 0));
+}
+
 void *pending_payload(struct pending *pending)
 {
     return pending->payload;

@@ -27,6 +27,9 @@ struct pending_queue {
  */
 struct pending *pending_new(struct request *request, struct pending_queue *queue, request_handler *late, size_t payload_size);
 
+/* Lets a request wait until pending_tick is called on `queue`, which has no patience at all; then `handler` goes on with it. */
+void pending_defer(struct request *request, struct pending_queue *queue, request_handler *handler);
+
 void *pending_payload(struct pending *pending);
 
 /* The request, to be answered now; NULL when it is answered or gone already. It waits no longer. */

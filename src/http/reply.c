@@ -35,16 +35,26 @@ static void finish(struct request *request, int status, struct str type, struct 
     h2o_send(req, &bytes, headers_only ? 0 : 1, H2O_SEND_STATE_FINAL);
 }
 
+/* What a request's pool holds of its answer. */
+struct body {
+    char *bytes;
+    size_t size;
+    struct server_thread *thread;
+};
+
 static void free_body(void *cell)
 {
-    free(*(char **)cell);
+    struct body *body = cell;
+    body->thread->unread -= body->size;
+    free(body->bytes);
 }
 
 /* Hands a buffer's bytes to the request's pool. */
 static struct str give_to_pool(struct request *request, struct buffer *body)
 {
-    char **cell = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*cell), free_body);
-    *cell = body->ptr;
+    struct body *cell = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*cell), free_body);
+    *cell = (struct body){body->ptr, body->capacity, request->thread};
+    request->thread->unread += body->capacity;
     struct str text = buffer_str(body);
     *body = BUFFER_INIT;
     return text;

@@ -178,6 +178,11 @@ h2o_multithread_receiver_t *server_thread_resolver(struct server_thread *thread)
     return &thread->context.receivers.hostinfo_getaddr;
 }
 
+size_t server_thread_unread(const struct server_thread *thread)
+{
+    return thread->unread;
+}
+
 struct pending_queue *server_thread_waiting(struct server_thread *thread)
 {
     return &thread->waiting;
@@ -205,6 +210,8 @@ bool server_thread_stopping(const struct server_thread *thread)
 static int32_t turn(struct server_thread *thread, int32_t wait)
 {
     h2o_evloop_run(thread->context.loop, wait); /* -1 only says that a signal interrupted it */
+    thread->turn++;
+    pending_tick(&thread->next_turn);
     int32_t next = thread->tick(thread->app);
     int32_t late = pending_tick(&thread->waiting);
     int32_t late_quick = pending_tick(&thread->waiting_quick);

@@ -41,6 +41,9 @@ void server_thread_set_app(struct server_thread *thread, void *app, int32_t (*ti
 struct st_h2o_evloop_t *server_thread_loop(struct server_thread *thread);
 struct st_h2o_multithread_receiver_t *server_thread_resolver(struct server_thread *thread);
 
+/* Bytes of answers that the thread has made and that their clients have not taken yet. */
+size_t server_thread_unread(const struct server_thread *thread);
+
 /* Pending requests of the thread: patient ones, and those that need a quick answer. */
 struct pending_queue *server_thread_waiting(struct server_thread *thread);
 struct pending_queue *server_thread_waiting_quick(struct server_thread *thread);

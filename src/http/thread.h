@@ -32,6 +32,9 @@ struct server_thread {
     h2o_timeout_t linger; /* how long a refused client's rest is read */
     int lingering;
     struct pending_queue waiting, waiting_quick;
+    struct pending_queue next_turn; /* of connections that have had their share of this one */
+    uint32_t turn;                  /* the number of this turn of the loop */
+    size_t unread;                  /* bytes of answers that their clients have not taken yet */
     void *app;
     int32_t (*tick)(void *app);
     bool (*is_ready)(void *app);
@@ -41,6 +44,12 @@ struct server_thread {
 /* connection.c: begins and ends to take connections. */
 void connections_start(struct server_thread *thread);
 void connections_stop(struct server_thread *thread);
+
+/*
+ * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with what a
+ * client has pipelined as long as answers are made at once, and nobody else's turn would come.
+ */
+bool connection_may_go_on(h2o_req_t *req);
 
 /*
  * The client goes on sending what was refused: without somebody to read it, the answer would be lost in a reset. Reads and forgets

@@ -30,7 +30,6 @@ struct call {
     enum script script; /* NO_SCRIPT for other commands */
     int loads;          /* how often the script had to be loaded for this call */
     struct buffer command;
-    int64_t sent_at;
 };
 
 struct link {
@@ -42,6 +41,7 @@ struct link {
     h2o_hostinfo_getaddr_req_t *query; /* RESOLVING */
     struct call *first, **last;        /* commands in flight, oldest first */
     size_t in_flight, in_flight_bytes;
+    int64_t heard_at;   /* when the last reply came, or else when the first command of those in flight was sent */
     int greetings;      /* GREETING: replies still to come */
     int64_t retry_at;   /* DOWN */
     int64_t give_up_at; /* RESOLVING, CONNECTING, GREETING */
@@ -63,9 +63,10 @@ static void call_finish(struct call *call, enum err err, const struct redisReply
 /* Puts a call in flight; false when the connection takes no more. */
 static bool call_submit(struct link *link, struct call *call)
 {
-    call->sent_at = clock_ms();
     if (redisAsyncFormattedCommand(link->redis, on_reply, call, call->command.ptr, call->command.len) != REDIS_OK)
         return false;
+    if (link->first == NULL)
+        link->heard_at = clock_ms();
     call->next = NULL;
     *link->last = call;
     link->last = &call->next;
@@ -159,6 +160,7 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
         link->last = &link->first;
     link->in_flight--;
     link->in_flight_bytes -= call->command.len;
+    link->heard_at = clock_ms();
 
     if (reply == NULL) {
         call_finish(call, ERR_UNAVAILABLE, NULL);
@@ -176,7 +178,10 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
     }
 }
 
-/* Every reply of a greeting must be good; the last one opens the link. */
+/*
+ * Every reply of a greeting must be good; the last one opens the link. An echo is no reply: a socket that connects to a local port where
+ * nobody listens may meet itself (RFC 9293, section 3.5, simultaneous open).
+ */
 static void on_greeted(void *data, enum err err, const struct redisReply *reply)
 {
     struct link *link = data;
@@ -184,6 +189,8 @@ static void on_greeted(void *data, enum err err, const struct redisReply *reply)
         return;
     if (err != ERR_NONE)
         link_drop(link, reply != NULL ? reply->str : "connection lost while greeting");
+    else if (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_STRING)
+        link_drop(link, "what answers there is no Redis");
     else if (--link->greetings == 0)
         link_came_up(link);
 }
@@ -375,7 +382,7 @@ int32_t link_tick(struct link *link)
     int64_t now = clock_ms();
     if (link->state == LINK_DOWN && now >= link->retry_at)
         link_connect(link);
-    else if (link->state == LINK_UP && link->first != NULL && now - link->first->sent_at >= LINK_REPLY_TIMEOUT_MS)
+    else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= LINK_REPLY_TIMEOUT_MS)
         link_drop(link, "no reply in time");
     else if (link->state != LINK_DOWN && link->state != LINK_UP && now >= link->give_up_at)
         link_drop(link, "connecting took too long");
@@ -387,7 +394,7 @@ int32_t link_tick(struct link *link)
     else if (link->state != LINK_UP)
         next = link->give_up_at;
     else if (link->first != NULL)
-        next = link->first->sent_at + LINK_REPLY_TIMEOUT_MS;
+        next = link->heard_at + LINK_REPLY_TIMEOUT_MS;
     if (next - now > 1000)
         return 1000;
     return next > now ? (int32_t)(next - now) : 0;

@@ -1,6 +1,8 @@
 """Redis killed, restarted, frozen, slow, forgetful: every request is answered in time, nothing acknowledged is lost, and when it
 is back the coordinators go on by themselves."""
 
+import contextlib
+import socket
 import threading
 import time
 
@@ -86,6 +88,79 @@ def test_reconnects_after_a_long_absence_as_soon_as_after_a_short_one(redis, coo
     redis.restart()
     coordinator.wait_until_ready(within=RECONNECT_WITHIN)
     coordinator.register("w")
+
+
+def test_something_else_answers_in_its_place(start_coordinator, make_coordinator, redis):
+    """An echo is no Redis: a port that nobody listens on may answer itself (a TCP connection of a socket with itself)."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def echo():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                    while data := connection.recv(65536):
+                        connection.sendall(data)
+                except OSError:
+                    if server.fileno() == -1:
+                        return
+        threading.Thread(target=echo, daemon=True).start()
+        coordinator = make_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{server.getsockname()[1]}").start()
+        wait_until(lambda: "no Redis" in coordinator.stderr(), within=5, what="it says that this is no Redis")
+        assert coordinator.get("/readyz").status == 503
+        assert coordinator.post("/api/worker/register", {"capabilities": {}}).status == 503
+        server.shutdown(socket.SHUT_RDWR)
+
+
+class NarrowRelay:
+    """Stands between a coordinator and its Redis, and lets replies through a trickle at a time once it is told to."""
+
+    def __init__(self, port):
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.narrow = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            redis = socket.create_connection(("127.0.0.1", self._to))
+            threading.Thread(target=self._copy, args=(client, redis, False), daemon=True).start()
+            threading.Thread(target=self._copy, args=(redis, client, True), daemon=True).start()
+
+    def _copy(self, source, target, is_reply):
+        try:
+            while data := source.recv(1000 if is_reply else 65536):
+                if is_reply and self.narrow.is_set():
+                    let_pass(0.02)
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+def test_slow_but_steady_answers_keep_the_connection(redis, start_coordinator):
+    """Commands wait longer than the link's patience with silence, but Redis is not silent: late is not lost."""
+    relay = NarrowRelay(redis.port)
+    coordinator = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{relay.port}")
+    for i in range(200):
+        coordinator.register(f"w{i}", capabilities={"note": "x" * 900})
+    relay.narrow.set()
+    connections = [coordinator.raw() for _ in range(2)]
+    for connection in connections:  # 400 KB, for which the relay takes 8 s
+        connection.send("GET /api/admin/workers HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert [connection.read_response().status for connection in connections] == [504, 504]
+    coordinator.wait_until_ready(within=20)
+    assert "redis_lost" not in coordinator.stderr()
+    relay.close()
 
 
 def test_started_before_redis(make_coordinator, redis):

@@ -1,33 +1,36 @@
---: key worker
 --: arg now
 --: arg timeout
 --: arg removal
+--: arg revive
 --: rest heartbeats
 --: use number
 --: use clock
 --: use fleet
 
--- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed.
+-- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
+-- for which the registration of a removed worker is kept, for just such a heartbeat.
 -- heartbeats: for each its worker's id, the status it reports, its load (0 to 1), the ms it may be silent when that is more than
--- timeout (else 0), the number of strings that follow, and these: names and values of hash fields.
--- Returns a string with one character for each heartbeat: "1" taken, "0" unknown worker.
+-- timeout (else 0), its active requests, what it is specialized for, its loaded models (commas between; each of these three "-" for
+-- none, "" for as before), the number of strings that follow, and these: names and values of hash fields.
+-- Returns a string with one character for each heartbeat: "1" taken, "2" taken and the worker brought back, "0" unknown worker.
 
 local now = clock_now(arg_now)
-local timeout, removal = number_of(arg_timeout), number_of(arg_removal)
-if not now or not timeout or not removal then
-  return redis.error_reply('BADCALL now, timeout and removal are numbers')
+local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
+if not now or not timeout or not removal or not revive then
+  return redis.error_reply('BADCALL now, timeout, removal and revive are numbers')
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.
 local statuses = { healthy = true, degraded = true, draining = true, offline = true }
 local at, last = rest, #ARGV
 while at <= last do
-  local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 4])
-  local fits = extra and extra % 2 == 0 and extra >= 0 and at + 4 + extra <= last
-  if not fits or not load or load < 0 or load > 1 or not silence or not statuses[ARGV[at + 1]] then
+  local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 7])
+  local fits = extra and extra % 2 == 0 and extra >= 0 and at + 7 + extra <= last
+  if not fits or not load or load < 0 or load > 1 or not silence or not statuses[ARGV[at + 1]]
+    or not string.find(ARGV[at + 4], '^%d*$') or string.find(ARGV[at + 5] .. ARGV[at + 6], '%s') then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
-  at = at + 5 + extra
+  at = at + 8 + extra
 end
 
 -- Numbers that most heartbeats share, as text: Redis would make it anew for each of them.
@@ -36,41 +39,78 @@ local function text(number)
 end
 local now_text, offline_at, removed_at = text(now), text(now + timeout), text(now + timeout + removal)
 
-local results = {}
-at = rest
-while at <= last do
-  local id, status, load, extra = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 4]
-  -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
+-- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is kept.
+local function bring_back(id, entry)
+  if entry then
+    local removed = redis.call('ZSCORE', key_offline, id)
+    local silent = not removed and redis.call('ZSCORE', key_online, id)
+    fleet_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
+  end
+  local place = revive > 0 and fleet_registered(id)
+  if place then
+    redis.call('PERSIST', key_registration .. id)
+    local identities, twins = fleet_identities(id)
+    for _, key in ipairs(identities) do
+      redis.call('SET', key, id, 'NX') -- another worker may have taken it
+      if redis.call('GET', key) == id then
+        redis.call('PERSIST', key)
+      end
+    end
+    if twins then
+      redis.call('ZADD', twins, now_text, id)
+    end
+  end
+  return place
+end
+
+-- Takes the heartbeat at ARGV[at]; returns its character.
+local function take(id, status, load, extra)
   local live_until, gone_at = offline_at, removed_at
   if tonumber(ARGV[at + 3]) > timeout then
     local silence = tonumber(ARGV[at + 3])
     live_until, gone_at = text(now + silence), text(now + silence + removal)
   end
-  local hash = key_worker .. id
+  -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
+  local hash, result = key_worker .. id, '1'
   local entry = redis.call('HGET', key_ledger, id)
+  local place = fleet_read(entry)
   if redis.call('PEXPIREAT', hash, gone_at) == 0 then
-    if entry then
-      fleet_forget(id, entry)
-    end
-    results[#results + 1] = '0'
-  else
-    if extra == '0' then
-      redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
-    else
-      redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text,
-        unpack(ARGV, at + 5, at + 4 + extra))
-    end
-    local tier = entry and string.sub(entry, 1, 1) or redis.call('HGET', hash, 'tier')
-    if status == 'offline' then
-      redis.call('DEL', hash .. ':online')
-      fleet_place(id, entry, tier, status, 0, gone_at)
-    else
-      redis.call('SET', hash .. ':online', status, 'PXAT', live_until)
-      fleet_place(id, entry, tier, status, load, live_until)
-    end
-    results[#results + 1] = '1'
+    place, entry, result = bring_back(id, entry), false, '2'
+  elseif not place then
+    place = fleet_registered(id)
   end
-  at = at + 5 + extra
+  if not place then
+    return '0'
+  end
+  if extra == '0' then
+    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
+  else
+    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 8, at + 7 + extra))
+  end
+  if result == '2' then
+    redis.call('PEXPIREAT', hash, gone_at)
+  end
+  local active, special, models = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  place.status = (status == 'offline' or place.drained == '-') and status or 'draining'
+  place.load = math.floor(load * 1000000 + 0.5)
+  place.active = active ~= '' and tonumber(active) or place.active
+  place.special = special ~= '' and special or place.special
+  place.models = models ~= '' and models or place.models
+  if status == 'offline' then
+    redis.call('DEL', hash .. ':online')
+    fleet_place(id, entry, place, gone_at)
+  else
+    redis.call('SET', hash .. ':online', place.status, 'PXAT', live_until)
+    fleet_place(id, entry, place, live_until)
+  end
+  return result
+end
+
+local results = {}
+at = rest
+while at <= last do
+  results[#results + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 7])
+  at = at + 8 + ARGV[at + 7]
 end
 fleet_flush()
 return table.concat(results)

@@ -1,11 +1,13 @@
---: key worker
 --: arg now
 --: arg timeout
 --: arg removal
+--: arg revive
+--: arg missed
 --: arg candidate
 --: arg worker_id
 --: arg instance_id
 --: arg tunnel_url
+--: arg fingerprint
 --: arg tier
 --: arg advertised
 --: arg catalogue
@@ -17,33 +19,42 @@
 --: use fleet
 
 -- Registers a worker, or registers it again.
--- timeout: ms until a silent worker is offline; removal: ms from then until it is removed. candidate: the id of a new worker that
--- has none. worker_id, instance_id, tunnel_url: its identity, each may be empty. tier: 1 to 4. advertised: the services it says it
--- provides; catalogue: those it may be assigned, in the order that breaks ties; also: those it may take besides when nobody provides
--- them; all three with commas between. max_services: how many to assign at most. fields: names and values of hash fields.
+-- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
+-- registration is kept. missed: ms after which a worker has missed a heartbeat. candidate: the id of a new worker that has none.
+-- worker_id, instance_id, tunnel_url, fingerprint: its identity, each may be empty; the fingerprint is a digest of how the worker looks,
+-- given when it has neither of the first two. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
+-- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
+-- max_services: how many to assign at most. fields: names and values of the registration's fields.
 -- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed}.
 
 local now = clock_now(arg_now)
-local timeout, removal, max_services = number_of(arg_timeout), number_of(arg_removal), number_of(arg_max_services)
-if not now or not timeout or not removal or not max_services then
-  return redis.error_reply('BADCALL now, timeout, removal and max_services are numbers')
+local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
+local missed, max_services = number_of(arg_missed), number_of(arg_max_services)
+if not now or not timeout or not removal or not revive or not missed or not max_services then
+  return redis.error_reply('BADCALL now, timeout, removal, revive, missed and max_services are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '') then
   return redis.error_reply('BADCALL malformed registration')
 end
+local PROBES = 128 -- of workers that look alike, how many are asked whether they still beat
 
-local function split(names)
-  local list = {}
-  for name in string.gmatch(names, '[^,]+') do
-    list[#list + 1] = name
-  end
-  return list
+-- The worker that an identity leads to, if its registration is still there.
+local function known(identity)
+  local id = redis.call('GET', key_identity .. identity)
+  return id and redis.call('EXISTS', key_registration .. id) == 1 and id
 end
 
--- The worker that an identity leads to, if it is still there.
-local function known(identity)
-  local id = redis.call('HGET', key_identity, identity)
-  return id and redis.call('EXISTS', key_worker .. id) == 1 and id
+-- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
+-- A twin's score is when it was last known to beat: those asked in vain go to the end, so that the next registration asks others.
+local function silent_twin()
+  local twins = key_fingerprint .. arg_fingerprint
+  for _, id in ipairs(redis.call('ZRANGE', twins, 0, PROBES - 1)) do
+    local offline_at = redis.call('ZSCORE', key_online, id)
+    if not offline_at or offline_at - timeout + missed <= now then
+      return id
+    end
+    redis.call('ZADD', twins, offline_at - timeout, id)
+  end
 end
 
 -- Who is this? worker_id says it; else instance_id; else tunnel_url, but two instances may share a tunnel and are still two workers.
@@ -53,33 +64,32 @@ local function identify()
   end
   local id = arg_instance_id ~= '' and known('instance:' .. arg_instance_id)
   if not id and arg_tunnel_url ~= '' then
-    id = known('tunnel:' .. arg_tunnel_url)
-    local other = id and redis.call('HGET', key_worker .. id, 'instance_id')
+    id = known('tunnel:' .. redis.sha1hex(arg_tunnel_url))
+    local other = id and redis.call('HGET', key_registration .. id, 'instance_id')
     if other and arg_instance_id ~= '' and other ~= arg_instance_id then
       id = nil
     end
   end
+  id = id or (arg_fingerprint ~= '' and silent_twin())
   if id then
     return id
   end
   id = arg_candidate
-  while redis.call('EXISTS', key_worker .. id) == 1 or redis.call('HEXISTS', key_ledger, id) == 1 do
+  while redis.call('EXISTS', key_worker .. id, key_registration .. id) > 0 or redis.call('HEXISTS', key_ledger, id) == 1 do
     id = 'worker-' .. string.sub(redis.sha1hex(id), 1, 8)
   end
   return id
 end
 
-fleet_sweep(now, 100)
+fleet_sweep(now, removal, revive, 100)
 local id = identify()
-local hash = key_worker .. id
+local hash, registration = key_worker .. id, key_registration .. id
 local entry = redis.call('HGET', key_ledger, id)
-local before = redis.call('HMGET', hash, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id')
+local before = redis.call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained')
 local again = before[1] ~= false
 
 -- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay.
-if again or entry then
-  fleet_forget(id, entry)
-end
+fleet_remove(id, entry, 0)
 
 -- Assignment: what it had, where that still fits; else the service that the fewest live workers provide.
 local catalogue, also = split(arg_catalogue), split(arg_also)
@@ -104,7 +114,7 @@ keep(catalogue)
 if #assigned == 0 then
   local least, fewest
   for _, name in ipairs(catalogue) do
-    local live = redis.call('SCARD', key_service .. name)
+    local live = redis.call('ZCARD', key_service .. name)
     if not fewest or live < fewest then
       least, fewest = name, live
     end
@@ -132,29 +142,30 @@ for _, name in ipairs(split(assigned_services .. ',' .. arg_advertised)) do
   end
 end
 
-redis.call('HSET', hash, 'tier', arg_tier, 'status', 'healthy', 'current_load', '0',
-  'registered_at', again and before[1] or now, 'last_heartbeat', now, 'tasks_completed', again and before[2] or '0',
-  'assigned_services', assigned_services, 'provides', table.concat(provides, ','), unpack(ARGV, rest, #ARGV))
+redis.call('HSET', registration, 'tier', arg_tier, 'registered_at', again and before[1] or now,
+  'tasks_completed', again and before[2] or '0', 'assigned_services', assigned_services, 'provides', table.concat(provides, ','),
+  unpack(ARGV, rest, #ARGV))
+if before[5] then
+  redis.call('HSET', registration, 'drained', before[5])
+end
+if arg_fingerprint ~= '' then
+  redis.call('HSET', registration, 'fingerprint', arg_fingerprint)
+end
+redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
-redis.call('SET', hash .. ':online', 'healthy', 'PXAT', string.format('%.0f', now + timeout))
 
-local refs = { services = {}, identities = {} }
-for i, name in ipairs(provides) do
-  refs.services[i] = name
+local identities, twins = fleet_identities(id)
+for _, key in ipairs(identities) do
+  redis.call('SET', key, id)
 end
-local function lead_here(identity)
-  refs.identities[#refs.identities + 1] = identity
-  redis.call('HSET', key_identity, identity, id)
+if twins then
+  redis.call('ZADD', twins, now, id)
 end
-if arg_instance_id ~= '' then
-  lead_here('instance:' .. arg_instance_id)
-end
-if arg_tunnel_url ~= '' then
-  lead_here('tunnel:' .. arg_tunnel_url)
-end
-redis.call('HSET', key_refs, id, cjson.encode(refs))
-fleet_place(id, false, arg_tier, 'healthy', 0, now + timeout)
+local place = fleet_registered(id)
+place.status = place.drained == 'd' and 'draining' or 'healthy'
+redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
+fleet_place(id, false, place, now + timeout)
 fleet_flush()
 
-local boot_id = redis.call('HGET', hash, 'boot_id')
+local boot_id = redis.call('HGET', registration, 'boot_id')
 return { id, again and '1' or '0', assigned_services, again and boot_id and before[4] and boot_id ~= before[4] and '1' or '0' }

@@ -1,17 +1,19 @@
 --: arg now
+--: arg removal
+--: arg revive
 --: arg max
 --: use number
 --: use clock
 --: use fleet
 
 -- The fleet's counters, after moving on at most `max` workers each way that time has moved on. Costs the same for any number of
--- workers. Returns {"1" if there may be more to move on, now (ms), field, value, field, value, …}.
+-- workers. removal: ms from offline to removed; revive: ms for which a removed worker's registration is kept.
+-- Returns {"1" if there may be more to move on, field, value, field, value, …}.
 
-local now, max = clock_now(arg_now), number_of(arg_max)
-if not now or not max then
-  return redis.error_reply('BADCALL now and max are numbers')
+local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
+if not now or not removal or not revive or not max then
+  return redis.error_reply('BADCALL now, removal, revive and max are numbers')
 end
-local more = fleet_sweep(now, max)
+local more = fleet_sweep(now, removal, revive, max)
 fleet_flush()
-local counters = redis.call('HGETALL', key_stats)
-return { more and '1' or '0', string.format('%.0f', now), unpack(counters) }
+return { more and '1' or '0', unpack(redis.call('HGETALL', key_stats)) }

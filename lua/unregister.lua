@@ -1,14 +1,12 @@
 --: arg worker_id
 --: use fleet
 
--- Removes a worker at its own wish. Returns "1", or the error NOTFOUND when there is none of that id.
+-- Removes a worker for good, at its own wish or an operator's. Returns "1", or the error NOTFOUND when there is none of that id.
 
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
-if entry or known then
-  fleet_forget(arg_worker_id, entry)
-  fleet_flush()
-end
+fleet_remove(arg_worker_id, entry, 0)
+fleet_flush()
 if not known then
   return redis.error_reply('NOTFOUND Worker not found')
 end

@@ -222,6 +222,8 @@ static enum err configure(struct program *program, char **args, char why[256])
     program->store_config = (struct store_config){
         .heartbeat_timeout_ms = config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] * 1000,
         .worker_timeout_ms = config->number[CONFIG_WORKER_TIMEOUT_SECONDS] * 1000,
+        .revive_ms = config->number[CONFIG_WORKER_REVIVE_SECONDS] * 1000,
+        .missed_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1500,
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
         .region = region,
     };

@@ -1,119 +1,196 @@
 --: key worker
+--: key registration
 --: key workers
 --: key online
 --: key offline
 --: key service
+--: key model
+--: key services
 --: key stats
 --: key ledger
---: key refs
 --: key identity
+--: key fingerprint
 
 -- The fleet's counters and indexes, and the only functions that change them.
 --
 -- TTLs end a worker's hash and online key whether or not anybody is there to see it. So what the counters and indexes hold of a
--- worker is written down beside them, without a TTL: `ledger` has "tier status load" (load in millionths) and `refs` the services
--- it is listed under and the identities that lead to it. Whoever meets a worker that time has moved on brings both up to date.
--- A worker is in `online` by the moment it goes offline unless it beats, or in `offline` by the moment it is removed; never in both.
+-- worker is written down beside them, without a TTL: its entry in `ledger`. Whoever meets a worker that time has moved on brings
+-- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or in `offline` by the moment it is
+-- removed; never in both.
+--
+-- An entry is eight words: tier, status, load (millionths), active requests, "d" if an operator drains it, what it is specialized
+-- for, its services, its loaded models; "-" for nothing, commas between names.
 
-local deltas = {} -- changes of counters, by field; written once by fleet_flush
+local deltas = { [key_stats] = {}, [key_services] = {} } -- changes of counters, by key and field; written once by fleet_flush
 
-local function fleet_count(field, by)
-  deltas[field] = (deltas[field] or 0) + by
-end
-
--- Takes what `entry` (a ledger entry, or false) holds out of the counters.
-local function fleet_uncount(entry)
-  if entry then
-    local tier, status, load = string.match(entry, '^(%d) (%a+) (%d+)$')
-    fleet_count(tier .. ':' .. status, -1)
-    fleet_count(tier .. ':load', -load)
-    return status
-  end
-end
-
--- What `refs` holds of a worker: {services = {…}, identities = {…}}.
-local function fleet_refs(id)
-  local refs = redis.call('HGET', key_refs, id)
-  return refs and cjson.decode(refs) or { services = {}, identities = {} }
-end
-
--- Lists worker `id` as `status` with `load` (0 to 1); `entry` is what the ledger holds of it (false: nothing yet). `moment` is when
--- it goes offline, or is removed if the status is "offline" (ms).
-local function fleet_place(id, entry, tier, status, load, moment)
-  local live = status ~= 'offline'
-  redis.call('ZADD', live and key_online or key_offline, moment, id)
-  local millionths = live and math.floor(load * 1000000 + 0.5) or 0
-  local new = string.format('%d %s %d', tier, status, millionths)
-  if new == entry then
-    return
-  end
-  local before = fleet_uncount(entry)
-  fleet_count(tier .. ':' .. status, 1)
-  fleet_count(tier .. ':load', millionths)
-  redis.call('HSET', key_ledger, id, new)
-  if not before then
-    redis.call('ZADD', key_workers, 0, id)
-  end
-  if before and (before ~= 'offline') == live then
-    return
-  end
-  if before then
-    redis.call('ZREM', live and key_offline or key_online, id)
-  end
-  for _, name in ipairs(fleet_refs(id).services) do
-    redis.call(live and 'SADD' or 'SREM', key_service .. name, id)
-  end
-end
-
--- Takes worker `id` out of every index that its refs name, for good or to list it anew.
-local function fleet_unref(id)
-  local refs = fleet_refs(id)
-  for _, name in ipairs(refs.services) do
-    redis.call('SREM', key_service .. name, id)
-  end
-  for _, identity in ipairs(refs.identities) do
-    if redis.call('HGET', key_identity, identity) == id then
-      redis.call('HDEL', key_identity, identity)
-    end
-  end
-end
-
--- Removes every trace of worker `id`.
-local function fleet_forget(id, entry)
-  fleet_uncount(entry)
-  fleet_unref(id)
-  redis.call('DEL', key_worker .. id, key_worker .. id .. ':online')
-  redis.call('ZREM', key_workers, id)
-  redis.call('ZREM', key_online, id)
-  redis.call('ZREM', key_offline, id)
-  redis.call('HDEL', key_ledger, id)
-  redis.call('HDEL', key_refs, id)
-end
-
--- Moves on those workers that time has moved on: at most `max` to offline and `max` out. Returns whether there may be more.
-local function fleet_sweep(now, max)
-  local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
-  for _, id in ipairs(silent) do
-    local entry = redis.call('HGET', key_ledger, id)
-    local left = redis.call('PTTL', key_worker .. id)
-    if entry and left >= 0 then
-      fleet_place(id, entry, tonumber(string.sub(entry, 1, 1)), 'offline', 0, now + left)
-    else
-      fleet_forget(id, entry)
-    end
-  end
-  local gone = redis.call('ZRANGEBYSCORE', key_offline, '-inf', now, 'LIMIT', 0, max)
-  for _, id in ipairs(gone) do
-    fleet_forget(id, redis.call('HGET', key_ledger, id))
-  end
-  return #silent == max or #gone == max
+local function fleet_count(key, field, by)
+  deltas[key][field] = (deltas[key][field] or 0) + by
 end
 
 -- Writes the counters. To be called once, after everything else.
 local function fleet_flush()
-  for field, by in pairs(deltas) do
-    if by ~= 0 then
-      redis.call('HINCRBY', key_stats, field, string.format('%d', by))
+  for key, fields in pairs(deltas) do
+    for field, by in pairs(fields) do
+      if by ~= 0 and redis.call('HINCRBY', key, field, string.format('%d', by)) == 0 and key == key_services then
+        redis.call('HDEL', key, field) -- anybody may make up names of services
+      end
     end
   end
+end
+
+-- The names in a list with commas between.
+local function split(names)
+  local list = {}
+  for name in string.gmatch(names, '[^,]+') do
+    list[#list + 1] = name
+  end
+  return list
+end
+
+-- Reads a ledger entry. nil when there is none, or when somebody has written what is none: then nothing is counted of that worker.
+local function fleet_read(entry)
+  local tier, status, load, active, drained, special, services, models =
+    string.match(entry or '', '^([1-4]) (%l+) (%d+) (%d+) ([d-]) (%S+) (%S+) (%S+)$')
+  return tier and { tier = tier, status = status, load = tonumber(load), active = tonumber(active), drained = drained,
+    special = special, services = services, models = models }
+end
+
+local function fleet_text(place)
+  return string.format('%s %s %d %d %s %s %s %s', place.tier, place.status, place.load, place.active, place.drained, place.special,
+    place.services, place.models)
+end
+
+-- Where a worker stands among those that provide `service`: the lowest takes the next work. Healthy before degraded before
+-- draining; specialized for it before others; then by load, to which each active request adds a tenth.
+local bands = { healthy = 0, degraded = 2000000, draining = 4000000 }
+local function rank(place, service)
+  local band = bands[place.status] + (place.special == service and 0 or 1000000)
+  return string.format('%.6f', band + place.load / 1000000 + math.min(place.active, 100000) / 10)
+end
+
+-- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them.
+local function each_rank(place, visit)
+  if place and place.status ~= 'offline' and place.services ~= '-' then
+    local models = place.models ~= '-' and split(place.models) or {}
+    for _, name in ipairs(split(place.services)) do
+      local value = rank(place, name)
+      visit(key_service .. name, value)
+      for _, model in ipairs(models) do
+        visit(key_model .. name .. '/' .. model, value)
+      end
+    end
+  end
+end
+
+-- Adds `by` to the counters that a worker counts in.
+local function tally(place, by)
+  if place then
+    fleet_count(key_stats, place.tier .. ':' .. place.status, by)
+    fleet_count(key_stats, place.tier .. ':load', by * place.load)
+    if place.status ~= 'offline' and place.services ~= '-' then
+      for _, name in ipairs(split(place.services)) do
+        fleet_count(key_services, place.status .. ' ' .. name, by)
+      end
+    end
+  end
+end
+
+-- Puts worker `id` where `new` (a table as fleet_read makes it; nil: nowhere) says. `entry`: what the ledger holds (false: nothing).
+-- moment: when it goes offline, or is removed if its status is "offline" (ms).
+local function fleet_place(id, entry, new, moment)
+  local old = fleet_read(entry)
+  if new then
+    new.load = new.status == 'offline' and 0 or new.load
+    redis.call('ZADD', new.status == 'offline' and key_offline or key_online, moment, id)
+    local text = fleet_text(new)
+    if text == entry then
+      return
+    end
+    redis.call('HSET', key_ledger, id, text)
+  end
+  tally(old, -1)
+  tally(new, 1)
+  local before = {}
+  each_rank(old, function(key, value)
+    before[key] = value
+  end)
+  each_rank(new, function(key, value)
+    if before[key] ~= value then
+      redis.call('ZADD', key, value, id)
+    end
+    before[key] = nil
+  end)
+  for key in pairs(before) do
+    redis.call('ZREM', key, id)
+  end
+  if not new then
+    redis.call('HDEL', key_ledger, id)
+    redis.call('ZREM', key_workers, id)
+    redis.call('ZREM', key_online, id)
+    redis.call('ZREM', key_offline, id)
+  elseif not old then
+    redis.call('ZADD', key_workers, 0, id)
+    redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)
+  elseif (old.status == 'offline') ~= (new.status == 'offline') then
+    redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)
+  end
+end
+
+-- What a registration says about the worker's place; nil when there is none of that id.
+local function fleet_registered(id)
+  local tier, provides, drained = unpack(redis.call('HMGET', key_registration .. id, 'tier', 'provides', 'drained'))
+  return tier and string.find(tier, '^[1-4]$') and { tier = tier, status = 'offline', load = 0, active = 0,
+    drained = drained and 'd' or '-', special = '-', services = provides and provides ~= '' and provides or '-', models = '-' } or nil
+end
+
+-- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).
+local function fleet_identities(id)
+  local instance, tunnel, fingerprint =
+    unpack(redis.call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint'))
+  local keys = {}
+  if instance then
+    keys[1] = key_identity .. 'instance:' .. instance
+  end
+  if tunnel then
+    keys[#keys + 1] = key_identity .. 'tunnel:' .. redis.sha1hex(tunnel)
+  end
+  return keys, fingerprint and key_fingerprint .. fingerprint or nil
+end
+
+-- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it goes, too.
+local function fleet_remove(id, entry, keep_until)
+  fleet_place(id, entry, nil)
+  redis.call('DEL', key_worker .. id, key_worker .. id .. ':online')
+  local identities, twins = fleet_identities(id)
+  for _, key in ipairs(identities) do
+    if redis.call('GET', key) == id then
+      redis.call('PEXPIREAT', key, string.format('%.0f', keep_until)) -- a moment in the past deletes
+    end
+  end
+  if twins then
+    redis.call('ZREM', twins, id)
+  end
+  redis.call('PEXPIREAT', key_registration .. id, string.format('%.0f', keep_until))
+end
+
+-- Moves on those workers that time has moved on: at most `max` to offline and `max` out. removal: ms from offline to removed;
+-- revive: ms for which a removed worker's registration is kept. Returns whether there may be more.
+local function fleet_sweep(now, removal, revive, max)
+  local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
+  for _, id in ipairs(silent) do
+    local entry = redis.call('HGET', key_ledger, id)
+    local place = fleet_read(entry)
+    local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
+    if place and removed_at > now then
+      place.status = 'offline'
+      fleet_place(id, entry, place, removed_at)
+    else
+      fleet_remove(id, entry, redis.call('ZSCORE', key_online, id) + removal + revive)
+    end
+  end
+  local gone = redis.call('ZRANGEBYSCORE', key_offline, '-inf', now, 'LIMIT', 0, max)
+  for _, id in ipairs(gone) do
+    fleet_remove(id, redis.call('HGET', key_ledger, id), redis.call('ZSCORE', key_offline, id) + revive)
+  end
+  return #silent == max or #gone == max
 end

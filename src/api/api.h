@@ -29,7 +29,7 @@ struct api {
 extern const struct route api_routes[];
 
 /* workers.c */
-request_handler api_register, api_heartbeat, api_unregister, api_worker;
+request_handler api_register, api_heartbeat, api_unregister, api_worker, api_drain, api_undrain;
 
 /* fleet.c */
 request_handler api_workers, api_stats, api_fleet_health;

@@ -15,6 +15,8 @@ const struct route api_routes[] = {
     {"GET", "/", api_root, LOG_DEBUG},
     {"GET", "/api", api_root, LOG_DEBUG},
     {"DELETE", "/api/worker/unregister/{worker_id}", api_unregister, LOG_INFO},
+    {"POST", "/api/worker/{worker_id}/drain", api_drain, LOG_INFO},
+    {"POST", "/api/worker/{worker_id}/undrain", api_undrain, LOG_INFO},
     {"GET", "/api/worker/{worker_id}", api_worker, LOG_DEBUG},
     {NULL, NULL, NULL, LOG_DEBUG},
 };

@@ -113,8 +113,11 @@ void api_register(struct request *request)
     }
     char address_room[64], url_room[512];
     struct str ip_address = registration.ip_address;
+    struct str origin = request_client_address(request, api->config->trust_proxy, address_room);
     if (ip_address.len == 0)
-        ip_address = request_client_address(request, api->config->trust_proxy, address_room);
+        ip_address = origin;
+    else if (memmem(ip_address.ptr, ip_address.len, "://", 3) == NULL)
+        origin = ip_address; /* a URL, which agents put there, is another one at each start */
     struct str url = api_coordinator_url(request, url_room);
 
     struct pending *pending =
@@ -128,18 +131,20 @@ void api_register(struct request *request)
             memcpy(to, texts[i].ptr, texts[i].len);
         to += texts[i].len;
     }
-    err = store_register(api->store, &registration, ip_address, on_registered, pending);
+    err = store_register(api->store, &registration, ip_address, origin, on_registered, pending);
     registration_fini(&registration);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }
 
-static void on_heartbeat(void *data, enum err err)
+static void on_heartbeat(void *data, enum err err, bool revived)
 {
     struct pending *pending = data;
     struct request *request = pending_take(pending);
     if (request != NULL && err == ERR_NONE)
-        reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
+        reply_constant(request, 200,
+                       revived ? STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\",\"revived\":true}")
+                               : STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
     else if (request != NULL)
         reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
     pending_release(pending, err);
@@ -200,6 +205,53 @@ void api_unregister(struct request *request)
     enum err err = store_unregister(api->store, request->parameter, on_unregistered, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
+}
+
+/* What a drain and an undrain answer; the path says which of them it was. */
+static void on_drained(struct pending *pending, enum err err, const char *message)
+{
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        struct buffer body = BUFFER_INIT;
+        buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
+        buffer_append(&body, request->parameter);
+        buffer_printf(&body, " %s\"}", message);
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+    }
+    pending_release(pending, err);
+}
+
+static void on_drain(void *data, enum err err)
+{
+    on_drained(data, err, "takes no new work");
+}
+
+static void on_undrain(void *data, enum err err)
+{
+    on_drained(data, err, "takes work again");
+}
+
+static void drain(struct request *request, bool begin)
+{
+    const struct api *api = request_app(request);
+    if (!path_id_is_valid(request))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_drain(api->store, request->parameter, begin, begin ? on_drain : on_undrain, pending);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
+}
+
+void api_drain(struct request *request)
+{
+    drain(request, true);
+}
+
+void api_undrain(struct request *request)
+{
+    drain(request, false);
 }
 
 static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)

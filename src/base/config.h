@@ -23,6 +23,7 @@
     X(NUMBER, HEARTBEAT_INTERVAL_SECONDS, "30", 1, 3600, "how often workers are told to beat")                                     \
     X(NUMBER, HEARTBEAT_TIMEOUT_SECONDS, "300", 1, 86400, "a worker silent for so long is offline")                                \
     X(NUMBER, WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker silent for so long is removed")                                 \
+    X(NUMBER, WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "a worker removed for no longer comes back by its heartbeat")            \
     X(NUMBER, MAX_SERVICES_PER_WORKER, "1", 1, 8, "services assigned to one worker at most")                                       \
     X(NUMBER, REQUEST_TIMEOUT_MS, "1500", 10, 60000, "a request that Redis has not answered by then gets 504")                     \
     X(NUMBER, MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                   \

@@ -11,6 +11,7 @@
 #define UTILIZATION_MAX 1e4 /* some drivers add up their cards */
 #define MEMORY_TEXT_MAX 64
 #define SPECIALIZATION_MAX 128
+#define MODEL_NAME_MAX 128
 
 static void read_worker_id(const cJSON *root, struct heartbeat *out, struct faults *faults)
 {
@@ -125,6 +126,32 @@ enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *
     }
     *out = heartbeat;
     return ERR_NONE;
+}
+
+bool model_name_is_valid(struct str name)
+{
+    if (name.len == 0 || name.len > MODEL_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ',')
+            return false;
+    return !str_eq(name, STR("-"));
+}
+
+bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat)
+{
+    int count = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(heartbeat->document, "loaded_models"))
+    {
+        struct str name = str_from(cJSON_GetStringValue(item));
+        if (!model_name_is_valid(name) || count == HEARTBEAT_RANKED_MODELS_MAX)
+            continue;
+        if (count++ > 0)
+            buffer_append(out, STR(","));
+        buffer_append(out, name);
+    }
+    return count > 0;
 }
 
 void heartbeat_fini(struct heartbeat *heartbeat)

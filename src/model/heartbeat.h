@@ -4,11 +4,13 @@
 #ifndef MODEL_HEARTBEAT_H
 #define MODEL_HEARTBEAT_H
 
+#include "base/buffer.h"
 #include "base/err.h"
 #include "base/faults.h"
 
-#define HEARTBEAT_MODELS_MAX 64    /* loaded_models */
-#define HEARTBEAT_TEXT_MAX 4096    /* bytes of loaded_models and of services_status, each */
+#define HEARTBEAT_MODELS_MAX 64 /* loaded_models */
+#define HEARTBEAT_TEXT_MAX 4096 /* bytes of loaded_models and of services_status, each */
+#define HEARTBEAT_RANKED_MODELS_MAX 32
 #define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
 
 struct heartbeat {
@@ -29,6 +31,15 @@ struct heartbeat {
 
 /* As registration_parse. loaded_models and services_status point into `body`, which must outlive them. */
 MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, const char **why);
+
+/*
+ * Appends the names of the loaded models that can be asked for, with commas between: visible ASCII of at most 128 bytes without a
+ * comma, the first HEARTBEAT_RANKED_MODELS_MAX of them. Returns whether there was any.
+ */
+bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat);
+
+/* Whether `name` can be asked for as a model. */
+bool model_name_is_valid(struct str name);
 
 void heartbeat_fini(struct heartbeat *heartbeat);
 

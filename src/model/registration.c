@@ -253,6 +253,55 @@ enum err registration_parse(struct str body, struct registration *out, struct fa
     return ERR_NONE;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+static void write_canonical(struct buffer *out, const cJSON *item);
+
+static void write_members(struct buffer *out, const cJSON *object)
+{
+    size_t count = (size_t)cJSON_GetArraySize(object), at = 0;
+    const cJSON **members = malloc((count + 1) * sizeof(*members));
+    if (members == NULL)
+        abort();
+    for (const cJSON *member = object->child; member != NULL; member = member->next)
+        members[at++] = member;
+    qsort(members, count, sizeof(*members), by_name);
+    for (size_t i = 0; i < count; i++) {
+        buffer_json_string(out, str_from(members[i]->string));
+        write_canonical(out, members[i]);
+    }
+    free(members);
+}
+
+/* Appends text that is the same for the same JSON, however its members are ordered and spaced. No deeper than JSON_DEPTH_MAX. */
+static void write_canonical(struct buffer *out, const cJSON *item)
+{
+    if (cJSON_IsObject(item)) {
+        buffer_append(out, STR("{"));
+        write_members(out, item);
+        buffer_append(out, STR("}"));
+    } else if (cJSON_IsArray(item)) {
+        buffer_append(out, STR("["));
+        for (const cJSON *element = item->child; element != NULL; element = element->next)
+            write_canonical(out, element);
+        buffer_append(out, STR("]"));
+    } else if (cJSON_IsString(item)) {
+        buffer_json_string(out, str_from(item->valuestring));
+    } else if (cJSON_IsNumber(item)) {
+        buffer_printf(out, "%.17g,", item->valuedouble);
+    } else {
+        buffer_append(out, cJSON_IsTrue(item) ? STR("t") : cJSON_IsFalse(item) ? STR("f") : STR("n"));
+    }
+}
+
+void registration_write_looks(struct buffer *out, const struct registration *registration)
+{
+    write_canonical(out, cJSON_GetObjectItemCaseSensitive(registration->document, "capabilities"));
+}
+
 void registration_fini(struct registration *registration)
 {
     cJSON_Delete(registration->document);

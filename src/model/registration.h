@@ -4,6 +4,7 @@
 #ifndef MODEL_REGISTRATION_H
 #define MODEL_REGISTRATION_H
 
+#include "base/buffer.h"
 #include "base/err.h"
 #include "base/faults.h"
 #include "model/tier.h"
@@ -37,6 +38,9 @@ struct registration {
  * wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases *out with registration_fini.
  */
 MUST_CHECK enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why);
+
+/* Appends the capabilities in canonical form: the same text for the same JSON, however its members are ordered or spaced. */
+void registration_write_looks(struct buffer *out, const struct registration *registration);
 
 void registration_fini(struct registration *registration);
 

@@ -12,10 +12,7 @@ const struct str worker_field_names[WORKER_FIELD_COUNT] = {
 
 struct str worker_status(const struct worker *worker)
 {
-    struct str reported = worker->fields[WORKER_status];
-    if (!worker->online)
-        return STR("offline");
-    return reported.len > 0 ? reported : STR("healthy");
+    return worker->online.len > 0 ? worker->online : STR("offline");
 }
 
 bool worker_is_healthy(const struct worker *worker)
@@ -166,6 +163,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_time(out, STR(",\"registered_at\":"), fields[WORKER_registered_at]);
     write_age(out, fields[WORKER_last_heartbeat], now);
     write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
+    write_json(out, STR(",\"drained\":"), fields[WORKER_drained].len > 0 ? STR("true") : STR("false"), null);
     write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
     write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
     write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);

@@ -8,14 +8,23 @@
 
 #include <stdint.h>
 
-/* The fields of a worker's hash, in the order in which they are read. Numbers are decimal text, times milliseconds since 1970. */
-#define WORKER_FIELDS(X)                                                                                                           \
+/* What a worker's hash holds: its state, as last reported. Numbers are decimal text, times milliseconds since 1970. */
+#define WORKER_STATE_FIELDS(X)                                                                                                     \
+    X(status)                                                                                                                      \
+    X(current_load)                                                                                                                \
+    X(last_heartbeat)                                                                                                              \
+    X(available_memory)                                                                                                            \
+    X(active_requests)                                                                                                             \
+    X(gpu_utilization)                                                                                                             \
+    X(loaded_models) /* JSON as it came */                                                                                         \
+    X(specialization)                                                                                                              \
+    X(services_status) /* JSON as it came */
+
+/* What its registration holds, which outlives the hash. */
+#define WORKER_REGISTRATION_FIELDS(X)                                                                                              \
     X(tier)                                                                                                                        \
     X(worker_type)                                                                                                                 \
-    X(status) /* as last reported */                                                                                               \
-    X(current_load)                                                                                                                \
     X(registered_at)                                                                                                               \
-    X(last_heartbeat)                                                                                                              \
     X(tasks_completed)                                                                                                             \
     X(assigned_services) /* names with commas between */                                                                           \
     X(provides)          /* names with commas between: assigned, and advertised in services */                                     \
@@ -28,12 +37,12 @@
     X(instance_id)                                                                                                                 \
     X(boot_id)                                                                                                                     \
     X(region)                                                                                                                      \
-    X(available_memory)                                                                                                            \
-    X(active_requests)                                                                                                             \
-    X(gpu_utilization)                                                                                                             \
-    X(loaded_models) /* JSON as it came */                                                                                         \
-    X(specialization)                                                                                                              \
-    X(services_status) /* JSON as it came */
+    X(drained) /* "1" while an operator keeps new work away */
+
+/* Both, in the order in which they are read. */
+#define WORKER_FIELDS(X)                                                                                                           \
+    WORKER_STATE_FIELDS(X)                                                                                                         \
+    WORKER_REGISTRATION_FIELDS(X)
 
 enum worker_field {
 #define X(name) WORKER_##name,
@@ -42,16 +51,18 @@ enum worker_field {
         WORKER_FIELD_COUNT
 };
 
+#define WORKER_STATE_COUNT WORKER_tier /* the state's fields stand before the registration's */
+
 /* The fields' names in Redis, by enum worker_field. */
 extern const struct str worker_field_names[WORKER_FIELD_COUNT];
 
 struct worker {
     struct str id;
-    bool online;                           /* the online key was there */
-    struct str fields[WORKER_FIELD_COUNT]; /* absent where the hash has none */
+    struct str online;                     /* the status it counts as, of the online key; absent: it is offline */
+    struct str fields[WORKER_FIELD_COUNT]; /* absent where Redis has none */
 };
 
-/* What the worker counts as now: "offline" without the online key, else what it last reported. */
+/* What the worker counts as now: "offline" without the online key, else what it last reported, or "draining" by an operator's wish. */
 struct str worker_status(const struct worker *worker);
 
 /* Whether it is live and well: healthy, or draining (which is well, but takes no new work). */

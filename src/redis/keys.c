@@ -27,19 +27,24 @@ struct str key_name(enum key key)
     return (struct str){names[key].text, names[key].len};
 }
 
-static struct str compose(char room[KEY_MAX], struct str id, const char *suffix)
+static struct str compose(char room[KEY_MAX], enum key key, struct str id, const char *suffix)
 {
-    int len = snprintf(room, KEY_MAX, "%s%.*s%s", names[KEY_worker].text, STR_PRINTF(id), suffix);
+    int len = snprintf(room, KEY_MAX, "%s%.*s%s", names[key].text, STR_PRINTF(id), suffix);
     assert(len > 0 && len < KEY_MAX);
     return (struct str){room, (size_t)len};
 }
 
 struct str key_worker(char room[KEY_MAX], struct str id)
 {
-    return compose(room, id, "");
+    return compose(room, KEY_worker, id, "");
+}
+
+struct str key_registration(char room[KEY_MAX], struct str id)
+{
+    return compose(room, KEY_registration, id, "");
 }
 
 struct str key_worker_online(char room[KEY_MAX], struct str id)
 {
-    return compose(room, id, ":online");
+    return compose(room, KEY_worker, id, ":online");
 }

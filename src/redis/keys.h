@@ -9,14 +9,17 @@
 /* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
 #define KEYS(X)                                                                                                                    \
     X(worker, "worker:")                                                                                                           \
+    X(registration, "registration:")                                                                                               \
     X(workers, "workers")                                                                                                          \
     X(online, "online")                                                                                                            \
     X(offline, "offline")                                                                                                          \
     X(service, "service:")                                                                                                         \
+    X(model, "model:")                                                                                                             \
+    X(services, "services")                                                                                                        \
     X(stats, "stats")                                                                                                              \
     X(ledger, "ledger")                                                                                                            \
-    X(refs, "refs")                                                                                                                \
-    X(identity, "identity")
+    X(identity, "identity:")                                                                                                       \
+    X(fingerprint, "fingerprint:")
 
 enum key {
 #define X(name, text) KEY_##name,
@@ -36,6 +39,9 @@ struct str key_name(enum key key);
 
 /* Writes the hash key of worker `id` into `room` and returns it; `id` must be a valid id. */
 struct str key_worker(char room[KEY_MAX], struct str id);
+
+/* Likewise the key of its registration. */
+struct str key_registration(char room[KEY_MAX], struct str id);
 
 /* Likewise the key that lives as long as the worker is online. */
 struct str key_worker_online(char room[KEY_MAX], struct str id);

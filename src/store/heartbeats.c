@@ -2,6 +2,7 @@
  * Heartbeats. Those that arrive in one turn of the loop share script calls: under load most calls and most of their cost are saved,
  * and alone a heartbeat waits for nothing.
  */
+#include "model/id.h"
 #include "store/internal.h"
 
 #include <math.h>
@@ -13,10 +14,10 @@ struct batch {
     struct batch *previous; /* of the same turn, full, and not sent yet since the link would not take it */
     struct buffer strings;  /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
-    struct buffer number; /* room to write one */
+    struct buffer number, names; /* room to write one in */
     size_t count;
     struct {
-        store_callback *callback;
+        store_heartbeat_callback *callback;
         void *data;
     } callers[BATCH_MAX];
 };
@@ -25,12 +26,13 @@ static void batch_end(struct batch *batch, enum err err, struct str results)
 {
     for (size_t i = 0; i < batch->count; i++) {
         enum err each = err;
-        if (err == ERR_NONE && results.ptr[i] != '1')
+        if (err == ERR_NONE && results.ptr[i] == '0')
             each = ERR_NOT_FOUND;
-        batch->callers[i].callback(batch->callers[i].data, each);
+        batch->callers[i].callback(batch->callers[i].data, each, each == ERR_NONE && results.ptr[i] == '2');
     }
     buffer_fini(&batch->strings);
     buffer_fini(&batch->number);
+    buffer_fini(&batch->names);
     free(batch);
 }
 
@@ -47,8 +49,9 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
 static enum err batch_send(struct store *store, struct batch *batch)
 {
     struct str args[HEARTBEAT_ARGS] = {
-        [HEARTBEAT_timeout] = buffer_str(&store->timeouts[0]),
-        [HEARTBEAT_removal] = buffer_str(&store->timeouts[1]),
+        [HEARTBEAT_timeout] = buffer_str(&store->timeout),
+        [HEARTBEAT_removal] = buffer_str(&store->removal),
+        [HEARTBEAT_revive] = buffer_str(&store->revive),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
@@ -114,7 +117,24 @@ static void add_number_field(struct batch *batch, enum worker_field field, doubl
     add_number(batch, value);
 }
 
-enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_callback *callback, void *data)
+/* What discovery ranks by: active requests, specialization, loaded models. */
+static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
+{
+    if (heartbeat->active_requests >= 0)
+        add_number(batch, heartbeat->active_requests);
+    else
+        command_add(&batch->strings, STR(""));
+    if (heartbeat->specialization.ptr != NULL)
+        command_add(&batch->strings, id_is_valid(heartbeat->specialization) ? heartbeat->specialization : STR("-"));
+    else
+        command_add(&batch->strings, STR(""));
+    batch->names.len = 0;
+    if (heartbeat->loaded_models.ptr != NULL && !heartbeat_write_model_names(&batch->names, heartbeat))
+        buffer_append(&batch->names, STR("-"));
+    command_add(&batch->strings, buffer_str(&batch->names));
+}
+
+enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_heartbeat_callback *callback, void *data)
 {
     if (!store_is_up(store))
         return ERR_UNAVAILABLE;
@@ -128,6 +148,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     command_add(&batch->strings, heartbeat->status);
     add_number(batch, heartbeat->current_load);
     add_number(batch, heartbeat->expect_silence > 0 ? floor(heartbeat->expect_silence * 1000) : 0);
+    add_ranking(batch, heartbeat);
     command_add_number(&batch->strings, (long long)extra);
     add_text_field(batch, WORKER_available_memory, heartbeat->available_memory);
     add_text_field(batch, WORKER_specialization, heartbeat->specialization);
@@ -135,7 +156,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 5 + extra;
+    batch->string_count += 8 + extra;
     if (batch->count == BATCH_MAX && batch_send(store, batch) == ERR_NONE) {
         /* Redis begins with these while the rest of the turn's requests are read */
         store->batch = batch->previous;

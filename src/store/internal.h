@@ -15,8 +15,8 @@ struct batch;
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct batch *batch;       /* heartbeats of this turn; NULL: none yet */
-    struct buffer timeouts[2]; /* decimal text: ms until offline, ms from then until removed */
+    struct batch *batch;                            /* heartbeats of this turn; NULL: none yet */
+    struct buffer timeout, removal, revive, missed; /* decimal text of ms: until offline, from then until removed, and so on */
     bool sweeping;
     int listings; /* under way */
 };

@@ -7,8 +7,39 @@
 
 #include <stdlib.h>
 
-#define PAGE 128        /* workers read together */
+#define PAGE 128 /* workers read together */
+#define STATUS_MAX 16
 #define LISTINGS_MAX 32 /* under way at a time; each may hold the whole fleet as text until it is sent */
+
+/* A worker's state, until the reply with its registration is there as well. */
+struct kept_state {
+    struct buffer text;
+    struct str fields[WORKER_STATE_COUNT];
+};
+
+static void copy_status(char room[STATUS_MAX], struct str status)
+{
+    size_t len = status.len < STATUS_MAX ? status.len : STATUS_MAX - 1;
+    if (len > 0)
+        memcpy(room, status.ptr, len);
+    room[len] = '\0';
+}
+
+static void keep_state(struct kept_state *kept, const struct redisReply *reply)
+{
+    size_t size = 0;
+    for (size_t field = 0; field < WORKER_STATE_COUNT; field++)
+        size += reply_text(reply_element(reply, field)).len;
+    kept->text.len = 0;
+    buffer_reserve(&kept->text, size + 1);
+    for (size_t field = 0; field < WORKER_STATE_COUNT; field++) {
+        struct str value = reply_text(reply_element(reply, field));
+        kept->fields[field] = value;
+        if (value.ptr != NULL)
+            kept->fields[field].ptr = kept->text.ptr + kept->text.len;
+        buffer_append(&kept->text, value);
+    }
+}
 
 struct listing {
     struct store *store;
@@ -23,7 +54,8 @@ struct listing {
     size_t count, at; /* workers of the page; the one whose hash comes next */
     char id[PAGE][ID_MAX];
     size_t id_len[PAGE];
-    bool online[PAGE];
+    char online[PAGE][STATUS_MAX]; /* the status it counts as; empty: offline */
+    struct kept_state state;       /* of the worker whose registration comes next */
 };
 
 /* Sends a command of the listing; counts its reply in. */
@@ -56,6 +88,7 @@ static void free_if_over(struct listing *listing)
     if (listing->waiting > 0)
         return;
     end(listing);
+    buffer_fini(&listing->state.text);
     free(listing);
 }
 
@@ -92,22 +125,42 @@ static void ask_for_ids(struct listing *listing, struct str after)
     ask(listing, &command, on_ids);
 }
 
-/* Reads a worker's fields from the reply to ask_for_worker; false when there is no such worker (any more). */
-static bool read_worker(const struct redisReply *reply, struct worker *worker)
+/* Puts a worker together of its state and the reply with its registration; false when there is no such worker (any more). */
+static bool read_worker(const struct kept_state *state, const struct redisReply *reply, struct worker *worker)
 {
-    for (size_t field = 0; field < WORKER_FIELD_COUNT; field++)
-        worker->fields[field] = reply_text(reply_element(reply, field));
-    return worker->fields[WORKER_tier].ptr != NULL;
+    memcpy(worker->fields, state->fields, sizeof(state->fields));
+    for (size_t field = WORKER_STATE_COUNT; field < WORKER_FIELD_COUNT; field++)
+        worker->fields[field] = reply_text(reply_element(reply, field - WORKER_STATE_COUNT));
+    return worker->fields[WORKER_last_heartbeat].ptr != NULL && worker->fields[WORKER_tier].ptr != NULL;
 }
 
-static void worker_command(struct buffer *command, struct str id)
+/* Asks for the fields from `first` up to `end`, of the key that holds them. */
+static void fields_command(struct buffer *command, struct str key, size_t first, size_t end)
+{
+    command_begin(command, 2 + end - first);
+    command_add(command, STR("HMGET"));
+    command_add(command, key);
+    for (size_t field = first; field < end; field++)
+        command_add(command, worker_field_names[field]);
+}
+
+static void state_command(struct buffer *command, struct str id)
 {
     char room[KEY_MAX];
-    command_begin(command, 2 + WORKER_FIELD_COUNT);
-    command_add(command, STR("HMGET"));
-    command_add(command, key_worker(room, id));
-    for (size_t field = 0; field < WORKER_FIELD_COUNT; field++)
-        command_add(command, worker_field_names[field]);
+    fields_command(command, key_worker(room, id), 0, WORKER_STATE_COUNT);
+}
+
+static void registration_command(struct buffer *command, struct str id)
+{
+    char room[KEY_MAX];
+    fields_command(command, key_registration(room, id), WORKER_STATE_COUNT, WORKER_FIELD_COUNT);
+}
+
+static void on_state(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (arrived(listing, err))
+        keep_state(&listing->state, reply);
 }
 
 static void on_worker(void *data, enum err err, const struct redisReply *reply)
@@ -116,9 +169,9 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
     if (!arrived(listing, err))
         return;
     size_t i = listing->at++;
-    struct worker worker = {.id = id_at(listing, i), .online = listing->online[i]};
+    struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->online[i])};
     bool go_on = true;
-    if (read_worker(reply, &worker))
+    if (read_worker(&listing->state, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
     if (!go_on || (listing->at == listing->count && listing->last_page))
         end(listing);
@@ -131,7 +184,7 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
     if (!arrived(listing, err))
         return;
     for (size_t i = 0; i < listing->count; i++)
-        listing->online[i] = reply_text(reply_element(reply, i)).ptr != NULL;
+        copy_status(listing->online[i], reply_text(reply_element(reply, i)));
 }
 
 static void on_ids(void *data, enum err err, const struct redisReply *reply)
@@ -160,7 +213,9 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
         }
         ask(listing, &command, on_online);
         for (size_t i = 0; i < listing->count; i++) {
-            worker_command(&command, id_at(listing, i));
+            state_command(&command, id_at(listing, i));
+            ask(listing, &command, on_state);
+            registration_command(&command, id_at(listing, i));
             ask(listing, &command, on_worker);
         }
         if (!listing->last_page) /* the next page's ids come when this page has been read */
@@ -211,7 +266,8 @@ struct getting {
     void *data;
     enum err err;
     size_t waiting;
-    bool online;
+    char online[STATUS_MAX];
+    struct kept_state state;
     int64_t now;
     char id[ID_MAX];
     size_t id_len;
@@ -223,10 +279,11 @@ static void got(struct getting *getting, enum err err, const struct redisReply *
         getting->err = err;
     if (--getting->waiting > 0)
         return;
-    struct worker worker = {.id = {getting->id, getting->id_len}, .online = getting->online};
-    if (getting->err == ERR_NONE && !read_worker(reply, &worker))
+    struct worker worker = {.id = {getting->id, getting->id_len}, .online = str_from(getting->online)};
+    if (getting->err == ERR_NONE && !read_worker(&getting->state, reply, &worker))
         getting->err = ERR_NOT_FOUND;
     getting->callback(getting->data, getting->err, getting->err == ERR_NONE ? &worker : NULL, getting->now);
+    buffer_fini(&getting->state.text);
     free(getting);
 }
 
@@ -240,7 +297,14 @@ static void on_get_time(void *data, enum err err, const struct redisReply *reply
 static void on_get_online(void *data, enum err err, const struct redisReply *reply)
 {
     struct getting *getting = data;
-    getting->online = reply_text(reply).ptr != NULL;
+    copy_status(getting->online, reply_text(reply));
+    got(getting, err, reply);
+}
+
+static void on_get_state(void *data, enum err err, const struct redisReply *reply)
+{
+    struct getting *getting = data;
+    keep_state(&getting->state, reply);
     got(getting, err, reply);
 }
 
@@ -257,14 +321,15 @@ enum err store_get(struct store *store, struct str worker_id, store_worker_callb
     *getting = (struct getting){.callback = callback, .data = data, .id_len = worker_id.len};
     memcpy(getting->id, worker_id.ptr, worker_id.len);
     char room[KEY_MAX];
-    struct buffer commands[3] = {BUFFER_INIT, BUFFER_INIT, BUFFER_INIT};
-    link_callback *const callbacks[3] = {on_get_time, on_get_online, on_get_worker};
+    struct buffer commands[4] = {BUFFER_INIT, BUFFER_INIT, BUFFER_INIT, BUFFER_INIT};
+    link_callback *const callbacks[4] = {on_get_time, on_get_online, on_get_state, on_get_worker};
     time_command(&commands[0]);
     command_begin(&commands[1], 2);
     command_add(&commands[1], STR("GET"));
     command_add(&commands[1], key_worker_online(room, worker_id));
-    worker_command(&commands[2], worker_id);
-    for (size_t i = 0; i < 3; i++) {
+    state_command(&commands[2], worker_id);
+    registration_command(&commands[3], worker_id);
+    for (size_t i = 0; i < 4; i++) {
         enum err err = link_send(store->link, &commands[i], callbacks[i], getting);
         if (err == ERR_NONE)
             getting->waiting++;

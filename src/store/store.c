@@ -38,8 +38,10 @@ struct store *store_new(struct link *link, const struct store_config *config)
     struct store *store = store_alloc(sizeof(*store));
     store->link = link;
     store->config = config;
-    buffer_printf(&store->timeouts[0], "%d", config->heartbeat_timeout_ms);
-    buffer_printf(&store->timeouts[1], "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
+    buffer_printf(&store->timeout, "%d", config->heartbeat_timeout_ms);
+    buffer_printf(&store->removal, "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
+    buffer_printf(&store->revive, "%d", config->revive_ms);
+    buffer_printf(&store->missed, "%d", config->missed_ms);
     return store;
 }
 
@@ -79,7 +81,11 @@ static enum err run_stats(struct store *store, link_callback *callback, void *da
 {
     char max[16];
     int len = snprintf(max, sizeof(max), "%d", SWEEP_MAX);
-    struct str args[STATS_ARGS] = {[STATS_max] = {max, (size_t)len}};
+    struct str args[STATS_ARGS] = {
+        [STATS_removal] = buffer_str(&store->removal),
+        [STATS_revive] = buffer_str(&store->revive),
+        [STATS_max] = {max, (size_t)len},
+    };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_stats, args, 0);
     return link_run(store->link, SCRIPT_stats, &command, callback, data);
@@ -97,8 +103,8 @@ static void on_fleet(void *data, enum err err, const struct redisReply *reply)
     if (err != ERR_NONE) {
         waiter->fleet(waiter->data, err, NULL);
     } else {
-        struct fleet fleet = {.now = reply_number(reply_element(reply, 1))};
-        for (size_t i = 2; reply_element(reply, i + 1) != NULL; i += 2)
+        struct fleet fleet = {.tasks_completed = 0};
+        for (size_t i = 1; reply_element(reply, i + 1) != NULL; i += 2)
             fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
         waiter->fleet(waiter->data, ERR_NONE, &fleet);
     }

@@ -21,6 +21,8 @@ struct store;
 struct store_config {
     int heartbeat_timeout_ms; /* silent so long: offline */
     int worker_timeout_ms;    /* silent so long: removed; more than heartbeat_timeout_ms */
+    int revive_ms;            /* removed for so long at most: a heartbeat brings it back */
+    int missed_ms;            /* silent so long: it has missed a heartbeat */
     int max_services;         /* assigned to one worker */
     struct str region;        /* stored with each worker; may be empty */
 };
@@ -43,11 +45,21 @@ struct registered {
 };
 typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
 
-/* Registers a worker. `ip_address` is stored where the registration has none of its own. */
+/*
+ * Registers a worker. `ip_address` is stored where the registration has none of its own; `origin` is the address that belongs to how
+ * the worker looks.
+ */
 MUST_CHECK enum err store_register(struct store *store, const struct registration *registration, struct str ip_address,
-                                   store_registered_callback *callback, void *data);
+                                   struct str origin, store_registered_callback *callback, void *data);
 
-MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_callback *callback, void *data);
+/* `revived`: it had been removed, and is back as it was registered. */
+typedef void store_heartbeat_callback(void *data, enum err err, bool revived);
+
+MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_heartbeat_callback *callback,
+                                    void *data);
+
+/* Begins or ends to keep new work away from a worker; it lasts until it is ended. */
+MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, store_callback *callback, void *data);
 
 MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data);
 

@@ -4,8 +4,11 @@
 #include "model/catalogue.h"
 #include "store/internal.h"
 
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+#define FINGERPRINT_SIZE 33 /* 128 bits in hex, and the end */
 
 struct registering {
     store_registered_callback *callback;
@@ -46,6 +49,26 @@ static struct str make_id(char room[16])
     return (struct str){room, (size_t)len};
 }
 
+/*
+ * A digest of how a worker looks, for one that says neither its id nor its instance: of two that look alike, one that has missed a
+ * heartbeat is the other. Absent for those that say who they are.
+ */
+static struct str fingerprint(const struct registration *registration, struct str origin, char room[FINGERPRINT_SIZE])
+{
+    if (registration->worker_id.len > 0 || registration->instance_id.len > 0)
+        return (struct str){NULL, 0};
+    struct buffer looks = BUFFER_INIT;
+    buffer_append(&looks, origin);
+    buffer_append(&looks, STR("\n"));
+    registration_write_looks(&looks, registration);
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)looks.ptr, looks.len, digest);
+    buffer_fini(&looks);
+    for (size_t i = 0; i < FINGERPRINT_SIZE / 2; i++)
+        snprintf(room + 2 * i, 3, "%02x", digest[i]);
+    return (struct str){room, FINGERPRINT_SIZE - 1};
+}
+
 static void add_name(struct buffer *names, struct str name)
 {
     if (names->len > 0)
@@ -61,7 +84,7 @@ static void add_catalogue(struct buffer *names, enum tier tier)
             add_name(names, catalogue[i].name);
 }
 
-enum err store_register(struct store *store, const struct registration *registration, struct str ip_address,
+enum err store_register(struct store *store, const struct registration *registration, struct str ip_address, struct str origin,
                         store_registered_callback *callback, void *data)
 {
     struct buffer fields = BUFFER_INIT, advertised = BUFFER_INIT, names = BUFFER_INIT, also = BUFFER_INIT, command = BUFFER_INIT;
@@ -83,15 +106,19 @@ enum err store_register(struct store *store, const struct registration *registra
     if (registration->tier == TIER_GPU)
         add_catalogue(&also, TIER_SERVICE);
 
+    char digest[FINGERPRINT_SIZE];
     char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12];
     snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
     struct str args[REGISTER_ARGS] = {
-        [REGISTER_timeout] = buffer_str(&store->timeouts[0]),
-        [REGISTER_removal] = buffer_str(&store->timeouts[1]),
+        [REGISTER_timeout] = buffer_str(&store->timeout),
+        [REGISTER_removal] = buffer_str(&store->removal),
+        [REGISTER_revive] = buffer_str(&store->revive),
+        [REGISTER_missed] = buffer_str(&store->missed),
         [REGISTER_candidate] = make_id(id),
         [REGISTER_worker_id] = registration->worker_id,
         [REGISTER_instance_id] = registration->instance_id,
         [REGISTER_tunnel_url] = registration->tunnel_url,
+        [REGISTER_fingerprint] = fingerprint(registration, origin, digest),
         [REGISTER_tier] = str_from(tier),
         [REGISTER_advertised] = buffer_str(&advertised),
         [REGISTER_catalogue] = buffer_str(&names),
@@ -120,6 +147,18 @@ enum err store_unregister(struct store *store, struct str worker_id, store_callb
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_unregister, args, 0);
     enum err err = link_run(store->link, SCRIPT_unregister, &command, waiter_done, waiter);
+    if (err != ERR_NONE)
+        free(waiter);
+    return err;
+}
+
+enum err store_drain(struct store *store, struct str worker_id, bool drain, store_callback *callback, void *data)
+{
+    struct waiter *waiter = waiter_new(store, callback, NULL, data);
+    struct str args[DRAIN_ARGS] = {[DRAIN_worker_id] = worker_id, [DRAIN_drain] = drain ? STR("1") : STR("0")};
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_drain, args, 0);
+    enum err err = link_run(store->link, SCRIPT_drain, &command, waiter_done, waiter);
     if (err != ERR_NONE)
         free(waiter);
     return err;

@@ -1,0 +1,55 @@
+--: arg now
+--: arg removal
+--: arg revive
+--: arg service
+--: arg model
+--: arg max
+--: arg random
+--: use number
+--: use clock
+--: use fleet
+
+-- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
+-- for any) loaded before others, then by rank (see lib/fleet.lua). Draining ones are left out. With a max of 1, workers of the same
+-- rank are chosen from by `random` (0 to 1, less than 1). Costs O(log n) for each worker returned.
+-- removal, revive: as in stats. Returns {how many live workers provide it, id, id, …}.
+
+local now, removal, revive, max, random =
+  clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max), number_of(arg_random)
+if not now or not removal or not revive or not max or not random or random < 0 or random >= 1 then
+  return redis.error_reply('BADCALL now, removal, revive, max and random are numbers')
+end
+fleet_sweep(now, removal, revive, 100)
+fleet_flush()
+
+local all = key_service .. arg_service
+local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
+local found, seen = { redis.call('ZCARD', all) }, {}
+
+-- Adds those of index `key` whose rank is from `low` to less than `high`.
+local function add(key, low, high)
+  if max == 1 and #found == 1 then
+    local first = redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, 1)
+    if first[1] then
+      local before = redis.call('ZCOUNT', key, '-inf', '(' .. first[2])
+      local same = redis.call('ZCOUNT', key, first[2], first[2])
+      local at = before + math.floor(random * same)
+      found[2] = redis.call('ZRANGE', key, at, at)[1]
+    end
+    return
+  end
+  -- what a better index had already may stand here again
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'LIMIT', 0, max)) do
+    if #found <= max and not seen[id] then
+      seen[id] = true
+      found[#found + 1] = id
+    end
+  end
+end
+for _, band in ipairs({ 'healthy', 'degraded' }) do
+  if fitting then
+    add(fitting, bands[band], bands[band] + 2000000)
+  end
+  add(all, bands[band], bands[band] + 2000000)
+end
+return found

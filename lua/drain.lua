@@ -1,0 +1,33 @@
+--: arg worker_id
+--: arg drain
+--: use fleet
+
+-- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over re-registrations and
+-- removal. Returns the status that the worker now counts as, or the error NOTFOUND when there is none of that id.
+
+if arg_drain ~= '0' and arg_drain ~= '1' then
+  return redis.error_reply('BADCALL drain is 0 or 1')
+end
+local hash = key_worker .. arg_worker_id
+local reported = redis.call('HGET', hash, 'status')
+local entry = redis.call('HGET', key_ledger, arg_worker_id)
+local place = fleet_read(entry) or fleet_registered(arg_worker_id)
+if not reported or not place then
+  return redis.error_reply('NOTFOUND Worker not found')
+end
+if arg_drain == '1' then
+  redis.call('HSET', key_registration .. arg_worker_id, 'drained', '1')
+else
+  redis.call('HDEL', key_registration .. arg_worker_id, 'drained')
+end
+place.drained = arg_drain == '1' and 'd' or '-'
+local live = redis.call('EXISTS', hash .. ':online') == 1
+if live then
+  place.status = arg_drain == '1' and 'draining' or reported
+  redis.call('SET', hash .. ':online', place.status, 'KEEPTTL')
+end
+-- where it stands it stays: only a heartbeat or a sweep moves it between online and offline
+local moment = redis.call('ZSCORE', place.status == 'offline' and key_offline or key_online, arg_worker_id)
+fleet_place(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
+fleet_flush()
+return live and place.status or 'offline'

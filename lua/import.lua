@@ -1,0 +1,72 @@
+--: arg now
+--: arg timeout
+--: arg removal
+--: arg revive
+--: arg worker_id
+--: arg last_heartbeat
+--: arg status
+--: arg load
+--: rest fields
+--: use number
+--: use clock
+--: use fleet
+
+-- Takes over a worker from another registry; one that is known here already stays as it is. timeout, removal, revive: as in register.
+-- last_heartbeat (ms), status, load (0 to 1): its state there. fields: names and values of the registration's fields.
+-- Returns "live", "offline", "archived" (silent for so long that only its registration is kept, for a late heartbeat), or "known".
+
+local now, timeout, removal, revive = clock_now(arg_now), number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
+local last_heartbeat, load = number_of(arg_last_heartbeat), number_of(arg_load)
+if not now or not timeout or not removal or not revive or not last_heartbeat or not load or load < 0 or load > 1 then
+  return redis.error_reply('BADCALL now, timeout, removal, revive, last_heartbeat and load are numbers')
+end
+local id = arg_worker_id
+local statuses = { healthy = true, degraded = true, draining = true, offline = true }
+if id == '' or not statuses[arg_status] or (#ARGV - rest + 1) % 2 ~= 0 or #ARGV < rest then
+  return redis.error_reply('BADCALL malformed worker')
+end
+fleet_sweep(now, removal, revive, 100)
+local hash, registration = key_worker .. id, key_registration .. id
+if redis.call('EXISTS', registration, hash) > 0 then
+  fleet_flush()
+  return 'known'
+end
+redis.call('HSET', registration, unpack(ARGV, rest, #ARGV))
+local place = fleet_registered(id)
+if not place then
+  redis.call('DEL', registration)
+  return redis.error_reply('BADCALL a worker needs a tier')
+end
+
+-- what it does not know better, it takes from nobody
+local identities, twins = fleet_identities(id)
+for _, key in ipairs(identities) do
+  redis.call('SET', key, id, 'NX')
+end
+last_heartbeat = math.min(last_heartbeat, now)
+local offline_at, removed_at = last_heartbeat + timeout, last_heartbeat + timeout + removal
+if removed_at <= now then
+  local keep_until = string.format('%.0f', now + revive)
+  redis.call('PEXPIREAT', registration, keep_until)
+  for _, key in ipairs(identities) do
+    if redis.call('GET', key) == id then
+      redis.call('PEXPIREAT', key, keep_until)
+    end
+  end
+  fleet_flush()
+  return 'archived'
+end
+if twins then
+  redis.call('ZADD', twins, last_heartbeat, id)
+end
+redis.call('HSET', hash, 'status', arg_status, 'current_load', arg_load, 'last_heartbeat', string.format('%.0f', last_heartbeat))
+redis.call('PEXPIREAT', hash, string.format('%.0f', removed_at))
+place.load = math.floor(load * 1000000 + 0.5)
+local live = arg_status ~= 'offline' and offline_at > now
+if live then
+  place.status = arg_status
+  redis.call('SET', hash .. ':online', arg_status, 'PXAT', string.format('%.0f', offline_at))
+end
+fleet_place(id, false, place, live and offline_at or removed_at)
+fleet_flush()
+return live and 'live' or 'offline'

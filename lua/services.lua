@@ -1,0 +1,18 @@
+--: arg now
+--: arg removal
+--: arg revive
+--: arg max
+--: use number
+--: use clock
+--: use fleet
+
+-- How many live workers provide each service, after moving on at most `max` workers each way that time has moved on.
+-- removal, revive: as in stats. Returns {"1" if there may be more to move on, {"status service", count, …}}.
+
+local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
+if not now or not removal or not revive or not max then
+  return redis.error_reply('BADCALL now, removal, revive and max are numbers')
+end
+local more = fleet_sweep(now, removal, revive, max)
+fleet_flush()
+return { more and '1' or '0', redis.call('HGETALL', key_services) }

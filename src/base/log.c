@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -22,6 +23,21 @@ bool log_enabled(enum log_level level)
     return level >= threshold;
 }
 
+/* Adds a JSON string, with U+FFFD for each byte that is not UTF-8. */
+static void add_json_string(struct buffer *line, struct str text)
+{
+    struct buffer clean = BUFFER_INIT;
+    while (text.len > 0) {
+        size_t length = utf8_length(text);
+        buffer_append(&clean, length > 0 ? (struct str){text.ptr, length} : STR("\xEF\xBF\xBD"));
+        size_t done = length > 0 ? length : 1;
+        text.ptr += done;
+        text.len -= done;
+    }
+    buffer_json_string(line, buffer_str(&clean));
+    buffer_fini(&clean);
+}
+
 static void add_json(struct buffer *line, enum log_level level, const char *event, const char *message,
                      const struct log_field *fields)
 {
@@ -40,11 +56,34 @@ static void add_json(struct buffer *line, enum log_level level, const char *even
         buffer_json_string(line, str_from(fields->name));
         buffer_append(line, STR(":"));
         if (fields->text.ptr != NULL)
-            buffer_json_string(line, fields->text);
+            add_json_string(line, fields->text);
         else
             buffer_printf(line, "%.15g", fields->number);
     }
     buffer_append(line, STR("}"));
+}
+
+/* Adds a value; in quotes, with all but visible ASCII escaped, if it could be taken for more than one value or move the cursor. */
+static void add_value(struct buffer *line, struct str text)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text.len; i++)
+        plain = plain && text.ptr[i] > ' ' && text.ptr[i] <= '~' && text.ptr[i] != '"' && text.ptr[i] != '=';
+    if (plain) {
+        buffer_append(line, text);
+        return;
+    }
+    buffer_append(line, STR("\""));
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte < ' ' || byte > '~')
+            buffer_printf(line, "\\x%02x", byte);
+        else if (byte == '"' || byte == '\\')
+            buffer_printf(line, "\\%c", byte);
+        else
+            buffer_append(line, (struct str){text.ptr + i, 1});
+    }
+    buffer_append(line, STR("\""));
 }
 
 static void add_text(struct buffer *line, enum log_level level, const char *message, const struct log_field *fields)
@@ -63,10 +102,8 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
         buffer_printf(line, "  %s=", fields->name);
         if (fields->text.ptr == NULL)
             buffer_printf(line, "%.15g", fields->number);
-        else if (memchr(fields->text.ptr, ' ', fields->text.len) == NULL)
-            buffer_append(line, fields->text);
         else
-            buffer_json_string(line, fields->text);
+            add_value(line, fields->text);
     }
 }
 

@@ -48,6 +48,18 @@ static inline bool str_eq_nocase(struct str a, struct str b)
     return true;
 }
 
+/* Without the blanks and tabs at both ends. */
+static inline struct str str_trim(struct str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
+        text.ptr++;
+        text.len--;
+    }
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
 /* Cuts the part before `separator` off the front of *rest and returns it; the whole, when there is none. */
 static inline struct str str_cut(struct str *rest, char separator)
 {

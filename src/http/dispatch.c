@@ -31,15 +31,11 @@ static struct str request_id(struct server_thread *thread, h2o_req_t *req)
     return (struct str){room, 16};
 }
 
-/* Whether `origin` is one of the comma list `allowed`. */
-static bool origin_is_allowed(struct str allowed, struct str origin)
+/* Whether `origin` is one of the comma list `origins`. */
+static bool is_listed(struct str origins, struct str origin)
 {
-    while (allowed.ptr != NULL) {
-        struct str each = str_cut(&allowed, ',');
-        while (each.len > 0 && each.ptr[0] == ' ') {
-            each.ptr++;
-            each.len--;
-        }
+    while (origins.ptr != NULL) {
+        struct str each = str_trim(str_cut(&origins, ','));
         if (each.len > 0 && str_eq_nocase(each, origin))
             return true;
     }
@@ -51,7 +47,7 @@ void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struc
     h2o_headers_t *headers = &req->res.headers;
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, "X-Request-Id", id.ptr, id.len);
     struct str allowed = thread->server->config.allowed_origins;
-    if (str_eq(allowed, STR("*"))) {
+    if (is_listed(allowed, STR("*"))) {
         h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, H2O_STRLIT("*"));
         return;
     }
@@ -60,7 +56,7 @@ void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struc
     if (at == -1)
         return;
     h2o_iovec_t origin = req->headers.entries[at].value;
-    if (origin_is_allowed(allowed, (struct str){origin.base, origin.len}))
+    if (is_listed(allowed, (struct str){origin.base, origin.len}))
         h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, origin.base, origin.len);
 }
 
@@ -70,9 +66,7 @@ static bool type_is_foreign(const struct request *request)
     struct str type = request_header(request, "content-type");
     if (type.len == 0)
         return false;
-    type = str_cut(&type, ';');
-    while (type.len > 0 && (type.ptr[type.len - 1] == ' ' || type.ptr[type.len - 1] == '\t'))
-        type.len--;
+    type = str_trim(str_cut(&type, ';'));
     bool suffix = type.len > 5 && str_eq_nocase((struct str){type.ptr + type.len - 5, 5}, STR("+json"));
     return !suffix && !str_eq_nocase(type, STR("application/json"));
 }
@@ -106,8 +100,6 @@ static void dispatch(struct request *request)
     enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (err == ERR_METHOD)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
-    if (err == ERR_NONE && request->body.len > SERVER_BODY_MAX)
-        err = ERR_TOO_LARGE;
     if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
         err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)
@@ -176,9 +168,8 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
     h2o_setup_next_ostream(req, &rewriter->super.next);
 }
 
-void dispatch_register(struct server *server, h2o_pathconf_t *path)
+void dispatch_register(h2o_pathconf_t *path)
 {
-    (void)server;
     h2o_handler_t *handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = on_request;
     h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));

@@ -6,6 +6,10 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
+#define PLAIN_HOST_MARKS "-._:[]"        /* likewise where it is handed on: nothing that a URL, a shell or a page takes for more */
+#define PLAIN_HOST_MAX 259               /* a name of 253 characters, a colon and a port */
+
 /* Whether `path` matches `pattern`; *parameter is then what stands for its {…}, still encoded, or absent. */
 static bool path_matches(struct str path, const char *pattern, struct str *parameter)
 {
@@ -22,13 +26,41 @@ static bool path_matches(struct str path, const char *pattern, struct str *param
     return memchr(parameter->ptr, '/', parameter->len) == NULL;
 }
 
-enum err request_route(struct request *request, const struct route *routes, char allow[64])
+/* Takes the request line's target apart, into host, query and the path that is returned. */
+static struct str take_target(struct request *request)
 {
     h2o_req_t *req = request->h2o;
-    struct str path = {req->path.base, req->query_at != SIZE_MAX ? req->query_at : req->path.len};
-    if (req->query_at != SIZE_MAX)
-        request->query = (struct str){req->path.base + req->query_at + 1, req->path.len - req->query_at - 1};
-    struct str method = {req->method.base, req->method.len};
+    struct str target = {req->path.base, req->path.len};
+    /* without a Host, h2o puts in the name of its configuration */
+    if (req->authority.base != req->hostconf->authority.hostport.base)
+        request->host = str_trim((struct str){req->authority.base, req->authority.len});
+    h2o_url_t url;
+    if (target.len > 0 && target.ptr[0] != '/' && h2o_url_parse(target.ptr, target.len, &url) == 0) {
+        /* "GET http://host/path": this host counts rather than the header's (RFC 9112, section 3.2.2) */
+        request->host = (struct str){url.authority.base, url.authority.len};
+        target = (struct str){url.path.base, url.path.len};
+    }
+    request->query = target;
+    return str_cut(&request->query, '?');
+}
+
+/* Decodes what stands for a route's {…}. What can be no id, for being badly encoded or not visible ASCII, becomes absent. */
+static struct str decode_parameter(struct request *request, struct str encoded)
+{
+    char *room = h2o_mem_alloc_pool(&request->h2o->pool, encoded.len);
+    struct str parameter;
+    if (!percent_decode(encoded, false, room, encoded.len, &parameter))
+        return (struct str){NULL, 0};
+    for (size_t i = 0; i < parameter.len; i++)
+        if (parameter.ptr[i] <= ' ' || parameter.ptr[i] > '~')
+            return (struct str){NULL, 0};
+    return parameter;
+}
+
+enum err request_route(struct request *request, const struct route *routes, char allow[64])
+{
+    struct str path = take_target(request);
+    struct str method = {request->h2o->method.base, request->h2o->method.len};
     if (str_eq(method, STR("HEAD")))
         method = STR("GET");
     enum err err = ERR_NOT_FOUND;
@@ -41,12 +73,8 @@ enum err request_route(struct request *request, const struct route *routes, char
         literal = literal || parameter.ptr == NULL;
         if (str_eq(method, str_from(route->method))) {
             request->route = route;
-            if (parameter.ptr == NULL)
-                return ERR_NONE;
-            char *room = h2o_mem_alloc_pool(&req->pool, parameter.len);
-            /* badly encoded, it stays as it is: no valid id either way */
-            if (!percent_decode(parameter, false, room, parameter.len, &request->parameter))
-                request->parameter = parameter;
+            if (parameter.ptr != NULL)
+                request->parameter = decode_parameter(request, parameter);
             return ERR_NONE;
         }
         int len =
@@ -59,16 +87,15 @@ enum err request_route(struct request *request, const struct route *routes, char
     return err;
 }
 
-/* Whether a Host is visible ASCII: it goes into the URL that agents are told. */
-static bool host_is_plain(struct str host)
+/* Whether `text` is of letters, digits and `marks` alone. */
+static bool is_made_of(struct str text, const char *marks)
 {
-    while (host.len > 0 && (host.ptr[0] == ' ' || host.ptr[0] == '\t')) {
-        host.ptr++;
-        host.len--;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || strchr(marks, c) == NULL))
+            return false;
     }
-    for (size_t i = 0; i < host.len; i++)
-        if (host.ptr[i] <= ' ' || host.ptr[i] > '~')
-            return host.ptr[i] == ' ' && i + 1 == host.len;
     return true;
 }
 
@@ -86,7 +113,7 @@ static const char *take_header(struct framing *framing, struct str line)
     struct str name = str_cut(&value, ':');
     if (name.len == 4 && str_eq_nocase(name, STR("host"))) {
         framing->hosts++;
-        if (!host_is_plain(value))
+        if (!is_made_of(str_trim(value), HOST_MARKS))
             return "The Host header holds more than a host and a port.";
     }
     framing->lengths += name.len == 14 && str_eq_nocase(name, STR("content-length"));
@@ -95,9 +122,9 @@ static const char *take_header(struct framing *framing, struct str line)
 }
 
 /* Likewise for all of them together. */
-static const char *check_framing(const struct framing *framing, bool host_required)
+static const char *check_framing(const struct framing *framing, bool is_http_1_1)
 {
-    if (framing->hosts == 0 && host_required)
+    if (framing->hosts == 0 && is_http_1_1)
         return "The Host header is missing.";
     if (framing->hosts > 1)
         return "The Host header is repeated.";
@@ -107,10 +134,12 @@ static const char *check_framing(const struct framing *framing, bool host_requir
         return "The Transfer-Encoding header is repeated.";
     if (framing->lengths > 0 && framing->encodings > 0)
         return "Content-Length and Transfer-Encoding exclude each other.";
+    if (framing->encodings > 0 && !is_http_1_1)
+        return "HTTP/1.0 knows no Transfer-Encoding; send Content-Length.";
     return NULL;
 }
 
-enum err request_check_head(struct str head, bool host_required, const char **why)
+enum err request_check_head(struct str head, bool is_http_1_1, const char **why)
 {
     struct framing framing = {0, 0, 0};
     const char *wrong = NULL;
@@ -128,11 +157,19 @@ enum err request_check_head(struct str head, bool host_required, const char **wh
         is_request_line = false;
     }
     if (wrong == NULL)
-        wrong = check_framing(&framing, host_required);
+        wrong = check_framing(&framing, is_http_1_1);
     if (wrong == NULL)
         return ERR_NONE;
     *why = wrong;
     return ERR_BAD_REQUEST;
+}
+
+/* Whether `encoded` is `name`, percent-encoded or not. */
+static bool is_name(struct str encoded, const char *name)
+{
+    char room[32]; /* no name of ours is longer */
+    struct str decoded;
+    return percent_decode(encoded, true, room, sizeof(room), &decoded) && str_eq(decoded, str_from(name));
 }
 
 struct str request_query(const struct request *request, const char *name, char *room, size_t size)
@@ -141,11 +178,9 @@ struct str request_query(const struct request *request, const char *name, char *
     while (rest.ptr != NULL) {
         struct str value = str_cut(&rest, '&');
         struct str key = str_cut(&value, '=');
-        if (!str_eq(key, str_from(name)))
+        if (value.len == 0 || !is_name(key, name))
             continue;
         struct str decoded;
-        if (value.ptr == NULL)
-            return STR("");
         return percent_decode(value, true, room, size, &decoded) ? decoded : value;
     }
     return (struct str){NULL, 0};
@@ -188,42 +223,74 @@ static bool is_address(struct str text)
     return inet_pton(AF_INET, room, &address) == 1 || inet_pton(AF_INET6, room, &address) == 1;
 }
 
-struct str request_client_address(const struct request *request, bool trust_proxy, char room[64])
+/* The first of a comma list's elements. */
+static struct str first_of(struct str list)
 {
-    struct str found = {NULL, 0};
-    if (trust_proxy) {
-        found = request_header(request, "fly-client-ip");
-        if (found.ptr == NULL) {
-            struct str list = request_header(request, "x-forwarded-for");
-            found = str_cut(&list, ',');
-        }
+    return str_trim(str_cut(&list, ','));
+}
+
+/* An address without the port ("192.0.2.1:555") and the brackets ("[::1]:80") that some proxies write. */
+static struct str without_port(struct str text)
+{
+    if (text.len > 0 && text.ptr[0] == '[') {
+        text = (struct str){text.ptr + 1, text.len - 1};
+        return str_cut(&text, ']');
     }
-    if (is_address(found)) {
-        memcpy(room, found.ptr, found.len);
-        return (struct str){room, found.len};
-    }
-    struct sockaddr_storage peer;
-    h2o_conn_t *conn = request->h2o->conn;
-    socklen_t len = conn->callbacks->get_peername(conn, (struct sockaddr *)&peer);
+    struct str rest = text;
+    struct str before = str_cut(&rest, ':');
+    bool other_colons = rest.len > 0 && memchr(rest.ptr, ':', rest.len) != NULL;
+    return other_colons ? text : before;
+}
+
+/* Writes an address, an IPv4 one in its own form; empty when `len` says that there is none. */
+static struct str write_address(const struct sockaddr_storage *name, socklen_t len, char room[64])
+{
+    const char *text;
     if (len == 0)
         return STR("");
-    const char *text;
-    if (peer.ss_family == AF_INET6) {
-        const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)&peer)->sin6_addr;
+    if (name->ss_family == AF_INET6) {
+        const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr;
         text = IN6_IS_ADDR_V4MAPPED(address) ? inet_ntop(AF_INET, &address->s6_addr[12], room, 64)
                                              : inet_ntop(AF_INET6, address, room, 64);
     } else {
-        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&peer)->sin_addr, room, 64);
+        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)name)->sin_addr, room, 64);
     }
     return text != NULL ? str_from(text) : STR("");
 }
 
+struct str request_client_address(const struct request *request, bool trust_proxy, char room[64])
+{
+    if (trust_proxy) {
+        struct str said = without_port(first_of(request_header(request, "fly-client-ip")));
+        if (!is_address(said))
+            said = without_port(first_of(request_header(request, "x-forwarded-for")));
+        if (is_address(said)) {
+            memcpy(room, said.ptr, said.len);
+            return (struct str){room, said.len};
+        }
+    }
+    struct sockaddr_storage peer;
+    h2o_conn_t *conn = request->h2o->conn;
+    socklen_t len = conn->callbacks->get_peername(conn, (struct sockaddr *)&peer);
+    return write_address(&peer, len, room);
+}
+
 struct str request_base_url(const struct request *request, bool trust_proxy, char *room, size_t size)
 {
-    struct str scheme = trust_proxy ? request_header(request, "x-forwarded-proto") : (struct str){NULL, 0};
-    if (!str_eq(scheme, STR("https")))
-        scheme = STR("http");
-    h2o_iovec_t authority = request->h2o->authority;
-    int len = snprintf(room, size, "%.*s://%.*s", STR_PRINTF(scheme), (int)authority.len, authority.base);
+    bool https = trust_proxy && str_eq_nocase(first_of(request_header(request, "x-forwarded-proto")), STR("https"));
+    const char *scheme = https ? "https" : "http";
+    struct str host = request->host;
+    int len;
+    if (host.len > 0 && host.len <= PLAIN_HOST_MAX && is_made_of(host, PLAIN_HOST_MARKS)) {
+        len = snprintf(room, size, "%s://%.*s", scheme, STR_PRINTF(host));
+    } else {
+        char address_room[64];
+        struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
+        h2o_conn_t *conn = request->h2o->conn;
+        host = write_address(&name, conn->callbacks->get_sockname(conn, (struct sockaddr *)&name), address_room);
+        bool brackets = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+        len = snprintf(room, size, brackets ? "%s://[%.*s]:%d" : "%s://%.*s:%d", scheme, STR_PRINTF(host),
+                       (int)h2o_socket_getport((struct sockaddr *)&name));
+    }
     return (struct str){room, (size_t)len < size ? (size_t)len : size - 1};
 }

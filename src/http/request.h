@@ -20,7 +20,8 @@ struct request {
     struct st_h2o_req_t *h2o;
     struct server_thread *thread;
     const struct route *route; /* NULL: none matches */
-    struct str parameter;      /* what stands in the path for {…}, percent-decoded; absent where the route has none */
+    struct str parameter;      /* what stands in the path for {…}, percent-decoded; absent where it can be no id */
+    struct str host;           /* the host[:port] that the client asked for, as it came; absent without one */
     struct str query;          /* after '?', still encoded; absent without one */
     struct str body;           /* absent without one */
     struct str id;             /* X-Request-Id, the client's or made */
@@ -38,20 +39,21 @@ struct route {
 };
 
 /*
- * Looks a request up in `routes` and fills in route and parameter. ERR_NOT_FOUND: no such path; ERR_METHOD: the path takes other
+ * Looks a request up in `routes` and fills in route, parameter, host and query. ERR_NOT_FOUND: no such path; ERR_METHOD: the path takes other
  * methods, listed in `allow` ("GET, HEAD, OPTIONS").
  */
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[64]);
 
 /*
  * Refuses what HTTP forbids and h2o lets pass: a missing, repeated or garbled Host, repeated Content-Length or Transfer-Encoding, both
- * together (RFC 9112, sections 3.2 and 6.3), folded header lines. *why then says which. `head` is the request as received.
+ * together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), folded header lines. *why then says which. `head`
+ * is the request as received.
  */
-MUST_CHECK enum err request_check_head(struct str head, bool host_required, const char **why);
+MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
 
 /*
  * The value of a query parameter, the first of that name, percent-decoded into `room`; as it came when it is badly encoded or does not
- * fit, and so to be checked like anything else; absent when it is not there.
+ * fit, and so to be checked like anything else; absent when it is not there or empty, as forms send what was not filled in.
  */
 struct str request_query(const struct request *request, const char *name, char *room, size_t size);
 
@@ -61,13 +63,16 @@ struct str request_header(const struct request *request, const char *name);
 /* Adds a header to the answer; both texts must last as long as the request. */
 void request_set_header(struct request *request, const char *name, const char *value);
 
-/* What the handlers of this thread share; given to server_thread_new. */
+/* What the handlers of this thread share; given to server_thread_set_app. */
 void *request_app(const struct request *request);
 
 /* The address of the client: of the connection's other end, or what a trusted proxy says, in `room`. */
 struct str request_client_address(const struct request *request, bool trust_proxy, char room[64]);
 
-/* The URL under which the client reached this server ("http://host:8080"), in `room`; cut when it does not fit. */
+/*
+ * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is plain
+ * enough to be handed on, else of the address that it is connected to. Cut when it does not fit.
+ */
 struct str request_base_url(const struct request *request, bool trust_proxy, char *room, size_t size);
 
 #endif

@@ -125,8 +125,8 @@ enum err server_new(const struct server_config *config, struct server **out, int
     server->h2o.http1.upgrade_to_http2 = 0;
     server->h2o.http1.req_timeout = HEAD_TIMEOUT_MS;
     h2o_hostconf_t *host = h2o_config_register_host(&server->h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    dispatch_register(server, h2o_config_register_path(host, "/", 0));
-    dispatch_register(server, &host->fallback_path);
+    dispatch_register(h2o_config_register_path(host, "/", 0));
+    dispatch_register(&host->fallback_path);
     enum err err = listen_all(server, port, why);
     *out = server;
     return err;

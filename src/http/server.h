@@ -19,7 +19,7 @@ struct server_config {
     int threads;
     int request_timeout_ms;     /* patience of pending requests */
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
-    struct str allowed_origins; /* CORS: "*" or a comma list */
+    struct str allowed_origins; /* CORS: a comma list; "*" in it is any */
     const struct route *routes;
 };
 

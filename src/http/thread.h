@@ -58,7 +58,7 @@ bool connection_may_go_on(h2o_req_t *req);
 void connection_linger(h2o_req_t *req);
 
 /* dispatch.c: the handler of all requests, and the filter that turns h2o's own errors into problems. */
-void dispatch_register(struct server *server, h2o_pathconf_t *path);
+void dispatch_register(h2o_pathconf_t *path);
 
 /* dispatch.c: adds the headers that every answer carries. */
 void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id);

@@ -5,6 +5,8 @@
  */
 #include "model/json.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -107,16 +109,10 @@ static bool scan_escape(struct scanner *scan)
     }
 }
 
-/* A character of two to four bytes, in its only valid form: no overlong ones, no surrogates, nothing above U+10FFFF. */
 static bool scan_utf8(struct scanner *scan)
 {
-    const unsigned char *bytes = (const unsigned char *)scan->at;
-    ptrdiff_t length = bytes[0] >= 0xF0 ? 4 : bytes[0] >= 0xE0 ? 3 : 2;
-    bool valid = bytes[0] >= 0xC2 && bytes[0] <= 0xF4 && scan->end - scan->at >= length;
-    for (ptrdiff_t i = 1; valid && i < length; i++)
-        valid = (bytes[i] & 0xC0) == 0x80;
-    if (!valid || (bytes[0] == 0xE0 && bytes[1] < 0xA0) || (bytes[0] == 0xED && bytes[1] > 0x9F) ||
-        (bytes[0] == 0xF0 && bytes[1] < 0x90) || (bytes[0] == 0xF4 && bytes[1] > 0x8F))
+    size_t length = utf8_length((struct str){scan->at, (size_t)(scan->end - scan->at)});
+    if (length == 0)
         return fail(scan, "The body is not valid UTF-8.");
     scan->at += length;
     return true;

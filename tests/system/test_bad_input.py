@@ -191,6 +191,7 @@ BAD_REQUESTS = {
     "duplicate Content-Length, another": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nContent-Length: 5\r\n\r\n{BODY}",
     "Content-Length with Transfer-Encoding": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nTransfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
     "Transfer-Encoding with Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: {len(BODY)}\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
+    "Transfer-Encoding in HTTP/1.0": f"POST {REGISTER} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
     "no Host": f"POST {REGISTER} HTTP/1.1\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
     "no Host on a GET": "GET /livez HTTP/1.1\r\n\r\n",
     "a negative Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{BODY}",
@@ -217,7 +218,7 @@ def test_bad_http_is_refused_and_its_connection_closed(fleet, name):
         assert len(answers) <= 1 and set(answers) <= {400, 411, 413, 431, 501}, answers
 
 
-@pytest.mark.parametrize("name", [name for name in BAD_REQUESTS if name.startswith(("duplicate", "no Host"))
+@pytest.mark.parametrize("name", [name for name in BAD_REQUESTS if name.startswith(("duplicate", "no Host", "Transfer-Encoding"))
                                   or " with " in name])
 def test_ambiguous_requests_are_told_so(fleet, name):
     """These parse, so they get a real answer: 400, and the connection is not used again."""

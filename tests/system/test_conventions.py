@@ -193,6 +193,153 @@ def test_only_the_listed_origins_when_there_is_a_list(redis, start_coordinator):
         assert "Access-Control-Allow-Origin" not in preflight(coordinator, origin).headers
 
 
+@pytest.mark.parametrize("origins", ["https://a.example , https://b.example", "\thttps://a.example\t,https://b.example "])
+def test_blanks_around_an_origin_do_not_matter(redis, start_coordinator, origins):
+    coordinator = start_coordinator(redis, ALLOWED_ORIGINS=origins)
+    for origin in ("https://a.example", "https://b.example"):
+        assert coordinator.get("/livez", {"Origin": origin}).headers["Access-Control-Allow-Origin"] == origin
+
+
+@pytest.mark.parametrize("origins", ["*", " *", "https://a.example, *", "*,https://a.example"])
+def test_a_star_in_the_list_means_any_origin(redis, start_coordinator, origins):
+    coordinator = start_coordinator(redis, ALLOWED_ORIGINS=origins)
+    for origin in ("https://a.example", "https://other.example"):
+        assert coordinator.get("/livez", {"Origin": origin}).headers["Access-Control-Allow-Origin"] == "*"
+
+
+# -- where a request goes: targets, Host, proxies -----------------------------------------------------------------------------------
+
+def send_raw(coordinator, method, target, head="Host: x\r\n", version="1.1", body=""):
+    with coordinator.raw() as raw:
+        raw.send(f"{method} {target} HTTP/{version}\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}")
+        return raw.read_response(method)
+
+
+def told_url(coordinator, host, version="1.1", target=REGISTER):
+    """The coordinator_url in the answer to a registration with that Host line, which its containers are told, too."""
+    response = send_raw(coordinator, "POST", target, host, version, json.dumps({"worker_id": "w", "capabilities": CAPABILITIES}))
+    assert response.status == 200, response
+    assert response.json["assigned_containers"][0]["env"]["COORDINATOR_URL"] == response.json["coordinator_url"]
+    return response.json["coordinator_url"]
+
+
+@pytest.mark.parametrize("target, status", [
+    ("http://x/livez", 200), ("https://x:8443/livez", 200), ("http://[::1]:80/livez", 200), ("http://x/livez?a=b", 200),
+    ("http://x", 200), ("http://x/api/admin/workers?tier=9", 422), ("http://x/nowhere", 404), ("http:///livez", 404),
+    ("ftp://x/livez", 404), ("http:/livez", 404)])
+def test_absolute_targets(coordinator, target, status):
+    assert send_raw(coordinator, "GET", target).status == status
+
+
+def test_the_host_of_an_absolute_target_counts_rather_than_the_header(coordinator):
+    assert told_url(coordinator, "Host: other.example\r\n", target="http://c.example:81" + REGISTER) == "http://c.example:81"
+    assert told_url(coordinator, "Host: other.example\r\n", target="http://user@c.example" + REGISTER) == coordinator.url
+
+
+@pytest.mark.parametrize("host", ["c.example", "c.example:8080", "C-1.example_2", "[::1]:80", "192.0.2.1"])
+def test_agents_are_told_the_host_they_used(coordinator, host):
+    assert told_url(coordinator, f"Host: {host}\r\n") == f"http://{host}"
+    assert told_url(coordinator, f"Host: {host}\r\n", version="1.0") == f"http://{host}"
+    assert told_url(coordinator, f"Host:\t{host} \t\r\n") == f"http://{host}"
+
+
+@pytest.mark.parametrize("version, host", [
+    ("1.0", ""), ("1.1", "Host:\r\n"), ("1.1", "Host: \r\n"), ("1.1", "Host: a$b\r\n"), ("1.1", "Host: a%41\r\n"),
+    ("1.1", f"Host: {'h' * 600}\r\n")], ids=["none", "empty", "a blank", "a dollar", "a percent sign", "long"])
+def test_without_a_plain_host_agents_are_told_the_address_they_reached(coordinator, version, host):
+    assert told_url(coordinator, host, version) == coordinator.url
+
+
+def test_the_address_that_agents_are_told_is_that_of_their_connection(redis, start_coordinator):
+    coordinator = start_coordinator(redis, HOST="::")
+    assert told_url(coordinator, "Host:\r\n") == coordinator.url, "not the IPv6 form of an IPv4 address"
+    with coordinator.raw(host="::1") as raw:
+        raw.send("POST /api/worker/register HTTP/1.0\r\nContent-Length: 20\r\n\r\n{\"capabilities\": {}}")
+        assert raw.read_response("POST").json["coordinator_url"] == f"http://[::1]:{coordinator.port}"
+
+
+@pytest.mark.parametrize("host", ["<script>", "a/b", "a\"b", "a b", "a@b", "a?b", "a#b", "a\\b"])
+def test_what_can_be_no_host_is_400(coordinator, host):
+    assert_problem(send_raw(coordinator, "GET", "/livez", f"Host: {host}\r\n"), 400)
+
+
+@pytest.mark.parametrize("headers, address", [
+    ({"X-Forwarded-For": " 192.0.2.4 "}, "192.0.2.4"), ({"X-Forwarded-For": "192.0.2.4:555"}, "192.0.2.4"),
+    ({"X-Forwarded-For": "192.0.2.4:555 , 10.0.0.1"}, "192.0.2.4"), ({"X-Forwarded-For": "[2001:db8::1]:80"}, "2001:db8::1"),
+    ({"X-Forwarded-For": "[2001:db8::1]"}, "2001:db8::1"), ({"X-Forwarded-For": "2001:db8::1, 10.0.0.1"}, "2001:db8::1"),
+    ({"Fly-Client-IP": "192.0.2.7 "}, "192.0.2.7"), ({"Fly-Client-IP": "nobody", "X-Forwarded-For": "192.0.2.4"}, "192.0.2.4"),
+    ({"Fly-Client-IP": "", "X-Forwarded-For": "192.0.2.4"}, "192.0.2.4"),
+    ({"X-Forwarded-For": "unknown, 192.0.2.4"}, "127.0.0.1"), ({"X-Forwarded-For": "["}, "127.0.0.1"),
+    ({"X-Forwarded-For": ":80"}, "127.0.0.1"), ({"X-Forwarded-For": ""}, "127.0.0.1"), ({"X-Forwarded-For": "1" * 200}, "127.0.0.1")])
+def test_what_a_trusted_proxy_says_of_the_client(redis, start_coordinator, headers, address):
+    coordinator = start_coordinator(redis, TRUST_PROXY="1")
+    answer = coordinator.post(REGISTER, {"worker_id": "w", "capabilities": {}}, headers)
+    assert answer.json["endpoint"] == address
+
+
+@pytest.mark.parametrize("said, scheme", [("https", "https"), ("HTTPS", "https"), ("https, http", "https"), (" https ", "https"),
+                                          ("http, https", "http"), ("http", "http"), ("javascript", "http"), ("", "http")])
+def test_what_a_trusted_proxy_says_of_the_scheme(redis, start_coordinator, said, scheme):
+    coordinator = start_coordinator(redis, TRUST_PROXY="1")
+    answer = coordinator.post(REGISTER, {"worker_id": "w", "capabilities": {}}, {"X-Forwarded-Proto": said, "Host": "c.example"})
+    assert answer.json["coordinator_url"] == f"{scheme}://c.example"
+
+
+# -- queries ------------------------------------------------------------------------------------------------------------------------
+
+def test_an_empty_parameter_is_an_absent_one(coordinator):
+    coordinator.register("w")
+    assert coordinator.workers("?tier=&status=&service=&limit=&cursor=").keys() == {"w"}
+    assert coordinator.workers("?tier").keys() == {"w"}
+    assert coordinator.workers("?tier=&tier=1") == {}
+
+
+def test_names_of_parameters_may_be_percent_encoded(coordinator):
+    coordinator.register("w")
+    assert coordinator.workers("?%74ier=1") == {}
+    assert coordinator.workers("?%74%69%65%72=2").keys() == {"w"}
+
+
+# -- the log ------------------------------------------------------------------------------------------------------------------------
+
+def logged(coordinator, request_id):
+    """The line about a request, once it is there."""
+    line, = wait_until(lambda: [entry for entry in coordinator.log_lines() if entry.get("request_id") == request_id])
+    return line
+
+
+@pytest.mark.parametrize("encoded", ["a%0Ab", "a%20b", "%ff", "a%00", "a%1b%5B31m", "%C3%BC", "a%7F"])
+def test_what_can_be_no_id_does_not_get_into_the_log(coordinator, encoded):
+    path = "/api/worker/unregister/" + encoded
+    headers = {"Content-Type": "text/plain", "X-Request-Id": "find-me"}
+    assert_problem(coordinator.request("DELETE", path, b"{}", headers), 415)
+    assert "worker_id" not in logged(coordinator, "find-me")
+    for method, path in (("DELETE", path), ("GET", "/api/worker/" + encoded)):
+        problem = assert_problem(coordinator.request(method, path), 422)
+        assert [fault["field"] for fault in problem["errors"]] == ["worker_id"]
+
+
+def test_the_log_is_utf_8_whatever_comes(redis, start_coordinator):
+    coordinator = start_coordinator(redis, LOG_LEVEL="debug")
+    with coordinator.raw() as raw:
+        raw.send(b"G\xffT\xc3 /livez\xff HTTP/1.1\r\nHost: x\r\nX-Request-Id: find-me\r\nConnection: close\r\n\r\n")
+        assert statuses(raw.read_to_end()) == [404]
+    assert logged(coordinator, "find-me")["method"] == "G\ufffdT\ufffd"
+    assert "\ufffd" not in coordinator.stderr_path.read_bytes().decode().replace("G\ufffdT\ufffd", "")
+
+
+def test_a_500_is_in_the_log_with_its_request_and_with_what_redis_said(redis, start_coordinator):
+    coordinator = start_coordinator(redis, THREADS=1)
+    redis.client.set("{rma}:worker:w", "no hash")
+    problem = assert_problem(coordinator.get("/api/worker/w", {"X-Request-Id": "find-me"}), 500)
+    line = logged(coordinator, "find-me")
+    assert line["status"] == 500 and line["level"] == "error"
+    lines = coordinator.log_lines()
+    cause = lines[lines.index(line) - 1]
+    assert cause["event"] == "redis_error" and cause["reply"].startswith("WRONGTYPE")
+    assert "before it" in problem["detail"], "the answer says where to look"
+
+
 # -- the rest ---------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", ["/livez", "/health", "/api/admin/workers", "/"])

@@ -256,7 +256,7 @@ static void start(void)
     server.config = (struct server_config){.allowed_origins = STR("*"), .routes = routes, .threads = 1};
     h2o_config_init(&server.h2o);
     h2o_hostconf_t *host = h2o_config_register_host(&server.h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    dispatch_register(&server, &host->fallback_path);
+    dispatch_register(&host->fallback_path);
     thread.server = &server;
     h2o_context_init(&thread.context, h2o_evloop_create(), &server.h2o);
 }

@@ -21,6 +21,12 @@ static const struct {
     {"GET / HTTP/1.1\r\nhost: x\r\nHOST: x\r\n\r\n", "Host header is repeated"},
     {"GET / HTTP/1.1\r\nhost: x y\r\n\r\n", "more than a host"},
     {"GET / HTTP/1.1\r\nhost: \xff\r\n\r\n", "more than a host"},
+    {"GET / HTTP/1.1\r\nhost: <script>\r\n\r\n", "more than a host"},
+    {"GET / HTTP/1.1\r\nhost: user@x\r\n\r\n", "more than a host"},
+    {"GET / HTTP/1.1\r\nhost: x/y\r\n\r\n", "more than a host"},
+    {"GET / HTTP/1.1\r\nhost:\t[::1]:80 \t\r\n\r\n", NULL},
+    {"GET / HTTP/1.1\r\nhost: a%20~!$&'()*+,;=b\r\n\r\n", NULL},
+    {"GET / HTTP/1.1\r\nhost:\r\n\r\n", NULL},
     {"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", "Content-Length header is repeated"},
     {"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", "exclude"},
     {"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -49,6 +55,15 @@ static void test_http_1_0_needs_no_host(void **state)
     assert_int_equal(request_check_head(STR("GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n"), false, &why), ERR_BAD_REQUEST);
 }
 
+static void test_http_1_0_knows_no_transfer_encoding(void **state)
+{
+    (void)state;
+    const char *why = NULL;
+    struct str head = STR("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n");
+    assert_int_equal(request_check_head(head, false, &why), ERR_BAD_REQUEST);
+    assert_non_null(strstr(why, "Transfer-Encoding"));
+}
+
 static struct str query(const char *text, const char *name, char *room, size_t size)
 {
     struct request request = {.query = str_from(text)};
@@ -61,10 +76,16 @@ static void test_query(void **state)
     char room[8];
     assert_true(str_eq(query("a=1&b=2", "b", room, sizeof(room)), STR("2")));
     assert_true(str_eq(query("a=%41+b", "a", room, sizeof(room)), STR("A b")));
-    assert_true(str_eq(query("a=&b=2", "a", room, sizeof(room)), STR("")));
+    assert_null(query("a=&b=2", "a", room, sizeof(room)).ptr);
+    assert_true(str_eq(query("a=&a=2", "a", room, sizeof(room)), STR("2")));
     assert_null(query("a=1&b=2", "c", room, sizeof(room)).ptr);
     assert_null(query("ab=1", "a", room, sizeof(room)).ptr);
-    assert_true(str_eq(query("a", "a", room, sizeof(room)), STR("")));
+    assert_null(query("a", "a", room, sizeof(room)).ptr);
+    assert_true(str_eq(query("%61b=1&%61=2", "a", room, sizeof(room)), STR("2")));
+    assert_true(str_eq(query("a%62=1", "ab", room, sizeof(room)), STR("1")));
+    assert_true(str_eq(query("a+b=1", "a b", room, sizeof(room)), STR("1")));
+    assert_null(query("%6=1&%=2&%zz=3", "%6", room, sizeof(room)).ptr);
+    assert_null(query("a%00=1", "a", room, sizeof(room)).ptr);
     assert_true(str_eq(query("a=1&a=2", "a", room, sizeof(room)), STR("1")));
     assert_true(str_eq(query("a=%4", "a", room, sizeof(room)), STR("%4")));
     assert_true(str_eq(query("a=%zz&b=1", "a", room, sizeof(room)), STR("%zz")));
@@ -77,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_http_1_0_needs_no_host),
+        cmocka_unit_test(test_http_1_0_knows_no_transfer_encoding),
         cmocka_unit_test(test_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

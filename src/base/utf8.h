@@ -1,0 +1,15 @@
+/*
+ * UTF-8 (RFC 3629).
+ */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include "base/str.h"
+
+/*
+ * The bytes of the character that `text` begins with, in its only valid form: no overlong ones, no surrogates, nothing above U+10FFFF.
+ * 0: it begins with none.
+ */
+size_t utf8_length(struct str text);
+
+#endif

@@ -5,9 +5,11 @@
 #include "model/id.h"
 #include "store/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
-#define PAGE 128 /* workers read together */
+#define PAGE STORE_DISCOVER_MAX /* workers read together */
 #define STATUS_MAX 16
 #define LISTINGS_MAX 32 /* under way at a time; each may hold the whole fleet as text until it is sent */
 
@@ -187,40 +189,66 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
         copy_status(listing->online[i], reply_text(reply_element(reply, i)));
 }
 
-static void on_ids(void *data, enum err err, const struct redisReply *reply)
+/* Takes the page's ids from a reply's elements from `first` on. */
+static void take_ids(struct listing *listing, const struct redisReply *reply, size_t first)
 {
-    struct listing *listing = data;
-    if (!arrived(listing, err))
-        return;
     listing->at = listing->count = 0;
-    for (size_t i = 0; reply_element(reply, i) != NULL; i++) {
+    for (size_t i = first; reply_element(reply, i) != NULL; i++) {
         struct str id = reply_text(reply_element(reply, i));
         if (!id_is_valid(id) || listing->count == PAGE)
             continue; /* nothing of ours: somebody's redis-cli */
         memcpy(listing->id[listing->count], id.ptr, id.len);
         listing->id_len[listing->count++] = id.len;
     }
-    listing->last_page = reply->elements < PAGE;
-    if (listing->count == 0) {
-        end(listing);
-    } else {
-        struct buffer command = BUFFER_INIT;
-        command_begin(&command, 1 + listing->count);
-        command_add(&command, STR("MGET"));
-        for (size_t i = 0; i < listing->count; i++) {
-            char room[KEY_MAX];
-            command_add(&command, key_worker_online(room, id_at(listing, i)));
-        }
-        ask(listing, &command, on_online);
-        for (size_t i = 0; i < listing->count; i++) {
-            state_command(&command, id_at(listing, i));
-            ask(listing, &command, on_state);
-            registration_command(&command, id_at(listing, i));
-            ask(listing, &command, on_worker);
-        }
-        if (!listing->last_page) /* the next page's ids come when this page has been read */
-            ask_for_ids(listing, id_at(listing, listing->count - 1));
+}
+
+/* Asks for the workers of the page, and behind them for the next page's ids. */
+static void ask_for_page(struct listing *listing)
+{
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 1 + listing->count);
+    command_add(&command, STR("MGET"));
+    for (size_t i = 0; i < listing->count; i++) {
+        char room[KEY_MAX];
+        command_add(&command, key_worker_online(room, id_at(listing, i)));
     }
+    ask(listing, &command, on_online);
+    for (size_t i = 0; i < listing->count; i++) {
+        state_command(&command, id_at(listing, i));
+        ask(listing, &command, on_state);
+        registration_command(&command, id_at(listing, i));
+        ask(listing, &command, on_worker);
+    }
+    if (!listing->last_page)
+        ask_for_ids(listing, id_at(listing, listing->count - 1));
+}
+
+static void on_ids(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    take_ids(listing, reply, 0);
+    listing->last_page = reply->elements < PAGE;
+    if (listing->count == 0)
+        end(listing);
+    else
+        ask_for_page(listing);
+    free_if_over(listing);
+}
+
+/* The ids that discovery found, best first, behind their number. */
+static void on_found(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    take_ids(listing, reply, 1);
+    listing->last_page = true;
+    if (listing->count == 0)
+        end(listing);
+    else
+        ask_for_page(listing);
     free_if_over(listing);
 }
 
@@ -242,23 +270,72 @@ static void time_command(struct buffer *command)
     command_add(command, STR("TIME"));
 }
 
-enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data)
+/* Begins a listing; what `listing` asks for next decides what it lists. */
+static struct listing *listing_new(struct store *store, store_row_callback *row, store_callback *done, void *data)
 {
-    if (store->listings >= LISTINGS_MAX)
-        return ERR_OVERLOADED;
     struct listing *listing = store_alloc(sizeof(*listing));
     *listing = (struct listing){.store = store, .row = row, .done = done, .data = data};
     struct buffer command = BUFFER_INIT;
     time_command(&command);
     ask(listing, &command, on_time);
-    ask_for_ids(listing, cursor);
+    return listing;
+}
+
+/* What its first questions have come to. */
+static enum err listing_begun(struct listing *listing)
+{
     if (listing->waiting > 0) {
-        store->listings++;
+        listing->store->listings++;
         return ERR_NONE;
     }
     enum err err = listing->err;
     free(listing);
     return err;
+}
+
+enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data)
+{
+    if (store->listings >= LISTINGS_MAX)
+        return ERR_OVERLOADED;
+    struct listing *listing = listing_new(store, row, done, data);
+    ask_for_ids(listing, cursor);
+    return listing_begun(listing);
+}
+
+/* A random number from 0 to less than 1, as text. */
+static struct str make_random(char room[16])
+{
+    uint32_t random;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        abort();
+    int len = snprintf(room, 16, "0.%09u", random % 1000000000u);
+    return (struct str){room, (size_t)len};
+}
+
+enum err store_discover(struct store *store, struct str service, struct str model, size_t max, store_row_callback *row,
+                        store_callback *done, void *data)
+{
+    if (store->listings >= LISTINGS_MAX)
+        return ERR_OVERLOADED;
+    char max_room[24], random_room[16];
+    int len = snprintf(max_room, sizeof(max_room), "%zu", max < STORE_DISCOVER_MAX ? max : STORE_DISCOVER_MAX);
+    struct str args[DISCOVER_ARGS] = {
+        [DISCOVER_removal] = buffer_str(&store->removal),
+        [DISCOVER_revive] = buffer_str(&store->revive),
+        [DISCOVER_service] = service,
+        [DISCOVER_model] = model,
+        [DISCOVER_max] = {max_room, (size_t)len},
+        [DISCOVER_random] = make_random(random_room),
+    };
+    struct listing *listing = listing_new(store, row, done, data);
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_discover, args, 0);
+    enum err err = link_run(store->link, SCRIPT_discover, &command, on_found, listing);
+    if (err == ERR_NONE)
+        listing->waiting++;
+    else
+        listing->err = err;
+    return listing_begun(listing);
 }
 
 struct getting {

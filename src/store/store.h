@@ -86,6 +86,30 @@ typedef bool store_row_callback(void *data, const struct worker *worker, int64_t
  */
 MUST_CHECK enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data);
 
+#define STORE_DISCOVER_MAX 128
+
+/*
+ * Lists the live workers that provide a service and take work, best first, at most `max` (up to STORE_DISCOVER_MAX); see
+ * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1, equals are chosen from at random.
+ */
+MUST_CHECK enum err store_discover(struct store *store, struct str service, struct str model, size_t max, store_row_callback *row,
+                                   store_callback *done, void *data);
+
+/* A service that live workers provide. */
+struct service {
+    struct str name;
+    int64_t healthy, degraded, draining; /* workers by status */
+    const struct str *ids;               /* of the first STORE_SERVICE_IDS_MAX, best first; NULL where not asked for */
+    size_t id_count;
+};
+#define STORE_SERVICE_IDS_MAX 1000
+
+typedef void store_service_callback(void *data, const struct service *service);
+
+/* Names every service that live workers provide, once each, with the ids of its workers on request (of some hundred services). */
+MUST_CHECK enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done,
+                                   void *data);
+
 /* Moves on all workers that have fallen silent; see lua/lib/fleet.lua. Any instance may do it at any time. */
 void store_sweep(struct store *store);
 

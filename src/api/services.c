@@ -1,0 +1,346 @@
+/*
+ * Finding workers by what they provide.
+ */
+#include "api/api.h"
+#include "http/reply.h"
+#include "model/catalogue.h"
+#include "model/heartbeat.h"
+#include "model/id.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define DISCOVER_DEFAULT 100
+#define NO_WORKER "No live worker provides this service; GET /api/services/list shows what there is."
+
+static int64_t live(const struct service *service)
+{
+    return service->healthy + service->degraded + service->draining;
+}
+
+/* -- all services: GET /api/admin/services, GET /api/services/list ------------------------------------------------------------- */
+
+struct inventory {
+    struct pending *pending;
+    struct buffer body;
+    size_t count;
+};
+
+static void write_service(struct buffer *out, const struct service *service)
+{
+    int64_t healthy = service->healthy + service->draining;
+    buffer_append(out, STR("{\"name\":"));
+    buffer_json_string(out, service->name);
+    buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"status\":\"%s\",\"worker_count\":%" PRId64,
+                  live(service), healthy, healthy > 0 ? "available" : "degraded", live(service));
+}
+
+/* A member of {"services": {…}}, with the workers' ids. */
+static void on_named_service(void *data, const struct service *service)
+{
+    struct inventory *inventory = data;
+    struct buffer *body = &inventory->body;
+    buffer_append(body, inventory->count++ > 0 ? STR(",") : STR(""));
+    buffer_json_string(body, service->name);
+    buffer_append(body, STR(":"));
+    write_service(body, service);
+    buffer_append(body, STR(",\"workers\":["));
+    for (size_t i = 0; i < service->id_count; i++) {
+        buffer_append(body, i > 0 ? STR(",") : STR(""));
+        buffer_json_string(body, service->ids[i]);
+    }
+    buffer_append(body, STR("]}"));
+}
+
+/* An element of {"services": […]}. */
+static void on_listed_service(void *data, const struct service *service)
+{
+    struct inventory *inventory = data;
+    buffer_append(&inventory->body, inventory->count++ > 0 ? STR(",") : STR(""));
+    write_service(&inventory->body, service);
+    buffer_append(&inventory->body, STR("}"));
+}
+
+static void answer_inventory(struct inventory *inventory, enum err err, const char *end)
+{
+    struct pending *pending = inventory->pending;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        buffer_printf(&inventory->body, "%s%zu}", end, inventory->count);
+        reply_json(request, 200, &inventory->body);
+    } else if (request != NULL) {
+        reply_error(request, err, NULL, NULL);
+    }
+    buffer_fini(&inventory->body);
+    pending_release(pending, err);
+}
+
+static void on_services_named(void *data, enum err err)
+{
+    answer_inventory(data, err, "},\"total_services\":");
+}
+
+static void on_services_listed(void *data, enum err err)
+{
+    answer_inventory(data, err, "],\"count\":");
+}
+
+static void ask_inventory(struct request *request, struct str head, bool with_ids, store_service_callback *row, store_callback *done)
+{
+    const struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, sizeof(struct inventory));
+    struct inventory *inventory = pending_payload(pending);
+    inventory->pending = pending;
+    buffer_append(&inventory->body, head);
+    enum err err = store_services(api->store, with_ids, row, done, inventory);
+    if (err != ERR_NONE)
+        done(inventory, err);
+}
+
+void api_services(struct request *request)
+{
+    ask_inventory(request, STR("{\"services\":{"), true, on_named_service, on_services_named);
+}
+
+void api_services_list(struct request *request)
+{
+    ask_inventory(request, STR("{\"services\":["), false, on_listed_service, on_services_listed);
+}
+
+/* -- what is missing: GET /api/admin/gaps ------------------------------------------------------------------------------------------ */
+
+struct gap {
+    const struct catalogue_service *service;
+    int64_t workers; /* live */
+};
+
+struct gaps {
+    struct pending *pending;
+    size_t count;
+    struct gap *gaps; /* one for each service of the catalogue, in its order */
+};
+
+enum gap_status { GAP_CRITICAL, GAP_WARNING, GAP_OK };
+
+static enum gap_status gap_status(const struct gap *gap)
+{
+    return gap->workers == 0 ? GAP_CRITICAL : gap->workers == 1 ? GAP_WARNING : GAP_OK;
+}
+
+static void on_gap_service(void *data, const struct service *service)
+{
+    struct gaps *gaps = data;
+    for (size_t i = 0; i < gaps->count; i++)
+        if (str_eq(gaps->gaps[i].service->name, service->name))
+            gaps->gaps[i].workers = live(service);
+}
+
+/* The worst first, then the most important; by name where they are alike. */
+static int by_need(const void *a, const void *b)
+{
+    const struct gap *x = a, *y = b;
+    int status = (int)gap_status(x) - (int)gap_status(y), priority = x->service->priority - y->service->priority;
+    if (status != 0 || priority != 0)
+        return status != 0 ? status : priority;
+    return x < y ? -1 : 1;
+}
+
+/* Appends those gaps that have one of the statuses from `worst` to `best`. */
+static void write_gaps(struct buffer *out, const struct gaps *gaps, enum gap_status worst, enum gap_status best)
+{
+    static const char *const names[] = {"critical", "warning", "ok"};
+    struct str comma = STR("");
+    for (size_t i = 0; i < gaps->count; i++) {
+        const struct gap *gap = &gaps->gaps[i];
+        enum gap_status status = gap_status(gap);
+        if (status < worst || status > best)
+            continue;
+        buffer_append(out, comma);
+        buffer_append(out, STR("{\"service\":"));
+        buffer_json_string(out, gap->service->name);
+        buffer_printf(out, ",\"required_type\":\"%s\",\"priority\":%d,\"current_workers\":%" PRId64 ",\"status\":\"%s\",\"port\":%d}",
+                      tier_worker_type(gap->service->tier), gap->service->priority, gap->workers, names[status], gap->service->port);
+        comma = STR(",");
+    }
+}
+
+static void on_gaps(void *data, enum err err)
+{
+    struct gaps *gaps = data;
+    struct pending *pending = gaps->pending;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE) {
+        struct buffer body = BUFFER_INIT;
+        size_t covered = 0;
+        qsort(gaps->gaps, gaps->count, sizeof(*gaps->gaps), by_need);
+        for (size_t i = 0; i < gaps->count; i++)
+            covered += gaps->gaps[i].workers > 0;
+        size_t well = 0;
+        for (size_t i = 0; i < gaps->count; i++)
+            well += gap_status(&gaps->gaps[i]) == GAP_OK;
+        buffer_append(&body, STR("{\"gaps\":["));
+        write_gaps(&body, gaps, GAP_CRITICAL, GAP_OK);
+        buffer_append(&body, STR("],\"critical_gaps\":["));
+        write_gaps(&body, gaps, GAP_CRITICAL, GAP_CRITICAL);
+        buffer_append(&body, STR("],\"warnings\":["));
+        write_gaps(&body, gaps, GAP_WARNING, GAP_WARNING);
+        buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count, covered,
+                      gaps->count - well);
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, err, NULL, NULL);
+    }
+    free(gaps->gaps);
+    pending_release(pending, err);
+}
+
+void api_gaps(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, sizeof(struct gaps));
+    struct gaps *gaps = pending_payload(pending);
+    gaps->pending = pending;
+    gaps->count = catalogue_count;
+    gaps->gaps = calloc(gaps->count, sizeof(*gaps->gaps));
+    if (gaps->gaps == NULL)
+        abort();
+    for (size_t i = 0; i < gaps->count; i++)
+        gaps->gaps[i].service = &catalogue[i];
+    enum err err = store_services(api->store, false, on_gap_service, on_gaps, gaps);
+    if (err != ERR_NONE)
+        on_gaps(gaps, err);
+}
+
+/* -- who provides it: GET /api/services/discover/{service}, GET /api/worker/find/{service} ------------------------------------------- */
+
+struct discovery {
+    struct pending *pending;
+    struct buffer body;
+    size_t count;
+    char best[ID_MAX];
+    size_t best_len;
+};
+
+/* Reads {service} and the query; false when something is wrong with them, which is answered then. */
+static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
+{
+    struct faults faults = {.count = 0};
+    char room[16];
+    if (!id_is_valid(request->parameter))
+        faults_add(&faults, "service", ID_RULE);
+    *model = request_query(request, "model", model_room, ID_MAX + 1);
+    if (model->ptr != NULL && !model_name_is_valid(*model))
+        faults_add(&faults, "model", "must be 1 to 128 visible ASCII characters without a comma");
+    struct str limit = request_query(request, "limit", room, sizeof(room));
+    size_t wanted = 0;
+    for (size_t i = 0; i < limit.len && wanted <= STORE_DISCOVER_MAX; i++)
+        wanted = limit.ptr[i] >= '0' && limit.ptr[i] <= '9' ? wanted * 10 + (size_t)(limit.ptr[i] - '0') : STORE_DISCOVER_MAX + 1;
+    if (limit.ptr == NULL)
+        wanted = DISCOVER_DEFAULT;
+    if (wanted == 0 || wanted > STORE_DISCOVER_MAX)
+        faults_add(&faults, "limit", "must be a whole number from 1 to %d", STORE_DISCOVER_MAX);
+    *max = wanted;
+    if (faults.count == 0)
+        return true;
+    request->parameter = (struct str){NULL, 0};
+    reply_error(request, ERR_INVALID, NULL, &faults);
+    return false;
+}
+
+static bool on_discovered(void *data, const struct worker *worker, int64_t now)
+{
+    (void)now;
+    struct discovery *discovery = data;
+    if (!pending_is_waited_for(discovery->pending))
+        return false;
+    if (worker->online.len == 0)
+        return true; /* it has just gone */
+    if (discovery->count++ == 0) {
+        memcpy(discovery->best, worker->id.ptr, worker->id.len);
+        discovery->best_len = worker->id.len;
+    } else {
+        buffer_append(&discovery->body, STR(","));
+    }
+    worker_write_discovered(&discovery->body, worker);
+    return true;
+}
+
+static void on_all_discovered(void *data, enum err err)
+{
+    struct discovery *discovery = data;
+    struct pending *pending = discovery->pending;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE && discovery->count > 0) {
+        buffer_printf(&discovery->body, "],\"count\":%zu,\"recommended\":", discovery->count);
+        buffer_json_string(&discovery->body, (struct str){discovery->best, discovery->best_len});
+        buffer_append(&discovery->body, STR("}"));
+        reply_json(request, 200, &discovery->body);
+    } else if (request != NULL) {
+        reply_error(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER, NULL);
+    }
+    buffer_fini(&discovery->body);
+    pending_release(pending, err);
+}
+
+void api_discover(struct request *request)
+{
+    const struct api *api = request_app(request);
+    char model_room[ID_MAX + 1];
+    struct str model;
+    size_t max;
+    if (!read_question(request, model_room, &model, &max))
+        return;
+    struct pending *pending = api_wait(request, sizeof(struct discovery));
+    struct discovery *discovery = pending_payload(pending);
+    discovery->pending = pending;
+    buffer_append(&discovery->body, STR("{\"service\":"));
+    buffer_json_string(&discovery->body, request->parameter);
+    buffer_append(&discovery->body, STR(",\"workers\":["));
+    enum err err = store_discover(api->store, request->parameter, model, max, on_discovered, on_all_discovered, discovery);
+    if (err != ERR_NONE)
+        on_all_discovered(discovery, err);
+}
+
+static bool on_found(void *data, const struct worker *worker, int64_t now)
+{
+    (void)now;
+    struct pending *pending = data;
+    struct request *request = worker->online.len > 0 ? pending_take(pending) : NULL;
+    if (request != NULL) {
+        struct buffer body = BUFFER_INIT;
+        buffer_append(&body, STR("{\"service\":"));
+        buffer_json_string(&body, request->parameter);
+        buffer_append(&body, STR(",\"worker_id\":"));
+        buffer_json_string(&body, worker->id);
+        buffer_append(&body, STR(",\"worker_url\":"));
+        worker_write_url(&body, worker, request->parameter);
+        buffer_append(&body, STR(",\"load\":"));
+        worker_write_load(&body, worker);
+        buffer_append(&body, STR("}"));
+        reply_json(request, 200, &body);
+    }
+    return false;
+}
+
+static void on_find_over(void *data, enum err err)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL)
+        reply_error(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER, NULL);
+    pending_release(pending, ERR_UNAVAILABLE);
+}
+
+void api_find(struct request *request)
+{
+    const struct api *api = request_app(request);
+    char model_room[ID_MAX + 1];
+    struct str model;
+    size_t max;
+    if (!read_question(request, model_room, &model, &max))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_discover(api->store, request->parameter, model, 1, on_found, on_find_over, pending);
+    if (err != ERR_NONE)
+        on_find_over(pending, err);
+}

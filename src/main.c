@@ -284,9 +284,10 @@ static int run(struct program *program, char **args)
     scripts_init();
 
     threads_start(program);
+    char place[ADDRESS_PLACE_MAX];
     log_event(LOG_INFO, "listening", "rma-coordinator " VERSION " is listening", log_str("host", program->config.text[CONFIG_HOST]),
               log_number("port", program->port), log_number("threads", program->thread_count),
-              log_text("redis", address_place(&program->address)),
+              log_text("redis", address_place(&program->address, place)),
               log_number("offline_after_s", program->store_config.heartbeat_timeout_ms / 1000.0),
               log_number("removed_after_s", program->store_config.worker_timeout_ms / 1000.0),
               log_text("coordinator", program->id));

@@ -89,3 +89,20 @@ def test_the_password_is_in_no_log(redis, start_coordinator):
     coordinator.register("w")
     coordinator.stop()
     assert "s3cret" not in coordinator.stderr()
+
+
+def test_the_log_says_which_redis(redis, start_coordinator):
+    def said(url):
+        coordinator = start_coordinator(REDIS_URL=url, LOG_LEVEL="debug")
+        places = {line["redis"] for line in coordinator.log_lines() if "redis" in line}
+        coordinator.stop()
+        return places
+
+    redis.client.config_set("requirepass", "s3cret")
+    assert said(f"redis://default:s3cret@127.0.0.1:{redis.port}") == {f"127.0.0.1:{redis.port}"}
+    assert said(f"redis://:s3cret@localhost:{redis.port}/2") == {f"localhost:{redis.port}/2"}
+
+
+def test_the_log_says_which_socket(redis, start_coordinator):
+    coordinator = start_coordinator(REDIS_URL=redis.unix_url, LOG_LEVEL="debug")
+    assert {line["redis"] for line in coordinator.log_lines() if "redis" in line} == {str(redis.socket)}

@@ -12,6 +12,7 @@
 #include "redis/embedded.h"
 #include "redis/link.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -29,6 +30,7 @@
 #define SWEEP_INTERVAL_MS 1000
 #define REGION_MAX 64
 #define SPARE_DESCRIPTORS 64 /* for everything but client connections */
+#define EXIT_USAGE 2         /* the arguments were not understood; EXIT_FAILURE: something else is in the way */
 
 struct program;
 
@@ -60,10 +62,14 @@ struct program {
     char id[160];
 };
 
-static int fail(const char *why)
+/* Says why it does not start, in one line whatever the values in it, and returns the exit code. */
+static int fail(int code, const char *why)
 {
-    fprintf(stderr, "rma-coordinator: %s\n", why);
-    return EXIT_FAILURE;
+    fputs("rma-coordinator: ", stderr);
+    for (; *why != '\0'; why++)
+        fputc(iscntrl((unsigned char)*why) ? '?' : *why, stderr);
+    fputc('\n', stderr);
+    return code;
 }
 
 static bool is_ready(void *data)
@@ -141,31 +147,38 @@ static void limit_connections(struct program *program)
               log_number("max_connections", wanted), log_number("now", possible));
 }
 
+/*
+ * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a part
+ * of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
+ */
+static bool is_key_prefix(const char *prefix)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *end = prefix + strspn(prefix, plain);
+    if (*end == '{') {
+        size_t inside = strspn(end + 1, plain);
+        if (inside == 0 || end[1 + inside] != '}')
+            return false;
+        end += inside + 2;
+        end += strspn(end, plain);
+    }
+    return *end == '\0';
+}
+
 /* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
-static enum err check_settings(struct program *program, enum log_level *level, char why[256])
+static enum err check_settings(struct program *program, char why[256])
 {
     const struct config *config = &program->config;
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-    int found = -1;
-    for (int i = 0; i < 4; i++)
-        if (str_eq(config->text[CONFIG_LOG_LEVEL], str_from(levels[i])))
-            found = i;
-    struct str format = config->text[CONFIG_LOG_FORMAT];
-    struct str trust = config->text[CONFIG_TRUST_PROXY];
     struct str url = config->text[CONFIG_REDIS_URL];
     const char *url_why;
     why[0] = '\0';
-    if (found == -1)
-        snprintf(why, 256, "LOG_LEVEL must be debug, info, warn or error");
-    else if (format.len > 0 && !str_eq(format, STR("text")) && !str_eq(format, STR("json")))
-        snprintf(why, 256, "LOG_FORMAT must be text or json");
-    else if (trust.len > 0 && !str_eq(trust, STR("0")) && !str_eq(trust, STR("1")))
-        snprintf(why, 256, "TRUST_PROXY must be 0 or 1");
+    if (!is_key_prefix(config->text[CONFIG_KEY_PREFIX].ptr))
+        snprintf(why, 256,
+                 "KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, as in {rma}");
     else if (config->number[CONFIG_WORKER_TIMEOUT_SECONDS] <= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])
         snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
     else if (url.len > 0 && address_parse(url, &program->address, &url_why) != ERR_NONE)
         snprintf(why, 256, "REDIS_URL: %s", url_why);
-    *level = (enum log_level)found;
     return why[0] == '\0' ? ERR_NONE : ERR_INVALID;
 }
 
@@ -194,18 +207,19 @@ static int count_threads(const struct config *config)
     return cores >= 1 && cores <= 64 ? (int)cores : 1;
 }
 
-/* Reads the settings into what the modules take; `why` says what is wrong with them. */
+/* Reads the settings into what the modules take; errors and `why` are config_read's. */
 static enum err configure(struct program *program, char **args, char why[256])
 {
     const struct config *config = &program->config;
-    enum log_level level;
     enum err err = config_read(&program->config, args, why);
     if (err == ERR_NONE)
-        err = check_settings(program, &level, why);
+        err = check_settings(program, why);
     if (err != ERR_NONE)
         return err;
     struct str format = config->text[CONFIG_LOG_FORMAT];
-    log_init(level, format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
+    /* its words stand in the order of the levels */
+    log_init((enum log_level)config->number[CONFIG_LOG_LEVEL],
+             format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
     struct str region, trust = config->text[CONFIG_TRUST_PROXY];
     name_instance(program, &region);
     program->thread_count = count_threads(config);
@@ -271,8 +285,9 @@ static int run(struct program *program, char **args)
 {
     char why[256];
     const char *cause;
-    if (configure(program, args, why) != ERR_NONE)
-        return fail(why);
+    enum err err = configure(program, args, why);
+    if (err != ERR_NONE)
+        return fail(err == ERR_BAD_REQUEST ? EXIT_USAGE : EXIT_FAILURE, why);
 
     /* blocked before anything starts: the main thread alone takes them, when it waits for them */
     sigset_t signals;
@@ -287,18 +302,19 @@ static int run(struct program *program, char **args)
     if (server_new(&program->server_config, &program->server, &program->port, &cause) != ERR_NONE) {
         snprintf(why, sizeof(why), "HOST %.45s, PORT %d: %s: %s", program->config.text[CONFIG_HOST].ptr,
                  program->config.number[CONFIG_PORT], cause, strerror(errno));
-        return fail(why);
+        return fail(EXIT_FAILURE, why);
     }
     if (program->config.text[CONFIG_REDIS_URL].len == 0 &&
         embedded_start(program->config.text[CONFIG_DATA_DIR].ptr, &program->embedded, &program->address, why) != ERR_NONE)
-        return fail(why);
+        return fail(EXIT_FAILURE, why);
     keys_init(program->config.text[CONFIG_KEY_PREFIX]);
     scripts_init();
 
     threads_start(program);
+    char place[ADDRESS_PLACE_MAX];
     log_event(LOG_INFO, "listening", "rma-coordinator " VERSION " is listening", log_str("host", program->config.text[CONFIG_HOST]),
               log_number("port", program->port), log_number("threads", program->thread_count),
-              log_text("redis", address_place(&program->address)),
+              log_text("redis", address_place(&program->address, place)),
               log_number("offline_after_s", program->store_config.heartbeat_timeout_ms / 1000.0),
               log_number("removed_after_s", program->store_config.worker_timeout_ms / 1000.0),
               log_text("coordinator", program->id));
@@ -313,25 +329,64 @@ static int run(struct program *program, char **args)
     return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+static int command_serve(char **args)
 {
-    (void)argc;
-    char **args = argv + 1;
-    if (*args != NULL && strcmp(*args, "--help") == 0) {
-        config_print_help();
-        return EXIT_SUCCESS;
-    }
-    if (*args != NULL && strcmp(*args, "--version") == 0) {
-        printf("rma-coordinator %s\n", VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (*args != NULL && strcmp(*args, "serve") == 0)
-        args++;
-    else if (*args != NULL && strncmp(*args, "--", 2) != 0)
-        return fail("there is no such command; --help shows how it is used");
     /* large listings come and go: what they took goes back to the system at once, and the threads don't hoard */
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_ARENA_MAX, 2);
     static struct program program;
     return run(&program, args);
+}
+
+/* What the first argument can be; without one, it is the first of these. */
+static const struct command {
+    const char *name;
+    int (*run)(char **args); /* gets the arguments after the name, returns the exit code */
+    const char *help;
+} commands[] = {
+    {"serve", command_serve, "runs a coordinator; so does no command at all"},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(void)
+{
+    printf("Usage: rma-coordinator [COMMAND] [FLAG...]\n\n"
+           "Keeps the register of a fleet of workers, in Redis.\n\nCommands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-30s %s\n", commands[i].name, commands[i].help);
+    printf("\nFlags. Each may be given in the environment instead, by the name in capitals; a flag on the command line wins.\n");
+    config_print_help();
+    printf("\n  --help, -h                     shows this\n  --version                      shows the version\n");
+}
+
+static int fail_unknown(const char *name)
+{
+    char why[256];
+    size_t len = (size_t)snprintf(why, sizeof(why), "there is no command \"%.64s\", only these:", name);
+    for (size_t i = 0; i < COMMAND_COUNT && len < sizeof(why); i++)
+        len += (size_t)snprintf(why + len, sizeof(why) - len, " %s", commands[i].name);
+    if (len < sizeof(why))
+        snprintf(why + len, sizeof(why) - len, "; --help tells more");
+    return fail(EXIT_USAGE, why);
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            return EXIT_SUCCESS;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("rma-coordinator %s\n", VERSION);
+            return EXIT_SUCCESS;
+        }
+    }
+    if (argc < 2 || argv[1][0] == '-')
+        return commands[0].run(argv + (argc > 0));
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argv + 2);
+    return fail_unknown(argv[1]);
 }

@@ -32,13 +32,22 @@ extern const struct route api_routes[];
 request_handler api_register, api_heartbeat, api_unregister, api_worker, api_drain, api_undrain;
 
 /* fleet.c */
-request_handler api_workers, api_stats, api_fleet_health;
+request_handler api_workers, api_live_workers, api_coordinators, api_stats, api_fleet_health;
+
+/* services.c */
+request_handler api_services, api_services_list, api_gaps, api_discover, api_find;
+
+/* edge.c */
+request_handler api_edge_register, api_edge_heartbeat;
 
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
 /* tasks.c */
 request_handler api_tasks, api_task_complete;
+
+/* Answers what a body was refused for. */
+void api_refuse(struct request *request, enum err err, const char *why, const struct faults *faults);
 
 /* Makes the request wait for Redis; see pending_new. */
 struct pending *api_wait(struct request *request, size_t payload_size);

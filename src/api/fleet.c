@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include "base/clock.h"
 #include "http/reply.h"
 #include "model/id.h"
 
@@ -8,18 +9,26 @@
 #define LIMIT_MAX 10000
 #define LISTED_MAX (32 << 20) /* bytes of a thread's listings, in the making or on their way to clients that may be slow to read */
 
-#define LISTING_HEAD STR("{\"workers\":[")
-
 /* Which workers a listing shows. */
 struct filter {
     char tier;                /* '1' to '4'; 0: all */
+    bool live;                /* only those that are not offline */
     char status[16];          /* "": all */
     char service[ID_MAX + 1]; /* "": all */
     size_t limit;             /* 0: no limit */
 };
 
+struct listing;
+
+/* How a listing's answer begins and ends. */
+struct shape {
+    struct str head;
+    void (*finish)(struct buffer *out, const struct listing *listing);
+};
+
 struct listing {
     struct api *api;
+    const struct shape *shape;
     struct filter filter;
     struct pending *pending;
     struct buffer body;
@@ -43,6 +52,8 @@ static bool is_wanted(const struct filter *filter, const struct worker *worker)
 {
     struct str tier = worker->fields[WORKER_tier];
     if (filter->tier != 0 && (tier.len != 1 || tier.ptr[0] != filter->tier))
+        return false;
+    if (filter->live && worker->online.len == 0)
         return false;
     if (filter->status[0] != '\0' && !str_eq(worker_status(worker), str_from(filter->status)))
         return false;
@@ -78,19 +89,53 @@ static void on_listed(void *data, enum err err)
     struct listing *listing = data;
     struct pending *pending = listing->pending;
     struct request *request = pending_take(pending);
-    listing->api->listed -= listing->body.len - LISTING_HEAD.len;
+    listing->api->listed -= listing->body.len - listing->shape->head.len;
     if (err == ERR_NONE && listing->too_much)
         err = ERR_CROWDED;
     if (request != NULL && err == ERR_NONE) {
-        buffer_printf(&listing->body, "],\"total\":%zu,\"healthy\":%zu,\"next_cursor\":", listing->total, listing->healthy);
-        buffer_json_string(&listing->body, (struct str){listing->more ? listing->last : NULL, listing->last_len});
-        buffer_append(&listing->body, STR("}"));
+        listing->shape->finish(&listing->body, listing);
         reply_json(request, 200, &listing->body);
     } else if (request != NULL) {
         reply_error(request, err, NULL, NULL);
     }
     buffer_fini(&listing->body);
     pending_release(pending, err);
+}
+
+static void finish_with_totals(struct buffer *out, const struct listing *listing)
+{
+    buffer_printf(out, "],\"total\":%zu,\"healthy\":%zu,\"next_cursor\":", listing->total, listing->healthy);
+    buffer_json_string(out, (struct str){listing->more ? listing->last : NULL, listing->last_len});
+    buffer_append(out, STR("}"));
+}
+
+static void finish_with_count(struct buffer *out, const struct listing *listing)
+{
+    buffer_printf(out, "],\"count\":%zu,\"timestamp\":", listing->total);
+    buffer_json_time(out, clock_wall_ms());
+    buffer_append(out, STR("}"));
+}
+
+static const struct shape all_workers = {{"{\"workers\":[", 12}, finish_with_totals};
+static const struct shape live_workers = {{"{\"workers\":[", 12}, finish_with_count};
+static const struct shape coordinators = {{"{\"coordinators\":[", 17}, finish_with_count};
+
+/* Lists the workers that `filter` wants, from the first one after `cursor`. */
+static void list(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
+{
+    struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, sizeof(struct listing));
+    struct listing *listing = pending_payload(pending);
+    listing->api = api;
+    listing->shape = shape;
+    listing->filter = *filter;
+    listing->pending = pending;
+    buffer_append(&listing->body, shape->head);
+    enum err err = store_list(api->store, cursor, on_row, on_listed, listing);
+    if (err != ERR_NONE) {
+        buffer_fini(&listing->body);
+        pending_release(pending, err);
+    }
 }
 
 /* Reads the filter and the cursor from the query; what is wrong with them goes to *faults. */
@@ -132,26 +177,24 @@ static struct str read_query(const struct request *request, struct filter *filte
 
 void api_workers(struct request *request)
 {
-    struct api *api = request_app(request);
     char cursor_room[ID_MAX + 1];
     struct filter filter = {.limit = 0};
     struct faults faults = {.count = 0};
     struct str cursor = read_query(request, &filter, cursor_room, &faults);
-    if (faults.count > 0) {
+    if (faults.count > 0)
         reply_error(request, ERR_INVALID, NULL, &faults);
-        return;
-    }
-    struct pending *pending = api_wait(request, sizeof(struct listing));
-    struct listing *listing = pending_payload(pending);
-    listing->api = api;
-    listing->filter = filter;
-    listing->pending = pending;
-    buffer_append(&listing->body, LISTING_HEAD);
-    enum err err = store_list(api->store, cursor, on_row, on_listed, listing);
-    if (err != ERR_NONE) {
-        buffer_fini(&listing->body);
-        pending_release(pending, err);
-    }
+    else
+        list(request, &all_workers, &filter, cursor);
+}
+
+void api_live_workers(struct request *request)
+{
+    list(request, &live_workers, &(struct filter){.live = true}, (struct str){NULL, 0});
+}
+
+void api_coordinators(struct request *request)
+{
+    list(request, &coordinators, &(struct filter){.tier = '0' + TIER_EDGE}, (struct str){NULL, 0});
 }
 
 /* Answers with the fleet as `write` puts it. */

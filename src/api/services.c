@@ -85,7 +85,8 @@ static void on_services_listed(void *data, enum err err)
     answer_inventory(data, err, "],\"count\":");
 }
 
-static void ask_inventory(struct request *request, struct str head, bool with_ids, store_service_callback *row, store_callback *done)
+static void ask_inventory(struct request *request, struct str head, bool with_ids, store_service_callback *row,
+                          store_callback *done)
 {
     const struct api *api = request_app(request);
     struct pending *pending = api_wait(request, sizeof(struct inventory));
@@ -158,8 +159,9 @@ static void write_gaps(struct buffer *out, const struct gaps *gaps, enum gap_sta
         buffer_append(out, comma);
         buffer_append(out, STR("{\"service\":"));
         buffer_json_string(out, gap->service->name);
-        buffer_printf(out, ",\"required_type\":\"%s\",\"priority\":%d,\"current_workers\":%" PRId64 ",\"status\":\"%s\",\"port\":%d}",
-                      tier_worker_type(gap->service->tier), gap->service->priority, gap->workers, names[status], gap->service->port);
+        buffer_printf(
+            out, ",\"required_type\":\"%s\",\"priority\":%d,\"current_workers\":%" PRId64 ",\"status\":\"%s\",\"port\":%d}",
+            tier_worker_type(gap->service->tier), gap->service->priority, gap->workers, names[status], gap->service->port);
         comma = STR(",");
     }
 }
@@ -184,8 +186,8 @@ static void on_gaps(void *data, enum err err)
         write_gaps(&body, gaps, GAP_CRITICAL, GAP_CRITICAL);
         buffer_append(&body, STR("],\"warnings\":["));
         write_gaps(&body, gaps, GAP_WARNING, GAP_WARNING);
-        buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count, covered,
-                      gaps->count - well);
+        buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count,
+                      covered, gaps->count - well);
         reply_json(request, 200, &body);
     } else if (request != NULL) {
         reply_error(request, err, NULL, NULL);

@@ -16,8 +16,7 @@ struct str api_coordinator_url(const struct request *request, char room[512])
     return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
 }
 
-/* Answers what a body was refused for. */
-static void refuse(struct request *request, enum err err, const char *why, const struct faults *faults)
+void api_refuse(struct request *request, enum err err, const char *why, const struct faults *faults)
 {
     reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
 }
@@ -108,7 +107,7 @@ void api_register(struct request *request)
     const char *why = NULL;
     enum err err = registration_parse(request->body, &registration, &faults, &why);
     if (err != ERR_NONE) {
-        refuse(request, err, why, &faults);
+        api_refuse(request, err, why, &faults);
         return;
     }
     char address_room[64], url_room[512];
@@ -158,7 +157,7 @@ void api_heartbeat(struct request *request)
     const char *why = NULL;
     enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
     if (err != ERR_NONE) {
-        refuse(request, err, why, &faults);
+        api_refuse(request, err, why, &faults);
         return;
     }
     struct pending *pending = api_wait(request, 0);

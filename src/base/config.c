@@ -1,21 +1,27 @@
 #include "base/config.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum config_kind { TEXT, NUMBER };
+enum config_kind { KIND_TEXT, KIND_NUMBER, KIND_CHOICE };
 
 static const struct setting {
     enum config_kind kind;
     const char *name;
     const char *default_;
-    long low, high;
     const char *help;
+    long low, high;       /* TEXT, NUMBER */
+    const char *words[5]; /* CHOICE; up to a NULL */
 } settings[CONFIG_COUNT] = {
-#define X(kind, name, default_, low, high, help) {kind, #name, default_, low, high, help},
-    CONFIG_TABLE(X)
-#undef X
+#define TEXT(name, default_, low, high, help) {KIND_TEXT, #name, default_, help, low, high, {NULL}},
+#define NUMBER(name, default_, low, high, help) {KIND_NUMBER, #name, default_, help, low, high, {NULL}},
+#define CHOICE(name, default_, help, ...) {KIND_CHOICE, #name, default_, help, 0, 0, {__VA_ARGS__, NULL}},
+    CONFIG_TABLE(TEXT, NUMBER, CHOICE)
+#undef TEXT
+#undef NUMBER
+#undef CHOICE
 };
 
 /* The flag of a setting without its dashes: "redis-url". */
@@ -27,28 +33,67 @@ static void flag_name(const struct setting *setting, char room[64])
     room[i] = '\0';
 }
 
-static enum err set(struct config *config, int i, const char *value, char why[256])
+/* The words of a CHOICE as a sentence has them: "debug, info, warn or error". */
+static void list_words(const struct setting *setting, char room[64])
 {
-    const struct setting *setting = &settings[i];
-    struct str text = str_from(value);
-    config->text[i] = text;
-    if (setting->kind == TEXT) {
-        if ((long)text.len >= setting->low && (long)text.len <= setting->high)
-            return ERR_NONE;
-        snprintf(why, 256, "%s must be %ld to %ld characters long", setting->name, setting->low, setting->high);
-        return ERR_INVALID;
+    size_t len = 0;
+    for (int i = 0; setting->words[i] != NULL; i++) {
+        const char *before = setting->words[i + 1] == NULL ? " or " : ", ";
+        len += (size_t)snprintf(room + len, 64 - len, "%s%s", i > 0 ? before : "", setting->words[i]);
+        assert(len < 64);
     }
-    char *end;
-    long number = strtol(value, &end, 10);
-    if (value[0] == '\0' && setting->default_[0] == '\0') {
-        number = 0;
-    } else if (value[0] == '\0' || *end != '\0' || number < setting->low || number > setting->high) {
+}
+
+static enum err set_text(const struct setting *setting, const char *value, char why[256])
+{
+    long len = (long)strlen(value);
+    if (len >= setting->low && len <= setting->high)
+        return ERR_NONE;
+    snprintf(why, 256, "%s must be %ld to %ld characters long", setting->name, setting->low, setting->high);
+    return ERR_INVALID;
+}
+
+static enum err set_number(const struct setting *setting, const char *value, int *out, char why[256])
+{
+    size_t digits = strspn(value, "0123456789");
+    long number = strtol(value, NULL, 10); /* LONG_MAX, which none may be, when it is too large for a long */
+    if (digits == 0 || value[digits] != '\0' || number < setting->low || number > setting->high) {
         snprintf(why, 256, "%s must be a whole number from %ld to %ld, not \"%.64s\"", setting->name, setting->low, setting->high,
                  value);
         return ERR_INVALID;
     }
-    config->number[i] = (int)number;
+    *out = (int)number;
     return ERR_NONE;
+}
+
+static enum err set_choice(const struct setting *setting, const char *value, int *out, char why[256])
+{
+    *out = 0;
+    for (int i = 0; setting->words[i] != NULL; i++)
+        if (strcmp(setting->words[i], value) == 0) {
+            *out = i;
+            return ERR_NONE;
+        }
+    if (value[0] == '\0' && setting->default_[0] == '\0')
+        return ERR_NONE;
+    char words[64];
+    list_words(setting, words);
+    snprintf(why, 256, "%s must be %s, not \"%.64s\"", setting->name, words, value);
+    return ERR_INVALID;
+}
+
+static enum err set(struct config *config, int i, const char *value, char why[256])
+{
+    const struct setting *setting = &settings[i];
+    config->text[i] = str_from(value);
+    switch (setting->kind) {
+    case KIND_NUMBER:
+        return set_number(setting, value, &config->number[i], why);
+    case KIND_CHOICE:
+        return set_choice(setting, value, &config->number[i], why);
+    default:
+        return set_text(setting, value, why);
+    }
 }
 
 /* The setting of a flag, its value in *value (of "--port=80" or, from the next argument, of "--port 80"); -1: no such flag. */
@@ -83,9 +128,15 @@ enum err config_read(struct config *config, char **args, char why[256])
         const char *value = NULL;
         int taken = 0;
         int i = find_flag(args, &value, &taken);
-        if (i == -1 || value == NULL) {
-            snprintf(why, 256, i == -1 ? "there is no option %.64s; --help lists all" : "%.64s needs a value", args[0]);
-            return ERR_INVALID;
+        if (i == -1) {
+            /* without what follows a "=", which may be a password */
+            size_t len = strcspn(args[0], "=");
+            snprintf(why, 256, "there is no flag \"%.*s\"; --help lists all", len < 64 ? (int)len : 64, args[0]);
+            return ERR_BAD_REQUEST;
+        }
+        if (value == NULL) {
+            snprintf(why, 256, "%s needs a value: %s=VALUE", args[0], args[0]);
+            return ERR_BAD_REQUEST;
         }
         enum err err = set(config, i, value, why);
         if (err != ERR_NONE)
@@ -97,16 +148,15 @@ enum err config_read(struct config *config, char **args, char why[256])
 
 void config_print_help(void)
 {
-    printf(
-        "Usage: rma-coordinator [serve] [OPTION...]\n\n"
-        "Keeps the register of a fleet of workers, in Redis. Each option may be given in the environment instead, by the name in\n"
-        "capitals; an option on the command line wins.\n\n");
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const struct setting *setting = &settings[i];
-        char flag[64];
+        char flag[64], words[64];
         flag_name(setting, flag);
-        printf("  --%-28s %s\n      %s", flag, setting->name, setting->help);
-        printf(setting->default_[0] != '\0' ? " (%s)\n" : "\n", setting->default_);
+        printf("  --%-28s %s\n      ", flag, setting->name);
+        if (setting->kind == KIND_CHOICE) {
+            list_words(setting, words);
+            printf("%s: ", words);
+        }
+        printf(setting->default_[0] != '\0' ? "%s (%s)\n" : "%s\n", setting->help, setting->default_);
     }
-    printf("\n  --help                         shows this\n  --version                      shows the version\n");
 }

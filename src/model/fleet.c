@@ -39,9 +39,9 @@ static int64_t of_tier(const struct fleet *fleet, int tier)
     return sum;
 }
 
-static int64_t live_of_tier(const struct fleet *fleet, int tier)
+int64_t fleet_live_of_tier(const struct fleet *fleet, enum tier tier)
 {
-    return of_tier(fleet, tier) - fleet->workers[tier][FLEET_OFFLINE];
+    return of_tier(fleet, (int)tier) - fleet->workers[tier][FLEET_OFFLINE];
 }
 
 int64_t fleet_total(const struct fleet *fleet)
@@ -68,7 +68,7 @@ static void write_average_load(struct buffer *out, const struct fleet *fleet)
     int64_t live = 0;
     for (int tier = 1; tier <= TIER_COUNT; tier++) {
         load += fleet->load[tier];
-        live += live_of_tier(fleet, tier);
+        live += fleet_live_of_tier(fleet, (enum tier)tier);
     }
     write_average(out, load, live);
 }
@@ -92,7 +92,7 @@ static void write_by_tier(struct buffer *out, const struct fleet *fleet)
 /* Whether what a fleet needs at the least is there: a live service worker, a live GPU worker, and not more offline than healthy. */
 static bool is_well(const struct fleet *fleet)
 {
-    return live_of_tier(fleet, TIER_SERVICE) > 0 && live_of_tier(fleet, TIER_GPU) > 0 &&
+    return fleet_live_of_tier(fleet, TIER_SERVICE) > 0 && fleet_live_of_tier(fleet, TIER_GPU) > 0 &&
            fleet_by_status(fleet, FLEET_OFFLINE) <= fleet_healthy(fleet);
 }
 
@@ -111,7 +111,7 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
     buffer_append(out, STR(",\"average_load_by_tier\":{"));
     for (int tier = 1; tier <= TIER_COUNT; tier++) {
         buffer_printf(out, "%s\"%s\":", tier > 1 ? "," : "", tier_group((enum tier)tier));
-        write_average(out, fleet->load[tier], live_of_tier(fleet, tier));
+        write_average(out, fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
     }
     buffer_printf(out, "},\"total_tasks_completed\":%" PRId64 ",\"status\":\"healthy\"}", fleet->tasks_completed);
 }
@@ -122,8 +122,8 @@ void fleet_write_health(struct buffer *out, const struct fleet *fleet)
                   "{\"overall_status\":\"%s\",\"workers_by_status\":{\"healthy\":%" PRId64 ",\"degraded\":%" PRId64
                   ",\"offline\":%" PRId64 "},\"has_minimum_workers\":{\"gpu_workers\":%s,\"service_workers\":%s}}",
                   is_well(fleet) ? "healthy" : "degraded", fleet_healthy(fleet), fleet_by_status(fleet, FLEET_DEGRADED),
-                  fleet_by_status(fleet, FLEET_OFFLINE), live_of_tier(fleet, TIER_GPU) > 0 ? "true" : "false",
-                  live_of_tier(fleet, TIER_SERVICE) > 0 ? "true" : "false");
+                  fleet_by_status(fleet, FLEET_OFFLINE), fleet_live_of_tier(fleet, TIER_GPU) > 0 ? "true" : "false",
+                  fleet_live_of_tier(fleet, TIER_SERVICE) > 0 ? "true" : "false");
 }
 
 void fleet_write_summary(struct buffer *out, const struct fleet *fleet)

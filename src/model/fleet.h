@@ -23,6 +23,8 @@ void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
 int64_t fleet_total(const struct fleet *fleet);
 int64_t fleet_by_status(const struct fleet *fleet, enum fleet_status status);
 
+int64_t fleet_live_of_tier(const struct fleet *fleet, enum tier tier);
+
 /* Workers that are live and well: healthy, or draining. */
 int64_t fleet_healthy(const struct fleet *fleet);
 

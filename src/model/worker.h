@@ -74,4 +74,9 @@ bool worker_is_healthy(const struct worker *worker);
  */
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url);
 
+/* Append the worker as discovery shows it; the URL under which it provides `service` (null: none is known); its load. */
+void worker_write_discovered(struct buffer *out, const struct worker *worker);
+void worker_write_url(struct buffer *out, const struct worker *worker, struct str service);
+void worker_write_load(struct buffer *out, const struct worker *worker);
+
 #endif

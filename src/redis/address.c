@@ -2,6 +2,8 @@
 
 #include "base/percent.h"
 
+#include <stdio.h>
+
 /* Copies a percent-encoded part of a URL into `room` of `size` bytes, decoded and terminated; false when it does not fit or is none. */
 static bool decode(struct str text, char *room, size_t size)
 {
@@ -106,7 +108,17 @@ enum err address_parse(struct str url, struct address *out, const char **why)
     return err;
 }
 
-const char *address_place(const struct address *address)
+const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX])
 {
-    return address->path[0] != '\0' ? address->path : address->host;
+    bool is_unix = address->path[0] != '\0';
+    int len;
+    if (is_unix)
+        len = snprintf(room, ADDRESS_PLACE_MAX, "%s", address->path);
+    else if (strchr(address->host, ':') != NULL)
+        len = snprintf(room, ADDRESS_PLACE_MAX, "[%s]:%d", address->host, address->port);
+    else
+        len = snprintf(room, ADDRESS_PLACE_MAX, "%s:%d", address->host, address->port);
+    if (address->db != 0)
+        snprintf(room + len, ADDRESS_PLACE_MAX - (size_t)len, is_unix ? "?db=%d" : "/%d", address->db);
+    return room;
 }

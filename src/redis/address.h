@@ -22,7 +22,12 @@ struct address {
 /* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong with it (static text, without its secrets). */
 MUST_CHECK enum err address_parse(struct str url, struct address *out, const char **why);
 
-/* The host or the path, for the log: never a secret. */
-const char *address_place(const struct address *address);
+#define ADDRESS_PLACE_MAX (ADDRESS_HOST_MAX + sizeof("[]:65535/1000000")) /* more than a path and its database take */
+
+/*
+ * Writes where it is into `room`, for the log, and returns that: "127.0.0.1:6379", "[fdaa::3]:6379/2", "/run/redis.sock",
+ * "/run/redis.sock?db=2". Never a secret.
+ */
+const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX]);
 
 #endif

@@ -114,9 +114,10 @@ static void link_drop(struct link *link, const char *why)
     bool news = before == LINK_UP || strncmp(link->trouble, why, sizeof(link->trouble) - 1) != 0;
     snprintf(link->trouble, sizeof(link->trouble), "%s", why);
     link->failures++;
+    char place[ADDRESS_PLACE_MAX];
     if (news)
         log_event(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on",
-                  log_text("redis", address_place(link->address)), log_text("why", link->trouble));
+                  log_text("redis", address_place(link->address, place)), log_text("why", link->trouble));
     if (link->query != NULL) {
         h2o_hostinfo_getaddr_cancel(link->query);
         link->query = NULL;
@@ -132,8 +133,9 @@ static void link_came_up(struct link *link)
 {
     link->state = LINK_UP;
     link->backoff = BACKOFF_MIN_MS;
+    char place[ADDRESS_PLACE_MAX];
     log_event(link->failures > 0 ? LOG_INFO : LOG_DEBUG, "redis_up", "Redis answers",
-              log_text("redis", address_place(link->address)), log_number("failed_attempts", link->failures));
+              log_text("redis", address_place(link->address, place)), log_number("failed_attempts", link->failures));
     link->failures = 0;
     link->trouble[0] = '\0';
 }

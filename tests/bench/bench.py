@@ -234,8 +234,9 @@ def beat(coordinator, count):
 
 
 def wrk(coordinator, script, path, seconds):
-    command = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--latency", "-s", os.path.join(HERE, script)]
-    output = subprocess.run(command + [coordinator.url(path), "--", str(FLEET)], check=True, capture_output=True, text=True).stdout
+    command = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--latency", "-s", script]
+    command += [coordinator.url(path), "--", str(FLEET)]
+    output = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
     result = json.loads(output.strip().splitlines()[-1])
     if result["errors"]:
         sys.exit(f"wrk {script}: {result['errors']} of {result['requests']} requests failed")
@@ -295,7 +296,7 @@ def heartbeats(plan):
             costs.append((after[0] - before[0]) / result["requests"])
             redis_costs.append((after[1] - before[1]) / result["requests"])
             yardsticks.append(redis_benchmark(server, command, count))
-            constant = wrk(coordinator, "constant.lua", "/livez", seconds)
+            constant = wrk(coordinator, "done.lua", "/livez", seconds)  # GETs, since no request is made by the script
             constants.append(constant["requests"] / constant["seconds"])
     rate, yardstick, constant = map(statistics.median, (rates, yardsticks, constants))
     # each round beside its own yardstick, so that what else the machine does weighs on both

@@ -1,6 +1,5 @@
 -- wrk: heartbeats of the workers bench-000000000000, bench-000000000001, … in turn.
 --   wrk … -s heartbeat.lua URL -- WORKERS
--- Ends with one line of JSON: requests, seconds, errors (answers that are not 2xx, and connections that failed), p50 and p99 (µs).
 
 local requests, at = {}, 0
 
@@ -19,9 +18,4 @@ function request()
   return requests[at]
 end
 
-function done(summary, latency)
-  local failed = summary.errors
-  io.write(('{"requests": %d, "seconds": %f, "errors": %d, "p50": %d, "p99": %d}\n'):format(summary.requests,
-    summary.duration / 1e6, failed.status + failed.connect + failed.read + failed.write + failed.timeout,
-    latency:percentile(50), latency:percentile(99)))
-end
+dofile('done.lua')

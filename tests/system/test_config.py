@@ -1,5 +1,6 @@
-"""Settings: the environment and flags alike, --help with every default, and one clear line for a bad value."""
+"""Commands and settings: the environment and flags alike, --help with every default, and one clear line for a bad value."""
 
+import re
 import socket
 import subprocess
 
@@ -14,10 +15,51 @@ DEFAULTS = {
     "REGION": "", "PUBLIC_URL": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "", "MAX_SERVICES_PER_WORKER": "1",
     "REQUEST_TIMEOUT_MS": "1500", "LOG_LEVEL": "", "LOG_FORMAT": ""}
 
+# Every numeric setting, with the range that its message must name.
+NUMBERS = {
+    "PORT": (0, 65535), "THREADS": (0, 64), "HEARTBEAT_INTERVAL_SECONDS": (1, 3600), "HEARTBEAT_TIMEOUT_SECONDS": (1, 86400),
+    "WORKER_TIMEOUT_SECONDS": (2, 604800), "MAX_SERVICES_PER_WORKER": (1, 8), "REQUEST_TIMEOUT_MS": (10, 2000),
+    "MAX_CONNECTIONS": (1, 1000000)}
+NO_NUMBERS = ["5m", "x", " 5", "5 ", "5 5", "\t5", "5\n", "+5", "-5", "-0", "0x5", "5.0", "5e0", "1,000", "99999999999999999999",
+              "-99999999999999999999", "\N{FULLWIDTH DIGIT FIVE}"]
 
-def run(*arguments):
-    return subprocess.run([str(project.BINARY), *arguments], env=coordinator_module.environment({}), capture_output=True, text=True,
-                          timeout=5)
+CHOICES = {"LOG_LEVEL": "debug, info, warn or error", "LOG_FORMAT": "text or json", "TRUST_PROXY": "0 or 1"}
+NO_CHOICES = {"LOG_LEVEL": ["warning", "INFO", "deb", "1", " info"], "LOG_FORMAT": ["pretty", "xml", "JSON", "texts"],
+              "TRUST_PROXY": ["true", "yes", "maybe", "2", "01", " 1"]}
+
+
+def run(*arguments, **settings):
+    """Runs it to its end; should it start after all, there is no Redis for it, and the test fails by the time limit."""
+    environment = coordinator_module.environment({"REDIS_URL": "unix:///nonexistent/redis.sock", "PORT": 0, **settings})
+    return subprocess.run([str(project.BINARY), *arguments], env=environment, capture_output=True, text=True, timeout=5)
+
+
+def refusal(*arguments, code, **settings):
+    """The one line that it says when it refuses to start."""
+    result = run(*arguments, **settings)
+    assert result.returncode == code, result
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("\n"), result.stderr
+    assert result.stderr[:-1].isprintable(), result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["-h"], ["serve", "--help"], ["serve", "-h"], ["--port=1", "--help"], ["--port", "1", "-h"],
+    ["serve", "--no-such-flag", "--help"], ["no-such-command", "--help"], ["--port", "--help"]])
+def test_help_is_given_wherever_it_is_asked_for(arguments):
+    result = run(*arguments, PORT="bad")
+    assert result.returncode == 0 and result.stderr == ""
+    assert result.stdout.startswith("Usage: rma-coordinator [COMMAND] [FLAG...]\n")
+    assert re.search(r"^  serve  +\w", result.stdout, re.MULTILINE), "the commands are listed"
+    assert result.stdout.index("  serve ") < result.stdout.index("  --host ")
+
+
+def test_help_tells_the_words_of_a_choice():
+    lines = run("--help").stdout.splitlines()
+    for name, words in CHOICES.items():
+        row = next(number for number, line in enumerate(lines) if line.endswith(f" {name}"))
+        assert words in lines[row + 1]
 
 
 def test_help_lists_every_setting_with_its_default():
@@ -29,9 +71,10 @@ def test_help_lists_every_setting_with_its_default():
         assert default in result.stdout, f"--help does not say that {name} is {default}"
 
 
-def test_version():
-    result = run("--version")
-    assert result.returncode == 0
+@pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"], ["--port=1", "--version"]])
+def test_version(arguments):
+    result = run(*arguments)
+    assert result.returncode == 0 and result.stderr == ""
     assert any(character.isdigit() for character in result.stdout)
     assert len(result.stdout.splitlines()) == 1
 
@@ -51,6 +94,42 @@ def test_a_bad_value_stops_the_start_with_one_clear_line(redis, make_coordinator
     assert name in says
 
 
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_digits_within_its_range(name):
+    low, high = NUMBERS[name]
+    flag = "--" + name.lower().replace("_", "-")
+    wanted = f"rma-coordinator: {name} must be a whole number from {low} to {high}, not "
+    for value in NO_NUMBERS + [str(high + 1), str(low - 1)]:
+        assert refusal(code=1, **{name: value}).startswith(wanted), value
+    for value in ("", "x", str(high + 1)):
+        assert refusal(f"{flag}={value}", code=1) == refusal(flag, value, code=1) == f'{wanted}"{value}"\n'
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_is_one_of_its_words(name):
+    for value in NO_CHOICES[name]:
+        assert refusal(code=1, **{name: value}) == f'rma-coordinator: {name} must be {CHOICES[name]}, not "{value}"\n'
+
+
+@pytest.mark.parametrize("prefix", [
+    "a b", " a", "a ", "a*", "a?", "[a]", "^a", "a\\", "a\n", "\x01a", "a\x7f", "\xe4", '"a"', "{a", "a}", "}a{", "{}", "{}a", "{a}{b}",
+    "{{a}}", "{a}}", "{{a}", "{a}b}", "a:", "a:worker:b", "{a:b}"])
+def test_a_prefix_that_would_do_harm_in_a_key_is_refused(prefix):
+    says = refusal(code=1, KEY_PREFIX=prefix)
+    assert says == ("rma-coordinator: KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, "
+                    "as in {rma}\n")
+
+
+def test_fleets_whose_prefixes_resemble_each_other_share_a_redis(redis, start_coordinator):
+    fleets = {prefix: start_coordinator(redis, KEY_PREFIX=prefix) for prefix in ("a", "{a}", "A", "a.b_c-1", "x{a}y", "{" + 62 * "a" + "}")}
+    for number, coordinator in enumerate(fleets.values()):
+        coordinator.register(f"w-{number}")
+    for number, coordinator in enumerate(fleets.values()):
+        assert coordinator.workers().keys() == {f"w-{number}"}
+        assert coordinator.stats()["total_workers"] == 1
+    assert {key.partition(":")[0] for key in redis.dump()} == set(fleets)
+
+
 def test_removal_must_come_after_offline(redis, make_coordinator):
     says = make_coordinator(redis, HEARTBEAT_TIMEOUT_SECONDS=600, WORKER_TIMEOUT_SECONDS=300).refuses_to_start()
     assert len(says.splitlines()) == 1 and "WORKER_TIMEOUT_SECONDS" in says
@@ -65,9 +144,30 @@ def test_a_port_that_is_taken_is_one_clear_line(redis, make_coordinator):
     assert str(port) in says
 
 
-def test_an_unknown_flag_is_refused():
-    result = run("--no-such-flag")
-    assert result.returncode > 0 and "--no-such-flag" in result.stderr
+def test_an_unknown_command_is_a_usage_error():
+    for command in ("no-such-command", "Serve", "", "help"):
+        says = refusal(command, "--port=0", code=2)
+        assert says == f'rma-coordinator: there is no command "{command}", only these: serve; --help tells more\n'
+
+
+def test_an_unknown_flag_is_a_usage_error():
+    for flag in ("--no-such-flag", "--", "-p", "-", "--PORT", "--por", "--ports", "--redis_url"):
+        for arguments in ([flag], [flag + "=s3cret"], ["serve", flag], ["--port=0", flag, "serve"]):
+            assert refusal(*arguments, code=2) == f'rma-coordinator: there is no flag "{flag}"; --help lists all\n'
+
+
+def test_a_word_where_a_flag_should_be_is_a_usage_error():
+    for arguments in (["serve", "extra"], ["serve", "serve"], ["--port=0", "extra"]):
+        assert refusal(*arguments, code=2) == f'rma-coordinator: there is no flag "{arguments[1]}"; --help lists all\n'
+
+
+def test_a_flag_without_its_value_is_a_usage_error():
+    assert refusal("--threads=1", "--port", code=2) == "rma-coordinator: --port needs a value: --port=VALUE\n"
+
+
+def test_what_is_refused_is_shown_without_control_characters():
+    says = refusal("--no-such\n\x1b[2Jflag", code=2)
+    assert '"--no-such??[2Jflag"' in says
 
 
 def test_an_empty_variable_is_an_absent_one(redis, start_coordinator):
@@ -89,3 +189,20 @@ def test_the_password_is_in_no_log(redis, start_coordinator):
     coordinator.register("w")
     coordinator.stop()
     assert "s3cret" not in coordinator.stderr()
+
+
+def test_the_log_says_which_redis(redis, start_coordinator):
+    def said(url):
+        coordinator = start_coordinator(REDIS_URL=url, LOG_LEVEL="debug")
+        places = {line["redis"] for line in coordinator.log_lines() if "redis" in line}
+        coordinator.stop()
+        return places
+
+    redis.client.config_set("requirepass", "s3cret")
+    assert said(f"redis://default:s3cret@127.0.0.1:{redis.port}") == {f"127.0.0.1:{redis.port}"}
+    assert said(f"redis://:s3cret@localhost:{redis.port}/2") == {f"localhost:{redis.port}/2"}
+
+
+def test_the_log_says_which_socket(redis, start_coordinator):
+    coordinator = start_coordinator(REDIS_URL=redis.unix_url, LOG_LEVEL="debug")
+    assert {line["redis"] for line in coordinator.log_lines() if "redis" in line} == {str(redis.socket)}

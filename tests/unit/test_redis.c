@@ -86,6 +86,32 @@ static void test_bad_addresses(void **state)
     }
 }
 
+static void test_places(void **state)
+{
+    (void)state;
+    static const char *const places[][2] = {
+        {"redis://localhost", "localhost:6379"},
+        {"redis://127.0.0.1:7000/0", "127.0.0.1:7000"},
+        {"redis://me:s3cret@127.0.0.1:6379/2", "127.0.0.1:6379/2"},
+        {"redis://:s3cret@[fdaa::3]:6380/1000000", "[fdaa::3]:6380/1000000"},
+        {"unix:///run/redis.sock", "/run/redis.sock"},
+        {"unix:///run/redis.sock?db=2", "/run/redis.sock?db=2"},
+    };
+    struct address address;
+    const char *why;
+    char room[ADDRESS_PLACE_MAX];
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        assert_int_equal(address_parse(str_from(places[i][0]), &address, &why), ERR_NONE);
+        assert_string_equal(address_place(&address, room), places[i][1]);
+    }
+
+    /* the longest */
+    address = (struct address){.port = 65535, .db = 1000000};
+    memset(address.host, ':', ADDRESS_HOST_MAX);
+    assert_int_equal(strlen(address_place(&address, room)), ADDRESS_PLACE_MAX - 1);
+    assert_string_equal(room + 1 + ADDRESS_HOST_MAX, "]:65535/1000000");
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -131,8 +157,9 @@ static void test_script_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_address), cmocka_unit_test(test_unix_address), cmocka_unit_test(test_bad_addresses),
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_commands),     cmocka_unit_test(test_script_command),
+        cmocka_unit_test(test_tcp_address),    cmocka_unit_test(test_unix_address), cmocka_unit_test(test_bad_addresses),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_keys),         cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_script_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,9 @@ extern const struct route api_routes[];
 /* workers.c */
 request_handler api_register, api_heartbeat, api_unregister, api_worker, api_drain, api_undrain;
 
+/* bulk.c */
+request_handler api_heartbeats;
+
 /* fleet.c */
 request_handler api_workers, api_live_workers, api_coordinators, api_stats, api_fleet_health;
 

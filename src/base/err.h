@@ -14,7 +14,7 @@
     X(ERR_NOT_FOUND, 404, "NOTFOUND", false, "Not found")                                                                          \
     X(ERR_METHOD, 405, "", false, "This path does not take that method; the Allow header lists those it takes.")                   \
     X(ERR_CONFLICT, 409, "CONFLICT", false, "The request conflicts with the present state.")                                       \
-    X(ERR_TOO_LARGE, 413, "", false, "The request body is larger than the 64 KiB that this server accepts.")                       \
+    X(ERR_TOO_LARGE, 413, "", false, "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.")          \
     X(ERR_MEDIA_TYPE, 415, "", false, "Send the body as application/json.")                                                        \
     X(ERR_INVALID, 422, "", false, "The request has invalid fields; errors lists each of them.")                                   \
     X(ERR_INTERNAL, 500, "", false,                                                                                                \

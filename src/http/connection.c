@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "http/thread.h"
 
 #include <errno.h>
@@ -13,7 +14,9 @@
 #define REQUESTS_PER_TURN 32   /* of one connection */
 #define PAUSE_MS 50            /* without descriptors, accept would fail in a busy loop */
 #define WRITE_TIMEOUT_MS 15000 /* of a client that stopped reading */
-#define FLOOD 256              /* connections at a time that leave something worth giving back */
+#define BODIES_MAX (32 << 20)  /* bytes of requests that a thread may hold before they are complete */
+#define BODIES_CHECK_MS 50
+#define FLOOD 256 /* connections at a time that leave something worth giving back */
 #define LINGER_MS 2000
 #define LINGER_MAX 64 /* refused clients read at a time */
 #define LINGER_BYTES_MAX (32 * 1024 * 1024)
@@ -21,8 +24,11 @@
 /* What is known of a connection besides h2o's own. */
 struct connection {
     struct server_thread *thread;
-    uint32_t turn;               /* of its latest request, */
-    int requests;                /* and how many it had in that one */
+    struct connection *previous, *next;
+    h2o_socket_t *socket;
+    uint32_t turn; /* of its latest request, */
+    int requests;  /* and how many it had in that one */
+    bool cut_off;
     struct lingering *lingering; /* the rest of a refused client, which outlives the connection */
 };
 
@@ -65,6 +71,12 @@ static void on_connection_close(void *data)
         connection->lingering->connection = NULL;
         shutdown(h2o_socket_get_fd(connection->lingering->socket), SHUT_WR);
     }
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        thread->first_connection = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
     free(connection);
     thread->connections--;
     give_back_memory(thread);
@@ -74,7 +86,10 @@ static void on_connection_close(void *data)
 static void take(struct server_thread *thread, h2o_socket_t *socket)
 {
     struct connection *connection = h2o_mem_alloc(sizeof(*connection));
-    *connection = (struct connection){.thread = thread};
+    *connection = (struct connection){.thread = thread, .next = thread->first_connection, .socket = socket};
+    if (connection->next != NULL)
+        connection->next->previous = connection;
+    thread->first_connection = connection;
     socket->on_close.cb = on_connection_close;
     socket->on_close.data = connection;
     thread->connections++;
@@ -155,6 +170,32 @@ static void on_lingering_readable(h2o_socket_t *socket, const char *err)
     lingering->bytes += got > 0 ? (size_t)got : 0;
     if (err != NULL || got <= 0 || lingering->bytes > LINGER_BYTES_MAX)
         lingering_end(lingering);
+}
+
+/*
+ * libh2o gathers a body whole before anybody is asked about it, and may do so for all connections at once: when it is too much
+ * together, those that have sent the most are cut off.
+ */
+void connections_tick(struct server_thread *thread)
+{
+    int64_t now = clock_ms();
+    if (now - thread->bodies_checked_at < BODIES_CHECK_MS)
+        return;
+    thread->bodies_checked_at = now;
+    size_t total = 0;
+    for (const struct connection *each = thread->first_connection; each != NULL; each = each->next)
+        total += each->socket->input->size;
+    while (total > BODIES_MAX) {
+        struct connection *largest = thread->first_connection;
+        for (struct connection *each = largest; each != NULL; each = each->next)
+            if (!each->cut_off && (largest->cut_off || each->socket->input->size > largest->socket->input->size))
+                largest = each;
+        if (largest->cut_off)
+            return;
+        largest->cut_off = true;
+        total -= largest->socket->input->size;
+        shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* libh2o then finds it closed */
+    }
 }
 
 bool connection_may_go_on(h2o_req_t *req)

@@ -100,6 +100,8 @@ static void dispatch(struct request *request)
     enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (err == ERR_METHOD)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
+    if (err == ERR_NONE && request->body.len > (request->route->body_max > 0 ? request->route->body_max : SERVER_BODY_MAX))
+        err = ERR_TOO_LARGE;
     if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
         err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)

@@ -72,6 +72,19 @@ void reply_constant(struct request *request, int status, struct str body)
     finish(request, status, STR("application/json"), body);
 }
 
+void reply_write_faults(struct buffer *out, const struct faults *faults)
+{
+    buffer_append(out, STR("\"errors\":["));
+    for (size_t i = 0; i < faults->count; i++) {
+        buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
+        buffer_json_string(out, str_from(faults->items[i].field));
+        buffer_append(out, STR(",\"message\":"));
+        buffer_json_string(out, str_from(faults->items[i].message));
+        buffer_append(out, STR("}"));
+    }
+    buffer_append(out, STR("]"));
+}
+
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
 {
     buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
@@ -79,15 +92,8 @@ void reply_write_problem(struct buffer *out, int status, const char *detail, con
     buffer_printf(out, ",\"status\":%d,\"detail\":", status);
     buffer_json_string(out, str_from(detail));
     if (faults != NULL) {
-        buffer_append(out, STR(",\"errors\":["));
-        for (size_t i = 0; i < faults->count; i++) {
-            buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
-            buffer_json_string(out, str_from(faults->items[i].field));
-            buffer_append(out, STR(",\"message\":"));
-            buffer_json_string(out, str_from(faults->items[i].message));
-            buffer_append(out, STR("}"));
-        }
-        buffer_append(out, STR("]"));
+        buffer_append(out, STR(","));
+        reply_write_faults(out, faults);
     }
     buffer_append(out, STR("}"));
 }

@@ -20,6 +20,9 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
 /* Answers a CORS preflight, or any other OPTIONS. */
 void reply_preflight(struct request *request);
 
+/* Appends "errors": […], a member of a problem. */
+void reply_write_faults(struct buffer *out, const struct faults *faults);
+
 /* Appends a problem as JSON. */
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults);
 

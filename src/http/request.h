@@ -36,6 +36,7 @@ struct route {
     const char *path;   /* "/api/worker/{id}": one {…} matches one segment; literal paths go before */
     request_handler *handler;
     enum log_level log_level; /* of the line about a request that went well */
+    size_t body_max;          /* bytes; 0: SERVER_BODY_MAX */
 };
 
 /*

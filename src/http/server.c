@@ -121,7 +121,7 @@ enum err server_new(const struct server_config *config, struct server **out, int
         server->listeners[i] = -1;
     h2o_config_init(&server->h2o);
     server->h2o.server_name = (h2o_iovec_t){NULL, 0};
-    server->h2o.max_request_entity_size = SERVER_BODY_MAX;
+    server->h2o.max_request_entity_size = SERVER_BULK_BODY_MAX;
     server->h2o.http1.upgrade_to_http2 = 0;
     server->h2o.http1.req_timeout = HEAD_TIMEOUT_MS;
     h2o_hostconf_t *host = h2o_config_register_host(&server->h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
@@ -211,6 +211,7 @@ static int32_t turn(struct server_thread *thread, int32_t wait)
 {
     h2o_evloop_run(thread->context.loop, wait); /* -1 only says that a signal interrupted it */
     thread->turn++;
+    connections_tick(thread);
     pending_tick(&thread->next_turn);
     int32_t next = thread->tick(thread->app);
     int32_t late = pending_tick(&thread->waiting);

@@ -15,6 +15,8 @@ struct server {
     int *listeners; /* a descriptor for each thread, all on one port */
 };
 
+struct connection;
+
 struct server_thread {
     struct server *server;
     h2o_context_t context; /* with the loop */
@@ -24,6 +26,8 @@ struct server_thread {
     h2o_socket_t *waker;    /* an eventfd: readable when the thread is told to stop */
     int waker_fd;
     atomic_bool stopping;
+    struct connection *first_connection;
+    int64_t bodies_checked_at;
     int connections;
     int connections_max;
     int connections_peak; /* since memory was last given back */
@@ -41,9 +45,10 @@ struct server_thread {
     uint64_t next_id; /* of requests that bring none */
 };
 
-/* connection.c: begins and ends to take connections. */
+/* connection.c: begins and ends to take connections; to be called at the end of each turn. */
 void connections_start(struct server_thread *thread);
 void connections_stop(struct server_thread *thread);
+void connections_tick(struct server_thread *thread);
 
 /*
  * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with what a

@@ -1,0 +1,157 @@
+/*
+ * Heartbeats by the hundred: node agents beat for all their workers in one request.
+ */
+#include "api/api.h"
+#include "http/reply.h"
+#include "model/id.h"
+#include "model/json.h"
+
+#include <stdlib.h>
+
+#define HEARTBEATS_MAX 1000
+#define NAMED_FAULTS_MAX 100 /* refused heartbeats that an answer describes; all are counted */
+
+struct bulk;
+
+/* One heartbeat of the request. */
+struct beat {
+    struct bulk *bulk;
+    char worker_id[ID_MAX];
+    size_t worker_id_len;
+    enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN } outcome;
+};
+
+struct bulk {
+    struct pending *pending;
+    enum err err;   /* of any of them: what has become of the others is then of no use to tell */
+    size_t waiting; /* outcomes still to come, and one for the reading of the request */
+    size_t count, faulty;
+    struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
+    struct beat *beats;
+};
+
+static void write_ids(struct buffer *out, const struct bulk *bulk, int outcome)
+{
+    struct str comma = STR("");
+    for (size_t i = 0; i < bulk->count; i++) {
+        if ((int)bulk->beats[i].outcome != outcome)
+            continue;
+        buffer_append(out, comma);
+        buffer_json_string(out, (struct str){bulk->beats[i].worker_id, bulk->beats[i].worker_id_len});
+        comma = STR(",");
+    }
+}
+
+static void write_answer(struct buffer *out, const struct bulk *bulk)
+{
+    size_t ok = 0;
+    for (size_t i = 0; i < bulk->count; i++)
+        ok += bulk->beats[i].outcome == BEAT_TAKEN || bulk->beats[i].outcome == BEAT_REVIVED;
+    buffer_printf(out, "{\"ok\":%zu,\"not_found\":[", ok);
+    write_ids(out, bulk, BEAT_UNKNOWN);
+    buffer_append(out, STR("],\"revived\":["));
+    write_ids(out, bulk, BEAT_REVIVED);
+    buffer_printf(out, "],\"refused\":%zu,\"invalid\":[", bulk->faulty);
+    buffer_append(out, buffer_str(&bulk->invalid));
+    buffer_append(out, STR("]}"));
+}
+
+/* One thing less to wait for; after the last one the request is answered. */
+static void arrived(struct bulk *bulk)
+{
+    if (--bulk->waiting > 0)
+        return;
+    struct pending *pending = bulk->pending;
+    struct request *request = pending_take(pending);
+    if (request != NULL && bulk->err == ERR_NONE) {
+        struct buffer body = BUFFER_INIT;
+        write_answer(&body, bulk);
+        reply_json(request, 200, &body);
+    } else if (request != NULL) {
+        reply_error(request, bulk->err, NULL, NULL);
+    }
+    buffer_fini(&bulk->invalid);
+    free(bulk->beats);
+    pending_release(pending, ERR_UNAVAILABLE);
+}
+
+static void on_beat(void *data, enum err err, bool revived)
+{
+    struct beat *beat = data;
+    beat->outcome = err == ERR_NOT_FOUND ? BEAT_UNKNOWN : revived ? BEAT_REVIVED : BEAT_TAKEN;
+    if (err != ERR_NONE && err != ERR_NOT_FOUND)
+        beat->bulk->err = err;
+    arrived(beat->bulk);
+}
+
+/* Adds {"index", "detail" | "errors"}. */
+static void describe(struct bulk *bulk, size_t index, const char *why, const struct faults *faults)
+{
+    if (bulk->faulty++ >= NAMED_FAULTS_MAX)
+        return;
+    struct buffer *out = &bulk->invalid;
+    buffer_printf(out, "%s{\"index\":%zu,", out->len > 0 ? "," : "", index);
+    if (faults->count > 0) {
+        reply_write_faults(out, faults);
+    } else {
+        buffer_append(out, STR("\"detail\":"));
+        buffer_json_string(out, str_from(why));
+    }
+    buffer_append(out, STR("}"));
+}
+
+/* Sends one of the request's heartbeats on its way, if it is a good one. */
+static void take(struct bulk *bulk, struct store *store, size_t index, struct str text)
+{
+    struct heartbeat heartbeat;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    if (heartbeat_parse(text, &heartbeat, &faults, &why) != ERR_NONE) {
+        describe(bulk, index, why, &faults);
+        return;
+    }
+    struct beat *beat = &bulk->beats[bulk->count++];
+    beat->bulk = bulk;
+    memcpy(beat->worker_id, heartbeat.worker_id.ptr, heartbeat.worker_id.len);
+    beat->worker_id_len = heartbeat.worker_id.len;
+    bulk->waiting++;
+    enum err err = store_heartbeat(store, &heartbeat, on_beat, beat);
+    heartbeat_fini(&heartbeat);
+    if (err != ERR_NONE)
+        on_beat(beat, err, false);
+}
+
+void api_heartbeats(struct request *request)
+{
+    const struct api *api = request_app(request);
+    cJSON *document;
+    struct faults faults = {.count = 0};
+    const char *why = NULL;
+    enum err err = json_parse_object(request->body, &document, &why);
+    if (err != ERR_NONE) {
+        api_refuse(request, err, why, &faults);
+        return;
+    }
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(document, "heartbeats");
+    int count = cJSON_GetArraySize(list);
+    if (!cJSON_IsArray(list) || count < 1 || count > HEARTBEATS_MAX)
+        faults_add(&faults, "heartbeats", "must be an array of 1 to %d heartbeats", HEARTBEATS_MAX);
+    cJSON_Delete(document);
+    if (faults.count > 0) {
+        api_refuse(request, ERR_INVALID, NULL, &faults);
+        return;
+    }
+    struct str body = request->body;
+    struct pending *pending = api_wait(request, sizeof(struct bulk));
+    struct bulk *bulk = pending_payload(pending);
+    bulk->pending = pending;
+    bulk->beats = calloc((size_t)count, sizeof(*bulk->beats));
+    if (bulk->beats == NULL)
+        abort();
+    bulk->waiting = 1;
+    struct json_items items = json_items(json_member_text(body, "heartbeats"));
+    struct json_item item;
+    for (size_t index = 0; json_next(&items, &item); index++)
+        take(bulk, api->store, index, item.value);
+    arrived(bulk);
+}

@@ -48,8 +48,8 @@ local function add(key, low, high)
 end
 for _, band in ipairs({ 'healthy', 'degraded' }) do
   if fitting then
-    add(fitting, bands[band], bands[band] + 2000000)
+    add(fitting, bands[band], bands[band] + 2 * BAND)
   end
-  add(all, bands[band], bands[band] + 2000000)
+  add(all, bands[band], bands[band] + 2 * BAND)
 end
 return found

@@ -10,8 +10,8 @@
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
 -- for which the registration of a removed worker is kept, for just such a heartbeat.
 -- heartbeats: for each its worker's id, the status it reports, its load (0 to 1), the ms it may be silent when that is more than
--- timeout (else 0), its active requests, what it is specialized for, its loaded models (commas between; each of these three "-" for
--- none, "" for as before), the number of strings that follow, and these: names and values of hash fields.
+-- timeout (else 0), its ranking ("" for as before, else three words: active requests, what it is specialized for, its loaded models
+-- with commas between; "-" for none, "=" for as before), the number of strings that follow, and these: names and values of hash fields.
 -- Returns a string with one character for each heartbeat: "1" taken, "2" taken and the worker brought back, "0" unknown worker.
 
 local now = clock_now(arg_now)
@@ -24,13 +24,13 @@ end
 local statuses = { healthy = true, degraded = true, draining = true, offline = true }
 local at, last = rest, #ARGV
 while at <= last do
-  local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 7])
-  local fits = extra and extra % 2 == 0 and extra >= 0 and at + 7 + extra <= last
+  local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 5])
+  local fits = extra and extra % 2 == 0 and extra >= 0 and at + 5 + extra <= last
   if not fits or not load or load < 0 or load > 1 or not silence or not statuses[ARGV[at + 1]]
-    or not string.find(ARGV[at + 4], '^%d*$') or string.find(ARGV[at + 5] .. ARGV[at + 6], '%s') then
+    or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+$')) then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
-  at = at + 8 + extra
+  at = at + 6 + extra
 end
 
 -- Numbers that most heartbeats share, as text: Redis would make it anew for each of them.
@@ -63,6 +63,15 @@ local function bring_back(id, entry)
   return place
 end
 
+-- The ranking `new`, with what it leaves as it was taken from `old`.
+local function complete(new, old)
+  local words, were = { string.match(new, '^(%S+) (%S+) (%S+)$') }, { string.match(old, '^(%S+) (%S+) (%S+)$') }
+  for i = 1, 3 do
+    words[i] = words[i] == '=' and were[i] or words[i]
+  end
+  return table.concat(words, ' ')
+end
+
 -- Takes the heartbeat at ARGV[at]; returns its character.
 local function take(id, status, load, extra)
   local live_until, gone_at = offline_at, removed_at
@@ -85,17 +94,17 @@ local function take(id, status, load, extra)
   if extra == '0' then
     redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
   else
-    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 8, at + 7 + extra))
+    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 6, at + 5 + extra))
   end
   if result == '2' then
     redis.call('PEXPIREAT', hash, gone_at)
   end
-  local active, special, models = ARGV[at + 4], ARGV[at + 5], ARGV[at + 6]
+  local ranking = ARGV[at + 4]
+  if ranking ~= '' then
+    place.ranking = string.find(ranking, '=', 1, true) and complete(ranking, place.ranking) or ranking
+  end
   place.status = (status == 'offline' or place.drained == '-') and status or 'draining'
   place.load = math.floor(load * 1000000 + 0.5)
-  place.active = active ~= '' and tonumber(active) or place.active
-  place.special = special ~= '' and special or place.special
-  place.models = models ~= '' and models or place.models
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
     fleet_place(id, entry, place, gone_at)
@@ -109,8 +118,8 @@ end
 local results = {}
 at = rest
 while at <= last do
-  results[#results + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 7])
-  at = at + 8 + ARGV[at + 7]
+  results[#results + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5])
+  at = at + 6 + ARGV[at + 5]
 end
 fleet_flush()
 return table.concat(results)

@@ -18,8 +18,8 @@
 -- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or in `offline` by the moment it is
 -- removed; never in both.
 --
--- An entry is eight words: tier, status, load (millionths), active requests, "d" if an operator drains it, what it is specialized
--- for, its services, its loaded models; "-" for nothing, commas between names.
+-- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between.
 
 local deltas = { [key_stats] = {}, [key_services] = {} } -- changes of counters, by key and field; written once by fleet_flush
 
@@ -47,39 +47,43 @@ local function split(names)
   return list
 end
 
--- Reads a ledger entry. nil when there is none, or when somebody has written what is none: then nothing is counted of that worker.
+-- Reads a ledger entry: the worker's place. nil when there is none, or when somebody has written what is none: then nothing is
+-- counted of that worker.
 local function fleet_read(entry)
-  local tier, status, load, active, drained, special, services, models =
-    string.match(entry or '', '^([1-4]) (%l+) (%d+) (%d+) ([d-]) (%S+) (%S+) (%S+)$')
-  return tier and { tier = tier, status = status, load = tonumber(load), active = tonumber(active), drained = drained,
-    special = special, services = services, models = models }
+  local tier, status, load, drained, services, ranking =
+    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+)$')
+  return tier and { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking }
 end
 
 local function fleet_text(place)
-  return string.format('%s %s %d %d %s %s %s %s', place.tier, place.status, place.load, place.active, place.drained, place.special,
-    place.services, place.models)
+  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
 end
 
--- Where a worker stands among those that provide `service`: the lowest takes the next work. Healthy before degraded before
--- draining; specialized for it before others; then by load, to which each active request adds a tenth.
-local bands = { healthy = 0, degraded = 2000000, draining = 4000000 }
-local function rank(place, service)
-  local band = bands[place.status] + (place.special == service and 0 or 1000000)
-  return string.format('%.6f', band + place.load / 1000000 + math.min(place.active, 100000) / 10)
-end
-
--- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them.
+-- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them. The lowest
+-- rank takes the next work: healthy before degraded before draining; of these, specialized for the service before others; of these, by
+-- load in millionths, to which each active request adds a tenth.
+local BAND = 1000000000000
+local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND }
 local function each_rank(place, visit)
-  if place and place.status ~= 'offline' and place.services ~= '-' then
-    local models = place.models ~= '-' and split(place.models) or {}
-    for _, name in ipairs(split(place.services)) do
-      local value = rank(place, name)
-      visit(key_service .. name, value)
-      for _, model in ipairs(models) do
+  if not place or place.status == 'offline' or place.services == '-' then
+    return
+  end
+  local active, special, models = string.match(place.ranking, '^(%d+) (%S+) (%S+)$')
+  local rank = bands[place.status] + place.load + math.min(active, 100000) * 100000
+  for name in string.gmatch(place.services, '[^,]+') do
+    local value = name == special and rank or rank + BAND
+    visit(key_service .. name, value)
+    if models ~= '-' then
+      for model in string.gmatch(models, '[^,]+') do
         visit(key_model .. name .. '/' .. model, value)
       end
     end
   end
+end
+
+-- What of a ranking decides in which indexes a worker is: all but the active requests.
+local function kind(ranking)
+  return string.match(ranking, ' .*')
 end
 
 -- Adds `by` to the counters that a worker counts in.
@@ -107,6 +111,15 @@ local function fleet_place(id, entry, new, moment)
       return
     end
     redis.call('HSET', key_ledger, id, text)
+  end
+  if old and new and old.status == new.status and old.tier == new.tier and old.services == new.services
+    and (old.ranking == new.ranking or kind(old.ranking) == kind(new.ranking)) then
+    -- as with most heartbeats: how busy it is is all that has changed
+    fleet_count(key_stats, new.tier .. ':load', new.load - old.load)
+    each_rank(new, function(key, value)
+      redis.call('ZADD', key, value, id)
+    end)
+    return
   end
   tally(old, -1)
   tally(new, 1)
@@ -139,8 +152,8 @@ end
 -- What a registration says about the worker's place; nil when there is none of that id.
 local function fleet_registered(id)
   local tier, provides, drained = unpack(redis.call('HMGET', key_registration .. id, 'tier', 'provides', 'drained'))
-  return tier and string.find(tier, '^[1-4]$') and { tier = tier, status = 'offline', load = 0, active = 0,
-    drained = drained and 'd' or '-', special = '-', services = provides and provides ~= '' and provides or '-', models = '-' } or nil
+  return tier and string.find(tier, '^[1-4]$') and { tier = tier, status = 'offline', load = 0,
+    drained = drained and 'd' or '-', services = provides and provides ~= '' and provides or '-', ranking = '0 - -' } or nil
 end
 
 -- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).

@@ -135,7 +135,7 @@ bool model_name_is_valid(struct str name)
     for (size_t i = 0; i < name.len; i++)
         if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ',')
             return false;
-    return !str_eq(name, STR("-"));
+    return !str_eq(name, STR("-")) && !str_eq(name, STR("=")); /* in the registry these two mean something else */
 }
 
 bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat)

@@ -14,7 +14,7 @@ struct batch {
     struct batch *previous; /* of the same turn, full, and not sent yet since the link would not take it */
     struct buffer strings;  /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
-    struct buffer number, names; /* room to write one in */
+    struct buffer number, ranking; /* room to write one in */
     size_t count;
     struct {
         store_heartbeat_callback *callback;
@@ -32,7 +32,7 @@ static void batch_end(struct batch *batch, enum err err, struct str results)
     }
     buffer_fini(&batch->strings);
     buffer_fini(&batch->number);
-    buffer_fini(&batch->names);
+    buffer_fini(&batch->ranking);
     free(batch);
 }
 
@@ -117,21 +117,27 @@ static void add_number_field(struct batch *batch, enum worker_field field, doubl
     add_number(batch, value);
 }
 
-/* What discovery ranks by: active requests, specialization, loaded models. */
+/* What discovery ranks by: active requests, specialization, loaded models; see lua/heartbeat.lua. */
 static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 {
-    if (heartbeat->active_requests >= 0)
-        add_number(batch, heartbeat->active_requests);
-    else
-        command_add(&batch->strings, STR(""));
-    if (heartbeat->specialization.ptr != NULL)
-        command_add(&batch->strings, id_is_valid(heartbeat->specialization) ? heartbeat->specialization : STR("-"));
-    else
-        command_add(&batch->strings, STR(""));
-    batch->names.len = 0;
-    if (heartbeat->loaded_models.ptr != NULL && !heartbeat_write_model_names(&batch->names, heartbeat))
-        buffer_append(&batch->names, STR("-"));
-    command_add(&batch->strings, buffer_str(&batch->names));
+    struct buffer *ranking = &batch->ranking;
+    ranking->len = 0;
+    if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL) {
+        if (heartbeat->active_requests >= 0)
+            buffer_printf(ranking, "%.0f ", heartbeat->active_requests);
+        else
+            buffer_append(ranking, STR("= "));
+        if (heartbeat->specialization.ptr == NULL)
+            buffer_append(ranking, STR("="));
+        else
+            buffer_append(ranking, id_is_valid(heartbeat->specialization) ? heartbeat->specialization : STR("-"));
+        buffer_append(ranking, STR(" "));
+        if (heartbeat->loaded_models.ptr == NULL)
+            buffer_append(ranking, STR("="));
+        else if (!heartbeat_write_model_names(ranking, heartbeat))
+            buffer_append(ranking, STR("-"));
+    }
+    command_add(&batch->strings, buffer_str(ranking));
 }
 
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_heartbeat_callback *callback, void *data)
@@ -156,7 +162,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 8 + extra;
+    batch->string_count += 6 + extra;
     if (batch->count == BATCH_MAX && batch_send(store, batch) == ERR_NONE) {
         /* Redis begins with these while the rest of the turn's requests are read */
         store->batch = batch->previous;

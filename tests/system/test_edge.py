@@ -1,0 +1,46 @@
+"""Edge nodes: two paths of their own, else workers like any other."""
+
+NODE = {"worker_id": "edge-1", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"],
+        "capabilities": {}, "role": "edge_coordinator", "dht_port": 8468}
+
+
+def register(coordinator, **changes):
+    return coordinator.post("/api/edge/register", {**NODE, **changes})
+
+
+def test_registers_and_beats(coordinator):
+    answer = register(coordinator)
+    assert answer.status == 200
+    assert answer.json == {"status": "registered", "worker_id": "edge-1", "role": "edge_coordinator", "tunnel_url": "https://e.example",
+                           "heartbeat_interval": 60, "total_coordinators": 1, "message": answer.json["message"]}
+    assert register(coordinator, worker_id="edge-2", tunnel_url="https://f.example").json["total_coordinators"] == 2
+    assert register(coordinator).json["total_coordinators"] == 2, "registering again is the same node"
+    beat = coordinator.post("/api/edge/heartbeat", {"worker_id": "edge-1"})
+    assert (beat.status, beat.json) == (200, {"status": "ok"})
+    unknown = coordinator.post("/api/edge/heartbeat", {"worker_id": "nobody"})
+    assert unknown.status == 404 and unknown.json["detail"] == "Worker not found"
+
+
+def test_is_a_worker_of_tier_4(coordinator):
+    register(coordinator, capabilities={"cpu_cores": 64, "ram": "256GB", "gpu_memory": "24GB", "gpu_type": "NVIDIA"})
+    worker = coordinator.worker("edge-1")
+    assert (worker["tier"], worker["worker_type"]) == (4, "edge")
+    assert worker["services"] == ["coordinator", "edge-proxy"]
+    assert coordinator.stats()["workers_by_tier"]["edge_workers"] == 1
+    assert coordinator.get("/api/services/discover/coordinator").json["recommended"] == "edge-1"
+
+
+def test_they_are_listed(coordinator):
+    coordinator.register("no-edge")
+    register(coordinator)
+    answer = coordinator.get("/api/admin/coordinators").json
+    assert [node["worker_id"] for node in answer["coordinators"]] == ["edge-1"]
+    assert answer["count"] == 1 and answer["timestamp"].endswith("Z")
+
+
+def test_what_is_refused(coordinator):
+    assert register(coordinator, worker_id="bad id").status == 422
+    assert register(coordinator, capabilities=None).status == 422
+    assert coordinator.post("/api/edge/register", b"{").status == 400
+    assert coordinator.post("/api/edge/heartbeat", {}).status == 422
+    assert coordinator.get("/api/edge/register").status == 405

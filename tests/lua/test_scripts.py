@@ -385,6 +385,22 @@ def test_malformed_heartbeats_are_refused_whole(scripts, beats):
     assert_refused(scripts, "heartbeat", scripts.full_keys("heartbeat"), [GOOD[each] for each in names] + beats)
 
 
+@pytest.mark.parametrize("status, load", [
+    ("sick", "0"), ("online", "0"), ("", "0"), ("Healthy", "0"), ("healthy", "-0.01"), ("healthy", "1.01"), ("healthy", "1e9"),
+    ("healthy", ""), ("healthy", "inf"), ("healthy", "-inf")])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_malformed_heartbeat_of_a_batch_changes_nothing(scripts, status, load, place):
+    for worker_id in ("a", "b", "c"):
+        scripts.register(worker_id)
+    beats = [scripts.beat_of(worker_id, "degraded", "0.5", fields=["specialization", "rag"]) for worker_id in ("a", "b", "c")]
+    args = [GOOD[each] for each in scripts.interface("heartbeat")[1]]
+    keys = scripts.full_keys("heartbeat")
+    beats[place][1:3] = [status, load]
+    assert_refused(scripts, "heartbeat", keys, args + sum(beats, []))
+    beats[place][1:3] = ["degraded", "1"]
+    assert scripts.call_raw("heartbeat", keys, args + sum(beats, [])) == "111"
+
+
 @pytest.mark.parametrize("changes", [{"tier": "0"}, {"tier": "5"}, {"tier": "22"}, {"candidate": "", "worker_id": ""}])
 def test_malformed_registrations_are_refused(scripts, changes):
     scripts.register("v")

@@ -336,6 +336,97 @@ def test_stats_moves_on_a_bounded_number(scripts):
     invariants.assert_hold(scripts.dump())
 
 
+# -- a ledger that somebody else has written to -------------------------------------------------------------------------------------
+
+UNREADABLE_ENTRIES = ["", "nonsense", "2", "2 healthy", "2 healthy x", "2 healthy -1", "2 healthy 1.5", "2 sick 0", "0 healthy 0", "5 healthy 0",
+                      "22 healthy 0", "2 healthy 0 more", "2 healthy 1000001", "2 healthy 99999999999999999999", "healthy 2 0"]
+
+
+def poison(scripts, worker_id, entry):
+    """Somebody's redis-cli."""
+    scripts.redis.hset("{rma}:ledger", worker_id, entry)
+
+
+def counters_of_tier_2(scripts, at=0):
+    return {name: value for name, value in zero(scripts.stats(at)[1]).items() if name.startswith("2:")}
+
+
+@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
+def test_every_operation_gets_over_an_unreadable_ledger_entry(scripts, entry):
+    """What the counters held of that worker (of tier 1) can't be told any more; all others are counted right, whatever is done."""
+    def register_poisoned():
+        scripts.register("bad", tier=1, catalogue="vllm")
+        poison(scripts, "bad", entry)
+
+    scripts.register("a")
+    scripts.register("b")
+    register_poisoned()
+    assert scripts.heartbeat(scripts.beat_of("a", "degraded", "0.5"), scripts.beat_of("bad"), scripts.beat_of("b", load="0.25")) == "111"
+    assert scripts.state()["ledger"][1] == {"a": "2 degraded 500000", "b": "2 healthy 250000", "bad": "1 healthy 0"}
+    assert counters_of_tier_2(scripts) == {"2:healthy": 1, "2:degraded": 1, "2:load": 750_000}
+    register_poisoned()
+    assert scripts.register("bad", tier=1, catalogue="vllm")[:2] == ("bad", True)
+    assert scripts.state()["ledger"][1]["bad"] == "1 healthy 0"
+    register_poisoned()
+    assert scripts.unregister("bad") == "1"
+    assert not any("bad" in value for _, value, _ in scripts.state().values())
+    register_poisoned()
+    scripts.sweep(OFFLINE + 1)
+    assert scripts.state()["ledger"][1] == {"a": "2 offline 0", "b": "2 offline 0", "bad": "1 offline 0"}
+    assert counters_of_tier_2(scripts, OFFLINE + 1) == {"2:offline": 2}
+    poison(scripts, "bad", entry)
+    scripts.sweep(REMOVED + 1)
+    assert counters_of_tier_2(scripts, REMOVED + 1) == {}
+    assert not any("bad" in value for _, value, _ in scripts.state().values())
+
+
+def test_a_worker_with_an_unreadable_ledger_entry_comes_back_from_offline(scripts):
+    scripts.register("w")
+    scripts.sweep(OFFLINE + 1)
+    poison(scripts, "w", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE + 2) == "1"
+    state = scripts.state()
+    assert state["ledger"][1] == {"w": "2 healthy 0"} and set(state["online"][1]) == {"w"} and "offline" not in state
+    assert state["service:rag"][1] == {"w"}
+    scripts.sweep(REMOVED + 1)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 2) == "1", "it was offline, but must not be removed before its time"
+
+
+def test_a_worker_whose_tier_nobody_can_tell_has_to_register_anew_and_holds_up_nobody(scripts):
+    scripts.register("w")
+    before = readable(scripts.state())
+    scripts.register("bad", tier=2, catalogue="ocr")
+    poison(scripts, "bad", "nonsense")
+    scripts.redis.hset("{rma}:worker:bad", "tier", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("bad"), scripts.beat_of("w")) == "01"
+    state = readable(scripts.state())
+    assert state.pop("stats") and before.pop("stats")  # the tier that it was counted under can't be told
+    assert state == before
+
+
+@pytest.mark.parametrize("index", ["online", "offline"])
+@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
+def test_an_unreadable_ledger_entry_of_nobody_is_swept_away(scripts, entry, index):
+    scripts.register("w")
+    before = readable(scripts.state())
+    poison(scripts, "ghost", entry)
+    scripts.redis.zadd("{rma}:" + index, {"ghost": 0})
+    scripts.sweep(0)
+    assert readable(scripts.state()) == before
+
+
+def test_heartbeat_and_unregister_of_nobody_with_an_unreadable_ledger_entry(scripts):
+    scripts.register("w")
+    before = readable(scripts.state())
+    poison(scripts, "ghost", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("ghost"), scripts.beat_of("w")) == "01"
+    assert readable(scripts.state()) == before
+    poison(scripts, "ghost", "nonsense")
+    with pytest.raises(redis_library.ResponseError, match="^NOTFOUND"):
+        scripts.unregister("ghost")
+    assert readable(scripts.state()) == before
+
+
 # -- calls that are wrong ---------------------------------------------------------------------------------------------------------
 
 GOOD = {"now": NOW, "timeout": 300_000, "removal": 1_500_000, "candidate": "c", "worker_id": "w", "instance_id": "", "tunnel_url": "",

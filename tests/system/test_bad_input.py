@@ -328,3 +328,23 @@ def test_a_storm_of_noise(fleet):
                 raw.send(bytes(noise))
             except OSError:
                 pass
+
+
+# -- what somebody's redis-cli left in the registry ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("foreign", [1, 127, 128, 129, 256, 700])
+def test_a_listing_passes_over_members_that_are_no_ids(redis, coordinator, foreign):
+    for worker_id in ("a", "m", "z"):
+        coordinator.register(worker_id)
+    for place in ("!", "b ", "n\r\n", "~"):  # before, between and behind the workers; none of them an id
+        redis.client.zadd("{rma}:workers", {f"{place}{'x' * 1000}{number:04}": 0 for number in range(foreign)})
+    listed = coordinator.get("/api/admin/workers").json
+    assert [row["worker_id"] for row in listed["workers"]] == ["a", "m", "z"]
+    assert (listed["total"], listed["next_cursor"]) == (3, None)
+    listed = coordinator.get("/api/admin/workers?cursor=a&limit=1").json
+    assert [row["worker_id"] for row in listed["workers"]] == ["m"] and listed["next_cursor"] == "m"
+
+
+def test_a_listing_of_nothing_but_members_that_are_no_ids(redis, coordinator):
+    redis.client.zadd("{rma}:workers", {f"no id {number}": 0 for number in range(256)})
+    assert coordinator.get("/api/admin/workers").json == {"workers": [], "total": 0, "healthy": 0, "next_cursor": None}

@@ -69,8 +69,9 @@ static void check_heartbeat(const struct heartbeat *heartbeat)
     must(floor(heartbeat->active_requests) >= heartbeat->active_requests);
     check_optional(heartbeat->gpu_utilization, 1e4);
     check_optional(heartbeat->expect_silence, HEARTBEAT_SILENCE_MAX);
-    must(heartbeat->available_memory.len <= 64 && heartbeat->specialization.len <= 128);
-    must(heartbeat->loaded_models.len <= HEARTBEAT_TEXT_MAX && heartbeat->services_status.len <= HEARTBEAT_TEXT_MAX);
+    must(heartbeat->available_memory.len <= HEARTBEAT_MEMORY_MAX);
+    must(heartbeat->specialization.len <= HEARTBEAT_SPECIALIZATION_MAX);
+    must(heartbeat->loaded_models.len <= HEARTBEAT_JSON_MAX && heartbeat->services_status.len <= HEARTBEAT_JSON_MAX);
     check_row(heartbeat);
 }
 

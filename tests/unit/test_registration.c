@@ -412,18 +412,18 @@ static void test_limits(void **state)
     expect_limit("{'capabilities': {}, 'instance_id': '", "x", ID_MAX, "'}", "instance_id", ID_RULE);
     expect_limit("{'capabilities': {}, 'boot_id': '", "x", ID_MAX, "'}", "boot_id", ID_RULE);
     expect_limit("{'capabilities': {}, 'ip_address': '", "x", REGISTRATION_URL_MAX, "'}", "ip_address",
-                 "must be at most 512 bytes long");
+                 "must be at most 2048 bytes long");
     expect_limit("{'capabilities': {}, 'tunnel_url': '", "x", REGISTRATION_URL_MAX, "'}", "tunnel_url",
-                 "must be at most 512 bytes long");
-    expect_limit("{'capabilities': {}, 'vpn_ip': '", "x", REGISTRATION_URL_MAX, "'}", "vpn_ip", "must be at most 512 bytes long");
+                 "must be at most 2048 bytes long");
+    expect_limit("{'capabilities': {}, 'vpn_ip': '", "x", REGISTRATION_URL_MAX, "'}", "vpn_ip", "must be at most 2048 bytes long");
     expect_limit("{'capabilities': {'ram': '", "x", REGISTRATION_CAPABILITIES_MAX - 10, "'}}", "capabilities",
-                 "must be at most 8192 bytes of JSON");
+                 "must be at most 16384 bytes of JSON");
     expect_limit("{'capabilities': {}, 'services': ['a'", ",'b'", REGISTRATION_SERVICES_MAX - 1, "]}", "services",
-                 "must have at most 32 entries");
+                 "must have at most 128 entries");
     expect_limit("{'capabilities': {}, 'services': [{'name':'a','b':'", "x", REGISTRATION_SERVICES_TEXT_MAX - 21, "'}]}",
-                 "services", "must be at most 8192 bytes of JSON");
+                 "services", "must be at most 16384 bytes of JSON");
     expect_limit("{'capabilities': {}, 'containers': [{'a':'", "x", REGISTRATION_SERVICES_TEXT_MAX - 10, "'}]}", "containers",
-                 "must be at most 8192 bytes of JSON");
+                 "must be at most 16384 bytes of JSON");
     expect_limit("{'capabilities': {}, 'services': ['", "x", ID_MAX, "']}", "services[0]", ID_RULE);
     expect_limit("{'capabilities': {}, 'services': [{'name': '", "x", ID_MAX, "'}]}", "services[0].name", ID_RULE);
 }
@@ -450,7 +450,7 @@ static void test_distinct_service_names_up_to_the_limit(void **state)
     buffer_printf(&text, "]}%c", 0);
     struct registration out = parse(text.ptr);
     assert_int_equal(out.service_count, REGISTRATION_SERVICES_MAX);
-    expect_text(out.service_names[REGISTRATION_SERVICES_MAX - 1], "service-31");
+    expect_text(out.service_names[REGISTRATION_SERVICES_MAX - 1], "service-127");
     registration_fini(&out);
     buffer_fini(&text);
 }

@@ -348,7 +348,19 @@ def test_a_listing_of_nothing_but_members_that_are_no_ids(redis, coordinator):
     assert coordinator.get("/api/admin/workers").json == {"workers": [], "total": 0, "healthy": 0, "next_cursor": None}
 
 
-# -- heartbeats that tell too much -----------------------------------------------------------------------------------
+# -- many faults, and heartbeats that tell too much -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [17, 256, 257, 5000])
+@pytest.mark.parametrize("path, valid, member", [
+    (REGISTER, {"worker_id": "w", "capabilities": {}}, "containers"), (HEARTBEAT, {"worker_id": "w"}, "loaded_models")])
+def test_all_faults_are_told_at_once(fleet, path, valid, member, count):
+    response = fleet.post(path, json.dumps({**valid, member: [1] * count}, separators=(",", ":")))
+    assert_problem(response, 422)
+    errors = response.json["errors"]
+    named = min(count, 256)
+    assert [fault["field"] for fault in errors[:named]] == [f"{member}[{index}]" for index in range(named)]
+    assert errors[named:] == ([{"field": "...", "message": f"and {count - 256} more"}] if count > 256 else [])
+
 
 @pytest.mark.parametrize("told, kept", [
     ({"loaded_models": [f"a-model-with-quite-a-long-name:{number}b" for number in range(1000)]}, {"loaded_models": ["before"]}),

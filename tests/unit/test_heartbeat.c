@@ -46,7 +46,7 @@ static enum err parse_body(struct str body, struct heartbeat *out, struct faults
 static struct heartbeat parse(const char *text, struct str *body)
 {
     struct heartbeat out;
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     *body = quote(text);
     enum err err = parse_body(*body, &out, &faults);
     if (err == ERR_INVALID)
@@ -67,7 +67,7 @@ static void expect_faults(struct str body, size_t count, const char *const field
     struct heartbeat out;
     memset(&out, 0x5a, sizeof(out));
     struct heartbeat untouched = out;
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     enum err err = parse_body(body, &out, &faults);
     if (err != ERR_INVALID)
         fail_msg("error %d instead of faults: %.*s", err, STR_PRINTF(body));
@@ -78,6 +78,7 @@ static void expect_faults(struct str body, size_t count, const char *const field
         assert_string_equal(faults.items[i].field, fields[i]);
         assert_string_equal(faults.items[i].message, messages[i]);
     }
+    faults_fini(&faults);
 }
 
 static void test_minimal(void **state)
@@ -308,7 +309,7 @@ static void expect_limit(const char *before, const char *filler, size_t most, co
 {
     for (size_t count = most; count <= most + 1; count++) {
         struct heartbeat out;
-        struct faults faults = {0};
+        struct faults faults = FAULTS_INIT;
         struct str found, body = fill(before, filler, count, after);
         assert_int_equal(parse_body(body, &out, &faults), ERR_NONE);
         memcpy(&found, (const char *)&out + offset, sizeof(found));
@@ -373,7 +374,7 @@ static void test_malformed(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct str body = quote(bad[i]);
         struct heartbeat out;
-        struct faults faults = {0};
+        struct faults faults = FAULTS_INIT;
         if (parse_body(body, &out, &faults) != ERR_BAD_REQUEST)
             fail_msg("accepted: %s", bad[i]);
         free((char *)body.ptr);

@@ -19,12 +19,11 @@ if not now or not timeout or not removal then
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.
-local statuses = { healthy = true, degraded = true, draining = true, offline = true }
 local at, last = rest, #ARGV
 while at <= last do
   local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 4])
   local fits = extra and extra % 2 == 0 and extra >= 0 and at + 4 + extra <= last
-  if not fits or not load or load < 0 or load > 1 or not silence or not statuses[ARGV[at + 1]] then
+  if not fits or not load or load < 0 or load > 1 or not silence or not fleet_statuses[ARGV[at + 1]] then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
   at = at + 5 + extra
@@ -48,7 +47,8 @@ while at <= last do
   end
   local hash = key_worker .. id
   local entry = redis.call('HGET', key_ledger, id)
-  if redis.call('PEXPIREAT', hash, gone_at) == 0 then
+  local tier = redis.call('PEXPIREAT', hash, gone_at) == 1 and fleet_tier(id, entry)
+  if not tier then
     if entry then
       fleet_forget(id, entry)
     end
@@ -60,7 +60,6 @@ while at <= last do
       redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text,
         unpack(ARGV, at + 5, at + 4 + extra))
     end
-    local tier = entry and string.sub(entry, 1, 1) or redis.call('HGET', hash, 'tier')
     if status == 'offline' then
       redis.call('DEL', hash .. ':online')
       fleet_place(id, entry, tier, status, 0, gone_at)

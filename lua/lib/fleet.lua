@@ -21,10 +21,26 @@ local function fleet_count(field, by)
   deltas[field] = (deltas[field] or 0) + by
 end
 
--- Takes what `entry` (a ledger entry, or false) holds out of the counters.
+local fleet_statuses = { healthy = true, degraded = true, draining = true, offline = true }
+
+-- What `entry` (a ledger entry, or false) says: tier, status, load. Nothing when it can't be read (somebody's redis-cli, another
+-- version): it then counts as none, since one bad entry must not stop every script that meets it.
+local function fleet_read(entry)
+  local tier, status, load = string.match(entry or '', '^([1-4]) (%a+) (%d+)$')
+  if tier and fleet_statuses[status] and tonumber(load) <= 1000000 then
+    return tier, status, load
+  end
+end
+
+-- The tier of worker `id` by its ledger entry, else by its hash; nil when neither has one.
+local function fleet_tier(id, entry)
+  return fleet_read(entry) or string.match(redis.call('HGET', key_worker .. id, 'tier') or '', '^[1-4]$')
+end
+
+-- Takes what `entry` (a ledger entry, or false) holds out of the counters. Returns the status that it was counted under, or nil.
 local function fleet_uncount(entry)
-  if entry then
-    local tier, status, load = string.match(entry, '^(%d) (%a+) (%d+)$')
+  local tier, status, load = fleet_read(entry)
+  if tier then
     fleet_count(tier .. ':' .. status, -1)
     fleet_count(tier .. ':load', -load)
     return status
@@ -57,7 +73,7 @@ local function fleet_place(id, entry, tier, status, load, moment)
   if before and (before ~= 'offline') == live then
     return
   end
-  if before then
+  if entry then
     redis.call('ZREM', live and key_offline or key_online, id)
   end
   for _, name in ipairs(fleet_refs(id).services) do
@@ -96,8 +112,9 @@ local function fleet_sweep(now, max)
   for _, id in ipairs(silent) do
     local entry = redis.call('HGET', key_ledger, id)
     local left = redis.call('PTTL', key_worker .. id)
-    if entry and left >= 0 then
-      fleet_place(id, entry, tonumber(string.sub(entry, 1, 1)), 'offline', 0, now + left)
+    local tier = left >= 0 and fleet_tier(id, entry)
+    if tier then
+      fleet_place(id, entry, tier, 'offline', 0, now + left)
     else
       fleet_forget(id, entry)
     end

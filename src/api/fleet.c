@@ -135,10 +135,11 @@ void api_workers(struct request *request)
     struct api *api = request_app(request);
     char cursor_room[ID_MAX + 1];
     struct filter filter = {.limit = 0};
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     struct str cursor = read_query(request, &filter, cursor_room, &faults);
     if (faults.count > 0) {
         reply_error(request, ERR_INVALID, NULL, &faults);
+        faults_fini(&faults);
         return;
     }
     struct pending *pending = api_wait(request, sizeof(struct listing));

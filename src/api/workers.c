@@ -16,10 +16,11 @@ struct str api_coordinator_url(const struct request *request, char room[512])
     return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
 }
 
-/* Answers what a body was refused for. */
-static void refuse(struct request *request, enum err err, const char *why, const struct faults *faults)
+/* Answers what a body was refused for, and frees the faults. */
+static void refuse(struct request *request, enum err err, const char *why, struct faults *faults)
 {
     reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
+    faults_fini(faults);
 }
 
 /* What the answer to a registration tells besides the store's reply; its texts are the copies that follow it. */
@@ -104,7 +105,7 @@ void api_register(struct request *request)
 {
     const struct api *api = request_app(request);
     struct registration registration;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = registration_parse(request->body, &registration, &faults, &why);
     if (err != ERR_NONE) {
@@ -149,7 +150,7 @@ void api_heartbeat(struct request *request)
 {
     const struct api *api = request_app(request);
     struct heartbeat heartbeat;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
     if (err != ERR_NONE) {
@@ -168,10 +169,11 @@ static bool path_id_is_valid(struct request *request)
 {
     if (id_is_valid(request->parameter))
         return true;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     faults_add(&faults, "worker_id", ID_RULE);
     request->parameter = (struct str){NULL, 0};
     reply_error(request, ERR_INVALID, NULL, &faults);
+    faults_fini(&faults);
     return false;
 }
 

@@ -15,7 +15,7 @@ struct batch;
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct batch *batch;       /* heartbeats of this turn; NULL: none yet */
+    struct batch *batch;       /* heartbeats of this turn that are not sent yet, fewer than a full batch; NULL: none */
     struct buffer timeouts[2]; /* decimal text: ms until offline, ms from then until removed */
     bool sweeping;
     int listings; /* under way */

@@ -1,7 +1,8 @@
 /*
  * The registry in Redis: typed operations on workers. Nothing here waits: each operation takes a callback, which runs exactly once,
  * unless the operation itself returns an error (then it never runs). It mostly runs in a later turn of the loop, but before the
- * operation returns where the connection breaks in that very moment: nothing that `data` leads to may be touched after a success.
+ * operation returns where the connection breaks in that very moment, or takes no more: nothing that `data` leads to may be touched
+ * after a success.
  *
  * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
  * ERR_OVERLOADED, ERR_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).

@@ -49,8 +49,8 @@ request_handler api_root, api_health, api_livez, api_readyz;
 /* tasks.c */
 request_handler api_tasks, api_task_complete;
 
-/* Answers what a body was refused for. */
-void api_refuse(struct request *request, enum err err, const char *why, const struct faults *faults);
+/* Answers what a body was refused for, and frees the faults. */
+void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 
 /* Makes the request wait for Redis; see pending_new. */
 struct pending *api_wait(struct request *request, size_t payload_size);

@@ -104,10 +104,11 @@ static void describe(struct bulk *bulk, size_t index, const char *why, const str
 static void take(struct bulk *bulk, struct store *store, size_t index, struct str text)
 {
     struct heartbeat heartbeat;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     if (heartbeat_parse(text, &heartbeat, &faults, &why) != ERR_NONE) {
         describe(bulk, index, why, &faults);
+        faults_fini(&faults);
         return;
     }
     struct beat *beat = &bulk->beats[bulk->count++];
@@ -115,7 +116,7 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
     memcpy(beat->worker_id, heartbeat.worker_id.ptr, heartbeat.worker_id.len);
     beat->worker_id_len = heartbeat.worker_id.len;
     bulk->waiting++;
-    enum err err = store_heartbeat(store, &heartbeat, on_beat, beat);
+    enum err err = store_heartbeat(store, &heartbeat, true, on_beat, beat);
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
         on_beat(beat, err, false);
@@ -125,7 +126,7 @@ void api_heartbeats(struct request *request)
 {
     const struct api *api = request_app(request);
     cJSON *document;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = json_parse_object(request->body, &document, &why);
     if (err != ERR_NONE) {

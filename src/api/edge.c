@@ -57,7 +57,7 @@ void api_edge_register(struct request *request)
 {
     const struct api *api = request_app(request);
     struct registration registration;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = registration_parse(request->body, &registration, &faults, &why);
     if (err != ERR_NONE) {
@@ -97,7 +97,7 @@ void api_edge_heartbeat(struct request *request)
 {
     const struct api *api = request_app(request);
     struct heartbeat heartbeat;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
     if (err != ERR_NONE) {
@@ -105,7 +105,7 @@ void api_edge_heartbeat(struct request *request)
         return;
     }
     struct pending *pending = api_wait(request, 0);
-    err = store_heartbeat(api->store, &heartbeat, on_heartbeat, pending);
+    err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
         pending_release(pending, err);

@@ -179,12 +179,13 @@ void api_workers(struct request *request)
 {
     char cursor_room[ID_MAX + 1];
     struct filter filter = {.limit = 0};
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     struct str cursor = read_query(request, &filter, cursor_room, &faults);
     if (faults.count > 0)
         reply_error(request, ERR_INVALID, NULL, &faults);
     else
         list(request, &all_workers, &filter, cursor);
+    faults_fini(&faults);
 }
 
 void api_live_workers(struct request *request)

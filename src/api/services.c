@@ -226,7 +226,7 @@ struct discovery {
 /* Reads {service} and the query; false when something is wrong with them, which is answered then. */
 static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
 {
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     char room[16];
     if (!id_is_valid(request->parameter))
         faults_add(&faults, "service", ID_RULE);
@@ -246,6 +246,7 @@ static bool read_question(struct request *request, char model_room[ID_MAX + 1], 
         return true;
     request->parameter = (struct str){NULL, 0};
     reply_error(request, ERR_INVALID, NULL, &faults);
+    faults_fini(&faults);
     return false;
 }
 

@@ -16,9 +16,10 @@ struct str api_coordinator_url(const struct request *request, char room[512])
     return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
 }
 
-void api_refuse(struct request *request, enum err err, const char *why, const struct faults *faults)
+void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults)
 {
     reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
+    faults_fini(faults);
 }
 
 /* What the answer to a registration tells besides the store's reply; its texts are the copies that follow it. */
@@ -103,7 +104,7 @@ void api_register(struct request *request)
 {
     const struct api *api = request_app(request);
     struct registration registration;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = registration_parse(request->body, &registration, &faults, &why);
     if (err != ERR_NONE) {
@@ -153,7 +154,7 @@ void api_heartbeat(struct request *request)
 {
     const struct api *api = request_app(request);
     struct heartbeat heartbeat;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
     if (err != ERR_NONE) {
@@ -161,7 +162,7 @@ void api_heartbeat(struct request *request)
         return;
     }
     struct pending *pending = api_wait(request, 0);
-    err = store_heartbeat(api->store, &heartbeat, on_heartbeat, pending);
+    err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
         pending_release(pending, err);
@@ -172,10 +173,11 @@ static bool path_id_is_valid(struct request *request)
 {
     if (id_is_valid(request->parameter))
         return true;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     faults_add(&faults, "worker_id", ID_RULE);
     request->parameter = (struct str){NULL, 0};
     reply_error(request, ERR_INVALID, NULL, &faults);
+    faults_fini(&faults);
     return false;
 }
 

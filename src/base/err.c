@@ -31,8 +31,6 @@ const char *err_reason(int status)
     switch (status) {
     case 200:
         return "OK";
-    case 201:
-        return "Created";
     case 204:
         return "No Content";
     case 400:
@@ -41,8 +39,6 @@ const char *err_reason(int status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
-    case 409:
-        return "Conflict";
     case 413:
         return "Payload Too Large";
     case 415:

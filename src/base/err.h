@@ -13,7 +13,6 @@
     X(ERR_BAD_REQUEST, 400, "", false, "The request could not be understood.")                                                     \
     X(ERR_NOT_FOUND, 404, "NOTFOUND", false, "Not found")                                                                          \
     X(ERR_METHOD, 405, "", false, "This path does not take that method; the Allow header lists those it takes.")                   \
-    X(ERR_CONFLICT, 409, "CONFLICT", false, "The request conflicts with the present state.")                                       \
     X(ERR_TOO_LARGE, 413, "", false, "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.")          \
     X(ERR_MEDIA_TYPE, 415, "", false, "Send the body as application/json.")                                                        \
     X(ERR_INVALID, 422, "", false, "The request has invalid fields; errors lists each of them.")                                   \

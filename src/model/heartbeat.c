@@ -9,8 +9,6 @@
 
 #define REQUESTS_MAX 1e9
 #define UTILIZATION_MAX 1e4 /* some drivers add up their cards */
-#define MEMORY_TEXT_MAX 64
-#define SPECIALIZATION_MAX 128
 #define MODEL_NAME_MAX 128
 
 static void read_worker_id(const cJSON *root, struct heartbeat *out, struct faults *faults)
@@ -58,13 +56,16 @@ static void read_active_requests(const cJSON *root, struct heartbeat *out, struc
         faults_add(faults, "active_requests", "must be a whole number");
 }
 
-/* A member that is kept as text; the caller has made sure that it is there. */
-static struct str read_text(struct str body, const char *name, struct faults *faults)
+/* What only informs is left out where it is too long: a live worker must not go offline for it. */
+static struct str unless_longer(struct str text, size_t max)
 {
-    struct str text = json_member_text(body, name);
-    if (text.len > HEARTBEAT_TEXT_MAX)
-        faults_add(faults, name, "must be at most %d bytes of JSON", HEARTBEAT_TEXT_MAX);
-    return text;
+    return text.len <= max ? text : (struct str){NULL, 0};
+}
+
+static void read_text(const cJSON *root, const char *name, size_t max, struct str *out, struct faults *faults)
+{
+    json_get_string(root, name, SIZE_MAX, name, out, faults);
+    *out = unless_longer(*out, max);
 }
 
 static void read_loaded_models(const cJSON *root, struct str body, struct heartbeat *out, struct faults *faults)
@@ -76,10 +77,6 @@ static void read_loaded_models(const cJSON *root, struct str body, struct heartb
         faults_add(faults, "loaded_models", "must be an array of strings");
         return;
     }
-    if (cJSON_GetArraySize(models) > HEARTBEAT_MODELS_MAX) {
-        faults_add(faults, "loaded_models", "must have at most %d entries", HEARTBEAT_MODELS_MAX);
-        return;
-    }
     size_t index = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, models)
@@ -89,7 +86,7 @@ static void read_loaded_models(const cJSON *root, struct str body, struct heartb
         if (!cJSON_IsString(item))
             faults_add(faults, field, "must be a string");
     }
-    out->loaded_models = read_text(body, "loaded_models", faults);
+    out->loaded_models = unless_longer(json_member_text(body, "loaded_models"), HEARTBEAT_JSON_MAX);
 }
 
 static void read_services_status(const cJSON *root, struct str body, struct heartbeat *out, struct faults *faults)
@@ -98,7 +95,7 @@ static void read_services_status(const cJSON *root, struct str body, struct hear
     if (status == NULL || cJSON_IsNull(status))
         return;
     if (cJSON_IsObject(status))
-        out->services_status = read_text(body, "services_status", faults);
+        out->services_status = unless_longer(json_member_text(body, "services_status"), HEARTBEAT_JSON_MAX);
     else
         faults_add(faults, "services_status", "must be an object");
 }
@@ -116,8 +113,8 @@ enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *
     read_active_requests(root, &heartbeat, faults);
     read_loaded_models(root, body, &heartbeat, faults);
     read_services_status(root, body, &heartbeat, faults);
-    json_get_string(root, "available_memory", MEMORY_TEXT_MAX, "available_memory", &heartbeat.available_memory, faults);
-    json_get_string(root, "specialization", SPECIALIZATION_MAX, "specialization", &heartbeat.specialization, faults);
+    read_text(root, "available_memory", HEARTBEAT_MEMORY_MAX, &heartbeat.available_memory, faults);
+    read_text(root, "specialization", HEARTBEAT_SPECIALIZATION_MAX, &heartbeat.specialization, faults);
     json_get_number(root, "gpu_utilization", 0, UTILIZATION_MAX, "gpu_utilization", &heartbeat.gpu_utilization, faults);
     json_get_number(root, "expect_silence", 0, HEARTBEAT_SILENCE_MAX, "expect_silence", &heartbeat.expect_silence, faults);
     if (faults->count > 0) {

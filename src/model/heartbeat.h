@@ -8,8 +8,9 @@
 #include "base/err.h"
 #include "base/faults.h"
 
-#define HEARTBEAT_MODELS_MAX 64 /* loaded_models */
-#define HEARTBEAT_TEXT_MAX 4096 /* bytes of loaded_models and of services_status, each */
+#define HEARTBEAT_JSON_MAX 8192 /* bytes of loaded_models and of services_status, each */
+#define HEARTBEAT_MEMORY_MAX 64 /* bytes of available_memory */
+#define HEARTBEAT_SPECIALIZATION_MAX 128
 #define HEARTBEAT_RANKED_MODELS_MAX 32
 #define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
 
@@ -17,7 +18,7 @@ struct heartbeat {
     struct str worker_id; /* a valid id */
     struct str status;    /* "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
     double current_load;  /* 0 to 1; more has become 1 */
-    /* absent (NULL, or negative for numbers) when the request does not say: what was known before stays */
+    /* absent (NULL, or negative for numbers) when the request does not say, or a text is too long: what was known before stays */
     struct str available_memory;
     struct str specialization;
     struct str loaded_models;   /* JSON array of strings, as it came */

@@ -9,10 +9,10 @@
 #include "base/faults.h"
 #include "model/tier.h"
 
-#define REGISTRATION_SERVICES_MAX 32       /* services that one worker may advertise */
-#define REGISTRATION_CAPABILITIES_MAX 8192 /* bytes of minified JSON */
-#define REGISTRATION_SERVICES_TEXT_MAX 8192
-#define REGISTRATION_URL_MAX 512
+#define REGISTRATION_SERVICES_MAX 128       /* services that one worker may advertise */
+#define REGISTRATION_CAPABILITIES_MAX 16384 /* bytes of minified JSON */
+#define REGISTRATION_SERVICES_TEXT_MAX 16384
+#define REGISTRATION_URL_MAX 2048
 
 struct registration {
     /* all absent when the request has none; they point into `document` or `text` */

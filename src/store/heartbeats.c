@@ -8,11 +8,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define BATCH_MAX 16 /* of one call: enough to save its cost, few enough that Redis and this thread work side by side */
+#define BATCH_MAX 100 /* of one call */
+#define BATCH_FULL 16 /* enough to save its cost, few enough that Redis and this thread work side by side */
 
 struct batch {
-    struct batch *previous; /* of the same turn, full, and not sent yet since the link would not take it */
-    struct buffer strings;  /* what the script takes after its named arguments, as it goes over the wire */
+    struct buffer strings; /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
     struct buffer number, ranking; /* room to write one in */
     size_t count;
@@ -45,9 +45,11 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
     batch_end(batch, err, results);
 }
 
-/* Hands a batch to the link; on an error it stays as it is. */
-static enum err batch_send(struct store *store, struct batch *batch)
+/* Hands what was gathered to the link, or ends it with the error for which the link does not take it. */
+static void batch_send(struct store *store)
 {
+    struct batch *batch = store->batch;
+    store->batch = NULL;
     struct str args[HEARTBEAT_ARGS] = {
         [HEARTBEAT_timeout] = buffer_str(&store->timeout),
         [HEARTBEAT_removal] = buffer_str(&store->removal),
@@ -56,31 +58,15 @@ static enum err batch_send(struct store *store, struct batch *batch)
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
     buffer_append(&command, buffer_str(&batch->strings));
-    return link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
+    enum err err = link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
+    if (err != ERR_NONE)
+        batch_end(batch, err, (struct str){NULL, 0});
 }
 
 void store_tick(struct store *store)
 {
-    struct batch *batch = store->batch;
-    store->batch = NULL;
-    while (batch != NULL) {
-        struct batch *previous = batch->previous;
-        enum err err = batch_send(store, batch);
-        if (err != ERR_NONE)
-            batch_end(batch, err, (struct str){NULL, 0});
-        batch = previous;
-    }
-}
-
-/* The batch that has room for another heartbeat. */
-static struct batch *batch_for_one_more(struct store *store)
-{
-    if (store->batch == NULL || store->batch->count == BATCH_MAX) {
-        struct batch *batch = store_alloc(sizeof(*batch));
-        batch->previous = store->batch;
-        store->batch = batch;
-    }
-    return store->batch;
+    if (store->batch != NULL)
+        batch_send(store);
 }
 
 static void add_number(struct batch *batch, double number)
@@ -140,11 +126,14 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
     command_add(&batch->strings, buffer_str(ranking));
 }
 
-enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_heartbeat_callback *callback, void *data)
+enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
+                         void *data)
 {
     if (!store_is_up(store))
         return ERR_UNAVAILABLE;
-    struct batch *batch = batch_for_one_more(store);
+    if (store->batch == NULL)
+        store->batch = store_alloc(sizeof(*store->batch));
+    struct batch *batch = store->batch;
     batch->callers[batch->count].callback = callback;
     batch->callers[batch->count].data = data;
     batch->count++;
@@ -163,10 +152,9 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
     batch->string_count += 6 + extra;
-    if (batch->count == BATCH_MAX && batch_send(store, batch) == ERR_NONE) {
-        /* Redis begins with these while the rest of the turn's requests are read */
-        store->batch = batch->previous;
-        link_flush(store->link);
+    if (batch->count >= (more ? BATCH_MAX : BATCH_FULL)) {
+        batch_send(store);
+        link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */
     }
     return ERR_NONE;
 }

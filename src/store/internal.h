@@ -15,7 +15,7 @@ struct batch;
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct batch *batch;                            /* heartbeats of this turn; NULL: none yet */
+    struct batch *batch;                            /* heartbeats of this turn that are not sent yet; NULL: none */
     struct buffer timeout, removal, revive, missed; /* decimal text of ms: until offline, from then until removed, and so on */
     bool sweeping;
     int listings; /* under way */

@@ -109,21 +109,21 @@ static bool arrived(struct listing *listing, enum err err)
 
 static void on_ids(void *data, enum err err, const struct redisReply *reply);
 
+/* Asks for the next page: what comes after `after`, absent for the first page. */
 static void ask_for_ids(struct listing *listing, struct str after)
 {
-    char from[ID_MAX + 1];
-    from[0] = after.len > 0 ? '(' : '-';
-    if (after.len > 0)
-        memcpy(from + 1, after.ptr, after.len);
-    struct buffer command = BUFFER_INIT;
+    struct buffer from = BUFFER_INIT, command = BUFFER_INIT;
+    buffer_append(&from, after.ptr != NULL ? STR("(") : STR("-"));
+    buffer_append(&from, after);
     command_begin(&command, 7);
     command_add(&command, STR("ZRANGEBYLEX"));
     command_add(&command, key_name(KEY_workers));
-    command_add(&command, (struct str){from, 1 + after.len});
+    command_add(&command, buffer_str(&from));
     command_add(&command, STR("+"));
     command_add(&command, STR("LIMIT"));
     command_add(&command, STR("0"));
     command_add_number(&command, PAGE);
+    buffer_fini(&from);
     ask(listing, &command, on_ids);
 }
 
@@ -202,7 +202,7 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
     }
 }
 
-/* Asks for the workers of the page, and behind them for the next page's ids. */
+/* Asks for the workers of the page. */
 static void ask_for_page(struct listing *listing)
 {
     struct buffer command = BUFFER_INIT;
@@ -219,8 +219,6 @@ static void ask_for_page(struct listing *listing)
         registration_command(&command, id_at(listing, i));
         ask(listing, &command, on_worker);
     }
-    if (!listing->last_page)
-        ask_for_ids(listing, id_at(listing, listing->count - 1));
 }
 
 static void on_ids(void *data, enum err err, const struct redisReply *reply)
@@ -230,10 +228,12 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
         return;
     take_ids(listing, reply, 0);
     listing->last_page = reply->elements < PAGE;
-    if (listing->count == 0)
-        end(listing);
-    else
+    if (listing->count > 0)
         ask_for_page(listing);
+    else if (listing->last_page)
+        end(listing);
+    if (!listing->last_page) /* the next page's ids come when this page has been read; a page may hold nothing of ours */
+        ask_for_ids(listing, reply_text(reply_element(reply, PAGE - 1)));
     free_if_over(listing);
 }
 

@@ -103,7 +103,7 @@ static void on_fleet(void *data, enum err err, const struct redisReply *reply)
     if (err != ERR_NONE) {
         waiter->fleet(waiter->data, err, NULL);
     } else {
-        struct fleet fleet = {.tasks_completed = 0};
+        struct fleet fleet = {.load = {0}};
         for (size_t i = 1; reply_element(reply, i + 1) != NULL; i += 2)
             fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
         waiter->fleet(waiter->data, ERR_NONE, &fleet);

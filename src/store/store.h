@@ -1,7 +1,8 @@
 /*
  * The registry in Redis: typed operations on workers. Nothing here waits: each operation takes a callback, which runs exactly once,
  * unless the operation itself returns an error (then it never runs). It mostly runs in a later turn of the loop, but before the
- * operation returns where the connection breaks in that very moment: nothing that `data` leads to may be touched after a success.
+ * operation returns where the connection breaks in that very moment, or takes no more: nothing that `data` leads to may be touched
+ * after a success.
  *
  * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
  * ERR_OVERLOADED, ERR_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
@@ -55,8 +56,9 @@ MUST_CHECK enum err store_register(struct store *store, const struct registratio
 /* `revived`: it had been removed, and is back as it was registered. */
 typedef void store_heartbeat_callback(void *data, enum err err, bool revived);
 
-MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, store_heartbeat_callback *callback,
-                                    void *data);
+/* `more`: others follow at once, and may share a larger script call. */
+MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more,
+                                    store_heartbeat_callback *callback, void *data);
 
 /* Begins or ends to keep new work away from a worker; it lasts until it is ended. */
 MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, store_callback *callback, void *data);

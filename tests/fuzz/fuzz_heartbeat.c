@@ -20,7 +20,7 @@ static void must(bool condition)
 
 static void check_faults(const struct faults *faults)
 {
-    must(faults->count > 0 && faults->count <= FAULTS_MAX);
+    must(faults->count > 0 && faults->count <= FAULTS_MAX + 1);
     for (size_t i = 0; i < faults->count; i++)
         must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
 }
@@ -69,15 +69,16 @@ static void check_heartbeat(const struct heartbeat *heartbeat)
     must(floor(heartbeat->active_requests) >= heartbeat->active_requests);
     check_optional(heartbeat->gpu_utilization, 1e4);
     check_optional(heartbeat->expect_silence, HEARTBEAT_SILENCE_MAX);
-    must(heartbeat->available_memory.len <= 64 && heartbeat->specialization.len <= 128);
-    must(heartbeat->loaded_models.len <= HEARTBEAT_TEXT_MAX && heartbeat->services_status.len <= HEARTBEAT_TEXT_MAX);
+    must(heartbeat->available_memory.len <= HEARTBEAT_MEMORY_MAX);
+    must(heartbeat->specialization.len <= HEARTBEAT_SPECIALIZATION_MAX);
+    must(heartbeat->loaded_models.len <= HEARTBEAT_JSON_MAX && heartbeat->services_status.len <= HEARTBEAT_JSON_MAX);
     check_row(heartbeat);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct heartbeat heartbeat;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = heartbeat_parse((struct str){(const char *)data, size}, &heartbeat, &faults, &why);
     switch (err) {
@@ -88,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case ERR_INVALID:
         check_faults(&faults);
+        faults_fini(&faults);
         break;
     default:
         must(err == ERR_BAD_REQUEST && why != NULL && faults.count == 0);

@@ -19,7 +19,7 @@ static void must(bool condition)
 
 static void check_faults(const struct faults *faults)
 {
-    must(faults->count > 0 && faults->count <= FAULTS_MAX);
+    must(faults->count > 0 && faults->count <= FAULTS_MAX + 1);
     for (size_t i = 0; i < faults->count; i++)
         must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
 }
@@ -91,7 +91,7 @@ static void check_registration(const struct registration *registration)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct registration registration;
-    struct faults faults = {.count = 0};
+    struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = registration_parse((struct str){(const char *)data, size}, &registration, &faults, &why);
     switch (err) {
@@ -102,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case ERR_INVALID:
         check_faults(&faults);
+        faults_fini(&faults);
         break;
     default:
         must(err == ERR_BAD_REQUEST && why != NULL && faults.count == 0);

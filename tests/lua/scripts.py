@@ -81,10 +81,10 @@ class Scripts:
         return self.call("unregister", worker_id=worker_id)
 
     def stats(self, at=0, most=100):
-        """-> (whether there is more to sweep, now, counters)"""
+        """-> (whether there is more to sweep, counters)"""
         now = self.at(at)
-        more, answered, *pairs = self.call("stats", now=now, max=most)
-        return more == "1", int(answered), {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+        more, *pairs = self.call("stats", now=now, max=most)
+        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
 
     def sweep(self, at):
         """Lets the fleet catch up with the time."""

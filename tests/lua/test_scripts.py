@@ -295,7 +295,7 @@ def test_unregister_of_a_removed_worker_cleans_up_and_is_an_error(scripts):
 # -- stats, which sweeps ----------------------------------------------------------------------------------------------------------
 
 def test_stats_of_nobody(scripts):
-    assert scripts.stats() == (False, NOW, {})
+    assert scripts.stats() == (False, {})
     assert scripts.state() == {}
 
 
@@ -303,9 +303,8 @@ def test_stats_counts(scripts):
     scripts.register("w")
     scripts.register("g", tier=1, catalogue="vllm")
     scripts.heartbeat(scripts.beat_of("g", "degraded", "0.5"))
-    more, now, counters = scripts.stats()
-    assert (more, now) == (False, NOW)
-    assert zero(counters) == {"2:healthy": 1, "1:degraded": 1, "1:load": 500_000}
+    more, counters = scripts.stats()
+    assert more is False and zero(counters) == {"2:healthy": 1, "1:degraded": 1, "1:load": 500_000}
 
 
 def test_stats_moves_the_silent_offline_on_time(scripts):
@@ -313,16 +312,16 @@ def test_stats_moves_the_silent_offline_on_time(scripts):
     before = scripts.dump()
     scripts.stats(at=OFFLINE - 0.5)
     assert scripts.dump() == before
-    assert zero(scripts.stats(at=OFFLINE + 0.1)[2]) == {"2:offline": 1}
+    assert zero(scripts.stats(at=OFFLINE + 0.1)[1]) == {"2:offline": 1}
     invariants.assert_hold(scripts.dump())
-    assert zero(scripts.stats(at=REMOVED - 0.5)[2]) == {"2:offline": 1}
-    assert zero(scripts.stats(at=REMOVED + 0.1)[2]) == {}
+    assert zero(scripts.stats(at=REMOVED - 0.5)[1]) == {"2:offline": 1}
+    assert zero(scripts.stats(at=REMOVED + 0.1)[1]) == {}
     assert readable(scripts.state()) == {}
 
 
 def test_stats_removes_what_went_from_online_to_gone(scripts):
     scripts.register("w", instance_id="i", advertised="ocr")
-    assert zero(scripts.stats(at=REMOVED + 1)[2]) == {}
+    assert zero(scripts.stats(at=REMOVED + 1)[1]) == {}
     assert readable(scripts.state()) == {}
 
 
@@ -332,9 +331,100 @@ def test_stats_moves_on_a_bounded_number(scripts):
     assert scripts.stats(at=OFFLINE + 1, most=10)[0] is True
     assert scripts.redis.zcard("{rma}:offline") == 10
     assert scripts.stats(at=OFFLINE + 1, most=10)[0] is True
-    more, _, counters = scripts.stats(at=OFFLINE + 1, most=10)
+    more, counters = scripts.stats(at=OFFLINE + 1, most=10)
     assert more is False and zero(counters) == {"2:offline": 25}
     invariants.assert_hold(scripts.dump())
+
+
+# -- a ledger that somebody else has written to -------------------------------------------------------------------------------------
+
+UNREADABLE_ENTRIES = ["", "nonsense", "2", "2 healthy", "2 healthy x", "2 healthy -1", "2 healthy 1.5", "2 sick 0", "0 healthy 0", "5 healthy 0",
+                      "22 healthy 0", "2 healthy 0 more", "2 healthy 1000001", "2 healthy 99999999999999999999", "healthy 2 0"]
+
+
+def poison(scripts, worker_id, entry):
+    """Somebody's redis-cli."""
+    scripts.redis.hset("{rma}:ledger", worker_id, entry)
+
+
+def counters_of_tier_2(scripts, at=0):
+    return {name: value for name, value in zero(scripts.stats(at)[1]).items() if name.startswith("2:")}
+
+
+@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
+def test_every_operation_gets_over_an_unreadable_ledger_entry(scripts, entry):
+    """What the counters held of that worker (of tier 1) can't be told any more; all others are counted right, whatever is done."""
+    def register_poisoned():
+        scripts.register("bad", tier=1, catalogue="vllm")
+        poison(scripts, "bad", entry)
+
+    scripts.register("a")
+    scripts.register("b")
+    register_poisoned()
+    assert scripts.heartbeat(scripts.beat_of("a", "degraded", "0.5"), scripts.beat_of("bad"), scripts.beat_of("b", load="0.25")) == "111"
+    assert scripts.state()["ledger"][1] == {"a": "2 degraded 500000", "b": "2 healthy 250000", "bad": "1 healthy 0"}
+    assert counters_of_tier_2(scripts) == {"2:healthy": 1, "2:degraded": 1, "2:load": 750_000}
+    register_poisoned()
+    assert scripts.register("bad", tier=1, catalogue="vllm")[:2] == ("bad", True)
+    assert scripts.state()["ledger"][1]["bad"] == "1 healthy 0"
+    register_poisoned()
+    assert scripts.unregister("bad") == "1"
+    assert not any("bad" in value for _, value, _ in scripts.state().values())
+    register_poisoned()
+    scripts.sweep(OFFLINE + 1)
+    assert scripts.state()["ledger"][1] == {"a": "2 offline 0", "b": "2 offline 0", "bad": "1 offline 0"}
+    assert counters_of_tier_2(scripts, OFFLINE + 1) == {"2:offline": 2}
+    poison(scripts, "bad", entry)
+    scripts.sweep(REMOVED + 1)
+    assert counters_of_tier_2(scripts, REMOVED + 1) == {}
+    assert not any("bad" in value for _, value, _ in scripts.state().values())
+
+
+def test_a_worker_with_an_unreadable_ledger_entry_comes_back_from_offline(scripts):
+    scripts.register("w")
+    scripts.sweep(OFFLINE + 1)
+    poison(scripts, "w", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE + 2) == "1"
+    state = scripts.state()
+    assert state["ledger"][1] == {"w": "2 healthy 0"} and set(state["online"][1]) == {"w"} and "offline" not in state
+    assert state["service:rag"][1] == {"w"}
+    scripts.sweep(REMOVED + 1)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 2) == "1", "it was offline, but must not be removed before its time"
+
+
+def test_a_worker_whose_tier_nobody_can_tell_has_to_register_anew_and_holds_up_nobody(scripts):
+    scripts.register("w")
+    before = readable(scripts.state())
+    scripts.register("bad", tier=2, catalogue="ocr")
+    poison(scripts, "bad", "nonsense")
+    scripts.redis.hset("{rma}:worker:bad", "tier", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("bad"), scripts.beat_of("w")) == "01"
+    state = readable(scripts.state())
+    assert state.pop("stats") and before.pop("stats")  # the tier that it was counted under can't be told
+    assert state == before
+
+
+@pytest.mark.parametrize("index", ["online", "offline"])
+@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
+def test_an_unreadable_ledger_entry_of_nobody_is_swept_away(scripts, entry, index):
+    scripts.register("w")
+    before = readable(scripts.state())
+    poison(scripts, "ghost", entry)
+    scripts.redis.zadd("{rma}:" + index, {"ghost": 0})
+    scripts.sweep(0)
+    assert readable(scripts.state()) == before
+
+
+def test_heartbeat_and_unregister_of_nobody_with_an_unreadable_ledger_entry(scripts):
+    scripts.register("w")
+    before = readable(scripts.state())
+    poison(scripts, "ghost", "nonsense")
+    assert scripts.heartbeat(scripts.beat_of("ghost"), scripts.beat_of("w")) == "01"
+    assert readable(scripts.state()) == before
+    poison(scripts, "ghost", "nonsense")
+    with pytest.raises(redis_library.ResponseError, match="^NOTFOUND"):
+        scripts.unregister("ghost")
+    assert readable(scripts.state()) == before
 
 
 # -- calls that are wrong ---------------------------------------------------------------------------------------------------------
@@ -384,6 +474,22 @@ def test_malformed_heartbeats_are_refused_whole(scripts, beats):
     scripts.register("w")
     names = scripts.interface("heartbeat")[1]
     assert_refused(scripts, "heartbeat", scripts.full_keys("heartbeat"), [GOOD[each] for each in names] + beats)
+
+
+@pytest.mark.parametrize("status, load", [
+    ("sick", "0"), ("online", "0"), ("", "0"), ("Healthy", "0"), ("healthy", "-0.01"), ("healthy", "1.01"), ("healthy", "1e9"),
+    ("healthy", ""), ("healthy", "inf"), ("healthy", "-inf")])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_malformed_heartbeat_of_a_batch_changes_nothing(scripts, status, load, place):
+    for worker_id in ("a", "b", "c"):
+        scripts.register(worker_id)
+    beats = [scripts.beat_of(worker_id, "degraded", "0.5", fields=["specialization", "rag"]) for worker_id in ("a", "b", "c")]
+    args = [GOOD[each] for each in scripts.interface("heartbeat")[1]]
+    keys = scripts.full_keys("heartbeat")
+    beats[place][1:3] = [status, load]
+    assert_refused(scripts, "heartbeat", keys, args + sum(beats, []))
+    beats[place][1:3] = ["degraded", "1"]
+    assert scripts.call_raw("heartbeat", keys, args + sum(beats, [])) == "111"
 
 
 @pytest.mark.parametrize("changes", [{"tier": "0"}, {"tier": "5"}, {"tier": "22"}, {"candidate": "", "worker_id": ""}])

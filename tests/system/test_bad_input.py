@@ -149,9 +149,7 @@ def test_wrong_types_everywhere(fleet, path, valid, members, prefix):
     ({"gpu_utilization": -1}, "gpu_utilization"), ({"expect_silence": -1}, "expect_silence"),
     ({"expect_silence": 3601}, "expect_silence"), ({"expect_silence": 1e18}, "expect_silence"), ({"status": ""}, "status"),
     ({"status": "HEALTHY"}, "status"), ({"status": "removed"}, "status"), ({"loaded_models": [1]}, "loaded_models"),
-    ({"loaded_models": ["m"] * 1000}, "loaded_models"), ({"loaded_models": [None]}, "loaded_models"),
-    ({"services_status": {"a": "x" * 20_000}}, "services_status"), ({"available_memory": "x" * 20_000}, "available_memory"),
-    ({"specialization": "x" * 20_000}, "specialization")])
+    ({"loaded_models": [None]}, "loaded_models")])
 def test_numbers_and_words_out_of_range_in_a_heartbeat(fleet, body, field):
     response = fleet.post(HEARTBEAT, {"worker_id": "w", **body})
     assert_problem(response, 422)
@@ -329,3 +327,56 @@ def test_a_storm_of_noise(fleet):
                 raw.send(bytes(noise))
             except OSError:
                 pass
+
+
+# -- what somebody's redis-cli left in the registry ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("foreign", [1, 127, 128, 129, 256, 700])
+def test_a_listing_passes_over_members_that_are_no_ids(redis, coordinator, foreign):
+    for worker_id in ("a", "m", "z"):
+        coordinator.register(worker_id)
+    for place in ("!", "b ", "n\r\n", "~"):  # before, between and behind the workers; none of them an id
+        redis.client.zadd("{rma}:workers", {f"{place}{'x' * 1000}{number:04}": 0 for number in range(foreign)})
+    listed = coordinator.get("/api/admin/workers").json
+    assert [row["worker_id"] for row in listed["workers"]] == ["a", "m", "z"]
+    assert (listed["total"], listed["next_cursor"]) == (3, None)
+    listed = coordinator.get("/api/admin/workers?cursor=a&limit=1").json
+    assert [row["worker_id"] for row in listed["workers"]] == ["m"] and listed["next_cursor"] == "m"
+
+
+def test_a_listing_of_nothing_but_members_that_are_no_ids(redis, coordinator):
+    redis.client.zadd("{rma}:workers", {f"no id {number}": 0 for number in range(256)})
+    assert coordinator.get("/api/admin/workers").json == {"workers": [], "total": 0, "healthy": 0, "next_cursor": None}
+
+
+# -- many faults, and heartbeats that tell too much -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("count", [17, 256, 257, 5000])
+@pytest.mark.parametrize("path, valid, member", [
+    (REGISTER, {"worker_id": "w", "capabilities": {}}, "containers"), (HEARTBEAT, {"worker_id": "w"}, "loaded_models")])
+def test_all_faults_are_told_at_once(fleet, path, valid, member, count):
+    response = fleet.post(path, json.dumps({**valid, member: [1] * count}, separators=(",", ":")))
+    assert_problem(response, 422)
+    errors = response.json["errors"]
+    named = min(count, 256)
+    assert [fault["field"] for fault in errors[:named]] == [f"{member}[{index}]" for index in range(named)]
+    assert errors[named:] == ([{"field": "...", "message": f"and {count - 256} more"}] if count > 256 else [])
+
+
+@pytest.mark.parametrize("told, kept", [
+    ({"loaded_models": [f"a-model-with-quite-a-long-name:{number}b" for number in range(1000)]}, {"loaded_models": ["before"]}),
+    ({"loaded_models": ["x" * 20_000]}, {"loaded_models": ["before"]}),
+    ({"loaded_models": [f"model:{number}b" for number in range(70)]}, None),
+    ({"services_status": {"a": "x" * 20_000}}, {"services_status": {"before": "up"}}), ({"services_status": {"a": "x" * 8000}}, None),
+    ({"specialization": "x" * 20_000}, {"specialization": "before"}), ({"specialization": "x" * 128}, None),
+    ({"available_memory": "x" * 20_000}, {"available_memory": "1GB"}), ({"available_memory": "x" * 64}, None)])
+def test_a_heartbeat_counts_even_if_it_tells_too_much(coordinator, told, kept):
+    """A live worker must not go offline for what it likes to tell: what is too long is left out."""
+    before = {"loaded_models": ["before"], "services_status": {"before": "up"}, "specialization": "before", "available_memory": "1GB"}
+    coordinator.register("w")
+    coordinator.beat("w", **before)
+    response = coordinator.post(HEARTBEAT, {"worker_id": "w", "status": "draining", "current_load": 0.5, **told})
+    assert response.status == 200, response
+    worker = coordinator.worker("w")
+    assert (worker["status"], worker["current_load"]) == ("draining", 0.5)
+    assert {name: worker[name] for name in before} == {**before, **(kept or told)}

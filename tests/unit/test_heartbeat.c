@@ -46,7 +46,7 @@ static enum err parse_body(struct str body, struct heartbeat *out, struct faults
 static struct heartbeat parse(const char *text, struct str *body)
 {
     struct heartbeat out;
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     *body = quote(text);
     enum err err = parse_body(*body, &out, &faults);
     if (err == ERR_INVALID)
@@ -67,7 +67,7 @@ static void expect_faults(struct str body, size_t count, const char *const field
     struct heartbeat out;
     memset(&out, 0x5a, sizeof(out));
     struct heartbeat untouched = out;
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     enum err err = parse_body(body, &out, &faults);
     if (err != ERR_INVALID)
         fail_msg("error %d instead of faults: %.*s", err, STR_PRINTF(body));
@@ -78,6 +78,7 @@ static void expect_faults(struct str body, size_t count, const char *const field
         assert_string_equal(faults.items[i].field, fields[i]);
         assert_string_equal(faults.items[i].message, messages[i]);
     }
+    faults_fini(&faults);
 }
 
 static void test_minimal(void **state)
@@ -280,41 +281,67 @@ static void test_all_faults_at_once(void **state)
     free((char *)body.ptr);
 }
 
-static void expect_limit(const char *before, const char *filler, size_t most, const char *after, const char *field,
-                         const char *message)
+/* A body with `count` times `filler` in the middle. */
+static struct str fill(const char *before, const char *filler, size_t count, const char *after)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_append(&text, str_from(before));
+    for (size_t i = 0; i < count; i++)
+        buffer_append(&text, str_from(filler));
+    buffer_append(&text, str_from(after));
+    buffer_append(&text, (struct str){"", 1});
+    struct str body = quote(text.ptr);
+    buffer_fini(&text);
+    return body;
+}
+
+static void test_long_ids_are_refused(void **state)
+{
+    (void)state;
+    const char *field = "worker_id", *message = ID_RULE;
+    struct str body = fill("{'worker_id': '", "x", ID_MAX + 1, "'}");
+    expect_faults(body, 1, &field, &message);
+    free((char *)body.ptr);
+}
+
+/* `most` times the filler is kept, once more leaves the member out, and the heartbeat is taken in any case. */
+static void expect_limit(const char *before, const char *filler, size_t most, const char *after, size_t offset, size_t len)
 {
     for (size_t count = most; count <= most + 1; count++) {
-        struct buffer text = BUFFER_INIT;
-        buffer_append(&text, str_from(before));
-        for (size_t i = 0; i < count; i++)
-            buffer_append(&text, str_from(filler));
-        buffer_append(&text, str_from(after));
-        buffer_append(&text, (struct str){"", 1});
-        struct str body;
-        if (count == most) {
-            struct heartbeat out = parse(text.ptr, &body);
-            release(&out, body);
-        } else {
-            body = quote(text.ptr);
-            expect_faults(body, 1, &field, &message);
-            free((char *)body.ptr);
-        }
-        buffer_fini(&text);
+        struct heartbeat out;
+        struct faults faults = FAULTS_INIT;
+        struct str found, body = fill(before, filler, count, after);
+        assert_int_equal(parse_body(body, &out, &faults), ERR_NONE);
+        memcpy(&found, (const char *)&out + offset, sizeof(found));
+        assert_int_equal(found.ptr != NULL, count == most);
+        assert_int_equal(found.len, count == most ? len : 0);
+        expect_text(out.status, "degraded");
+        release(&out, body);
     }
 }
 
-static void test_limits(void **state)
+static void test_what_only_informs_is_left_out_when_it_is_too_long(void **state)
 {
     (void)state;
-    expect_limit("{'worker_id': '", "x", ID_MAX, "'}", "worker_id", ID_RULE);
-    expect_limit("{'worker_id': 'w', 'available_memory': '", "x", 64, "'}", "available_memory", "must be at most 64 bytes long");
-    expect_limit("{'worker_id': 'w', 'specialization': '", "x", 128, "'}", "specialization", "must be at most 128 bytes long");
-    expect_limit("{'worker_id': 'w', 'loaded_models': ['a'", ",'b'", HEARTBEAT_MODELS_MAX - 1, "]}", "loaded_models",
-                 "must have at most 64 entries");
-    expect_limit("{'worker_id': 'w', 'loaded_models': ['", "x", HEARTBEAT_TEXT_MAX - 4, "']}", "loaded_models",
-                 "must be at most 4096 bytes of JSON");
-    expect_limit("{'worker_id': 'w', 'services_status': {'a':'", "x", HEARTBEAT_TEXT_MAX - 8, "'}}", "services_status",
-                 "must be at most 4096 bytes of JSON");
+    expect_limit("{'worker_id': 'w', 'status': 'degraded', 'available_memory': '", "x", HEARTBEAT_MEMORY_MAX, "'}",
+                 offsetof(struct heartbeat, available_memory), HEARTBEAT_MEMORY_MAX);
+    expect_limit("{'worker_id': 'w', 'status': 'degraded', 'specialization': '", "x", HEARTBEAT_SPECIALIZATION_MAX, "'}",
+                 offsetof(struct heartbeat, specialization), HEARTBEAT_SPECIALIZATION_MAX);
+    expect_limit("{'worker_id': 'w', 'status': 'degraded', 'loaded_models': ['", "x", HEARTBEAT_JSON_MAX - 4, "']}",
+                 offsetof(struct heartbeat, loaded_models), HEARTBEAT_JSON_MAX);
+    expect_limit("{'worker_id': 'w', 'status': 'degraded', 'loaded_models': ['abcd'", ",'b'", HEARTBEAT_JSON_MAX / 4 - 2, "]}",
+                 offsetof(struct heartbeat, loaded_models), HEARTBEAT_JSON_MAX);
+    expect_limit("{'worker_id': 'w', 'status': 'degraded', 'services_status': {'a':'", "x", HEARTBEAT_JSON_MAX - 8, "'}}",
+                 offsetof(struct heartbeat, services_status), HEARTBEAT_JSON_MAX);
+}
+
+static void test_wrong_types_are_refused_at_any_length(void **state)
+{
+    (void)state;
+    const char *field = "loaded_models[0]", *message = "must be a string";
+    struct str body = fill("{'worker_id': 'w', 'loaded_models': [1", ",'b'", HEARTBEAT_JSON_MAX, "]}");
+    expect_faults(body, 1, &field, &message);
+    free((char *)body.ptr);
 }
 
 static void test_first_of_duplicates(void **state)
@@ -347,7 +374,7 @@ static void test_malformed(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct str body = quote(bad[i]);
         struct heartbeat out;
-        struct faults faults = {0};
+        struct faults faults = FAULTS_INIT;
         if (parse_body(body, &out, &faults) != ERR_BAD_REQUEST)
             fail_msg("accepted: %s", bad[i]);
         free((char *)body.ptr);
@@ -357,11 +384,18 @@ static void test_malformed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_minimal),    cmocka_unit_test(test_agents),
-        cmocka_unit_test(test_everything), cmocka_unit_test(test_null_is_absent),
-        cmocka_unit_test(test_statuses),   cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_faults),     cmocka_unit_test(test_all_faults_at_once),
-        cmocka_unit_test(test_limits),     cmocka_unit_test(test_first_of_duplicates),
+        cmocka_unit_test(test_minimal),
+        cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_null_is_absent),
+        cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_all_faults_at_once),
+        cmocka_unit_test(test_long_ids_are_refused),
+        cmocka_unit_test(test_what_only_informs_is_left_out_when_it_is_too_long),
+        cmocka_unit_test(test_wrong_types_are_refused_at_any_length),
+        cmocka_unit_test(test_first_of_duplicates),
         cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

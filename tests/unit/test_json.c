@@ -328,14 +328,14 @@ static void expect_fault(struct faults *faults, const char *field, const char *m
     assert_int_equal(faults->count, 1);
     assert_string_equal(faults->items[0].field, field);
     assert_string_equal(faults->items[0].message, message);
-    faults->count = 0;
+    faults_fini(faults);
 }
 
 static void test_get_string(void **state)
 {
     (void)state;
     cJSON *document = parse_members();
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     const struct str before = STR("before");
     struct str out = before;
     json_get_string(document, "missing", 5, "f", &out, &faults);
@@ -364,7 +364,7 @@ static void test_get_number(void **state)
 {
     (void)state;
     cJSON *document = parse_members();
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     double out = 42;
     json_get_number(document, "missing", 0, 1, "f", &out, &faults);
     json_get_number(document, "null", 0, 1, "f", &out, &faults);
@@ -395,7 +395,7 @@ static void test_get_bool(void **state)
 {
     (void)state;
     cJSON *document = parse_members();
-    struct faults faults = {0};
+    struct faults faults = FAULTS_INIT;
     bool out = true;
     json_get_bool(document, "missing", "f", &out, &faults);
     json_get_bool(document, "null", "f", &out, &faults);

@@ -1,0 +1,165 @@
+/*
+ * Heartbeats on a link that takes no more: a real link, and a Redis that greets it and then never answers.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "redis/address.h"
+#include "redis/command.h"
+#include "redis/keys.h"
+#include "redis/link.h"
+#include "redis/script.h"
+#include "store/store.h"
+
+#include <h2o.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BATCH 16 /* heartbeats of one call */
+
+static struct {
+    char directory[32];
+    struct address address;
+    int listener;
+    int peer; /* Redis's end of the connection */
+    h2o_loop_t *loop;
+    struct link *link;
+    struct store *store;
+} all;
+
+static const struct store_config config = {.heartbeat_timeout_ms = 300000, .worker_timeout_ms = 1800000, .max_services = 1};
+
+static int listen_on_a_socket(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct buffer url = BUFFER_INIT;
+    const char *why;
+    snprintf(all.directory, sizeof(all.directory), "/tmp/rma-test-XXXXXX");
+    assert_non_null(mkdtemp(all.directory));
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s/redis", all.directory);
+    buffer_printf(&url, "unix://%s", name.sun_path);
+    assert_int_equal(address_parse(buffer_str(&url), &all.address, &why), ERR_NONE);
+    buffer_fini(&url);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_true(listener >= 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    return listener;
+}
+
+static void run_until_up(void)
+{
+    int64_t deadline = clock_ms() + 10000;
+    while (!link_is_up(all.link)) {
+        assert_true(clock_ms() < deadline);
+        link_tick(all.link);
+        h2o_evloop_run(all.loop, 10);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    keys_init(STR("{rma}"));
+    scripts_init();
+    all.listener = listen_on_a_socket();
+    all.loop = h2o_evloop_create();
+    all.link = link_new(all.loop, NULL, &all.address);
+    all.store = store_new(all.link, &config);
+    link_tick(all.link);
+    all.peer = accept(all.listener, NULL, NULL);
+    assert_true(all.peer >= 0);
+    for (int reply = 0; reply < 1 + SCRIPT_COUNT + 1; reply++) /* to the client's name, the scripts, the question for the memory */
+        assert_int_equal(write(all.peer, "+OK\r\n", 5), 5);
+    run_until_up();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/redis", all.directory);
+    unlink(path);
+    rmdir(all.directory);
+    close(all.listener);
+    close(all.peer);
+    return 0;
+}
+
+static int answers[3 * BATCH]; /* how often each heartbeat was answered */
+static size_t answered;
+static enum err last_answer;
+
+static void on_answer(void *data, enum err err, bool revived)
+{
+    (void)revived;
+    ++*(int *)data;
+    answered++;
+    last_answer = err;
+}
+
+static void beat(size_t i)
+{
+    struct heartbeat heartbeat = {
+        .worker_id = STR("w"), .status = STR("healthy"), .active_requests = -1, .gpu_utilization = -1, .expect_silence = -1};
+    assert_int_equal(store_heartbeat(all.store, &heartbeat, false, on_answer, &answers[i]), ERR_NONE);
+}
+
+static void ignore(void *data, enum err err, const struct redisReply *reply)
+{
+    (void)data;
+    (void)err;
+    (void)reply;
+}
+
+/* Puts as much in flight as may be. */
+static void fill_the_link(void)
+{
+    struct buffer command = BUFFER_INIT;
+    char *text = calloc(1, LINK_BYTES_MAX);
+    assert_non_null(text);
+    command_begin(&command, 2);
+    command_add(&command, STR("ECHO"));
+    command_add(&command, (struct str){text, LINK_BYTES_MAX});
+    free(text);
+    assert_int_equal(link_send(all.link, &command, ignore, NULL), ERR_NONE);
+}
+
+static void test_a_full_batch_that_the_link_refuses_ends_at_once(void **state)
+{
+    (void)state;
+    fill_the_link();
+
+    for (size_t i = 0; i < BATCH - 1; i++)
+        beat(i);
+    assert_int_equal(answered, 0);
+    beat(BATCH - 1);
+    assert_int_equal(answered, BATCH);
+    assert_int_equal(last_answer, ERR_OVERLOADED);
+    for (size_t i = BATCH; i < 2 * BATCH + 1; i++)
+        beat(i);
+    assert_int_equal(answered, 2 * BATCH);
+    store_tick(all.store);
+    assert_int_equal(answered, 2 * BATCH + 1);
+    assert_int_equal(last_answer, ERR_OVERLOADED);
+    store_tick(all.store);
+    for (size_t i = 0; i < 3 * BATCH; i++)
+        assert_int_equal(answers[i], i < 2 * BATCH + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_full_batch_that_the_link_refuses_ends_at_once),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -9,6 +9,8 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "model/catalogue.h"
+#include "model/catalogue_file.h"
 #include "redis/embedded.h"
 #include "redis/link.h"
 
@@ -47,6 +49,7 @@ struct worker_thread {
 /* The whole program. */
 struct program {
     struct config config;
+    struct catalogue_file catalogue;
     struct address address;
     struct embedded *embedded; /* NULL with a REDIS_URL */
     struct server_config server_config;
@@ -238,6 +241,24 @@ static enum err configure(struct program *program, char **args, char why[256])
     return ERR_NONE;
 }
 
+/* Takes the services of SERVICE_CATALOG; false when there is something wrong with that file, which stderr tells. */
+static bool take_catalogue(struct program *program)
+{
+    struct str path = program->config.text[CONFIG_SERVICE_CATALOG];
+    if (path.len == 0)
+        return true;
+    struct buffer faults = BUFFER_INIT;
+    if (catalogue_file_load(path.ptr, getenv, &program->catalogue, &faults) != ERR_NONE) {
+        fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
+        buffer_fini(&faults);
+        return false;
+    }
+    catalogue_use(program->catalogue.services, program->catalogue.count);
+    log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
+              log_number("services", (double)catalogue_count));
+    return true;
+}
+
 /* For people at a terminal: where it listens, and three things to try. */
 static void print_welcome(const struct program *program)
 {
@@ -273,6 +294,8 @@ static int run(struct program *program, char **args)
     const char *cause;
     if (configure(program, args, why) != ERR_NONE)
         return fail(why);
+    if (!take_catalogue(program))
+        return EXIT_FAILURE;
 
     /* blocked before anything starts: the main thread alone takes them, when it waits for them */
     sigset_t signals;

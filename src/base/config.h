@@ -25,6 +25,7 @@
     X(NUMBER, WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker silent for so long is removed")                                 \
     X(NUMBER, WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "a worker removed for no longer comes back by its heartbeat")            \
     X(NUMBER, MAX_SERVICES_PER_WORKER, "1", 1, 8, "services assigned to one worker at most")                                       \
+    X(TEXT, SERVICE_CATALOG, "", 0, 4096, "JSON file of the services that workers are assigned to; default: those built in")       \
     X(NUMBER, REQUEST_TIMEOUT_MS, "1500", 10, 60000, "a request that Redis has not answered by then gets 504")                     \
     X(NUMBER, MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                   \
     X(TEXT, COORDINATOR_ID, "", 0, 128, "what this instance calls itself; default: host name and process id")                      \

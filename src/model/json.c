@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define NUMBER_MAX 63 /* cJSON reads no longer number */
+#define SUBJECT "The body "
 
 struct scanner {
     const char *at;
@@ -20,6 +21,7 @@ struct scanner {
 
 static bool scan_value(struct scanner *scan);
 
+/* `why` begins with SUBJECT. */
 static bool fail(struct scanner *scan, const char *why)
 {
     scan->why = why;
@@ -28,7 +30,7 @@ static bool fail(struct scanner *scan, const char *why)
 
 static bool fail_syntax(struct scanner *scan)
 {
-    return fail(scan, scan->at == scan->end ? "The body ends in the middle of its JSON." : "The body is not valid JSON.");
+    return fail(scan, scan->at == scan->end ? SUBJECT "ends in the middle of its JSON." : SUBJECT "is not valid JSON.");
 }
 
 static void skip_space(struct scanner *scan)
@@ -70,9 +72,9 @@ static bool scan_unicode_escape(struct scanner *scan)
 {
     int unit = take_hex4(scan);
     if (unit < 0)
-        return fail(scan, "The body has an incomplete \\u escape.");
+        return fail(scan, SUBJECT "has an incomplete \\u escape.");
     if (unit == 0)
-        return fail(scan, "The body has a NUL character (\\u0000) in a string.");
+        return fail(scan, SUBJECT "has a NUL character (\\u0000) in a string.");
     if (unit < 0xD800 || unit > 0xDFFF)
         return true;
     if (unit < 0xDC00 && take(scan, '\\') && take(scan, 'u')) {
@@ -80,7 +82,7 @@ static bool scan_unicode_escape(struct scanner *scan)
         if (low >= 0xDC00 && low <= 0xDFFF)
             return true;
     }
-    return fail(scan, "The body has one half of a surrogate pair (\\ud800 to \\udfff) without the other.");
+    return fail(scan, SUBJECT "has one half of a surrogate pair (\\ud800 to \\udfff) without the other.");
 }
 
 /* After a backslash. */
@@ -103,7 +105,7 @@ static bool scan_escape(struct scanner *scan)
         scan->at++;
         return scan_unicode_escape(scan);
     default:
-        return fail(scan, "The body has an unknown escape in a string.");
+        return fail(scan, SUBJECT "has an unknown escape in a string.");
     }
 }
 
@@ -117,7 +119,7 @@ static bool scan_utf8(struct scanner *scan)
         valid = (bytes[i] & 0xC0) == 0x80;
     if (!valid || (bytes[0] == 0xE0 && bytes[1] < 0xA0) || (bytes[0] == 0xED && bytes[1] > 0x9F) ||
         (bytes[0] == 0xF0 && bytes[1] < 0x90) || (bytes[0] == 0xF4 && bytes[1] > 0x8F))
-        return fail(scan, "The body is not valid UTF-8.");
+        return fail(scan, SUBJECT "is not valid UTF-8.");
     scan->at += length;
     return true;
 }
@@ -133,7 +135,7 @@ static bool scan_string(struct scanner *scan)
             return true;
         }
         if (byte < 0x20)
-            return fail(scan, "The body has a control character in a string; write it as an escape.");
+            return fail(scan, SUBJECT "has a control character in a string; write it as an escape.");
         if (byte == '\\') {
             scan->at++;
             if (!scan_escape(scan))
@@ -183,9 +185,9 @@ static bool scan_number(struct scanner *scan)
     }
     size_t length = (size_t)(scan->at - start);
     if (length > NUMBER_MAX)
-        return fail(scan, "The body has a number of more than 63 characters.");
+        return fail(scan, SUBJECT "has a number of more than 63 characters.");
     if (has_exponent && !is_finite_number(start, length))
-        return fail(scan, "The body has a number that is too large.");
+        return fail(scan, SUBJECT "has a number that is too large.");
     return true;
 }
 
@@ -257,7 +259,7 @@ static bool scan_value(struct scanner *scan)
     case '{':
     case '[':
         if (scan->depth == JSON_DEPTH_MAX)
-            return fail(scan, "The body is nested too deeply.");
+            return fail(scan, SUBJECT "is nested too deeply.");
         scan->depth++;
         if (!(*scan->at == '{' ? scan_object(scan) : scan_array(scan)))
             return false;
@@ -279,16 +281,38 @@ static bool scan_value(struct scanner *scan)
 static bool scan_document(struct scanner *scan)
 {
     if (scan->end - scan->at >= 3 && memcmp(scan->at, "\xEF\xBB\xBF", 3) == 0)
-        return fail(scan, "The body begins with a byte order mark; send plain UTF-8.");
+        return fail(scan, SUBJECT "begins with a byte order mark; send plain UTF-8.");
     skip_space(scan);
     if (scan->at == scan->end)
-        return fail(scan, "The body is empty; it must be a JSON object.");
+        return fail(scan, SUBJECT "is empty; it must be a JSON object.");
     if (*scan->at != '{')
-        return fail(scan, "The body must be a JSON object.");
+        return fail(scan, SUBJECT "must be a JSON object.");
     if (!scan_value(scan))
         return false;
     skip_space(scan);
-    return scan->at == scan->end || fail(scan, "The body has something behind its JSON object.");
+    return scan->at == scan->end || fail(scan, SUBJECT "has something behind its JSON object.");
+}
+
+bool json_find_fault(struct str text, const char **place, const char **why)
+{
+    struct scanner scan = {text.ptr, text.ptr + text.len, 0, NULL};
+    if (scan_document(&scan))
+        return false;
+    *place = scan.at;
+    *why = scan.why + strlen(SUBJECT);
+    return true;
+}
+
+bool json_is_utf8(struct str text)
+{
+    struct scanner scan = {text.ptr, text.ptr + text.len, 0, NULL};
+    while (scan.at < scan.end) {
+        if ((unsigned char)*scan.at < 0x80)
+            scan.at++;
+        else if (!scan_utf8(&scan))
+            return false;
+    }
+    return true;
 }
 
 enum err json_parse_object(struct str text, cJSON **document, const char **why)
@@ -329,25 +353,43 @@ static bool name_is(struct str raw, const char *name)
     return *name == '\0';
 }
 
-struct str json_member_text(struct str text, const char *name)
+struct json_items json_items(struct str text)
 {
     struct scanner scan = {text.ptr, text.ptr + text.len, 0, NULL};
     skip_space(&scan);
-    take(&scan, '{');
+    bool has_names = take(&scan, '{');
+    if (!has_names && !take(&scan, '['))
+        scan.at = scan.end;
     skip_space(&scan);
-    while (scan.at < scan.end && *scan.at == '"') {
-        struct str raw;
-        if (!scan_name(&scan, &raw))
-            break;
-        const char *value = scan.at;
-        if (!scan_value(&scan))
-            break;
-        if (name_is(raw, name))
-            return (struct str){value, (size_t)(scan.at - value)};
-        skip_space(&scan);
-        take(&scan, ',');
-        skip_space(&scan);
-    }
+    return (struct json_items){scan.at, scan.end, has_names};
+}
+
+bool json_next(struct json_items *items, struct json_item *item)
+{
+    struct scanner scan = {items->at, items->end, 0, NULL};
+    *item = (struct json_item){{NULL, 0}, {NULL, 0}};
+    if (scan.at == scan.end || *scan.at == '}' || *scan.at == ']')
+        return false;
+    if (items->has_names && !scan_name(&scan, &item->name))
+        return false;
+    const char *value = scan.at;
+    if (!scan_value(&scan))
+        return false;
+    item->value = (struct str){value, (size_t)(scan.at - value)};
+    skip_space(&scan);
+    take(&scan, ',');
+    skip_space(&scan);
+    items->at = scan.at;
+    return true;
+}
+
+struct str json_member_text(struct str text, const char *name)
+{
+    struct json_items items = json_items(text);
+    struct json_item item;
+    while (json_next(&items, &item))
+        if (name_is(item.name, name))
+            return item.value;
     return (struct str){NULL, 0};
 }
 

@@ -19,6 +19,40 @@
 MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
 
 /*
+ * Whether json_parse_object refuses `text` (present) for what it says: then *place is where in the text (its end, when something is
+ * missing there), *why a sentence without its subject (static): "is not valid JSON."
+ */
+bool json_find_fault(struct str text, const char **place, const char **why);
+
+/* Whether `text` may become a JSON string (buffer_json_string). */
+bool json_is_utf8(struct str text);
+
+/*
+ * The elements of a JSON array or the members of a JSON object, one after another, as they stand in the text:
+ *
+ *     struct json_items items = json_items(text);
+ *     while (json_next(&items, &item))
+ *
+ * `text` must be of a document that passed json_parse_object; anything but an array or an object has no items. They come as often and
+ * in the same order as the children of the parsed array or object.
+ */
+struct json_items {
+    const char *at;
+    const char *end;
+    bool has_names;
+};
+
+struct json_item {
+    struct str name; /* what stands between the quotes, escapes and all; absent in an array */
+    struct str value;
+};
+
+struct json_items json_items(struct str text);
+
+/* Takes the next one; false when there is none. */
+bool json_next(struct json_items *items, struct json_item *item);
+
+/*
  * The text of the top-level member `name` of the JSON object `text` as it came, white space around it cut off; absent when there is
  * no such member. `text` must have passed json_parse_object. Of members with the same name the first counts, and escapes in a name
  * are read as what they mean: as in cJSON_GetObjectItemCaseSensitive.

@@ -9,6 +9,8 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "model/catalogue.h"
+#include "model/catalogue_file.h"
 #include "redis/embedded.h"
 #include "redis/link.h"
 
@@ -49,6 +51,7 @@ struct worker_thread {
 /* The whole program. */
 struct program {
     struct config config;
+    struct catalogue_file catalogue;
     struct address address;
     struct embedded *embedded; /* NULL with a REDIS_URL */
     struct server_config server_config;
@@ -252,6 +255,24 @@ static enum err configure(struct program *program, char **args, char why[256])
     return ERR_NONE;
 }
 
+/* Takes the services of SERVICE_CATALOG; false when there is something wrong with that file, which stderr tells. */
+static bool take_catalogue(struct program *program)
+{
+    struct str path = program->config.text[CONFIG_SERVICE_CATALOG];
+    if (path.len == 0)
+        return true;
+    struct buffer faults = BUFFER_INIT;
+    if (catalogue_file_load(path.ptr, getenv, &program->catalogue, &faults) != ERR_NONE) {
+        fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
+        buffer_fini(&faults);
+        return false;
+    }
+    catalogue_use(program->catalogue.services, program->catalogue.count);
+    log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
+              log_number("services", (double)catalogue_count));
+    return true;
+}
+
 /* For people at a terminal: where it listens, and three things to try. */
 static void print_welcome(const struct program *program)
 {
@@ -288,6 +309,8 @@ static int run(struct program *program, char **args)
     enum err err = configure(program, args, why);
     if (err != ERR_NONE)
         return fail(err == ERR_BAD_REQUEST ? EXIT_USAGE : EXIT_FAILURE, why);
+    if (!take_catalogue(program))
+        return EXIT_FAILURE;
 
     /* blocked before anything starts: the main thread alone takes them, when it waits for them */
     sigset_t signals;

@@ -26,6 +26,7 @@
     NUMBER(WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker silent for so long is removed")                                    \
     NUMBER(WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "a worker removed for no longer comes back with its next heartbeat")        \
     NUMBER(MAX_SERVICES_PER_WORKER, "1", 1, 8, "services assigned to one worker at most")                                          \
+    TEXT(SERVICE_CATALOG, "", 0, 4096, "JSON file of the services that workers are assigned to; default: those built in")          \
     NUMBER(                                                                                                                        \
         REQUEST_TIMEOUT_MS, "1500", 10, 2000,                                                                                      \
         "a request that Redis has not answered by then gets 504; at most 2000, since a silent connection is given up after 2500")  \

@@ -2,10 +2,13 @@
 
 #define SERVICE(name, tier, container, image, port, priority)                                                                      \
     {                                                                                                                              \
-        {name, sizeof(name) - 1}, tier, {container, sizeof(container) - 1}, {image, sizeof(image) - 1}, port, priority             \
+        {name, sizeof(name) - 1}, tier, {container, sizeof(container) - 1}, {image, sizeof(image) - 1}, port, priority,            \
+        {                                                                                                                          \
+            NULL, 0, 0                                                                                                             \
+        }                                                                                                                          \
     }
 
-const struct catalogue_service catalogue[] = {
+static const struct catalogue_service built_in[] = {
     SERVICE("vision", TIER_GPU, "rma-ollama-vision-worker", "ghcr.io/rma/ollama-vision-worker:latest", 11434, 1),
     SERVICE("vllm", TIER_GPU, "rma-vllm-worker", "ghcr.io/rma/vllm-worker:latest", 8000, 1),
     SERVICE("rag", TIER_SERVICE, "rma-rag-worker", "ghcr.io/rma/rag-worker:latest", 8102, 1),
@@ -19,7 +22,27 @@ const struct catalogue_service catalogue[] = {
     SERVICE("redis", TIER_DATA, "rma-redis-worker", "redis:7-alpine", 6379, 3),
     SERVICE("edge-proxy", TIER_EDGE, "rma-edge-proxy-worker", "ghcr.io/rma/edge-proxy:latest", 8787, 1),
 };
-const size_t catalogue_count = sizeof(catalogue) / sizeof(catalogue[0]);
+
+const struct catalogue_service *catalogue = built_in;
+size_t catalogue_count = sizeof(built_in) / sizeof(built_in[0]);
+
+void catalogue_use(const struct catalogue_service *services, size_t count)
+{
+    catalogue = services;
+    catalogue_count = count;
+}
+
+int catalogue_compare(const void *a, const void *b)
+{
+    const struct catalogue_service *first = a, *second = b;
+    if (first->tier != second->tier)
+        return first->tier < second->tier ? -1 : 1;
+    if (first->priority != second->priority)
+        return first->priority < second->priority ? -1 : 1;
+    struct str x = first->name, y = second->name;
+    int order = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
+    return order != 0 ? order : (x.len > y.len) - (x.len < y.len);
+}
 
 const struct catalogue_service *catalogue_find(struct str name)
 {
@@ -40,5 +63,6 @@ void catalogue_write_container(struct buffer *out, const struct catalogue_servic
     buffer_json_string(out, coordinator_url);
     buffer_append(out, STR(",\"WORKER_ID\":"));
     buffer_json_string(out, worker_id);
+    buffer_append(out, buffer_str(&service->env));
     buffer_append(out, STR("}}"));
 }

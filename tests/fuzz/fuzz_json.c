@@ -51,17 +51,41 @@ static void check_member(struct str text, const cJSON *document, const char *nam
     }
 }
 
+/* The items of an array or object stand in the text as they do in the tree. */
+static void check_items(struct str text, const cJSON *parent)
+{
+    struct json_items items = json_items(text);
+    struct json_item item;
+    int checked = 0;
+    const cJSON *child = parent->child;
+    for (; json_next(&items, &item); child = child->next, checked++) {
+        must(child != NULL && item.value.len > 0 && item.value.ptr >= text.ptr);
+        must(item.value.ptr + item.value.len < text.ptr + text.len);
+        must((item.name.ptr != NULL) == cJSON_IsObject(parent));
+        if (checked < 16)
+            check_text(item.value, child);
+        if (cJSON_IsObject(child) || cJSON_IsArray(child))
+            check_items(item.value, child);
+    }
+    must(child == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
+    const char *place = NULL, *fault = NULL;
+    bool is_faulty = size > 0 && json_find_fault(text, &place, &fault);
+    must((fault != NULL) == is_faulty && (!is_faulty || (place >= text.ptr && place <= text.ptr + text.len)));
     cJSON *document = NULL;
     const char *why = NULL;
     enum err err = json_parse_object(text, &document, &why);
+    must(size == 0 || (err != ERR_NONE) == is_faulty);
     if (err != ERR_NONE) {
         must(err == ERR_BAD_REQUEST && document == NULL && why != NULL && why[strlen(why) - 1] == '.');
         return 0;
     }
     must(cJSON_IsObject(document) && why == NULL);
+    check_items(text, document);
     int checked = 0;
     for (const cJSON *item = document->child; item != NULL && checked < 16; item = item->next, checked++)
         check_member(text, document, item->string);

@@ -47,7 +47,7 @@ static void check_json(struct str text, size_t max, char open)
 
 static void check_row(const struct registration *registration)
 {
-    struct worker worker = {.id = STR("w"), .online = true};
+    struct worker worker = {.id = STR("w"), .online = STR("healthy")};
     worker.fields[WORKER_capabilities] = registration->capabilities;
     worker.fields[WORKER_services] = registration->services;
     worker.fields[WORKER_containers] = registration->containers;

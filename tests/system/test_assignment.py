@@ -52,6 +52,71 @@ def test_many_at_once_through_three_instances_differ_by_at_most_one(redis, three
     invariants.assert_hold(redis.dump())
 
 
+def test_600_identical_workers_at_once_differ_by_at_most_one(three_coordinators):
+    rounds, workers_each = 12, 50
+    barrier = threading.Barrier(rounds)
+    failures = []
+
+    def register(index):
+        with three_coordinators[index % 3].connection() as connection:
+            connection.request("GET", "/livez")
+            barrier.wait()
+            for _ in range(workers_each):
+                response = connection.request("POST", "/api/worker/register", {"capabilities": CAPABILITIES})
+                if response.status != 200 or response.json["reregistered"]:
+                    failures.append(response)
+
+    threads = [threading.Thread(target=register, args=(index,)) for index in range(rounds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for coordinator in three_coordinators:
+        counts = Counter(service for row in coordinator.workers().values() for service in row["assigned_services"])
+        assert counts == dict.fromkeys(ORDER[2], rounds * workers_each // len(ORDER[2]))
+
+
+def test_newcomers_fill_exactly_the_places_of_those_that_left(clock, start_redis, start_coordinator):
+    coordinator = start_coordinator(start_redis(clock=clock), clock=clock)
+    service_of = {f"w-{number}": coordinator.register(f"w-{number}")["assigned_services"][0] for number in range(18)}
+    assert Counter(service_of.values()) == dict.fromkeys(ORDER[2], 3)
+    unregistered, silent, removed = ["w-0", "w-6", "w-3"], ["w-12", "w-1", "w-9"], ["w-4", "w-10", "w-5"]
+
+    def pass_time(seconds, without):
+        for _ in range(seconds // 200):
+            clock.advance(200)
+            for worker_id in service_of:
+                if worker_id not in without:
+                    coordinator.beat(worker_id)
+
+    for worker_id in unregistered:
+        coordinator.unregister(worker_id)
+    pass_time(1600, without=unregistered + removed)
+    pass_time(400, without=unregistered + removed + silent)
+    rows = coordinator.workers()
+    assert {row["worker_id"] for row in rows.values() if row["status"] == "offline"} == set(silent)
+    assert not set(rows) & {*unregistered, *removed}
+
+    left = [*unregistered, *silent, *removed]
+    got = [coordinator.register(f"newcomer-{number}")["assigned_services"][0] for number in range(len(left))]
+    assert Counter(got) == Counter(service_of[worker_id] for worker_id in left)
+    assert got == ["rag", "rag", "upload", "client-rag", "rag", "ner", "upload", "client-rag", "doc-processor"], "the emptiest first"
+    assert coordinator.register("one-more")["assigned_services"] == ["rag"], "all are even again"
+
+
+def test_a_registration_again_keeps_the_service_even_when_it_is_over_covered(coordinator):
+    service_of = {f"w-{number}": coordinator.register(f"w-{number}")["assigned_services"] for number in range(18)}
+    for worker_id, services in service_of.items():
+        if services != ["rag"]:
+            coordinator.unregister(worker_id)
+    for worker_id, services in service_of.items():
+        if services == ["rag"]:
+            answer = coordinator.register(worker_id)
+            assert answer["reregistered"] and answer["assigned_services"] == ["rag"]
+    assert coordinator.register("newcomer")["assigned_services"] == ["ner"]
+
+
 def test_a_worker_that_leaves_frees_its_place(coordinator):
     for name in ORDER[2]:
         coordinator.register(f"w-{name}")

@@ -13,7 +13,7 @@ DEFAULTS = {
     "HOST": "::", "PORT": "8080", "THREADS": "", "REDIS_URL": "", "DATA_DIR": "./data", "KEY_PREFIX": "{rma}",
     "HEARTBEAT_INTERVAL_SECONDS": "30", "HEARTBEAT_TIMEOUT_SECONDS": "300", "WORKER_TIMEOUT_SECONDS": "1800", "COORDINATOR_ID": "",
     "REGION": "", "PUBLIC_URL": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "", "MAX_SERVICES_PER_WORKER": "1",
-    "REQUEST_TIMEOUT_MS": "1500", "LOG_LEVEL": "", "LOG_FORMAT": ""}
+    "SERVICE_CATALOG": "",    "REQUEST_TIMEOUT_MS": "1500", "LOG_LEVEL": "", "LOG_FORMAT": ""}
 
 # Every numeric setting, with the range that its message must name.
 NUMBERS = {

@@ -7,6 +7,8 @@
 #include "model/catalogue.h"
 #include "model/id.h"
 
+#include <stdlib.h>
+
 static void test_order(void **state)
 {
     (void)state;
@@ -79,13 +81,41 @@ static void test_container(void **state)
     buffer_fini(&out);
 }
 
+static void test_other_services(void **state)
+{
+    (void)state;
+    static char env[] = ",\"MODE\":\"fast\"";
+    struct catalogue_service services[] = {
+        {STR("b"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
+        {STR("ab"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
+        {STR("a"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
+        {STR("z"), TIER_SERVICE, STR("c"), STR("i"), 1, 1, {NULL, 0, 0}},
+        {STR("y"), TIER_GPU, STR("box"), STR("image"), 80, 9, {env, sizeof(env) - 1, sizeof(env)}},
+    };
+    const size_t count = sizeof(services) / sizeof(services[0]);
+    const char *expected[] = {"y", "z", "a", "ab", "b"};
+    qsort(services, count, sizeof(services[0]), catalogue_compare);
+    for (size_t i = 0; i < count; i++)
+        assert_true(str_eq(services[i].name, str_from(expected[i])));
+
+    const struct catalogue_service *before = catalogue;
+    size_t count_before = catalogue_count;
+    catalogue_use(services, count);
+    assert_null(catalogue_find(STR("rag")));
+    assert_ptr_equal(catalogue_find(STR("ab")), &services[3]);
+    struct buffer out = BUFFER_INIT;
+    catalogue_write_container(&out, catalogue_find(STR("y")), STR("http://host"), STR("w"));
+    assert_true(str_eq(buffer_str(&out), STR("{\"name\":\"box\",\"image\":\"image\",\"port\":80,\"env\":{\"COORDINATOR_URL\":"
+                                             "\"http://host\",\"WORKER_ID\":\"w\",\"MODE\":\"fast\"}}")));
+    buffer_fini(&out);
+    catalogue_use(before, count_before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_services),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_container),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_services),       cmocka_unit_test(test_find),
+        cmocka_unit_test(test_container), cmocka_unit_test(test_other_services),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

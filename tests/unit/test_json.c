@@ -7,6 +7,7 @@
 #include "model/json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TEXT(literal)                                                                                                              \
@@ -312,6 +313,70 @@ static void test_member_text(void **state)
     }
 }
 
+/* What json_next gives of `text`, as name=value|… */
+static void expect_items(const char *text, const char *expected)
+{
+    char found[256] = "";
+    size_t len = 0;
+    struct json_items items = json_items(str_from(text));
+    struct json_item item;
+    while (json_next(&items, &item))
+        len += (size_t)snprintf(found + len, sizeof(found) - len, "%.*s%s%.*s|", STR_PRINTF(item.name),
+                                item.name.ptr != NULL ? "=" : "", STR_PRINTF(item.value));
+    assert_string_equal(found, expected);
+    assert_false(json_next(&items, &item));
+}
+
+static void test_items(void **state)
+{
+    (void)state;
+    expect_items("{}", "");
+    expect_items(" [ ] ", "");
+    expect_items("[1]", "1|");
+    expect_items(" [ 1 , \"a,]\" , [ 2 , [ 3 ] ] , { \"b\" : 4 } , null ] ", "1|\"a,]\"|[ 2 , [ 3 ] ]|{ \"b\" : 4 }|null|");
+    expect_items(" { \"a\" : 1 , \"b\" : [ { } , \"}\" ] , \"a\" : { \"c\" : 2 } } ", "a=1|b=[ { } , \"}\" ]|a={ \"c\" : 2 }|");
+    expect_items("{\"\\u0061\\\"\":true,\"\":\"\"}", "\\u0061\\\"=true|=\"\"|");
+    expect_items("1", "");
+    expect_items("\"[1]\"", "");
+    expect_items("", "");
+}
+
+static void test_find_fault(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t place;
+        const char *why;
+    } cases[] = {
+        {"", 0, "is empty; it must be a JSON object."},
+        {"\n[]", 1, "must be a JSON object."},
+        {"{\"a\":1,}", 7, "is not valid JSON."},
+        {"{\"a\":\n 1", 8, "ends in the middle of its JSON."},
+        {"{\"a\":\"x\ny\"}", 7, "has a control character in a string; write it as an escape."},
+        {"{} {}", 3, "has something behind its JSON object."},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *place = NULL, *why = NULL;
+        assert_true(json_find_fault(str_from(cases[i].text), &place, &why));
+        assert_int_equal(place - cases[i].text, cases[i].place);
+        assert_string_equal(why, cases[i].why);
+    }
+    const char *place = NULL, *why = NULL;
+    assert_false(json_find_fault(STR(" {\"a\":1} "), &place, &why));
+    assert_true(place == NULL && why == NULL);
+}
+
+static void test_is_utf8(void **state)
+{
+    (void)state;
+    assert_true(json_is_utf8(STR("")));
+    assert_true(json_is_utf8(STR("a\n\"\\ \xC3\xA9 \xF0\x9F\x98\x80")));
+    assert_false(json_is_utf8(STR("a\xC3")));
+    assert_false(json_is_utf8(STR("\xFF")));
+    assert_false(json_is_utf8(STR("\xC0\x80")));
+}
+
 static const char members[] = "{\"string\":\"hello\",\"empty\":\"\",\"number\":2.5,\"zero\":-0.0,\"true\":true,\"false\":false,"
                               "\"null\":null,\"array\":[],\"object\":{},\"digits\":\"5\"}";
 
@@ -420,8 +485,10 @@ int main(void)
         cmocka_unit_test(test_accepted),           cmocka_unit_test(test_refused),
         cmocka_unit_test(test_cut_anywhere),       cmocka_unit_test(test_depth),
         cmocka_unit_test(test_a_million_brackets), cmocka_unit_test(test_many_neighbours_are_no_depth),
-        cmocka_unit_test(test_member_text),        cmocka_unit_test(test_get_string),
-        cmocka_unit_test(test_get_number),         cmocka_unit_test(test_get_bool),
+        cmocka_unit_test(test_member_text),        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_find_fault),         cmocka_unit_test(test_is_utf8),
+        cmocka_unit_test(test_get_string),         cmocka_unit_test(test_get_number),
+        cmocka_unit_test(test_get_bool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,45 @@
+/*
+ * A service catalogue in a file, in place of the built-in one:
+ *
+ *     {"services": [{"name": "rag", "tier": 2, "container": "rma-rag-worker", "image": "ghcr.io/rma/rag-worker:latest",
+ *                    "port": 8102, "priority": 1, "env": {"MODEL": "${RAG_MODEL}", "MODE": "${RAG_MODE:-fast}"}}, …]}
+ *
+ * A service must have name, tier, image and port. Values of env may name variables of the coordinator's own environment, which are
+ * secrets for all we know: they go into the containers' env and nowhere else.
+ */
+#ifndef MODEL_CATALOGUE_FILE_H
+#define MODEL_CATALOGUE_FILE_H
+
+#include "base/err.h"
+#include "model/catalogue.h"
+
+#define CATALOGUE_FILE_MAX ((size_t)1024 * 1024)
+#define CATALOGUE_SERVICES_MAX 256
+#define CATALOGUE_CONTAINER_MAX 255
+#define CATALOGUE_IMAGE_MAX 512
+#define CATALOGUE_VARIABLE_MAX 128
+#define CATALOGUE_ENV_MAX 16384 /* of one service, as JSON */
+
+struct catalogue_file {
+    struct catalogue_service *services; /* in the catalogue's order */
+    size_t count;
+    void *document; /* what the services' texts point into */
+};
+
+/* The value of an environment variable; NULL when it is not set. getenv is one. */
+typedef char *catalogue_lookup(const char *variable);
+
+/*
+ * Reads a catalogue. Refuses it with ERR_INVALID when anything is wrong with it, and appends every fault to *faults, a line for each:
+ * "catalogue.json:14: services[2].port must be a whole number from 1 to 65535". Release *file with catalogue_file_fini either way.
+ */
+MUST_CHECK enum err catalogue_file_load(const char *path, catalogue_lookup *lookup, struct catalogue_file *file,
+                                        struct buffer *faults);
+
+/* The same for the file's text (present). */
+MUST_CHECK enum err catalogue_file_parse(const char *path, struct str text, catalogue_lookup *lookup, struct catalogue_file *file,
+                                         struct buffer *faults);
+
+void catalogue_file_fini(struct catalogue_file *file);
+
+#endif

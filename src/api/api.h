@@ -37,6 +37,9 @@ request_handler api_workers, api_stats, api_fleet_health;
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
+/* docs.c */
+request_handler api_openapi, api_docs;
+
 /* tasks.c */
 request_handler api_tasks, api_task_complete;
 

@@ -14,6 +14,8 @@ const struct route api_routes[] = {
     {"GET", "/api/admin/health", api_fleet_health, LOG_DEBUG},
     {"GET", "/", api_root, LOG_DEBUG},
     {"GET", "/api", api_root, LOG_DEBUG},
+    {"GET", "/openapi.json", api_openapi, LOG_DEBUG},
+    {"GET", "/docs", api_docs, LOG_DEBUG},
     {"DELETE", "/api/worker/unregister/{worker_id}", api_unregister, LOG_INFO},
     {"POST", "/api/worker/{worker_id}/drain", api_drain, LOG_INFO},
     {"POST", "/api/worker/{worker_id}/undrain", api_undrain, LOG_INFO},

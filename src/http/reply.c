@@ -72,6 +72,12 @@ void reply_constant(struct request *request, int status, struct str body)
     finish(request, status, STR("application/json"), body);
 }
 
+void reply_page(struct request *request, struct str html)
+{
+    log_request(request, 200, NULL);
+    finish(request, 200, STR("text/html; charset=utf-8"), html);
+}
+
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
 {
     buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));

@@ -72,12 +72,6 @@ void reply_constant(struct request *request, int status, struct str body)
     finish(request, status, STR("application/json"), body);
 }
 
-void reply_page(struct request *request, struct str html)
-{
-    log_request(request, 200, NULL);
-    finish(request, 200, STR("text/html; charset=utf-8"), html);
-}
-
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
 {
     buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
@@ -120,4 +114,10 @@ void reply_preflight(struct request *request)
                           H2O_STRLIT("Authorization, Content-Type, X-Request-Id, Last-Event-ID"));
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
     finish(request, 204, STR(""), STR(""));
+}
+
+void reply_page(struct request *request, struct str html)
+{
+    log_request(request, 200, NULL);
+    finish(request, 200, STR("text/html; charset=utf-8"), html);
 }

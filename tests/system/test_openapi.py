@@ -421,3 +421,7 @@ def test_the_page_may_do_nothing_but_what_it_does(page):
                       "frame-ancestors": "'none'"}
     assert not re.search(r"<[^>]*\s(on\w+|style)\s*=", html.split("<script>")[0]), "a browser would refuse it"
     assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_service_says_where_the_page_is(coordinator, page):
+    assert coordinator.get(coordinator.get("/api").json["docs"]).body == page.body

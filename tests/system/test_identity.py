@@ -55,7 +55,7 @@ def test_registered_at_and_tasks_and_assignment_are_kept(redis, coordinator):
     coordinator.register("other-1")
     first = coordinator.register("w")
     coordinator.register("other-2")
-    redis.client.hset("{rma}:worker:w", "tasks_completed", 41)
+    redis.client.hset("{rma}:registration:w", "tasks_completed", 41)
     before = coordinator.worker("w")
     second = coordinator.register("w", ip_address="203.0.113.77")
     after = coordinator.worker("w")

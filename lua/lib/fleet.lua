@@ -62,6 +62,7 @@ end
 
 local bands = { healthy = 0, degraded = 2000000, draining = 4000000 } -- of ranks, see below; a live worker has one of these statuses
 local MOST_ACTIVE = 100000 -- requests that count
+local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
 
 local function fleet_is_status(text)
   return text == 'offline' or bands[text] ~= nil
@@ -94,12 +95,13 @@ end
 -- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them.
 local function each_rank(place, visit)
   if place and place.status ~= 'offline' and place.services ~= '-' then
-    local models = place.models ~= '-' and split(place.models) or {}
-    for _, name in ipairs(split(place.services)) do
+    local services, models = split(place.services), place.models ~= '-' and split(place.models) or {}
+    local indexed = math.min(#models, math.floor(MOST_MODELS / #services))
+    for _, name in ipairs(services) do
       local value = rank(place, name)
       visit(key_service .. name, value)
-      for _, model in ipairs(models) do
-        visit(key_model .. name .. '/' .. model, value)
+      for i = 1, indexed do
+        visit(key_model .. name .. '/' .. models[i], value)
       end
     end
   end

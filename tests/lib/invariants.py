@@ -9,6 +9,7 @@ STATUSES = ("healthy", "degraded", "draining", "offline")
 BANDS = {"healthy": 0, "degraded": 2_000_000, "draining": 4_000_000}
 ACTIVE_MOST = 100_000
 MODELS_MOST = 32
+RANKED_MOST = 64
 
 
 def _get(dump, name, empty):
@@ -71,12 +72,14 @@ def books_of(ledger):
             stats[field] = stats.get(field, 0) + by
         if status == "offline":
             continue
-        for name in _names(provides) if provides != "-" else ():
+        names = _names(provides) if provides != "-" else []
+        ranked = list(dict.fromkeys(_names(models))) if models != "-" else []
+        for name in names:
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
             rank = BANDS[status] + (0 if specialized else 1_000_000) + int(load) / 1_000_000 + int(active) / 10
             indexes.setdefault(f"service:{name}", {})[worker_id] = round(rank, 6)
-            for model in _names(models) if models != "-" else ():
+            for model in ranked[:RANKED_MOST // len(names)]:
                 indexes.setdefault(f"model:{name}/{model}", {})[worker_id] = round(rank, 6)
     return {name: value for name, value in stats.items() if value}, services, indexes
 

@@ -353,6 +353,22 @@ def test_more_active_requests_than_count(scripts):
     assert readable(scripts.state()) == {}
 
 
+def test_a_worker_is_ranked_in_a_bounded_number_of_indexes(scripts):
+    """Whatever it makes up: each of them is a write in each script call that moves it."""
+    services, models = [f"s{number}" for number in range(32)], [f"m{number}" for number in range(32)]
+    scripts.register("many", advertised=",".join(services), fields=["services", '["' + '","'.join(services) + '"]'])
+    scripts.register("two", catalogue="ner", advertised="ocr", fields=["services", '["ocr"]'])
+    said = ["loaded_models", '["' + '","'.join(models) + '"]']
+    scripts.heartbeat(*[scripts.beat_of(worker_id, models=",".join(models), fields=said) for worker_id in ("many", "two")])
+    indexes = [key for key in scripts.state() if key.startswith("model:")]
+    assert len([key for key in indexes if key.startswith(("model:ner/", "model:ocr/"))]) == 64
+    assert len(indexes) == 64 + 33
+    invariants.assert_hold(scripts.dump())
+    scripts.unregister("many")
+    scripts.unregister("two")
+    assert readable(scripts.state()) == {}
+
+
 def test_nothing_is_no_specialization(scripts):
     """A service may be called "-"."""
     scripts.register("w", advertised="-", fields=["services", '["-"]'])

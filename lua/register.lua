@@ -96,8 +96,11 @@ end
 local before = try('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
 local again = before[1]
 
--- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay.
-fleet_remove(id, entry, 0)
+-- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
+-- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
+if entry or redis.call('EXISTS', registration, hash) > 0 then
+  fleet_remove(id, entry, 0)
+end
 
 -- Assignment: what it had, where that still fits; else the service that the fewest live workers provide.
 local catalogue, also = split(arg_catalogue), split(arg_also)

@@ -63,6 +63,7 @@ end
 local BAND = 1000000000000
 local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- of ranks, see below; a live worker has one of these statuses
 local MOST_ACTIVE = 100000 -- requests that count
+local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
 
 local function fleet_is_status(text)
   return text == 'offline' or bands[text] ~= nil
@@ -91,13 +92,17 @@ local function each_rank(place, visit)
   end
   local active, special, models = string.match(place.ranking, '^(%d+) (%S+) (%S+)$')
   local rank = bands[place.status] + place.load + math.min(active, MOST_ACTIVE) * 100000
+  local loaded, indexed = {}, 0
+  if models ~= '-' then
+    local _, commas = string.gsub(place.services, ',', '')
+    loaded = split(models)
+    indexed = math.min(#loaded, math.floor(MOST_MODELS / (commas + 1)))
+  end
   for name in string.gmatch(place.services, '[^,]+') do
     local value = name == special and special ~= '-' and rank or rank + BAND
     visit(key_service .. name, value)
-    if models ~= '-' then
-      for model in string.gmatch(models, '[^,]+') do
-        visit(key_model .. name .. '/' .. model, value)
-      end
+    for i = 1, indexed do
+      visit(key_model .. name .. '/' .. loaded[i], value)
     end
   end
 end

@@ -10,6 +10,7 @@ BAND = 1_000_000_000_000
 BANDS = {"healthy": 0, "degraded": 2 * BAND, "draining": 4 * BAND}
 ACTIVE_MOST = 100_000
 MODELS_MOST = 32
+RANKED_MOST = 64
 
 
 def _get(dump, name, empty):
@@ -71,12 +72,14 @@ def books_of(ledger):
             stats[field] = stats.get(field, 0) + by
         if status == "offline":
             continue
-        for name in _names(provides) if provides != "-" else ():
+        names = _names(provides) if provides != "-" else []
+        ranked = list(dict.fromkeys(_names(models))) if models != "-" else []
+        for name in names:
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
             rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(int(active), ACTIVE_MOST) * 100_000
             indexes.setdefault(f"service:{name}", {})[worker_id] = rank
-            for model in _names(models) if models != "-" else ():
+            for model in ranked[:RANKED_MOST // len(names)]:
                 indexes.setdefault(f"model:{name}/{model}", {})[worker_id] = rank
     return {name: value for name, value in stats.items() if value}, services, indexes
 

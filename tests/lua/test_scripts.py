@@ -172,6 +172,17 @@ def test_register_of_a_forgotten_worker_is_a_new_one(scripts, at, revive, others
         "online": ("zset", {"w": float(moved + OFFLINE * 1000)}, None)})
 
 
+def test_register_of_a_new_worker_in_a_full_redis_changes_nothing(scripts):
+    scripts.register("w", fingerprint="f")
+    scripts.redis.config_set("maxmemory", 1)
+    before = scripts.dump()
+    for worker_id, looks in (("v", ""), ("", ""), ("", "f")):
+        with pytest.raises(redis_library.ResponseError, match="OOM|maxmemory"):
+            scripts.register(worker_id, fingerprint=looks)
+    assert scripts.dump() == before
+    assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "1", "those that it has live on"
+
+
 def test_register_says_whether_the_worker_restarted(scripts):
     assert scripts.register("w", fields=["boot_id", "1"])[3] is False
     assert scripts.register("w", fields=["boot_id", "1"])[3] is False
@@ -339,6 +350,22 @@ def test_more_active_requests_than_count(scripts):
     assert scripts.state()["service:rag"][1] == {"w": 1_010_000_000_000.0}
     invariants.assert_hold(scripts.dump())
     scripts.unregister("w")
+    assert readable(scripts.state()) == {}
+
+
+def test_a_worker_is_ranked_in_a_bounded_number_of_indexes(scripts):
+    """Whatever it makes up: each of them is a write in each script call that moves it."""
+    services, models = [f"s{number}" for number in range(32)], [f"m{number}" for number in range(32)]
+    scripts.register("many", advertised=",".join(services), fields=["services", '["' + '","'.join(services) + '"]'])
+    scripts.register("two", catalogue="ner", advertised="ocr", fields=["services", '["ocr"]'])
+    said = ["loaded_models", '["' + '","'.join(models) + '"]']
+    scripts.heartbeat(*[scripts.beat_of(worker_id, models=",".join(models), fields=said) for worker_id in ("many", "two")])
+    indexes = [key for key in scripts.state() if key.startswith("model:")]
+    assert len([key for key in indexes if key.startswith(("model:ner/", "model:ocr/"))]) == 64
+    assert len(indexes) == 64 + 33
+    invariants.assert_hold(scripts.dump())
+    scripts.unregister("many")
+    scripts.unregister("two")
     assert readable(scripts.state()) == {}
 
 
@@ -839,6 +866,15 @@ def test_a_worker_whose_registration_is_gone_is_asked_to_register(scripts):
     assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "0"
     assert scripts.register("w", at=10)[:2] == ("w", False)
     invariants.assert_hold(scripts.dump())
+
+
+def test_an_error_of_another_kind_is_an_error(scripts):
+    """Not taken for a key of another type."""
+    scripts.register("w")
+    scripts.sweep(REMOVED + 1)
+    scripts.redis.acl_setuser("default", keys=["{rma}:*"], reset_keys=True, enabled=True, nopass=True, commands=["+@all", "-hmget"])
+    with pytest.raises(redis_library.RedisError, match="can.t run this command"):
+        scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1)
 
 
 @pytest.mark.parametrize("score", ["-inf", "-1e300", "1", "0"])

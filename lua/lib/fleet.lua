@@ -31,8 +31,10 @@ end
 local function fleet_flush()
   for key, fields in pairs(deltas) do
     for field, by in pairs(fields) do
-      if by ~= 0 and redis.call('HINCRBY', key, field, string.format('%d', by)) == 0 and key == key_services then
-        redis.call('HDEL', key, field) -- anybody may make up names of services
+      local count = by ~= 0 and redis.pcall('HINCRBY', key, field, string.format('%d', by))
+      -- anybody may make up names of services, and somebody's redis-cli what is no number
+      if (count == 0 and key == key_services) or type(count) == 'table' then
+        redis.call('HDEL', key, field)
       end
     end
     deltas[key] = {}

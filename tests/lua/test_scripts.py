@@ -802,8 +802,8 @@ def every_script(scripts, at):
     """Calls each script as it is called all the time; "w" is the worker whose keys are hurt, "v" one that is well."""
     scripts.heartbeat(scripts.beat_of("v"), scripts.beat_of("w"), at=at)
     scripts.register("new", at=at)
-    scripts.stats(at=at)
-    scripts.services(at=at)
+    for name in ("stats", "services"):
+        scripts.call(name, now=scripts.at(at), removal=REMOVAL, revive=REVIVE, max=100)
     scripts.discover("rag", at=at)
     scripts.drain("v")
     scripts.drain("v", False)
@@ -875,6 +875,18 @@ def test_an_error_of_another_kind_is_an_error(scripts):
     scripts.redis.acl_setuser("default", keys=["{rma}:*"], reset_keys=True, enabled=True, nopass=True, commands=["+@all", "-hmget"])
     with pytest.raises(redis_library.RedisError, match="can.t run this command"):
         scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1)
+
+
+@pytest.mark.parametrize("key, field", [("stats", "2:healthy"), ("stats", "2:load"), ("services", "healthy rag")])
+@pytest.mark.parametrize("value", ["x", "", "9223372036854775807"])
+def test_a_counter_that_is_no_number_stops_nobody(scripts, key, field, value):
+    scripts.register("w")
+    scripts.register("v", catalogue="rag")
+    scripts.heartbeat(scripts.beat_of("v", load="0.5"))
+    for at in (10, OFFLINE + 11):
+        scripts.redis.hset("{rma}:" + key, field, value)
+        every_script(scripts, at)
+        assert set(invariants.workers_of(scripts.dump())) == {"w", "v", "new"}
 
 
 @pytest.mark.parametrize("score", ["-inf", "-1e300", "1", "0"])

@@ -71,7 +71,8 @@ files_deps() { project 'src/*.c' 'src/*.h'; }
 gate_deps() {
     awk '
     BEGIN {
-        may["main"]  = "api http store redis model base h2o hiredis generated"
+        may["main"]  = "instance redis base"
+        may["instance"] = "api http store redis base"
         may["api"]   = "http store model base"
         may["store"] = "redis model base hiredis generated"
         may["http"]  = "base h2o"

@@ -5,6 +5,7 @@
  * own loop, listener, connection to Redis and waiting requests, and they share nothing that changes.
  */
 #include "base/log.h"
+#include "cli/cli.h"
 #include "instance/instance.h"
 #include "redis/embedded.h"
 
@@ -134,6 +135,13 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"serve", command_serve, "runs a coordinator; so does no command at all"},
+    {"workers", cli_workers, "lists the workers of a fleet"},
+    {"worker", cli_worker, "shows one worker"},
+    {"services", cli_services, "lists the services, and where workers are missing"},
+    {"drain", cli_drain, "gives a worker no new work"},
+    {"undrain", cli_undrain, "gives it work again"},
+    {"remove", cli_remove, "removes a worker"},
+    {"status", cli_status, "shows how the fleet is"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -144,7 +152,8 @@ static void print_help(void)
            "Keeps the register of a fleet of workers, in Redis.\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-30s %s\n", commands[i].name, commands[i].help);
-    printf("\nFlags. Each may be given in the environment instead, by the name in capitals; a flag on the command line wins.\n");
+    printf("\nCOMMAND --help says what an operator's command takes.\n"
+           "\nFlags. Each may be given in the environment instead, by the name in capitals; a flag on the command line wins.\n");
     config_print_help();
     printf("\n  --help, -h                     shows this\n  --version                      shows the version\n");
 }
@@ -162,9 +171,10 @@ static int fail_unknown(const char *name)
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help();
+            if (!cli_print_help(argv[1]))
+                print_help();
             return EXIT_SUCCESS;
         }
         if (strcmp(argv[i], "--version") == 0) {

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define CONNECT_TIMEOUT_MS 5000L
-#define ANSWER_TIMEOUT_MS 20000L
+#define ANSWER_TIMEOUT_MS 10000L
 #define READY_TIMEOUT_MS 3000 /* for a private server to reach its Redis */
 #define HEADERS_MAX 65536     /* bytes of an answer's headers */
 #define ITEMS_MAX 2000000     /* values in an answer, each of which takes some 80 bytes when parsed */

@@ -226,6 +226,8 @@ static size_t fit(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
     }
     for (; total > table->terminal->columns && shown > 1; shown--)
         total -= widths[shown - 1] + GAP;
+    if (widths[0] > table->terminal->columns)
+        widths[0] = table->terminal->columns;
     return shown;
 }
 
@@ -247,7 +249,7 @@ static void print_cell(const struct table *table, struct buffer *out, size_t col
 
 void table_print(struct table *table, struct buffer *out)
 {
-    size_t widths[TABLE_COLUMNS_MAX], shown = fit(table, widths);
+    size_t widths[TABLE_COLUMNS_MAX] = {0}, shown = fit(table, widths);
     for (size_t i = 0; !table->begun && i < shown; i++) {
         struct str title = str_from(table->columns[i].title);
         print_cell(table, out, i, i + 1 == shown, widths[i], title, title.len, COLOUR_BOLD);

@@ -104,7 +104,7 @@ static CURL *make_curl(const struct client *client)
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a worker may be called ".." */
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "rma-coordinator");
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -168,7 +168,9 @@ static void explain(struct client *client, CURLcode code, const struct transfer 
 {
     const char *place = client->place;
     size_t size = sizeof(client->why);
-    if (transfer->too_much)
+    if (transfer->too_much && transfer->headers > HEADERS_MAX)
+        snprintf(client->why, size, "%s answers with headers that don't end; is it a coordinator?", place);
+    else if (transfer->too_much)
         snprintf(client->why, size, "%s answers with more than %d MiB; is it a coordinator?", place, CLIENT_BODY_MAX >> 20);
     else if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
         snprintf(client->why, size, "the host of %s is not known; check --url", place);

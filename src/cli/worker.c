@@ -141,17 +141,6 @@ static void add_worker(struct view *view, const cJSON *worker)
     add_members(view, worker, 2);
 }
 
-/* The path of a worker. Dots alone would mean a folder if they stood there as they are. */
-static void add_worker_path(struct buffer *path, const char *before, const char *id, const char *behind)
-{
-    bool is_dots = strcmp(id, ".") == 0 || strcmp(id, "..") == 0;
-    buffer_append(path, str_from(before));
-    for (; *id != '\0'; id++)
-        buffer_append(path, is_dots ? STR("%2E") : (struct str){id, 1});
-    buffer_append(path, str_from(behind));
-    buffer_append(path, (struct str){"", 1});
-}
-
 /* Asks about the worker of the options, and says what went wrong. */
 static int ask(const struct options *options, const char *method, const char *before, const char *behind, struct answer *answer)
 {
@@ -161,7 +150,8 @@ static int ask(const struct options *options, const char *method, const char *be
     if (code != CLI_DONE)
         return code;
     struct buffer path = BUFFER_INIT;
-    add_worker_path(&path, before, options->id, behind);
+    buffer_printf(&path, "%s%s%s", before, options->id, behind); /* an id needs no percent-encoding */
+    buffer_append(&path, (struct str){"", 1});
     code = client_ask(&client, method, path.ptr, answer);
     if (code == CLI_NO_WORKER)
         cli_fail(code, "there is no worker %s", options->id);

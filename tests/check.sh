@@ -71,7 +71,9 @@ files_deps() { project 'src/*.c' 'src/*.h'; }
 gate_deps() {
     awk '
     BEGIN {
-        may["main"]  = "api http store redis model base h2o hiredis generated"
+        may["main"]  = "cli instance redis base"
+        may["cli"]   = "instance redis model base cjson curl"
+        may["instance"] = "api http store redis base"
         may["api"]   = "http store model base"
         may["store"] = "redis model base hiredis generated"
         may["http"]  = "base h2o"
@@ -84,6 +86,7 @@ gate_deps() {
         if (path ~ /^h2o(\.h$|\/)/) return "h2o"
         if (path ~ /^hiredis(\.h$|\/)/) return "hiredis"
         if (path ~ /^(cjson\/|cJSON)/) return "cjson"
+        if (path ~ /^curl\//) return "curl"
         if (path == "scripts.h") return "generated"
         split(path, part, "/")
         if (part[1] in may || !angle) return part[1]

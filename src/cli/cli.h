@@ -1,0 +1,31 @@
+/*
+ * An operator's commands: each gets the arguments after its name and returns the program's exit code.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+
+#define CLI_DONE 0
+#define CLI_FAILED 1    /* nobody answered, or not as a coordinator does */
+#define CLI_USAGE 2     /* the arguments were not understood */
+#define CLI_NO_WORKER 3 /* there is no such worker */
+#define CLI_NOT_WELL 4  /* status: the fleet is degraded or unhealthy */
+
+/* workers.c, watch.c */
+int cli_workers(char **args);
+
+/* worker.c */
+int cli_worker(char **args);
+int cli_drain(char **args);
+int cli_undrain(char **args);
+int cli_remove(char **args);
+
+/* fleet.c */
+int cli_services(char **args);
+int cli_status(char **args);
+
+/* Prints what a command takes; false when `command` is none of these. */
+bool cli_print_help(const char *command);
+
+#endif

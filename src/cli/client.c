@@ -1,0 +1,264 @@
+#include "cli/client.h"
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/private_server.h"
+#include "model/json.h"
+
+#include <curl/curl.h>
+
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONNECT_TIMEOUT_MS 5000L
+#define ANSWER_TIMEOUT_MS 10000L
+#define READY_TIMEOUT_MS 3000 /* for a private server to reach its Redis */
+#define HEADERS_MAX 65536     /* bytes of an answer's headers */
+#define ITEMS_MAX 2000000     /* values in an answer, each of which takes some 80 bytes when parsed */
+
+/* An answer on its way. */
+struct transfer {
+    struct buffer *body;
+    size_t headers;
+    bool too_much;
+};
+
+static size_t on_header(const char *bytes, size_t size, size_t count, void *data)
+{
+    (void)bytes;
+    struct transfer *transfer = data;
+    transfer->headers += size * count;
+    transfer->too_much = transfer->headers > HEADERS_MAX;
+    return transfer->too_much ? 0 : size * count;
+}
+
+static size_t on_body(const char *bytes, size_t size, size_t count, void *data)
+{
+    struct transfer *transfer = data;
+    size *= count;
+    transfer->too_much = transfer->body->len + size > CLIENT_BODY_MAX;
+    if (transfer->too_much)
+        return 0;
+    buffer_append(transfer->body, (struct str){bytes, size});
+    return size;
+}
+
+/* Asked at least once a second; not 0 ends the request. */
+static int on_progress(void *data, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
+{
+    (void)to_get, (void)got, (void)to_send, (void)sent;
+    const struct client *client = data;
+    sigset_t waiting;
+    return client->can_be_ended && sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGHUP) == 1);
+}
+
+/* A part of a URL, to be released with curl_free; NULL: it has none. */
+static char *part_of(CURLU *url, CURLUPart what)
+{
+    char *part = NULL;
+    return curl_url_get(url, what, &part, 0) == CURLUE_OK ? part : NULL;
+}
+
+static bool has_part(CURLU *url, CURLUPart what)
+{
+    char *part = part_of(url, what);
+    curl_free(part);
+    return part != NULL;
+}
+
+/* Takes the URL of a coordinator apart; false when it is none. */
+static bool read_url(struct client *client, const char *text)
+{
+    bool is_http = strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
+    CURLU *url = curl_url();
+    if (url == NULL)
+        abort();
+    bool good = is_http && strlen(text) < sizeof(client->url) - 1 && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                !has_part(url, CURLUPART_QUERY) && !has_part(url, CURLUPART_FRAGMENT);
+    if (good) {
+        size_t len = (size_t)snprintf(client->url, sizeof(client->url), "%s", text);
+        while (client->url[len - 1] == '/')
+            client->url[--len] = '\0';
+        char *scheme = part_of(url, CURLUPART_SCHEME), *host = part_of(url, CURLUPART_HOST), *port = part_of(url, CURLUPART_PORT);
+        snprintf(client->place, sizeof(client->place), "%s://%.255s%s%s", scheme, host, port != NULL ? ":" : "",
+                 port != NULL ? port : "");
+        curl_free(scheme);
+        curl_free(host);
+        curl_free(port);
+    }
+    curl_url_cleanup(url);
+    return good;
+}
+
+static CURL *make_curl(const struct client *client)
+{
+    CURL *curl = curl_easy_init();
+    if (curl == NULL)
+        abort();
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a worker may be called ".." */
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "rma-coordinator");
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    if (client->is_private)
+        curl_easy_setopt(curl, CURLOPT_PROXY, "");     /* whatever http_proxy says */
+    const char *authorities = getenv("SSL_CERT_FILE"); /* as OpenSSL's own programs take it */
+    if (authorities != NULL && authorities[0] != '\0')
+        curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+    return curl;
+}
+
+/* Waits until the private server reaches its Redis. */
+static bool wait_until_ready(struct client *client)
+{
+    int64_t end = clock_ms() + READY_TIMEOUT_MS;
+    for (;;) {
+        struct answer answer;
+        int code = client_ask(client, "GET", "/readyz", &answer);
+        answer_fini(&answer);
+        if (code == CLI_DONE || clock_ms() >= end)
+            return code == CLI_DONE;
+        poll(NULL, 0, 20);
+    }
+}
+
+int client_open(struct client *client, const struct options *options)
+{
+    char why[256];
+    *client = (struct client){.is_private = options->url == NULL, .can_be_ended = options->watch};
+    if (options->url != NULL && !read_url(client, options->url))
+        return cli_fail(CLI_USAGE, "the coordinator's URL must look like http://host:8080 or https://host/prefix");
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        abort();
+    if (client->is_private) {
+        enum err err = private_server_start((char **)(uintptr_t)options->settings, client->url, client->place, why);
+        if (err != ERR_NONE)
+            return cli_fail(err == ERR_BAD_REQUEST ? CLI_USAGE : CLI_FAILED, "%s", why);
+    }
+    client->curl = make_curl(client);
+    if (!client->is_private || wait_until_ready(client))
+        return CLI_DONE;
+    cli_fail(CLI_FAILED, "Redis at %s does not serve: it is away, still loads its data, or refuses the password; see REDIS_URL",
+             client->place);
+    client_close(client);
+    return CLI_FAILED;
+}
+
+void client_close(struct client *client)
+{
+    curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
+    if (client->is_private)
+        private_server_stop();
+    curl_global_cleanup();
+}
+
+/* Says why no answer came, or none that ends. */
+static void explain(struct client *client, CURLcode code, const struct transfer *transfer)
+{
+    const char *place = client->place;
+    size_t size = sizeof(client->why);
+    if (transfer->too_much && transfer->headers > HEADERS_MAX)
+        snprintf(client->why, size, "%s answers with headers that don't end; is it a coordinator?", place);
+    else if (transfer->too_much)
+        snprintf(client->why, size, "%s answers with more than %d MiB; is it a coordinator?", place, CLIENT_BODY_MAX >> 20);
+    else if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
+        snprintf(client->why, size, "the host of %s is not known; check --url", place);
+    else if (code == CURLE_COULDNT_CONNECT)
+        snprintf(client->why, size, "no coordinator listens at %s; start it, or check --url", place);
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        snprintf(client->why, size, "%s does not answer in time; check --url, or try again", place);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        snprintf(client->why, size, "the certificate of %s can't be trusted; SSL_CERT_FILE names one that can vouch for it", place);
+    else
+        snprintf(client->why, size, "%s does not answer as a coordinator does (%s); check --url", place, curl_easy_strerror(code));
+}
+
+/* Parses the body; false when it is no JSON object, or one that takes too much memory. */
+static bool parse(struct answer *answer)
+{
+    size_t items = 0;
+    const char *why;
+    for (size_t i = 0; i < answer->body.len; i++)
+        items += answer->body.ptr[i] == ',' || answer->body.ptr[i] == '[' || answer->body.ptr[i] == '{';
+    return items <= ITEMS_MAX && json_parse_object(buffer_str(&answer->body), &answer->json, &why) == ERR_NONE;
+}
+
+/* What an answer that came whole means. */
+static int judge(struct client *client, struct answer *answer)
+{
+    bool is_json = parse(answer);
+    if (answer->status == 200 && is_json)
+        return CLI_DONE;
+    struct str detail = member_text(answer->json, "detail");
+    if (answer->status == 404 && str_eq(detail, STR("Worker not found")))
+        return CLI_NO_WORKER;
+    if (answer->status == 200)
+        snprintf(client->why, sizeof(client->why), "%s answers with something else than a coordinator's JSON; check --url",
+                 client->place);
+    else if (detail.len > 0)
+        snprintf(client->why, sizeof(client->why), "%s answers %ld: %.*s", client->place, answer->status,
+                 detail.len < 400 ? (int)detail.len : 400, detail.ptr);
+    else
+        snprintf(client->why, sizeof(client->why), "%s answers %ld; is it a coordinator? check --url", client->place,
+                 answer->status);
+    return CLI_FAILED;
+}
+
+int client_ask(struct client *client, const char *method, const char *path, struct answer *answer)
+{
+    char url[2048];
+    *answer = (struct answer){.status = 0};
+    struct transfer transfer = {.body = &answer->body};
+    snprintf(url, sizeof(url), "%s%s", client->url, path);
+    curl_easy_setopt(client->curl, CURLOPT_URL, url);
+    if (strcmp(method, "POST") == 0)
+        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
+    else
+        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, strcmp(method, "DELETE") == 0 ? method : NULL);
+    curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &transfer);
+    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer);
+    CURLcode code = curl_easy_perform(client->curl);
+    if (code != CURLE_OK) {
+        explain(client, code, &transfer);
+        return CLI_FAILED;
+    }
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    return judge(client, answer);
+}
+
+void answer_fini(struct answer *answer)
+{
+    buffer_fini(&answer->body);
+    cJSON_Delete(answer->json);
+}
+
+struct str member_text(const cJSON *object, const char *name)
+{
+    return str_from(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name)));
+}
+
+double member_number(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+void add_count(struct buffer *out, double count)
+{
+    if (fabs(count) < 1e15)
+        buffer_printf(out, "%.0f", count);
+    else
+        buffer_append(out, STR("?"));
+}

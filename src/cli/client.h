@@ -1,0 +1,55 @@
+/*
+ * Asking a coordinator by HTTP. What answers need not be one, and need not be friendly: answers are bounded in size and time, and strict
+ * JSON.
+ */
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include "base/buffer.h"
+#include "cli/options.h"
+
+#include <cjson/cJSON.h>
+
+#define CLIENT_BODY_MAX (64 << 20) /* bytes of an answer */
+
+struct client {
+    void *curl;        /* CURL */
+    char url[1024];    /* without a slash at its end */
+    char place[320];   /* the same for people: no password in it; where Redis is, with a private server */
+    bool is_private;   /* it asks a server of its own */
+    bool can_be_ended; /* a blocked signal that waits ends a request */
+    char why[768];     /* why the last request failed */
+};
+
+struct answer {
+    long status; /* of HTTP; 0: none came */
+    struct buffer body;
+    cJSON *json; /* an object; NULL: the body is none */
+};
+
+/*
+ * Gets ready to ask whom the options say; whoever has blocked signals before sees them. Returns CLI_DONE, or an exit code after having
+ * said why.
+ */
+int client_open(struct client *client, const struct options *options);
+
+void client_close(struct client *client);
+
+/*
+ * Asks for a path, and makes *answer of what comes, which is to be released with answer_fini in any case. CLI_DONE: it is 200 and a JSON
+ * object; CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer holds what came if it was a JSON object.
+ */
+int client_ask(struct client *client, const char *method, const char *path, struct answer *answer);
+
+void answer_fini(struct answer *answer);
+
+/* The text of a string member; absent when there is none. */
+struct str member_text(const cJSON *object, const char *name);
+
+/* The number of a number member; NAN when there is none. */
+double member_number(const cJSON *object, const char *name);
+
+/* Appends a count of things, "?" when it is none. */
+void add_count(struct buffer *out, double count);
+
+#endif

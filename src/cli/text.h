@@ -1,0 +1,79 @@
+/*
+ * Text for a terminal. What workers call themselves may be anything: it can't move the cursor, change colours or turn the direction of
+ * writing here.
+ */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include "base/buffer.h"
+
+/*
+ * Appends `text`, which need not be UTF-8, with a "?" for every character that a terminal would obey rather than show. What is wider
+ * than `room` columns is cut and ends in "…". Returns the columns taken.
+ */
+size_t text_show(struct buffer *out, struct str text, size_t room);
+
+/* Appends checked JSON with those characters as \u escapes: the same JSON. */
+void text_show_json(struct buffer *out, struct str json);
+
+/* Appends "12 s", "5 min", "7 h", "3 days". */
+void text_add_duration(struct buffer *out, double seconds);
+
+/* Appends a load from 0 to 1 as "24 %". */
+void text_add_load(struct buffer *out, double load);
+
+enum colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_FAINT, COLOUR_BOLD };
+
+/* The terminal on stdout. */
+struct terminal {
+    size_t columns, rows;
+    bool colours;
+};
+
+void terminal_look(struct terminal *terminal);
+
+/* Append what switches to a colour (COLOUR_NONE: back), if the terminal shall have colours. */
+void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour);
+
+/* The colour for a worker's, a service's or a fleet's status. */
+enum colour status_colour(struct str status);
+
+/* Appends text in a colour, as text_show does. Returns the columns taken. */
+size_t terminal_show(const struct terminal *terminal, struct buffer *out, struct str text, size_t room, enum colour colour);
+
+/* Writes what is in the buffer to stdout and empties it; false when stdout takes no more. */
+bool print_buffer(struct buffer *text);
+
+#define TABLE_COLUMNS_MAX 8
+
+struct column {
+    const char *title;
+    bool right;      /* numbers stand at the right */
+    bool may_shrink; /* its texts are cut where the terminal is narrow */
+};
+
+/*
+ * A table that is printed in parts. Columns are as wide as their widest text so far and never get narrower; those for which the terminal
+ * has no room at all are left out, from the right.
+ */
+struct table {
+    const struct terminal *terminal;
+    const struct column *columns;
+    size_t count;
+    size_t widths[TABLE_COLUMNS_MAX];
+    bool begun;         /* the titles have been printed */
+    struct cell *cells; /* of the rows that wait to be printed, one after the other */
+    size_t cell_count, cell_room;
+    struct buffer texts;
+};
+
+void table_init(struct table *table, const struct terminal *terminal, const struct column *columns, size_t count);
+void table_fini(struct table *table);
+
+/* Adds the next cell of a row. */
+void table_add(struct table *table, struct str text, enum colour colour);
+
+/* Appends the waiting rows to `out`, the first time with the titles, and forgets them. */
+void table_print(struct table *table, struct buffer *out);
+
+#endif

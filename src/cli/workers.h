@@ -1,0 +1,27 @@
+/*
+ * What the list of workers and its refreshed form share.
+ */
+#ifndef CLI_WORKERS_H
+#define CLI_WORKERS_H
+
+#include "cli/client.h"
+#include "cli/text.h"
+
+/*
+ * Asks for up to `limit` of the workers that the options want, from the first one after `cursor` (NULL: from the beginning). CLI_DONE:
+ * *workers is an array. Release *answer in any case.
+ */
+int workers_ask(struct client *client, const struct options *options, size_t limit, const char *cursor, struct answer *answer,
+                const cJSON **workers);
+
+/* Makes a table for workers; adds the rows for an array of them. */
+void workers_table(struct table *table, const struct terminal *terminal);
+void workers_add(struct table *table, const cJSON *workers);
+
+/* Shows the workers again and again, until a signal ends it. The signals must have been blocked by watch_block_signals before. */
+int watch(struct client *client, const struct options *options);
+
+/* Keeps the signals that watch waits for from every thread; to be called before any is made. */
+void watch_block_signals(void);
+
+#endif

@@ -1,0 +1,217 @@
+#include "instance/instance.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/catalogue.h"
+#include "redis/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define QUICK_TIMEOUT_MS 800 /* health checks are answered within a second, whatever Redis does */
+#define SWEEP_INTERVAL_MS 1000
+#define REGION_MAX 64
+
+/* One serving thread and what belongs to it. */
+struct worker_thread {
+    struct instance *instance;
+    int index;
+    pthread_t id;
+    struct server_thread *server;
+    struct link *link;
+    struct store *store;
+    struct api api;
+    int64_t sweep_at; /* 0: another thread does it */
+};
+
+enum err instance_take_catalogue(struct instance *instance)
+{
+    struct str path = instance->config.text[CONFIG_SERVICE_CATALOG];
+    if (path.len == 0)
+        return ERR_NONE;
+    struct buffer faults = BUFFER_INIT;
+    if (catalogue_file_load(path.ptr, getenv, &instance->catalogue, &faults) != ERR_NONE) {
+        fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
+        buffer_fini(&faults);
+        return ERR_INVALID;
+    }
+    catalogue_use(instance->catalogue.services, instance->catalogue.count);
+    log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
+              log_number("services", (double)catalogue_count));
+    return ERR_NONE;
+}
+
+static bool is_ready(void *data)
+{
+    const struct api *api = data;
+    return store_is_up(api->store);
+}
+
+static int32_t on_tick(void *data)
+{
+    struct worker_thread *thread = (struct worker_thread *)((char *)data - offsetof(struct worker_thread, api));
+    if (thread->sweep_at != 0 && clock_ms() >= thread->sweep_at) {
+        thread->sweep_at = clock_ms() + SWEEP_INTERVAL_MS;
+        store_sweep(thread->store);
+    }
+    store_tick(thread->store);
+    return link_tick(thread->link);
+}
+
+/* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
+static void *serve(void *data)
+{
+    struct worker_thread *thread = data;
+    struct instance *instance = thread->instance;
+    thread->server = server_thread_new(instance->server, thread->index);
+    thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->address);
+    thread->store = store_new(thread->link, &instance->store_config);
+    thread->api = (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store};
+    thread->sweep_at = thread->index == 0;
+    server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
+    pthread_barrier_wait(&instance->threads_made);
+    server_thread_run(thread->server);
+    return NULL;
+}
+
+void instance_start(struct instance *instance)
+{
+    keys_init(instance->config.text[CONFIG_KEY_PREFIX]);
+    scripts_init();
+    instance->threads = calloc((size_t)instance->thread_count, sizeof(*instance->threads));
+    if (instance->threads == NULL || pthread_barrier_init(&instance->threads_made, NULL, (unsigned)instance->thread_count + 1) != 0)
+        abort();
+    for (int i = 0; i < instance->thread_count; i++) {
+        struct worker_thread *thread = &instance->threads[i];
+        thread->instance = instance;
+        thread->index = i;
+        if (pthread_create(&thread->id, NULL, serve, thread) != 0)
+            abort();
+    }
+    pthread_barrier_wait(&instance->threads_made);
+}
+
+/* Nothing is freed at the end: the program goes, and what it has is reachable until then, so that leaks still show. */
+void instance_stop(struct instance *instance)
+{
+    for (int i = 0; i < instance->thread_count; i++)
+        server_thread_stop(instance->threads[i].server);
+    for (int i = 0; i < instance->thread_count; i++)
+        pthread_join(instance->threads[i].id, NULL);
+}
+
+/*
+ * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a part
+ * of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
+ */
+static bool is_key_prefix(const char *prefix)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *end = prefix + strspn(prefix, plain);
+    if (*end == '{') {
+        size_t inside = strspn(end + 1, plain);
+        if (inside == 0 || end[1 + inside] != '}')
+            return false;
+        end += inside + 2;
+        end += strspn(end, plain);
+    }
+    return *end == '\0';
+}
+
+/* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
+static enum err check_settings(struct instance *instance, char why[256])
+{
+    const struct config *config = &instance->config;
+    struct str url = config->text[CONFIG_REDIS_URL];
+    const char *url_why;
+    why[0] = '\0';
+    if (!is_key_prefix(config->text[CONFIG_KEY_PREFIX].ptr))
+        snprintf(why, 256,
+                 "KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, as in {rma}");
+    else if (config->number[CONFIG_WORKER_TIMEOUT_SECONDS] <= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])
+        snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
+    else if (url.len > 0 && address_parse(url, &instance->address, &url_why) != ERR_NONE)
+        snprintf(why, 256, "REDIS_URL: %s", url_why);
+    return why[0] == '\0' ? ERR_NONE : ERR_INVALID;
+}
+
+/* What this instance calls itself, and where it is. */
+static void name_instance(struct instance *instance, struct str *region)
+{
+    const struct config *config = &instance->config;
+    char host[64] = "coordinator";
+    gethostname(host, sizeof(host) - 1);
+    struct str id = config->text[CONFIG_COORDINATOR_ID];
+    if (id.len > 0)
+        snprintf(instance->id, sizeof(instance->id), "%.*s", STR_PRINTF(id));
+    else
+        snprintf(instance->id, sizeof(instance->id), "%s-%d", host, getpid());
+    const char *fly_region = getenv("FLY_REGION");
+    *region = config->text[CONFIG_REGION];
+    if (region->len == 0 && fly_region != NULL)
+        *region = (struct str){fly_region, strnlen(fly_region, REGION_MAX)};
+}
+
+static int count_threads(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->number[CONFIG_THREADS] > 0)
+        return config->number[CONFIG_THREADS];
+    return cores >= 1 && cores <= 64 ? (int)cores : 1;
+}
+
+enum err instance_configure(struct instance *instance, char **args, char why[256])
+{
+    const struct config *config = &instance->config;
+    enum err err = config_read(&instance->config, args, why);
+    if (err == ERR_NONE)
+        err = check_settings(instance, why);
+    if (err != ERR_NONE)
+        return err;
+    struct str format = config->text[CONFIG_LOG_FORMAT];
+    /* its words stand in the order of the levels */
+    log_init((enum log_level)config->number[CONFIG_LOG_LEVEL],
+             format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
+    struct str region, trust = config->text[CONFIG_TRUST_PROXY];
+    name_instance(instance, &region);
+    instance->thread_count = count_threads(config);
+    instance->server_config = (struct server_config){
+        .host = config->text[CONFIG_HOST],
+        .port = config->number[CONFIG_PORT],
+        .max_connections = config->number[CONFIG_MAX_CONNECTIONS],
+        .threads = instance->thread_count,
+        .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
+        .quick_timeout_ms = QUICK_TIMEOUT_MS,
+        .allowed_origins = config->text[CONFIG_ALLOWED_ORIGINS],
+        .routes = api_routes,
+    };
+    instance->store_config = (struct store_config){
+        .heartbeat_timeout_ms = config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] * 1000,
+        .worker_timeout_ms = config->number[CONFIG_WORKER_TIMEOUT_SECONDS] * 1000,
+        .revive_ms = config->number[CONFIG_WORKER_REVIVE_SECONDS] * 1000,
+        .missed_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1500,
+        .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
+        .region = region,
+    };
+    instance->api_config = (struct api_config){
+        .coordinator_id = str_from(instance->id),
+        .region = region,
+        .version = STR(VERSION),
+        .public_url = config->text[CONFIG_PUBLIC_URL],
+        .trust_proxy = trust.len > 0 ? str_eq(trust, STR("1")) : getenv("FLY_APP_NAME") != NULL,
+        .heartbeat_interval_s = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS],
+    };
+    return ERR_NONE;
+}
+
+enum err instance_listen(struct instance *instance, char why[256])
+{
+    const char *cause;
+    if (server_new(&instance->server_config, &instance->server, &instance->port, &cause) == ERR_NONE)
+        return ERR_NONE;
+    snprintf(why, 256, "HOST %.45s, PORT %d: %s: %s", instance->config.text[CONFIG_HOST].ptr, instance->config.number[CONFIG_PORT],
+             cause, strerror(errno));
+    return ERR_INVALID;
+}

@@ -1,0 +1,54 @@
+/*
+ * A running coordinator without what surrounds it: its settings put in order, and its serving threads. The program that serves has one,
+ * and so has an operator's command that reads a fleet straight from its Redis.
+ */
+#ifndef INSTANCE_INSTANCE_H
+#define INSTANCE_INSTANCE_H
+
+#include "api/api.h"
+#include "base/config.h"
+#include "model/catalogue_file.h"
+#include "redis/address.h"
+
+#include <pthread.h>
+
+#ifndef VERSION
+#define VERSION "0.1.0"
+#endif
+
+struct worker_thread;
+
+struct instance {
+    struct config config;
+    struct catalogue_file catalogue;
+    struct address address; /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */
+    struct server_config server_config;
+    struct store_config store_config;
+    struct api_config api_config;
+    struct server *server;
+    struct worker_thread *threads;
+    int thread_count;
+    pthread_barrier_t threads_made;
+    int port;
+    char id[160];
+};
+
+/*
+ * Reads the settings from the environment and from the flags in `args` into what the modules take. The errors and `why` are
+ * config_read's. The result may be changed before the next step.
+ */
+MUST_CHECK enum err instance_configure(struct instance *instance, char **args, char why[256]);
+
+/* Takes the services of SERVICE_CATALOG. On ERR_INVALID stderr has been told everything that is wrong with that file. */
+MUST_CHECK enum err instance_take_catalogue(struct instance *instance);
+
+/* Binds the port. On ERR_INVALID `why` says what is in the way. */
+MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
+
+/* Starts the threads, which take the signals that the caller has not blocked. Once in the life of the program. */
+void instance_start(struct instance *instance);
+
+/* Lets the threads finish what is in flight, within 3.5 s, and end. */
+void instance_stop(struct instance *instance);
+
+#endif

@@ -1,0 +1,2 @@
+/* rejects: api may not include curl */
+#include <curl/curl.h>

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "http/server.h"
 #include "model/catalogue.h"
 #include "model/catalogue_file.h"
@@ -361,6 +362,38 @@ static int command_serve(char **args)
     return run(&program, args);
 }
 
+/* Runs a command that does one thing and ends. */
+static int run_once(char **args, enum err (*work)(const struct cli *cli, char why[CLI_WHY_MAX]))
+{
+    static struct program program;
+    struct cli cli = {.config = &program.config, .address = &program.address};
+    char why[CLI_WHY_MAX];
+    enum err err = cli_take_arguments(&cli, args, why);
+    if (err == ERR_NONE)
+        err = configure(&program, args, why);
+    if (err == ERR_NONE) {
+        if (!take_catalogue(&program))
+            return EXIT_FAILURE;
+        signal(SIGPIPE, SIG_IGN);
+        keys_init(program.config.text[CONFIG_KEY_PREFIX]);
+        scripts_init();
+        err = work(&cli, why);
+    }
+    if (err == ERR_NONE)
+        return EXIT_SUCCESS;
+    return fail(err == ERR_BAD_REQUEST ? EXIT_USAGE : EXIT_FAILURE, why);
+}
+
+static int command_import(char **args)
+{
+    return run_once(args, cli_import);
+}
+
+static int command_export(char **args)
+{
+    return run_once(args, cli_export);
+}
+
 /* What the first argument can be; without one, it is the first of these. */
 static const struct command {
     const char *name;
@@ -368,6 +401,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"serve", command_serve, "runs a coordinator; so does no command at all"},
+    {"import", command_import, "FILE [--json]: takes over the workers of the file-based coordinator's registry"},
+    {"export", command_export, "[FILE]: writes such a registry, to standard output unless there is a FILE"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

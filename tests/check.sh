@@ -71,8 +71,9 @@ files_deps() { project 'src/*.c' 'src/*.h'; }
 gate_deps() {
     awk '
     BEGIN {
-        may["main"]  = "api http store redis model base h2o hiredis generated"
+        may["main"]  = "api cli http store redis model base h2o hiredis generated"
         may["api"]   = "http store model base"
+        may["cli"]   = "redis model base hiredis generated"
         may["store"] = "redis model base hiredis generated"
         may["http"]  = "base h2o"
         may["redis"] = "base h2o hiredis generated"

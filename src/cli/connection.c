@@ -4,14 +4,11 @@
 #include "redis/command.h"
 #include "redis/embedded.h"
 
-
-
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
 
 #define CONNECT_TIMEOUT_S 5
 #define REPLY_TIMEOUT_S 10
@@ -59,7 +56,7 @@ static enum err open_embedded(struct connection *connection, const char *data_di
     return err;
 }
 
-/* Sends a command of `count` words and checks that it is not refused. */
+/* Sends a command of `count` words, all of which Redis answers with a status: other answers (an echo) are not from a Redis. */
 static enum err greet(struct connection *connection, size_t count, const char *const words[])
 {
     struct buffer command = BUFFER_INIT;
@@ -69,8 +66,11 @@ static enum err greet(struct connection *connection, size_t count, const char *c
     redisReply *reply = connection_ask(connection, &command);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
+    bool is_redis = reply->type == REDIS_REPLY_STATUS;
+    if (!is_redis)
+        snprintf(connection->why, CLI_WHY_MAX, "what answers at %.120s is no Redis", connection->place);
     freeReplyObject(reply);
-    return ERR_NONE;
+    return is_redis ? ERR_NONE : ERR_UNAVAILABLE;
 }
 
 /* Waits until Redis has its data in memory. */
@@ -135,8 +135,8 @@ redisReply *connection_receive(struct connection *connection)
     void *got = NULL;
     if (redisGetReply(connection->redis, &got) != REDIS_OK) {
         bool silent = connection->redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
-        snprintf(connection->why, CLI_WHY_MAX, "Redis at %.120s %s%.80s", connection->place, silent ? "does not answer" : "is lost: ",
-                 silent ? "" : connection->redis->errstr);
+        snprintf(connection->why, CLI_WHY_MAX, "Redis at %.120s %s%.80s", connection->place,
+                 silent ? "does not answer" : "is lost: ", silent ? "" : connection->redis->errstr);
         return NULL;
     }
     redisReply *reply = got;

@@ -30,12 +30,13 @@ struct ids {
 
 struct output {
     int fd;
-    const char *file;              /* NULL: standard output */
-    char path[PATH_MAX];           /* where it is written until it is whole */
-    struct buffer text;            /* not yet written */
+    const char *file;    /* NULL: standard output */
+    char path[PATH_MAX]; /* where it is written until it is whole */
+    struct buffer text;  /* not yet written */
 };
 
-struct export {
+struct export
+{
     struct connection connection;
     struct ids ids;
     struct output output;

@@ -112,11 +112,14 @@ static enum err receive_outcome(struct import *import)
     redisReply *reply = connection_receive(&import->connection);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
-    for (int i = 0; i < OUTCOME_COUNT; i++)
-        if (reply->type == REDIS_REPLY_STRING && strcmp(reply->str, outcomes[i]) == 0)
-            import->counts[i]++;
-    import->done++;
+    int outcome = 0;
+    while (outcome < OUTCOME_COUNT && !str_eq(str_from(reply->str), str_from(outcomes[outcome])))
+        outcome++;
     freeReplyObject(reply);
+    if (outcome == OUTCOME_COUNT)
+        abort(); /* the script has no other answers */
+    import->counts[outcome]++;
+    import->done++;
     return ERR_NONE;
 }
 

@@ -83,7 +83,8 @@ bool iso_time_parse(struct str text, int64_t *milliseconds)
     struct tm date = {.tm_isdst = 0};
     int year, month, fraction, zone;
     if (!take_number(&text, 4, 1970, 9999, &year) || !take(&text, '-') || !take_number(&text, 2, 1, 12, &month) ||
-        !take(&text, '-') || !take_number(&text, 2, 1, days_in(month, year), &date.tm_mday) || !(take(&text, 'T') || take(&text, ' ')))
+        !take(&text, '-') || !take_number(&text, 2, 1, days_in(month, year), &date.tm_mday) ||
+        !(take(&text, 'T') || take(&text, ' ')))
         return false;
     if (!take_number(&text, 2, 0, 23, &date.tm_hour) || !take(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_min) ||
         !take(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_sec))

@@ -16,9 +16,9 @@
 
 /* The members that mean something here; each may be there once. */
 static const char *const known_members[] = {
-    "worker_id", "tier",     "status",     "current_load", "tasks_completed",     "last_heartbeat",    "registered_at", "drained",
-    "services",  "boot_id",  "ip_address", "tunnel_url",   "capabilities",        "containers",        "vpn_ip",        "region",
-    "provides",  "instance_id", "fingerprint", "assigned_containers", "assigned_services",
+    "worker_id", "tier",     "status",   "current_load", "tasks_completed", "last_heartbeat",      "registered_at",
+    "drained",   "services", "boot_id",  "ip_address",   "tunnel_url",      "capabilities",        "containers",
+    "vpn_ip",    "region",   "provides", "instance_id",  "fingerprint",     "assigned_containers", "assigned_services",
 };
 #define KNOWN_COUNT (sizeof(known_members) / sizeof(known_members[0]))
 

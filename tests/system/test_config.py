@@ -147,7 +147,7 @@ def test_a_port_that_is_taken_is_one_clear_line(redis, make_coordinator):
 def test_an_unknown_command_is_a_usage_error():
     for command in ("no-such-command", "Serve", "", "help"):
         says = refusal(command, "--port=0", code=2)
-        assert says == f'rma-coordinator: there is no command "{command}", only these: serve; --help tells more\n'
+        assert says == f'rma-coordinator: there is no command "{command}", only these: serve import export; --help tells more\n'
 
 
 def test_an_unknown_flag_is_a_usage_error():

@@ -1,0 +1,2 @@
+/* rejects: api may not include cli */
+#include "cli/cli.h"

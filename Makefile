@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-redis redis-tools
+	python3-pytest python3-redis python3-jsonschema redis-tools
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
@@ -38,7 +38,7 @@ SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0
 PYTEST := /usr/bin/python3 -m pytest
 
 SOURCES := $(wildcard src/*/*.c)
-OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o
 SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -63,6 +63,10 @@ $(BUILD)/gen/scripts.c: $(BUILD)/gen/scripts.h ;
 $(BUILD)/gen/scripts.h: lua/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	@lua5.1 lua/embed.lua $(@D) $(sort $(filter-out lua/embed.lua,$(wildcard lua/*.lua)))
+
+$(BUILD)/gen/embedded.c: src/api/embed.lua src/api/openapi.json src/api/docs.html
+	@mkdir -p $(@D)
+	@lua5.1 src/api/embed.lua $@ $(filter-out %.lua,$^)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
 	@mkdir -p $(@D)

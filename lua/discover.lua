@@ -16,15 +16,21 @@
 
 local now, removal, revive, max, random =
   clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max), number_of(arg_random)
-if not now or not removal or not revive or not max or not random or random < 0 or random >= 1 then
+if not now or not removal or not revive or not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL now, removal, revive, max and random are numbers')
 end
 fleet_sweep(now, removal, revive, 100)
-fleet_flush()
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
 local found, seen = { redis.call('ZCARD', all) }, {}
+
+-- Adds worker `id`, unless it fell silent a moment ago, at once with so many that the sweep has not come to it.
+local function add_live(id)
+  if redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
+    found[#found + 1] = id
+  end
+end
 
 -- Adds those of index `key` whose rank is from `low` to less than `high`.
 local function add(key, low, high)
@@ -34,7 +40,7 @@ local function add(key, low, high)
       local before = redis.call('ZCOUNT', key, '-inf', '(' .. first[2])
       local same = redis.call('ZCOUNT', key, first[2], first[2])
       local at = before + math.floor(random * same)
-      found[2] = redis.call('ZRANGE', key, at, at)[1]
+      add_live(redis.call('ZRANGE', key, at, at)[1])
     end
     return
   end
@@ -42,7 +48,7 @@ local function add(key, low, high)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'LIMIT', 0, max)) do
     if #found <= max and not seen[id] then
       seen[id] = true
-      found[#found + 1] = id
+      add_live(id)
     end
   end
 end

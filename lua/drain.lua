@@ -11,8 +11,9 @@ end
 local hash = key_worker .. arg_worker_id
 local reported = redis.call('HGET', hash, 'status')
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
-local place = fleet_read(entry) or fleet_registered(arg_worker_id)
-if not reported or not place then
+local registered = fleet_registered(arg_worker_id)
+local place = fleet_read(entry) or registered
+if not reported or not registered then
   return redis.error_reply('NOTFOUND Worker not found')
 end
 if arg_drain == '1' then
@@ -23,7 +24,7 @@ end
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
 if live then
-  place.status = arg_drain == '1' and 'draining' or reported
+  place.status = arg_drain == '1' and 'draining' or fleet_is_status(reported) and reported or 'healthy'
   redis.call('SET', hash .. ':online', place.status, 'KEEPTTL')
 end
 -- where it stands it stays: only a heartbeat or a sweep moves it between online and offline

@@ -21,12 +21,11 @@ if not now or not timeout or not removal or not revive then
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.
-local statuses = { healthy = true, degraded = true, draining = true, offline = true }
 local at, last = rest, #ARGV
 while at <= last do
   local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 5])
   local fits = extra and extra % 2 == 0 and extra >= 0 and at + 5 + extra <= last
-  if not fits or not load or load < 0 or load > 1 or not silence or not statuses[ARGV[at + 1]]
+  if not fits or not load or load < 0 or load > 1 or not silence or silence > 1e9 or not fleet_is_status(ARGV[at + 1])
     or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+$')) then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
@@ -42,9 +41,7 @@ local now_text, offline_at, removed_at = text(now), text(now + timeout), text(no
 -- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is kept.
 local function bring_back(id, entry)
   if entry then
-    local removed = redis.call('ZSCORE', key_offline, id)
-    local silent = not removed and redis.call('ZSCORE', key_online, id)
-    fleet_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
+    fleet_archive(id, entry, removal, revive)
   end
   local place = revive > 0 and fleet_registered(id)
   if place then
@@ -52,12 +49,12 @@ local function bring_back(id, entry)
     local identities, twins = fleet_identities(id)
     for _, key in ipairs(identities) do
       redis.call('SET', key, id, 'NX') -- another worker may have taken it
-      if redis.call('GET', key) == id then
+      if try('GET', key) == id then
         redis.call('PERSIST', key)
       end
     end
     if twins then
-      redis.call('ZADD', twins, now_text, id)
+      try('ZADD', twins, now_text, id)
     end
   end
   return place
@@ -81,6 +78,9 @@ local function take(id, status, load, extra)
   end
   -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
   local hash, result = key_worker .. id, '1'
+  if redis.call('EXISTS', key_registration .. id) == 0 then
+    return '0' -- whatever else there is of it: it is to register
+  end
   local entry = redis.call('HGET', key_ledger, id)
   local place = fleet_read(entry)
   if redis.call('PEXPIREAT', hash, gone_at) == 0 then
@@ -91,10 +91,15 @@ local function take(id, status, load, extra)
   if not place then
     return '0'
   end
+  local written
   if extra == '0' then
-    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
+    written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
   else
-    redis.call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 6, at + 5 + extra))
+    written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 6, at + 5 + extra))
+  end
+  if not written then
+    redis.call('DEL', hash)
+    return '0'
   end
   if result == '2' then
     redis.call('PEXPIREAT', hash, gone_at)

@@ -21,22 +21,23 @@ if not now or not timeout or not removal or not revive or not last_heartbeat or 
   return redis.error_reply('BADCALL now, timeout, removal, revive, last_heartbeat and load are numbers')
 end
 local id = arg_worker_id
-local statuses = { healthy = true, degraded = true, draining = true, offline = true }
-if id == '' or not statuses[arg_status] or (#ARGV - rest + 1) % 2 ~= 0 or #ARGV < rest then
+if id == '' or not fleet_is_status(arg_status) or (#ARGV - rest + 1) % 2 ~= 0 then
   return redis.error_reply('BADCALL malformed worker')
+end
+local given = {}
+for at = rest, #ARGV, 2 do
+  given[ARGV[at]] = ARGV[at + 1]
+end
+local place = fleet_offline(given.tier, given.provides, given.drained)
+if not place then
+  return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end
 fleet_sweep(now, removal, revive, 100)
 local hash, registration = key_worker .. id, key_registration .. id
 if redis.call('EXISTS', registration, hash) > 0 then
-  fleet_flush()
   return 'known'
 end
 redis.call('HSET', registration, unpack(ARGV, rest, #ARGV))
-local place = fleet_registered(id)
-if not place then
-  redis.call('DEL', registration)
-  return redis.error_reply('BADCALL a worker needs a tier')
-end
 
 -- what it does not know better, it takes from nobody
 local identities, twins = fleet_identities(id)
@@ -49,23 +50,22 @@ if removed_at <= now then
   local keep_until = string.format('%.0f', now + revive)
   redis.call('PEXPIREAT', registration, keep_until)
   for _, key in ipairs(identities) do
-    if redis.call('GET', key) == id then
+    if try('GET', key) == id then
       redis.call('PEXPIREAT', key, keep_until)
     end
   end
-  fleet_flush()
   return 'archived'
 end
 if twins then
-  redis.call('ZADD', twins, last_heartbeat, id)
+  try('ZADD', twins, last_heartbeat, id)
 end
 redis.call('HSET', hash, 'status', arg_status, 'current_load', arg_load, 'last_heartbeat', string.format('%.0f', last_heartbeat))
 redis.call('PEXPIREAT', hash, string.format('%.0f', removed_at))
 place.load = math.floor(load * 1000000 + 0.5)
 local live = arg_status ~= 'offline' and offline_at > now
 if live then
-  place.status = arg_status
-  redis.call('SET', hash .. ':online', arg_status, 'PXAT', string.format('%.0f', offline_at))
+  place.status = place.drained == 'd' and 'draining' or arg_status
+  redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', offline_at))
 end
 fleet_place(id, false, place, live and offline_at or removed_at)
 fleet_flush()

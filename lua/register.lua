@@ -33,14 +33,15 @@ local missed, max_services = number_of(arg_missed), number_of(arg_max_services)
 if not now or not timeout or not removal or not revive or not missed or not max_services then
   return redis.error_reply('BADCALL now, timeout, removal, revive, missed and max_services are numbers')
 end
-if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '') then
+if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
+  or string.find(arg_advertised .. arg_catalogue .. arg_also, '%s') then
   return redis.error_reply('BADCALL malformed registration')
 end
 local PROBES = 128 -- of workers that look alike, how many are asked whether they still beat
 
 -- The worker that an identity leads to, if its registration is still there.
 local function known(identity)
-  local id = redis.call('GET', key_identity .. identity)
+  local id = try('GET', key_identity .. identity)
   return id and redis.call('EXISTS', key_registration .. id) == 1 and id
 end
 
@@ -48,9 +49,12 @@ end
 -- A twin's score is when it was last known to beat: those asked in vain go to the end, so that the next registration asks others.
 local function silent_twin()
   local twins = key_fingerprint .. arg_fingerprint
-  for _, id in ipairs(redis.call('ZRANGE', twins, 0, PROBES - 1)) do
+  for _, id in ipairs(try('ZRANGE', twins, 0, PROBES - 1) or {}) do
     local offline_at = redis.call('ZSCORE', key_online, id)
-    if not offline_at or offline_at - timeout + missed <= now then
+    if not offline_at then -- or it beats, but reports itself so
+      offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
+    end
+    if offline_at - timeout + missed <= now then
       return id
     end
     redis.call('ZADD', twins, offline_at - timeout, id)
@@ -65,7 +69,7 @@ local function identify()
   local id = arg_instance_id ~= '' and known('instance:' .. arg_instance_id)
   if not id and arg_tunnel_url ~= '' then
     id = known('tunnel:' .. redis.sha1hex(arg_tunnel_url))
-    local other = id and redis.call('HGET', key_registration .. id, 'instance_id')
+    local other = id and try('HGET', key_registration .. id, 'instance_id')
     if other and arg_instance_id ~= '' and other ~= arg_instance_id then
       id = nil
     end
@@ -85,11 +89,18 @@ fleet_sweep(now, removal, revive, 100)
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
 local entry = redis.call('HGET', key_ledger, id)
-local before = redis.call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained')
-local again = before[1] ~= false
+if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too many for the sweep to come to it
+  fleet_archive(id, entry, removal, revive)
+  entry = false
+end
+local before = try('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
+local again = before[1]
 
--- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay.
-fleet_remove(id, entry, 0)
+-- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
+-- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
+if entry or redis.call('EXISTS', registration, hash) > 0 then
+  fleet_remove(id, entry, 0)
+end
 
 -- Assignment: what it had, where that still fits; else the service that the fewest live workers provide.
 local catalogue, also = split(arg_catalogue), split(arg_also)
@@ -134,16 +145,10 @@ end
 local assigned_services = table.concat(assigned, ',')
 
 -- What it was assigned and what it advertises both count as provided by it.
-local provides = {}
-for _, name in ipairs(split(assigned_services .. ',' .. arg_advertised)) do
-  if not provides[name] then
-    provides[name] = true
-    provides[#provides + 1] = name
-  end
-end
+local provides = table.concat(split(assigned_services .. ',' .. arg_advertised), ',')
 
 redis.call('HSET', registration, 'tier', arg_tier, 'registered_at', again and before[1] or now,
-  'tasks_completed', again and before[2] or '0', 'assigned_services', assigned_services, 'provides', table.concat(provides, ','),
+  'tasks_completed', again and before[2] or '0', 'assigned_services', assigned_services, 'provides', provides,
   unpack(ARGV, rest, #ARGV))
 if before[5] then
   redis.call('HSET', registration, 'drained', before[5])
@@ -159,9 +164,9 @@ for _, key in ipairs(identities) do
   redis.call('SET', key, id)
 end
 if twins then
-  redis.call('ZADD', twins, now, id)
+  try('ZADD', twins, now, id)
 end
-local place = fleet_registered(id)
+local place = fleet_offline(arg_tier, provides, before[5])
 place.status = place.drained == 'd' and 'draining' or 'healthy'
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
 fleet_place(id, false, place, now + timeout)

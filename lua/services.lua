@@ -14,5 +14,4 @@ if not now or not removal or not revive or not max then
   return redis.error_reply('BADCALL now, removal, revive and max are numbers')
 end
 local more = fleet_sweep(now, removal, revive, max)
-fleet_flush()
 return { more and '1' or '0', redis.call('HGETALL', key_services) }

@@ -21,13 +21,13 @@
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
 -- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between.
 
-local deltas = { [key_stats] = {}, [key_services] = {} } -- changes of counters, by key and field; written once by fleet_flush
+local deltas = { [key_stats] = {}, [key_services] = {} } -- changes of counters, by key and field; written by fleet_flush
 
 local function fleet_count(key, field, by)
   deltas[key][field] = (deltas[key][field] or 0) + by
 end
 
--- Writes the counters. To be called once, after everything else.
+-- Writes the counters. To be called after everything else.
 local function fleet_flush()
   for key, fields in pairs(deltas) do
     for field, by in pairs(fields) do
@@ -35,24 +35,48 @@ local function fleet_flush()
         redis.call('HDEL', key, field) -- anybody may make up names of services
       end
     end
+    deltas[key] = {}
   end
 end
 
--- The names in a list with commas between.
+-- redis.call on a key of one worker; false where somebody's redis-cli has made it one of another type, which must not stop the rest.
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then
+    return string.find(reply.err, 'WRONGTYPE', 1, true) == nil and error(reply)
+  end
+  return reply
+end
+
+-- The names in a list with commas between, each once.
 local function split(names)
   local list = {}
   for name in string.gmatch(names, '[^,]+') do
-    list[#list + 1] = name
+    if not list[name] then
+      list[name] = true
+      list[#list + 1] = name
+    end
   end
   return list
 end
 
--- Reads a ledger entry: the worker's place. nil when there is none, or when somebody has written what is none: then nothing is
--- counted of that worker.
+local BAND = 1000000000000
+local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- of ranks, see below; a live worker has one of these statuses
+local MOST_ACTIVE = 100000 -- requests that count
+local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
+
+local function fleet_is_status(text)
+  return text == 'offline' or bands[text] ~= nil
+end
+
+-- Reads a ledger entry. nil when there is none, or when somebody has written what is none.
 local function fleet_read(entry)
   local tier, status, load, drained, services, ranking =
     string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+)$')
-  return tier and { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking }
+  if not tier or not fleet_is_status(status) or #load > 7 then
+    return nil
+  end
+  return { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking }
 end
 
 local function fleet_text(place)
@@ -62,21 +86,23 @@ end
 -- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them. The lowest
 -- rank takes the next work: healthy before degraded before draining; of these, specialized for the service before others; of these, by
 -- load in millionths, to which each active request adds a tenth.
-local BAND = 1000000000000
-local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND }
 local function each_rank(place, visit)
   if not place or place.status == 'offline' or place.services == '-' then
     return
   end
   local active, special, models = string.match(place.ranking, '^(%d+) (%S+) (%S+)$')
-  local rank = bands[place.status] + place.load + math.min(active, 100000) * 100000
+  local rank = bands[place.status] + place.load + math.min(active, MOST_ACTIVE) * 100000
+  local loaded, indexed = {}, 0
+  if models ~= '-' then
+    local _, commas = string.gsub(place.services, ',', '')
+    loaded = split(models)
+    indexed = math.min(#loaded, math.floor(MOST_MODELS / (commas + 1)))
+  end
   for name in string.gmatch(place.services, '[^,]+') do
-    local value = name == special and rank or rank + BAND
+    local value = name == special and special ~= '-' and rank or rank + BAND
     visit(key_service .. name, value)
-    if models ~= '-' then
-      for model in string.gmatch(models, '[^,]+') do
-        visit(key_model .. name .. '/' .. model, value)
-      end
+    for i = 1, indexed do
+      visit(key_model .. name .. '/' .. loaded[i], value)
     end
   end
 end
@@ -97,6 +123,30 @@ local function tally(place, by)
       end
     end
   end
+end
+
+-- The place of a worker that is registered so and has not been heard of; nil when these are no tier and no names of services.
+local function fleet_offline(tier, provides, drained)
+  if not tier or not string.find(tier, '^[1-4]$') or string.find(provides or '', '%s') then
+    return nil
+  end
+  local services = table.concat(split(provides or ''), ',')
+  return { tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-', services = services ~= '' and services or '-',
+    ranking = '0 - -' }
+end
+
+-- What its registration says about worker `id`; nil when there is none that can be read.
+local function fleet_registered(id)
+  return fleet_offline(unpack(try('HMGET', key_registration .. id, 'tier', 'provides', 'drained') or {}))
+end
+
+-- What is indexed under an entry that can't be read: at the least the services. What it counts as, nobody knows.
+local function fleet_unread(id)
+  local place = fleet_registered(id)
+  if place then
+    place.status = 'healthy'
+  end
+  return place
 end
 
 -- Puts worker `id` where `new` (a table as fleet_read makes it; nil: nowhere) says. `entry`: what the ledger holds (false: nothing).
@@ -124,8 +174,8 @@ local function fleet_place(id, entry, new, moment)
   tally(old, -1)
   tally(new, 1)
   local before = {}
-  each_rank(old, function(key, value)
-    before[key] = value
+  each_rank(old or entry and fleet_unread(id), function(key, value)
+    before[key] = old and value or ''
   end)
   each_rank(new, function(key, value)
     if before[key] ~= value then
@@ -149,17 +199,10 @@ local function fleet_place(id, entry, new, moment)
   end
 end
 
--- What a registration says about the worker's place; nil when there is none of that id.
-local function fleet_registered(id)
-  local tier, provides, drained = unpack(redis.call('HMGET', key_registration .. id, 'tier', 'provides', 'drained'))
-  return tier and string.find(tier, '^[1-4]$') and { tier = tier, status = 'offline', load = 0,
-    drained = drained and 'd' or '-', services = provides and provides ~= '' and provides or '-', ranking = '0 - -' } or nil
-end
-
 -- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).
 local function fleet_identities(id)
   local instance, tunnel, fingerprint =
-    unpack(redis.call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint'))
+    unpack(try('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint') or {})
   local keys = {}
   if instance then
     keys[1] = key_identity .. 'instance:' .. instance
@@ -172,38 +215,47 @@ end
 
 -- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it goes, too.
 local function fleet_remove(id, entry, keep_until)
+  local moment = string.format('%.0f', math.max(keep_until, 0))
   fleet_place(id, entry, nil)
   redis.call('DEL', key_worker .. id, key_worker .. id .. ':online')
   local identities, twins = fleet_identities(id)
   for _, key in ipairs(identities) do
-    if redis.call('GET', key) == id then
-      redis.call('PEXPIREAT', key, string.format('%.0f', keep_until)) -- a moment in the past deletes
+    if try('GET', key) == id then
+      redis.call('PEXPIREAT', key, moment) -- one in the past deletes
     end
   end
   if twins then
-    redis.call('ZREM', twins, id)
+    try('ZREM', twins, id)
   end
-  redis.call('PEXPIREAT', key_registration .. id, string.format('%.0f', keep_until))
+  redis.call('PEXPIREAT', key_registration .. id, moment)
+end
+
+-- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from then.
+local function fleet_archive(id, entry, removal, revive)
+  local removed = redis.call('ZSCORE', key_offline, id)
+  local silent = not removed and redis.call('ZSCORE', key_online, id)
+  fleet_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
 end
 
 -- Moves on those workers that time has moved on: at most `max` to offline and `max` out. removal: ms from offline to removed;
--- revive: ms for which a removed worker's registration is kept. Returns whether there may be more.
+-- revive: ms for which a removed worker's registration is kept. Returns whether there may be more. Writes the counters, too.
 local function fleet_sweep(now, removal, revive, max)
   local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(silent) do
     local entry = redis.call('HGET', key_ledger, id)
-    local place = fleet_read(entry)
+    local place = fleet_read(entry) or fleet_registered(id)
     local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
     if place and removed_at > now then
       place.status = 'offline'
       fleet_place(id, entry, place, removed_at)
     else
-      fleet_remove(id, entry, redis.call('ZSCORE', key_online, id) + removal + revive)
+      fleet_archive(id, entry, removal, revive)
     end
   end
   local gone = redis.call('ZRANGEBYSCORE', key_offline, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(gone) do
-    fleet_remove(id, redis.call('HGET', key_ledger, id), redis.call('ZSCORE', key_offline, id) + revive)
+    fleet_archive(id, redis.call('HGET', key_ledger, id), removal, revive)
   end
+  fleet_flush()
   return #silent == max or #gone == max
 end

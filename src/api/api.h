@@ -46,6 +46,9 @@ request_handler api_edge_register, api_edge_heartbeat;
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
+/* docs.c */
+request_handler api_openapi, api_docs;
+
 /* tasks.c */
 request_handler api_tasks, api_task_complete;
 

@@ -22,6 +22,8 @@ const struct route api_routes[] = {
     {"GET", "/api/admin/health", api_fleet_health, LOG_DEBUG, 0},
     {"GET", "/", api_root, LOG_DEBUG, 0},
     {"GET", "/api", api_root, LOG_DEBUG, 0},
+    {"GET", "/openapi.json", api_openapi, LOG_DEBUG, 0},
+    {"GET", "/docs", api_docs, LOG_DEBUG, 0},
     {"DELETE", "/api/worker/unregister/{worker_id}", api_unregister, LOG_INFO, 0},
     {"GET", "/api/worker/find/{service}", api_find, LOG_DEBUG, 0},
     {"GET", "/api/services/discover/{service}", api_discover, LOG_DEBUG, 0},

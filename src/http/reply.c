@@ -121,3 +121,9 @@ void reply_preflight(struct request *request)
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
     finish(request, 204, STR(""), STR(""));
 }
+
+void reply_page(struct request *request, struct str html)
+{
+    log_request(request, 200, NULL);
+    finish(request, 200, STR("text/html; charset=utf-8"), html);
+}

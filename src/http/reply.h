@@ -14,6 +14,9 @@
 void reply_json(struct request *request, int status, struct buffer *body);
 void reply_constant(struct request *request, int status, struct str body);
 
+/* Answers with an HTML page that lives for ever. */
+void reply_page(struct request *request, struct str html);
+
 /* Answers with a problem (RFC 9457). `detail` NULL: the error's own sentence. `faults` may be NULL. */
 void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults);
 

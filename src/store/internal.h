@@ -18,7 +18,7 @@ struct store {
     struct batch *batch;                            /* heartbeats of this turn that are not sent yet; NULL: none */
     struct buffer timeout, removal, revive, missed; /* decimal text of ms: until offline, from then until removed, and so on */
     bool sweeping;
-    int listings; /* under way */
+    size_t entries; /* room for workers that the listings under way have */
 };
 
 /* A reply's text: of a string, a status or an error; absent for anything else. */

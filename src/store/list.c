@@ -11,7 +11,7 @@
 
 #define PAGE STORE_DISCOVER_MAX /* workers read together */
 #define STATUS_MAX 16
-#define LISTINGS_MAX 32 /* under way at a time; each may hold the whole fleet as text until it is sent */
+#define ENTRIES_MAX (32 * PAGE) /* of all listings under way */
 
 /* A worker's state, until the reply with its registration is there as well. */
 struct kept_state {
@@ -52,12 +52,15 @@ struct listing {
     bool ended;  /* `done` has been called; only replies are waited for */
     enum err err;
     bool last_page;
-    size_t waiting;   /* replies still to come */
-    size_t count, at; /* workers of the page; the one whose hash comes next */
-    char id[PAGE][ID_MAX];
-    size_t id_len[PAGE];
-    char online[PAGE][STATUS_MAX]; /* the status it counts as; empty: offline */
-    struct kept_state state;       /* of the worker whose registration comes next */
+    size_t waiting;          /* replies still to come */
+    size_t count, at;        /* workers of the page; the one whose hash comes next */
+    struct kept_state state; /* of the worker whose registration comes next */
+    size_t capacity;         /* workers of a page at most */
+    struct {
+        size_t len;
+        char id[ID_MAX];
+        char online[STATUS_MAX]; /* the status it counts as; empty: offline */
+    } entries[];
 };
 
 /* Sends a command of the listing; counts its reply in. */
@@ -72,14 +75,14 @@ static void ask(struct listing *listing, struct buffer *command, link_callback *
 
 static struct str id_at(const struct listing *listing, size_t i)
 {
-    return (struct str){listing->id[i], listing->id_len[i]};
+    return (struct str){listing->entries[i].id, listing->entries[i].len};
 }
 
 static void end(struct listing *listing)
 {
     if (!listing->ended) {
         listing->ended = true;
-        listing->store->listings--;
+        listing->store->entries -= listing->capacity;
         listing->done(listing->data, listing->err);
     }
 }
@@ -171,7 +174,7 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
     if (!arrived(listing, err))
         return;
     size_t i = listing->at++;
-    struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->online[i])};
+    struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->entries[i].online)};
     bool go_on = true;
     if (read_worker(&listing->state, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
@@ -186,7 +189,7 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
     if (!arrived(listing, err))
         return;
     for (size_t i = 0; i < listing->count; i++)
-        copy_status(listing->online[i], reply_text(reply_element(reply, i)));
+        copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
 }
 
 /* Takes the page's ids from a reply's elements from `first` on. */
@@ -195,10 +198,10 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
     listing->at = listing->count = 0;
     for (size_t i = first; reply_element(reply, i) != NULL; i++) {
         struct str id = reply_text(reply_element(reply, i));
-        if (!id_is_valid(id) || listing->count == PAGE)
+        if (!id_is_valid(id) || listing->count == listing->capacity)
             continue; /* nothing of ours: somebody's redis-cli */
-        memcpy(listing->id[listing->count], id.ptr, id.len);
-        listing->id_len[listing->count++] = id.len;
+        memcpy(listing->entries[listing->count].id, id.ptr, id.len);
+        listing->entries[listing->count++].len = id.len;
     }
 }
 
@@ -271,10 +274,10 @@ static void time_command(struct buffer *command)
 }
 
 /* Begins a listing; what `listing` asks for next decides what it lists. */
-static struct listing *listing_new(struct store *store, store_row_callback *row, store_callback *done, void *data)
+static struct listing *listing_new(struct store *store, size_t capacity, store_row_callback *row, store_callback *done, void *data)
 {
-    struct listing *listing = store_alloc(sizeof(*listing));
-    *listing = (struct listing){.store = store, .row = row, .done = done, .data = data};
+    struct listing *listing = store_alloc(sizeof(*listing) + capacity * sizeof(listing->entries[0]));
+    *listing = (struct listing){.store = store, .capacity = capacity, .row = row, .done = done, .data = data};
     struct buffer command = BUFFER_INIT;
     time_command(&command);
     ask(listing, &command, on_time);
@@ -285,7 +288,7 @@ static struct listing *listing_new(struct store *store, store_row_callback *row,
 static enum err listing_begun(struct listing *listing)
 {
     if (listing->waiting > 0) {
-        listing->store->listings++;
+        listing->store->entries += listing->capacity;
         return ERR_NONE;
     }
     enum err err = listing->err;
@@ -295,9 +298,9 @@ static enum err listing_begun(struct listing *listing)
 
 enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data)
 {
-    if (store->listings >= LISTINGS_MAX)
+    if (store->entries + PAGE > ENTRIES_MAX)
         return ERR_OVERLOADED;
-    struct listing *listing = listing_new(store, row, done, data);
+    struct listing *listing = listing_new(store, PAGE, row, done, data);
     ask_for_ids(listing, cursor);
     return listing_begun(listing);
 }
@@ -315,10 +318,11 @@ static struct str make_random(char room[16])
 enum err store_discover(struct store *store, struct str service, struct str model, size_t max, store_row_callback *row,
                         store_callback *done, void *data)
 {
-    if (store->listings >= LISTINGS_MAX)
+    size_t capacity = max < STORE_DISCOVER_MAX ? max : STORE_DISCOVER_MAX;
+    if (store->entries + capacity > ENTRIES_MAX)
         return ERR_OVERLOADED;
     char max_room[24], random_room[16];
-    int len = snprintf(max_room, sizeof(max_room), "%zu", max < STORE_DISCOVER_MAX ? max : STORE_DISCOVER_MAX);
+    int len = snprintf(max_room, sizeof(max_room), "%zu", capacity);
     struct str args[DISCOVER_ARGS] = {
         [DISCOVER_removal] = buffer_str(&store->removal),
         [DISCOVER_revive] = buffer_str(&store->revive),
@@ -327,7 +331,7 @@ enum err store_discover(struct store *store, struct str service, struct str mode
         [DISCOVER_max] = {max_room, (size_t)len},
         [DISCOVER_random] = make_random(random_room),
     };
-    struct listing *listing = listing_new(store, row, done, data);
+    struct listing *listing = listing_new(store, capacity, row, done, data);
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_discover, args, 0);
     enum err err = link_run(store->link, SCRIPT_discover, &command, on_found, listing);
@@ -338,56 +342,27 @@ enum err store_discover(struct store *store, struct str service, struct str mode
     return listing_begun(listing);
 }
 
+/* One worker is a listing of one. */
 struct getting {
     store_worker_callback *callback;
     void *data;
-    enum err err;
-    size_t waiting;
-    char online[STATUS_MAX];
-    struct kept_state state;
-    int64_t now;
-    char id[ID_MAX];
-    size_t id_len;
+    bool found;
 };
 
-static void got(struct getting *getting, enum err err, const struct redisReply *reply)
+static bool on_got(void *data, const struct worker *worker, int64_t now)
 {
-    if (err != ERR_NONE && getting->err == ERR_NONE)
-        getting->err = err;
-    if (--getting->waiting > 0)
-        return;
-    struct worker worker = {.id = {getting->id, getting->id_len}, .online = str_from(getting->online)};
-    if (getting->err == ERR_NONE && !read_worker(&getting->state, reply, &worker))
-        getting->err = ERR_NOT_FOUND;
-    getting->callback(getting->data, getting->err, getting->err == ERR_NONE ? &worker : NULL, getting->now);
-    buffer_fini(&getting->state.text);
+    struct getting *getting = data;
+    getting->found = true;
+    getting->callback(getting->data, ERR_NONE, worker, now);
+    return false;
+}
+
+static void on_got_all(void *data, enum err err)
+{
+    struct getting *getting = data;
+    if (!getting->found)
+        getting->callback(getting->data, err != ERR_NONE ? err : ERR_NOT_FOUND, NULL, 0);
     free(getting);
-}
-
-static void on_get_time(void *data, enum err err, const struct redisReply *reply)
-{
-    struct getting *getting = data;
-    getting->now = time_of(reply);
-    got(getting, err, reply);
-}
-
-static void on_get_online(void *data, enum err err, const struct redisReply *reply)
-{
-    struct getting *getting = data;
-    copy_status(getting->online, reply_text(reply));
-    got(getting, err, reply);
-}
-
-static void on_get_state(void *data, enum err err, const struct redisReply *reply)
-{
-    struct getting *getting = data;
-    keep_state(&getting->state, reply);
-    got(getting, err, reply);
-}
-
-static void on_get_worker(void *data, enum err err, const struct redisReply *reply)
-{
-    got(data, err, reply);
 }
 
 enum err store_get(struct store *store, struct str worker_id, store_worker_callback *callback, void *data)
@@ -395,27 +370,15 @@ enum err store_get(struct store *store, struct str worker_id, store_worker_callb
     if (!store_is_up(store))
         return ERR_UNAVAILABLE;
     struct getting *getting = store_alloc(sizeof(*getting));
-    *getting = (struct getting){.callback = callback, .data = data, .id_len = worker_id.len};
-    memcpy(getting->id, worker_id.ptr, worker_id.len);
-    char room[KEY_MAX];
-    struct buffer commands[4] = {BUFFER_INIT, BUFFER_INIT, BUFFER_INIT, BUFFER_INIT};
-    link_callback *const callbacks[4] = {on_get_time, on_get_online, on_get_state, on_get_worker};
-    time_command(&commands[0]);
-    command_begin(&commands[1], 2);
-    command_add(&commands[1], STR("GET"));
-    command_add(&commands[1], key_worker_online(room, worker_id));
-    state_command(&commands[2], worker_id);
-    registration_command(&commands[3], worker_id);
-    for (size_t i = 0; i < 4; i++) {
-        enum err err = link_send(store->link, &commands[i], callbacks[i], getting);
-        if (err == ERR_NONE)
-            getting->waiting++;
-        else
-            getting->err = err;
-    }
-    if (getting->waiting > 0)
-        return ERR_NONE;
-    enum err err = getting->err;
-    free(getting);
+    *getting = (struct getting){callback, data, false};
+    struct listing *listing = listing_new(store, 1, on_got, on_got_all, getting);
+    memcpy(listing->entries[0].id, worker_id.ptr, worker_id.len);
+    listing->entries[0].len = worker_id.len;
+    listing->count = 1;
+    listing->last_page = true;
+    ask_for_page(listing);
+    enum err err = listing_begun(listing);
+    if (err != ERR_NONE)
+        free(getting);
     return err;
 }

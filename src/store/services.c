@@ -48,7 +48,7 @@ static bool read_counter(struct str field, int64_t value, struct counted *out)
 {
     struct str name = field;
     struct str status = str_cut(&name, ' ');
-    if (!id_is_valid(name) || value <= 0)
+    if (name.ptr == NULL || !id_is_valid(name) || value <= 0)
         return false;
     *out = (struct counted){.len = name.len};
     memcpy(out->name, name.ptr, name.len);

@@ -233,8 +233,8 @@ def beat(coordinator, count):
     ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in beats])
 
 
-def wrk(coordinator, script, path, seconds):
-    command = ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--latency", "-s", script]
+def wrk(coordinator, script, path, seconds, connections=CONNECTIONS):
+    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script]
     command += [coordinator.url(path), "--", str(FLEET)]
     output = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
     result = json.loads(output.strip().splitlines()[-1])
@@ -243,27 +243,37 @@ def wrk(coordinator, script, path, seconds):
     return result
 
 
-def heartbeat_command(server, coordinator):
-    """The very command that the coordinator sends to Redis for one heartbeat, for any of the workers."""
+def command_of(server, coordinator, request, word):
+    """The script call, with `word` among its arguments, that the coordinator sends to Redis for a request."""
     command = None
     with server.client.monitor() as monitor:
-        thread = threading.Thread(target=ask_all, args=(coordinator.port, [beat_request(7)], 1))
+        thread = threading.Thread(target=ask_all, args=(coordinator.port, [request], 1))
         thread.start()
         while command is None:
             line = monitor.connection.read_response().decode()
-            words = [word.encode().decode("unicode_escape") for word in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
-            if words and words[0].upper() == "EVALSHA" and worker_id(7) in words:
+            words = [each.encode().decode("unicode_escape") for each in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
+            if words and words[0].upper() == "EVALSHA" and word in words:
                 command = words
         thread.join()
+    return command
+
+
+def heartbeat_command(server, coordinator):
+    """The very command that the coordinator sends to Redis for one heartbeat, for any of the workers."""
+    command = command_of(server, coordinator, beat_request(7), worker_id(7))
     if server.client.execute_command(*command) != b"1":
         sys.exit("the heartbeat that the coordinator sends is not taken a second time")
     return [word.replace(worker_id(7), "bench-__rand_int__") for word in command]
 
 
-def beat_request(number):
+def beat_body(number):
     body = {"worker_id": worker_id(number), "status": "healthy", "current_load": 0.24, "available_memory": "9.8GB"}
     body |= {"active_requests": 2, "gpu_utilization": 65.3, "loaded_models": ["llama3.2"]}
-    return request_bytes("POST", "/api/worker/heartbeat", body | {"services_status": {"rag": "running"}, "specialization": "rag"})
+    return body | {"services_status": {"rag": "running"}, "specialization": "rag"}
+
+
+def beat_request(number):
+    return request_bytes("POST", "/api/worker/heartbeat", beat_body(number))
 
 
 def redis_benchmark(server, command, count):
@@ -309,6 +319,70 @@ def heartbeats(plan):
     plan.add("heartbeat latency, p99", statistics.median(p99s), "ms", most=5)
     plan.add("  CPU of the coordinator for a heartbeat", statistics.median(costs), "µs")
     plan.add("  CPU of Redis for a heartbeat", statistics.median(redis_costs), "µs")
+
+
+def cpu_of(processes, work):
+    """What work() returns, and the microseconds of CPU that the processes use meanwhile."""
+    before = sum(process.cpu() for process in processes)
+    result = work()
+    return result, sum(process.cpu() for process in processes) - before
+
+
+def bulk(plan):
+    """Heartbeats in slices of a hundred, as a node agent sends them on a few connections, beside single ones on as many connections and
+    beside what redis-benchmark gets out of the same script call."""
+    rounds, seconds, slice_size, few = (3, 2, 100, 4) if plan.quick else (5, 3, 100, 4)
+    costs, singles, many, rates, yardsticks = [], [], [], [], []
+    with stage(plan, FLEET) as (server, coordinator):
+        beats = {"heartbeats": [beat_body(number) for number in range(slice_size)]}
+        command = command_of(server, coordinator, request_bytes("POST", "/api/worker/heartbeats", beats), worker_id(7))
+        both = (server, coordinator)
+        for _ in range(rounds):
+            result, cpu = cpu_of(both, lambda: wrk(coordinator, "bulk.lua", "/", seconds, few))
+            rates.append(result["requests"] * slice_size / result["seconds"])
+            costs.append(cpu / result["requests"] / slice_size)
+            result, cpu = cpu_of(both, lambda: wrk(coordinator, "heartbeat.lua", "/", seconds, few))
+            singles.append(cpu / result["requests"])
+            result, cpu = cpu_of(both, lambda: wrk(coordinator, "heartbeat.lua", "/", seconds))
+            many.append(cpu / result["requests"])
+            yardsticks.append(redis_benchmark(server, command, 2000 * seconds) * slice_size)
+    plan.add("  bulk heartbeats/s, 100 in a request, 4 connections", statistics.median(rates), "1/s")
+    plan.add("  redis-benchmark, the same script call", statistics.median(yardsticks), "1/s")
+    plan.add("  bulk heartbeats / redis-benchmark", statistics.median(a / b for a, b in zip(rates, yardsticks)), "")
+    plan.add("  CPU of coordinator and Redis for a heartbeat, in bulk", statistics.median(costs), "µs")
+    plan.add("  the same, single ones on 4 connections", statistics.median(singles), "µs")
+    plan.add("  the same, single ones on 64 connections", statistics.median(many), "µs")
+    plan.add("single / bulk, 4 connections each", statistics.median(a / b for a, b in zip(singles, costs)), "", least=2)
+
+
+def discovery(plan):
+    """The best worker of a service with 10,000 of them beside a service with 10, and beside redis-benchmark with the same script."""
+    rounds, seconds = (3, 2) if plan.quick else (5, 3)
+    rates, yardsticks, few_costs, many_costs = [], [], [], []
+    with stage(plan) as (server, coordinator):
+
+        def provide(first, last, service):
+            bodies = [registration(number) | {"services": [service]} for number in range(first, last)]
+            ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", body) for body in bodies])
+
+        provide(0, 10000, "many")
+        provide(10000, 10010, "few")
+        spread = [{"worker_id": worker_id(n), "current_load": n % 997 / 1000} for n in range(10010)]
+        ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in spread])
+        command = command_of(server, coordinator, request_bytes("GET", "/api/worker/find/many"), "many")
+        for _ in range(rounds):
+            result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", "/api/worker/find/many", seconds))
+            rates.append(result["requests"] / result["seconds"])
+            many_costs.append(cpu / result["requests"])
+            result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", "/api/worker/find/few", seconds))
+            few_costs.append(cpu / result["requests"])
+            yardsticks.append(redis_benchmark(server, command, 10000 * seconds))
+    plan.add("  best of 10,000 workers, answers/s", statistics.median(rates), "1/s")
+    plan.add("  redis-benchmark, the same script, -c 50 -P 1", statistics.median(yardsticks), "1/s")
+    plan.add("  best of 10,000 / redis-benchmark", statistics.median(a / b for a, b in zip(rates, yardsticks)), "")
+    plan.add("  CPU of Redis to find the best of 10", statistics.median(few_costs), "µs")
+    plan.add("  CPU of Redis to find the best of 10,000", statistics.median(many_costs), "µs")
+    plan.add("best of 10,000 / best of 10, CPU of Redis", statistics.median(a / b for a, b in zip(many_costs, few_costs)), "", most=1.5)
 
 
 def memory(plan):
@@ -459,7 +533,7 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
-FIGURES = {f.__name__: f for f in (heartbeats, memory, resident, start, reading, listing)}
+FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing)}
 
 
 # --- the table

@@ -1,72 +1,130 @@
 """What must hold of the registry in Redis at any moment at which nothing is under way and every sweep has been made."""
 
+import hashlib
 import json
+import re
 
 PREFIX = "{rma}:"
-
-# The TTL of a key and the score that foretells it are written by one script a moment apart.
-MOMENT_TOLERANCE_MS = 50
+STATUSES = ("healthy", "degraded", "draining", "offline")
+BAND = 1_000_000_000_000
+BANDS = {"healthy": 0, "degraded": 2 * BAND, "draining": 4 * BAND}
+ACTIVE_MOST = 100_000
+MODELS_MOST = 32
+RANKED_MOST = 64
 
 
 def _get(dump, name, empty):
     return dump.get(PREFIX + name, (None, empty, None))[1]
 
 
+def _under(dump, name):
+    """{rest of the key: (value, expiry)} of the keys whose name begins so."""
+    return {key[len(PREFIX + name):]: (value, expiry) for key, (_, value, expiry) in dump.items() if key.startswith(PREFIX + name)}
+
+
+def _names(text):
+    return [name for name in (text or "").split(",") if name]
+
+
 def workers_of(dump):
     """{id: (hash, moment of removal)} of the workers whose hash is there."""
-    prefix = PREFIX + "worker:"
-    return {key[len(prefix):]: (value, expiry) for key, (kind, value, expiry) in dump.items()
-            if key.startswith(prefix) and kind == "hash"}
+    return {worker_id: found for worker_id, found in _under(dump, "worker:").items() if isinstance(found[0], dict)}
+
+
+def registrations_of(dump):
+    """{id: (hash, moment at which it is forgotten; None: not foreseen)}"""
+    return _under(dump, "registration:")
+
+
+def models_of(fields):
+    """The names of the loaded models that can be asked for, with commas between; "-" for none."""
+    names = [name for name in json.loads(fields.get("loaded_models") or "[]")
+             if re.fullmatch(r"[!-+.-~-]{1,128}", name) and name != "-"]
+    return ",".join(names[:MODELS_MOST]) or "-"
+
+
+def specialization_of(fields):
+    said = fields.get("specialization") or "-"
+    return said if re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", said) and not said.endswith(":online") else "-"
+
+
+def places_of(dump):
+    """{id: entry} that the ledger should have, by the workers' own keys."""
+    places = {}
+    registrations = registrations_of(dump)
+    for worker_id, (fields, _) in workers_of(dump).items():
+        registration = registrations.get(worker_id, ({}, None))[0]
+        online = dump.get(f"{PREFIX}worker:{worker_id}:online")
+        load = round(float(fields["current_load"]) * 1_000_000) if online else 0
+        active = int(fields.get("active_requests") or 0)
+        places[worker_id] = " ".join([
+            registration.get("tier", "?"), online[1] if online else "offline", str(load), "d" if "drained" in registration else "-",
+            registration.get("provides") or "-", str(active), specialization_of(fields), models_of(fields)])
+    return places
+
+
+def books_of(ledger):
+    """(stats, services, {index: {id: rank}}) that follow from ledger entries."""
+    stats, services, indexes = {}, {}, {}
+    for worker_id, entry in ledger.items():
+        tier, status, load, _, provides, active, special, models = entry.split(" ")
+        for field, by in ((f"{tier}:{status}", 1), (f"{tier}:load", int(load))):
+            stats[field] = stats.get(field, 0) + by
+        if status == "offline":
+            continue
+        names = _names(provides) if provides != "-" else []
+        ranked = list(dict.fromkeys(_names(models))) if models != "-" else []
+        for name in names:
+            services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
+            specialized = special != "-" and special == name
+            rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(int(active), ACTIVE_MOST) * 100_000
+            indexes.setdefault(f"service:{name}", {})[worker_id] = rank
+            for model in ranked[:RANKED_MOST // len(names)]:
+                indexes.setdefault(f"model:{name}/{model}", {})[worker_id] = rank
+    return {name: value for name, value in stats.items() if value}, services, indexes
 
 
 def recount(dump):
-    """The counters as a count of the worker hashes and online keys gives them."""
-    counters = {}
-    for worker_id, (fields, _) in workers_of(dump).items():
-        online = dump.get(f"{PREFIX}worker:{worker_id}:online")
-        status = online[1] if online else "offline"
-        tier = fields["tier"]
-        load = round(float(fields["current_load"]) * 1_000_000) if online else 0
-        counters[f"{tier}:{status}"] = counters.get(f"{tier}:{status}", 0) + 1
-        counters[f"{tier}:load"] = counters.get(f"{tier}:load", 0) + load
-    return {name: value for name, value in counters.items() if value}
-
-
-def count_of_ledger(dump):
-    """The counters as the ledger says they are."""
-    counters = {}
-    for entry in _get(dump, "ledger", {}).values():
-        tier, status, load = entry.split(" ")
-        counters[f"{tier}:{status}"] = counters.get(f"{tier}:{status}", 0) + 1
-        counters[f"{tier}:load"] = counters.get(f"{tier}:load", 0) + int(load)
-    return {name: value for name, value in counters.items() if value}
+    """The counters as a count of the workers' own keys gives them."""
+    return books_of(places_of(dump))[0]
 
 
 def stored_counters(dump):
     return {name: int(value) for name, value in _get(dump, "stats", {}).items() if int(value)}
 
 
+def _indexes_of(dump):
+    return {key[len(PREFIX):]: dict(value)
+            for key, (_, value, _) in dump.items() if key.startswith((PREFIX + "service:", PREFIX + "model:"))}
+
+
 def books_disagree(dump):
     """What must agree even before a sweep, whatever time has done to the workers' own keys: the books with each other."""
-    ledger, refs = _get(dump, "ledger", {}), _get(dump, "refs", {})
+    ledger = _get(dump, "ledger", {})
     online, offline = set(_get(dump, "online", {})), set(_get(dump, "offline", {}))
     found = []
-    if stored_counters(dump) != count_of_ledger(dump):
-        found.append(f"counters are {stored_counters(dump)}, the ledger gives {count_of_ledger(dump)}")
-    if not set(ledger) == set(refs) == online | offline == set(_get(dump, "workers", {})):
-        found.append("ledger, refs, workers, online and offline don't name the same workers")
+    stats, services, indexes = books_of(ledger)
+    if stored_counters(dump) != stats:
+        found.append(f"counters are {stored_counters(dump)}, the ledger gives {stats}")
+    if {name: int(value) for name, value in _get(dump, "services", {}).items()} != services:
+        found.append(f"services are {_get(dump, 'services', {})}, the ledger gives {services}")
+    if _indexes_of(dump) != indexes:
+        found.append(f"ranks are {_indexes_of(dump)}, the ledger gives {indexes}")
+    if not set(ledger) == online | offline == set(_get(dump, "workers", {})):
+        found.append("ledger, workers, online and offline don't name the same workers")
     if online & offline:
         found.append(f"both online and offline: {online & offline}")
-    services = {}
     for worker_id, entry in ledger.items():
         if (worker_id in offline) != (entry.split(" ")[1] == "offline"):
             found.append(f"{worker_id} is '{entry}' in the ledger, but in the wrong index")
-        for name in json.loads(refs[worker_id])["services"] if worker_id in online else ():
-            services.setdefault(PREFIX + "service:" + name, set()).add(worker_id)
-    indexed = {key: value for key, (_, value, _) in dump.items() if key.startswith(PREFIX + "service:")}
-    if indexed != services:
-        found.append(f"services are {indexed}, the refs of live workers give {services}")
     return found
+
+
+def _identities_of(registration):
+    if "instance_id" in registration:
+        yield "instance:" + registration["instance_id"]
+    if "tunnel_url" in registration:
+        yield "tunnel:" + hashlib.sha1(registration["tunnel_url"].encode()).hexdigest()
 
 
 def faults(dump):
@@ -77,55 +135,55 @@ def faults(dump):
         if not truth:
             found.append(complaint)
 
-    workers = workers_of(dump)
+    workers, registrations = workers_of(dump), registrations_of(dump)
     ids = set(workers)
     online, offline = _get(dump, "online", {}), _get(dump, "offline", {})
-    ledger, refs, identity = _get(dump, "ledger", {}), _get(dump, "refs", {}), _get(dump, "identity", {})
-    listed = _get(dump, "workers", {})
+    ledger, listed = _get(dump, "ledger", {}), _get(dump, "workers", {})
 
-    for name, index in (("workers", set(listed)), ("ledger", set(ledger)), ("refs", set(refs)),
-                        ("online and offline", set(online) | set(offline))):
+    for name, index in (("workers", set(listed)), ("ledger", set(ledger)), ("online and offline", set(online) | set(offline))):
         expect(index == ids, f"{name} has too much: {sorted(index - ids)}, too little: {sorted(ids - index)}")
     expect(not set(online) & set(offline), f"both online and offline: {sorted(set(online) & set(offline))}")
     expect(set(listed.values()) <= {0.0}, "a score in workers is not 0")
+    expect(ids <= set(registrations), f"without a registration: {sorted(ids - set(registrations))}")
 
-    services, identities = {}, {}
+    places = places_of(dump)
+    expect(ledger == places, f"the ledger is {ledger}, should be {places}")
+    twins = {}
     for worker_id, (fields, removal) in workers.items():
         key = f"{PREFIX}worker:{worker_id}:online"
-        live = key in dump
-        expect((worker_id in online) == live, f"{worker_id} is {'live' if live else 'not live'}, but the index says otherwise")
-        if live:
-            status, expiry = dump[key][1], dump[key][2]
-            expect(status == fields["status"], f"{worker_id}: online key says {status}, the hash {fields['status']}")
-            expect(expiry is not None, f"{key} has no TTL")
-            expect(worker_id in online and abs(online[worker_id] - (expiry or 0)) <= MOMENT_TOLERANCE_MS,
+        registration, forgotten = registrations.get(worker_id, ({}, None))
+        expect(forgotten is None, f"the registration of {worker_id} ends while the worker is there")
+        expect(removal is not None, f"the hash of {worker_id} has no TTL")
+        if key in dump:
+            _, status, expiry = dump[key]
+            meant = "draining" if "drained" in registration else fields["status"]
+            expect(status == meant, f"{worker_id}: online key says {status}, it should be {meant}")
+            expect(expiry is not None and online.get(worker_id) == expiry,
                    f"{worker_id} goes offline at {expiry}, the index says {online.get(worker_id)}")
         else:
-            status = "offline"
-            expect(worker_id in offline and abs(offline[worker_id] - (removal or 0)) <= MOMENT_TOLERANCE_MS,
-                   f"{worker_id} is removed at {removal}, the index says {offline.get(worker_id)}")
-        expect(removal is not None, f"the hash of {worker_id} has no TTL")
-        load = round(float(fields["current_load"]) * 1_000_000) if live else 0
-        expected = f"{fields['tier']} {status} {load}"
-        expect(ledger.get(worker_id) == expected, f"{worker_id} is '{expected}', the ledger says '{ledger.get(worker_id)}'")
+            expect(offline.get(worker_id) == removal, f"{worker_id} is removed at {removal}, the index says {offline.get(worker_id)}")
+        advertised = [item if isinstance(item, str) else item["name"] for item in json.loads(registration.get("services") or "[]")]
+        provides = _names(registration.get("provides"))
+        expect(set(provides) == set(_names(registration.get("assigned_services"))) | set(advertised) and
+               len(set(provides)) == len(provides), f"{worker_id} provides {provides}, its registration is {registration}")
+        if "fingerprint" in registration:
+            twins.setdefault(registration["fingerprint"], set()).add(worker_id)
+    for worker_id in set(registrations) - ids:
+        expect(registrations[worker_id][1] is not None, f"the registration of {worker_id} is kept for ever")
+        expect(f"{PREFIX}worker:{worker_id}:online" not in dump, f"{worker_id} is removed, but has its online key")
 
-        held = json.loads(refs.get(worker_id, '{"services": {}, "identities": {}}'))
-        advertised = [item if isinstance(item, str) else item["name"] for item in json.loads(fields.get("services") or "[]")]
-        provides = {name for name in fields["assigned_services"].split(",") if name} | set(advertised)
-        expect(set(held["services"]) == provides, f"{worker_id} provides {provides}, its refs say {held['services']}")
-        expect(set(fields["provides"].split(",")) - {""} == provides, f"{worker_id} provides {provides}, its hash says {fields['provides']}")
-        if live:
-            for name in provides:
-                services.setdefault(name, set()).add(worker_id)
-        for name in held["identities"]:
-            identities.setdefault(name, set()).add(worker_id)
+    for name, (worker_id, expiry) in _under(dump, "identity:").items():
+        registration, forgotten = registrations.get(worker_id, ({}, None))
+        expect(name in _identities_of(registration), f"identity {name} leads to {worker_id}, which does not know of it")
+        expect(expiry == forgotten, f"identity {name} ends at {expiry}, the registration of {worker_id} at {forgotten}")
+    alike = {name: set(value) for name, (value, _) in _under(dump, "fingerprint:").items()}
+    expect(alike == twins, f"fingerprints are {alike}, should be {twins}")
 
-    indexed = {key[len(PREFIX + "service:"):]: value for key, (_, value, _) in dump.items() if key.startswith(PREFIX + "service:")}
-    expect(indexed == services, f"services are {indexed}, should be {services}")
-    for name, worker_id in identity.items():
-        expect(worker_id in identities.get(name, ()), f"identity {name} leads to {worker_id}, which does not know of it")
-
-    expect(stored_counters(dump) == recount(dump), f"counters are {stored_counters(dump)}, a recount gives {recount(dump)}")
+    stats, services, indexes = books_of(places)
+    expect(stored_counters(dump) == stats, f"counters are {stored_counters(dump)}, a recount gives {stats}")
+    counted = {name: int(value) for name, value in _get(dump, "services", {}).items()}
+    expect(counted == services, f"services are {counted}, a recount gives {services}")
+    expect(_indexes_of(dump) == indexes, f"ranks are {_indexes_of(dump)}, should be {indexes}")
     return found
 
 

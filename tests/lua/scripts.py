@@ -6,11 +6,13 @@ import state
 PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
-KEYS = {"worker": "worker:", "service": "service:"}
+KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "identity", "fingerprint")}
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
 TIMEOUT = 300_000
 REMOVAL = 1_500_000
+REVIVE = 86_400_000
+MISSED = 45_000
 
 
 class Scripts:
@@ -62,31 +64,55 @@ class Scripts:
     def register(self, worker_id="", at=0, fields=(), **args):
         """-> (id, whether it was known, its assigned services, whether it restarted)"""
         now = self.at(at)
-        given = {"now": now, "timeout": TIMEOUT, "removal": REMOVAL, "candidate": "worker-00000000", "worker_id": worker_id,
-                 "instance_id": "", "tunnel_url": "", "tier": 2, "advertised": "", "catalogue": "rag,ner,notes", "also": "",
-                 "max_services": 1, **args}
+        given = {"now": now, "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
+                 "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": 2, "advertised": "",
+                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, **args}
         worker_id, known, services, restarted = self.call("register", *fields, **given)
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod
-    def beat_of(worker_id, status="healthy", load="0", silence=0, fields=()):
-        return [worker_id, status, load, silence, len(fields), *fields]
+    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=()):
+        """`active`, `special` and `models`: "" for as before"""
+        said = [str(word) for word in (active, special, models)]
+        ranking = " ".join(word or "=" for word in said) if any(said) else ""
+        return [worker_id, status, load, silence, ranking, len(fields), *fields]
 
-    def heartbeat(self, *beats, at=0, timeout=TIMEOUT):
+    def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""
         now = self.at(at)
-        return self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL)
+        return self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL,
+                         revive=revive)
 
     def unregister(self, worker_id):
         return self.call("unregister", worker_id=worker_id)
 
-    def stats(self, at=0, most=100):
+    def drain(self, worker_id, drain=True):
+        """-> the status that it counts as"""
+        return self.call("drain", worker_id=worker_id, drain="1" if drain else "0")
+
+    def discover(self, service, model="", most=100, at=0, chance=0, revive=REVIVE):
+        """-> (how many live workers provide it, ids, best first)"""
+        count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, service=service, model=model, max=most,
+                                random=chance)
+        return count, ids
+
+    def import_worker(self, worker_id, fields, at=0, last_heartbeat=0, status="healthy", load="0", **args):
+        """-> "live", "offline", "archived" or "known"; last_heartbeat in seconds from NOW"""
+        given = {"now": self.at(at), "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "worker_id": worker_id,
+                 "last_heartbeat": NOW + last_heartbeat * 1000, "status": status, "load": load, **args}
+        return self.call("import", *fields, **given)
+
+    def stats(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters)"""
-        now = self.at(at)
-        more, *pairs = self.call("stats", now=now, max=most)
+        more, *pairs = self.call("stats", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
         return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
 
-    def sweep(self, at):
+    def services(self, at=0, most=100, revive=REVIVE):
+        """-> (whether there is more to sweep, counters)"""
+        more, pairs = self.call("services", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
+        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+
+    def sweep(self, at, revive=REVIVE):
         """Lets the fleet catch up with the time."""
-        while self.stats(at)[0]:
+        while self.stats(at, revive=revive)[0]:
             pass

@@ -6,27 +6,35 @@ import pytest
 import redis as redis_library
 
 import invariants
+from scripts import NOW, REMOVAL
 
 IDS = [f"w{number}" for number in range(12)] + ["", "", ""]
 INSTANCES = ["", "", "i1", "i2", "i3"]
 TUNNELS = ["", "", "t1", "t2", "t3"]
-SERVICES = ["ocr", "rag", "translate", "ner"]
+SERVICES = ["ocr", "rag", "translate", "ner", "-", "a:b"]
+MODELS = ["m", "x/y:7", "-"]
+STATUSES = ["healthy", "healthy", "degraded", "draining", "offline"]
 # Everything happens at whole seconds and expires between them: never in the moment in which it is looked at.
 TIMEOUT = 300_500
 SILENCE = 600_500
 CATALOGUE = {1: "vision,vllm", 2: "rag,ner,notes", 3: "postgres", 4: "edge-proxy"}
+HOUR, DAY = 3600, 86400
 
 
 class Life:
     """Random operations on the scripts, from one seed."""
 
-    def __init__(self, scripts, seed):
+    def __init__(self, scripts, seed, revive):
         self.scripts = scripts
         self.dice = random.Random(seed)
+        self.revive = revive
         self.seconds = 0
         self.made = 0
+        self.revived = 0
+        self.ends = {}  # id -> the moment at which its registration is forgotten if nothing more is heard of it
 
-    def register(self):
+    def registration(self):
+        """(arguments of register, fields)"""
         self.made += 1
         tier = self.dice.choice([1, 2, 2, 2, 3, 4])
         instance, tunnel = self.dice.choice(INSTANCES), self.dice.choice(TUNNELS)
@@ -34,50 +42,121 @@ class Life:
         fields = ["services", "[" + ",".join(f'"{name}"' for name in advertised) + "]"]
         fields += ["instance_id", instance] if instance else []
         fields += ["tunnel_url", tunnel] if tunnel else []
-        self.scripts.register(self.dice.choice(IDS), at=self.seconds, timeout=TIMEOUT, fields=fields,
-                              candidate=f"made-{self.made}", instance_id=instance, tunnel_url=tunnel, tier=tier, advertised=",".join(advertised), catalogue=CATALOGUE[tier],
-                              also="rag,ner" if tier == 1 else "", max_services=self.dice.choice([1, 1, 1, 3]))
+        return {"candidate": f"made-{self.made}", "instance_id": instance, "tunnel_url": tunnel, "tier": tier,
+                "advertised": ",".join(advertised)}, fields
+
+    def register(self):
+        args, fields = self.registration()
+        worker_id = self.dice.choice(IDS)
+        looks = self.dice.choice(["", "f1", "f2"]) if not worker_id and not args["instance_id"] else ""
+        self.scripts.register(worker_id, at=self.seconds, timeout=TIMEOUT, revive=self.revive, fields=fields, fingerprint=looks,
+                              catalogue=CATALOGUE[args["tier"]], also="rag,ner" if args["tier"] == 1 else "",
+                              max_services=self.dice.choice([1, 1, 1, 3]), **args)
 
     def heartbeat(self):
-        known = sorted(self.scripts.redis.zrange("{rma}:workers", 0, -1)) + ["nobody"]
-        beats = [self.scripts.beat_of(self.dice.choice(known), self.dice.choice(["healthy", "healthy", "degraded", "draining", "offline"]),
-                                      str(self.dice.randrange(101) / 100), self.dice.choice([0, 0, 0, SILENCE]))
-                 for _ in range(self.dice.randrange(1, 6))]
-        self.scripts.heartbeat(*beats, at=self.seconds, timeout=TIMEOUT)
+        known = [key.rpartition("registration:")[2] for key in sorted(self.scripts.redis.keys("{rma}:registration:*"))] + ["nobody"]
+        beats = []
+        for _ in range(self.dice.randrange(1, 6)):
+            active, special, models, fields = "", "", "", []
+            if self.dice.random() < 0.3:
+                active = str(self.dice.randrange(4))
+                fields += ["active_requests", active]
+            if self.dice.random() < 0.3:
+                special = self.dice.choice(SERVICES)
+                fields += ["specialization", special]
+            if self.dice.random() < 0.3:
+                names = self.dice.sample(MODELS, self.dice.randrange(3))
+                models = ",".join(name for name in names if name != "-") or "-"
+                fields += ["loaded_models", "[" + ",".join(f'"{name}"' for name in names) + "]"]
+            beats.append(self.scripts.beat_of(self.dice.choice(known), self.dice.choice(STATUSES), str(self.dice.randrange(101) / 100),
+                                              self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields))
+        answer = self.scripts.heartbeat(*beats, at=self.seconds, timeout=TIMEOUT, revive=self.revive)
+        self.revived += answer.count("2")
 
     def unregister(self):
+        self._if_known(lambda: self.scripts.unregister(self.dice.choice(IDS[:12])))
+
+    def drain(self):
+        self._if_known(lambda: self.scripts.drain(self.dice.choice(IDS[:12]), self.dice.choice([True, False])))
+
+    @staticmethod
+    def _if_known(operation):
         try:
-            self.scripts.unregister(self.dice.choice(IDS[:12]))
+            operation()
         except redis_library.ResponseError as error:
             assert str(error).startswith("NOTFOUND")
 
+    def import_worker(self):
+        args, fields = self.registration()
+        worker_id = self.dice.choice(IDS[:12])
+        assigned = CATALOGUE[args["tier"]].split(",")[0]
+        provides = dict.fromkeys([assigned, *(name for name in args["advertised"].split(",") if name)])
+        fields += ["tier", args["tier"], "registered_at", NOW, "assigned_services", assigned, "provides", ",".join(provides)]
+        fields += self.dice.choice([[], ["drained", "1"], ["fingerprint", "f1"]])
+        answer = self.scripts.import_worker(
+            worker_id, fields, at=self.seconds, last_heartbeat=self.seconds - self.dice.choice([0, 10, 301, 1000, 2000, DAY]),
+            status=self.dice.choice(STATUSES), load=str(self.dice.randrange(101) / 100), timeout=TIMEOUT, revive=self.revive)
+        if answer == "archived":
+            self.ends[worker_id] = NOW + self.seconds * 1000 + self.revive
+
+    def discover(self):
+        service, model, most = self.dice.choice(SERVICES), self.dice.choice(["", *MODELS]), self.dice.choice([1, 3, 100])
+        _, ids = self.scripts.discover(service, model, most, at=self.seconds, chance=self.dice.random(), revive=self.revive)
+        dump = self.scripts.dump()
+        listed = {worker_id: rank for worker_id, rank in dump.get(f"{{rma}}:service:{service}", (0, {}, 0))[1].items()
+                  if rank < invariants.BANDS["draining"]}
+        having = dump.get(f"{{rma}}:model:{service}/{model}", (0, {}, 0))[1]
+        ranks = [(listed[worker_id] >= invariants.BANDS["degraded"], worker_id not in having, listed[worker_id]) for worker_id in ids]
+        best = sorted((rank >= invariants.BANDS["degraded"], worker_id not in having, rank) for worker_id, rank in listed.items())
+        assert ranks == best[:most] and len(set(ids)) == len(ids)
+
     def stats(self):
-        self.scripts.stats(at=self.seconds, most=self.dice.choice([1, 2, 100]))
+        self.scripts.stats(at=self.seconds, most=self.dice.choice([1, 2, 100]), revive=self.revive)
+
+    def services(self):
+        self.scripts.services(at=self.seconds, most=self.dice.choice([1, 2, 100]), revive=self.revive)
 
     def pass_time(self):
-        self.seconds += self.dice.choice([1, 30, 100, 299, 300, 301, 700, 1500, 2000])
+        self.seconds += self.dice.choice([1, 30, 46, 100, 299, 300, 301, 700, 1500, 2000])
+        if self.dice.random() < 0.1:
+            self.seconds += self.dice.choice([HOUR, 6 * HOUR, DAY + HOUR])
         self.scripts.at(self.seconds)
 
     def step(self):
-        operation, = self.dice.choices([self.register, self.heartbeat, self.unregister, self.stats, self.pass_time],
-                                       weights=[5, 5, 1, 1, 2])
+        operation, = self.dice.choices(
+            [self.register, self.heartbeat, self.unregister, self.drain, self.import_worker, self.discover, self.stats, self.services,
+             self.pass_time], weights=[5, 6, 1, 1, 1, 1, 1, 1, 3])
         operation()
         return operation.__name__
 
+    def misplaced(self, dump):
+        """Registrations that are not kept aside for as long as they should be."""
+        for worker_id, (_, removal) in invariants.workers_of(dump).items():
+            self.ends[worker_id] = removal + self.revive
+        return {worker_id: (expiry, self.ends.get(worker_id)) for worker_id, (_, expiry) in invariants.registrations_of(dump).items()
+                if expiry is not None and expiry != self.ends.get(worker_id)}
 
-@pytest.mark.parametrize("seed", range(8))
+
+@pytest.mark.parametrize("seed", range(12))
 def test_books_and_workers_agree(scripts, seed):
-    life = Life(scripts, seed)
+    life = Life(scripts, seed, revive=0 if seed % 4 == 3 else DAY * 1000)
     history = []
-    for number in range(150):
+    for number in range(200):
         history.append(life.step())
-        problems = invariants.books_disagree(scripts.dump())
+        dump = scripts.dump()
+        problems = invariants.books_disagree(dump)
         assert not problems, (history[-5:], problems)
+        assert not life.misplaced(dump), history[-5:]
         if number % 5 == 4:
-            scripts.sweep(life.seconds)
+            scripts.sweep(life.seconds, life.revive)
             problems = invariants.faults(scripts.dump())
             assert not problems, (history[-10:], problems)
+    assert (life.revived > 0) == (life.revive > 0)
     life.seconds += 6000
-    scripts.sweep(life.seconds)
-    assert {key for key in scripts.state() if key != "stats"} == set()
+    scripts.sweep(life.seconds, life.revive)
+    kept = {key for key in scripts.state() if key != "stats"}
+    assert all(key.startswith(("registration:", "identity:")) for key in kept) and (life.revive > 0 or not kept), kept
     assert invariants.stored_counters(scripts.dump()) == {}
+    assert not life.misplaced(scripts.dump())
+    scripts.at(life.seconds + DAY)
+    assert {key for key in scripts.state() if key != "stats"} == set()

@@ -1,14 +1,16 @@
 """Each script alone: the whole state that it leaves, compared with what it should be."""
 
-import json
+import hashlib
 
 import pytest
 import redis as redis_library
 
 import invariants
-from scripts import NOW, Scripts
+from scripts import MISSED, NOW, REMOVAL, REVIVE, TIMEOUT, Scripts
 
-OFFLINE, REMOVED = 300, 1800  # seconds after a heartbeat
+OFFLINE, REMOVED, FORGOTTEN = 300, 1800, 1800 + 86400  # seconds after a heartbeat
+TUNNEL = "https://t.example"
+TUNNEL_KEY = "identity:tunnel:" + hashlib.sha1(TUNNEL.encode()).hexdigest()
 
 
 def zero(counters):
@@ -18,14 +20,15 @@ def zero(counters):
 def one_worker(**changes):
     """The state that registering the one worker "w" leaves at NOW."""
     state = {
-        "worker:w": ("hash", {"tier": "2", "status": "healthy", "current_load": "0", "registered_at": str(NOW), "last_heartbeat": str(NOW),
-                              "tasks_completed": "0", "assigned_services": "rag", "provides": "rag"}, REMOVED),
+        "worker:w": ("hash", {"status": "healthy", "current_load": "0", "last_heartbeat": str(NOW)}, REMOVED),
         "worker:w:online": ("string", "healthy", OFFLINE),
+        "registration:w": ("hash", {"tier": "2", "registered_at": str(NOW), "tasks_completed": "0", "assigned_services": "rag",
+                                    "provides": "rag"}, None),
         "workers": ("zset", {"w": 0.0}, None),
         "online": ("zset", {"w": float(NOW + OFFLINE * 1000)}, None),
-        "ledger": ("hash", {"w": "2 healthy 0"}, None),
-        "refs": ("hash", {"w": {"services": ["rag"], "identities": {}}}, None),
-        "service:rag": ("set", {"w"}, None),
+        "ledger": ("hash", {"w": "2 healthy 0 - rag 0 - -"}, None),
+        "service:rag": ("zset", {"w": 1_000_000_000_000.0}, None),
+        "services": ("hash", {"healthy rag": "1"}, None),
         "stats": ("hash", {"2:healthy": "1"}, None),
     }
     state.update(changes)
@@ -33,10 +36,7 @@ def one_worker(**changes):
 
 
 def readable(state):
-    """Reads the JSON in refs, and leaves out counters that are zero, so that states compare by meaning."""
-    if "refs" in state:
-        kind, value, expiry = state["refs"]
-        state["refs"] = (kind, {worker_id: json.loads(text) for worker_id, text in value.items()}, expiry)
+    """Leaves out counters of the statistics that are zero, so that states compare by meaning."""
     if "stats" in state:
         kind, value, expiry = state["stats"]
         kept = {name: count for name, count in value.items() if count != "0"}
@@ -51,6 +51,15 @@ def hash_of(**changes):
     return ("hash", {**one_worker()["worker:w"][1], **changes})
 
 
+def registration_of(**changes):
+    return ("hash", {**one_worker()["registration:w"][1], **changes})
+
+
+def kept_aside(**more):
+    """The state in which nothing is left of the worker but its registration, until it is forgotten."""
+    return {"registration:w": (*registration_of(**more), FORGOTTEN)}
+
+
 # -- register -----------------------------------------------------------------------------------------------------------------
 
 def test_register_leaves_exactly_this(scripts):
@@ -59,14 +68,17 @@ def test_register_leaves_exactly_this(scripts):
 
 
 def test_register_with_everything(scripts):
-    answer = scripts.register("w", instance_id="i", tunnel_url="https://t.example", advertised="ocr,rag",
-                              fields=["instance_id", "i", "tunnel_url", "https://t.example", "capabilities", "{}"])
+    answer = scripts.register("w", instance_id="i", tunnel_url=TUNNEL, advertised="ocr,rag", fingerprint="f",
+                              fields=["instance_id", "i", "tunnel_url", TUNNEL, "capabilities", "{}"])
     assert answer == ("w", False, ["rag"], False)
     assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(provides="rag,ocr", instance_id="i", tunnel_url="https://t.example", capabilities="{}"), REMOVED),
-        "refs": ("hash", {"w": {"services": ["rag", "ocr"], "identities": ["instance:i", "tunnel:https://t.example"]}}, None),
-        "service:ocr": ("set", {"w"}, None),
-        "identity": ("hash", {"instance:i": "w", "tunnel:https://t.example": "w"}, None)})
+        "registration:w": (*registration_of(provides="rag,ocr", instance_id="i", tunnel_url=TUNNEL, capabilities="{}", fingerprint="f"),
+                           None),
+        "ledger": ("hash", {"w": "2 healthy 0 - rag,ocr 0 - -"}, None),
+        "service:ocr": ("zset", {"w": 1_000_000_000_000.0}, None),
+        "services": ("hash", {"healthy rag": "1", "healthy ocr": "1"}, None),
+        "identity:instance:i": ("string", "w", None), TUNNEL_KEY: ("string", "w", None),
+        "fingerprint:f": ("zset", {"w": float(NOW)}, None)})
 
 
 def test_register_again_changes_only_the_moments(scripts):
@@ -80,16 +92,18 @@ def test_register_again_changes_only_the_moments(scripts):
 
 
 def test_register_again_drops_what_is_no_longer_said(scripts):
-    scripts.register("w", instance_id="i", tunnel_url="https://t.example", advertised="ocr", fields=["tunnel_url", "https://t.example"])
+    scripts.register("w", instance_id="i", tunnel_url=TUNNEL, advertised="ocr", fingerprint="f",
+                     fields=["instance_id", "i", "tunnel_url", TUNNEL])
+    scripts.heartbeat(scripts.beat_of("w", special="rag", models="m,n", active="3", fields=["specialization", "rag"]))
     scripts.register("w")
     assert readable(scripts.state()) == one_worker()
 
 
 def test_register_keeps_the_tasks_completed(scripts):
     scripts.register("w")
-    scripts.redis.hset("{rma}:worker:w", "tasks_completed", 41)
+    scripts.redis.hset("{rma}:registration:w", "tasks_completed", 41)
     scripts.register("w")
-    assert readable(scripts.state()) == one_worker(**{"worker:w": (*hash_of(tasks_completed="41"), REMOVED)})
+    assert readable(scripts.state()) == one_worker(**{"registration:w": (*registration_of(tasks_completed="41"), None)})
 
 
 def test_register_without_an_id_takes_the_candidate(scripts):
@@ -100,6 +114,12 @@ def test_register_makes_another_id_when_the_candidate_is_taken(scripts):
     ids = {scripts.register(candidate="worker-0badcafe")[0] for _ in range(20)}
     assert len(ids) == 20
     assert all(len(worker_id) == len("worker-0badcafe") and worker_id.startswith("worker-") for worker_id in ids)
+    invariants.assert_hold(scripts.dump())
+
+
+def test_register_takes_no_id_of_a_worker_that_may_come_back(scripts):
+    scripts.register("w")
+    assert scripts.register(candidate="w", at=REMOVED + 1)[0] != "w"
     invariants.assert_hold(scripts.dump())
 
 
@@ -118,15 +138,49 @@ def test_register_takes_two_instances_behind_one_tunnel_for_two_workers(scripts)
     invariants.assert_hold(scripts.dump())
 
 
-def test_register_after_removal_is_a_new_worker(scripts):
-    scripts.register("w", instance_id="i")
-    scripts.at(REMOVED + 1)
-    assert scripts.register("w", at=REMOVED + 1) == ("w", False, ["rag"], False)
-    moved = NOW + (REMOVED + 1) * 1000
+@pytest.mark.parametrize("found_by", ["worker_id", "instance_id", "tunnel_url"])
+def test_register_after_removal_is_the_same_worker(scripts, found_by):
+    fields = ["instance_id", "i", "tunnel_url", TUNNEL]
+    scripts.register("w", instance_id="i", tunnel_url=TUNNEL, fields=fields)
+    scripts.redis.hset("{rma}:registration:w", "tasks_completed", 41)
+    at = FORGOTTEN - 1
+    scripts.sweep(at)
+    answer = scripts.register(at=at, candidate="c", fields=fields, **{found_by: {"worker_id": "w", "instance_id": "i",
+                                                                                   "tunnel_url": TUNNEL}[found_by]})
+    assert answer == ("w", True, ["rag"], False)
+    moved = NOW + at * 1000
     assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(registered_at=str(moved), last_heartbeat=str(moved)), REMOVED + REMOVED + 1),
-        "worker:w:online": ("string", "healthy", OFFLINE + REMOVED + 1),
+        "worker:w": (*hash_of(last_heartbeat=str(moved)), REMOVED + at), "worker:w:online": ("string", "healthy", OFFLINE + at),
+        "registration:w": (*registration_of(tasks_completed="41", instance_id="i", tunnel_url=TUNNEL), None),
+        "online": ("zset", {"w": float(moved + OFFLINE * 1000)}, None),
+        "identity:instance:i": ("string", "w", None), TUNNEL_KEY: ("string", "w", None)})
+
+
+@pytest.mark.parametrize("at, revive", [(FORGOTTEN + 1, REVIVE), (REMOVED + 1, 0)])
+@pytest.mark.parametrize("others", [0, 130])
+def test_register_of_a_forgotten_worker_is_a_new_one(scripts, at, revive, others):
+    """However many others there are, of which the sweep takes only some."""
+    for number in range(others):
+        scripts.register(f"a{number:03}", max_services=0)
+    scripts.register("w")
+    assert scripts.register("w", at=at, revive=revive)[1] is False
+    scripts.sweep(at, revive)
+    moved = NOW + at * 1000
+    assert readable(scripts.state()) == one_worker(**{
+        "worker:w": (*hash_of(last_heartbeat=str(moved)), REMOVED + at), "worker:w:online": ("string", "healthy", OFFLINE + at),
+        "registration:w": (*registration_of(registered_at=str(moved)), None),
         "online": ("zset", {"w": float(moved + OFFLINE * 1000)}, None)})
+
+
+def test_register_of_a_new_worker_in_a_full_redis_changes_nothing(scripts):
+    scripts.register("w", fingerprint="f")
+    scripts.redis.config_set("maxmemory", 1)
+    before = scripts.dump()
+    for worker_id, looks in (("v", ""), ("", ""), ("", "f")):
+        with pytest.raises(redis_library.ResponseError, match="OOM|maxmemory"):
+            scripts.register(worker_id, fingerprint=looks)
+    assert scripts.dump() == before
+    assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "1", "those that it has live on"
 
 
 def test_register_says_whether_the_worker_restarted(scripts):
@@ -134,6 +188,8 @@ def test_register_says_whether_the_worker_restarted(scripts):
     assert scripts.register("w", fields=["boot_id", "1"])[3] is False
     assert scripts.register("w", fields=["boot_id", "2"])[3] is True
     assert scripts.register("w", fields=[])[3] is False
+    assert scripts.register("w", fields=["boot_id", "2"])[3] is False
+    assert scripts.register("w", fields=["boot_id", "3"], at=REMOVED + 1)[3] is True
 
 
 def test_register_assigns_the_least_covered_service_and_keeps_it(scripts):
@@ -158,10 +214,10 @@ def test_register_gives_another_tier_another_service(scripts):
     scripts.register("w")
     assert scripts.register("w", tier=1, catalogue="vision,vllm") == ("w", True, ["vision"], False)
     assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(tier="1", assigned_services="vision", provides="vision"), REMOVED),
-        "ledger": ("hash", {"w": "1 healthy 0"}, None), "stats": ("hash", {"1:healthy": "1"}, None),
-        "refs": ("hash", {"w": {"services": ["vision"], "identities": {}}}, None),
-        "service:rag": None, "service:vision": ("set", {"w"}, None)})
+        "registration:w": (*registration_of(tier="1", assigned_services="vision", provides="vision"), None),
+        "ledger": ("hash", {"w": "1 healthy 0 - vision 0 - -"}, None), "stats": ("hash", {"1:healthy": "1"}, None),
+        "services": ("hash", {"healthy vision": "1"}, None),
+        "service:rag": None, "service:vision": ("zset", {"w": 1_000_000_000_000.0}, None)})
 
 
 def test_register_fills_gaps_only_up_to_the_most(scripts):
@@ -171,29 +227,100 @@ def test_register_fills_gaps_only_up_to_the_most(scripts):
     invariants.assert_hold(scripts.dump())
 
 
+# -- register, by how a worker looks ----------------------------------------------------------------------------------------------
+
+def test_workers_that_look_alike_are_several_while_they_beat(scripts):
+    ids = [scripts.register(candidate=f"c{number}", fingerprint="f", at=number)[0] for number in range(3)]
+    assert ids == ["c0", "c1", "c2"]
+    scripts.heartbeat(*[scripts.beat_of(worker_id) for worker_id in ids], at=30)
+    assert scripts.register(candidate="c3", fingerprint="f", at=30 + 44)[:2] == ("c3", False)
+    assert set(scripts.state()["fingerprint:f"][1]) == {"c0", "c1", "c2", "c3"}
+    invariants.assert_hold(scripts.dump())
+
+
+def test_one_that_has_missed_a_heartbeat_is_taken_for_the_one_that_registers(scripts):
+    for number in range(3):
+        scripts.register(candidate=f"c{number}", fingerprint="f")
+    scripts.heartbeat(scripts.beat_of("c0"), scripts.beat_of("c2"), at=30)
+    assert scripts.register(candidate="new", fingerprint="other", at=MISSED / 1000)[0] == "new"
+    assert scripts.register(candidate="c3", fingerprint="f", at=MISSED / 1000 - 0.001)[0] == "c3"
+    assert scripts.register(candidate="c4", fingerprint="f", at=MISSED / 1000)[:2] == ("c1", True)
+    assert scripts.register(candidate="c4", fingerprint="f", at=MISSED / 1000)[:2] == ("c4", False)
+    invariants.assert_hold(scripts.dump())
+
+
+def test_an_announced_silence_is_no_missed_heartbeat(scripts):
+    scripts.register(candidate="c0", fingerprint="f")
+    scripts.heartbeat(scripts.beat_of("c0", silence=600_000))
+    assert scripts.register(candidate="c1", fingerprint="f", at=300 + 44)[0] == "c1"
+    scripts.heartbeat(scripts.beat_of("c1"), at=345)
+    assert scripts.register(candidate="c2", fingerprint="f", at=345)[0] == "c0"
+
+
+def test_one_that_reports_itself_offline_but_beats_is_another_one(scripts):
+    scripts.register(candidate="c0", fingerprint="f")
+    scripts.heartbeat(scripts.beat_of("c0", "offline"), at=10)
+    assert scripts.register(candidate="c1", fingerprint="f", at=54)[0] == "c1"
+    assert scripts.register(candidate="c2", fingerprint="f", at=55)[0] == "c0"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_one_that_is_offline_is_taken_and_one_that_unregistered_is_not(scripts):
+    scripts.register(candidate="c0", fingerprint="f")
+    scripts.register(candidate="c1", fingerprint="f")
+    scripts.sweep(OFFLINE + 1)
+    scripts.unregister("c0")
+    assert scripts.register(candidate="c2", fingerprint="f", at=OFFLINE + 1)[:2] == ("c1", True)
+    assert scripts.register(candidate="c2", fingerprint="f", at=OFFLINE + 1)[:2] == ("c2", False)
+    invariants.assert_hold(scripts.dump())
+
+
+def test_only_so_many_that_look_alike_are_asked(scripts):
+    """Those that were asked in vain go to the end, so that each registration asks others."""
+    for number in range(300):
+        scripts.register(candidate=f"c{number:03}", fingerprint="f")
+    living = [scripts.beat_of(f"c{number:03}") for number in range(299)]
+    scripts.heartbeat(*living, at=50)
+    answers = [scripts.register(candidate=f"new{turn}", fingerprint="f", at=50)[0] for turn in range(3)]
+    assert answers[-1] == "c299" and "c299" not in answers[:-1]
+
+
 # -- heartbeat ----------------------------------------------------------------------------------------------------------------
 
 def test_heartbeat_leaves_exactly_this(scripts):
     scripts.register("w")
-    assert scripts.heartbeat(scripts.beat_of("w", "degraded", "0.25", fields=["active_requests", "2"]), at=30) == "1"
+    beat = scripts.beat_of("w", "degraded", "0.25", active="2", special="rag", models="a/b:7,c",
+                           fields=["active_requests", "2", "specialization", "rag", "loaded_models", '["a/b:7","c"]'])
+    assert scripts.heartbeat(beat, at=30) == "1"
     later = NOW + 30_000
-    assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(status="degraded", current_load="0.25", last_heartbeat=str(later), active_requests="2"), REMOVED + 30),
+    rank = {"w": 2_000_000_450_000.0}
+    changed = one_worker(**{
+        "worker:w": (*hash_of(status="degraded", current_load="0.25", last_heartbeat=str(later), active_requests="2",
+                              specialization="rag", loaded_models='["a/b:7","c"]'), REMOVED + 30),
         "worker:w:online": ("string", "degraded", OFFLINE + 30),
         "online": ("zset", {"w": float(later + OFFLINE * 1000)}, None),
-        "ledger": ("hash", {"w": "2 degraded 250000"}, None),
+        "ledger": ("hash", {"w": "2 degraded 250000 - rag 2 rag a/b:7,c"}, None),
+        "service:rag": ("zset", rank, None), "model:rag/a/b:7": ("zset", rank, None), "model:rag/c": ("zset", rank, None),
+        "services": ("hash", {"degraded rag": "1"}, None),
         "stats": ("hash", {"2:degraded": "1", "2:load": "250000"}, None)})
+    assert readable(scripts.state()) == changed
+    assert scripts.heartbeat(scripts.beat_of("w", "degraded", "0.25"), at=30) == "1"
+    assert readable(scripts.state()) == changed, "what it does not say stays"
+    assert scripts.heartbeat(scripts.beat_of("w", active="0", special="-", models="-", fields=["loaded_models", "[]"])) == "1"
+    assert scripts.state()["ledger"][1] == {"w": "2 healthy 0 - rag 0 - -"}
+    assert not [key for key in scripts.state() if key.startswith("model:")]
 
 
 def test_heartbeat_that_says_offline(scripts):
     scripts.register("w")
-    assert scripts.heartbeat(scripts.beat_of("w", "offline", "0.5")) == "1"
+    assert scripts.heartbeat(scripts.beat_of("w", "offline", "0.5", models="m", fields=["loaded_models", '["m"]'])) == "1"
     assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(status="offline", current_load="0.5"), REMOVED), "worker:w:online": None, "online": None,
-        "offline": ("zset", {"w": float(NOW + REMOVED * 1000)}, None), "ledger": ("hash", {"w": "2 offline 0"}, None),
-        "stats": ("hash", {"2:offline": "1"}, None), "service:rag": None})
-    assert scripts.heartbeat(scripts.beat_of("w")) == "1"
-    assert readable(scripts.state()) == one_worker()
+        "worker:w": (*hash_of(status="offline", current_load="0.5", loaded_models='["m"]'), REMOVED), "worker:w:online": None,
+        "online": None, "offline": ("zset", {"w": float(NOW + REMOVED * 1000)}, None),
+        "ledger": ("hash", {"w": "2 offline 0 - rag 0 - m"}, None), "stats": ("hash", {"2:offline": "1"}, None), "service:rag": None,
+        "services": None})
+    assert scripts.heartbeat(scripts.beat_of("w", models="-", fields=["loaded_models", "[]"])) == "1"
+    assert readable(scripts.state()) == one_worker(**{"worker:w": (*hash_of(loaded_models="[]"), REMOVED)})
 
 
 def test_heartbeat_with_an_announced_silence(scripts):
@@ -208,12 +335,44 @@ def test_heartbeats_of_many_and_of_one_twice(scripts):
     scripts.register("a")
     scripts.register("b")
     beats = [scripts.beat_of("a", load="0.5"), scripts.beat_of("nobody"), scripts.beat_of("b", "draining", "1"),
-             scripts.beat_of("a", "degraded", "0.125", fields=["specialization", "rag"])]
+             scripts.beat_of("a", "degraded", "0.125", fields=["available_memory", "1GB"])]
     assert scripts.heartbeat(*beats, at=10) == "1011"
     state = readable(scripts.state())
-    assert state["ledger"] == ("hash", {"a": "2 degraded 125000", "b": "2 draining 1000000"}, None)
+    assert state["ledger"] == ("hash", {"a": "2 degraded 125000 - rag 0 - -", "b": "2 draining 1000000 - ner 0 - -"}, None)
     assert state["stats"] == ("hash", {"2:degraded": "1", "2:draining": "1", "2:load": "1125000"}, None)
     assert "worker:nobody" not in state
+    invariants.assert_hold(scripts.dump())
+
+
+def test_more_active_requests_than_count(scripts):
+    scripts.register("w")
+    assert scripts.heartbeat(scripts.beat_of("w", active="9" * 400, fields=["active_requests", "9" * 400])) == "1"
+    assert scripts.state()["service:rag"][1] == {"w": 1_010_000_000_000.0}
+    invariants.assert_hold(scripts.dump())
+    scripts.unregister("w")
+    assert readable(scripts.state()) == {}
+
+
+def test_a_worker_is_ranked_in_a_bounded_number_of_indexes(scripts):
+    """Whatever it makes up: each of them is a write in each script call that moves it."""
+    services, models = [f"s{number}" for number in range(32)], [f"m{number}" for number in range(32)]
+    scripts.register("many", advertised=",".join(services), fields=["services", '["' + '","'.join(services) + '"]'])
+    scripts.register("two", catalogue="ner", advertised="ocr", fields=["services", '["ocr"]'])
+    said = ["loaded_models", '["' + '","'.join(models) + '"]']
+    scripts.heartbeat(*[scripts.beat_of(worker_id, models=",".join(models), fields=said) for worker_id in ("many", "two")])
+    indexes = [key for key in scripts.state() if key.startswith("model:")]
+    assert len([key for key in indexes if key.startswith(("model:ner/", "model:ocr/"))]) == 64
+    assert len(indexes) == 64 + 33
+    invariants.assert_hold(scripts.dump())
+    scripts.unregister("many")
+    scripts.unregister("two")
+    assert readable(scripts.state()) == {}
+
+
+def test_nothing_is_no_specialization(scripts):
+    """A service may be called "-"."""
+    scripts.register("w", advertised="-", fields=["services", '["-"]'])
+    assert scripts.state()["service:-"][1] == scripts.state()["service:rag"][1] == {"w": 1_000_000_000_000.0}
     invariants.assert_hold(scripts.dump())
 
 
@@ -237,29 +396,75 @@ def test_heartbeat_brings_an_offline_worker_back(scripts):
     assert readable(scripts.state())["stats"] == ("hash", {"2:offline": "1"}, None)
     assert scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE + 2) == "1"
     state = readable(scripts.state())
-    assert state["service:ocr"] == state["service:rag"] == ("set", {"w"}, None)
+    assert state["service:ocr"] == state["service:rag"] == ("zset", {"w": 1_000_000_000_000.0}, None)
     assert state["stats"] == ("hash", {"2:healthy": "1"}, None)
     invariants.assert_hold(scripts.dump())
 
 
-def test_heartbeat_of_a_removed_worker_cleans_up_after_it(scripts):
-    scripts.register("w", instance_id="i", advertised="ocr")
-    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1) == "0"
+@pytest.mark.parametrize("swept", ["swept", "unseen", "offline, then unseen"])
+def test_heartbeat_brings_a_removed_worker_back(scripts, swept):
+    fields = ["instance_id", "i", "tunnel_url", TUNNEL]
+    scripts.register("w", instance_id="i", tunnel_url=TUNNEL, fingerprint="f", fields=fields)
+    scripts.heartbeat(scripts.beat_of("w", "degraded", "1", active="9", special="rag", models="m"))
+    at = FORGOTTEN - 1
+    if swept == "offline, then unseen":
+        scripts.sweep(OFFLINE + 1)
+    if swept == "swept":
+        scripts.sweep(REMOVED + 1)
+        assert readable(scripts.state()) == {
+            **kept_aside(instance_id="i", tunnel_url=TUNNEL, fingerprint="f"), "identity:instance:i": ("string", "w", FORGOTTEN),
+            TUNNEL_KEY: ("string", "w", FORGOTTEN)}
+    assert scripts.heartbeat(scripts.beat_of("w"), scripts.beat_of("w"), at=at) == "21"
+    moved = NOW + at * 1000
+    assert readable(scripts.state()) == one_worker(**{
+        "worker:w": (*hash_of(last_heartbeat=str(moved)), REMOVED + at), "worker:w:online": ("string", "healthy", OFFLINE + at),
+        "registration:w": (*registration_of(instance_id="i", tunnel_url=TUNNEL, fingerprint="f"), None),
+        "online": ("zset", {"w": float(moved + OFFLINE * 1000)}, None),
+        "identity:instance:i": ("string", "w", None), TUNNEL_KEY: ("string", "w", None),
+        "fingerprint:f": ("zset", {"w": float(moved)}, None)})
+
+
+@pytest.mark.parametrize("at, revive", [(FORGOTTEN + 1, REVIVE), (REMOVED + 1, 0)])
+@pytest.mark.parametrize("swept", [True, False])
+def test_heartbeat_of_a_forgotten_worker_cleans_up_after_it(scripts, at, revive, swept):
+    scripts.register("w", instance_id="i", advertised="ocr", fingerprint="f", fields=["instance_id", "i"])
+    if swept:
+        scripts.sweep(at, revive)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=at, revive=revive) == "0"
     assert readable(scripts.state()) == {}
+
+
+def test_heartbeat_takes_no_identity_back_that_another_has_taken(scripts):
+    scripts.register("w", instance_id="i", fields=["instance_id", "i"])
+    scripts.sweep(REMOVED + 1)
+    scripts.register("v", instance_id="i", fields=["instance_id", "i"], at=REMOVED + 1)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 2) == "2"
+    assert scripts.state()["identity:instance:i"] == ("string", "v", None)
+    invariants.assert_hold(scripts.dump())
+
+
+def test_a_silence_moves_both_moments_and_the_end_of_the_registration(scripts):
+    scripts.register("w")
+    scripts.heartbeat(scripts.beat_of("w", silence=600_000))
+    scripts.sweep(REMOVED + 301)
+    assert readable(scripts.state()) == {"registration:w": (*registration_of(), FORGOTTEN + 300)}
 
 
 # -- unregister -----------------------------------------------------------------------------------------------------------------
 
 def test_unregister_leaves_nothing(scripts):
-    scripts.register("w", instance_id="i", tunnel_url="t", advertised="ocr")
+    scripts.register("w", instance_id="i", tunnel_url=TUNNEL, advertised="ocr", fingerprint="f",
+                     fields=["instance_id", "i", "tunnel_url", TUNNEL])
+    scripts.heartbeat(scripts.beat_of("w", special="ocr", models="m,n", active="3"))
+    scripts.drain("w")
     assert scripts.unregister("w") == "1"
     assert readable(scripts.state()) == {}
 
 
 def test_unregister_touches_nobody_else(scripts):
-    scripts.register("w")
+    scripts.register("w", fingerprint="f")
     before = readable(scripts.state())
-    scripts.register("v", advertised="ocr", instance_id="i")
+    scripts.register("v", advertised="ocr", instance_id="i", fingerprint="f", fields=["instance_id", "i"])
     scripts.unregister("v")
     assert readable(scripts.state()) == before
 
@@ -275,7 +480,7 @@ def test_unregister_leaves_an_identity_that_another_has_taken(scripts):
     scripts.register("a", instance_id="i", fields=["instance_id", "i"])
     scripts.register("b", instance_id="i", fields=["instance_id", "i"])
     scripts.unregister("a")
-    assert scripts.state()["identity"] == ("hash", {"instance:i": "b"}, None)
+    assert scripts.state()["identity:instance:i"] == ("string", "b", None)
 
 
 def test_unregister_of_nobody_is_an_error(scripts):
@@ -284,11 +489,252 @@ def test_unregister_of_nobody_is_an_error(scripts):
     assert scripts.state() == {}
 
 
-def test_unregister_of_a_removed_worker_cleans_up_and_is_an_error(scripts):
-    scripts.register("w", instance_id="i")
+@pytest.mark.parametrize("swept", [True, False])
+def test_unregister_of_a_removed_worker_cleans_up_and_is_an_error(scripts, swept):
+    scripts.register("w", instance_id="i", fields=["instance_id", "i"])
     scripts.at(REMOVED + 1)
+    if swept:
+        scripts.sweep(REMOVED + 1)
     with pytest.raises(redis_library.ResponseError, match="^NOTFOUND"):
         scripts.unregister("w")
+    assert readable(scripts.state()) == {}
+
+
+# -- drain ------------------------------------------------------------------------------------------------------------------------
+
+DRAINED = {"worker:w:online": ("string", "draining", OFFLINE), "registration:w": (*registration_of(drained="1"), None),
+           "ledger": ("hash", {"w": "2 draining 0 d rag 0 - -"}, None), "service:rag": ("zset", {"w": 5_000_000_000_000.0}, None),
+           "services": ("hash", {"draining rag": "1"}, None), "stats": ("hash", {"2:draining": "1"}, None)}
+
+
+def test_drain_leaves_exactly_this_and_undrain_takes_it_back(scripts):
+    scripts.register("w")
+    assert scripts.drain("w") == "draining"
+    assert readable(scripts.state()) == one_worker(**DRAINED)
+    assert scripts.drain("w") == "draining"
+    assert readable(scripts.state()) == one_worker(**DRAINED)
+    assert scripts.drain("w", False) == "healthy"
+    assert readable(scripts.state()) == one_worker()
+    assert scripts.drain("w", False) == "healthy"
+    assert readable(scripts.state()) == one_worker()
+
+
+def test_a_drained_worker_counts_as_draining_whatever_it_says(scripts):
+    scripts.register("w")
+    scripts.drain("w")
+    scripts.heartbeat(scripts.beat_of("w"))
+    assert readable(scripts.state()) == one_worker(**DRAINED)
+    scripts.register("w")
+    assert readable(scripts.state()) == one_worker(**DRAINED)
+    scripts.heartbeat(scripts.beat_of("w", "degraded"))
+    assert readable(scripts.state()) == one_worker(**DRAINED, **{"worker:w": (*hash_of(status="degraded"), REMOVED)})
+    assert scripts.drain("w", False) == "degraded"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_a_drain_lasts_over_removal_and_revival(scripts):
+    scripts.register("w")
+    scripts.drain("w")
+    scripts.sweep(REMOVED + 1)
+    assert readable(scripts.state()) == kept_aside(drained="1")
+    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1) == "2"
+    assert scripts.redis.get("{rma}:worker:w:online") == "draining"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_drain_of_an_offline_worker(scripts):
+    scripts.register("w")
+    scripts.sweep(OFFLINE + 1)
+    assert scripts.drain("w") == "offline"
+    assert scripts.redis.hget("{rma}:ledger", "w") == "2 offline 0 d rag 0 - -"
+    invariants.assert_hold(scripts.dump())
+    assert scripts.drain("w", False) == "offline"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_drain_of_one_that_fell_silent_unseen(scripts):
+    scripts.register("w")
+    scripts.at(OFFLINE + 1)
+    assert scripts.drain("w") == "offline"
+    assert invariants.books_disagree(scripts.dump()) == []
+    scripts.sweep(OFFLINE + 1)
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_drain_of_nobody_changes_nothing_and_is_an_error(scripts, drain):
+    scripts.register("w")
+    scripts.sweep(REMOVED + 1)
+    before = scripts.dump()
+    for worker_id in ("nobody", "w"):
+        with pytest.raises(redis_library.ResponseError, match="^NOTFOUND"):
+            scripts.drain(worker_id, drain)
+    assert scripts.dump() == before
+
+
+# -- discover -------------------------------------------------------------------------------------------------------------------
+
+def test_discover_of_nobody(scripts):
+    assert scripts.discover("rag") == (0, [])
+    assert scripts.state() == {}
+
+
+def fleet_to_discover(scripts):
+    for worker_id in ("idle", "busy", "special", "degraded", "draining", "offline", "loaded", "loaded-degraded"):
+        scripts.register(worker_id, catalogue="rag")
+    scripts.heartbeat(
+        scripts.beat_of("idle", load="0.1"), scripts.beat_of("busy", load="0.1", active="1", fields=["active_requests", "1"]),
+        scripts.beat_of("special", load="0.9", special="rag", fields=["specialization", "rag"]), scripts.beat_of("degraded", "degraded"),
+        scripts.beat_of("draining", "draining"), scripts.beat_of("offline", "offline"),
+        scripts.beat_of("loaded", load="0.95", models="x/m:1", fields=["loaded_models", '["x/m:1"]']),
+        scripts.beat_of("loaded-degraded", "degraded", load="0.5", models="x/m:1", fields=["loaded_models", '["x/m:1"]']))
+    invariants.assert_hold(scripts.dump())
+
+
+def test_discover_finds_the_best_first(scripts):
+    fleet_to_discover(scripts)
+    before = scripts.dump()
+    order = ["special", "idle", "busy", "loaded", "degraded", "loaded-degraded"]
+    assert scripts.discover("rag") == (7, order)
+    for most in range(2, 7):
+        assert scripts.discover("rag", most=most) == (7, order[:most])
+    assert scripts.discover("rag", most=1, chance=0.999) == (7, ["special"])
+    assert scripts.discover("ocr") == (0, [])
+    assert scripts.dump() == before
+
+
+def test_discover_prefers_those_that_have_the_model(scripts):
+    fleet_to_discover(scripts)
+    order = ["loaded", "special", "idle", "busy", "loaded-degraded", "degraded"]
+    assert scripts.discover("rag", "x/m:1") == (7, order)
+    for most in range(1, 7):
+        assert scripts.discover("rag", "x/m:1", most=most) == (7, order[:most])
+    assert scripts.discover("rag", "unknown", most=1) == (7, ["special"])
+
+
+def test_discover_shares_the_work_among_equals(scripts):
+    for number in range(4):
+        scripts.register(f"w{number}", catalogue="rag")
+    scripts.heartbeat(scripts.beat_of("w3", load="0.000001"))
+    assert [scripts.discover("rag", most=1, chance=chance)[1] for chance in (0, 0.3, 0.34, 0.66, 0.67, 0.999999)] == \
+        [["w0"], ["w0"], ["w1"], ["w1"], ["w2"], ["w2"]]
+    scripts.heartbeat(*[scripts.beat_of(f"w{number}", "degraded") for number in range(3)], scripts.beat_of("w3", "draining"))
+    assert scripts.discover("rag", most=1, chance=0.999999) == (4, ["w2"])
+
+
+def test_discover_sweeps(scripts):
+    scripts.register("dies", catalogue="rag")
+    scripts.register("lives", catalogue="rag", at=200)
+    assert scripts.discover("rag", at=OFFLINE + 1) == (1, ["lives"])
+    assert scripts.discover("rag", at=REMOVED + 201) == (0, [])
+    assert set(readable(scripts.state())) == {"registration:dies", "registration:lives"}
+
+
+def test_discover_shows_nobody_that_time_has_taken(scripts):
+    """Not even when more have fallen silent at once than one call moves on."""
+    for number in range(300):
+        scripts.register(f"dies{number:03}", catalogue="rag", at=number / 1000)
+    scripts.register("lives", catalogue="rag", at=200)
+    scripts.heartbeat(scripts.beat_of("lives", load="1"), at=200)
+    for most in (1, 100):
+        for _ in range(3):
+            assert set(scripts.discover("rag", at=OFFLINE + 1, most=most)[1]) <= {"lives"}
+    assert scripts.discover("rag", at=OFFLINE + 1) == (1, ["lives"])
+
+
+# -- services -------------------------------------------------------------------------------------------------------------------
+
+def test_services_counts_and_sweeps(scripts):
+    assert scripts.services() == (False, {})
+    fleet_to_discover(scripts)
+    assert scripts.services() == (False, {"healthy rag": 4, "degraded rag": 2, "draining rag": 1})
+    scripts.register("late", advertised="made:up", at=100)
+    assert scripts.services(at=100)[1] == {"healthy rag": 4, "degraded rag": 2, "draining rag": 1, "healthy ner": 1,
+                                           "healthy made:up": 1}
+    assert scripts.services(at=OFFLINE + 1, most=3)[0] is True
+    while scripts.services(at=OFFLINE + 1, most=3)[0]:
+        pass
+    assert set(scripts.services(at=OFFLINE + 1)[1].values()) == {1}
+    assert scripts.services(at=OFFLINE + 101) == (False, {})
+
+
+# -- import ---------------------------------------------------------------------------------------------------------------------
+
+FIELDS = ["tier", "2", "registered_at", str(NOW), "tasks_completed", "0", "assigned_services", "rag", "provides", "rag"]
+
+
+def test_import_leaves_what_registering_would(scripts):
+    assert scripts.import_worker("w", FIELDS) == "live"
+    assert readable(scripts.state()) == one_worker()
+    assert scripts.import_worker("w", FIELDS, at=10, load="1") == "known"
+    assert readable(scripts.state()) == one_worker()
+
+
+def test_import_of_one_that_is_offline(scripts):
+    assert scripts.import_worker("w", FIELDS, at=OFFLINE + 1, load="0.5") == "offline"
+    assert scripts.import_worker("v", FIELDS, at=OFFLINE + 1, last_heartbeat=OFFLINE, status="offline") == "offline"
+    state = scripts.state()
+    assert state["worker:w"] == (*hash_of(current_load="0.5"), REMOVED)
+    assert state["offline"][1] == {"w": float(NOW + REMOVED * 1000), "v": float(NOW + (OFFLINE + REMOVED) * 1000)}
+    assert state["ledger"][1]["w"] == "2 offline 0 - rag 0 - -"
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("last_heartbeat", [0, -10**9, -10**290])
+def test_import_of_one_that_was_removed_long_ago(scripts, last_heartbeat):
+    at = REMOVED + 1
+    fields = [*FIELDS, "instance_id", "i", "tunnel_url", TUNNEL]
+    assert scripts.import_worker("w", fields, at=at, last_heartbeat=last_heartbeat) == "archived"
+    until = at + REVIVE // 1000
+    assert readable(scripts.state()) == {
+        "registration:w": (*registration_of(instance_id="i", tunnel_url=TUNNEL), until),
+        "identity:instance:i": ("string", "w", until), TUNNEL_KEY: ("string", "w", until)}
+    assert scripts.import_worker("w", fields, at=at, last_heartbeat=at) == "known"
+    assert scripts.heartbeat(scripts.beat_of("w"), at=at) == "2"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_import_of_a_removed_one_where_none_come_back(scripts):
+    assert scripts.import_worker("w", [*FIELDS, "instance_id", "i"], at=REMOVED + 1, revive=0) == "archived"
+    assert readable(scripts.state()) == {}
+
+
+def test_import_of_one_from_the_future(scripts):
+    assert scripts.import_worker("w", FIELDS, last_heartbeat=10**6) == "live"
+    assert readable(scripts.state()) == one_worker()
+
+
+def test_import_takes_no_identity_from_anybody(scripts):
+    scripts.register("v", instance_id="i", fields=["instance_id", "i"])
+    assert scripts.import_worker("w", [*FIELDS, "instance_id", "i"]) == "live"
+    assert scripts.state()["identity:instance:i"] == ("string", "v", None)
+    scripts.sweep(REMOVED + 1)
+    assert scripts.import_worker("u", [*FIELDS, "instance_id", "i"], at=REMOVED + 1) == "archived"
+    assert scripts.state()["identity:instance:i"] == ("string", "v", FORGOTTEN)
+
+
+def test_import_of_a_drained_one(scripts):
+    assert scripts.import_worker("w", [*FIELDS, "drained", "1"]) == "live"
+    assert readable(scripts.state()) == one_worker(**DRAINED)
+
+
+@pytest.mark.parametrize("provides", ["a b", "a\nb", "rag,a\tb"])
+def test_import_of_services_that_cannot_be_is_refused(scripts, provides):
+    """The other registry may have let its workers advertise anything."""
+    scripts.register("dies")
+    scripts.register("lives", at=100)
+    scripts.at(OFFLINE + 1)
+    before = scripts.dump()
+    for fields in ([*FIELDS, "provides", provides], FIELDS[2:], ["tier", "5"], ["tier", ""]):
+        with pytest.raises(redis_library.ResponseError, match="^BADCALL"):
+            scripts.import_worker("w", fields, at=OFFLINE + 1)
+    assert scripts.dump() == before, "a call that was refused has changed something"
+
+
+def test_import_counts_a_service_once(scripts):
+    assert scripts.import_worker("w", [*FIELDS, "provides", "rag,rag,,rag"]) == "live"
+    assert scripts.services()[1] == {"healthy rag": 1}
+    scripts.unregister("w")
     assert readable(scripts.state()) == {}
 
 
@@ -304,7 +750,8 @@ def test_stats_counts(scripts):
     scripts.register("g", tier=1, catalogue="vllm")
     scripts.heartbeat(scripts.beat_of("g", "degraded", "0.5"))
     more, counters = scripts.stats()
-    assert more is False and zero(counters) == {"2:healthy": 1, "1:degraded": 1, "1:load": 500_000}
+    assert more is False
+    assert zero(counters) == {"2:healthy": 1, "1:degraded": 1, "1:load": 500_000}
 
 
 def test_stats_moves_the_silent_offline_on_time(scripts):
@@ -316,13 +763,22 @@ def test_stats_moves_the_silent_offline_on_time(scripts):
     invariants.assert_hold(scripts.dump())
     assert zero(scripts.stats(at=REMOVED - 0.5)[1]) == {"2:offline": 1}
     assert zero(scripts.stats(at=REMOVED + 0.1)[1]) == {}
+    assert readable(scripts.state()) == kept_aside()
+    scripts.at(FORGOTTEN + 1)
+    assert readable(scripts.state()) == {}
+
+
+def test_stats_forgets_at_once_where_none_come_back(scripts):
+    scripts.register("w", instance_id="i", fields=["instance_id", "i"])
+    scripts.stats(at=OFFLINE + 0.1, revive=0)
+    assert zero(scripts.stats(at=REMOVED + 0.1, revive=0)[1]) == {}
     assert readable(scripts.state()) == {}
 
 
 def test_stats_removes_what_went_from_online_to_gone(scripts):
-    scripts.register("w", instance_id="i", advertised="ocr")
+    scripts.register("w", advertised="ocr", fields=["services", '["ocr"]'])
     assert zero(scripts.stats(at=REMOVED + 1)[1]) == {}
-    assert readable(scripts.state()) == {}
+    assert readable(scripts.state()) == kept_aside(provides="rag,ocr", services='["ocr"]')
 
 
 def test_stats_moves_on_a_bounded_number(scripts):
@@ -336,103 +792,122 @@ def test_stats_moves_on_a_bounded_number(scripts):
     invariants.assert_hold(scripts.dump())
 
 
-# -- a ledger that somebody else has written to -------------------------------------------------------------------------------------
+# -- what somebody's redis-cli has left -------------------------------------------------------------------------------------------
 
-UNREADABLE_ENTRIES = ["", "nonsense", "2", "2 healthy", "2 healthy x", "2 healthy -1", "2 healthy 1.5", "2 sick 0", "0 healthy 0", "5 healthy 0",
-                      "22 healthy 0", "2 healthy 0 more", "2 healthy 1000001", "2 healthy 99999999999999999999", "healthy 2 0"]
-
-
-def poison(scripts, worker_id, entry):
-    """Somebody's redis-cli."""
-    scripts.redis.hset("{rma}:ledger", worker_id, entry)
+POISON = ["", "x", "2 healthy 0", "2 weird 0 - rag 0 - -", "9 healthy 0 - rag 0 - -", "2 healthy 99999999999999999999 - rag 0 - -",
+ "2 healthy 0 - a b 0 - -", "2 healthy 1000001 - rag 0 - -"]
 
 
-def counters_of_tier_2(scripts, at=0):
-    return {name: value for name, value in zero(scripts.stats(at)[1]).items() if name.startswith("2:")}
+def every_script(scripts, at):
+    """Calls each script as it is called all the time; "w" is the worker whose keys are hurt, "v" one that is well."""
+    scripts.heartbeat(scripts.beat_of("v"), scripts.beat_of("w"), at=at)
+    scripts.register("new", at=at)
+    scripts.stats(at=at)
+    scripts.services(at=at)
+    scripts.discover("rag", at=at)
+    scripts.drain("v")
+    scripts.drain("v", False)
+    scripts.import_worker("imported", FIELDS, at=at, last_heartbeat=at)
+    scripts.unregister("imported")
+    scripts.register("w", at=at)
 
 
-@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
-def test_every_operation_gets_over_an_unreadable_ledger_entry(scripts, entry):
-    """What the counters held of that worker (of tier 1) can't be told any more; all others are counted right, whatever is done."""
-    def register_poisoned():
-        scripts.register("bad", tier=1, catalogue="vllm")
-        poison(scripts, "bad", entry)
-
-    scripts.register("a")
-    scripts.register("b")
-    register_poisoned()
-    assert scripts.heartbeat(scripts.beat_of("a", "degraded", "0.5"), scripts.beat_of("bad"), scripts.beat_of("b", load="0.25")) == "111"
-    assert scripts.state()["ledger"][1] == {"a": "2 degraded 500000", "b": "2 healthy 250000", "bad": "1 healthy 0"}
-    assert counters_of_tier_2(scripts) == {"2:healthy": 1, "2:degraded": 1, "2:load": 750_000}
-    register_poisoned()
-    assert scripts.register("bad", tier=1, catalogue="vllm")[:2] == ("bad", True)
-    assert scripts.state()["ledger"][1]["bad"] == "1 healthy 0"
-    register_poisoned()
-    assert scripts.unregister("bad") == "1"
-    assert not any("bad" in value for _, value, _ in scripts.state().values())
-    register_poisoned()
-    scripts.sweep(OFFLINE + 1)
-    assert scripts.state()["ledger"][1] == {"a": "2 offline 0", "b": "2 offline 0", "bad": "1 offline 0"}
-    assert counters_of_tier_2(scripts, OFFLINE + 1) == {"2:offline": 2}
-    poison(scripts, "bad", entry)
-    scripts.sweep(REMOVED + 1)
-    assert counters_of_tier_2(scripts, REMOVED + 1) == {}
-    assert not any("bad" in value for _, value, _ in scripts.state().values())
-
-
-def test_a_worker_with_an_unreadable_ledger_entry_comes_back_from_offline(scripts):
+@pytest.mark.parametrize("at", [10, OFFLINE + 1, REMOVED + 1, FORGOTTEN + 1])
+@pytest.mark.parametrize("entry", POISON)
+def test_a_ledger_entry_that_cannot_be_read_stops_nobody(scripts, entry, at):
     scripts.register("w")
-    scripts.sweep(OFFLINE + 1)
-    poison(scripts, "w", "nonsense")
-    assert scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE + 2) == "1"
-    state = scripts.state()
-    assert state["ledger"][1] == {"w": "2 healthy 0"} and set(state["online"][1]) == {"w"} and "offline" not in state
-    assert state["service:rag"][1] == {"w"}
-    scripts.sweep(REMOVED + 1)
-    assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 2) == "1", "it was offline, but must not be removed before its time"
+    scripts.register("v", at=min(at, 200))
+    scripts.redis.hset("{rma}:ledger", "w", entry)
+    scripts.stats(at=at)
+    every_script(scripts, at)
+    dump = scripts.dump()
+    assert {"w", "new"} <= set(invariants.workers_of(dump))
+    places = invariants.places_of(dump)
+    assert dump["{rma}:ledger"][1] == places
 
 
-def test_a_worker_whose_tier_nobody_can_tell_has_to_register_anew_and_holds_up_nobody(scripts):
+@pytest.mark.parametrize("entry", POISON)
+def test_a_ledger_entry_that_cannot_be_read_is_written_anew(scripts, entry):
     scripts.register("w")
-    before = readable(scripts.state())
-    scripts.register("bad", tier=2, catalogue="ocr")
-    poison(scripts, "bad", "nonsense")
-    scripts.redis.hset("{rma}:worker:bad", "tier", "nonsense")
-    assert scripts.heartbeat(scripts.beat_of("bad"), scripts.beat_of("w")) == "01"
-    state = readable(scripts.state())
-    assert state.pop("stats") and before.pop("stats")  # the tier that it was counted under can't be told
-    assert state == before
+    scripts.redis.hset("{rma}:ledger", "w", entry)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "1"
+    assert scripts.redis.hget("{rma}:ledger", "w") == "2 healthy 0 - rag 0 - -"
+    scripts.redis.hset("{rma}:ledger", "w", entry)
+    scripts.sweep(OFFLINE + 11)
+    assert scripts.redis.hget("{rma}:ledger", "w") == "2 offline 0 - rag 0 - -", "it is silent, not gone"
+    assert scripts.redis.zcard("{rma}:offline") == 1
+    scripts.redis.hset("{rma}:ledger", "w", entry)
+    scripts.unregister("w")
+    assert not [key for key in scripts.state() if key not in ("stats", "services")]
 
 
+@pytest.mark.parametrize("at", [10, OFFLINE + 1, REMOVED + 1])
+@pytest.mark.parametrize("key, kind", [
+    ("registration:w", "missing"), ("registration:w", "list"), ("worker:w", "missing"), ("worker:w", "list"),
+    ("identity:instance:i", "missing"), ("identity:instance:i", "list"), ("fingerprint:f", "missing"), ("fingerprint:f", "list"),
+    ("worker:w:online", "missing"), ("worker:w:online", "list")])
+def test_a_key_of_a_worker_that_is_gone_or_of_another_type_stops_nobody(scripts, key, kind, at):
+    scripts.register("w", instance_id="i", fingerprint="f", fields=["instance_id", "i"])
+    scripts.register("v", at=min(at, 200))
+    scripts.redis.delete("{rma}:" + key)
+    if kind == "list":
+        scripts.redis.rpush("{rma}:" + key, "x")
+    scripts.stats(at=at)
+    every_script(scripts, at)
+    scripts.register(instance_id="i", fingerprint="f", candidate="c", at=at, fields=["instance_id", "i"])
+    scripts.unregister("w")
+    if kind == "missing":
+        invariants.assert_hold(scripts.dump())
+
+
+def test_a_worker_whose_registration_is_gone_is_asked_to_register(scripts):
+    scripts.register("w")
+    scripts.redis.delete("{rma}:registration:w")
+    assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "0"
+    assert scripts.register("w", at=10)[:2] == ("w", False)
+    invariants.assert_hold(scripts.dump())
+
+
+def test_an_error_of_another_kind_is_an_error(scripts):
+    """Not taken for a key of another type."""
+    scripts.register("w")
+    scripts.sweep(REMOVED + 1)
+    scripts.redis.acl_setuser("default", keys=["{rma}:*"], reset_keys=True, enabled=True, nopass=True, commands=["+@all", "-hmget"])
+    with pytest.raises(redis_library.RedisError, match="can.t run this command"):
+        scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1)
+
+
+@pytest.mark.parametrize("score", ["-inf", "-1e300", "1", "0"])
 @pytest.mark.parametrize("index", ["online", "offline"])
-@pytest.mark.parametrize("entry", UNREADABLE_ENTRIES)
-def test_an_unreadable_ledger_entry_of_nobody_is_swept_away(scripts, entry, index):
+def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
     scripts.register("w")
-    before = readable(scripts.state())
-    poison(scripts, "ghost", entry)
-    scripts.redis.zadd("{rma}:" + index, {"ghost": 0})
-    scripts.sweep(0)
-    assert readable(scripts.state()) == before
-
-
-def test_heartbeat_and_unregister_of_nobody_with_an_unreadable_ledger_entry(scripts):
-    scripts.register("w")
-    before = readable(scripts.state())
-    poison(scripts, "ghost", "nonsense")
-    assert scripts.heartbeat(scripts.beat_of("ghost"), scripts.beat_of("w")) == "01"
-    assert readable(scripts.state()) == before
-    poison(scripts, "ghost", "nonsense")
-    with pytest.raises(redis_library.ResponseError, match="^NOTFOUND"):
-        scripts.unregister("ghost")
-    assert readable(scripts.state()) == before
+    scripts.register("v")
+    if index == "offline":
+        scripts.sweep(OFFLINE + 1)
+    scripts.redis.zadd("{rma}:" + index, {"w": score, "stranger with spaces": score})
+    every_script(scripts, OFFLINE + 2)
+    scripts.sweep(OFFLINE + 2)
+    invariants.assert_hold(scripts.dump())
 
 
 # -- calls that are wrong ---------------------------------------------------------------------------------------------------------
 
-GOOD = {"now": NOW, "timeout": 300_000, "removal": 1_500_000, "candidate": "c", "worker_id": "w", "instance_id": "", "tunnel_url": "",
-        "tier": "2", "advertised": "", "catalogue": "rag", "also": "", "max_services": "1", "max": 100}
-NUMBERS = {"register": ("now", "timeout", "removal", "tier", "max_services"), "heartbeat": ("now", "timeout", "removal"),
-           "stats": ("now", "max")}
+GOOD = {"now": NOW, "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
+        "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
+        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "random": "0.5", "last_heartbeat": NOW,
+        "status": "healthy", "load": "0"}
+NUMBERS = {"register": ("now", "timeout", "removal", "revive", "missed", "tier", "max_services"),
+           "heartbeat": ("now", "timeout", "removal", "revive"), "stats": ("now", "removal", "revive", "max"),
+           "services": ("now", "removal", "revive", "max"), "discover": ("now", "removal", "revive", "max", "random"),
+           "import": ("now", "timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": ()}
+
+
+def good_args(scripts, name, **changes):
+    return [{**GOOD, **changes}[each] for each in scripts.interface(name)[1]]
+
+
+def good_rest(name):
+    return {"heartbeat": Scripts.beat_of("w"), "import": FIELDS}.get(name, [])
 
 
 def assert_refused(scripts, name, keys, args):
@@ -442,65 +917,79 @@ def assert_refused(scripts, name, keys, args):
     assert scripts.dump() == before, f"{name} {args} was refused, but changed something"
 
 
-@pytest.mark.parametrize("name", ["register", "heartbeat", "unregister", "stats"])
-def test_wrong_numbers_of_keys_and_arguments_are_refused(scripts, name):
+def due(scripts):
+    """A fleet in which a sweep would find something to do."""
     scripts.register("w")
-    keys, (_, names) = scripts.full_keys(name), scripts.interface(name)
-    args = [GOOD[argument] for argument in names]
+    scripts.register("gone", at=-REMOVED)
+    scripts.at(0)
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_wrong_numbers_of_keys_and_arguments_are_refused(scripts, name):
+    due(scripts)
+    keys, args = scripts.full_keys(name), good_args(scripts, name)
     for wrong in (keys[:-1], [*keys, "{rma}:more"], []):
-        assert_refused(scripts, name, wrong, args)
+        assert_refused(scripts, name, wrong, args + good_rest(name))
     assert_refused(scripts, name, keys, args[:-1])
     assert_refused(scripts, name, keys, [])
     assert_refused(scripts, name, keys, [*args, "odd"])
 
 
-@pytest.mark.parametrize("bad", ["x", "1x", "nan", ""])
+@pytest.mark.parametrize("bad", ["x", "1x", "nan", "inf", "-inf", ""])
 @pytest.mark.parametrize("name, argument", [(name, argument) for name, numbers in NUMBERS.items() for argument in numbers])
 def test_arguments_that_are_no_numbers_are_refused(scripts, name, argument, bad):
     if (argument, bad) == ("now", ""):
         return  # means Redis's own time
+    due(scripts)
+    assert_refused(scripts, name, scripts.full_keys(name), good_args(scripts, name, **{argument: bad}) + good_rest(name))
+
+
+@pytest.mark.parametrize("changes", [
+    {"at": 1, "status": ""}, {"status": "weird"}, {"status": "nan"}, {"load": "-0.1"}, {"load": "1.1"}, {"load": "nan"}, {"load": ""},
+    {"silence": "x"}, {"silence": "nan"}, {"silence": ""}, {"silence": "1e300"}, {"active": "x"}, {"active": "-1"}, {"active": "1.5"},
+    {"special": "a b"}, {"models": "a b"}, {"models": "a\nb"}], ids=str)
+def test_malformed_heartbeats_are_refused_whole(scripts, changes):
     scripts.register("w")
-    args = [bad if each == argument else GOOD[each] for each in scripts.interface(name)[1]]
-    assert_refused(scripts, name, scripts.full_keys(name), args + (Scripts.beat_of("w") if name == "heartbeat" else []))
+    changes.pop("at", None)
+    beats = scripts.beat_of("w", "degraded", "0.5") + scripts.beat_of("w", **changes)
+    assert_refused(scripts, "heartbeat", scripts.full_keys("heartbeat"), good_args(scripts, "heartbeat") + beats)
 
 
 @pytest.mark.parametrize("beats", [
-    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0"], ["w", "healthy", "x", "0", "0"], ["w", "healthy", "0", "x", "0"],
-    ["w", "healthy", "0", "0", "x"], ["w", "healthy", "0", "0", "1", "field"], ["w", "healthy", "0", "0", "2", "field"],
-    ["w", "healthy", "0", "0", "-2"], ["w", "healthy", "nan", "0", "0"], ["w", "healthy", "0", "nan", "0"],
-    ["w", "healthy", "0", "0", "0", "w", "healthy", "0", "0", "4", "a", "b"],
-    ["w", "degraded", "0.5", "0", "0", "w", "healthy", "bad", "0", "0"]], ids=" ".join)
-def test_malformed_heartbeats_are_refused_whole(scripts, beats):
+    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0", "", "", ""], ["w", "healthy", "0", "0", "", "", "", "x"],
+    ["w", "healthy", "0", "0", "", "", "", "1", "field"], ["w", "healthy", "0", "0", "", "", "", "2", "field"],
+    ["w", "healthy", "0", "0", "", "", "", "-2"], ["w", "healthy", "0", "0", "", "", "", "0.5"],
+    ["w", "healthy", "0", "0", "", "", "", "0", "w", "healthy", "0", "0", "", "", "", "4", "a", "b"]], ids=" ".join)
+def test_heartbeats_of_a_wrong_length_are_refused_whole(scripts, beats):
     scripts.register("w")
-    names = scripts.interface("heartbeat")[1]
-    assert_refused(scripts, "heartbeat", scripts.full_keys("heartbeat"), [GOOD[each] for each in names] + beats)
+    for before in ([], scripts.beat_of("w", "degraded")):
+        assert_refused(scripts, "heartbeat", scripts.full_keys("heartbeat"), good_args(scripts, "heartbeat") + before + beats)
 
 
-@pytest.mark.parametrize("status, load", [
-    ("sick", "0"), ("online", "0"), ("", "0"), ("Healthy", "0"), ("healthy", "-0.01"), ("healthy", "1.01"), ("healthy", "1e9"),
-    ("healthy", ""), ("healthy", "inf"), ("healthy", "-inf")])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_one_malformed_heartbeat_of_a_batch_changes_nothing(scripts, status, load, place):
-    for worker_id in ("a", "b", "c"):
-        scripts.register(worker_id)
-    beats = [scripts.beat_of(worker_id, "degraded", "0.5", fields=["specialization", "rag"]) for worker_id in ("a", "b", "c")]
-    args = [GOOD[each] for each in scripts.interface("heartbeat")[1]]
-    keys = scripts.full_keys("heartbeat")
-    beats[place][1:3] = [status, load]
-    assert_refused(scripts, "heartbeat", keys, args + sum(beats, []))
-    beats[place][1:3] = ["degraded", "1"]
-    assert scripts.call_raw("heartbeat", keys, args + sum(beats, [])) == "111"
-
-
-@pytest.mark.parametrize("changes", [{"tier": "0"}, {"tier": "5"}, {"tier": "22"}, {"candidate": "", "worker_id": ""}])
+@pytest.mark.parametrize("changes", [{"tier": "0"}, {"tier": "5"}, {"tier": "22"}, {"candidate": "", "worker_id": ""},
+                                     {"advertised": "a b"}, {"catalogue": "a b"}, {"also": "a\nb"}])
 def test_malformed_registrations_are_refused(scripts, changes):
-    scripts.register("v")
-    names = scripts.interface("register")[1]
-    assert_refused(scripts, "register", scripts.full_keys("register"), [{**GOOD, **changes}[each] for each in names])
+    due(scripts)
+    assert_refused(scripts, "register", scripts.full_keys("register"), good_args(scripts, "register", **changes))
+
+
+@pytest.mark.parametrize("changes", [{"random": "1"}, {"random": "-0.1"}, {"max": "0"}, {"max": "-1"}, {"max": "1.5"}], ids=str)
+def test_malformed_questions_are_refused(scripts, changes):
+    due(scripts)
+    assert_refused(scripts, "discover", scripts.full_keys("discover"), good_args(scripts, "discover", **changes))
+
+
+@pytest.mark.parametrize("changes", [{"worker_id": ""}, {"status": ""}, {"status": "weird"}, {"load": "-0.1"}, {"load": "1.1"}], ids=str)
+def test_malformed_imports_are_refused(scripts, changes):
+    due(scripts)
+    changes = {"worker_id": "new", **changes}
+    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", **changes) + FIELDS)
+    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", worker_id="new"))
+    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", worker_id="new") + FIELDS[:-1])
 
 
 def test_every_script_states_its_interface(scripts):
-    assert {"register", "heartbeat", "unregister", "stats"} <= set(scripts.names())
+    assert set(NUMBERS) == set(scripts.names()), "each script has its malformed calls here"
     for name in scripts.names():
         keys, args = scripts.interface(name)
         assert len(set(keys)) == len(keys) and len(set(args)) == len(args)
@@ -508,7 +997,6 @@ def test_every_script_states_its_interface(scripts):
 
 def test_redis_own_clock_counts_when_no_time_is_passed_in(scripts):
     scripts.at(0)
-    names = scripts.interface("register")[1]
-    scripts.call_raw("register", scripts.full_keys("register"), [{**GOOD, "now": ""}[each] for each in names])
-    assert 0 <= int(scripts.redis.hget("{rma}:worker:w", "last_heartbeat")) - NOW < 1000
+    scripts.call_raw("register", scripts.full_keys("register"), good_args(scripts, "register", now=""))
+    assert 0 <= int(scripts.redis.hget("{rma}:worker:w", "last_heartbeat")) - NOW < 10_000
     invariants.assert_hold(scripts.dump())

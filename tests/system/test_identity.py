@@ -1,9 +1,12 @@
 """Registering twice makes no duplicate, whoever is asked and however many ask at once."""
 
+import copy
+import itertools
 import threading
 
 import pytest
 
+import agents
 import invariants
 from coordinator import GPU_CAPABILITIES
 
@@ -55,7 +58,7 @@ def test_registered_at_and_tasks_and_assignment_are_kept(redis, coordinator):
     coordinator.register("other-1")
     first = coordinator.register("w")
     coordinator.register("other-2")
-    redis.client.hset("{rma}:worker:w", "tasks_completed", 41)
+    redis.client.hset("{rma}:registration:w", "tasks_completed", 41)
     before = coordinator.worker("w")
     second = coordinator.register("w", ip_address="203.0.113.77")
     after = coordinator.worker("w")
@@ -138,3 +141,128 @@ def test_ids_that_look_like_parts_of_keys_are_ids_like_any_other(redis, coordina
         coordinator.unregister(worker_id)
     assert coordinator.workers() == {}
     assert coordinator.stats()["total_workers"] == 0
+
+
+# -- workers that don't say who they are: by how they look ----------------------------------------------------------------------
+
+NAMELESS = {name: body for name, body in agents.REGISTRATIONS.items() if "worker_id" not in body}
+MISSED = 45  # seconds: one and a half heartbeat intervals
+
+
+class Containers:
+    """Identical containers of one kind of agent, behind one address unless told otherwise."""
+
+    def __init__(self, kind, clock, redis, coordinator):
+        self.clock, self.redis, self.coordinator = clock, redis, coordinator
+        self._body = NAMELESS[kind]
+        self._starts = itertools.count(1)
+
+    def start(self, address="198.51.100.7", turn=lambda body: body):
+        """A container starts and registers; returns the answer. A tunnel gets another URL at each start."""
+        body = copy.deepcopy(self._body)
+        if body.get("tunnel_url"):
+            body["tunnel_url"] = body["ip_address"] = f"https://x{next(self._starts)}.trycloudflare.com"
+        answer = self.coordinator.post("/api/worker/register", turn(body), {"X-Forwarded-For": address})
+        assert answer.status == 200, answer
+        return answer.json
+
+    def pass_time(self, seconds, beating):
+        """Lets time pass, in which some of them beat as they should."""
+        while seconds > 0:
+            step = min(seconds, 30)
+            self.clock.advance(step)
+            seconds -= step
+            for worker_id in beating:
+                self.coordinator.beat(worker_id)
+
+
+@pytest.fixture(params=NAMELESS)
+def containers(request, clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    return Containers(request.param, clock, redis, start_coordinator(redis, clock=clock, TRUST_PROXY=1))
+
+
+def backwards(value):
+    """The same JSON with the members of its objects in another order."""
+    if isinstance(value, dict):
+        return {name: backwards(item) for name, item in reversed(value.items())}
+    return [backwards(item) for item in value] if isinstance(value, list) else value
+
+
+def test_identical_containers_are_several_while_they_beat(containers):
+    ids = [containers.start()["worker_id"] for _ in range(3)]
+    assert len(set(ids)) == 3
+    containers.pass_time(600, beating=ids)
+    fourth = containers.start()
+    assert fourth["reregistered"] is False and fourth["worker_id"] not in ids
+    assert len(containers.coordinator.workers()) == 4
+    invariants.assert_hold(containers.redis.dump())
+
+
+@pytest.mark.parametrize("silence", [MISSED + 1, 400])
+def test_one_that_has_missed_a_heartbeat_takes_its_id_back(containers, silence):
+    ids = [containers.start()["worker_id"] for _ in range(3)]
+    containers.pass_time(60, beating=ids)
+    containers.pass_time(silence, beating=[ids[0], ids[2]])
+    again = containers.start()
+    assert (again["reregistered"], again["worker_id"]) == (True, ids[1])
+    assert containers.coordinator.workers().keys() == set(ids)
+    assert containers.start()["reregistered"] is False, "now all of them beat"
+    invariants.assert_hold(containers.redis.dump())
+
+
+def test_one_that_has_missed_none_yet_is_another_one(containers):
+    first = containers.start()
+    containers.clock.advance(MISSED - 5)
+    assert containers.start()["worker_id"] != first["worker_id"]
+
+
+def test_after_a_clean_unregister_it_is_a_new_worker(containers):
+    first = containers.start()
+    containers.coordinator.unregister(first["worker_id"])
+    containers.clock.advance(MISSED + 1)
+    second = containers.start()
+    assert second["reregistered"] is False and second["worker_id"] != first["worker_id"]
+    assert containers.redis.client.keys(f"*{first['worker_id']}*") == []
+    invariants.assert_hold(containers.redis.dump())
+
+
+def test_the_order_of_capabilities_makes_no_other_looks(containers):
+    first = containers.start()
+    containers.clock.advance(MISSED + 1)
+    assert containers.start(turn=backwards)["worker_id"] == first["worker_id"]
+
+
+def test_other_capabilities_are_another_worker(containers):
+    first = containers.start()
+    containers.clock.advance(MISSED + 1)
+    other = containers.start(turn=lambda body: {**body, "capabilities": {**body["capabilities"], "cpu_cores": 3}})
+    assert other["worker_id"] != first["worker_id"] and other["reregistered"] is False
+
+
+def test_another_address_is_another_worker(containers):
+    first = containers.start()
+    containers.clock.advance(MISSED + 1)
+    other = containers.start(address="198.51.100.8")
+    assert other["worker_id"] != first["worker_id"] and other["reregistered"] is False
+    assert containers.start()["worker_id"] == first["worker_id"]
+    invariants.assert_hold(containers.redis.dump())
+
+
+def test_ten_that_take_one_place_at_once_get_it_once(containers):
+    first = containers.start()
+    containers.clock.advance(MISSED + 1)
+    answers, barrier = [], threading.Barrier(10)
+
+    def start():
+        barrier.wait()
+        answers.append(containers.start())
+
+    threads = [threading.Thread(target=start) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer["worker_id"] for answer in answers if answer["reregistered"]] == [first["worker_id"]]
+    assert len({answer["worker_id"] for answer in answers}) == 10
+    invariants.assert_hold(containers.redis.dump())

@@ -42,7 +42,9 @@ def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coo
                          services=[{"name": "ocr"}], containers=[{"name": "c"}])
     coordinator.beat("full", status="draining", current_load=0.5, loaded_models=["m"], services_status={"ocr": "up"},
                      expect_silence=600)
+    coordinator.post("/api/worker/full/drain")
     coordinator.register("silent")
+    coordinator.register(tunnel_url="https://nameless.example")
     coordinator.register("gone")
     coordinator.unregister("gone")
     coordinator.register("says-offline")
@@ -55,6 +57,12 @@ def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coo
     coordinator.beat("silent")
     coordinator.workers()
     seen.update(redis.dump())
+    clock.advance(2000)
+    wait_until(lambda: redis.client.zcard("{rma}:workers") == 0)
+    seen.update(redis.dump())
+    kinds = {key.split(":")[1] for key in seen}
+    assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "services", "stats", "ledger",
+                     "identity", "fingerprint"}, "the scenario leaves out a kind of key"
     unknown = [f"{key} ({kind})" for key, (kind, _, _) in seen.items() if not is_documented(key, kind, rows)]
     assert unknown == []
     assert all(key.startswith("{rma}:") for key in seen)
@@ -66,7 +74,11 @@ def test_every_field_of_a_worker_has_a_mention(redis, coordinator):
                          services=[{"name": "ocr"}], containers=[{"name": "c"}], ip_address="203.0.113.9")
     coordinator.beat("full", status="healthy", current_load=0.5, available_memory="9.8GB", active_requests=2, gpu_utilization=65.3,
                      loaded_models=["m"], services_status={"ocr": "up"}, specialization="rag")
-    fields = redis.client.hgetall("{rma}:worker:full")
+    coordinator.post("/api/worker/full/drain")
+    coordinator.register(tunnel_url="https://nameless.example")
+    fields = {name for key in redis.client.keys("{rma}:worker:*") + redis.client.keys("{rma}:registration:*")
+              if not key.endswith(":online") for name in redis.client.hgetall(key)}
+    assert {"last_heartbeat", "drained", "fingerprint", "registered_at"} <= fields
     assert [name for name in fields if f"`{name}`" not in text] == []
 
 

@@ -8,6 +8,7 @@ from waiting import wait_until
 
 OFFLINE_AFTER = 300_000
 REMOVED_AFTER = 1_800_000
+REVIVED_FOR = 86_400_000
 A_LITTLE = 50  # ms
 
 
@@ -61,7 +62,14 @@ def assert_offline(coordinator, worker_id):
     assert coordinator.get("/api/admin/health").json["workers_by_status"] == {"healthy": 0, "degraded": 0, "offline": 1}
 
 
-def assert_gone(coordinator, redis, worker_id):
+def named(redis, worker_id):
+    """The keys of workers that are in the fleet, and all indexes, which name the worker; what is kept for its late heartbeat does not count."""
+    return [key for key, value in redis.dump().items()
+            if (worker_id in key or worker_id in repr(value)) and not key.startswith(("{rma}:registration:", "{rma}:identity:"))]
+
+
+def assert_gone(coordinator, redis, worker_id, removed_at):
+    """`removed_at`: the moment, in ms since 1970, from which its registration is kept."""
     assert coordinator.get(f"/api/worker/{worker_id}").status == 404
     answer = coordinator.get("/api/admin/workers").json
     assert answer["workers"] == [] and answer["total"] == answer["healthy"] == 0
@@ -71,8 +79,8 @@ def assert_gone(coordinator, redis, worker_id):
     assert set(stats["by_tier"].values()) == {0} and stats["average_load"] == 0
     assert coordinator.get("/health").json["workers"]["total"] == 0
     assert coordinator.get("/api/admin/health").json["workers_by_status"] == {"healthy": 0, "degraded": 0, "offline": 0}
-    wait_until(lambda: not [key for key, value in redis.dump().items() if worker_id in key or worker_id in repr(value)],
-               within=3, what="no key and no index of Redis names the worker")
+    wait_until(lambda: not named(redis, worker_id), within=3, what="no key and no index of Redis names the worker")
+    assert redis.client.execute_command("PEXPIRETIME", "{rma}:registration:" + worker_id) == removed_at + REVIVED_FOR
     invariants.assert_hold(redis.dump())
 
 
@@ -93,7 +101,9 @@ def test_each_border_is_kept_to_the_second(fleet):
     fleet.clock.move_to(beat + REMOVED_AFTER - 3000)
     assert_offline(coordinator, "silent-worker")
     fleet.clock.move_to(beat + REMOVED_AFTER + A_LITTLE)
-    assert_gone(coordinator, fleet.redis, "silent-worker")
+    assert_gone(coordinator, fleet.redis, "silent-worker", beat + REMOVED_AFTER)
+    fleet.clock.move_to(beat + REMOVED_AFTER + REVIVED_FOR + A_LITTLE)
+    assert fleet.redis.client.keys("*silent-worker*") == []
 
 
 def test_borders_are_kept_with_no_coordinator_running(fleet):
@@ -109,15 +119,16 @@ def test_borders_are_kept_with_no_coordinator_running(fleet):
     fleet.clock.move_to(beat + REMOVED_AFTER + A_LITTLE)
     assert fleet.redis.client.exists("{rma}:worker:silent-worker") == 0
     third = fleet.start()
-    assert_gone(third, fleet.redis, "silent-worker")
+    assert_gone(third, fleet.redis, "silent-worker", beat + REMOVED_AFTER)
 
 
 def test_removed_straight_from_online_with_no_coordinator_running(fleet):
     first = fleet.start()
     register(first)
+    beat = fleet.since_heartbeat("silent-worker")
     first.stop()
     fleet.clock.advance(REMOVED_AFTER / 1000 + 1)
-    assert_gone(fleet.start(), fleet.redis, "silent-worker")
+    assert_gone(fleet.start(), fleet.redis, "silent-worker", beat + REMOVED_AFTER)
 
 
 def test_a_heartbeat_on_an_offline_worker_brings_it_back(fleet):
@@ -134,14 +145,43 @@ def test_a_heartbeat_on_an_offline_worker_brings_it_back(fleet):
     invariants.assert_hold(fleet.redis.dump())
 
 
-def test_registering_again_after_removal_is_a_new_worker(fleet):
+IDENTITIES = [{"worker_id": "silent-worker"}, {"instance_id": "silent-worker-instance"}, {"tunnel_url": "https://silent-worker.example"}]
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: next(iter(identity)))
+def test_registering_again_after_removal_is_the_same_worker(fleet, identity):
     coordinator = fleet.start()
     register(coordinator)
-    fleet.clock.advance(REMOVED_AFTER / 1000 + 1)
-    answer = coordinator.register("silent-worker")
-    assert answer["reregistered"] is False
-    assert coordinator.workers().keys() == {"silent-worker"}
+    fleet.redis.client.hset("{rma}:registration:silent-worker", "tasks_completed", 41)
+    before = coordinator.worker("silent-worker")
+    fleet.clock.advance((REMOVED_AFTER + REVIVED_FOR) / 1000 - 10)
+    assert coordinator.workers() == {}
+    answer = coordinator.register(**identity)
+    assert answer["reregistered"] is True and answer["worker_id"] == "silent-worker"
+    assert answer["assigned_services"] == before["assigned_services"]
+    after = coordinator.workers()["silent-worker"]
+    assert (after["registered_at"], after["tasks_completed"]) == (before["registered_at"], 41)
     invariants.assert_hold(fleet.redis.dump())
+
+
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: next(iter(identity)))
+@pytest.mark.parametrize("how", ["unregistered", "forgotten"])
+def test_registering_again_after_the_end_is_a_new_worker(moving, identity, how):
+    clock, redis, coordinator = moving
+    register(coordinator)
+    redis.client.hset("{rma}:registration:silent-worker", "tasks_completed", 41)
+    before = coordinator.worker("silent-worker")
+    clock.advance(2)
+    if how == "unregistered":
+        coordinator.unregister("silent-worker")
+    else:
+        clock.advance((REMOVED_AFTER + REVIVED_FOR) / 1000)
+    answer = coordinator.register(**identity)
+    assert answer["reregistered"] is False
+    after = coordinator.worker(answer["worker_id"])
+    assert after["registered_at"] > before["registered_at"] and after["tasks_completed"] == 0
+    assert coordinator.workers().keys() == {answer["worker_id"]}
+    invariants.assert_hold(redis.dump())
 
 
 @pytest.fixture
@@ -211,7 +251,9 @@ def test_a_fleet_that_dies_at_once_is_forgotten_whole(moving):
     clock.advance(1500)
     assert coordinator.workers() == {}
     wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=3)
-    wait_until(lambda: not [key for key, value in redis.dump().items() if "mayfly" in key or "mayfly" in repr(value)], within=3)
+    wait_until(lambda: not named(redis, "mayfly"), within=3)
+    clock.advance(86400)
+    assert redis.client.keys("*mayfly*") == []
 
 
 def test_a_silent_fleet_is_swept_without_any_request(moving):

@@ -92,14 +92,14 @@ static void test_empty_row(void **state)
 {
     (void)state;
     struct worker worker = {.id = STR("w")};
-    expect_row(&worker, by_name,
-               "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
-               "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"last_heartbeat\":null,"
-               "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,\"tunnel_"
-               "url\":null,"
-               "\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"available_memory\":null,"
-               "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
-               "\"services_status\":{}}");
+    expect_row(
+        &worker, by_name,
+        "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
+        "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"last_heartbeat\":null,"
+        "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,"
+        "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"available_memory\":null,"
+        "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
+        "\"services_status\":{}}");
 }
 
 static void test_in_full(void **state)

@@ -1,0 +1,453 @@
+"""The OpenAPI document says what the binary does: all endpoints, and the exact shape of every answer; and the page that shows it is
+self-contained."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from jsonschema import Draft202012Validator, RefResolver
+
+import project
+from agents import HEARTBEATS, REGISTRATIONS
+from waiting import wait_until
+
+SOURCE = project.ROOT / "src" / "api" / "openapi.json"
+DOCUMENT = json.loads(SOURCE.read_text())
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def operations(document):
+    """The operations by their names: "GET /health"."""
+    return {f"{method.upper()} {path}": operation for path, item in document["paths"].items()
+            for method, operation in item.items() if method in METHODS}
+
+
+def resolve(document, item):
+    """What a {"$ref": "#/…"} stands for; anything else stands for itself."""
+    while isinstance(item, dict) and "$ref" in item:
+        item, at = document, item["$ref"]
+        assert at.startswith("#/"), at
+        for name in at[2:].split("/"):
+            item = item[name.replace("~1", "/").replace("~0", "~")]
+    return item
+
+
+def everything_in(item):
+    """All dicts within JSON, itself included."""
+    if isinstance(item, dict):
+        yield item
+    if isinstance(item, (dict, list)):
+        for inner in item.values() if isinstance(item, dict) else item:
+            yield from everything_in(inner)
+
+
+def schema_faults(document, schema, value):
+    """What a schema of the document has against a value."""
+    validator = Draft202012Validator(schema, resolver=RefResolver("", document))
+    return [f"{'.'.join(str(step) for step in error.absolute_path) or 'it'}: {error.message[:300]}" for error in validator.iter_errors(value)]
+
+
+# -- one request, and what the document says of it ---------------------------------------------------------------------------------
+
+class Request:
+    """A request of an operation; `at` is what stands for the {…} in its path."""
+
+    def __init__(self, at="w", query="", body=None, headers=None):
+        self.at, self.query, self.body, self.headers = at, query, body, headers
+
+    def send(self, coordinator, name):
+        method, path = name.split(" ")
+        path = re.sub(r"\{.*?\}", urllib.parse.quote(self.at, safe=""), path)
+        return coordinator.request(method, path + self.query, self.body, self.headers)
+
+    def faults(self, document, name):
+        """What the document has against its parameters and its body; a body of bytes is not looked at."""
+        operation = operations(document)[name]
+        given = {key: values[0] for key, values in urllib.parse.parse_qs(self.query[1:], keep_blank_values=True).items()}
+        faults = []
+        for parameter in operation.get("parameters", []):
+            parameter = resolve(document, parameter)
+            value = self.at if parameter["in"] == "path" else given.pop(parameter["name"], None)
+            if value is not None and resolve(document, parameter["schema"]).get("type") == "integer" and re.fullmatch("[0-9]+", value):
+                value = int(value)
+            if value is not None:
+                faults += schema_faults(document, parameter["schema"], value)
+            elif parameter.get("required"):
+                faults.append(f"{parameter['name']} is missing")
+        assert not given, f"{name} is sent parameters that the document does not know: {given}"
+        if self.body is not None and not isinstance(self.body, bytes):
+            faults += schema_faults(document, operation["requestBody"]["content"]["application/json"]["schema"], self.body)
+        return faults
+
+
+def response_faults(document, described, response):
+    """What a described response has against a real one."""
+    described = resolve(document, described)
+    faults = []
+    for header, description in described.get("headers", {}).items():
+        value, schema = response.headers[header], resolve(document, description)["schema"]
+        if value is None:
+            faults.append(f"it lacks the header {header}")
+        else:
+            faults += schema_faults(document, schema, int(value) if schema["type"] == "integer" else value)
+    content_type = response.headers["Content-Type"].split(";")[0]
+    if content_type not in described["content"]:
+        return [*faults, f"{content_type} is not among {list(described['content'])}"]
+    body = response.json if content_type.endswith("json") else response.body.decode()
+    return faults + schema_faults(document, described["content"][content_type]["schema"], body)
+
+
+def answer_faults(document, name, response):
+    """What the document has against a real answer. A status that falls under "default" counts as not documented."""
+    described = operations(document)[name]["responses"].get(str(response.status))
+    if described is None:
+        return [f"the document has no {response.status}: {response}"]
+    return response_faults(document, described, response)
+
+
+# -- what is sent to each operation, by the status that it must get --------------------------------------------------------------------
+
+W = {"worker_id": "w", "capabilities": {"cpu_cores": 8, "ram": "15.6GB", "rack": {"row": 3}}, "instance_id": "i", "boot_id": "b",
+     "services": ["ocr", {"name": "rag", "port": 8102}], "containers": [{"name": "c"}], "tunnel_url": "https://w.example", "vpn_ip": "10.42.0.7"}
+BEAT = {"worker_id": "w", "status": "degraded", "current_load": 1.2, "available_memory": "9.8GB", "active_requests": 2,
+        "gpu_utilization": 65.3, "loaded_models": ["llama3.2"], "services_status": {"rag": "running"}, "specialization": "rag",
+        "expect_silence": 600}
+BAD_BODY = {400: [Request(body=b"{")], 413: [Request(body=b" " * 70_000)],
+            415: [Request(body=b"{}", headers={"Content-Type": "text/plain"})]}
+ID_IN_PATH = {404: [Request("nobody")], 422: [Request("a b"), Request("x" * 129), Request("w:online")]}
+
+EDGE = {"worker_id": "e", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"], "capabilities": {},
+        "role": "edge_coordinator", "dht_port": 4001}
+SERVICE_IN_PATH = {422: [Request("a b"), Request("x" * 129), Request("rag", query="?model=a%20b"), Request("rag", query="?model=a,b")],
+                   503: [Request("nowhere")]}
+
+EXERCISES = {
+    "POST /api/worker/register": {
+        200: [*(Request(body=body) for body in REGISTRATIONS.values()), Request(body=W), Request(body={"capabilities": {}}),
+              Request(body={**dict.fromkeys(W), "capabilities": dict.fromkeys(REGISTRATIONS["docker worker agent"]["capabilities"])}),
+              Request(body={"worker_id": "g", "capabilities": {"worker_type": "gpu", "ram": 64, "has_gpu": True}})],
+        422: [Request(body=body) for body in (
+            {}, {"capabilities": None}, {**W, "worker_id": "a b"}, {**W, "services": ["a,b"]}, {**W, "services": [{}]},
+            {**W, "services": [f"s{n}" for n in range(129)]}, {**W, "containers": [1]}, {**W, "tunnel_url": 5}, {**W, "vpn_ip": "a\nb"},
+            {**W, "ip_address": "x" * 2049}, {"capabilities": {"cpu_cores": -1}}, {"capabilities": {"ram": []}},
+            {"capabilities": {"worker_type": "quantum"}}, {"capabilities": {"has_gpu": 1}})],
+        **BAD_BODY},
+    "POST /api/worker/heartbeat": {
+        200: [Request(body=BEAT), Request(body={"worker_id": "w"}), Request(body=dict.fromkeys(BEAT) | {"worker_id": "w"}),
+              *(Request(body={"worker_id": "w", **beat}) for beat in HEARTBEATS.values()),
+              *(Request(body={"worker_id": "w", "status": status}) for status in ("draining", "offline", "online"))],
+        404: [Request(body={"worker_id": "nobody"})],
+        422: [Request(body=body) for body in (
+            {}, {"worker_id": ""}, *({**BEAT, **wrong} for wrong in (
+                {"status": "fine"}, {"current_load": -1}, {"available_memory": 5}, {"active_requests": 1.5},
+                {"gpu_utilization": 1e5}, {"loaded_models": [1]}, {"services_status": []},
+                {"expect_silence": 3601})))],
+        **BAD_BODY},
+    "DELETE /api/worker/unregister/{worker_id}": {200: [Request()], **ID_IN_PATH},
+    "GET /api/worker/{worker_id}": {200: [Request(), Request("plain"), Request("gone"), Request("kept")], **ID_IN_PATH},
+    "POST /api/worker/{worker_id}/drain": {200: [Request(), Request("gone")], **ID_IN_PATH},
+    "POST /api/worker/{worker_id}/undrain": {200: [Request("kept"), Request()], **ID_IN_PATH},
+    "GET /api/admin/workers": {
+        200: [Request(query=query) for query in ("", "?limit=1", "?limit=1&cursor=gone", "?tier=2&status=offline&service=rag", "?status=draining")],
+        422: [Request(query=query) for query in ("?tier=5", "?status=fine", "?service=a%20b", "?limit=0", "?limit=10001", "?cursor=%00")]},
+    "GET /api/admin/stats": {200: [Request()]},
+    "GET /api/admin/health": {200: [Request()]},
+    "GET /api/worker/tasks": {200: [Request(), Request(query="?worker_id=w")]},
+    "POST /api/worker/task-complete": {
+        501: [Request(query="?worker_id=w&task_id=t", body={"answer": 42})], 413: BAD_BODY[413], 415: BAD_BODY[415]},
+    "GET /health": {200: [Request()]},
+    "GET /livez": {200: [Request()]},
+    "GET /readyz": {200: [Request()]},
+    "GET /": {200: [Request()]},
+    "GET /api": {200: [Request()]},
+    "GET /openapi.json": {200: [Request()]},
+    "GET /docs": {200: [Request()]},
+    "POST /api/worker/heartbeats": {
+        200: [Request(body={"heartbeats": [BEAT, {"worker_id": "nobody"}, {"worker_id": "plain"}]}),
+              Request(body=b'{"heartbeats": [5, {}, {"worker_id": "w", "status": "fine"}]}')],  # refused, each for itself
+        413: [Request(body=b" " * 1_100_000)],
+        422: [Request(body=body) for body in ({}, {"heartbeats": None}, {"heartbeats": []}, {"heartbeats": [{"worker_id": "w"}] * 1001})],
+        400: BAD_BODY[400], 415: BAD_BODY[415]},
+    "POST /api/edge/register": {
+        200: [Request(body=EDGE), Request(body=W), Request(body={"capabilities": {}})],
+        422: [Request(body={}), Request(body={**EDGE, "services": [5]})],
+        **BAD_BODY},
+    "POST /api/edge/heartbeat": {
+        200: [Request(body={"worker_id": "w"})], 404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
+    "GET /api/admin/coordinators": {200: [Request()]},
+    "GET /api/coordinator/workers": {200: [Request()]},
+    "GET /api/services/list": {200: [Request()]},
+    "GET /api/services/discover/{service}": {
+        200: [Request("rag"), Request("rag", query="?model=llama3.2&limit=1"), Request("ocr")],
+        **SERVICE_IN_PATH, 422: [*SERVICE_IN_PATH[422], Request("rag", query="?limit=0"), Request("rag", query="?limit=129")]},
+    "GET /api/worker/find/{service}": {200: [Request("rag"), Request("ocr", query="?model=llama3.2")], **SERVICE_IN_PATH},
+    "GET /api/admin/services": {200: [Request()]},
+    "GET /api/admin/gaps": {200: [Request()]},
+}
+# Statuses that an operation gets by what happens to Redis; every operation that has them gets them below.
+BY_REDIS = {503, 504}
+
+
+def usual(name):
+    """A request that would go well, or as well as any."""
+    return next(iter(EXERCISES[name].values()))[0]
+
+
+@pytest.fixture
+def fleet(coordinator):
+    """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained."""
+    assert coordinator.post("/api/worker/register", W).status == 200
+    coordinator.beat("w", **{name: value for name, value in BEAT.items() if name != "worker_id"})
+    for worker_id in ("plain", "gone", "kept"):
+        coordinator.register(worker_id)
+    coordinator.beat("gone", status="offline")
+    assert coordinator.post("/api/worker/kept/drain").status == 200
+    return coordinator
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_answers_are_as_documented(fleet, name):
+    for status, requests in sorted(EXERCISES[name].items(), reverse=True):
+        for request in requests:
+            response = request.send(fleet, name)
+            assert response.status == status, (request.__dict__, response)
+            assert answer_faults(DOCUMENT, name, response) == [], response
+            assert bool(request.faults(DOCUMENT, name)) == (status == 422), f"{request.__dict__} got {status}: the document disagrees"
+
+
+def test_every_operation_and_status_is_exercised():
+    documented = {name: {int(status) for status in operation["responses"] if status != "default"} - BY_REDIS
+                  for name, operation in operations(DOCUMENT).items()}
+    assert documented == {name: set(exercised) - BY_REDIS for name, exercised in EXERCISES.items()}
+
+
+def test_answers_while_redis_is_silent(redis, start_coordinator):
+    coordinator = start_coordinator(redis, REQUEST_TIMEOUT_MS=300)
+    redis.freeze()
+    with ThreadPoolExecutor(len(EXERCISES)) as pool:  # at once: before the connection is given up
+        responses = dict(zip(EXERCISES, pool.map(lambda name: usual(name).send(coordinator, name), EXERCISES)))
+    redis.thaw()
+    for name, response in responses.items():
+        assert answer_faults(DOCUMENT, name, response) == [], (name, response)
+        assert (response.status == 504) == ("504" in operations(DOCUMENT)[name]["responses"]), (name, response)
+
+
+def test_answers_while_redis_is_away(redis, coordinator):
+    redis.kill()
+    wait_until(lambda: not any(coordinator.is_ready() for _ in range(25)), what="all threads know that Redis is away")
+    for name, operation in operations(DOCUMENT).items():
+        response = usual(name).send(coordinator, name)
+        assert answer_faults(DOCUMENT, name, response) == [], (name, response)
+        assert (response.status == 503) == ("503" in operation["responses"]), (name, response)
+
+
+def test_a_worker_that_comes_back_is_as_documented(redis, start_coordinator):
+    coordinator = start_coordinator(redis, HEARTBEAT_TIMEOUT_SECONDS=1, WORKER_TIMEOUT_SECONDS=2)
+    coordinator.register("w")
+    wait_until(lambda: not redis.client.exists("{rma}:worker:w"), what="it is removed")
+    name = "POST /api/worker/heartbeat"
+    response = Request(body={"worker_id": "w"}).send(coordinator, name)
+    assert response.json["revived"] is True and answer_faults(DOCUMENT, name, response) == []
+
+
+def test_all_other_errors_are_as_documented(coordinator):
+    problem = DOCUMENT["components"]["responses"]["Problem"]
+    assert all(operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"} for operation in operations(DOCUMENT).values())
+    assert response_faults(DOCUMENT, problem, coordinator.get("/nowhere")) == []
+    for path, item in DOCUMENT["paths"].items():
+        for method in (method for method in METHODS if method not in item):
+            response = coordinator.request(method.upper(), re.sub(r"\{.*?\}", "w", path))
+            assert response.status == 405, (method, path, response)
+            assert response_faults(DOCUMENT, problem, response) == []
+            taken = {taken.upper() for taken in item} | {"OPTIONS"} | ({"HEAD"} if "get" in item else set())
+            assert set(response.headers["Allow"].split(", ")) == taken
+    with coordinator.raw() as raw:
+        response = raw.send("GET /livez HTTP/1.1\r\n\r\n").read_response()
+    assert response.status == 400 and response_faults(DOCUMENT, problem, response) == []
+
+
+# -- the checks above notice what is wrong -----------------------------------------------------------------------------------------------
+
+def changed(change):
+    """The document after `change` had its way with its schemas."""
+    document = copy.deepcopy(DOCUMENT)
+    change(document["components"]["schemas"])
+    return document
+
+
+@pytest.mark.parametrize("name, change", [
+    ("GET /api/admin/workers", lambda schemas: schemas["WorkerShown"]["properties"].pop("vpn_ip")),
+    ("GET /api/admin/workers", lambda schemas: schemas["WorkerShown"]["properties"].update(vpn_ip={"type": "string"})),
+    ("GET /api/admin/workers", lambda schemas: schemas["WorkerShown"]["required"].append("age")),
+    ("GET /api/admin/workers", lambda schemas: schemas["WorkerStatus"]["enum"].remove("draining")),
+    ("GET /api/admin/workers", lambda schemas: schemas["Time"].update(pattern="^[0-9]+$")),
+    ("GET /api/admin/workers", lambda schemas: schemas.update(WorkerRow=schemas["WorkerInFull"])),
+    ("GET /api/worker/{worker_id}", lambda schemas: schemas.update(WorkerInFull=schemas["WorkerRow"])),
+    ("GET /api/worker/{worker_id}", lambda schemas: schemas["Container"]["properties"]["port"].update({"$ref": "#/components/schemas/Id"})),
+    ("GET /api/admin/stats", lambda schemas: schemas["WorkersByTier"]["properties"].pop("4")),
+    ("GET /health", lambda schemas: schemas["Instance"]["properties"].pop("region")),
+    ("GET /health", lambda schemas: schemas["Health"]["properties"]["redis"]["properties"].pop("latency_ms")),
+    ("POST /api/worker/heartbeat", lambda schemas: schemas["HeartbeatTaken"]["properties"].pop("message")),
+])
+def test_a_wrong_schema_is_noticed(fleet, name, change):
+    response = usual(name).send(fleet, name)
+    assert answer_faults(DOCUMENT, name, response) == []
+    assert answer_faults(changed(change), name, response) != []
+
+
+def test_a_wrong_status_type_or_header_is_noticed(fleet):
+    name = "GET /api/worker/{worker_id}"
+    response = Request("nobody").send(fleet, name)
+    for change in (lambda responses: responses.pop("404"), lambda responses: responses.update({"404": responses["200"]}),
+                   lambda responses: responses.update({"404": responses["503"]}), lambda responses: responses.update({"404": responses["422"]})):
+        document = copy.deepcopy(DOCUMENT)
+        change(operations(document)[name]["responses"])
+        assert answer_faults(document, name, response) != []
+
+
+# -- the document itself --------------------------------------------------------------------------------------------------------------
+
+def test_route_table_and_document_agree(coordinator):
+    listed = coordinator.get("/api").json["endpoints"]
+    assert sorted(listed) == sorted(operations(DOCUMENT))
+
+
+def test_it_is_served_as_it_was_written(coordinator):
+    response = coordinator.get("/openapi.json")
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.body == SOURCE.read_bytes()
+    assert response.json["info"]["version"] == coordinator.get("/api").json["version"]
+
+
+def test_every_schema_is_one():
+    schemas = list(DOCUMENT["components"]["schemas"].values())
+    schemas += [item["schema"] for item in everything_in(DOCUMENT) if "schema" in item]
+    for schema in schemas:
+        Draft202012Validator.check_schema(schema)
+        known = set(Draft202012Validator.VALIDATORS) | {"description", "default"}
+        for part in everything_in(schema):
+            if "type" in part and isinstance(part["type"], (str, list)):
+                assert set(part) <= known, f"a schema has a word that checks nothing: {set(part) - known}"
+
+
+def test_every_reference_leads_somewhere_and_every_component_is_used():
+    used = {item["$ref"] for item in everything_in(DOCUMENT) if isinstance(item.get("$ref"), str)}
+    for reference in used:
+        resolve(DOCUMENT, {"$ref": reference})
+    made = {f"#/components/{kind}/{name}" for kind, components in DOCUMENT["components"].items() for name in components}
+    assert made == used
+
+
+def test_no_word_is_misspelt():
+    """OpenAPI's own words: what stands where it means nothing is a mistake."""
+    for operation in operations(DOCUMENT).values():
+        assert set(operation) <= {"tags", "operationId", "summary", "description", "parameters", "requestBody", "responses"}
+        for parameter in operation.get("parameters", []):
+            assert set(resolve(DOCUMENT, parameter)) <= {"name", "in", "description", "required", "schema", "example"}
+        bodies = [resolve(DOCUMENT, described) for described in operation["responses"].values()]
+        assert all(set(described) <= {"description", "headers", "content"} for described in bodies)
+        bodies += [operation["requestBody"]] if "requestBody" in operation else []
+        for media in (media for described in bodies for media in described["content"].values()):
+            assert set(media) <= {"schema", "example", "examples"}
+
+
+def test_operations_are_described_in_full():
+    tags = [tag["name"] for tag in DOCUMENT["tags"]]
+    named = operations(DOCUMENT)
+    assert DOCUMENT["openapi"] == "3.1.0" and DOCUMENT["info"]["title"] and len(set(tags)) == len(tags)
+    assert len({operation["operationId"] for operation in named.values()}) == len(named)
+    for name, operation in named.items():
+        parameters = [resolve(DOCUMENT, parameter) for parameter in operation.get("parameters", [])]
+        assert set(re.findall(r"\{(.*?)\}", name)) == {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
+        assert all(parameter["required"] is True for parameter in parameters if parameter["in"] == "path")
+        assert operation["summary"] and len(operation["tags"]) == 1 and operation["tags"][0] in tags, name
+        for described in operation["responses"].values():
+            described = resolve(DOCUMENT, described)
+            assert described["description"] and described["content"] and "X-Request-Id" in described["headers"], name
+
+
+def test_examples_are_as_documented():
+    checked = 0
+    for item in everything_in(DOCUMENT):
+        examples = [example["value"] for example in item.get("examples", {}).values()] + ([item["example"]] if "example" in item else [])
+        for example in examples if "schema" in item else []:
+            assert schema_faults(DOCUMENT, item["schema"], example) == [], example
+            checked += 1
+    assert checked > len(EXERCISES)
+
+
+def test_answers_say_which_members_they_may_have():
+    """An object of an answer is closed, or says that it is open: a member that nobody described is noticed."""
+    schemas = DOCUMENT["components"]["schemas"]
+    parts = {part["$ref"] for schema in schemas.values() for part in schema.get("allOf", [])}  # closed where they are put together
+    seen = set()
+
+    def look(schema, is_part=False):
+        schema = resolve(DOCUMENT, schema)
+        if id(schema) in seen or not isinstance(schema, dict):
+            return
+        seen.add(id(schema))
+        if "object" in schema.get("type", ()) and not is_part:
+            assert "additionalProperties" in schema or "unevaluatedProperties" in schema, schema
+        for inner in (*schema.get("properties", {}).values(), *schema.get("anyOf", ()), schema.get("items", True)):
+            look(inner)
+        for part in schema.get("allOf", ()):
+            look(part, is_part=part["$ref"] in parts)
+
+    for operation in operations(DOCUMENT).values():
+        for described in operation["responses"].values():
+            for media in resolve(DOCUMENT, described)["content"].values():
+                look(media["schema"])
+
+
+# -- the page ------------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def page(coordinator):
+    response = coordinator.get("/docs")
+    assert response.status == 200 and response.headers["Content-Type"] == "text/html; charset=utf-8"
+    return response
+
+
+def test_the_page_is_small(page):
+    assert len(page.body) < 30_000
+
+
+def test_the_page_asks_nobody_else(page):
+    html = page.body.decode()
+    markup, script = html.split("<script>")
+    assert set(re.findall(r"""(?:src|href|action|srcset|poster|data)\s*=\s*["']?([^\s"'>]*)""", markup)) == {"data:,", "openapi.json"}
+    assert re.findall(r"link\(([^,]*),", script) == ["href", "'openapi.json'", "'#' + operation.operationId"]
+    assert re.findall(r"fetch\(([^)]*)\)", html) == ["'openapi.json'"], "relative: it may stand behind a path prefix"
+    for bad in ("http:", "https:", "ws:", "wss:", "url(", ".src", "@import", "import(", "XMLHttpRequest", "EventSource", "sendBeacon"):
+        assert bad not in html, bad
+
+
+def test_the_page_takes_text_as_text(page):
+    html = page.body.decode()
+    for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "eval(", "Function("):
+        assert bad not in html, bad
+
+
+def test_the_page_may_do_nothing_but_what_it_does(page):
+    """Its Content-Security-Policy knows its one script and its one style by what they say."""
+    html = page.body.decode()
+    policy = dict(each.strip().split(" ", 1) for each in page.headers["Content-Security-Policy"].split(";"))
+    for element in ("script", "style"):
+        text, = re.findall(f"<{element}>(.*?)</{element}>", html, re.DOTALL)
+        assert html.count(f"<{element}") == 1
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert policy.pop(f"{element}-src") == f"'sha256-{digest}'"
+    assert policy == {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
+                      "frame-ancestors": "'none'"}
+    assert not re.search(r"<[^>]*\s(on\w+|style)\s*=", html.split("<script>")[0]), "a browser would refuse it"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_service_says_where_the_page_is(coordinator, page):
+    assert coordinator.get(coordinator.get("/api").json["docs"]).body == page.body

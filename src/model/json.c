@@ -393,23 +393,6 @@ struct str json_member_text(struct str text, const char *name)
     return (struct str){NULL, 0};
 }
 
-size_t json_minify(struct str json, char *to)
-{
-    size_t len = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.ptr[i];
-        if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
-            continue;
-        to[len++] = c;
-        if (in_string && c == '\\')
-            to[len++] = json.ptr[++i];
-        else if (c == '"')
-            in_string = !in_string;
-    }
-    return len;
-}
-
 /* The member, unless it is absent, which null means too. */
 static const cJSON *find_member(const cJSON *object, const char *name)
 {

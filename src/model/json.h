@@ -59,9 +59,6 @@ bool json_next(struct json_items *items, struct json_item *item);
  */
 struct str json_member_text(struct str text, const char *name);
 
-/* Copies valid JSON to `to`, which has room for it, without the white space between its tokens, and returns the length. */
-size_t json_minify(struct str json, char *to);
-
 /*
  * Optional members of `object`: NULL and JSON null both mean absent and leave *out alone. A wrong type or a string over `max` bytes
  * is added to *faults under `field` (the full path, as the client knows it). A string points into the document. `high` may be

@@ -4,6 +4,7 @@
 #include "model/id.h"
 #include "model/iso_time.h"
 #include "model/json.h"
+#include "model/minify.h"
 #include "model/registration.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 
 #include "model/id.h"
 #include "model/json.h"
+#include "model/minify.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -144,6 +144,8 @@ static const struct command {
     {"undrain", cli_undrain, "gives it work again"},
     {"remove", cli_remove, "removes a worker"},
     {"status", cli_status, "shows how the fleet is"},
+    {"import", cli_import, "FILE [--json]: takes over the workers of the file-based coordinator's registry"},
+    {"export", cli_export, "[FILE]: writes such a registry, to standard output unless there is a FILE"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

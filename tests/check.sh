@@ -72,8 +72,8 @@ gate_deps() {
     awk '
     BEGIN {
         may["main"]  = "cli instance redis base"
-        may["cli"]   = "instance redis model base cjson curl"
-        may["instance"] = "api http store redis base"
+        may["cli"]   = "instance redis model base hiredis cjson curl generated"
+        may["instance"] = "api http store redis model base"
         may["api"]   = "http store model base"
         may["store"] = "redis model base hiredis generated"
         may["http"]  = "base h2o"

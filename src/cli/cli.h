@@ -25,6 +25,10 @@ int cli_remove(char **args);
 int cli_services(char **args);
 int cli_status(char **args);
 
+/* transfer.c */
+int cli_import(char **args);
+int cli_export(char **args);
+
 /* Prints what a command takes; false when `command` is none of these. */
 bool cli_print_help(const char *command);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "model/catalogue.h"
+#include "redis/keys.h"
 #include "redis/link.h"
 
 #include <errno.h>
@@ -102,24 +103,6 @@ void instance_stop(struct instance *instance)
         pthread_join(instance->threads[i].id, NULL);
 }
 
-/*
- * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a part
- * of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
- */
-static bool is_key_prefix(const char *prefix)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    const char *end = prefix + strspn(prefix, plain);
-    if (*end == '{') {
-        size_t inside = strspn(end + 1, plain);
-        if (inside == 0 || end[1 + inside] != '}')
-            return false;
-        end += inside + 2;
-        end += strspn(end, plain);
-    }
-    return *end == '\0';
-}
-
 /* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
 static enum err check_settings(struct instance *instance, char why[256])
 {
@@ -127,7 +110,7 @@ static enum err check_settings(struct instance *instance, char why[256])
     struct str url = config->text[CONFIG_REDIS_URL];
     const char *url_why;
     why[0] = '\0';
-    if (!is_key_prefix(config->text[CONFIG_KEY_PREFIX].ptr))
+    if (!key_prefix_is_valid(config->text[CONFIG_KEY_PREFIX].ptr))
         snprintf(why, 256,
                  "KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, as in {rma}");
     else if (config->number[CONFIG_WORKER_TIMEOUT_SECONDS] <= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])

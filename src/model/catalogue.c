@@ -52,6 +52,14 @@ const struct catalogue_service *catalogue_find(struct str name)
     return NULL;
 }
 
+const struct catalogue_service *catalogue_find_container(struct str container)
+{
+    for (size_t i = 0; i < catalogue_count; i++)
+        if (str_eq(catalogue[i].container, container))
+            return &catalogue[i];
+    return NULL;
+}
+
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,
                                struct str worker_id)
 {

@@ -34,6 +34,9 @@ int catalogue_compare(const void *a, const void *b);
 /* The service of that name; NULL when there is none. */
 const struct catalogue_service *catalogue_find(struct str name);
 
+/* The first service whose container has that name; NULL when there is none. */
+const struct catalogue_service *catalogue_find_container(struct str container);
+
 /*
  * Appends the container of a service as JSON: {"name", "image", "port", "env": {"COORDINATOR_URL", "WORKER_ID", …}}.
  */

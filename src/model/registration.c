@@ -2,6 +2,7 @@
 
 #include "model/id.h"
 #include "model/json.h"
+#include "model/minify.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -161,24 +162,6 @@ static const cJSON *find_array(const cJSON *root, const char *name, struct fault
     return NULL;
 }
 
-/* Copies valid JSON to `to` without the white space between its tokens, and returns the length. */
-static size_t minify(struct str json, char *to)
-{
-    size_t len = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.ptr[i];
-        if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
-            continue;
-        to[len++] = c;
-        if (in_string && c == '\\')
-            to[len++] = json.ptr[++i];
-        else if (c == '"')
-            in_string = !in_string;
-    }
-    return len;
-}
-
 struct member {
     const char *name;
     const cJSON *item; /* NULL: absent, *out stays so */
@@ -199,7 +182,7 @@ static char *keep_text(struct str body, const struct member *members, size_t cou
         if (text == NULL)
             abort();
         struct str raw = json_member_text(body, members[i].name);
-        *members[i].out = (struct str){text + len, minify(raw, text + len)};
+        *members[i].out = (struct str){text + len, json_minify(raw, text + len)};
         len += members[i].out->len;
         if (members[i].out->len > members[i].max)
             faults_add(faults, members[i].name, "must be at most %zu bytes of JSON", members[i].max);

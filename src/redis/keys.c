@@ -8,6 +8,20 @@ static struct {
     size_t len;
 } names[KEY_COUNT];
 
+bool key_prefix_is_valid(const char *prefix)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *end = prefix + strspn(prefix, plain);
+    if (*end == '{') {
+        size_t inside = strspn(end + 1, plain);
+        if (inside == 0 || end[1 + inside] != '}')
+            return false;
+        end += inside + 2;
+        end += strspn(end, plain);
+    }
+    return *end == '\0';
+}
+
 void keys_init(struct str prefix)
 {
     static const char *const texts[KEY_COUNT] = {

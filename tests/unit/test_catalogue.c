@@ -111,11 +111,20 @@ static void test_other_services(void **state)
     catalogue_use(before, count_before);
 }
 
+static void test_find_container(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < catalogue_count; i++)
+        assert_ptr_equal(catalogue_find_container(catalogue[i].container), &catalogue[i]);
+    assert_null(catalogue_find_container(STR("rag")));
+    assert_null(catalogue_find_container(STR("")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_services),       cmocka_unit_test(test_find),
-        cmocka_unit_test(test_container), cmocka_unit_test(test_other_services),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_find_container), cmocka_unit_test(test_services),
+        cmocka_unit_test(test_find),  cmocka_unit_test(test_container),      cmocka_unit_test(test_other_services),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,155 @@
+#include "cli/connection.h"
+
+#include "base/clock.h"
+#include "redis/command.h"
+#include "redis/embedded.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONNECT_TIMEOUT_S 5
+#define REPLY_TIMEOUT_S 10
+#define LOADING_TIMEOUT_MS 120000 /* until Redis has its data in memory */
+#define NEIGHBOUR_TIMEOUT_MS 3000 /* until the Redis of a coordinator that is just starting takes connections */
+
+/* A context that is connected, or NULL with the reason in why. */
+static redisContext *try_connect(const struct address *address, char why[TRANSFER_WHY_MAX])
+{
+    const struct timeval timeout = {CONNECT_TIMEOUT_S, 0}, reply_timeout = {REPLY_TIMEOUT_S, 0};
+    char place[ADDRESS_PLACE_MAX];
+    redisContext *redis = address->path[0] != '\0' ? redisConnectUnixWithTimeout(address->path, timeout)
+                                                   : redisConnectWithTimeout(address->host, address->port, timeout);
+    if (redis == NULL)
+        abort();
+    if (redis->err == 0 && redisSetTimeout(redis, reply_timeout) == REDIS_OK)
+        return redis;
+    snprintf(why, TRANSFER_WHY_MAX, "Redis at %.120s can't be reached: %.100s", address_place(address, place), redis->errstr);
+    redisFree(redis);
+    return NULL;
+}
+
+/* Connects to the Redis of a coordinator that runs in DATA_DIR, or else starts one there. */
+static enum err open_embedded(struct connection *connection, const char *data_dir, struct address *address,
+                              char why[TRANSFER_WHY_MAX])
+{
+    char ignored[TRANSFER_WHY_MAX];
+    *address = (struct address){.port = 0};
+    int length = snprintf(address->path, sizeof(address->path), "%s/redis.sock", data_dir);
+    bool fits = length > 0 && (size_t)length < sizeof(address->path);
+    enum err err = ERR_NONE;
+    for (int64_t end = clock_ms() + NEIGHBOUR_TIMEOUT_MS; err == ERR_NONE || clock_ms() < end; poll(NULL, 0, 20)) {
+        connection->redis = fits ? try_connect(address, ignored) : NULL;
+        if (connection->redis != NULL)
+            return ERR_NONE;
+        if (err != ERR_NONE)
+            continue;
+        struct address own;
+        err = embedded_start(data_dir, &connection->embedded, &own, why);
+        if (err == ERR_NONE) {
+            *address = own;
+            connection->redis = try_connect(address, why);
+            return connection->redis != NULL ? ERR_NONE : ERR_UNAVAILABLE;
+        }
+    }
+    return err;
+}
+
+/* Sends a command of `count` words, all of which Redis answers with a status: other answers (an echo) are not from a Redis. */
+static enum err greet(struct connection *connection, size_t count, const char *const words[])
+{
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, count);
+    for (size_t i = 0; i < count; i++)
+        command_add(&command, str_from(words[i]));
+    redisReply *reply = connection_ask(connection, &command);
+    if (reply == NULL)
+        return ERR_UNAVAILABLE;
+    bool is_redis = reply->type == REDIS_REPLY_STATUS;
+    if (!is_redis)
+        snprintf(connection->why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", connection->place);
+    freeReplyObject(reply);
+    return is_redis ? ERR_NONE : ERR_UNAVAILABLE;
+}
+
+/* Waits until Redis has its data in memory. */
+static enum err wait_until_loaded(struct connection *connection)
+{
+    static const char *const ping[] = {"PING"};
+    enum err err;
+    int64_t end = clock_ms() + LOADING_TIMEOUT_MS;
+    while ((err = greet(connection, 1, ping)) != ERR_NONE && connection->redis->err == 0 && clock_ms() < end &&
+           strstr(connection->why, "LOADING") != NULL)
+        poll(NULL, 0, 50);
+    return err;
+}
+
+enum err connection_open(struct connection *connection, const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
+{
+    struct address address;
+    *connection = (struct connection){.why = why};
+    enum err err = ERR_NONE;
+    if (transfer->config->text[CONFIG_REDIS_URL].len > 0) {
+        address = *transfer->address;
+        connection->redis = try_connect(&address, why);
+        err = connection->redis != NULL ? ERR_NONE : ERR_UNAVAILABLE;
+    } else {
+        err = open_embedded(connection, transfer->config->text[CONFIG_DATA_DIR].ptr, &address, why);
+    }
+    if (err != ERR_NONE)
+        return err;
+    address_place(&address, connection->place);
+    char db[16];
+    snprintf(db, sizeof(db), "%d", address.db);
+    const char *const auth[] = {"AUTH", address.user, address.password}, *const select[] = {"SELECT", db};
+    const char *const short_auth[] = {"AUTH", address.password}, *const name[] = {"CLIENT", "SETNAME", "rma-coordinator"};
+    if (address.password[0] != '\0')
+        err = address.user[0] != '\0' ? greet(connection, 3, auth) : greet(connection, 2, short_auth);
+    if (err == ERR_NONE && address.db != 0)
+        err = greet(connection, 2, select);
+    if (err == ERR_NONE)
+        err = greet(connection, 3, name);
+    return err == ERR_NONE ? wait_until_loaded(connection) : err;
+}
+
+void connection_close(struct connection *connection)
+{
+    if (connection->redis != NULL)
+        redisFree(connection->redis);
+    if (connection->embedded != NULL)
+        embedded_stop(connection->embedded);
+    connection->redis = NULL;
+    connection->embedded = NULL;
+}
+
+void connection_send(struct connection *connection, struct buffer *command)
+{
+    if (redisAppendFormattedCommand(connection->redis, command->ptr, command->len) != REDIS_OK)
+        abort(); /* out of memory */
+    buffer_fini(command);
+}
+
+redisReply *connection_receive(struct connection *connection)
+{
+    void *got = NULL;
+    if (redisGetReply(connection->redis, &got) != REDIS_OK) {
+        bool silent = connection->redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+        snprintf(connection->why, TRANSFER_WHY_MAX, "Redis at %.120s %s%.80s", connection->place,
+                 silent ? "does not answer" : "is lost: ", silent ? "" : connection->redis->errstr);
+        return NULL;
+    }
+    redisReply *reply = got;
+    if (reply->type != REDIS_REPLY_ERROR)
+        return reply;
+    snprintf(connection->why, TRANSFER_WHY_MAX, "Redis at %.120s says: %.100s", connection->place, reply->str);
+    freeReplyObject(reply);
+    return NULL;
+}
+
+redisReply *connection_ask(struct connection *connection, struct buffer *command)
+{
+    connection_send(connection, command);
+    return connection_receive(connection);
+}

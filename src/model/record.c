@@ -1,0 +1,336 @@
+#include "model/record.h"
+
+#include "model/catalogue.h"
+#include "model/id.h"
+#include "model/iso_time.h"
+#include "model/json.h"
+#include "model/minify.h"
+#include "model/registration.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REGION_MAX 64
+#define TASKS_MAX 9007199254740991.0 /* 2^53 - 1: from there on a double skips whole numbers */
+#define TIME_RULE "must be a time like \"2025-12-01T14:20:00.123456\", UTC unless it has a zone"
+
+/* The members that mean something here; each may be there once. */
+static const char *const known_members[] = {
+    "worker_id", "tier",     "status",   "current_load", "tasks_completed", "last_heartbeat",      "registered_at",
+    "drained",   "services", "boot_id",  "ip_address",   "tunnel_url",      "capabilities",        "containers",
+    "vpn_ip",    "region",   "provides", "instance_id",  "fingerprint",     "assigned_containers", "assigned_services",
+};
+#define KNOWN_COUNT (sizeof(known_members) / sizeof(known_members[0]))
+
+static void read_worker_id(const cJSON *root, struct str id, struct faults *faults)
+{
+    struct str said = id;
+    json_get_string(root, "worker_id", SIZE_MAX, "worker_id", &said, faults);
+    if (!str_eq(said, id))
+        faults_add(faults, "worker_id", "is not the id under which the record stands");
+}
+
+static void read_id(const cJSON *root, const char *name, struct str *out, struct faults *faults)
+{
+    json_get_string(root, name, SIZE_MAX, name, out, faults);
+    if (out->len > 0 && !id_is_valid(*out))
+        faults_add(faults, name, ID_RULE);
+}
+
+static void read_line(const cJSON *root, const char *name, size_t max, struct str *out, struct faults *faults)
+{
+    json_get_string(root, name, max, name, out, faults);
+    for (size_t i = 0; i < out->len; i++)
+        if ((unsigned char)out->ptr[i] < ' ' || out->ptr[i] == 0x7f) {
+            faults_add(faults, name, "must have no control characters");
+            return;
+        }
+}
+
+static void read_whole_number(const cJSON *root, const char *name, double low, double high, double *out, struct faults *faults)
+{
+    json_get_number(root, name, low, high, name, out, faults);
+    if (floor(*out) < *out)
+        faults_add(faults, name, "must be a whole number");
+}
+
+static void read_tier(const cJSON *root, enum tier *out, struct faults *faults)
+{
+    double tier = 0;
+    size_t before = faults->count;
+    read_whole_number(root, "tier", TIER_GPU, TIER_COUNT, &tier, faults);
+    if (tier >= TIER_GPU)
+        *out = (enum tier)tier;
+    else if (faults->count == before)
+        faults_add(faults, "tier", "is required");
+}
+
+static void read_status(const cJSON *root, struct str *out, struct faults *faults)
+{
+    static const struct str statuses[] = {{"healthy", 7}, {"degraded", 8}, {"draining", 8}, {"offline", 7}};
+    struct str said = STR("healthy");
+    json_get_string(root, "status", SIZE_MAX, "status", &said, faults);
+    if (str_eq(said, STR("online")))
+        said = STR("healthy");
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        if (str_eq(said, statuses[i])) {
+            *out = statuses[i];
+            return;
+        }
+    }
+    faults_add(faults, "status", "must be healthy, degraded, draining, offline or online");
+}
+
+static void read_time(const cJSON *root, const char *name, int64_t *out, struct faults *faults)
+{
+    struct str text = {NULL, 0};
+    json_get_string(root, name, SIZE_MAX, name, &text, faults);
+    if (text.ptr != NULL && !iso_time_parse(text, out))
+        faults_add(faults, name, TIME_RULE);
+}
+
+static void add_name(struct buffer *names, struct str name)
+{
+    struct str rest = buffer_str(names);
+    while (rest.len > 0)
+        if (str_eq(str_cut(&rest, ','), name))
+            return;
+    if (names->len > 0)
+        buffer_append(names, STR(","));
+    buffer_append(names, name);
+}
+
+/* The elements of an optional array; NULL when it has none, or is none. */
+static const cJSON *first_of(const cJSON *root, const char *name, struct faults *faults)
+{
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(root, name);
+    if (array == NULL || cJSON_IsNull(array))
+        return NULL;
+    if (!cJSON_IsArray(array)) {
+        faults_add(faults, name, "must be an array");
+        return NULL;
+    }
+    if (cJSON_GetArraySize(array) > REGISTRATION_SERVICES_MAX) {
+        faults_add(faults, name, "must have at most %d entries", REGISTRATION_SERVICES_MAX);
+        return NULL;
+    }
+    return array->child;
+}
+
+static void read_names(const cJSON *root, const char *member, struct buffer *names, struct faults *faults)
+{
+    size_t index = 0;
+    for (const cJSON *item = first_of(root, member, faults); item != NULL; item = item->next, index++) {
+        char field[48];
+        struct str name = str_from(cJSON_GetStringValue(item));
+        snprintf(field, sizeof(field), "%s[%zu]", member, index);
+        if (name.ptr == NULL)
+            faults_add(faults, field, "must be a string");
+        else if (!id_is_valid(name) || str_eq(name, STR("-"))) /* a "-" alone means no services */
+            faults_add(faults, field, ID_RULE ", nor be a - alone");
+        else
+            add_name(names, name);
+    }
+}
+
+/* A container is its name, or an object with its name. */
+static void read_containers(const cJSON *root, struct buffer *names, size_t *unknown, struct faults *faults)
+{
+    size_t index = 0;
+    for (const cJSON *item = first_of(root, "assigned_containers", faults); item != NULL; item = item->next, index++) {
+        const cJSON *name = cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item;
+        const struct catalogue_service *service = NULL;
+        char field[48];
+        snprintf(field, sizeof(field), "assigned_containers[%zu]", index);
+        if (!cJSON_IsString(name))
+            faults_add(faults, field, "must be an object with a name, or a name");
+        else if ((service = catalogue_find_container(str_from(name->valuestring))) != NULL)
+            add_name(names, service->name);
+        else
+            (*unknown)++;
+    }
+}
+
+/* The text of a member that must have that type, minified to the end of record->text; absent when it is. */
+static void keep_json(struct str raw, cJSON *root, const char *name, int type, size_t max, char **at, struct str *out,
+                      struct faults *faults)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
+    if (item == NULL || cJSON_IsNull(item))
+        return;
+    if ((item->type & 0xFF) != type) {
+        faults_add(faults, name, type == cJSON_Object ? "must be an object" : "must be an array");
+        return;
+    }
+    *out = (struct str){*at, json_minify(json_member_text(raw, name), *at)};
+    *at += out->len;
+    if (out->len > max)
+        faults_add(faults, name, "must be at most %zu bytes of JSON", max);
+}
+
+static void check_repeated(const cJSON *root, struct faults *faults)
+{
+    for (const cJSON *item = root->child; item != NULL; item = item->next)
+        for (size_t i = 0; i < KNOWN_COUNT; i++)
+            if (strcmp(item->string, known_members[i]) == 0 && cJSON_GetObjectItemCaseSensitive(root, item->string) != item)
+                faults_add(faults, known_members[i], "is given twice");
+}
+
+static void read_members(cJSON *root, struct str raw, struct record *out, size_t *unknown, struct faults *faults)
+{
+    check_repeated(root, faults);
+    read_worker_id(root, out->id, faults);
+    read_tier(root, &out->tier, faults);
+    read_status(root, &out->status, faults);
+    json_get_number(root, "current_load", 0, INFINITY, "current_load", &out->current_load, faults);
+    out->current_load = fmin(out->current_load, 1); /* agents round up */
+    read_whole_number(root, "tasks_completed", 0, TASKS_MAX, &out->tasks_completed, faults);
+    read_time(root, "last_heartbeat", &out->last_heartbeat, faults);
+    out->registered_at = out->last_heartbeat;
+    read_time(root, "registered_at", &out->registered_at, faults);
+    json_get_bool(root, "drained", "drained", &out->drained, faults);
+    read_line(root, "ip_address", REGISTRATION_URL_MAX, &out->ip_address, faults);
+    read_line(root, "tunnel_url", REGISTRATION_URL_MAX, &out->tunnel_url, faults);
+    read_line(root, "vpn_ip", REGISTRATION_URL_MAX, &out->vpn_ip, faults);
+    read_line(root, "region", REGION_MAX, &out->region, faults);
+    read_id(root, "instance_id", &out->instance_id, faults);
+    read_id(root, "boot_id", &out->boot_id, faults);
+    read_id(root, "fingerprint", &out->fingerprint, faults);
+    read_names(root, "assigned_services", &out->assigned_services, faults);
+    read_containers(root, &out->assigned_services, unknown, faults);
+    buffer_append(&out->provides, buffer_str(&out->assigned_services));
+    read_names(root, "provides", &out->provides, faults);
+
+    char *at = out->text;
+    keep_json(raw, root, "capabilities", cJSON_Object, REGISTRATION_CAPABILITIES_MAX, &at, &out->capabilities, faults);
+    keep_json(raw, root, "services", cJSON_Array, REGISTRATION_SERVICES_TEXT_MAX, &at, &out->services, faults);
+    keep_json(raw, root, "containers", cJSON_Array, REGISTRATION_SERVICES_TEXT_MAX, &at, &out->containers, faults);
+}
+
+void record_parse(struct str id, struct str text, struct record *out, size_t *unknown, struct faults *faults)
+{
+    cJSON *root = NULL;
+    const char *ignored;
+    *out = (struct record){.id = id};
+    if (!id_is_valid(id))
+        faults_add(faults, "", "the id " ID_RULE);
+    if (text.ptr[0] != '{') {
+        faults_add(faults, "", "the record must be an object");
+        return;
+    }
+    if (text.len > RECORD_MAX) {
+        faults_add(faults, "", "the record must be at most %zu bytes long", RECORD_MAX);
+        return;
+    }
+    if (json_parse_object(text, &root, &ignored) != ERR_NONE) {
+        faults_add(faults, "", "the record is JSON that this program can't read");
+        return;
+    }
+    out->document = root;
+    out->text = malloc(text.len);
+    if (out->text == NULL)
+        abort();
+    read_members(root, text, out, unknown, faults);
+}
+
+void record_fini(struct record *record)
+{
+    cJSON_Delete(record->document);
+    free(record->text);
+    buffer_fini(&record->assigned_services);
+    buffer_fini(&record->provides);
+    *record = (struct record){.id = {NULL, 0}};
+}
+
+/* As the file-based coordinator wrote times: UTC with microseconds, without a zone. */
+static void write_time(struct buffer *out, struct str milliseconds)
+{
+    char room[16], *end;
+    if (milliseconds.len == 0 || milliseconds.len >= sizeof(room)) {
+        buffer_append(out, STR("null"));
+        return;
+    }
+    memcpy(room, milliseconds.ptr, milliseconds.len);
+    room[milliseconds.len] = '\0';
+    buffer_json_time(out, strtoll(room, &end, 10));
+    out->len -= strlen("Z\"");
+    buffer_append(out, STR("000\""));
+}
+
+static void write_names(struct buffer *out, struct str names)
+{
+    struct str separator = STR("");
+    buffer_append(out, STR("["));
+    for (; names.len > 0; separator = STR(",")) {
+        buffer_append(out, separator);
+        buffer_json_string(out, str_cut(&names, ','));
+    }
+    buffer_append(out, STR("]"));
+}
+
+static void write_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id)
+{
+    struct str separator = STR("");
+    buffer_append(out, STR("["));
+    while (names.len > 0) {
+        const struct catalogue_service *service = catalogue_find(str_cut(&names, ','));
+        if (service == NULL)
+            continue;
+        struct catalogue_service plain = *service;
+        plain.env = BUFFER_INIT; /* there may be secrets in it */
+        buffer_append(out, separator);
+        catalogue_write_container(out, &plain, coordinator_url, worker_id);
+        separator = STR(",");
+    }
+    buffer_append(out, STR("]"));
+}
+
+void record_write(struct buffer *out, const struct worker *worker, struct str fingerprint, struct str coordinator_url)
+{
+    const struct str *fields = worker->fields;
+    static const struct {
+        const char *name;
+        enum worker_field field;
+        const char *missing; /* NULL: it is a string, and null when it is missing */
+    } members[] = {
+        {"tier", WORKER_tier, "null"},
+        {"current_load", WORKER_current_load, "0"},
+        {"tasks_completed", WORKER_tasks_completed, "0"},
+        {"capabilities", WORKER_capabilities, "{}"},
+        {"services", WORKER_services, "null"},
+        {"containers", WORKER_containers, "null"},
+        {"ip_address", WORKER_ip_address, NULL},
+        {"tunnel_url", WORKER_tunnel_url, NULL},
+        {"vpn_ip", WORKER_vpn_ip, NULL},
+        {"region", WORKER_region, NULL},
+        {"instance_id", WORKER_instance_id, NULL},
+        {"boot_id", WORKER_boot_id, NULL},
+    };
+    buffer_json_string(out, worker->id);
+    buffer_append(out, STR(": {\"worker_id\":"));
+    buffer_json_string(out, worker->id);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        struct str value = fields[members[i].field];
+        buffer_printf(out, ",\"%s\":", members[i].name);
+        if (members[i].missing == NULL)
+            buffer_json_string(out, value);
+        else
+            buffer_append(out, value.len > 0 ? value : str_from(members[i].missing));
+    }
+    buffer_append(out, STR(",\"fingerprint\":"));
+    buffer_json_string(out, fingerprint);
+    buffer_append(out, STR(",\"status\":"));
+    buffer_json_string(out, worker_status(worker));
+    buffer_append(out, STR(",\"last_heartbeat\":"));
+    write_time(out, fields[WORKER_last_heartbeat]);
+    buffer_append(out, STR(",\"registered_at\":"));
+    write_time(out, fields[WORKER_registered_at]);
+    buffer_append(out, STR(",\"port\":null,\"assigned_containers\":"));
+    write_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
+    buffer_append(out, STR(",\"assigned_services\":"));
+    write_names(out, fields[WORKER_assigned_services]);
+    buffer_append(out, STR(",\"provides\":"));
+    write_names(out, fields[WORKER_provides]);
+    buffer_append(out, fields[WORKER_drained].len > 0 ? STR(",\"drained\":true}") : STR("}"));
+}

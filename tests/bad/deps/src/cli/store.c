@@ -1,0 +1,2 @@
+/* rejects: cli may not include store */
+#include "store/store.h"

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hiredis/hiredis.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,13 +13,12 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 20000    /* until it listens */
+#define START_TIMEOUT_MS 20000 /* without an answer */
+#define PING_TIMEOUT_MS 300
 #define TAKE_OVER_TIMEOUT_MS 5000 /* until an old one has ended, before it is killed */
 #define STOP_TIMEOUT_MS 1000      /* likewise our own; what it acknowledged is in its file already */
 #define BACKOFF_MIN_MS 20
@@ -134,15 +134,22 @@ static bool take_over(struct embedded *embedded)
     return false;
 }
 
-static bool takes_connections(const struct embedded *embedded)
+/* Whether the server answers: ERR_LOADING when it reads its file still, ERR_UNAVAILABLE when it says nothing. */
+static enum err ping(const struct embedded *embedded)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, embedded->path, strlen(embedded->path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool connected = fd != -1 && connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
-    if (fd != -1)
-        close(fd);
-    return connected;
+    const struct timeval timeout = {0, PING_TIMEOUT_MS * 1000};
+    redisContext *redis = redisConnectUnixWithTimeout(embedded->path, timeout);
+    redisReply *reply = NULL;
+    if (redis != NULL && redis->err == 0 && redisSetTimeout(redis, timeout) == REDIS_OK)
+        reply = redisCommand(redis, "PING");
+    enum err err = ERR_NONE;
+    if (reply == NULL)
+        err = ERR_UNAVAILABLE;
+    else if (reply->type == REDIS_REPLY_ERROR && err_from_reply((struct str){reply->str, reply->len}) == ERR_LOADING)
+        err = ERR_LOADING;
+    freeReplyObject(reply);
+    redisFree(redis);
+    return err;
 }
 
 static enum err prepare(struct embedded *embedded, const char *data_dir, char why[256])
@@ -176,22 +183,41 @@ static enum err prepare(struct embedded *embedded, const char *data_dir, char wh
     return ERR_NONE;
 }
 
+/* Says why a server has ended before it answered. */
+static void explain_end(const struct embedded *embedded, int status, char why[256])
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
+        snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
+    else
+        snprintf(why, 256,
+                 "the embedded redis-server has ended; redis.log in %.100s says why; "
+                 "for a damaged file: redis-check-aof --fix appendonlydir/appendonly.aof.manifest there",
+                 embedded->dir);
+}
+
+/* It listens before it has read its file, and may find then that it can't: only an answer counts. Reading takes as long as it takes. */
 static enum err wait_until_up(struct embedded *embedded, char why[256])
 {
-    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end; pause_ms(2)) {
-        if (takes_connections(embedded))
-            return ERR_NONE;
+    bool loading = false;
+    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end; pause_ms(loading ? 20 : 2)) {
         int status;
-        if (waitpid(embedded->pid, &status, WNOHANG) != embedded->pid)
-            continue;
-        embedded->pid = 0;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
-            snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
-        else
-            snprintf(why, 256, "the embedded redis-server ended at once; %.160s/redis.log says why", embedded->dir);
-        return ERR_INVALID;
+        if (waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
+            embedded->pid = 0;
+            explain_end(embedded, status, why);
+            return ERR_INVALID;
+        }
+        enum err err = ping(embedded);
+        if (err == ERR_NONE)
+            return ERR_NONE;
+        if (err == ERR_LOADING) {
+            end = clock_ms() + START_TIMEOUT_MS;
+            if (!loading)
+                log_event(LOG_INFO, "redis_loading", "the embedded Redis reads its data; waiting for it",
+                          log_text("dir", embedded->dir));
+            loading = true;
+        }
     }
-    snprintf(why, 256, "the embedded redis-server takes no connections; %.160s/redis.log says more", embedded->dir);
+    snprintf(why, 256, "the embedded redis-server does not answer; redis.log in %.100s says more", embedded->dir);
     return ERR_INVALID;
 }
 

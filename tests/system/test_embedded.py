@@ -1,6 +1,7 @@
 """Without REDIS_URL: a private redis-server of the coordinator's own, supervised, and nothing lost whoever is killed."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -29,6 +30,33 @@ def redis_pid(data):
 
 def client(data):
     return redis_library.Redis(unix_socket_path=str(data / "redis.sock"), decode_responses=True)
+
+
+def events(coordinator, name):
+    """The lines of the coordinator's log about one kind of event."""
+    return [line for line in coordinator.log_lines() if line.get("event") == name]
+
+
+def write_aof(data, commands):
+    """Puts an append-only file there (as Redis 6 has it; later ones take it over), of SET commands or anything else."""
+    data.mkdir()
+    with (data / "appendonly.aof").open("wb") as file:
+        for number in range(commands):
+            file.write(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$8\r\n%08d\r\n" % number)
+
+
+def slow_redis(directory, microseconds):
+    """A PATH on which redis-server takes so long for each command that it loads."""
+    programs = directory / "programs"
+    programs.mkdir()
+    script = programs / "redis-server"
+    script.write_text(f'#!/bin/sh\nexec "{shutil.which("redis-server")}" "$@" --key-load-delay {microseconds}\n')
+    script.chmod(0o755)
+    return f"{programs}:{os.environ['PATH']}"
+
+
+def is_loading(data):
+    return client(data).info("persistence")["loading"] == 1
 
 
 @pytest.fixture
@@ -176,3 +204,28 @@ def test_data_dir_is_data_by_default(start_coordinator):
 def test_a_data_dir_that_cannot_be_is_one_clear_line(make_coordinator, directory):
     (directory / "file").write_text("")
     assert str(directory / "file") in make_coordinator(DATA_DIR=directory / "file" / "data").refuses_to_start()
+
+
+def test_data_that_redis_cannot_load_is_one_clear_line(make_coordinator, data):
+    """redis-server listens, reads its file, and ends: that is no start."""
+    write_aof(data, 1)
+    with (data / "appendonly.aof").open("ab") as file:
+        file.write(b"this is no command\r\n")
+    says = make_coordinator(DATA_DIR=data).refuses_to_start()
+    refusal, = [line for line in says.splitlines() if line.startswith("rma-coordinator: ")]
+    assert "redis.log" in refusal and str(data) in refusal and "redis-check-aof" in refusal
+    assert redis_pids(data) == []
+
+
+def test_much_data_is_waited_for(make_coordinator, data, directory):
+    """A start takes as long as Redis reads its file, beyond the time in which anything else must be up."""
+    write_aof(data, 300_000)
+    coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
+    wait_until(lambda: is_loading(data), within=10)
+    let_pass(22)
+    assert coordinator.is_running(), coordinator.stderr()
+    assert is_loading(data) and not events(coordinator, "listening"), "it does not say that it serves before it can"
+    assert len(events(coordinator, "redis_loading")) == 1
+    client(data).config_set("key-load-delay", 0)
+    coordinator.wait_for_start().wait_until_ready()
+    assert client(data).get("x") == "00299999"

@@ -34,6 +34,8 @@ struct embedded {
     int64_t started_at;
     int64_t restart_at; /* when not running */
     int32_t backoff;
+    int ends;       /* how often it has ended since it last ran for STABLE_MS */
+    int end_status; /* with ends: of the last one, as waitpid gave it */
 };
 
 static void pause_ms(int ms)
@@ -245,20 +247,40 @@ enum err embedded_start(const char *data_dir, struct embedded **out, struct addr
     return ERR_NONE;
 }
 
+/* Plans the next start. An end that repeats is logged once, and counted. */
+static void on_end(struct embedded *embedded, int status)
+{
+    embedded->restart_at = clock_ms() + embedded->backoff;
+    embedded->backoff = embedded->backoff * 2 < BACKOFF_MAX_MS ? embedded->backoff * 2 : BACKOFF_MAX_MS;
+    bool news = embedded->ends == 0 || status != embedded->end_status;
+    embedded->ends++;
+    embedded->end_status = status;
+    if (!news)
+        return;
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/redis.log", embedded->dir);
+    log_event(LOG_WARN, "redis_died", "the embedded Redis has ended, its log may say why; starting it again until it stays",
+              log_number(WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+              log_text("log", path), log_number("ends", embedded->ends));
+}
+
+/* It has run long enough: what happened before is over. */
+static void on_stable(struct embedded *embedded)
+{
+    log_event(LOG_INFO, "redis_recovered", "the embedded Redis has run for a while again", log_number("ends", embedded->ends));
+    embedded->ends = 0;
+    embedded->backoff = BACKOFF_MIN_MS;
+}
+
 int32_t embedded_tick(struct embedded *embedded)
 {
     int64_t now = clock_ms();
     int status;
+    if (embedded->pid != 0 && embedded->ends > 0 && now - embedded->started_at >= STABLE_MS)
+        on_stable(embedded);
     if (embedded->pid != 0 && waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
         embedded->pid = 0;
-        if (now - embedded->started_at >= STABLE_MS)
-            embedded->backoff = BACKOFF_MIN_MS;
-        embedded->restart_at = now + embedded->backoff;
-        log_event(
-            LOG_WARN, "redis_died", "the embedded Redis has ended; starting it again",
-            log_number(WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
-            log_number("after_ms", embedded->backoff));
-        embedded->backoff = embedded->backoff * 2 < BACKOFF_MAX_MS ? embedded->backoff * 2 : BACKOFF_MAX_MS;
+        on_end(embedded, status);
     }
     if (embedded->pid != 0)
         return 1000;

@@ -229,3 +229,23 @@ def test_much_data_is_waited_for(make_coordinator, data, directory):
     client(data).config_set("key-load-delay", 0)
     coordinator.wait_for_start().wait_until_ready()
     assert client(data).get("x") == "00299999"
+
+
+def test_a_redis_that_ends_again_and_again_is_logged_once_and_counted(coordinator, data):
+    """The line says where to look for the cause; the end of the trouble says how often it was tried."""
+    manifest = data / "appendonlydir" / "appendonly.aof.manifest"
+    good = manifest.read_bytes()
+    manifest.write_text("this is no manifest\n")
+    complaints = (data / "redis.log").read_text().count("this is no manifest")
+    os.kill(redis_pid(data), signal.SIGKILL)
+    wait_until(lambda: (data / "redis.log").read_text().count("this is no manifest") >= complaints + 5, within=10)
+    wait_until(lambda: [line for line in events(coordinator, "redis_died") if "status" in line])
+    killed, failed = events(coordinator, "redis_died")
+    assert killed["signal"] == signal.SIGKILL
+    assert failed["status"] == 1
+    assert killed["log"] == failed["log"] == str(data / "redis.log")
+    manifest.write_bytes(good)
+    coordinator.wait_until_ready(within=12)
+    recovered, = wait_until(lambda: events(coordinator, "redis_recovered"), within=20)
+    assert recovered["ends"] >= 6
+    assert len(events(coordinator, "redis_died")) == 2

@@ -302,8 +302,13 @@ static int run(struct program *program, char **args)
                  program->config.number[CONFIG_PORT], cause, strerror(errno));
         return fail(EXIT_FAILURE, why);
     }
-    if (program->config.text[CONFIG_REDIS_URL].len == 0 &&
-        embedded_start(program->config.text[CONFIG_DATA_DIR].ptr, &program->embedded, &program->address, why) != ERR_NONE)
+    if (program->config.text[CONFIG_REDIS_URL].len == 0)
+        err = embedded_start(program->config.text[CONFIG_DATA_DIR].ptr, &program->embedded, &program->address, why);
+    if (err == ERR_UNAVAILABLE) {
+        log_event(LOG_INFO, "stopped", "was asked to end before it served", log_text("coordinator", program->id));
+        return EXIT_SUCCESS;
+    }
+    if (err != ERR_NONE)
         return fail(EXIT_FAILURE, why);
     keys_init(program->config.text[CONFIG_KEY_PREFIX]);
     scripts_init();

@@ -43,6 +43,17 @@ static void pause_ms(int ms)
     poll(NULL, 0, ms);
 }
 
+/* Pauses; whether one of the signals to end has come, which are blocked. */
+static bool asked_to_end(int pause)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    const struct timespec timeout = {0, pause * 1000000L};
+    return sigtimedwait(&signals, NULL, &timeout) > 0;
+}
+
 /* In the child: becomes redis-server. */
 static void run_server(const struct embedded *embedded, pid_t parent)
 {
@@ -118,10 +129,10 @@ static bool is_redis(pid_t pid)
 }
 
 /* Takes redis.lock, ending a server that an earlier coordinator has left behind. */
-static bool take_over(struct embedded *embedded)
+static enum err take_over(struct embedded *embedded, char why[256])
 {
     if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
-        return true;
+        return ERR_NONE;
     pid_t pid = holder(embedded->redis_lock);
     log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
     for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
@@ -129,11 +140,15 @@ static bool take_over(struct embedded *embedded)
             kill(pid, signal_sent);
             kill(pid, SIGCONT);
         }
-        for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end; pause_ms(10))
+        for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end;) {
             if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
-                return true;
+                return ERR_NONE;
+            if (asked_to_end(10))
+                return ERR_UNAVAILABLE;
+        }
     }
-    return false;
+    snprintf(why, 256, "an old redis-server (pid %d) still uses DATA_DIR %.100s and does not end; kill it", pid, embedded->dir);
+    return ERR_INVALID;
 }
 
 /* Whether the server answers: ERR_LOADING when it reads its file still, ERR_UNAVAILABLE when it says nothing. */
@@ -177,12 +192,7 @@ static enum err prepare(struct embedded *embedded, const char *data_dir, char wh
                  data_dir);
         return ERR_INVALID;
     }
-    if (!take_over(embedded)) {
-        snprintf(why, 256, "an old redis-server (pid %d) still uses DATA_DIR %.80s and does not end; kill it",
-                 holder(embedded->redis_lock), data_dir);
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
+    return take_over(embedded, why);
 }
 
 /* Says why a server has ended before it answered. */
@@ -201,7 +211,7 @@ static void explain_end(const struct embedded *embedded, int status, char why[25
 static enum err wait_until_up(struct embedded *embedded, char why[256])
 {
     bool loading = false;
-    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end; pause_ms(loading ? 20 : 2)) {
+    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end;) {
         int status;
         if (waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
             embedded->pid = 0;
@@ -218,6 +228,8 @@ static enum err wait_until_up(struct embedded *embedded, char why[256])
                           log_text("dir", embedded->dir));
             loading = true;
         }
+        if (asked_to_end(loading ? 20 : 2))
+            return ERR_UNAVAILABLE;
     }
     snprintf(why, 256, "the embedded redis-server does not answer; redis.log in %.100s says more", embedded->dir);
     return ERR_INVALID;

@@ -18,7 +18,8 @@ struct embedded;
 
 /*
  * Starts it and waits until it has read its data and answers. Fills in *address. Must be called by the main thread: the server ends
- * with the thread that started it. On ERR_INVALID `why` is one line that says what to do.
+ * with the thread that started it. On ERR_INVALID `why` is one line that says what to do. SIGTERM and SIGINT must be blocked:
+ * either of them ends the waiting, and the server, with ERR_UNAVAILABLE.
  */
 MUST_CHECK enum err embedded_start(const char *data_dir, struct embedded **out, struct address *address, char why[256]);
 

@@ -1,5 +1,7 @@
 """Without REDIS_URL: a private redis-server of the coordinator's own, supervised, and nothing lost whoever is killed."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -43,6 +45,15 @@ def write_aof(data, commands):
     with (data / "appendonly.aof").open("wb") as file:
         for number in range(commands):
             file.write(b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n$8\r\n%08d\r\n" % number)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Holds a lock file as an old process would that lives on."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 def slow_redis(directory, microseconds):
@@ -249,3 +260,32 @@ def test_a_redis_that_ends_again_and_again_is_logged_once_and_counted(coordinato
     recovered, = wait_until(lambda: events(coordinator, "redis_recovered"), within=20)
     assert recovered["ends"] >= 6
     assert len(events(coordinator, "redis_died")) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_while_redis_reads_its_data(make_coordinator, data, directory, number):
+    write_aof(data, 300_000)
+    coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
+    wait_until(lambda: is_loading(data), within=10)
+    pid = redis_pid(data)
+    coordinator.stop(number)
+    assert not processes.is_running(pid)
+    assert not events(coordinator, "listening")
+
+
+def test_asked_to_end_while_redis_does_not_answer(make_coordinator, data, directory):
+    write_aof(data, 300_000)
+    coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
+    wait_until(lambda: is_loading(data), within=10)
+    pid = redis_pid(data)
+    os.kill(pid, signal.SIGSTOP)
+    coordinator.stop()
+    assert not processes.is_running(pid)
+
+
+def test_asked_to_end_while_an_old_redis_is_in_the_way(make_coordinator, data):
+    with locked(data / "redis.lock"):
+        coordinator = make_coordinator(DATA_DIR=data).launch()
+        wait_until(lambda: events(coordinator, "redis_takeover"))
+        coordinator.stop(within=4)
+    assert redis_pids(data) == []

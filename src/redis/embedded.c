@@ -133,8 +133,13 @@ static enum err take_over(struct embedded *embedded, char why[256])
 {
     if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
         return ERR_NONE;
+    /* what holds it may be a process that the server forked, or the server may not be written down yet */
     pid_t pid = holder(embedded->redis_lock);
-    log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
+    bool known = pid > 0 && is_redis(pid);
+    if (known)
+        log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
+    else
+        log_event(LOG_INFO, "redis_takeover", "a process of an earlier coordinator's Redis still runs here; waiting for its end");
     for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
         if (pid > 0 && is_redis(pid)) {
             kill(pid, signal_sent);
@@ -147,7 +152,12 @@ static enum err take_over(struct embedded *embedded, char why[256])
                 return ERR_UNAVAILABLE;
         }
     }
-    snprintf(why, 256, "an old redis-server (pid %d) still uses DATA_DIR %.100s and does not end; kill it", pid, embedded->dir);
+    if (known)
+        snprintf(why, 256, "an old redis-server (pid %d) still holds %.100s/redis.lock and does not end; kill it", pid,
+                 embedded->dir);
+    else
+        snprintf(why, 256, "an old redis-server still holds %.100s/redis.lock and does not end; kill what uses that file (fuser)",
+                 embedded->dir);
     return ERR_INVALID;
 }
 

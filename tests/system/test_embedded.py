@@ -289,3 +289,18 @@ def test_asked_to_end_while_an_old_redis_is_in_the_way(make_coordinator, data):
         wait_until(lambda: events(coordinator, "redis_takeover"))
         coordinator.stop(within=4)
     assert redis_pids(data) == []
+
+
+@pytest.mark.parametrize("written", ["", "1\n"], ids=["nothing", "no redis-server"])
+def test_what_is_in_the_way_is_named_only_when_it_is_known(make_coordinator, data, written):
+    """A process id that is not written down, or that is another's by now, is told to nobody as one to kill."""
+    with locked(data / "redis.lock") as lock:
+        lock.write(written)
+        lock.flush()
+        coordinator = make_coordinator(DATA_DIR=data)
+        says = coordinator.refuses_to_start(within=25)
+    taking_over, = events(coordinator, "redis_takeover")
+    assert "pid" not in taking_over
+    refusal, = [line for line in says.splitlines() if line.startswith("rma-coordinator: ")]
+    assert "(pid" not in refusal
+    assert str(data / "redis.lock") in refusal

@@ -179,10 +179,42 @@ static enum err ping(const struct embedded *embedded)
     return err;
 }
 
+/* Makes a directory if there is none; errno says why not. */
+static bool make_directory(const char *path, mode_t mode)
+{
+    struct stat found;
+    if (mkdir(path, mode) == 0)
+        return true;
+    int cause = errno;
+    if (stat(path, &found) == 0) {
+        if (S_ISDIR(found.st_mode))
+            return true;
+        cause = ENOTDIR;
+    }
+    errno = cause;
+    return false;
+}
+
+/* Makes the data directory and those above it that are missing; on failure `path` is cut after the one that can't be made. */
+static bool make_directories(char *path)
+{
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (!make_directory(path, 0777))
+            return false;
+        *slash = '/';
+    }
+    return make_directory(path, 0700); /* nobody else has business in it */
+}
+
 static enum err prepare(struct embedded *embedded, const char *data_dir, char why[256])
 {
-    if ((mkdir(data_dir, 0700) != 0 && errno != EEXIST) || realpath(data_dir, embedded->dir) == NULL) {
-        snprintf(why, 256, "DATA_DIR %.120s can't be made: %s", data_dir, strerror(errno));
+    char path[PATH_MAX + 1];
+    snprintf(path, sizeof(path), "%s", data_dir);
+    if (!make_directories(path) || realpath(path, embedded->dir) == NULL) {
+        snprintf(why, 256, "DATA_DIR can't be made: %.160s: %s", path, strerror(errno));
         return ERR_INVALID;
     }
     int len = snprintf(embedded->path, sizeof(embedded->path), "%s/redis.sock", embedded->dir);

@@ -202,9 +202,16 @@ def test_a_second_coordinator_on_the_same_data_fails_clearly(coordinator, data, 
     coordinator.register("v")
 
 
-def test_data_dir_is_made(start_coordinator, directory):
-    start_coordinator(DATA_DIR=directory / "new")
-    assert (directory / "new" / "redis.sock").exists()
+@pytest.mark.parametrize("name", ["new", "new/within/new", "new//slashes/"])
+def test_data_dir_is_made(start_coordinator, directory, name):
+    start_coordinator(DATA_DIR=f"{directory}/{name}")
+    assert (directory / name / "redis.sock").exists()
+    assert (directory / name).stat().st_mode & 0o077 == 0, "other users of the machine have no business in it"
+
+
+def test_a_relative_data_dir_is_made(start_coordinator):
+    coordinator = start_coordinator(DATA_DIR="some/where")
+    assert (coordinator.directory / "some" / "where" / "redis.sock").exists()
 
 
 def test_data_dir_is_data_by_default(start_coordinator):
@@ -212,9 +219,18 @@ def test_data_dir_is_data_by_default(start_coordinator):
     assert (coordinator.directory / "data" / "redis.sock").exists()
 
 
-def test_a_data_dir_that_cannot_be_is_one_clear_line(make_coordinator, directory):
+@pytest.mark.parametrize("name", ["file", "file/data", "file/data/more"])
+def test_a_data_dir_that_cannot_be_is_one_clear_line(make_coordinator, directory, name):
     (directory / "file").write_text("")
-    assert str(directory / "file") in make_coordinator(DATA_DIR=directory / "file" / "data").refuses_to_start()
+    says = make_coordinator(DATA_DIR=directory / name).refuses_to_start()
+    refusal, = says.splitlines()
+    assert f"{directory / 'file'}: Not a directory" in refusal, "it says which part of the path is in the way"
+
+
+def test_a_data_dir_too_long_for_a_path_is_one_clear_line(make_coordinator, directory):
+    says = make_coordinator(DATA_DIR=f"{directory}/" + "x" * 300).refuses_to_start()
+    refusal, = says.splitlines()
+    assert "DATA_DIR" in refusal and "File name too long" in refusal
 
 
 def test_data_that_redis_cannot_load_is_one_clear_line(make_coordinator, data):

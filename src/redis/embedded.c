@@ -29,13 +29,15 @@
 struct embedded {
     char dir[PATH_MAX];
     char path[ADDRESS_PATH_MAX + 1]; /* of the socket */
-    int coordinator_lock, redis_lock;
-    pid_t pid; /* 0: not running */
+    int coordinator_lock;
+    int redis_lock; /* for the next server; -1 when the running one has it, or nobody */
+    pid_t pid;      /* 0: not running */
     int64_t started_at;
     int64_t restart_at; /* when not running */
     int32_t backoff;
     int ends;       /* how often it has ended since it last ran for STABLE_MS */
     int end_status; /* with ends: of the last one, as waitpid gave it */
+    bool hindered;  /* a new one can't be started; it has been logged */
 };
 
 static void pause_ms(int ms)
@@ -96,6 +98,21 @@ static bool spawn(struct embedded *embedded)
     int len = snprintf(text, sizeof(text), "%d\n", pid);
     if (ftruncate(embedded->redis_lock, 0) != 0 || pwrite(embedded->redis_lock, text, (size_t)len, 0) != len)
         log_event(LOG_WARN, "redis_pid", "the embedded Redis's process id can't be written down", log_text("why", strerror(errno)));
+    /* the lock is the server's and its children's alone now: it is free again when all of them are gone */
+    close(embedded->redis_lock);
+    embedded->redis_lock = -1;
+    return true;
+}
+
+/* Whether the server has ended, and how. What it forked, a rewrite of its file, is ended too. */
+static bool has_ended(struct embedded *embedded, int *status)
+{
+    siginfo_t end = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)embedded->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
+        return false;
+    kill(-embedded->pid, SIGKILL); /* its group; before waitpid, as long as the id can't be another's */
+    waitpid(embedded->pid, status, 0);
+    embedded->pid = 0;
     return true;
 }
 
@@ -105,6 +122,14 @@ static int open_lock(const char *dir, const char *name)
     char path[PATH_MAX + 32];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* Takes redis.lock for the next server; false with errno set, EWOULDBLOCK when a process of an old one has it. */
+static bool lock_redis(struct embedded *embedded)
+{
+    if (embedded->redis_lock == -1)
+        embedded->redis_lock = open_lock(embedded->dir, "redis.lock");
+    return embedded->redis_lock != -1 && flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0;
 }
 
 /* The process id written in a lock file; 0 when there is none. */
@@ -131,7 +156,7 @@ static bool is_redis(pid_t pid)
 /* Takes redis.lock, ending a server that an earlier coordinator has left behind. */
 static enum err take_over(struct embedded *embedded, char why[256])
 {
-    if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
+    if (lock_redis(embedded))
         return ERR_NONE;
     /* what holds it may be a process that the server forked, or the server may not be written down yet */
     pid_t pid = holder(embedded->redis_lock);
@@ -142,11 +167,11 @@ static enum err take_over(struct embedded *embedded, char why[256])
         log_event(LOG_INFO, "redis_takeover", "a process of an earlier coordinator's Redis still runs here; waiting for its end");
     for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
         if (pid > 0 && is_redis(pid)) {
-            kill(pid, signal_sent);
+            kill(signal_sent == SIGKILL ? -pid : pid, signal_sent); /* in order, or with all that it forked */
             kill(pid, SIGCONT);
         }
         for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end;) {
-            if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
+            if (lock_redis(embedded))
                 return ERR_NONE;
             if (asked_to_end(10))
                 return ERR_UNAVAILABLE;
@@ -255,8 +280,7 @@ static enum err wait_until_up(struct embedded *embedded, char why[256])
     bool loading = false;
     for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end;) {
         int status;
-        if (waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
-            embedded->pid = 0;
+        if (has_ended(embedded, &status)) {
             explain_end(embedded, status, why);
             return ERR_INVALID;
         }
@@ -326,39 +350,41 @@ static void on_stable(struct embedded *embedded)
     embedded->backoff = BACKOFF_MIN_MS;
 }
 
+/* Not before every process of the old one is gone: two would write the same files. */
+static void start_again(struct embedded *embedded)
+{
+    if (lock_redis(embedded) && spawn(embedded)) {
+        embedded->hindered = false;
+        return;
+    }
+    const char *why = errno == EWOULDBLOCK ? "a process of the old one still lives" : strerror(errno);
+    embedded->restart_at = clock_ms() + embedded->backoff;
+    if (!embedded->hindered)
+        log_event(LOG_WARN, "redis_hindered", "the embedded Redis can't be started again, trying on", log_text("why", why));
+    embedded->hindered = true;
+}
+
 int32_t embedded_tick(struct embedded *embedded)
 {
     int64_t now = clock_ms();
     int status;
     if (embedded->pid != 0 && embedded->ends > 0 && now - embedded->started_at >= STABLE_MS)
         on_stable(embedded);
-    if (embedded->pid != 0 && waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
-        embedded->pid = 0;
+    if (embedded->pid != 0 && has_ended(embedded, &status))
         on_end(embedded, status);
-    }
-    if (embedded->pid != 0)
-        return 1000;
-    if (now >= embedded->restart_at) {
-        if (spawn(embedded))
-            return 1000;
-        embedded->restart_at = now + BACKOFF_MAX_MS;
-    }
-    return (int32_t)(embedded->restart_at - now);
+    if (embedded->pid == 0 && now >= embedded->restart_at)
+        start_again(embedded);
+    return embedded->pid != 0 ? 1000 : (int32_t)(embedded->restart_at - now);
 }
 
 void embedded_stop(struct embedded *embedded)
 {
     if (embedded->pid != 0) {
+        int status;
         kill(embedded->pid, SIGTERM);
-        int64_t end = clock_ms() + STOP_TIMEOUT_MS;
-        while (waitpid(embedded->pid, NULL, WNOHANG) == 0) {
-            if (clock_ms() > end) {
+        for (int64_t end = clock_ms() + STOP_TIMEOUT_MS; !has_ended(embedded, &status); pause_ms(2))
+            if (clock_ms() > end)
                 kill(embedded->pid, SIGKILL);
-                waitpid(embedded->pid, NULL, 0);
-                break;
-            }
-            pause_ms(2);
-        }
     }
     if (embedded->redis_lock != -1)
         close(embedded->redis_lock);

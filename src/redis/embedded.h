@@ -3,8 +3,8 @@
  * from nowhere else, with an append-only file there. It ends with the coordinator and is started again when it dies.
  *
  * Two locks keep a data directory whole. `coordinator.lock` is held by the coordinator: a second one is told so. `redis.lock` is held
- * by the redis-server, too (it inherits the descriptor): whoever starts in a directory where an old one still runs, since its
- * coordinator was killed, ends that one first and begins when it has let go.
+ * by the redis-server and what it forks (they inherit the descriptor), and by nobody else: no new server starts before it is free.
+ * Whoever starts in a directory where an old one still runs, since its coordinator was killed, ends that one first.
  */
 #ifndef REDIS_EMBEDDED_H
 #define REDIS_EMBEDDED_H

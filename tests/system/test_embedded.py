@@ -52,7 +52,7 @@ def locked(path):
     """Holds a lock file as an old process would that lives on."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        wait_until(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB) is None, what="the lock is free")
         yield file
 
 
@@ -320,3 +320,36 @@ def test_what_is_in_the_way_is_named_only_when_it_is_known(make_coordinator, dat
     refusal, = [line for line in says.splitlines() if line.startswith("rma-coordinator: ")]
     assert "(pid" not in refusal
     assert str(data / "redis.lock") in refusal
+
+
+def test_what_a_killed_redis_forked_ends_before_the_next_one_starts(coordinator, data):
+    """A rewrite of the append-only file goes on without the server that began it, and would write beside the next one."""
+    coordinator.register("w")
+    old = redis_pid(data)
+    own = client(data)
+    own.config_set("rdb-key-save-delay", 60_000_000)
+    own.bgrewriteaof()
+    rewrite, = wait_until(lambda: processes.children(old), what="the rewrite runs")
+    os.kill(rewrite, signal.SIGSTOP)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: set(redis_pids(data)) - {old, rewrite}, within=5, what="a new redis-server runs")
+    assert not processes.is_running(rewrite)
+    coordinator.wait_until_ready()
+    assert coordinator.workers().keys() == {"w"}
+
+
+def test_no_redis_starts_while_the_lock_of_the_old_one_is_held(coordinator, data):
+    """Whatever lives on of a killed redis-server has its lock."""
+    coordinator.register("w")
+    old = redis_pid(data)
+    coordinator.send_signal(signal.SIGSTOP)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: not processes.is_running(old))
+    with locked(data / "redis.lock"):
+        coordinator.send_signal(signal.SIGCONT)
+        wait_until(lambda: events(coordinator, "redis_died"))
+        let_pass(0.5)
+        assert not set(redis_pids(data)) - {old}
+        assert coordinator.is_alive()
+    coordinator.wait_until_ready(within=10)
+    assert coordinator.workers().keys() == {"w"}

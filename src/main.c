@@ -295,6 +295,7 @@ static int run(struct program *program, char **args)
     sigaddset(&signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as a parent may have left it, it would hide how the embedded Redis ends */
 
     limit_connections(program);
     if (server_new(&program->server_config, &program->server, &program->port, &cause) != ERR_NONE) {

@@ -353,3 +353,13 @@ def test_no_redis_starts_while_the_lock_of_the_old_one_is_held(coordinator, data
         assert coordinator.is_alive()
     coordinator.wait_until_ready(within=10)
     assert coordinator.workers().keys() == {"w"}
+
+
+def test_started_with_sigchld_ignored(start_coordinator, data):
+    """An ignored signal is inherited; a child's end would pass unseen."""
+    coordinator = start_coordinator(DATA_DIR=data, prepare=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    old = redis_pid(data)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: set(redis_pids(data)) - {old}, within=5, what="a new redis-server runs")
+    coordinator.wait_until_ready()
+    coordinator.stop()

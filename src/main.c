@@ -94,13 +94,19 @@ static int run(struct instance *instance, char **args)
     sigaddset(&signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as a parent may have left it, it would hide how the embedded Redis ends */
 
     limit_connections(instance);
     if (instance_listen(instance, why) != ERR_NONE)
         return fail(EXIT_FAILURE, why);
     struct embedded *embedded = NULL;
-    if (instance->config.text[CONFIG_REDIS_URL].len == 0 &&
-        embedded_start(instance->config.text[CONFIG_DATA_DIR].ptr, &embedded, &instance->address, why) != ERR_NONE)
+    if (instance->config.text[CONFIG_REDIS_URL].len == 0)
+        err = embedded_start(instance->config.text[CONFIG_DATA_DIR].ptr, &embedded, &instance->address, why);
+    if (err == ERR_UNAVAILABLE) {
+        log_event(LOG_INFO, "stopped", "was asked to end before it served", log_text("coordinator", instance->id));
+        return EXIT_SUCCESS;
+    }
+    if (err != ERR_NONE)
         return fail(EXIT_FAILURE, why);
     instance_start(instance);
     char place[ADDRESS_PLACE_MAX];

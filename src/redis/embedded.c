@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hiredis/hiredis.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,13 +13,12 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 20000    /* until it listens */
+#define START_TIMEOUT_MS 20000 /* without an answer */
+#define PING_TIMEOUT_MS 300
 #define TAKE_OVER_TIMEOUT_MS 5000 /* until an old one has ended, before it is killed */
 #define STOP_TIMEOUT_MS 1000      /* likewise our own; what it acknowledged is in its file already */
 #define BACKOFF_MIN_MS 20
@@ -29,16 +29,31 @@
 struct embedded {
     char dir[PATH_MAX];
     char path[ADDRESS_PATH_MAX + 1]; /* of the socket */
-    int coordinator_lock, redis_lock;
-    pid_t pid; /* 0: not running */
+    int coordinator_lock;
+    int redis_lock; /* for the next server; -1 when the running one has it, or nobody */
+    pid_t pid;      /* 0: not running */
     int64_t started_at;
     int64_t restart_at; /* when not running */
     int32_t backoff;
+    int ends;       /* how often it has ended since it last ran for STABLE_MS */
+    int end_status; /* with ends: of the last one, as waitpid gave it */
+    bool hindered;  /* a new one can't be started; it has been logged */
 };
 
 static void pause_ms(int ms)
 {
     poll(NULL, 0, ms);
+}
+
+/* Pauses; whether one of the signals to end has come, which are blocked. */
+static bool asked_to_end(int pause)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    const struct timespec timeout = {0, pause * 1000000L};
+    return sigtimedwait(&signals, NULL, &timeout) > 0;
 }
 
 /* In the child: becomes redis-server. */
@@ -83,6 +98,21 @@ static bool spawn(struct embedded *embedded)
     int len = snprintf(text, sizeof(text), "%d\n", pid);
     if (ftruncate(embedded->redis_lock, 0) != 0 || pwrite(embedded->redis_lock, text, (size_t)len, 0) != len)
         log_event(LOG_WARN, "redis_pid", "the embedded Redis's process id can't be written down", log_text("why", strerror(errno)));
+    /* the lock is the server's and its children's alone now: it is free again when all of them are gone */
+    close(embedded->redis_lock);
+    embedded->redis_lock = -1;
+    return true;
+}
+
+/* Whether the server has ended, and how. What it forked, a rewrite of its file, is ended too. */
+static bool has_ended(struct embedded *embedded, int *status)
+{
+    siginfo_t end = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)embedded->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
+        return false;
+    kill(-embedded->pid, SIGKILL); /* its group; before waitpid, as long as the id can't be another's */
+    waitpid(embedded->pid, status, 0);
+    embedded->pid = 0;
     return true;
 }
 
@@ -92,6 +122,14 @@ static int open_lock(const char *dir, const char *name)
     char path[PATH_MAX + 32];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* Takes redis.lock for the next server; false with errno set, EWOULDBLOCK when a process of an old one has it. */
+static bool lock_redis(struct embedded *embedded)
+{
+    if (embedded->redis_lock == -1)
+        embedded->redis_lock = open_lock(embedded->dir, "redis.lock");
+    return embedded->redis_lock != -1 && flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0;
 }
 
 /* The process id written in a lock file; 0 when there is none. */
@@ -116,39 +154,92 @@ static bool is_redis(pid_t pid)
 }
 
 /* Takes redis.lock, ending a server that an earlier coordinator has left behind. */
-static bool take_over(struct embedded *embedded)
+static enum err take_over(struct embedded *embedded, char why[256])
 {
-    if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
-        return true;
+    if (lock_redis(embedded))
+        return ERR_NONE;
+    /* what holds it may be a process that the server forked, or the server may not be written down yet */
     pid_t pid = holder(embedded->redis_lock);
-    log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
+    bool known = pid > 0 && is_redis(pid);
+    if (known)
+        log_event(LOG_INFO, "redis_takeover", "an earlier coordinator's Redis still runs here; ending it", log_number("pid", pid));
+    else
+        log_event(LOG_INFO, "redis_takeover", "a process of an earlier coordinator's Redis still runs here; waiting for its end");
     for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
         if (pid > 0 && is_redis(pid)) {
-            kill(pid, signal_sent);
+            kill(signal_sent == SIGKILL ? -pid : pid, signal_sent); /* in order, or with all that it forked */
             kill(pid, SIGCONT);
         }
-        for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end; pause_ms(10))
-            if (flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0)
-                return true;
+        for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end;) {
+            if (lock_redis(embedded))
+                return ERR_NONE;
+            if (asked_to_end(10))
+                return ERR_UNAVAILABLE;
+        }
     }
+    if (known)
+        snprintf(why, 256, "an old redis-server (pid %d) still holds %.100s/redis.lock and does not end; kill it", pid,
+                 embedded->dir);
+    else
+        snprintf(why, 256, "an old redis-server still holds %.100s/redis.lock and does not end; kill what uses that file (fuser)",
+                 embedded->dir);
+    return ERR_INVALID;
+}
+
+/* Whether the server answers: ERR_LOADING when it reads its file still, ERR_UNAVAILABLE when it says nothing. */
+static enum err ping(const struct embedded *embedded)
+{
+    const struct timeval timeout = {0, PING_TIMEOUT_MS * 1000};
+    redisContext *redis = redisConnectUnixWithTimeout(embedded->path, timeout);
+    redisReply *reply = NULL;
+    if (redis != NULL && redis->err == 0 && redisSetTimeout(redis, timeout) == REDIS_OK)
+        reply = redisCommand(redis, "PING");
+    enum err err = ERR_NONE;
+    if (reply == NULL)
+        err = ERR_UNAVAILABLE;
+    else if (reply->type == REDIS_REPLY_ERROR && err_from_reply((struct str){reply->str, reply->len}) == ERR_LOADING)
+        err = ERR_LOADING;
+    freeReplyObject(reply);
+    redisFree(redis);
+    return err;
+}
+
+/* Makes a directory if there is none; errno says why not. */
+static bool make_directory(const char *path, mode_t mode)
+{
+    struct stat found;
+    if (mkdir(path, mode) == 0)
+        return true;
+    int cause = errno;
+    if (stat(path, &found) == 0) {
+        if (S_ISDIR(found.st_mode))
+            return true;
+        cause = ENOTDIR;
+    }
+    errno = cause;
     return false;
 }
 
-static bool takes_connections(const struct embedded *embedded)
+/* Makes the data directory and those above it that are missing; on failure `path` is cut after the one that can't be made. */
+static bool make_directories(char *path)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, embedded->path, strlen(embedded->path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool connected = fd != -1 && connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
-    if (fd != -1)
-        close(fd);
-    return connected;
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (!make_directory(path, 0777))
+            return false;
+        *slash = '/';
+    }
+    return make_directory(path, 0700); /* nobody else has business in it */
 }
 
 static enum err prepare(struct embedded *embedded, const char *data_dir, char why[256])
 {
-    if ((mkdir(data_dir, 0700) != 0 && errno != EEXIST) || realpath(data_dir, embedded->dir) == NULL) {
-        snprintf(why, 256, "DATA_DIR %.120s can't be made: %s", data_dir, strerror(errno));
+    char path[PATH_MAX + 1];
+    snprintf(path, sizeof(path), "%s", data_dir);
+    if (!make_directories(path) || realpath(path, embedded->dir) == NULL) {
+        snprintf(why, 256, "DATA_DIR can't be made: %.160s: %s", path, strerror(errno));
         return ERR_INVALID;
     }
     int len = snprintf(embedded->path, sizeof(embedded->path), "%s/redis.sock", embedded->dir);
@@ -168,30 +259,45 @@ static enum err prepare(struct embedded *embedded, const char *data_dir, char wh
                  data_dir);
         return ERR_INVALID;
     }
-    if (!take_over(embedded)) {
-        snprintf(why, 256, "an old redis-server (pid %d) still uses DATA_DIR %.80s and does not end; kill it",
-                 holder(embedded->redis_lock), data_dir);
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
+    return take_over(embedded, why);
 }
 
+/* Says why a server has ended before it answered. */
+static void explain_end(const struct embedded *embedded, int status, char why[256])
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
+        snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
+    else
+        snprintf(why, 256,
+                 "the embedded redis-server has ended; redis.log in %.100s says why; "
+                 "for a damaged file: redis-check-aof --fix appendonlydir/appendonly.aof.manifest there",
+                 embedded->dir);
+}
+
+/* It listens before it has read its file, and may find then that it can't: only an answer counts. Reading takes as long as it takes. */
 static enum err wait_until_up(struct embedded *embedded, char why[256])
 {
-    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end; pause_ms(2)) {
-        if (takes_connections(embedded))
-            return ERR_NONE;
+    bool loading = false;
+    for (int64_t end = clock_ms() + START_TIMEOUT_MS; clock_ms() < end;) {
         int status;
-        if (waitpid(embedded->pid, &status, WNOHANG) != embedded->pid)
-            continue;
-        embedded->pid = 0;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
-            snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
-        else
-            snprintf(why, 256, "the embedded redis-server ended at once; %.160s/redis.log says why", embedded->dir);
-        return ERR_INVALID;
+        if (has_ended(embedded, &status)) {
+            explain_end(embedded, status, why);
+            return ERR_INVALID;
+        }
+        enum err err = ping(embedded);
+        if (err == ERR_NONE)
+            return ERR_NONE;
+        if (err == ERR_LOADING) {
+            end = clock_ms() + START_TIMEOUT_MS;
+            if (!loading)
+                log_event(LOG_INFO, "redis_loading", "the embedded Redis reads its data; waiting for it",
+                          log_text("dir", embedded->dir));
+            loading = true;
+        }
+        if (asked_to_end(loading ? 20 : 2))
+            return ERR_UNAVAILABLE;
     }
-    snprintf(why, 256, "the embedded redis-server takes no connections; %.160s/redis.log says more", embedded->dir);
+    snprintf(why, 256, "the embedded redis-server does not answer; redis.log in %.100s says more", embedded->dir);
     return ERR_INVALID;
 }
 
@@ -219,44 +325,66 @@ enum err embedded_start(const char *data_dir, struct embedded **out, struct addr
     return ERR_NONE;
 }
 
+/* Plans the next start. An end that repeats is logged once, and counted. */
+static void on_end(struct embedded *embedded, int status)
+{
+    embedded->restart_at = clock_ms() + embedded->backoff;
+    embedded->backoff = embedded->backoff * 2 < BACKOFF_MAX_MS ? embedded->backoff * 2 : BACKOFF_MAX_MS;
+    bool news = embedded->ends == 0 || status != embedded->end_status;
+    embedded->ends++;
+    embedded->end_status = status;
+    if (!news)
+        return;
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/redis.log", embedded->dir);
+    log_event(LOG_WARN, "redis_died", "the embedded Redis has ended, its log may say why; starting it again until it stays",
+              log_number(WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+              log_text("log", path), log_number("ends", embedded->ends));
+}
+
+/* It has run long enough: what happened before is over. */
+static void on_stable(struct embedded *embedded)
+{
+    log_event(LOG_INFO, "redis_recovered", "the embedded Redis has run for a while again", log_number("ends", embedded->ends));
+    embedded->ends = 0;
+    embedded->backoff = BACKOFF_MIN_MS;
+}
+
+/* Not before every process of the old one is gone: two would write the same files. */
+static void start_again(struct embedded *embedded)
+{
+    if (lock_redis(embedded) && spawn(embedded)) {
+        embedded->hindered = false;
+        return;
+    }
+    const char *why = errno == EWOULDBLOCK ? "a process of the old one still lives" : strerror(errno);
+    embedded->restart_at = clock_ms() + embedded->backoff;
+    if (!embedded->hindered)
+        log_event(LOG_WARN, "redis_hindered", "the embedded Redis can't be started again, trying on", log_text("why", why));
+    embedded->hindered = true;
+}
+
 int32_t embedded_tick(struct embedded *embedded)
 {
     int64_t now = clock_ms();
     int status;
-    if (embedded->pid != 0 && waitpid(embedded->pid, &status, WNOHANG) == embedded->pid) {
-        embedded->pid = 0;
-        if (now - embedded->started_at >= STABLE_MS)
-            embedded->backoff = BACKOFF_MIN_MS;
-        embedded->restart_at = now + embedded->backoff;
-        log_event(
-            LOG_WARN, "redis_died", "the embedded Redis has ended; starting it again",
-            log_number(WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
-            log_number("after_ms", embedded->backoff));
-        embedded->backoff = embedded->backoff * 2 < BACKOFF_MAX_MS ? embedded->backoff * 2 : BACKOFF_MAX_MS;
-    }
-    if (embedded->pid != 0)
-        return 1000;
-    if (now >= embedded->restart_at) {
-        if (spawn(embedded))
-            return 1000;
-        embedded->restart_at = now + BACKOFF_MAX_MS;
-    }
-    return (int32_t)(embedded->restart_at - now);
+    if (embedded->pid != 0 && embedded->ends > 0 && now - embedded->started_at >= STABLE_MS)
+        on_stable(embedded);
+    if (embedded->pid != 0 && has_ended(embedded, &status))
+        on_end(embedded, status);
+    if (embedded->pid == 0 && now >= embedded->restart_at)
+        start_again(embedded);
+    return embedded->pid != 0 ? 1000 : (int32_t)(embedded->restart_at - now);
 }
 
 void embedded_stop(struct embedded *embedded)
 {
     if (embedded->pid != 0) {
+        int status;
         kill(embedded->pid, SIGTERM);
-        int64_t end = clock_ms() + STOP_TIMEOUT_MS;
-        while (waitpid(embedded->pid, NULL, WNOHANG) == 0) {
-            if (clock_ms() > end) {
+        for (int64_t end = clock_ms() + STOP_TIMEOUT_MS; !has_ended(embedded, &status); pause_ms(2))
+            if (clock_ms() > end)
                 kill(embedded->pid, SIGKILL);
-                waitpid(embedded->pid, NULL, 0);
-                break;
-            }
-            pause_ms(2);
-        }
     }
     if (embedded->redis_lock != -1)
         close(embedded->redis_lock);

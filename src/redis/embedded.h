@@ -3,8 +3,8 @@
  * from nowhere else, with an append-only file there. It ends with the coordinator and is started again when it dies.
  *
  * Two locks keep a data directory whole. `coordinator.lock` is held by the coordinator: a second one is told so. `redis.lock` is held
- * by the redis-server, too (it inherits the descriptor): whoever starts in a directory where an old one still runs, since its
- * coordinator was killed, ends that one first and begins when it has let go.
+ * by the redis-server and what it forks (they inherit the descriptor), and by nobody else: no new server starts before it is free.
+ * Whoever starts in a directory where an old one still runs, since its coordinator was killed, ends that one first.
  */
 #ifndef REDIS_EMBEDDED_H
 #define REDIS_EMBEDDED_H
@@ -17,8 +17,9 @@
 struct embedded;
 
 /*
- * Starts it and waits until it takes connections. Fills in *address. Must be called by the main thread: the server ends with the
- * thread that started it. On ERR_INVALID `why` is one line that says what to do.
+ * Starts it and waits until it has read its data and answers. Fills in *address. Must be called by the main thread: the server ends
+ * with the thread that started it. On ERR_INVALID `why` is one line that says what to do. SIGTERM and SIGINT must be blocked:
+ * either of them ends the waiting, and the server, with ERR_UNAVAILABLE.
  */
 MUST_CHECK enum err embedded_start(const char *data_dir, struct embedded **out, struct address *address, char why[256]);
 

@@ -63,8 +63,8 @@ class Coordinator:
         """Starts, and waits for the line that says where it listens."""
         return self.launch().wait_for_start()
 
-    def wait_for_start(self):
-        self.port = wait_until(self._listening_port, within=START_WITHIN, what=f"{self.name} says where it listens")
+    def wait_for_start(self, within=START_WITHIN):
+        self.port = wait_until(self._listening_port, within=within, what=f"{self.name} says where it listens")
         return self
 
     def launch(self):

@@ -32,7 +32,7 @@ CC_fuzz := clang
 CC := $(CC_$(MODE))
 CFLAGS := -std=c11 -pthread $(WARNINGS) $(CFLAGS_$(MODE))
 LDFLAGS := -pthread $(filter -fsanitize%,$(CFLAGS_$(MODE)))
-LDLIBS := -lh2o-evloop -lssl -lcrypto -lhiredis -lcjson -lcurl -lm
+LDLIBS := -lh2o-evloop -lssl -lcrypto -lhiredis -lcjson -lm
 
 # libh2o leaks 88 bytes of its own at the end (h2o_multithread_create_queue).
 SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0

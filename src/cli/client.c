@@ -2,10 +2,9 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/curl_library.h"
 #include "cli/private_server.h"
 #include "model/json.h"
-
-#include <curl/curl.h>
 
 #include <math.h>
 #include <poll.h>
@@ -60,13 +59,13 @@ static int on_progress(void *data, curl_off_t to_get, curl_off_t got, curl_off_t
 static char *part_of(CURLU *url, CURLUPart what)
 {
     char *part = NULL;
-    return curl_url_get(url, what, &part, 0) == CURLUE_OK ? part : NULL;
+    return libcurl.curl_url_get(url, what, &part, 0) == CURLUE_OK ? part : NULL;
 }
 
 static bool has_part(CURLU *url, CURLUPart what)
 {
     char *part = part_of(url, what);
-    curl_free(part);
+    libcurl.curl_free(part);
     return part != NULL;
 }
 
@@ -74,11 +73,12 @@ static bool has_part(CURLU *url, CURLUPart what)
 static bool read_url(struct client *client, const char *text)
 {
     bool is_http = strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
-    CURLU *url = curl_url();
+    CURLU *url = libcurl.curl_url();
     if (url == NULL)
         abort();
-    bool good = is_http && strlen(text) < sizeof(client->url) - 1 && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-                !has_part(url, CURLUPART_QUERY) && !has_part(url, CURLUPART_FRAGMENT);
+    bool good = is_http && strlen(text) < sizeof(client->url) - 1 &&
+                libcurl.curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && !has_part(url, CURLUPART_QUERY) &&
+                !has_part(url, CURLUPART_FRAGMENT);
     if (good) {
         size_t len = (size_t)snprintf(client->url, sizeof(client->url), "%s", text);
         while (client->url[len - 1] == '/')
@@ -86,36 +86,36 @@ static bool read_url(struct client *client, const char *text)
         char *scheme = part_of(url, CURLUPART_SCHEME), *host = part_of(url, CURLUPART_HOST), *port = part_of(url, CURLUPART_PORT);
         snprintf(client->place, sizeof(client->place), "%s://%.255s%s%s", scheme, host, port != NULL ? ":" : "",
                  port != NULL ? port : "");
-        curl_free(scheme);
-        curl_free(host);
-        curl_free(port);
+        libcurl.curl_free(scheme);
+        libcurl.curl_free(host);
+        libcurl.curl_free(port);
     }
-    curl_url_cleanup(url);
+    libcurl.curl_url_cleanup(url);
     return good;
 }
 
 static CURL *make_curl(const struct client *client)
 {
-    CURL *curl = curl_easy_init();
+    CURL *curl = libcurl.curl_easy_init();
     if (curl == NULL)
         abort();
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a worker may be called ".." */
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "rma-coordinator");
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    libcurl.curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    libcurl.curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    libcurl.curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    libcurl.curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    libcurl.curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
+    libcurl.curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L); /* a worker may be called ".." */
+    libcurl.curl_easy_setopt(curl, CURLOPT_USERAGENT, "rma-coordinator");
+    libcurl.curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    libcurl.curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+    libcurl.curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     if (client->is_private)
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");     /* whatever http_proxy says */
-    const char *authorities = getenv("SSL_CERT_FILE"); /* as OpenSSL's own programs take it */
+        libcurl.curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
+    const char *authorities = getenv("SSL_CERT_FILE");     /* as OpenSSL's own programs take it */
     if (authorities != NULL && authorities[0] != '\0')
-        curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
+        libcurl.curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
     return curl;
 }
 
@@ -137,9 +137,11 @@ int client_open(struct client *client, const struct options *options)
 {
     char why[256];
     *client = (struct client){.is_private = options->url == NULL, .can_be_ended = options->watch};
+    if (!curl_library_load(why))
+        return cli_fail(CLI_FAILED, "%s", why);
     if (options->url != NULL && !read_url(client, options->url))
         return cli_fail(CLI_USAGE, "the coordinator's URL must look like http://host:8080 or https://host/prefix");
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (libcurl.curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         abort();
     if (client->is_private) {
         enum err err = private_server_start((char **)(uintptr_t)options->settings, client->url, client->place, why);
@@ -157,10 +159,10 @@ int client_open(struct client *client, const struct options *options)
 
 void client_close(struct client *client)
 {
-    curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
+    libcurl.curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
     if (client->is_private)
         private_server_stop();
-    curl_global_cleanup();
+    libcurl.curl_global_cleanup();
 }
 
 /* Says why no answer came, or none that ends. */
@@ -181,7 +183,8 @@ static void explain(struct client *client, CURLcode code, const struct transfer 
     else if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
         snprintf(client->why, size, "the certificate of %s can't be trusted; SSL_CERT_FILE names one that can vouch for it", place);
     else
-        snprintf(client->why, size, "%s does not answer as a coordinator does (%s); check --url", place, curl_easy_strerror(code));
+        snprintf(client->why, size, "%s does not answer as a coordinator does (%s); check --url", place,
+                 libcurl.curl_easy_strerror(code));
 }
 
 /* Parses the body; false when it is no JSON object, or one that takes too much memory. */
@@ -221,20 +224,20 @@ int client_ask(struct client *client, const char *method, const char *path, stru
     *answer = (struct answer){.status = 0};
     struct transfer transfer = {.body = &answer->body};
     snprintf(url, sizeof(url), "%s%s", client->url, path);
-    curl_easy_setopt(client->curl, CURLOPT_URL, url);
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_URL, url);
     if (strcmp(method, "POST") == 0)
-        curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
+        libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
     else
-        curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, strcmp(method, "DELETE") == 0 ? method : NULL);
-    curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &transfer);
-    curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer);
-    CURLcode code = curl_easy_perform(client->curl);
+        libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, strcmp(method, "DELETE") == 0 ? method : NULL);
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &transfer);
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer);
+    CURLcode code = libcurl.curl_easy_perform(client->curl);
     if (code != CURLE_OK) {
         explain(client, code, &transfer);
         return CLI_FAILED;
     }
-    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    libcurl.curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     return judge(client, answer);
 }
 

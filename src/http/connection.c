@@ -184,14 +184,14 @@ void connections_tick(struct server_thread *thread)
     thread->bodies_checked_at = now;
     size_t total = 0;
     for (const struct connection *each = thread->first_connection; each != NULL; each = each->next)
-        total += each->socket->input->size;
+        total += each->cut_off ? 0 : each->socket->input->size;
     while (total > BODIES_MAX) {
-        struct connection *largest = thread->first_connection;
-        for (struct connection *each = largest; each != NULL; each = each->next)
-            if (!each->cut_off && (largest->cut_off || each->socket->input->size > largest->socket->input->size))
+        struct connection *largest = NULL;
+        for (struct connection *each = thread->first_connection; each != NULL; each = each->next)
+            if (!each->cut_off && each->socket->input->size > (largest != NULL ? largest->socket->input->size : SERVER_BODY_MAX))
                 largest = each;
-        if (largest->cut_off)
-            return;
+        if (largest == NULL)
+            return; /* no more than MAX_CONNECTIONS bodies of the usual size */
         largest->cut_off = true;
         total -= largest->socket->input->size;
         shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* libh2o then finds it closed */

@@ -342,7 +342,7 @@ static void on_end(struct embedded *embedded, int status)
               log_text("log", path), log_number("ends", embedded->ends));
 }
 
-/* It has run long enough: what happened before is over. */
+/* It has run long enough, and serves (one that still loads its data may end over them): what happened before is over. */
 static void on_stable(struct embedded *embedded)
 {
     log_event(LOG_INFO, "redis_recovered", "the embedded Redis has run for a while again", log_number("ends", embedded->ends));
@@ -353,11 +353,15 @@ static void on_stable(struct embedded *embedded)
 /* Not before every process of the old one is gone: two would write the same files. */
 static void start_again(struct embedded *embedded)
 {
-    if (lock_redis(embedded) && spawn(embedded)) {
+    const char *why = NULL;
+    if (!lock_redis(embedded))
+        why = errno == EWOULDBLOCK ? "a process of the old one still lives" : strerror(errno);
+    else if (!spawn(embedded))
+        why = strerror(errno);
+    if (why == NULL) {
         embedded->hindered = false;
         return;
     }
-    const char *why = errno == EWOULDBLOCK ? "a process of the old one still lives" : strerror(errno);
     embedded->restart_at = clock_ms() + embedded->backoff;
     if (!embedded->hindered)
         log_event(LOG_WARN, "redis_hindered", "the embedded Redis can't be started again, trying on", log_text("why", why));
@@ -368,7 +372,7 @@ int32_t embedded_tick(struct embedded *embedded)
 {
     int64_t now = clock_ms();
     int status;
-    if (embedded->pid != 0 && embedded->ends > 0 && now - embedded->started_at >= STABLE_MS)
+    if (embedded->pid != 0 && embedded->ends > 0 && now - embedded->started_at >= STABLE_MS && ping(embedded) == ERR_NONE)
         on_stable(embedded);
     if (embedded->pid != 0 && has_ended(embedded, &status))
         on_end(embedded, status);

@@ -12,18 +12,19 @@
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
 -- for any) loaded before others, then by rank (see lib/fleet.lua). Draining ones are left out. With a max of 1, workers of the same
 -- rank are chosen from by `random` (0 to 1, less than 1). Costs O(log n) for each worker returned.
--- removal, revive: as in stats. Returns {how many live workers provide it, id, id, …}.
+-- removal, revive: as in stats. Returns {"1" if so many have just fallen silent that it is to be asked again, how many workers provide
+-- it that are live and not draining, id, id, …}.
 
 local now, removal, revive, max, random =
   clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max), number_of(arg_random)
 if not now or not removal or not revive or not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL now, removal, revive, max and random are numbers')
 end
-fleet_sweep(now, removal, revive, 100)
+local more = fleet_sweep(now, removal, revive, 200)
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
-local found, seen = { redis.call('ZCARD', all) }, {}
+local found, seen = {}, {}
 
 -- Adds worker `id`, unless it fell silent a moment ago, at once with so many that the sweep has not come to it.
 local function add_live(id)
@@ -34,7 +35,7 @@ end
 
 -- Adds those of index `key` whose rank is from `low` to less than `high`.
 local function add(key, low, high)
-  if max == 1 and #found == 1 then
+  if max == 1 and #found == 0 then
     local first = redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, 1)
     if first[1] then
       local before = redis.call('ZCOUNT', key, '-inf', '(' .. first[2])
@@ -46,7 +47,7 @@ local function add(key, low, high)
   end
   -- what a better index had already may stand here again
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'LIMIT', 0, max)) do
-    if #found <= max and not seen[id] then
+    if #found < max and not seen[id] then
       seen[id] = true
       add_live(id)
     end
@@ -58,4 +59,4 @@ for _, band in ipairs({ 'healthy', 'degraded' }) do
   end
   add(all, bands[band], bands[band] + 2 * BAND)
 end
-return found
+return { more and '1' or '0', redis.call('ZCOUNT', all, '-inf', '(' .. bands.draining), unpack(found) }

@@ -39,6 +39,8 @@ if redis.call('EXISTS', registration, hash) > 0 then
 end
 redis.call('HSET', registration, unpack(ARGV, rest, #ARGV))
 
+fleet_count(key_stats, 'tasks_completed', tonumber(redis.call('HGET', registration, 'tasks_completed')) or 0)
+
 -- what it does not know better, it takes from nobody
 local identities, twins = fleet_identities(id)
 for _, key in ipairs(identities) do
@@ -54,6 +56,7 @@ if removed_at <= now then
       redis.call('PEXPIREAT', key, keep_until)
     end
   end
+  fleet_flush()
   return 'archived'
 end
 if twins then

@@ -95,6 +95,14 @@ if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too
 end
 local before = try('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
 local again = before[1]
+local boot_id
+for at = rest, #ARGV, 2 do
+  boot_id = ARGV[at] == 'boot_id' and ARGV[at + 1] or boot_id
+end
+local restarted = again and boot_id and before[4] and boot_id ~= before[4]
+-- Of a worker that says that it has not been started anew, what it reported holds on.
+local state = again and boot_id and boot_id == before[4] and try('HGETALL', hash) or {}
+local stood = #state > 0 and fleet_read(entry)
 
 -- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
 -- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
@@ -157,6 +165,10 @@ if arg_fingerprint ~= '' then
   redis.call('HSET', registration, 'fingerprint', arg_fingerprint)
 end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
+if stood and stood.status ~= 'offline' then
+  redis.call('HSET', hash, unpack(state))
+  redis.call('HSET', hash, 'last_heartbeat', now)
+end
 redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
 
 local identities, twins = fleet_identities(id)
@@ -167,10 +179,13 @@ if twins then
   try('ZADD', twins, now, id)
 end
 local place = fleet_offline(arg_tier, provides, before[5])
-place.status = place.drained == 'd' and 'draining' or 'healthy'
+place.status = 'healthy'
+if stood and stood.status ~= 'offline' then
+  place.status, place.load, place.ranking = redis.call('HGET', hash, 'status'), stood.load, stood.ranking
+end
+place.status = place.drained == 'd' and 'draining' or place.status
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
 fleet_place(id, false, place, now + timeout)
 fleet_flush()
 
-local boot_id = redis.call('HGET', registration, 'boot_id')
-return { id, again and '1' or '0', assigned_services, again and boot_id and before[4] and boot_id ~= before[4] and '1' or '0' }
+return { id, again and '1' or '0', assigned_services, restarted and '1' or '0' }

@@ -10,8 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define DISCOVER_DEFAULT 100
-#define NO_WORKER "No live worker provides this service; GET /api/services/list shows what there is."
+#define NO_WORKER "No live worker takes work for this service; GET /api/services/list shows what there is."
 
 static int64_t live(const struct service *service)
 {
@@ -26,13 +25,21 @@ struct inventory {
     size_t count;
 };
 
+/* What somebody who needs the service can expect. */
+static const char *service_status(const struct service *service)
+{
+    if (service->healthy > 0)
+        return "available";
+    return service->degraded > 0 ? "degraded" : "draining";
+}
+
 static void write_service(struct buffer *out, const struct service *service)
 {
     int64_t healthy = service->healthy + service->draining;
     buffer_append(out, STR("{\"name\":"));
     buffer_json_string(out, service->name);
     buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"status\":\"%s\",\"worker_count\":%" PRId64,
-                  live(service), healthy, healthy > 0 ? "available" : "degraded", live(service));
+                  live(service), healthy, service_status(service), live(service));
 }
 
 /* A member of {"services": {…}}, with the workers' ids. */
@@ -218,7 +225,8 @@ void api_gaps(struct request *request)
 struct discovery {
     struct pending *pending;
     struct buffer body;
-    size_t count;
+    size_t count; /* that are in the body */
+    int64_t total;
     char best[ID_MAX];
     size_t best_len;
 };
@@ -238,7 +246,7 @@ static bool read_question(struct request *request, char model_room[ID_MAX + 1], 
     for (size_t i = 0; i < limit.len && wanted <= STORE_DISCOVER_MAX; i++)
         wanted = limit.ptr[i] >= '0' && limit.ptr[i] <= '9' ? wanted * 10 + (size_t)(limit.ptr[i] - '0') : STORE_DISCOVER_MAX + 1;
     if (limit.ptr == NULL)
-        wanted = DISCOVER_DEFAULT;
+        wanted = STORE_DISCOVER_MAX;
     if (wanted == 0 || wanted > STORE_DISCOVER_MAX)
         faults_add(&faults, "limit", "must be a whole number from 1 to %d", STORE_DISCOVER_MAX);
     *max = wanted;
@@ -274,7 +282,7 @@ static void on_all_discovered(void *data, enum err err)
     struct pending *pending = discovery->pending;
     struct request *request = pending_take(pending);
     if (request != NULL && err == ERR_NONE && discovery->count > 0) {
-        buffer_printf(&discovery->body, "],\"count\":%zu,\"recommended\":", discovery->count);
+        buffer_printf(&discovery->body, "],\"count\":%" PRId64 ",\"recommended\":", discovery->total);
         buffer_json_string(&discovery->body, (struct str){discovery->best, discovery->best_len});
         buffer_append(&discovery->body, STR("}"));
         reply_json(request, 200, &discovery->body);
@@ -299,15 +307,21 @@ void api_discover(struct request *request)
     buffer_append(&discovery->body, STR("{\"service\":"));
     buffer_json_string(&discovery->body, request->parameter);
     buffer_append(&discovery->body, STR(",\"workers\":["));
-    enum err err = store_discover(api->store, request->parameter, model, max, on_discovered, on_all_discovered, discovery);
+    enum err err =
+        store_discover(api->store, request->parameter, model, max, &discovery->total, on_discovered, on_all_discovered, discovery);
     if (err != ERR_NONE)
         on_all_discovered(discovery, err);
 }
 
+struct finding {
+    struct pending *pending;
+    int64_t total;
+};
+
 static bool on_found(void *data, const struct worker *worker, int64_t now)
 {
     (void)now;
-    struct pending *pending = data;
+    struct pending *pending = ((struct finding *)data)->pending;
     struct request *request = worker->online.len > 0 ? pending_take(pending) : NULL;
     if (request != NULL) {
         struct buffer body = BUFFER_INIT;
@@ -327,7 +341,7 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
 
 static void on_find_over(void *data, enum err err)
 {
-    struct pending *pending = data;
+    struct pending *pending = ((struct finding *)data)->pending;
     struct request *request = pending_take(pending);
     if (request != NULL)
         reply_error(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER, NULL);
@@ -342,8 +356,10 @@ void api_find(struct request *request)
     size_t max;
     if (!read_question(request, model_room, &model, &max))
         return;
-    struct pending *pending = api_wait(request, 0);
-    enum err err = store_discover(api->store, request->parameter, model, 1, on_found, on_find_over, pending);
+    struct pending *pending = api_wait(request, sizeof(struct finding));
+    struct finding *finding = pending_payload(pending);
+    finding->pending = pending;
+    enum err err = store_discover(api->store, request->parameter, model, 1, &finding->total, on_found, on_find_over, finding);
     if (err != ERR_NONE)
-        on_find_over(pending, err);
+        on_find_over(finding, err);
 }

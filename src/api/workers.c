@@ -91,9 +91,9 @@ static void on_registered(void *data, enum err err, const struct registered *reg
         buffer_append(&body, STR(",\"endpoint\":"));
         buffer_json_string(&body, tunnel_url.len > 0 ? tunnel_url : ip_address);
         buffer_printf(&body,
-                      ",\"is_heartbeat_leader\":false,\"reregistered\":%s,"
+                      ",\"is_heartbeat_leader\":false,\"reregistered\":%s,\"restarted\":%s,"
                       "\"message\":\"Worker registered with %zu service(s)\"}",
-                      registered->again ? "true" : "false", count);
+                      registered->again ? "true" : "false", registered->restarted ? "true" : "false", count);
         request->parameter = registered->worker_id; /* for the log line */
         reply_json(request, 200, &body);
     }

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "http/thread.h"
 
+#define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
+
 static void log_request(const struct request *request, int status, const char *detail)
 {
     enum log_level level = request->route != NULL ? request->route->log_level : LOG_DEBUG;
@@ -116,8 +118,11 @@ void reply_preflight(struct request *request)
     h2o_req_t *req = request->h2o;
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-methods"), 1, NULL,
                           H2O_STRLIT("GET, HEAD, POST, DELETE, OPTIONS"));
-    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 1, NULL,
-                          H2O_STRLIT("Authorization, Content-Type, X-Request-Id, Last-Event-ID"));
+    struct str wanted = request_header(request, "access-control-request-headers");
+    if (wanted.len == 0 || wanted.len > REQUESTED_HEADERS_MAX)
+        wanted = STR("Authorization, Content-Type, X-Request-Id, Last-Event-ID");
+    h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 1, NULL, wanted.ptr,
+                          wanted.len);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
     finish(request, 204, STR(""), STR(""));
 }

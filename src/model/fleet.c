@@ -11,6 +11,8 @@ static const struct str status_names[FLEET_STATUS_COUNT] = {
 
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value)
 {
+    if (str_eq(field, STR("tasks_completed")))
+        fleet->tasks_completed = value;
     struct str what = field;
     struct str tier_text = str_cut(&what, ':');
     if (tier_text.len != 1 || tier_text.ptr[0] < '1' || tier_text.ptr[0] > '0' + TIER_COUNT)
@@ -113,7 +115,7 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
         buffer_printf(out, "%s\"%s\":", tier > 1 ? "," : "", tier_group((enum tier)tier));
         write_average(out, fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
     }
-    buffer_append(out, STR("},\"total_tasks_completed\":0,\"status\":\"healthy\"}")); /* there are no tasks yet */
+    buffer_printf(out, "},\"total_tasks_completed\":%" PRId64 ",\"status\":\"healthy\"}", fleet->tasks_completed);
 }
 
 void fleet_write_health(struct buffer *out, const struct fleet *fleet)

@@ -14,6 +14,7 @@ enum fleet_status { FLEET_HEALTHY, FLEET_DEGRADED, FLEET_DRAINING, FLEET_OFFLINE
 struct fleet {
     int64_t workers[TIER_COUNT + 1][FLEET_STATUS_COUNT]; /* by tier (1 to 4) and status */
     double load[TIER_COUNT + 1];                         /* sum over workers that are not offline */
+    int64_t tasks_completed;                             /* ever, also by workers that are gone */
 };
 
 /* Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths). Unknown ones are passed over. */

@@ -55,6 +55,8 @@ struct listing {
     size_t waiting;          /* replies still to come */
     size_t count, at;        /* workers of the page; the one whose hash comes next */
     struct kept_state state; /* of the worker whose registration comes next */
+    struct buffer question;  /* discovery: the script call, to be sent again */
+    int64_t *total;          /* discovery: where the number of all goes */
     size_t capacity;         /* workers of a page at most */
     struct {
         size_t len;
@@ -94,6 +96,7 @@ static void free_if_over(struct listing *listing)
         return;
     end(listing);
     buffer_fini(&listing->state.text);
+    buffer_fini(&listing->question);
     free(listing);
 }
 
@@ -240,13 +243,33 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
     free_if_over(listing);
 }
 
+static void on_found(void *data, enum err err, const struct redisReply *reply);
+
+static void ask_who_provides(struct listing *listing)
+{
+    struct buffer command = BUFFER_INIT;
+    buffer_append(&command, buffer_str(&listing->question));
+    enum err err = link_run(listing->store->link, SCRIPT_discover, &command, on_found, listing);
+    if (err == ERR_NONE)
+        listing->waiting++;
+    else
+        listing->err = err;
+}
+
 /* The ids that discovery found, best first, behind their number. */
 static void on_found(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
     if (!arrived(listing, err))
         return;
-    take_ids(listing, reply, 1);
+    if (str_eq(reply_text(reply_element(reply, 0)), STR("1"))) {
+        /* many fell silent while nobody was there to see it: the best one may stand behind them */
+        ask_who_provides(listing);
+        free_if_over(listing);
+        return;
+    }
+    *listing->total = reply_number(reply_element(reply, 1));
+    take_ids(listing, reply, 2);
     listing->last_page = true;
     if (listing->count == 0)
         end(listing);
@@ -292,6 +315,7 @@ static enum err listing_begun(struct listing *listing)
         return ERR_NONE;
     }
     enum err err = listing->err;
+    buffer_fini(&listing->question);
     free(listing);
     return err;
 }
@@ -315,8 +339,8 @@ static struct str make_random(char room[16])
     return (struct str){room, (size_t)len};
 }
 
-enum err store_discover(struct store *store, struct str service, struct str model, size_t max, store_row_callback *row,
-                        store_callback *done, void *data)
+enum err store_discover(struct store *store, struct str service, struct str model, size_t max, int64_t *total,
+                        store_row_callback *row, store_callback *done, void *data)
 {
     size_t capacity = max < STORE_DISCOVER_MAX ? max : STORE_DISCOVER_MAX;
     if (store->entries + capacity > ENTRIES_MAX)
@@ -332,13 +356,9 @@ enum err store_discover(struct store *store, struct str service, struct str mode
         [DISCOVER_random] = make_random(random_room),
     };
     struct listing *listing = listing_new(store, capacity, row, done, data);
-    struct buffer command = BUFFER_INIT;
-    script_begin(&command, SCRIPT_discover, args, 0);
-    enum err err = link_run(store->link, SCRIPT_discover, &command, on_found, listing);
-    if (err == ERR_NONE)
-        listing->waiting++;
-    else
-        listing->err = err;
+    listing->total = total;
+    script_begin(&listing->question, SCRIPT_discover, args, 0);
+    ask_who_provides(listing);
     return listing_begun(listing);
 }
 

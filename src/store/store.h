@@ -93,9 +93,10 @@ MUST_CHECK enum err store_list(struct store *store, struct str cursor, store_row
 /*
  * Lists the live workers that provide a service and take work, best first, at most `max` (up to STORE_DISCOVER_MAX); see
  * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1, equals are chosen from at random.
+ * *total, which lasts until `done`, becomes the number of all of them.
  */
-MUST_CHECK enum err store_discover(struct store *store, struct str service, struct str model, size_t max, store_row_callback *row,
-                                   store_callback *done, void *data);
+MUST_CHECK enum err store_discover(struct store *store, struct str service, struct str model, size_t max, int64_t *total,
+                                   store_row_callback *row, store_callback *done, void *data);
 
 /* A service that live workers provide. */
 struct service {

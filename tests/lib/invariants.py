@@ -90,7 +90,7 @@ def recount(dump):
 
 
 def stored_counters(dump):
-    return {name: int(value) for name, value in _get(dump, "stats", {}).items() if int(value)}
+    return {name: int(value) for name, value in _get(dump, "stats", {}).items() if int(value) and name != "tasks_completed"}
 
 
 def _indexes_of(dump):

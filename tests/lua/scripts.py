@@ -91,8 +91,8 @@ class Scripts:
         return self.call("drain", worker_id=worker_id, drain="1" if drain else "0")
 
     def discover(self, service, model="", most=100, at=0, chance=0, revive=REVIVE):
-        """-> (how many live workers provide it, ids, best first)"""
-        count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, service=service, model=model, max=most,
+        """-> (how many workers provide it and take work, ids, best first)"""
+        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, service=service, model=model, max=most,
                                 random=chance)
         return count, ids
 

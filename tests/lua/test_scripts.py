@@ -595,10 +595,10 @@ def test_discover_finds_the_best_first(scripts):
     fleet_to_discover(scripts)
     before = scripts.dump()
     order = ["special", "idle", "busy", "loaded", "degraded", "loaded-degraded"]
-    assert scripts.discover("rag") == (7, order)
+    assert scripts.discover("rag") == (6, order)
     for most in range(2, 7):
-        assert scripts.discover("rag", most=most) == (7, order[:most])
-    assert scripts.discover("rag", most=1, chance=0.999) == (7, ["special"])
+        assert scripts.discover("rag", most=most) == (6, order[:most])
+    assert scripts.discover("rag", most=1, chance=0.999) == (6, ["special"])
     assert scripts.discover("ocr") == (0, [])
     assert scripts.dump() == before
 
@@ -606,10 +606,10 @@ def test_discover_finds_the_best_first(scripts):
 def test_discover_prefers_those_that_have_the_model(scripts):
     fleet_to_discover(scripts)
     order = ["loaded", "special", "idle", "busy", "loaded-degraded", "degraded"]
-    assert scripts.discover("rag", "x/m:1") == (7, order)
+    assert scripts.discover("rag", "x/m:1") == (6, order)
     for most in range(1, 7):
-        assert scripts.discover("rag", "x/m:1", most=most) == (7, order[:most])
-    assert scripts.discover("rag", "unknown", most=1) == (7, ["special"])
+        assert scripts.discover("rag", "x/m:1", most=most) == (6, order[:most])
+    assert scripts.discover("rag", "unknown", most=1) == (6, ["special"])
 
 
 def test_discover_shares_the_work_among_equals(scripts):
@@ -619,7 +619,7 @@ def test_discover_shares_the_work_among_equals(scripts):
     assert [scripts.discover("rag", most=1, chance=chance)[1] for chance in (0, 0.3, 0.34, 0.66, 0.67, 0.999999)] == \
         [["w0"], ["w0"], ["w1"], ["w1"], ["w2"], ["w2"]]
     scripts.heartbeat(*[scripts.beat_of(f"w{number}", "degraded") for number in range(3)], scripts.beat_of("w3", "draining"))
-    assert scripts.discover("rag", most=1, chance=0.999999) == (4, ["w2"])
+    assert scripts.discover("rag", most=1, chance=0.999999) == (3, ["w2"])
 
 
 def test_discover_sweeps(scripts):
@@ -1011,4 +1011,32 @@ def test_redis_own_clock_counts_when_no_time_is_passed_in(scripts):
     scripts.at(0)
     scripts.call_raw("register", scripts.full_keys("register"), good_args(scripts, "register", now=""))
     assert 0 <= int(scripts.redis.hget("{rma}:worker:w", "last_heartbeat")) - NOW < 10_000
+    invariants.assert_hold(scripts.dump())
+
+
+# -- boot_id: whether a worker that registers again has been started anew -------------------------------------------------------------
+
+def test_the_same_start_of_a_worker_keeps_what_it_reported(scripts):
+    scripts.register("w", fields=["boot_id", "1"])
+    scripts.heartbeat(scripts.beat_of("w", "draining", "0.5", active=3, models="m", fields=["active_requests", "3", "loaded_models", '["m"]']))
+    before = scripts.state()
+    assert scripts.register("w", fields=["boot_id", "1"])[3] is False
+    assert scripts.state() == before
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("boot", [["boot_id", "2"], []])
+def test_another_start_of_a_worker_begins_afresh(scripts, boot):
+    scripts.register("w", fields=["boot_id", "1"])
+    scripts.heartbeat(scripts.beat_of("w", "draining", "0.5", active=3))
+    scripts.register("w", fields=boot)
+    assert scripts.redis.hget("{rma}:ledger", "w") == "2 healthy 0 - rag 0 - -"
+    invariants.assert_hold(scripts.dump())
+
+
+def test_the_same_start_of_a_worker_that_said_offline_is_back(scripts):
+    scripts.register("w", fields=["boot_id", "1"])
+    scripts.heartbeat(scripts.beat_of("w", "offline"))
+    scripts.register("w", fields=["boot_id", "1"])
+    assert scripts.redis.hget("{rma}:ledger", "w") == "2 healthy 0 - rag 0 - -"
     invariants.assert_hold(scripts.dump())

@@ -386,3 +386,12 @@ def test_http_1_0_clients_are_served(coordinator):
         raw.send("GET /livez HTTP/1.0\r\n\r\n")
         assert raw.read_response().status == 200
         raw.read_to_end(within=2)
+
+
+def test_pages_may_send_the_headers_they_ask_for_and_read_ours(coordinator):
+    response = coordinator.request("OPTIONS", "/api/admin/workers", headers={
+        "Origin": "https://a.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-requested-with,cache-control"})
+    assert response.status == 204
+    assert response.headers["Access-Control-Allow-Headers"] == "x-requested-with,cache-control"
+    exposed = coordinator.get("/livez", headers={"Origin": "https://a.example"}).headers["Access-Control-Expose-Headers"]
+    assert {"x-request-id", "retry-after"} <= {name.strip().lower() for name in exposed.split(",")}

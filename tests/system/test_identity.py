@@ -266,3 +266,17 @@ def test_ten_that_take_one_place_at_once_get_it_once(containers):
     assert [answer["worker_id"] for answer in answers if answer["reregistered"]] == [first["worker_id"]]
     assert len({answer["worker_id"] for answer in answers}) == 10
     invariants.assert_hold(containers.redis.dump())
+
+
+# -- boot_id ----------------------------------------------------------------------------------------------------------------------
+
+def test_a_changed_boot_id_is_a_restart(coordinator):
+    assert coordinator.register("w", boot_id="first")["restarted"] is False
+    coordinator.beat("w", status="draining", current_load=0.5, active_requests=2)
+    again = coordinator.register("w", boot_id="first")
+    assert (again["reregistered"], again["restarted"]) == (True, False)
+    assert (coordinator.worker("w")["status"], coordinator.worker("w")["current_load"]) == ("draining", 0.5), "it has only asked again"
+    again = coordinator.register("w", boot_id="second")
+    assert (again["reregistered"], again["restarted"]) == (True, True)
+    worker = coordinator.worker("w")
+    assert (worker["status"], worker["current_load"], worker["active_requests"]) == ("healthy", 0, None), "what the old one held is gone"

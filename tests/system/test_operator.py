@@ -675,7 +675,7 @@ def test_the_readmes_examples_work_as_printed(start_coordinator):
     coordinator = start_coordinator(COORDINATOR_ID="here")
     (coordinator.directory / "build").mkdir()
     (coordinator.directory / "build" / "release").symlink_to(project.BUILD)
-    for worker_id in ("worker-810f649f", "worker-04d21ad4"):
+    for worker_id in ("my-worker", "worker-04d21ad4"):
         coordinator.register(worker_id)
     preamble, seen = "set -e\n", set()
     for command in commands:

@@ -20,7 +20,7 @@ local now, removal, revive, max, random =
 if not now or not removal or not revive or not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL now, removal, revive, max and random are numbers')
 end
-local more = fleet_sweep(now, removal, revive, 200)
+local more = fleet_sweep(now, removal, revive, 50)
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil

@@ -101,8 +101,14 @@ local function take(id, status, load, extra)
     redis.call('DEL', hash)
     return '0'
   end
-  if result == '2' then
+  if result == '2' or written >= 3 then -- made anew; or the clock leapt so far that the first PEXPIREAT deleted it
     redis.call('PEXPIREAT', hash, gone_at)
+  end
+  if ARGV[at + 3] ~= '0' then -- another that looks alike must not take it for dead meanwhile
+    local _, twins = fleet_identities(id)
+    if twins then
+      try('ZADD', twins, text(now + ARGV[at + 3]), id)
+    end
   end
   local ranking = ARGV[at + 4]
   if ranking ~= '' then

@@ -32,7 +32,7 @@ local place = fleet_offline(given.tier, given.provides, given.drained)
 if not place then
   return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end
-fleet_sweep(now, removal, revive, 100)
+fleet_sweep(now, removal, revive, 50)
 local hash, registration = key_worker .. id, key_registration .. id
 if redis.call('EXISTS', registration, hash) > 0 then
   return 'known'

@@ -37,7 +37,7 @@ if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_c
   or string.find(arg_advertised .. arg_catalogue .. arg_also, '%s') then
   return redis.error_reply('BADCALL malformed registration')
 end
-local PROBES = 128 -- of workers that look alike, how many are asked whether they still beat
+local PROBES = 1000 -- of workers that look alike, how many are asked whether they still beat
 
 -- The worker that an identity leads to, if its registration is still there.
 local function known(identity)
@@ -46,10 +46,15 @@ local function known(identity)
 end
 
 -- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
--- A twin's score is when it was last known to beat: those asked in vain go to the end, so that the next registration asks others.
+-- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use here.
 local function silent_twin()
   local twins = key_fingerprint .. arg_fingerprint
-  for _, id in ipairs(try('ZRANGE', twins, 0, PROBES - 1) or {}) do
+  local list = try('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
+  for i = 1, #list, 2 do
+    local id, until_then = list[i], tonumber(list[i + 1])
+    if until_then + missed > now then
+      return nil
+    end
     local offline_at = redis.call('ZSCORE', key_online, id)
     if not offline_at then -- or it beats, but reports itself so
       offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
@@ -68,7 +73,7 @@ local function identify()
   end
   local id = arg_instance_id ~= '' and known('instance:' .. arg_instance_id)
   if not id and arg_tunnel_url ~= '' then
-    id = known('tunnel:' .. redis.sha1hex(arg_tunnel_url))
+    id = known('tunnel:' .. fleet_digest(arg_tunnel_url))
     local other = id and try('HGET', key_registration .. id, 'instance_id')
     if other and arg_instance_id ~= '' and other ~= arg_instance_id then
       id = nil
@@ -85,7 +90,7 @@ local function identify()
   return id
 end
 
-fleet_sweep(now, removal, revive, 100)
+fleet_sweep(now, removal, revive, 50)
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
 local entry = redis.call('HGET', key_ledger, id)

@@ -201,6 +201,11 @@ local function fleet_place(id, entry, new, moment)
   end
 end
 
+-- Stands for a text of any length in the name of a key.
+local function fleet_digest(text)
+  return string.sub(redis.sha1hex(text), 1, 20)
+end
+
 -- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).
 local function fleet_identities(id)
   local instance, tunnel, fingerprint =
@@ -210,7 +215,7 @@ local function fleet_identities(id)
     keys[1] = key_identity .. 'instance:' .. instance
   end
   if tunnel then
-    keys[#keys + 1] = key_identity .. 'tunnel:' .. redis.sha1hex(tunnel)
+    keys[#keys + 1] = key_identity .. 'tunnel:' .. fleet_digest(tunnel)
   end
   return keys, fingerprint and key_fingerprint .. fingerprint or nil
 end

@@ -22,7 +22,7 @@ struct api {
     const struct api_config *config;
     struct server_thread *thread;
     struct store *store;
-    size_t listed; /* bytes of listings in the making */
+    size_t listed; /* bytes of long answers in the making */
 };
 
 /* All paths, ending with a row of NULLs. */
@@ -51,6 +51,15 @@ request_handler api_openapi, api_docs;
 
 /* tasks.c */
 request_handler api_tasks, api_task_complete;
+
+#define API_LISTED_MAX                                                                                                             \
+    (32 << 20) /* bytes of a thread's long answers, in the making or on their way to clients that may be slow to read */
+
+/* Whether there is no room for another long answer. */
+static inline bool api_is_crowded(const struct api *api)
+{
+    return api->listed + server_thread_unread(api->thread) > API_LISTED_MAX;
+}
 
 /* Answers what a body was refused for, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);

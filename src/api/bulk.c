@@ -106,6 +106,10 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
     struct heartbeat heartbeat;
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
+    if (text.len > SERVER_BODY_MAX) {
+        describe(bulk, index, "A heartbeat takes at most 64 KiB.", &faults);
+        return;
+    }
     if (heartbeat_parse(text, &heartbeat, &faults, &why) != ERR_NONE) {
         describe(bulk, index, why, &faults);
         faults_fini(&faults);
@@ -122,35 +126,44 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
         on_beat(beat, err, false);
 }
 
+/* The elements of a JSON array, as far as they may be; 0 for anything else. */
+static size_t count_elements(struct str list)
+{
+    size_t count = 0;
+    if (list.ptr == NULL || list.ptr[0] != '[')
+        return 0;
+    struct json_items items = json_items(list);
+    struct json_item item;
+    while (count <= HEARTBEATS_MAX && json_next(&items, &item))
+        count++;
+    return count;
+}
+
 void api_heartbeats(struct request *request)
 {
     const struct api *api = request_app(request);
-    cJSON *document;
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
-    enum err err = json_parse_object(request->body, &document, &why);
+    enum err err = json_check_object(request->body, &why);
     if (err != ERR_NONE) {
         api_refuse(request, err, why, &faults);
         return;
     }
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(document, "heartbeats");
-    int count = cJSON_GetArraySize(list);
-    if (!cJSON_IsArray(list) || count < 1 || count > HEARTBEATS_MAX)
+    struct str list = json_member_text(request->body, "heartbeats");
+    size_t count = count_elements(list);
+    if (count < 1 || count > HEARTBEATS_MAX) {
         faults_add(&faults, "heartbeats", "must be an array of 1 to %d heartbeats", HEARTBEATS_MAX);
-    cJSON_Delete(document);
-    if (faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }
-    struct str body = request->body;
     struct pending *pending = api_wait(request, sizeof(struct bulk));
     struct bulk *bulk = pending_payload(pending);
     bulk->pending = pending;
-    bulk->beats = calloc((size_t)count, sizeof(*bulk->beats));
+    bulk->beats = calloc(count, sizeof(*bulk->beats));
     if (bulk->beats == NULL)
         abort();
     bulk->waiting = 1;
-    struct json_items items = json_items(json_member_text(body, "heartbeats"));
+    struct json_items items = json_items(list);
     struct json_item item;
     for (size_t index = 0; json_next(&items, &item); index++)
         take(bulk, api->store, index, item.value);

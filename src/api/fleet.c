@@ -7,7 +7,6 @@
 #include <inttypes.h>
 
 #define LIMIT_MAX 10000
-#define LISTED_MAX (32 << 20) /* bytes of a thread's listings, in the making or on their way to clients that may be slow to read */
 
 /* Which workers a listing shows. */
 struct filter {
@@ -80,7 +79,7 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
     memcpy(listing->last, worker->id.ptr, worker->id.len);
     listing->last_len = worker->id.len;
     api->listed += listing->body.len - before;
-    listing->too_much = api->listed + server_thread_unread(api->thread) > LISTED_MAX;
+    listing->too_much = api_is_crowded(api);
     return !listing->too_much;
 }
 
@@ -113,6 +112,8 @@ static void finish_with_count(struct buffer *out, const struct listing *listing)
 {
     buffer_printf(out, "],\"count\":%zu,\"timestamp\":", listing->total);
     buffer_json_time(out, clock_wall_ms());
+    buffer_append(out, STR(",\"next_cursor\":"));
+    buffer_json_string(out, (struct str){listing->more ? listing->last : NULL, listing->last_len});
     buffer_append(out, STR("}"));
 }
 
@@ -124,6 +125,10 @@ static const struct shape coordinators = {{"{\"coordinators\":[", 17}, finish_wi
 static void list(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
 {
     struct api *api = request_app(request);
+    if (api_is_crowded(api)) {
+        reply_error(request, ERR_CROWDED, NULL, NULL);
+        return;
+    }
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
     listing->api = api;
@@ -175,27 +180,32 @@ static struct str read_query(const struct request *request, struct filter *filte
     return cursor;
 }
 
-void api_workers(struct request *request)
+/* Lists what `filter` and the query want. */
+static void list_as_asked(struct request *request, const struct shape *shape, struct filter filter)
 {
     char cursor_room[ID_MAX + 1];
-    struct filter filter = {.limit = 0};
     struct faults faults = FAULTS_INIT;
     struct str cursor = read_query(request, &filter, cursor_room, &faults);
     if (faults.count > 0)
         reply_error(request, ERR_INVALID, NULL, &faults);
     else
-        list(request, &all_workers, &filter, cursor);
+        list(request, shape, &filter, cursor);
     faults_fini(&faults);
+}
+
+void api_workers(struct request *request)
+{
+    list_as_asked(request, &all_workers, (struct filter){.limit = 0});
 }
 
 void api_live_workers(struct request *request)
 {
-    list(request, &live_workers, &(struct filter){.live = true}, (struct str){NULL, 0});
+    list_as_asked(request, &live_workers, (struct filter){.live = true});
 }
 
 void api_coordinators(struct request *request)
 {
-    list(request, &coordinators, &(struct filter){.tier = '0' + TIER_EDGE}, (struct str){NULL, 0});
+    list_as_asked(request, &coordinators, (struct filter){.tier = '0' + TIER_EDGE});
 }
 
 /* Answers with the fleet as `write` puts it. */

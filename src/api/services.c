@@ -20,9 +20,11 @@ static int64_t live(const struct service *service)
 /* -- all services: GET /api/admin/services, GET /api/services/list ------------------------------------------------------------- */
 
 struct inventory {
+    struct api *api;
     struct pending *pending;
     struct buffer body;
-    size_t count;
+    size_t count, listed; /* services in the body, and bytes counted in api->listed */
+    bool too_much;
 };
 
 /* What somebody who needs the service can expect. */
@@ -47,6 +49,10 @@ static void on_named_service(void *data, const struct service *service)
 {
     struct inventory *inventory = data;
     struct buffer *body = &inventory->body;
+    inventory->too_much = inventory->too_much || api_is_crowded(inventory->api) || !pending_is_waited_for(inventory->pending);
+    if (inventory->too_much)
+        return;
+    size_t before = body->len;
     buffer_append(body, inventory->count++ > 0 ? STR(",") : STR(""));
     buffer_json_string(body, service->name);
     buffer_append(body, STR(":"));
@@ -57,6 +63,8 @@ static void on_named_service(void *data, const struct service *service)
         buffer_json_string(body, service->ids[i]);
     }
     buffer_append(body, STR("]}"));
+    inventory->listed += body->len - before;
+    inventory->api->listed += body->len - before;
 }
 
 /* An element of {"services": […]}. */
@@ -72,6 +80,9 @@ static void answer_inventory(struct inventory *inventory, enum err err, const ch
 {
     struct pending *pending = inventory->pending;
     struct request *request = pending_take(pending);
+    inventory->api->listed -= inventory->listed;
+    if (err == ERR_NONE && inventory->too_much)
+        err = ERR_CROWDED;
     if (request != NULL && err == ERR_NONE) {
         buffer_printf(&inventory->body, "%s%zu}", end, inventory->count);
         reply_json(request, 200, &inventory->body);
@@ -95,9 +106,14 @@ static void on_services_listed(void *data, enum err err)
 static void ask_inventory(struct request *request, struct str head, bool with_ids, store_service_callback *row,
                           store_callback *done)
 {
-    const struct api *api = request_app(request);
+    struct api *api = request_app(request);
+    if (api_is_crowded(api)) {
+        reply_error(request, ERR_CROWDED, NULL, NULL);
+        return;
+    }
     struct pending *pending = api_wait(request, sizeof(struct inventory));
     struct inventory *inventory = pending_payload(pending);
+    inventory->api = api;
     inventory->pending = pending;
     buffer_append(&inventory->body, head);
     enum err err = store_services(api->store, with_ids, row, done, inventory);
@@ -301,6 +317,10 @@ void api_discover(struct request *request)
     size_t max;
     if (!read_question(request, model_room, &model, &max))
         return;
+    if (api_is_crowded(api)) {
+        reply_error(request, ERR_CROWDED, NULL, NULL);
+        return;
+    }
     struct pending *pending = api_wait(request, sizeof(struct discovery));
     struct discovery *discovery = pending_payload(pending);
     discovery->pending = pending;

@@ -21,7 +21,7 @@
     X(ERR_NOT_BUILT, 501, "", false, "This coordinator does not offer that yet.")                                                  \
     X(ERR_UNAVAILABLE, 503, "", true, "The registry (Redis) is out of reach; try again shortly.")                                  \
     X(ERR_OVERLOADED, 503, "", true, "The coordinator has too many requests waiting for Redis; try again shortly.")                \
-    X(ERR_CROWDED, 503, "", true, "Too many long listings are under way; ask for fewer workers with limit and cursor.")            \
+    X(ERR_CROWDED, 503, "", true, "Too many long answers are under way; ask for fewer workers with limit and cursor.")             \
     X(ERR_NO_WORKER, 503, "", true, "No live worker can do this at present.")                                                      \
     X(ERR_LOADING, 503, "LOADING", true, "Redis is loading its data; try again shortly.")                                          \
     X(ERR_BUSY, 503, "BUSY", true, "Redis is busy with a long script; try again shortly.")                                         \

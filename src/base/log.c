@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
-#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 static enum log_level threshold = LOG_INFO;
@@ -107,6 +109,38 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
     }
 }
 
+/*
+ * Writes a line. Whoever reads the log may have stopped: a pipe takes no more then, and nobody else is to wait for that. Lines are dropped
+ * until it takes some again; then their number is told.
+ */
+static void put_line(struct buffer *line)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static size_t dropped = 0;
+    if (line->len > PIPE_BUF) { /* of more a pipe might take a part, and make us wait for the rest */
+        line->len = PIPE_BUF;
+        line->ptr[PIPE_BUF - 1] = '\n';
+    }
+    pthread_mutex_lock(&lock);
+    struct pollfd stream = {STDERR_FILENO, POLLOUT, 0};
+    if (poll(&stream, 1, 0) == 1 && (stream.revents & POLLOUT) != 0) {
+        if (write(STDERR_FILENO, line->ptr, line->len) == -1)
+            dropped++; /* a log that can't be written is no reason to stop */
+        struct buffer note = BUFFER_INIT;
+        buffer_printf(&note,
+                      as_json ? "{\"level\":\"warn\",\"event\":\"log_dropped\",\"lines\":%zu}\n"
+                              : "%zu lines of the log were dropped\n",
+                      dropped);
+        if (dropped > 0 && poll(&stream, 1, 0) == 1 && (stream.revents & POLLOUT) != 0 &&
+            write(STDERR_FILENO, note.ptr, note.len) != -1)
+            dropped = 0;
+        buffer_fini(&note);
+    } else {
+        dropped++;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 void log_write(enum log_level level, const char *event, const char *message, const struct log_field *fields)
 {
     if (!log_enabled(level))
@@ -117,8 +151,6 @@ void log_write(enum log_level level, const char *event, const char *message, con
     else
         add_text(&line, level, message, fields);
     buffer_append(&line, STR("\n"));
-    /* one write, so that lines of several threads don't mix; a log that can't be written is no reason to stop */
-    while (write(STDERR_FILENO, line.ptr, line.len) == -1 && errno == EINTR)
-        ;
+    put_line(&line);
     buffer_fini(&line);
 }

@@ -74,6 +74,11 @@ static void ids_order(struct ids *ids)
     ids->count = count;
 }
 
+static struct str text_of(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING ? (struct str){reply->str, reply->len} : (struct str){NULL, 0};
+}
+
 /* Gathers the ids of a page of SCAN; *cursor becomes that of the next page, "0" after the last. */
 static enum err scan_page(struct export *export, char cursor[32])
 {
@@ -96,8 +101,12 @@ static enum err scan_page(struct export *export, char cursor[32])
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING) {
         const redisReply *keys = reply->element[1];
         snprintf(cursor, 32, "%s", reply->element[0]->str);
-        for (size_t i = 0; i < keys->elements; i++) {
-            struct str id = {keys->element[i]->str + prefix.len, keys->element[i]->len - prefix.len};
+        for (size_t i = 0; keys->type == REDIS_REPLY_ARRAY && i < keys->elements; i++) {
+            struct str id = text_of(keys->element[i]);
+            if (id.len <= prefix.len)
+                continue;
+            id.ptr += prefix.len;
+            id.len -= prefix.len;
             if (id_is_valid(id))
                 ids_add(&export->ids, id);
         }
@@ -134,16 +143,14 @@ static void send_reads(struct export *export, struct str id)
     connection_send(&export->connection, &command);
 }
 
-static struct str text_of(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_STRING ? (struct str){reply->str, reply->len} : (struct str){NULL, 0};
-}
-
 static void write_worker(struct export *export, struct str id, const redisReply *state, const redisReply *registration,
                          const redisReply *online)
 {
     struct worker worker = {.id = id, .online = text_of(online)};
     struct str fingerprint = {NULL, 0};
+    if (state->type != REDIS_REPLY_ARRAY || state->elements != WORKER_STATE_COUNT || registration->type != REDIS_REPLY_ARRAY ||
+        registration->elements != WORKER_FIELD_COUNT - WORKER_STATE_COUNT + 1)
+        return; /* what answers is no Redis; or somebody's redis-cli has made the keys something else */
     for (size_t i = 0; i < state->elements; i++)
         worker.fields[i] = text_of(state->element[i]);
     for (size_t i = 0; i < registration->elements; i++) {
@@ -198,14 +205,15 @@ static enum err output_open(struct output *output, const char *file, char why[TR
     if (file == NULL)
         return ERR_NONE;
     output->fd = -1;
-    if (lstat(file, &status) == 0 && !S_ISREG(status.st_mode)) {
+    bool there = lstat(file, &status) == 0;
+    if (there && !S_ISREG(status.st_mode)) {
         snprintf(why, TRANSFER_WHY_MAX, "%.160s is there and is no regular file", file);
         return ERR_INVALID;
     }
     if ((size_t)snprintf(output->path, sizeof(output->path), "%s.part-%d", file, getpid()) >= sizeof(output->path))
         errno = ENAMETOOLONG;
     else
-        output->fd = open(output->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        output->fd = open(output->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, there ? status.st_mode & 0777 : 0666);
     if (output->fd != -1)
         return ERR_NONE;
     snprintf(why, TRANSFER_WHY_MAX, "%.160s can't be written: %s", file, strerror(errno));

@@ -113,11 +113,14 @@ static enum err receive_outcome(struct import *import)
     if (reply == NULL)
         return ERR_UNAVAILABLE;
     int outcome = 0;
-    while (outcome < OUTCOME_COUNT && !str_eq(str_from(reply->str), str_from(outcomes[outcome])))
+    struct str answer = {reply->str, reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ? reply->len : 0};
+    while (outcome < OUTCOME_COUNT && !str_eq(answer, str_from(outcomes[outcome])))
         outcome++;
     freeReplyObject(reply);
-    if (outcome == OUTCOME_COUNT)
-        abort(); /* the script has no other answers */
+    if (outcome == OUTCOME_COUNT) {
+        snprintf(import->connection.why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", import->connection.place);
+        return ERR_UNAVAILABLE;
+    }
     import->counts[outcome]++;
     import->done++;
     return ERR_NONE;

@@ -82,9 +82,11 @@ static void read_loaded_models(const cJSON *root, struct str body, struct heartb
     cJSON_ArrayForEach(item, models)
     {
         char field[48];
-        snprintf(field, sizeof(field), "loaded_models[%zu]", index++);
-        if (!cJSON_IsString(item))
-            faults_add(faults, field, "must be a string");
+        size_t at = index++;
+        if (cJSON_IsString(item))
+            continue;
+        snprintf(field, sizeof(field), "loaded_models[%zu]", at);
+        faults_add(faults, field, "must be a string");
     }
     out->loaded_models = unless_longer(json_member_text(body, "loaded_models"), HEARTBEAT_JSON_MAX);
 }

@@ -315,13 +315,20 @@ bool json_is_utf8(struct str text)
     return true;
 }
 
-enum err json_parse_object(struct str text, cJSON **document, const char **why)
+enum err json_check_object(struct str text, const char **why)
 {
     struct scanner scan = {text.ptr, text.ptr != NULL ? text.ptr + text.len : NULL, 0, NULL};
-    if (!scan_document(&scan)) {
-        *why = scan.why;
-        return ERR_BAD_REQUEST;
-    }
+    if (scan_document(&scan))
+        return ERR_NONE;
+    *why = scan.why;
+    return ERR_BAD_REQUEST;
+}
+
+enum err json_parse_object(struct str text, cJSON **document, const char **why)
+{
+    enum err err = json_check_object(text, why);
+    if (err != ERR_NONE)
+        return err;
     cJSON *parsed = cJSON_ParseWithLength(text.ptr, text.len);
     if (parsed == NULL) { /* the fuzzers found no text that the scanner lets pass and cJSON does not; no reason to trust that */
         *why = "The body is JSON that this server can't read.";

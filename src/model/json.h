@@ -18,6 +18,9 @@
  */
 MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
 
+/* Refuses what json_parse_object refuses, and builds nothing. */
+MUST_CHECK enum err json_check_object(struct str text, const char **why);
+
 /*
  * Whether json_parse_object refuses `text` (present) for what it says: then *place is where in the text (its end, when something is
  * missing there), *why a sentence without its subject (static): "is not valid JSON."

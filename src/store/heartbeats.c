@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define BATCH_MAX 100 /* of one call */
+#define BATCH_MAX 50  /* of one call */
 #define BATCH_FULL 16 /* enough to save its cost, few enough that Redis and this thread work side by side */
 
 struct batch {

@@ -15,8 +15,9 @@ struct batch;
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct batch *batch;                            /* heartbeats of this turn that are not sent yet; NULL: none */
-    struct buffer timeout, removal, revive, missed; /* decimal text of ms: until offline, from then until removed, and so on */
+    struct batch *batch; /* heartbeats of this turn that are not sent yet; NULL: none */
+    struct buffer timeout, removal, revive, missed,
+        missed_edge; /* decimal text of ms: until offline, from then until removed, and so on */
     bool sweeping;
     size_t entries; /* room for workers that the listings under way have */
 };
@@ -36,6 +37,7 @@ struct waiter {
     store_callback *done; /* one of the two is set */
     store_fleet_callback *fleet;
     void *data;
+    int64_t since; /* clock_ms */
 };
 
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data);

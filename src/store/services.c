@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SWEEP_MAX 200
-#define NAMED_MAX 512 /* services whose workers are named in one answer: anybody may make up names of services */
+#define SWEEP_MAX 50
+#define NAMED_MAX 100 /* services whose workers are named in one answer: anybody may make up names of services */
 
 struct counted {
     char name[ID_MAX];

@@ -1,10 +1,12 @@
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "store/internal.h"
 
 #include <stdlib.h>
 
-#define SWEEP_MAX 200 /* workers moved on by one call of the script, each way */
+#define SWEEP_LONGEST_MS 400 /* then the counters are told as they are: most of the fleet has fallen silent at once */
+#define SWEEP_MAX 50         /* workers moved on by one call of the script, each way: some 3 ms */
 
 void *store_alloc(size_t size)
 {
@@ -42,6 +44,7 @@ struct store *store_new(struct link *link, const struct store_config *config)
     buffer_printf(&store->removal, "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
     buffer_printf(&store->revive, "%d", config->revive_ms);
     buffer_printf(&store->missed, "%d", config->missed_ms);
+    buffer_printf(&store->missed_edge, "%d", 2 * config->missed_ms); /* edge nodes beat half as often */
     return store;
 }
 
@@ -53,7 +56,7 @@ bool store_is_up(const struct store *store)
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data)
 {
     struct waiter *waiter = store_alloc(sizeof(*waiter));
-    *waiter = (struct waiter){store, done, fleet, data};
+    *waiter = (struct waiter){store, done, fleet, data, clock_ms()};
     return waiter;
 }
 
@@ -94,7 +97,8 @@ static enum err run_stats(struct store *store, link_callback *callback, void *da
 static void on_fleet(void *data, enum err err, const struct redisReply *reply)
 {
     struct waiter *waiter = data;
-    if (err == ERR_NONE && str_eq(reply_text(reply_element(reply, 0)), STR("1"))) {
+    bool more = str_eq(reply_text(reply_element(reply, 0)), STR("1"));
+    if (err == ERR_NONE && more && clock_ms() - waiter->since < SWEEP_LONGEST_MS) {
         /* many fell silent while nobody was there to see it: the counters are right when the last one has been moved on */
         err = run_stats(waiter->store, on_fleet, waiter);
         if (err == ERR_NONE)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define FINGERPRINT_SIZE 33 /* 128 bits in hex, and the end */
+#define FINGERPRINT_SIZE 21 /* 80 bits in hex, and the end */
 
 struct registering {
     store_registered_callback *callback;
@@ -113,7 +113,7 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_timeout] = buffer_str(&store->timeout),
         [REGISTER_removal] = buffer_str(&store->removal),
         [REGISTER_revive] = buffer_str(&store->revive),
-        [REGISTER_missed] = buffer_str(&store->missed),
+        [REGISTER_missed] = buffer_str(registration->tier == TIER_EDGE ? &store->missed_edge : &store->missed),
         [REGISTER_candidate] = make_id(id),
         [REGISTER_worker_id] = registration->worker_id,
         [REGISTER_instance_id] = registration->instance_id,

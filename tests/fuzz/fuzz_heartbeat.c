@@ -40,7 +40,7 @@ static void check_row(const struct heartbeat *heartbeat)
 {
     struct buffer load = BUFFER_INIT, row = BUFFER_INIT;
     buffer_json_number(&load, heartbeat->current_load);
-    struct worker worker = {.id = heartbeat->worker_id, .online = true};
+    struct worker worker = {.id = heartbeat->worker_id, .online = STR("healthy")};
     worker.fields[WORKER_status] = heartbeat->status;
     worker.fields[WORKER_current_load] = buffer_str(&load);
     worker.fields[WORKER_available_memory] = heartbeat->available_memory;

@@ -124,7 +124,7 @@ def _identities_of(registration):
     if "instance_id" in registration:
         yield "instance:" + registration["instance_id"]
     if "tunnel_url" in registration:
-        yield "tunnel:" + hashlib.sha1(registration["tunnel_url"].encode()).hexdigest()
+        yield "tunnel:" + hashlib.sha1(registration["tunnel_url"].encode()).hexdigest()[:20]
 
 
 def faults(dump):

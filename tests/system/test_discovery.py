@@ -290,8 +290,19 @@ def test_live_workers(coordinator):
     coordinator.register("b")
     coordinator.beat("b", status="offline")
     answer = coordinator.get("/api/coordinator/workers").json
-    assert set(answer) == {"workers", "count", "timestamp"}
+    assert set(answer) == {"workers", "count", "timestamp", "next_cursor"}
     assert [worker["worker_id"] for worker in answer["workers"]] == ["a"] and answer["count"] == 1
+
+
+def test_live_workers_and_coordinators_are_paged(coordinator):
+    for i in range(5):
+        coordinator.post("/api/edge/register", {"worker_id": f"e{i}", "capabilities": {}})
+    for path, name in (("/api/coordinator/workers", "workers"), ("/api/admin/coordinators", "coordinators")):
+        first = coordinator.get(path + "?limit=3").json
+        rest = coordinator.get(path + "?limit=3&cursor=" + first["next_cursor"]).json
+        assert [worker["worker_id"] for worker in first[name] + rest[name]] == [f"e{i}" for i in range(5)]
+        assert rest["next_cursor"] is None
+        assert coordinator.get(path + "?limit=0").status == 422
 
 
 def test_without_redis(redis, coordinator):

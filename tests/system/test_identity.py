@@ -280,3 +280,47 @@ def test_a_changed_boot_id_is_a_restart(coordinator):
     assert (again["reregistered"], again["restarted"]) == (True, True)
     worker = coordinator.worker("w")
     assert (worker["status"], worker["current_load"], worker["active_requests"]) == ("healthy", 0, None), "what the old one held is gone"
+
+
+# -- those that look alike, once more ------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("silence", [120, 600])
+def test_an_announced_silence_is_not_taken_for_death(start_redis, start_coordinator, clock, silence):
+    """A worker that loads a model says so: a container that looks just like it is another one meanwhile."""
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis)
+    first = coordinator.register()["worker_id"]
+    coordinator.beat(first, expect_silence=silence)
+    clock.advance(silence + 44)
+    second = coordinator.register()
+    assert (second["worker_id"] != first, second["reregistered"]) == (True, False)
+    clock.advance(2)
+    coordinator.beat(second["worker_id"])
+    third = coordinator.register()
+    assert (third["worker_id"], third["reregistered"]) == (first, True), "now it has missed its heartbeat"
+
+
+def test_one_of_hundreds_that_look_alike_takes_its_old_id(start_redis, start_coordinator, clock):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis)
+    ids = [coordinator.register()["worker_id"] for _ in range(400)]
+    assert len(set(ids)) == 400
+    crashed = ids[237]
+    for _ in range(2):
+        clock.advance(25)
+        coordinator.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": worker_id} for worker_id in ids if worker_id != crashed]})
+    back = coordinator.register()
+    assert (back["worker_id"], back["reregistered"]) == (crashed, True)
+    assert coordinator.register()["reregistered"] is False
+
+
+def test_edge_nodes_beat_half_as_often(start_redis, start_coordinator, clock):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis)
+    node = {"capabilities": {"cpu_cores": 4}, "services": ["edge-proxy"]}
+    first = coordinator.post("/api/edge/register", node).json["worker_id"]
+    clock.advance(80)
+    second = coordinator.post("/api/edge/register", node).json["worker_id"]
+    assert second != first
+    clock.advance(15)
+    assert coordinator.post("/api/edge/register", node).json["worker_id"] == first

@@ -179,8 +179,8 @@ EXERCISES = {
         **BAD_BODY},
     "POST /api/edge/heartbeat": {
         200: [Request(body={"worker_id": "w"})], 404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
-    "GET /api/admin/coordinators": {200: [Request()]},
-    "GET /api/coordinator/workers": {200: [Request()]},
+    "GET /api/admin/coordinators": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
+    "GET /api/coordinator/workers": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
     "GET /api/services/list": {200: [Request()]},
     "GET /api/services/discover/{service}": {
         200: [Request("rag"), Request("rag", query="?model=llama3.2&limit=1"), Request("ocr")],

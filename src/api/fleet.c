@@ -136,7 +136,7 @@ static void list(struct request *request, const struct shape *shape, const struc
     listing->filter = *filter;
     listing->pending = pending;
     buffer_append(&listing->body, shape->head);
-    enum err err = store_list(api->store, cursor, on_row, on_listed, listing);
+    enum err err = store_list(api->store, cursor, filter->service[0] != '\0', on_row, on_listed, listing);
     if (err != ERR_NONE) {
         buffer_fini(&listing->body);
         pending_release(pending, err);

@@ -27,17 +27,17 @@
     X(registered_at)                                                                                                               \
     X(tasks_completed)                                                                                                             \
     X(assigned_services) /* names with commas between */                                                                           \
-    X(provides)          /* names with commas between: assigned, and advertised in services */                                     \
     X(services)          /* JSON as it came */                                                                                     \
-    X(containers)        /* JSON as it came */                                                                                     \
     X(capabilities)      /* JSON as it came */                                                                                     \
     X(ip_address)                                                                                                                  \
     X(tunnel_url)                                                                                                                  \
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
-    X(boot_id)                                                                                                                     \
     X(region)                                                                                                                      \
-    X(drained) /* "1" while an operator keeps new work away */
+    X(drained)    /* "1" while an operator keeps new work away */                                                                  \
+    X(provides)   /* names with commas between: assigned, and advertised in services */                                            \
+    X(containers) /* JSON as it came */                                                                                            \
+    X(boot_id)
 
 /* Both, in the order in which they are read. */
 #define WORKER_FIELDS(X)                                                                                                           \
@@ -51,7 +51,8 @@ enum worker_field {
         WORKER_FIELD_COUNT
 };
 
-#define WORKER_STATE_COUNT WORKER_tier /* the state's fields stand before the registration's */
+#define WORKER_STATE_COUNT WORKER_tier   /* the state's fields stand before the registration's */
+#define WORKER_ROW_COUNT WORKER_provides /* what a row of a listing shows stands before the rest */
 
 /* The fields' names in Redis, by enum worker_field. */
 extern const struct str worker_field_names[WORKER_FIELD_COUNT];

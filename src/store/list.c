@@ -57,6 +57,7 @@ struct listing {
     struct kept_state state; /* of the worker whose registration comes next */
     struct buffer question;  /* discovery: the script call, to be sent again */
     int64_t *total;          /* discovery: where the number of all goes */
+    size_t fields;           /* so many of a worker are read */
     size_t capacity;         /* workers of a page at most */
     struct {
         size_t len;
@@ -134,10 +135,10 @@ static void ask_for_ids(struct listing *listing, struct str after)
 }
 
 /* Puts a worker together of its state and the reply with its registration; false when there is no such worker (any more). */
-static bool read_worker(const struct kept_state *state, const struct redisReply *reply, struct worker *worker)
+static bool read_worker(const struct listing *listing, const struct redisReply *reply, struct worker *worker)
 {
-    memcpy(worker->fields, state->fields, sizeof(state->fields));
-    for (size_t field = WORKER_STATE_COUNT; field < WORKER_FIELD_COUNT; field++)
+    memcpy(worker->fields, listing->state.fields, sizeof(listing->state.fields));
+    for (size_t field = WORKER_STATE_COUNT; field < listing->fields; field++)
         worker->fields[field] = reply_text(reply_element(reply, field - WORKER_STATE_COUNT));
     return worker->fields[WORKER_last_heartbeat].ptr != NULL && worker->fields[WORKER_tier].ptr != NULL;
 }
@@ -158,10 +159,10 @@ static void state_command(struct buffer *command, struct str id)
     fields_command(command, key_worker(room, id), 0, WORKER_STATE_COUNT);
 }
 
-static void registration_command(struct buffer *command, struct str id)
+static void registration_command(struct buffer *command, struct str id, size_t end)
 {
     char room[KEY_MAX];
-    fields_command(command, key_registration(room, id), WORKER_STATE_COUNT, WORKER_FIELD_COUNT);
+    fields_command(command, key_registration(room, id), WORKER_STATE_COUNT, end);
 }
 
 static void on_state(void *data, enum err err, const struct redisReply *reply)
@@ -179,7 +180,7 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
     size_t i = listing->at++;
     struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->entries[i].online)};
     bool go_on = true;
-    if (read_worker(&listing->state, reply, &worker))
+    if (read_worker(listing, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
     if (!go_on || (listing->at == listing->count && listing->last_page))
         end(listing);
@@ -222,7 +223,7 @@ static void ask_for_page(struct listing *listing)
     for (size_t i = 0; i < listing->count; i++) {
         state_command(&command, id_at(listing, i));
         ask(listing, &command, on_state);
-        registration_command(&command, id_at(listing, i));
+        registration_command(&command, id_at(listing, i), listing->fields);
         ask(listing, &command, on_worker);
     }
 }
@@ -300,7 +301,8 @@ static void time_command(struct buffer *command)
 static struct listing *listing_new(struct store *store, size_t capacity, store_row_callback *row, store_callback *done, void *data)
 {
     struct listing *listing = store_alloc(sizeof(*listing) + capacity * sizeof(listing->entries[0]));
-    *listing = (struct listing){.store = store, .capacity = capacity, .row = row, .done = done, .data = data};
+    *listing =
+        (struct listing){.store = store, .fields = WORKER_ROW_COUNT, .capacity = capacity, .row = row, .done = done, .data = data};
     struct buffer command = BUFFER_INIT;
     time_command(&command);
     ask(listing, &command, on_time);
@@ -320,11 +322,12 @@ static enum err listing_begun(struct listing *listing)
     return err;
 }
 
-enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data)
+enum err store_list(struct store *store, struct str cursor, bool whole, store_row_callback *row, store_callback *done, void *data)
 {
     if (store->entries + PAGE > ENTRIES_MAX)
         return ERR_OVERLOADED;
     struct listing *listing = listing_new(store, PAGE, row, done, data);
+    listing->fields = whole ? WORKER_FIELD_COUNT : WORKER_ROW_COUNT;
     ask_for_ids(listing, cursor);
     return listing_begun(listing);
 }
@@ -392,6 +395,7 @@ enum err store_get(struct store *store, struct str worker_id, store_worker_callb
     struct getting *getting = store_alloc(sizeof(*getting));
     *getting = (struct getting){callback, data, false};
     struct listing *listing = listing_new(store, 1, on_got, on_got_all, getting);
+    listing->fields = WORKER_FIELD_COUNT;
     memcpy(listing->entries[0].id, worker_id.ptr, worker_id.len);
     listing->entries[0].len = worker_id.len;
     listing->count = 1;

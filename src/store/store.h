@@ -84,9 +84,11 @@ typedef bool store_row_callback(void *data, const struct worker *worker, int64_t
 
 /*
  * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning) until the rows are at an
- * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up.
+ * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up. Fields from
+ * WORKER_ROW_COUNT on are read if `whole`.
  */
-MUST_CHECK enum err store_list(struct store *store, struct str cursor, store_row_callback *row, store_callback *done, void *data);
+MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whole, store_row_callback *row, store_callback *done,
+                               void *data);
 
 #define STORE_DISCOVER_MAX 128
 

@@ -101,7 +101,8 @@ static int run(struct instance *instance, char **args)
         return fail(EXIT_FAILURE, why);
     struct embedded *embedded = NULL;
     if (instance->config.text[CONFIG_REDIS_URL].len == 0)
-        err = embedded_start(instance->config.text[CONFIG_DATA_DIR].ptr, &embedded, &instance->address, why);
+        err = embedded_start(instance->config.text[CONFIG_DATA_DIR].ptr, instance->config.text[CONFIG_APPENDFSYNC].ptr, &embedded,
+                             &instance->address, why);
     if (err == ERR_UNAVAILABLE) {
         log_event(LOG_INFO, "stopped", "was asked to end before it served", log_text("coordinator", instance->id));
         return EXIT_SUCCESS;

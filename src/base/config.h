@@ -19,6 +19,9 @@
     TEXT(REDIS_URL, "", 0, 1024,                                                                                                   \
          "redis://[user:password@]host:port/db or unix:///path; default: a private redis-server in DATA_DIR")                      \
     TEXT(DATA_DIR, "./data", 1, 4096, "where the private redis-server keeps its data")                                             \
+    CHOICE(APPENDFSYNC, "everysec",                                                                                                \
+           "when the private redis-server's file reaches the disk: within a second, or always before a write is answered",         \
+           "everysec", "always")                                                                                                   \
     TEXT(KEY_PREFIX, "{rma}", 1, 64,                                                                                               \
          "of all keys in Redis: letters, digits, '.', '_', '-'; the part in braces keeps them in one cluster slot")                \
     NUMBER(HEARTBEAT_INTERVAL_SECONDS, "30", 1, 3600, "how often workers are told to beat")                                        \

@@ -32,10 +32,11 @@ static redisContext *try_connect(const struct address *address, char why[TRANSFE
 }
 
 /* Connects to the Redis of a coordinator that runs in DATA_DIR, or else starts one there. */
-static enum err open_embedded(struct connection *connection, const char *data_dir, struct address *address,
+static enum err open_embedded(struct connection *connection, const struct config *config, struct address *address,
                               char why[TRANSFER_WHY_MAX])
 {
     char ignored[TRANSFER_WHY_MAX];
+    const char *data_dir = config->text[CONFIG_DATA_DIR].ptr;
     *address = (struct address){.port = 0};
     int length = snprintf(address->path, sizeof(address->path), "%s/redis.sock", data_dir);
     bool fits = length > 0 && (size_t)length < sizeof(address->path);
@@ -47,7 +48,7 @@ static enum err open_embedded(struct connection *connection, const char *data_di
         if (err != ERR_NONE)
             continue;
         struct address own;
-        err = embedded_start(data_dir, &connection->embedded, &own, why);
+        err = embedded_start(data_dir, config->text[CONFIG_APPENDFSYNC].ptr, &connection->embedded, &own, why);
         if (err == ERR_NONE) {
             *address = own;
             connection->redis = try_connect(address, why);
@@ -96,7 +97,7 @@ enum err connection_open(struct connection *connection, const struct transfer *t
         connection->redis = try_connect(&address, why);
         err = connection->redis != NULL ? ERR_NONE : ERR_UNAVAILABLE;
     } else {
-        err = open_embedded(connection, transfer->config->text[CONFIG_DATA_DIR].ptr, &address, why);
+        err = open_embedded(connection, transfer->config, &address, why);
     }
     if (err != ERR_NONE)
         return err;

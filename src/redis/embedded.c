@@ -29,6 +29,7 @@
 struct embedded {
     char dir[PATH_MAX];
     char path[ADDRESS_PATH_MAX + 1]; /* of the socket */
+    const char *appendfsync;
     int coordinator_lock;
     int redis_lock; /* for the next server; -1 when the running one has it, or nobody */
     pid_t pid;      /* 0: not running */
@@ -76,8 +77,8 @@ static void run_server(const struct embedded *embedded, pid_t parent)
     const char *const args[] = {
         "redis-server", "--port", "0", "--unixsocket", embedded->path, "--unixsocketperm", "700", "--dir", embedded->dir,
         "--logfile", "redis.log", "--loglevel", "warning", "--daemonize", "no", "--databases", "1",
-        /* every write goes to the file before it is answered, and to the disk within a second */
-        "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--auto-aof-rewrite-min-size", "16mb",
+        /* every write goes to the file before it is answered, unless the disk is busy with "everysec" (README, "What happens when") */
+        "--appendonly", "yes", "--appendfsync", embedded->appendfsync, "--save", "", "--auto-aof-rewrite-min-size", "16mb",
         /* nothing may be thrown away for room; a worker's hash stays compact with its capabilities in it */
         "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", NULL};
     execvp(args[0], (char **)(uintptr_t)args);
@@ -301,11 +302,13 @@ static enum err wait_until_up(struct embedded *embedded, char why[256])
     return ERR_INVALID;
 }
 
-enum err embedded_start(const char *data_dir, struct embedded **out, struct address *address, char why[256])
+enum err embedded_start(const char *data_dir, const char *appendfsync, struct embedded **out, struct address *address,
+                        char why[256])
 {
     struct embedded *embedded = calloc(1, sizeof(*embedded));
     if (embedded == NULL)
         abort();
+    embedded->appendfsync = appendfsync;
     embedded->coordinator_lock = embedded->redis_lock = -1;
     embedded->backoff = BACKOFF_MIN_MS;
     enum err err = prepare(embedded, data_dir, why);

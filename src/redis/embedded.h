@@ -17,11 +17,12 @@
 struct embedded;
 
 /*
- * Starts it and waits until it has read its data and answers. Fills in *address. Must be called by the main thread: the server ends
+ * Starts it and waits until it has read its data and answers. `appendfsync`, kept: "everysec" or "always". Fills in *address. Must be called by the main thread: the server ends
  * with the thread that started it. On ERR_INVALID `why` is one line that says what to do. SIGTERM and SIGINT must be blocked:
  * either of them ends the waiting, and the server, with ERR_UNAVAILABLE.
  */
-MUST_CHECK enum err embedded_start(const char *data_dir, struct embedded **out, struct address *address, char why[256]);
+MUST_CHECK enum err embedded_start(const char *data_dir, const char *appendfsync, struct embedded **out, struct address *address,
+                                   char why[256]);
 
 /* Looks after it: to be called after SIGCHLD, and after the milliseconds it returns. */
 int32_t embedded_tick(struct embedded *embedded);

@@ -72,8 +72,8 @@ def is_loading(data):
 
 @pytest.fixture
 def coordinator(start_coordinator, data):
-    """A coordinator with an embedded Redis."""
-    return start_coordinator(DATA_DIR=data)
+    """A coordinator with an embedded Redis that writes before it answers: see RedisServer."""
+    return start_coordinator(DATA_DIR=data, APPENDFSYNC="always")
 
 
 def test_it_is_a_whole_system(coordinator):
@@ -90,11 +90,16 @@ def test_it_is_private_and_keeps_an_append_only_file(coordinator, data):
     assert (data / "redis.sock").stat().st_mode & 0o077 == 0, "other users of the machine can't talk to it"
     own = client(data)
     assert own.config_get("appendonly") == {"appendonly": "yes"}
-    assert own.config_get("appendfsync") == {"appendfsync": "everysec"}
     assert own.config_get("port") == {"port": "0"}
     assert own.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     assert os.path.samefile(own.config_get("dir")["dir"], data)
     assert any(path.name.startswith("appendonly") for path in data.iterdir())
+
+
+@pytest.mark.parametrize("setting", [None, "everysec", "always"])
+def test_when_its_file_reaches_the_disk(start_coordinator, data, setting):
+    start_coordinator(DATA_DIR=data, **({"APPENDFSYNC": setting} if setting else {}))
+    assert client(data).config_get("appendfsync") == {"appendfsync": setting or "everysec"}
 
 
 def test_a_clean_stop_ends_it_too_and_the_next_start_has_the_data(coordinator, data):

@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 60
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-redis python3-jsonschema redis-tools
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
@@ -37,6 +37,8 @@ LDLIBS := -lh2o-evloop -lssl -lcrypto -lhiredis -lcjson -lm
 # libh2o leaks 88 bytes of its own at the end (h2o_multithread_create_queue).
 SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0
 PYTEST := /usr/bin/python3 -m pytest
+# Each test has a Redis and coordinators of its own, and waits more than it works: two for each core.
+AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o
@@ -119,8 +121,8 @@ test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check
-	@MODE=release $(PYTEST) tests/lua tests/system
-	@MODE=asan $(PYTEST) tests/lua tests/system
+	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
+	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
 
 check: test-packages
 	@$(MAKE) --no-print-directory all

@@ -385,7 +385,7 @@ def test_redis_refuses_writes(run, redis):
 
 
 def test_redis_is_killed_in_the_middle_and_a_second_run_completes_it(redis, write, take_over, start_coordinator):
-    count = 20_000
+    count = 10_000
     path = write(fleet(count))
     process = subprocess.Popen([str(project.BINARY), "import", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env=coordinator_module.environment({"REDIS_URL": redis.url}))

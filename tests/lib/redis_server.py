@@ -1,5 +1,7 @@
 """A private redis-server for one test: a unix socket, a loopback TCP port, an append-only file, and ways to make it suffer."""
 
+import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -11,11 +13,19 @@ import state
 from waiting import wait_until
 
 
+# Below the ports that the kernel gives out (net.ipv4.ip_local_port_range): else another test's connection may take the port before the
+# server that it is for, or while that one is restarted. Each of several test processes counts in a slice of its own.
+SLICE = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "gw0")))) % 8
+PORTS = itertools.cycle(range(12000 + 2500 * SLICE, 14500 + 2500 * SLICE))
+
+
 def free_port():
-    """A TCP port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port that is free, and that nobody else will ask for."""
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class RedisServer:

@@ -21,6 +21,7 @@ if arg_drain == '1' then
 else
   redis.call('HDEL', key_registration .. arg_worker_id, 'drained')
 end
+local changed = (arg_drain == '1') ~= (place.drained == 'd')
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
 if live then
@@ -30,5 +31,8 @@ end
 -- where it stands it stays: only a heartbeat or a sweep moves it between online and offline
 local moment = redis.call('ZSCORE', place.status == 'offline' and key_offline or key_online, arg_worker_id)
 fleet_place(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
+if changed then
+  fleet_event('updated', arg_drain == '1' and 'drained' or 'undrained', arg_worker_id, place)
+end
 fleet_flush()
 return live and place.status or 'offline'

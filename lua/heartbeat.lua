@@ -69,6 +69,17 @@ local function complete(new, old)
   return table.concat(words, ' ')
 end
 
+-- Tells that a heartbeat has changed a worker's status.
+local function tell(id, place, was)
+  if place.status == 'offline' then
+    fleet_event('offline', 'reported', id, place)
+  elseif was == 'removed' then
+    fleet_event('online', 'revived', id, place)
+  else
+    fleet_event(was == 'offline' and 'online' or 'updated', 'heartbeat', id, place)
+  end
+end
+
 -- Takes the heartbeat at ARGV[at]; returns its character.
 local function take(id, status, load, extra)
   local live_until, gone_at = offline_at, removed_at
@@ -114,6 +125,7 @@ local function take(id, status, load, extra)
   if ranking ~= '' then
     place.ranking = string.find(ranking, '=', 1, true) and complete(ranking, place.ranking) or ranking
   end
+  local was = result == '2' and 'removed' or place.status
   place.status = (status == 'offline' or place.drained == '-') and status or 'draining'
   place.load = math.floor(load * 1000000 + 0.5)
   if status == 'offline' then
@@ -122,6 +134,9 @@ local function take(id, status, load, extra)
   else
     redis.call('SET', hash .. ':online', place.status, 'PXAT', live_until)
     fleet_place(id, entry, place, live_until)
+  end
+  if place.status ~= was then
+    tell(id, place, was)
   end
   return result
 end

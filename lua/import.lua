@@ -71,5 +71,6 @@ if live then
   redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', offline_at))
 end
 fleet_place(id, false, place, live and offline_at or removed_at)
+fleet_event('registered', 'imported', id, place)
 fleet_flush()
 return live and 'live' or 'offline'

@@ -191,6 +191,7 @@ end
 place.status = place.drained == 'd' and 'draining' or place.status
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
 fleet_place(id, false, place, now + timeout)
+fleet_event('registered', again and 'again' or 'new', id, place)
 fleet_flush()
 
 return { id, again and '1' or '0', assigned_services, restarted and '1' or '0' }

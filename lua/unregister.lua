@@ -5,6 +5,10 @@
 
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
+if known or entry then
+  local place = fleet_read(entry) or fleet_registered(arg_worker_id)
+  fleet_event('removed', known and 'unregistered' or 'timeout', arg_worker_id, place)
+end
 fleet_remove(arg_worker_id, entry, 0)
 fleet_flush()
 if not known then

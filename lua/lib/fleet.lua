@@ -10,6 +10,7 @@
 --: key ledger
 --: key identity
 --: key fingerprint
+--: key events
 
 -- The fleet's counters and indexes, and the only functions that change them.
 --
@@ -48,6 +49,17 @@ local function try(...)
     return string.find(reply.err, 'WRONGTYPE', 1, true) == nil and error(reply)
   end
   return reply
+end
+
+local EVENTS = '5000' -- kept, at the least, for those that ask for what they missed
+
+-- Tells everybody who listens what happened to worker `id`: `kind` and `reason` as KEYS.md lists them, and counts it. place: where it now
+-- stands; nil when nobody knows.
+local function fleet_event(kind, reason, id, place)
+  fleet_count(key_stats, 'event:' .. kind .. ':' .. reason, 1)
+  place = place or { tier = '', status = '', services = '-' }
+  try('XADD', key_events, 'MAXLEN', '~', EVENTS, '*', 'event', kind, 'reason', reason, 'worker_id', id, 'tier', place.tier,
+    'status', kind == 'removed' and kind or place.status, 'services', place.services ~= '-' and place.services or '')
 end
 
 -- The names in a list with commas between, each once.
@@ -241,6 +253,7 @@ end
 local function fleet_archive(id, entry, removal, revive)
   local removed = redis.call('ZSCORE', key_offline, id)
   local silent = not removed and redis.call('ZSCORE', key_online, id)
+  fleet_event('removed', 'timeout', id, fleet_read(entry) or fleet_registered(id))
   fleet_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
 end
 
@@ -255,6 +268,7 @@ local function fleet_sweep(now, removal, revive, max)
     if place and removed_at > now then
       place.status = 'offline'
       fleet_place(id, entry, place, removed_at)
+      fleet_event('offline', 'timeout', id, place)
     else
       fleet_archive(id, entry, removal, revive)
     end

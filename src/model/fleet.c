@@ -9,10 +9,20 @@ static const struct str status_names[FLEET_STATUS_COUNT] = {
     [FLEET_OFFLINE] = {"offline", 7},
 };
 
+/* The counters' names, by enum fleet_event. */
+static const struct str event_names[FLEET_EVENT_COUNT] = {
+#define X(kind, reason) [FLEET_EVENT_##kind##_##reason] = {"event:" #kind ":" #reason, sizeof("event:" #kind ":" #reason) - 1},
+    FLEET_EVENTS(X)
+#undef X
+};
+
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value)
 {
     if (str_eq(field, STR("tasks_completed")))
         fleet->tasks_completed = value;
+    for (int event = 0; event < FLEET_EVENT_COUNT; event++)
+        if (str_eq(field, event_names[event]))
+            fleet->events[event] = value;
     struct str what = field;
     struct str tier_text = str_cut(&what, ':');
     if (tier_text.len != 1 || tier_text.ptr[0] < '1' || tier_text.ptr[0] > '0' + TIER_COUNT)

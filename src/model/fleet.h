@@ -11,13 +11,39 @@
 
 enum fleet_status { FLEET_HEALTHY, FLEET_DEGRADED, FLEET_DRAINING, FLEET_OFFLINE, FLEET_STATUS_COUNT };
 
+/* What happens to workers, and why; X(kind, reason). lua/KEYS.md says when. */
+#define FLEET_EVENTS(X)                                                                                                            \
+    X(registered, new)                                                                                                             \
+    X(registered, again)                                                                                                           \
+    X(registered, imported)                                                                                                        \
+    X(online, heartbeat)                                                                                                           \
+    X(online, revived)                                                                                                             \
+    X(updated, heartbeat)                                                                                                          \
+    X(updated, drained)                                                                                                            \
+    X(updated, undrained)                                                                                                          \
+    X(offline, timeout)                                                                                                            \
+    X(offline, reported)                                                                                                           \
+    X(removed, timeout)                                                                                                            \
+    X(removed, unregistered)
+
+enum fleet_event {
+#define X(kind, reason) FLEET_EVENT_##kind##_##reason,
+    FLEET_EVENTS(X)
+#undef X
+        FLEET_EVENT_COUNT
+};
+
 struct fleet {
     int64_t workers[TIER_COUNT + 1][FLEET_STATUS_COUNT]; /* by tier (1 to 4) and status */
     double load[TIER_COUNT + 1];                         /* sum over workers that are not offline */
     int64_t tasks_completed;                             /* ever, also by workers that are gone */
+    int64_t events[FLEET_EVENT_COUNT];                   /* how often each has happened, ever */
 };
 
-/* Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths). Unknown ones are passed over. */
+/*
+ * Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths), "event:removed:timeout" = "3". Unknown ones
+ * are passed over.
+ */
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
 
 int64_t fleet_total(const struct fleet *fleet);

@@ -19,7 +19,9 @@
     X(stats, "stats")                                                                                                              \
     X(ledger, "ledger")                                                                                                            \
     X(identity, "identity:")                                                                                                       \
-    X(fingerprint, "fingerprint:")
+    X(fingerprint, "fingerprint:")                                                                                                 \
+    X(events, "events")                                                                                                            \
+    X(history, "history")
 
 enum key {
 #define X(name, text) KEY_##name,

@@ -90,7 +90,30 @@ def recount(dump):
 
 
 def stored_counters(dump):
-    return {name: int(value) for name, value in _get(dump, "stats", {}).items() if int(value) and name != "tasks_completed"}
+    return {name: int(value) for name, value in _get(dump, "stats", {}).items()
+            if int(value) and name != "tasks_completed" and not name.startswith("event:")}
+
+
+def counted_events(dump):
+    """{kind:reason: count} of the events that the counters know."""
+    return {name[len("event:"):]: int(value) for name, value in _get(dump, "stats", {}).items() if name.startswith("event:")}
+
+
+def told_events(dump):
+    """{kind:reason: count} of the events in the stream, of which the oldest may be gone."""
+    told = {}
+    for _, entry in _get(dump, "events", []):
+        name = f"{entry['event']}:{entry['reason']}"
+        told[name] = told.get(name, 0) + 1
+    return told
+
+
+def told_statuses(dump):
+    """{id: status} of the workers that are there, as the events tell whoever has heard all of them."""
+    statuses = {}
+    for _, entry in _get(dump, "events", []):
+        statuses[entry["worker_id"]] = entry["status"]
+    return {worker_id: status for worker_id, status in statuses.items() if status != "removed"}
 
 
 def _indexes_of(dump):

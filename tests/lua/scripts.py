@@ -52,12 +52,22 @@ class Scripts:
         return state.dump(self.redis)
 
     def state(self):
-        """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it."""
+        """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it; without the
+        events, which are only ever added to (see events())."""
         content = {}
         for key, (kind, value, expiry) in self.dump().items():
             assert key.startswith(PREFIX), key
+            if key == PREFIX + "stats":
+                value = {name: count for name, count in value.items() if not name.startswith("event:")}
+            if key == PREFIX + "events" or not value:
+                continue
             content[key[len(PREFIX):]] = (kind, value, None if expiry is None else (expiry - NOW) // 1000)
         return content
+
+    def events(self):
+        """What has been told so far, oldest first: [(kind, reason, worker, status)]"""
+        entries = [entry for _, entry in self.redis.xrange(PREFIX + "events")]
+        return [(entry["event"], entry["reason"], entry["worker_id"], entry["status"]) for entry in entries]
 
     # -- the operations, with what most tests take for granted ----------------------------------------------------------------
 
@@ -103,14 +113,24 @@ class Scripts:
         return self.call("import", *fields, **given)
 
     def stats(self, at=0, most=100, revive=REVIVE):
-        """-> (whether there is more to sweep, counters)"""
+        """-> (whether there is more to sweep, counters, but for those of events)"""
         more, *pairs = self.call("stats", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
-        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2]) if not field.startswith("event:")}
 
     def services(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters)"""
         more, pairs = self.call("services", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
         return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+
+    def history(self, at=0):
+        """-> whether this call kept a point"""
+        return self.call("history", now=self.at(at)) == "1"
+
+    def beats(self, since, most=100):
+        """-> {id: (ledger entry, last heartbeat, when it goes offline)} of those that go offline `since` seconds from NOW or later"""
+        _, *words = self.call("beats", since=NOW + since * 1000, max=most)
+        return {worker_id: (entry, int(last), int(offline_at))
+                for worker_id, entry, last, offline_at in zip(words[::4], words[1::4], words[2::4], words[3::4])}
 
     def sweep(self, at, revive=REVIVE):
         """Lets the fleet catch up with the time."""

@@ -147,6 +147,9 @@ def test_books_and_workers_agree(scripts, seed):
         problems = invariants.books_disagree(dump)
         assert not problems, (history[-5:], problems)
         assert not life.misplaced(dump), history[-5:]
+        ledger = dump.get("{rma}:ledger", (0, {}, 0))[1]
+        assert invariants.told_statuses(dump) == {worker_id: entry.split(" ")[1] for worker_id, entry in ledger.items()}, history[-5:]
+        assert invariants.told_events(dump) == invariants.counted_events(dump), history[-5:]
         if number % 5 == 4:
             scripts.sweep(life.seconds, life.revive)
             problems = invariants.faults(scripts.dump())

@@ -4,6 +4,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "api/events.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -22,6 +23,7 @@ struct api {
     const struct api_config *config;
     struct server_thread *thread;
     struct store *store;
+    struct events *events;
     size_t listed; /* bytes of long answers in the making */
 };
 
@@ -43,6 +45,12 @@ request_handler api_services, api_services_list, api_gaps, api_discover, api_fin
 /* edge.c */
 request_handler api_edge_register, api_edge_heartbeat;
 
+/* events.c */
+request_handler api_events;
+
+/* history.c */
+request_handler api_history;
+
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
@@ -63,6 +71,12 @@ static inline bool api_is_crowded(const struct api *api)
 
 /* Answers what a body was refused for, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
+
+/*
+ * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when there is
+ * none; what is wrong with it goes to *faults.
+ */
+void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
 /* Makes the request wait for Redis; see pending_new. */
 struct pending *api_wait(struct request *request, size_t payload_size);

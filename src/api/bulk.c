@@ -14,7 +14,7 @@
 struct bulk;
 
 /* One heartbeat of the request. */
-struct beat {
+struct bulk_beat {
     struct bulk *bulk;
     char worker_id[ID_MAX];
     size_t worker_id_len;
@@ -27,7 +27,7 @@ struct bulk {
     size_t waiting; /* outcomes still to come, and one for the reading of the request */
     size_t count, faulty;
     struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
-    struct beat *beats;
+    struct bulk_beat *beats;
 };
 
 static void write_ids(struct buffer *out, const struct bulk *bulk, int outcome)
@@ -77,7 +77,7 @@ static void arrived(struct bulk *bulk)
 
 static void on_beat(void *data, enum err err, bool revived)
 {
-    struct beat *beat = data;
+    struct bulk_beat *beat = data;
     beat->outcome = err == ERR_NOT_FOUND ? BEAT_UNKNOWN : revived ? BEAT_REVIVED : BEAT_TAKEN;
     if (err != ERR_NONE && err != ERR_NOT_FOUND)
         beat->bulk->err = err;
@@ -115,7 +115,7 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
         faults_fini(&faults);
         return;
     }
-    struct beat *beat = &bulk->beats[bulk->count++];
+    struct bulk_beat *beat = &bulk->beats[bulk->count++];
     beat->bulk = bulk;
     memcpy(beat->worker_id, heartbeat.worker_id.ptr, heartbeat.worker_id.len);
     beat->worker_id_len = heartbeat.worker_id.len;

@@ -14,7 +14,7 @@ struct filter {
     bool live;                /* only those that are not offline */
     char status[16];          /* "": all */
     char service[ID_MAX + 1]; /* "": all */
-    size_t limit;             /* 0: no limit */
+    int limit;                /* 0: no limit */
 };
 
 struct listing;
@@ -66,7 +66,7 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
         return false;
     if (!is_wanted(&listing->filter, worker))
         return true;
-    if (listing->filter.limit > 0 && listing->total == listing->filter.limit) {
+    if (listing->filter.limit > 0 && listing->total == (size_t)listing->filter.limit) {
         listing->more = true;
         return false;
     }
@@ -167,12 +167,7 @@ static struct str read_query(const struct request *request, struct filter *filte
     else if (service.ptr != NULL)
         faults_add(faults, "service", ID_RULE);
 
-    struct str limit = request_query(request, "limit", room, sizeof(room));
-    for (size_t i = 0; i < limit.len && filter->limit <= LIMIT_MAX; i++)
-        filter->limit =
-            limit.ptr[i] >= '0' && limit.ptr[i] <= '9' ? filter->limit * 10 + (size_t)(limit.ptr[i] - '0') : LIMIT_MAX + 1;
-    if (limit.ptr != NULL && (filter->limit == 0 || filter->limit > LIMIT_MAX))
-        faults_add(faults, "limit", "must be a whole number from 1 to %d", LIMIT_MAX);
+    api_query_number(request, "limit", LIMIT_MAX, &filter->limit, faults);
 
     struct str cursor = request_query(request, "cursor", cursor_room, ID_MAX + 1);
     if (cursor.ptr != NULL && !id_is_valid(cursor))

@@ -20,6 +20,8 @@ const struct route api_routes[] = {
     {"POST", "/api/edge/heartbeat", api_edge_heartbeat, LOG_DEBUG, 0},
     {"GET", "/api/admin/stats", api_stats, LOG_DEBUG, 0},
     {"GET", "/api/admin/health", api_fleet_health, LOG_DEBUG, 0},
+    {"GET", "/api/admin/history", api_history, LOG_DEBUG, 0},
+    {"GET", "/api/events", api_events, LOG_DEBUG, 0},
     {"GET", "/", api_root, LOG_DEBUG, 0},
     {"GET", "/api", api_root, LOG_DEBUG, 0},
     {"GET", "/openapi.json", api_openapi, LOG_DEBUG, 0},

@@ -251,21 +251,14 @@ struct discovery {
 static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
 {
     struct faults faults = FAULTS_INIT;
-    char room[16];
     if (!id_is_valid(request->parameter))
         faults_add(&faults, "service", ID_RULE);
     *model = request_query(request, "model", model_room, ID_MAX + 1);
     if (model->ptr != NULL && !model_name_is_valid(*model))
         faults_add(&faults, "model", "must be 1 to 128 visible ASCII characters without a comma");
-    struct str limit = request_query(request, "limit", room, sizeof(room));
-    size_t wanted = 0;
-    for (size_t i = 0; i < limit.len && wanted <= STORE_DISCOVER_MAX; i++)
-        wanted = limit.ptr[i] >= '0' && limit.ptr[i] <= '9' ? wanted * 10 + (size_t)(limit.ptr[i] - '0') : STORE_DISCOVER_MAX + 1;
-    if (limit.ptr == NULL)
-        wanted = STORE_DISCOVER_MAX;
-    if (wanted == 0 || wanted > STORE_DISCOVER_MAX)
-        faults_add(&faults, "limit", "must be a whole number from 1 to %d", STORE_DISCOVER_MAX);
-    *max = wanted;
+    int limit = STORE_DISCOVER_MAX;
+    api_query_number(request, "limit", STORE_DISCOVER_MAX, &limit, &faults);
+    *max = (size_t)limit;
     if (faults.count == 0)
         return true;
     request->parameter = (struct str){NULL, 0};

@@ -22,6 +22,19 @@ void api_refuse(struct request *request, enum err err, const char *why, struct f
     faults_fini(faults);
 }
 
+void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults)
+{
+    char room[16];
+    struct str text = request_query(request, name, room, sizeof(room));
+    int number = 0;
+    for (size_t i = 0; i < text.len && number <= most; i++)
+        number = text.ptr[i] >= '0' && text.ptr[i] <= '9' ? number * 10 + (text.ptr[i] - '0') : most + 1;
+    if (text.ptr != NULL && (number == 0 || number > most))
+        faults_add(faults, name, "must be a whole number from 1 to %d", most);
+    else if (text.ptr != NULL)
+        *out = number;
+}
+
 /* What the answer to a registration tells besides the store's reply; its texts are the copies that follow it. */
 struct registering {
     enum tier tier;

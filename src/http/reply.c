@@ -20,21 +20,34 @@ static void log_request(const struct request *request, int status, const char *d
               log_str("worker_id", request->parameter), log_text("detail", detail != NULL ? detail : ""));
 }
 
-/* Ends the request with the headers and `body`, which must last until the request is disposed of. */
-static void finish(struct request *request, int status, struct str type, struct str body)
+/* Begins the answer; whether it is to have no body. */
+static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
 {
-    static h2o_generator_t generator = {NULL, NULL};
     h2o_req_t *req = request->h2o;
     req->res.status = status;
     req->res.reason = err_reason(status);
     if (type.len > 0)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.ptr, type.len);
+    h2o_start_response(req, generator);
+    return h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
+}
+
+/* Ends the request with the headers and `body`, which must last until the request is disposed of. */
+static void finish(struct request *request, int status, struct str type, struct str body)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+    h2o_req_t *req = request->h2o;
     if (status != 204)
         req->res.content_length = body.len;
-    h2o_start_response(req, &generator);
+    bool headers_only = start(request, status, type, &generator) || body.len == 0;
     h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
-    bool headers_only = body.len == 0 || h2o_memis(req->method.base, req->method.len, H2O_STRLIT("HEAD"));
     h2o_send(req, &bytes, headers_only ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator)
+{
+    log_request(request, 200, NULL);
+    return start(request, 200, type, generator);
 }
 
 /* What a request's pool holds of its answer. */

@@ -62,6 +62,9 @@ bool connection_may_go_on(h2o_req_t *req);
  */
 void connection_linger(h2o_req_t *req);
 
+/* reply.c: begins an answer without end, status 200; `generator` then sends. Whether only its headers were asked for. */
+bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator);
+
 /* dispatch.c: the handler of all requests, and the filter that turns h2o's own errors into problems. */
 void dispatch_register(h2o_pathconf_t *path);
 

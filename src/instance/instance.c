@@ -13,6 +13,7 @@
 
 #define QUICK_TIMEOUT_MS 800 /* health checks are answered within a second, whatever Redis does */
 #define SWEEP_INTERVAL_MS 1000
+#define HISTORY_INTERVAL_MS 10000 /* some times a minute: an instance that ends in between leaves no gap */
 #define REGION_MAX 64
 
 /* One serving thread and what belongs to it. */
@@ -24,7 +25,7 @@ struct worker_thread {
     struct link *link;
     struct store *store;
     struct api api;
-    int64_t sweep_at; /* 0: another thread does it */
+    int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
 };
 
 enum err instance_take_catalogue(struct instance *instance)
@@ -50,15 +51,28 @@ static bool is_ready(void *data)
     return store_is_up(api->store);
 }
 
+/* What must be done for the whole fleet now and then, by whichever instances there are. Returns the ms until the next time. */
+static int32_t keep_house(struct worker_thread *thread)
+{
+    int64_t now = clock_ms();
+    if (thread->sweep_at == 0)
+        return 1000;
+    if (now >= thread->sweep_at) {
+        thread->sweep_at = now + SWEEP_INTERVAL_MS;
+        store_sweep(thread->store);
+    }
+    if (now >= thread->history_at && store_keep_history(thread->store) == ERR_NONE)
+        thread->history_at = now + HISTORY_INTERVAL_MS;
+    return (int32_t)(thread->sweep_at - now);
+}
+
 static int32_t on_tick(void *data)
 {
     struct worker_thread *thread = (struct worker_thread *)((char *)data - offsetof(struct worker_thread, api));
-    if (thread->sweep_at != 0 && clock_ms() >= thread->sweep_at) {
-        thread->sweep_at = clock_ms() + SWEEP_INTERVAL_MS;
-        store_sweep(thread->store);
-    }
+    int32_t house = keep_house(thread), events = events_tick(thread->api.events);
     store_tick(thread->store);
-    return link_tick(thread->link);
+    int32_t link = link_tick(thread->link), next = house < events ? house : events;
+    return link < next ? link : next;
 }
 
 /* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
@@ -70,6 +84,7 @@ static void *serve(void *data)
     thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->address);
     thread->store = store_new(thread->link, &instance->store_config);
     thread->api = (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store};
+    thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->sweep_at = thread->index == 0;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
     pthread_barrier_wait(&instance->threads_made);

@@ -152,3 +152,23 @@ void fleet_write_summary(struct buffer *out, const struct fleet *fleet)
     write_by_tier(out, fleet);
     buffer_append(out, STR("}"));
 }
+
+void fleet_write_point(struct buffer *out, const struct fleet *fleet, int64_t time)
+{
+    int64_t total = fleet_total(fleet), offline = fleet_by_status(fleet, FLEET_OFFLINE);
+    buffer_append(out, STR("{\"time\":"));
+    buffer_json_time(out, time);
+    buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"live_workers\":%" PRId64, total, total - offline);
+    for (int status = 0; status < FLEET_STATUS_COUNT; status++)
+        buffer_printf(out, ",\"%s_workers\":%" PRId64, status_names[status].ptr, fleet_by_status(fleet, (enum fleet_status)status));
+    buffer_append(out, STR(",\"average_load\":"));
+    write_average_load(out, fleet);
+    buffer_append(out, STR(",\"by_tier\":{"));
+    for (int tier = 1; tier <= TIER_COUNT; tier++) {
+        int64_t live = fleet_live_of_tier(fleet, (enum tier)tier);
+        buffer_printf(out, "%s\"%d\":{\"live_workers\":%" PRId64 ",\"average_load\":", tier > 1 ? "," : "", tier, live);
+        write_average(out, fleet->load[tier], live);
+        buffer_append(out, STR("}"));
+    }
+    buffer_append(out, STR("}}"));
+}

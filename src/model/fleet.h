@@ -59,4 +59,7 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet);
 void fleet_write_health(struct buffer *out, const struct fleet *fleet);
 void fleet_write_summary(struct buffer *out, const struct fleet *fleet);
 
+/* Appends a point of GET /api/admin/history: how the fleet was at `time`, ms since 1970. */
+void fleet_write_point(struct buffer *out, const struct fleet *fleet, int64_t time);
+
 #endif

@@ -11,6 +11,7 @@
 #define STORE_STORE_H
 
 #include "base/err.h"
+#include "model/event.h"
 #include "model/fleet.h"
 #include "model/heartbeat.h"
 #include "model/registration.h"
@@ -114,6 +115,51 @@ typedef void store_service_callback(void *data, const struct service *service);
 /* Names every service that live workers provide, once each, with the ids of its workers on request (of some hundred services). */
 MUST_CHECK enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done,
                                    void *data);
+
+typedef void store_event_callback(void *data, const struct event *event);
+
+/* Reads events from the one called `from` on, itself included if it is there still: at most the `max` that came first. */
+MUST_CHECK enum err store_events(struct store *store, struct event_id from, size_t max, store_event_callback *row,
+                                 store_callback *done, void *data);
+
+typedef void store_event_id_callback(void *data, enum err err, struct event_id id);
+
+/* The id of the newest event; {0, 0} before there is any. */
+MUST_CHECK enum err store_newest_event(struct store *store, store_event_id_callback *callback, void *data);
+
+/* What a live worker said last, as the counters have it. */
+struct beat {
+    struct str worker_id, status;
+    double load; /* 0 to 1 */
+    int64_t active_requests;
+    int64_t last_heartbeat; /* ms since 1970 */
+};
+typedef void store_beat_callback(void *data, const struct beat *beat);
+
+/* How far a reading of heartbeats has come. */
+struct beats {
+    int64_t now;        /* Redis's clock, ms since 1970 */
+    int64_t offline_at; /* of the last one */
+    bool more;          /* there may be more from there on */
+};
+typedef void store_beats_callback(void *data, enum err err, const struct beats *beats);
+
+#define STORE_BEATS_MAX 250 /* workers read at once, in well under a millisecond */
+
+/*
+ * Reads the live workers that go offline at `offline_at` (ms since 1970) or later, unless they beat before: with a moment and the timeout
+ * added up, those that have beaten since that moment. In the order in which they go offline, at most STORE_BEATS_MAX.
+ */
+MUST_CHECK enum err store_beats(struct store *store, int64_t offline_at, store_beat_callback *row, store_beats_callback *done,
+                                void *data);
+
+/* Keeps how the fleet is in this minute, unless somebody has; to be called some times a minute, by any instance. */
+MUST_CHECK enum err store_keep_history(struct store *store);
+
+typedef void store_point_callback(void *data, int64_t time, const struct fleet *fleet);
+
+/* How the fleet was in each of the last `minutes`, oldest first; `time` in ms since 1970. A minute that nobody kept is left out. */
+MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
 /* Moves on all workers that have fallen silent; see lua/lib/fleet.lua. Any instance may do it at any time. */
 void store_sweep(struct store *store);

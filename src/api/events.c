@@ -1,0 +1,311 @@
+#include "api/events.h"
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "http/feed.h"
+#include "http/reply.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define FOLLOW_MS 200        /* between two looks at what has happened */
+#define TELL_MS 5000         /* between two "stats", which keep the connection alive */
+#define READ_MAX 500         /* events read at once, and repeated at most to a client that comes back */
+#define HEARTBEATS_MAX 20    /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
+#define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
+
+struct events {
+    struct server_thread *thread;
+    struct store *store;
+    struct feed *feed;
+    int timeout_ms;
+    size_t joining;       /* requests that wait to become streams */
+    bool following;       /* while there are any streams, or about to be */
+    bool newest_known;    /* following: `newest` has been asked for and come */
+    struct event_id newest; /* the last event that was appended to the feed */
+    bool reading;         /* a reply of events is on its way */
+    size_t read;          /* events in it */
+    struct buffer news;   /* and they themselves */
+    int64_t read_at;      /* clock_ms of the next reading */
+    int64_t tell_at;      /* likewise of "stats" and "heartbeats" */
+    bool telling;         /* a reply of "stats" is on its way */
+    struct buffer stats;  /* the last "stats"; empty when it can't be had */
+    struct buffer beats;  /* "heartbeats" in the making */
+    size_t beats_count;
+    int beats_readings;   /* for this event so far; 0: none is under way */
+    int64_t beats_since;  /* who goes offline later has beaten since */
+    int64_t beats_next;   /* the same for the next event */
+};
+
+/* A request on its way to become a stream. */
+struct joining {
+    struct events *events;
+    struct pending *pending;
+    struct event_id after; /* Last-Event-ID */
+    bool resumes;          /* whether there is one */
+    bool found;            /* and its event is still there */
+    size_t count;          /* events read since */
+    struct buffer first;   /* what the stream begins with */
+};
+
+struct events *events_new(struct server_thread *thread, struct store *store, int timeout_ms)
+{
+    struct events *events = calloc(1, sizeof(*events));
+    if (events == NULL)
+        abort();
+    *events = (struct events){.thread = thread, .store = store, .timeout_ms = timeout_ms, .feed = feed_new(thread)};
+    return events;
+}
+
+/* Whether a kind is one of ours: it becomes a line of the stream. */
+static bool kind_is_plain(struct str kind)
+{
+    for (size_t i = 0; i < kind.len; i++)
+        if (kind.ptr[i] < 'a' || kind.ptr[i] > 'z')
+            return false;
+    return kind.len > 0 && kind.len < 32;
+}
+
+static void write_event(struct buffer *out, const struct event *event)
+{
+    char room[EVENT_ID_MAX];
+    if (!kind_is_plain(event->kind))
+        return;
+    struct str id = event_id_text(event->id, room);
+    buffer_printf(out, "id: %.*s\nevent: worker.%.*s\ndata: ", STR_PRINTF(id), STR_PRINTF(event->kind));
+    event_write(out, event);
+    buffer_append(out, STR("\n\n"));
+}
+
+/* What has happened. */
+
+static void on_news(void *data, const struct event *event)
+{
+    struct events *events = data;
+    events->read++;
+    if (!event_id_is_after(event->id, events->newest))
+        return; /* the one that was asked from */
+    events->newest = event->id;
+    write_event(&events->news, event);
+}
+
+static void on_news_end(void *data, enum err err)
+{
+    struct events *events = data;
+    events->reading = false;
+    if (err == ERR_NONE && events->read == READ_MAX)
+        events->read_at = 0; /* there may be more */
+    if (events->news.len > 0)
+        feed_append(events->feed, &events->news);
+}
+
+static void on_newest(void *data, enum err err, struct event_id id)
+{
+    struct events *events = data;
+    events->reading = false;
+    if (err != ERR_NONE)
+        return;
+    events->newest = id;
+    events->newest_known = true;
+}
+
+static void read_news(struct events *events)
+{
+    events->read = 0;
+    events->read_at = clock_ms() + FOLLOW_MS;
+    enum err err = events->newest_known
+                       ? store_events(events->store, events->newest, READ_MAX, on_news, on_news_end, events)
+                       : store_newest_event(events->store, on_newest, events);
+    if (err == ERR_NONE)
+        events->reading = true;
+}
+
+/* How the fleet is. */
+
+static void on_stats(void *data, enum err err, const struct fleet *fleet)
+{
+    struct events *events = data;
+    struct buffer text = BUFFER_INIT;
+    events->telling = false;
+    events->stats.len = 0;
+    if (err == ERR_NONE) {
+        buffer_append(&events->stats, STR("event: stats\ndata: "));
+        fleet_write_stats(&events->stats, fleet);
+        events->stats.len--; /* one more member */
+        buffer_append(&events->stats, STR(",\"time\":"));
+        buffer_json_time(&events->stats, clock_wall_ms());
+        buffer_append(&events->stats, STR("}\n\n"));
+        buffer_append(&text, buffer_str(&events->stats));
+    } else {
+        buffer_append(&text, STR("event: unavailable\ndata: {\"detail\":"));
+        buffer_json_string(&text, str_from(err_detail(err)));
+        buffer_append(&text, STR("}\n\n"));
+    }
+    feed_append(events->feed, &text);
+}
+
+/* Who has beaten. */
+
+static void on_beat(void *data, const struct beat *beat)
+{
+    struct events *events = data;
+    buffer_append(&events->beats, events->beats_count++ > 0 ? STR(",[") : STR("["));
+    buffer_json_string(&events->beats, beat->worker_id);
+    buffer_append(&events->beats, STR(","));
+    buffer_json_string(&events->beats, beat->status);
+    buffer_append(&events->beats, STR(","));
+    buffer_json_number(&events->beats, beat->load);
+    buffer_printf(&events->beats, ",%" PRId64 ",", beat->active_requests);
+    buffer_json_time(&events->beats, beat->last_heartbeat);
+    buffer_append(&events->beats, STR("]"));
+}
+
+static void read_beats(struct events *events, int64_t offline_at);
+
+static void on_beats(void *data, enum err err, const struct beats *beats)
+{
+    struct events *events = data;
+    if (err == ERR_NONE && events->beats_readings == 1)
+        events->beats_next = beats->now + events->timeout_ms;
+    if (err == ERR_NONE && beats->more && events->beats_readings < HEARTBEATS_MAX && beats->offline_at > events->beats_since) {
+        events->beats_since = beats->offline_at;
+        read_beats(events, beats->offline_at);
+        return;
+    }
+    events->beats_readings = 0;
+    if (err == ERR_NONE)
+        events->beats_since = events->beats_next;
+    buffer_append(&events->beats, STR("],\"time\":"));
+    buffer_json_time(&events->beats, events->beats_next - events->timeout_ms);
+    buffer_append(&events->beats, STR("}\n\n"));
+    if (events->beats_count > 0)
+        feed_append(events->feed, &events->beats);
+    buffer_fini(&events->beats);
+}
+
+static void read_beats(struct events *events, int64_t offline_at)
+{
+    events->beats_readings++;
+    if (store_beats(events->store, offline_at, on_beat, on_beats, events) != ERR_NONE)
+        on_beats(events, ERR_UNAVAILABLE, NULL);
+}
+
+static void tell(struct events *events)
+{
+    events->tell_at = clock_ms() + TELL_MS;
+    if (!events->telling) {
+        events->telling = true;
+        enum err err = store_fleet(events->store, on_stats, events);
+        if (err != ERR_NONE)
+            on_stats(events, err, NULL);
+    }
+    if (events->beats_readings == 0) {
+        events->beats_count = 0;
+        buffer_append(&events->beats, STR("event: heartbeats\ndata: {\"fields\":[\"worker_id\",\"status\",\"current_load\","
+                                          "\"active_requests\",\"last_heartbeat\"],\"workers\":["));
+        read_beats(events, events->beats_since);
+    }
+}
+
+int32_t events_tick(struct events *events)
+{
+    if (server_thread_stopping(events->thread))
+        feed_end(events->feed);
+    if (feed_count(events->feed) == 0 && events->joining == 0) {
+        events->following = false;
+        return 1000;
+    }
+    int64_t now = clock_ms();
+    if (now >= events->read_at && !events->reading)
+        read_news(events);
+    if (now >= events->tell_at)
+        tell(events);
+    int64_t next = (events->reading || events->tell_at < events->read_at) ? events->tell_at : events->read_at;
+    int32_t sending = feed_tick(events->feed);
+    return next - now < sending ? (int32_t)(next > now ? next - now : 0) : sending;
+}
+
+/* The first stream: everything is asked for, and its replies come before those that the stream itself waits for. */
+static void follow(struct events *events)
+{
+    events->following = true;
+    events->newest_known = false;
+    events->stats.len = 0;
+    events->beats_since = NEVER;
+    read_news(events);
+    tell(events);
+}
+
+/* A client that comes back. */
+
+static void on_missed(void *data, const struct event *event)
+{
+    struct joining *joining = data;
+    struct events *events = joining->events;
+    joining->count++;
+    if (!event_id_is_after(event->id, joining->after))
+        joining->found = true;
+    else if (!event_id_is_after(event->id, events->newest)) /* what is newer comes with the feed */
+        write_event(&joining->first, event);
+}
+
+static void on_missed_end(void *data, enum err err)
+{
+    struct joining *joining = data;
+    struct events *events = joining->events;
+    struct request *request = pending_take(joining->pending);
+    events->joining--;
+    if (err == ERR_NONE && !events->newest_known)
+        err = ERR_UNAVAILABLE;
+    if (request != NULL && err == ERR_NONE) {
+        struct buffer first = BUFFER_INIT;
+        char room[EVENT_ID_MAX];
+        struct str newest = event_id_text(events->newest, room);
+        bool all = joining->found && joining->count < READ_MAX;
+        buffer_append(&first, STR("retry: 2000\n"));
+        if (!all) /* where to resume after this */
+            buffer_printf(&first, "id: %.*s\n", STR_PRINTF(newest));
+        buffer_append(&first, STR("\n"));
+        if (joining->resumes && !all)
+            buffer_append(&first, STR("event: reset\ndata: {\"detail\":\"Events after your Last-Event-ID are no longer kept: load anew "
+                                      "what you show.\"}\n\n"));
+        else
+            buffer_append(&first, buffer_str(&joining->first));
+        buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
+        feed_join(events->feed, request, &first);
+    } else if (request != NULL) {
+        reply_error(request, err, NULL, NULL);
+    }
+    buffer_fini(&joining->first);
+    pending_release(joining->pending, err);
+    free(joining);
+}
+
+void api_events(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct events *events = api->events;
+    struct str last = request_header(request, "last-event-id");
+    if (server_thread_stopping(api->thread)) {
+        reply_error(request, ERR_UNAVAILABLE, "This coordinator is shutting down; ask another one.", NULL);
+        return;
+    }
+    if (feed_is_full(events->feed)) {
+        reply_error(request, ERR_OVERLOADED, "This coordinator has as many event streams as it takes; ask another one, or poll.", NULL);
+        return;
+    }
+    struct joining *joining = calloc(1, sizeof(*joining));
+    if (joining == NULL)
+        abort();
+    *joining = (struct joining){.events = events, .pending = api_wait(request, 0), .resumes = last.len > 0};
+    events->joining++;
+    if (!events->following)
+        follow(events);
+    /* asked in any case, from the end where nothing was missed: by its reply, what was asked for before has come */
+    struct event_id from = {UINT64_MAX, 0};
+    if (event_id_parse(last, &joining->after))
+        from = joining->after;
+    enum err err = store_events(api->store, from, READ_MAX, on_missed, on_missed_end, joining);
+    if (err != ERR_NONE)
+        on_missed_end(joining, err);
+}

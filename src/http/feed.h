@@ -1,0 +1,44 @@
+/*
+ * Answers without end: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). What is appended to a feed goes
+ * to all its streams, from one copy in memory. A client that falls too far behind is dropped, and may come back for what it has missed.
+ *
+ *                  appended              its turn
+ *          IDLE -------------> READY ----------------> SENDING ---- too far behind ----> DROPPED
+ *            ^                   ^        sent, and there is more      |
+ *            |                   +-------------------------------------+
+ *            +------------------- sent, and there is no more ----------+
+ *
+ * A feed belongs to one thread.
+ */
+#ifndef HTTP_FEED_H
+#define HTTP_FEED_H
+
+#include "base/buffer.h"
+#include "http/request.h"
+
+#define FEED_BEHIND_MAX (256 * 1024) /* bytes that a client may be behind */
+
+struct feed;
+
+/* Makes a feed for the streams of a thread; it lives as long as the program. */
+struct feed *feed_new(struct server_thread *thread);
+
+/* Open streams. */
+size_t feed_count(const struct feed *feed);
+
+/* Whether there are so many streams that other requests need what connections are left: half of all. */
+bool feed_is_full(const struct feed *feed);
+
+/* Answers a request with a stream: `first`, whose bytes are taken, then all that is appended from now on. */
+void feed_join(struct feed *feed, struct request *request, struct buffer *first);
+
+/* Appends to the feed; the bytes of `text` are taken. */
+void feed_append(struct feed *feed, struct buffer *text);
+
+/* Ends all streams; what they have not been sent yet is lost to them. */
+void feed_end(struct feed *feed);
+
+/* To be called at the end of each turn of the loop: sends to some of the streams. Returns the ms until its next call. */
+int32_t feed_tick(struct feed *feed);
+
+#endif

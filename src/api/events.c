@@ -8,10 +8,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define FOLLOW_MS 200        /* between two looks at what has happened */
-#define TELL_MS 5000         /* between two "stats", which keep the connection alive */
-#define READ_MAX 500         /* events read at once, and repeated at most to a client that comes back */
-#define HEARTBEATS_MAX 20    /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
+#define FOLLOW_MS 200          /* between two looks at what has happened */
+#define TELL_MS 5000           /* between two "stats", which keep the connection alive */
+#define READ_MAX 500           /* events read at once, and repeated at most to a client that comes back */
+#define HEARTBEATS_MAX 20      /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
 #define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
 
 struct events {
@@ -19,22 +19,22 @@ struct events {
     struct store *store;
     struct feed *feed;
     int timeout_ms;
-    size_t joining;       /* requests that wait to become streams */
-    bool following;       /* while there are any streams, or about to be */
-    bool newest_known;    /* following: `newest` has been asked for and come */
+    size_t joining;         /* requests that wait to become streams */
+    bool following;         /* while there are any streams, or about to be */
+    bool newest_known;      /* following: `newest` has been asked for and come */
     struct event_id newest; /* the last event that was appended to the feed */
-    bool reading;         /* a reply of events is on its way */
-    size_t read;          /* events in it */
-    struct buffer news;   /* and they themselves */
-    int64_t read_at;      /* clock_ms of the next reading */
-    int64_t tell_at;      /* likewise of "stats" and "heartbeats" */
-    bool telling;         /* a reply of "stats" is on its way */
-    struct buffer stats;  /* the last "stats"; empty when it can't be had */
-    struct buffer beats;  /* "heartbeats" in the making */
+    bool reading;           /* a reply of events is on its way */
+    size_t read;            /* events in it */
+    struct buffer news;     /* and they themselves */
+    int64_t read_at;        /* clock_ms of the next reading */
+    int64_t tell_at;        /* likewise of "stats" and "heartbeats" */
+    bool telling;           /* a reply of "stats" is on its way */
+    struct buffer stats;    /* the last "stats"; empty when it can't be had */
+    struct buffer beats;    /* "heartbeats" in the making */
     size_t beats_count;
-    int beats_readings;   /* for this event so far; 0: none is under way */
-    int64_t beats_since;  /* who goes offline later has beaten since */
-    int64_t beats_next;   /* the same for the next event */
+    int beats_readings;  /* for this event so far; 0: none is under way */
+    int64_t beats_since; /* who goes offline later has beaten since */
+    int64_t beats_next;  /* the same for the next event */
 };
 
 /* A request on its way to become a stream. */
@@ -113,9 +113,8 @@ static void read_news(struct events *events)
 {
     events->read = 0;
     events->read_at = clock_ms() + FOLLOW_MS;
-    enum err err = events->newest_known
-                       ? store_events(events->store, events->newest, READ_MAX, on_news, on_news_end, events)
-                       : store_newest_event(events->store, on_newest, events);
+    enum err err = events->newest_known ? store_events(events->store, events->newest, READ_MAX, on_news, on_news_end, events)
+                                        : store_newest_event(events->store, on_newest, events);
     if (err == ERR_NONE)
         events->reading = true;
 }
@@ -267,8 +266,9 @@ static void on_missed_end(void *data, enum err err)
             buffer_printf(&first, "id: %.*s\n", STR_PRINTF(newest));
         buffer_append(&first, STR("\n"));
         if (joining->resumes && !all)
-            buffer_append(&first, STR("event: reset\ndata: {\"detail\":\"Events after your Last-Event-ID are no longer kept: load anew "
-                                      "what you show.\"}\n\n"));
+            buffer_append(&first,
+                          STR("event: reset\ndata: {\"detail\":\"Events after your Last-Event-ID are no longer kept: load anew "
+                              "what you show.\"}\n\n"));
         else
             buffer_append(&first, buffer_str(&joining->first));
         buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
@@ -291,7 +291,8 @@ void api_events(struct request *request)
         return;
     }
     if (feed_is_full(events->feed)) {
-        reply_error(request, ERR_OVERLOADED, "This coordinator has as many event streams as it takes; ask another one, or poll.", NULL);
+        reply_error(request, ERR_OVERLOADED, "This coordinator has as many event streams as it takes; ask another one, or poll.",
+                    NULL);
         return;
     }
     struct joining *joining = calloc(1, sizeof(*joining));

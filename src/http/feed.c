@@ -4,8 +4,8 @@
 
 #include <sys/socket.h>
 
-#define SENDS_PER_TURN 256      /* so that a thousand streams don't hold up everybody else */
-#define CHUNKS_PER_SEND 16      /* written with one system call */
+#define SENDS_PER_TURN 256       /* so that a thousand streams don't hold up everybody else */
+#define CHUNKS_PER_SEND 16       /* written with one system call */
 #define SOCKET_BUFFER (64 << 10) /* of a stream in the kernel, which else takes megabytes before a slow client shows */
 
 /* A piece of what was appended. */

@@ -143,7 +143,8 @@ static void on_beats(void *data, enum err err, const struct redisReply *reply)
 enum err store_beats(struct store *store, int64_t offline_at, store_beat_callback *row, store_beats_callback *done, void *data)
 {
     char since[24], max[24];
-    int since_len = snprintf(since, sizeof(since), "%" PRId64, offline_at), max_len = snprintf(max, sizeof(max), "%d", STORE_BEATS_MAX);
+    int since_len = snprintf(since, sizeof(since), "%" PRId64, offline_at),
+        max_len = snprintf(max, sizeof(max), "%d", STORE_BEATS_MAX);
     struct str args[BEATS_ARGS] = {
         [BEATS_since] = {since, (size_t)since_len},
         [BEATS_max] = {max, (size_t)max_len},

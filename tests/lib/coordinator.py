@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+import event_stream
 import http_client
 import processes
 import project
@@ -188,6 +189,10 @@ class Coordinator:
 
     def connection(self, **more):
         return http_client.Connection(self.port, **more)
+
+    def events(self, headers=None):
+        """A stream of GET /api/events, open."""
+        return event_stream.EventStream(self.port, headers)
 
     def raw(self, **more):
         return http_client.RawConnection(self.port, **more)

@@ -63,6 +63,9 @@ class Request:
     def send(self, coordinator, name):
         method, path = name.split(" ")
         path = re.sub(r"\{.*?\}", urllib.parse.quote(self.at, safe=""), path)
+        if path == "/api/events":
+            with coordinator.events(self.headers) as stream:
+                return stream.response()
         return coordinator.request(method, path + self.query, self.body, self.headers)
 
     def faults(self, document, name):
@@ -72,7 +75,10 @@ class Request:
         faults = []
         for parameter in operation.get("parameters", []):
             parameter = resolve(document, parameter)
-            value = self.at if parameter["in"] == "path" else given.pop(parameter["name"], None)
+            if parameter["in"] == "header":
+                value = (self.headers or {}).get(parameter["name"])
+            else:
+                value = self.at if parameter["in"] == "path" else given.pop(parameter["name"], None)
             if value is not None and resolve(document, parameter["schema"]).get("type") == "integer" and re.fullmatch("[0-9]+", value):
                 value = int(value)
             if value is not None:
@@ -188,6 +194,8 @@ EXERCISES = {
     "GET /api/worker/find/{service}": {200: [Request("rag"), Request("ocr", query="?model=llama3.2")], **SERVICE_IN_PATH},
     "GET /api/admin/services": {200: [Request()]},
     "GET /api/admin/gaps": {200: [Request()]},
+    "GET /api/events": {200: [Request(), Request(headers={"Last-Event-ID": "1-0"}), Request(headers={"Last-Event-ID": "nonsense"})]},
+    "GET /api/admin/history": {200: [Request(), Request(query="?minutes=1440")], 422: [Request(query="?minutes=0"), Request(query="?minutes=1441")]},
 }
 # Statuses that an operation gets by what happens to Redis; every operation that has them gets them below.
 BY_REDIS = {503, 504}
@@ -353,7 +361,7 @@ def test_no_word_is_misspelt():
         assert all(set(described) <= {"description", "headers", "content"} for described in bodies)
         bodies += [operation["requestBody"]] if "requestBody" in operation else []
         for media in (media for described in bodies for media in described["content"].values()):
-            assert set(media) <= {"schema", "example", "examples"}
+            assert set(media) <= {"schema", "example", "examples", "x-event-data"}
 
 
 def test_operations_are_described_in_full():

@@ -1,0 +1,361 @@
+"""Live events: every instance tells what happens to the whole fleet, once, in time, to those who listen, and to nobody's harm."""
+
+import json
+import socket
+
+import pytest
+from jsonschema import Draft202012Validator, RefResolver
+
+import project
+from waiting import let_pass, wait_until
+
+DOCUMENT = json.loads((project.ROOT / "src" / "api" / "openapi.json").read_text())
+SCHEMAS = DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["x-event-data"]
+OFFLINE, REMOVED = 300, 1800
+
+
+def assert_as_documented(stream):
+    for event in stream.events:
+        if event.kind in SCHEMAS:
+            faults = list(Draft202012Validator(SCHEMAS[event.kind], resolver=RefResolver("", DOCUMENT)).iter_errors(event.data))
+            assert not faults, (event, faults)
+            assert (event.id is not None) == event.kind.startswith("worker.")
+        else:
+            assert event.kind in ("stats", "reset", "unavailable"), event
+
+
+def test_it_begins_with_how_the_fleet_is(coordinator):
+    coordinator.register("w")
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        assert stream.status == 200 and stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Cache-Control"] == "no-store" and stream.headers["Access-Control-Allow-Origin"] == "*"
+        assert stream.blocks[0].retry == "2000"
+        stats = stream.events[0]
+        assert stats.kind == "stats" and stats.data.pop("time") and stats.data == coordinator.stats()
+
+
+def test_all_instances_tell_what_one_has_done(three_coordinators):
+    first, second, third = three_coordinators
+    with first.events() as one, second.events() as two, third.events() as three:
+        for stream in (one, two, three):
+            stream.wait_for(lambda stream: stream.events)
+        first.register("w")
+        second.beat("w", status="degraded")
+        third.post("/api/worker/w/drain")
+        first.post("/api/worker/w/undrain")
+        second.beat("w", status="offline")
+        third.beat("w")
+        first.register("w")
+        second.unregister("w")
+        expected = [("registered", "new", "w"), ("updated", "heartbeat", "w"), ("updated", "drained", "w"), ("updated", "undrained", "w"),
+                    ("offline", "reported", "w"), ("online", "heartbeat", "w"), ("registered", "again", "w"), ("removed", "unregistered", "w")]
+        for stream in (one, two, three):
+            stream.wait_for(lambda stream: len(stream.workers) == len(expected))
+            assert stream.workers == expected
+            assert_as_documented(stream)
+        ids = [[event.id for event in stream.events if event.id] for stream in (one, two, three)]
+        assert ids[0] == ids[1] == ids[2] and len(set(ids[0])) == len(expected)
+
+
+def test_timeouts_are_told_in_time_and_once_though_an_instance_dies(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinators = [start_coordinator(redis, clock=clock) for _ in range(3)]
+    coordinators[0].register("w")
+    with coordinators[1].events() as one, coordinators[2].events() as two:
+        for stream in (one, two):
+            stream.wait_for(lambda stream: stream.events)
+        coordinators[0].kill()
+        for passed, kind in ((OFFLINE, "offline"), (REMOVED - OFFLINE, "removed")):
+            clock.advance(passed)
+            for stream in (one, two):
+                stream.wait_for(lambda stream, kind=kind: (kind, "timeout", "w") in stream.workers, within=2.5)
+        coordinators[1].beat("w")
+        for stream in (one, two):
+            stream.wait_for(lambda stream: len(stream.workers) == 3)
+            assert stream.workers == [("offline", "timeout", "w"), ("removed", "timeout", "w"), ("online", "revived", "w")]
+            assert_as_documented(stream)
+
+
+def test_heartbeats_are_told(coordinator):
+    for number in range(300):  # more than are read at once
+        coordinator.register(f"w{number:03}")
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        with coordinator.connection() as connection:
+            beats = [{"worker_id": f"w{number:03}", "current_load": number / 1000, "active_requests": number} for number in range(300)]
+            assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == 300
+        stream.wait_for(lambda stream: stream.of("heartbeats"), within=12)
+        rows = {}
+        for event in stream.of("heartbeats"):
+            rows.update({row[0]: dict(zip(event.data["fields"], row)) for row in event.data["workers"]})
+        shown = coordinator.workers()
+        assert len(rows) == 300
+        for worker_id, row in rows.items():
+            assert row == {name: shown[worker_id][name] for name in row}
+        coordinator.beat("w007", current_load=0.5)
+        seen = len(stream.of("heartbeats"))
+        stream.wait_for(lambda stream: len(stream.of("heartbeats")) > seen, within=12)
+        assert [row[:3] for row in stream.of("heartbeats")[seen].data["workers"]] == [["w007", "healthy", 0.5]]
+        assert_as_documented(stream)
+
+
+def test_a_client_that_comes_back_misses_nothing(three_coordinators):
+    first, second, third = three_coordinators
+    with first.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        first.register("a")
+        stream.wait_for(lambda stream: stream.workers)
+        last = stream.last_id
+    second.register("b")
+    second.unregister("a")
+    with third.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert stream.workers == [("registered", "new", "b"), ("removed", "unregistered", "a")]
+        second.register("c")
+        stream.wait_for(lambda stream: len(stream.workers) == 3)
+        assert stream.workers[2] == ("registered", "new", "c")
+        newest = stream.last_id
+    with second.events({"Last-Event-ID": newest}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert not stream.workers and not stream.of("reset")
+
+
+def test_one_that_saw_no_event_can_come_back_too(coordinator):
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        last = stream.last_id
+    coordinator.register("w")
+    with coordinator.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert stream.of("reset") or stream.workers == [("registered", "new", "w")]
+
+
+def test_while_others_join_and_much_happens_each_is_told_everything_once(coordinator):
+    """What was missed and what comes now must fit without a gap or a double."""
+    with coordinator.events() as witness:
+        witness.wait_for(lambda stream: stream.events)
+        streams, last = [], None
+        for number in range(120):
+            coordinator.register(f"w{number}")
+            if number % 5 == 4:
+                witness.wait_for(lambda stream: stream.workers)
+                last = last or witness.of("worker.registered")[0].id
+                streams.append(coordinator.events({"Last-Event-ID": last}))
+        for stream in (witness, *streams):
+            stream.wait_for(lambda stream: ("registered", "new", "w119") in stream.workers)
+        expected = [("registered", "new", f"w{number}") for number in range(120)]
+        assert witness.workers == expected
+        for stream in streams:
+            assert stream.workers == expected[1:]
+            stream.close()
+
+
+@pytest.mark.parametrize("last", ["1-0", "nonsense", "99999999999999-0", "1" * 60, "5-", "-", "18446744073709551615-0"])
+def test_what_is_kept_no_longer_is_said(coordinator, last):
+    coordinator.register("w")
+    with coordinator.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert [event.kind for event in stream.events][:1] == ["reset"] and not stream.workers
+        last = stream.last_id
+    coordinator.register("v")
+    with coordinator.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.workers)
+        assert stream.workers == [("registered", "new", "v")] and not stream.of("reset")
+
+
+def test_one_that_missed_too_much_is_told_so(coordinator):
+    with coordinator.events() as stream:
+        coordinator.register("w")
+        stream.wait_for(lambda stream: stream.workers)
+        last = stream.last_id
+    with coordinator.connection() as connection:
+        for number in range(510):
+            connection.request("POST", "/api/worker/heartbeat", {"worker_id": "w", "status": "degraded" if number % 2 else "draining"})
+    with coordinator.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert stream.of("reset") and not stream.workers
+
+
+def test_streams_outlive_redis(redis, coordinator):
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        coordinator.register("before")
+        stream.wait_for(lambda stream: stream.workers)
+        redis.kill()
+        stream.wait_for(lambda stream: stream.of("unavailable"), within=8)
+        assert coordinator.get("/api/events").status == 503
+        redis.restart()
+        coordinator.wait_until_ready()
+        coordinator.register("after")
+        stream.wait_for(lambda stream: ("registered", "new", "after") in stream.workers)
+        assert stream.workers == [("registered", "new", "before"), ("registered", "new", "after")] and not stream.ended
+
+
+def test_a_frozen_redis_gives_no_stream(redis, start_coordinator):
+    coordinator = start_coordinator(redis, REQUEST_TIMEOUT_MS=300)
+    redis.freeze()
+    assert coordinator.get("/api/events").status == 504
+    redis.thaw()
+    coordinator.wait_until_ready()
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+
+
+def test_shutdown_ends_streams_at_once(coordinator):
+    streams = [coordinator.events() for _ in range(20)]
+    for stream in streams:
+        stream.wait_for(lambda stream: stream.events)
+    assert coordinator.stop() < 2
+    for stream in streams:
+        stream.wait_for(lambda stream: stream.ended)
+        stream.close()
+
+
+def test_streams_leave_connections_for_others(redis, start_coordinator):
+    coordinator = start_coordinator(redis, THREADS=1, MAX_CONNECTIONS=20)
+    streams = [coordinator.events() for _ in range(10)]
+    for stream in streams:
+        stream.wait_for(lambda stream: stream.events)
+    refused = coordinator.get("/api/events")
+    assert refused.status == 503 and "event streams" in refused.json["detail"] and refused.headers["Retry-After"]
+    coordinator.register("w")
+    streams.pop().close()
+    # a client's leaving is noticed when the next thing is sent to it
+    wait_until(lambda: coordinator.request("HEAD", "/api/events").status == 200, within=12)
+    for stream in streams:
+        stream.close()
+
+
+def test_a_client_that_does_not_read_is_dropped_and_holds_up_nobody(redis, start_coordinator):
+    coordinator = start_coordinator(redis, THREADS=1)
+    for number in range(400):
+        coordinator.register(f"w{number}-{'x' * 100}")
+    ids = sorted(coordinator.workers())
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(("127.0.0.1", coordinator.port))
+    deaf.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    with coordinator.events() as stream, coordinator.connection() as connection:
+        stream.wait_for(lambda stream: stream.events)
+        before = coordinator.memory_mb()
+        told = 0
+        for turn in range(12):  # some 100 KiB of events each
+            status = "degraded" if turn % 2 == 0 else "healthy"
+            beats = [{"worker_id": worker_id, "status": status} for worker_id in ids]
+            assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == len(ids)
+            told += len(ids)
+            stream.wait_for(lambda stream, told=told: len(stream.workers) >= told, within=10)
+        if project.MODE == "release":  # the sanitizer keeps what is freed
+            assert coordinator.memory_mb() < before + 8
+        deaf.settimeout(20)
+        got = b""
+        with pytest.raises((ConnectionResetError, EOFError)):
+            while True:
+                piece = deaf.recv(65536)
+                if not piece:
+                    raise EOFError
+                got += piece
+        assert len(got) < 1 << 20
+    deaf.close()
+
+
+def test_clients_that_leave_at_any_time_hurt_nothing(coordinator):
+    coordinator.register("w")
+    for number in range(60):
+        raw = coordinator.raw()
+        raw.send("GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        if number % 3:
+            raw.socket.recv(1 + number * 7)
+        if number % 2:
+            raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        raw.close()
+        coordinator.beat("w", status="degraded" if number % 2 else "healthy")
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        coordinator.beat("w", status="draining")
+        stream.wait_for(lambda stream: stream.workers)
+
+
+def test_without_streams_nothing_is_followed(redis, start_coordinator):
+    coordinator = start_coordinator(redis, THREADS=1)
+
+    def readings():
+        stats = redis.client.info("commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("xrange", "xrevrange"))
+
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.events)
+        busy = readings()
+        wait_until(lambda: readings() > busy + 2)
+
+    def is_quiet():
+        before = readings()
+        let_pass(1)  # in which a follower looks five times; the point of a minute takes one look
+        return readings() <= before + 1
+
+    wait_until(is_quiet, within=20)
+
+
+def test_head_and_http_1_0(coordinator):
+    head = coordinator.request("HEAD", "/api/events")
+    assert head.status == 200 and head.headers["Content-Type"] == "text/event-stream" and head.body == b""
+    with coordinator.raw() as raw:
+        raw.send("GET /api/events HTTP/1.0\r\n\r\n")
+        data = b""
+        while b"event: stats" not in data:
+            piece = raw.socket.recv(65536)
+            assert piece
+            data += piece
+        assert b"chunked" not in data.lower()
+
+
+def test_many_streams_are_served_in_turns(redis, start_coordinator):
+    """More streams than are sent to in one turn, and all get everything."""
+    coordinator = start_coordinator(redis, THREADS=1)
+    sockets = []
+    for _ in range(700):
+        raw = coordinator.raw()
+        raw.send("GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        sockets.append(raw)
+    texts = [b""] * len(sockets)
+
+    def read_until(mark):
+        for at, raw in enumerate(sockets):
+            while mark not in texts[at]:
+                piece = raw.socket.recv(65536)
+                assert piece
+                texts[at] += piece
+
+    read_until(b"event: stats")
+    coordinator.register("one")
+    coordinator.register("two")
+    read_until(b'"worker_id":"two"')
+    assert all(text.count(b'"worker_id":"one"') == 1 for text in texts)
+    for raw in sockets:
+        raw.close()
+
+
+# -- history ------------------------------------------------------------------------------------------------------------------------
+
+def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinators = [start_coordinator(redis, clock=clock) for _ in range(2)]
+    coordinators[0].register("w")
+    coordinators[0].beat("w", current_load=0.5, status="degraded")
+    clock.move_to(clock.now_ms() // 60_000 * 60_000 + 65_000)
+    wait_until(lambda: coordinators[1].get("/api/admin/history").json["points"], within=15)
+    coordinators[0].kill()
+    clock.advance(60)
+
+    def points():
+        return coordinators[1].get("/api/admin/history?minutes=5").json["points"]
+
+    wait_until(lambda: points()[-1]["live_workers"] == 1 and points()[-1]["average_load"] == 0.5 and len(points()) >= 2, within=15)
+    times = [point["time"] for point in points()]
+    assert times == sorted(set(times)) and all(time.endswith(":00.000Z") for time in times)
+    last = points()[-1]
+    assert last["degraded_workers"] == last["total_workers"] == 1 and last["by_tier"]["2"] == {"live_workers": 1, "average_load": 0.5}
+    assert coordinators[1].get("/api/admin/history?minutes=1").json["points"] == points()[-1:]
+    clock.advance(7200)
+    wait_until(lambda: len(coordinators[1].get("/api/admin/history?minutes=60").json["points"]) == 1, within=15)

@@ -6,7 +6,8 @@
 --: use number
 
 -- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what they said.
--- Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat (ms), when it goes offline (ms)}, by the last of these.
+-- Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat (ms), when it goes offline (ms)}, in the order of
+-- the last of these.
 
 local since, max = number_of(arg_since), number_of(arg_max)
 if not since or not max or max < 1 or max > 1000 then

@@ -122,11 +122,11 @@ class Server(Process):
 class Coordinator(Process):
     """One coordinator, one thread."""
 
-    def __init__(self, plan, server):
+    def __init__(self, plan, server, **settings):
         self.port = free_port()
         self.started = time.monotonic()
         environment = {"PATH": os.environ["PATH"], "HOST": HOST, "PORT": str(self.port), "THREADS": "1", "LOG_LEVEL": "warn"}
-        super().__init__([plan.binary], environment | {"REDIS_URL": "unix://" + server.socket})
+        super().__init__([plan.binary], environment | {"REDIS_URL": "unix://" + server.socket} | settings)
 
     def ready(self):
         return status_of(self.port, "/health") == 200
@@ -136,13 +136,13 @@ class Coordinator(Process):
 
 
 @contextlib.contextmanager
-def stage(plan, workers=0):
-    """A fresh Redis and a coordinator with that many registered workers."""
+def stage(plan, workers=0, **settings):
+    """A fresh Redis and a coordinator with that many registered workers, and settings of its own."""
     folder = tempfile.mkdtemp(prefix="rma-bench-")
     server = coordinator = None
     try:
         server = Server(folder)
-        coordinator = Coordinator(plan, server)
+        coordinator = Coordinator(plan, server, **settings)
         wait_until(coordinator.ready, "the coordinator")
         register(coordinator, 0, workers)
         yield server, coordinator
@@ -415,6 +415,57 @@ def resident(plan):
         plan.add("resident size after 1,000 connections, five times", coordinator.resident() / 2**20, "MiB", most=12)
 
 
+def open_stream(port):
+    """A connection on which an event stream has begun."""
+    connection = connect(port)
+    connection.sendall(request_bytes("GET", "/api/events"))
+    data = b""
+    while b"event: stats" not in data:
+        part = connection.recv(65536)
+        if not part:
+            sys.exit(f"no event stream: {data!r}")
+        data += part
+    connection.setblocking(False)
+    return connection
+
+
+def read_off(connections):
+    """Takes what has come on them, so that none falls behind."""
+    for connection in connections:
+        with contextlib.suppress(BlockingIOError):
+            while connection.recv(1 << 20):
+                pass
+
+
+def streams(plan):
+    """Thousands of open event streams: their memory, and heartbeats beside them and without them."""
+    rounds, seconds, count = (3, 2, 5000) if plan.quick else (5, 3, 5000)
+    with stage(plan, FLEET, MAX_CONNECTIONS="12000") as (_, coordinator):
+        before = coordinator.resident()
+        alone, beside, p99s, opened = [], [], [], []
+        for _ in range(rounds):
+            alone.append(wrk(coordinator, "heartbeat.lua", "/", seconds)["requests"] / seconds)
+        before = max(before, coordinator.resident())
+        opened = [open_stream(coordinator.port) for _ in range(count)]
+        time.sleep(6)  # all of them have been told how the fleet is, and who has beaten
+        read_off(opened)
+        taken = coordinator.resident() - before
+        for _ in range(rounds):
+            result = wrk(coordinator, "heartbeat.lua", "/", seconds)
+            beside.append(result["requests"] / seconds)
+            p99s.append(result["p99"] / 1000)
+            read_off(opened)
+        after = coordinator.resident() - before
+        for connection in opened:
+            connection.close()
+    plan.add(f"memory of {count:,} idle event streams", taken / 2**20, "MiB", most=100)
+    plan.add("  the same after the heartbeats below", after / 2**20, "MiB")
+    plan.add("  heartbeats/s without them", statistics.median(alone), "1/s")
+    plan.add("  heartbeats/s beside them", statistics.median(beside), "1/s")
+    plan.add("heartbeats beside them / without", statistics.median(beside) / statistics.median(alone), "", least=0.9)
+    plan.add("  heartbeat latency beside them, p99", statistics.median(p99s), "ms")
+
+
 def start(plan):
     """From exec to the first 200 of /health, on a Redis that runs already."""
     times = []
@@ -533,7 +584,7 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing)}
+FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams)}
 
 
 # --- the table

@@ -27,7 +27,7 @@ static void ids_are_read_and_written(void **state)
 static void what_is_no_id_is_refused(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"",     "-",  "1",   "1-",   "-1",   "1-2-3",
+    static const char *const wrong[] = {"",     "-",   "1",   "1-",   "-1",   "1-2-3",
                                         "1 -2", "a-1", "1-a", "+1-2", "1--2", "11111111111111111111-0"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct event_id id = {7, 7};
@@ -58,10 +58,11 @@ static void assert_written(const struct event *event, const char *expected)
 static void events_are_written(void **state)
 {
     (void)state;
-    struct event event = {{1772366400000, 3},    STR("offline"), STR("timeout"), STR("my-worker"), STR("2"),
-                          STR("offline"), STR("rag,ocr")};
-    assert_written(&event, "{\"worker_id\":\"my-worker\",\"status\":\"offline\",\"tier\":2,\"worker_type\":\"cpu\",\"services\":[\"rag\","
-                           "\"ocr\"],\"reason\":\"timeout\",\"time\":\"2026-03-01T12:00:00.000Z\"}");
+    struct event event = {{1772366400000, 3}, STR("offline"), STR("timeout"), STR("my-worker"),
+                          STR("2"),           STR("offline"), STR("rag,ocr")};
+    assert_written(&event,
+                   "{\"worker_id\":\"my-worker\",\"status\":\"offline\",\"tier\":2,\"worker_type\":\"cpu\",\"services\":[\"rag\","
+                   "\"ocr\"],\"reason\":\"timeout\",\"time\":\"2026-03-01T12:00:00.000Z\"}");
     event.tier = event.services = STR("");
     event.worker_id = STR("a\"\nb");
     assert_written(&event, "{\"worker_id\":\"a\\\"\\nb\",\"status\":\"offline\",\"tier\":null,\"worker_type\":null,\"services\":[],"

@@ -67,6 +67,7 @@ void api_edge_register(struct request *request)
     registration.tier = TIER_EDGE; /* the path says it */
     char room[64];
     struct str address = request_client_address(request, api->config->trust_proxy, room);
+    request_name_worker(request, registration.worker_id);
     struct pending *pending = api_wait(request, sizeof(struct registering) + registration.tunnel_url.len);
     struct registering *registering = pending_payload(pending);
     registering->api = api;
@@ -104,6 +105,7 @@ void api_edge_heartbeat(struct request *request)
         api_refuse(request, err, why, &faults);
         return;
     }
+    request_name_worker(request, heartbeat.worker_id);
     struct pending *pending = api_wait(request, 0);
     err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);

@@ -133,6 +133,7 @@ void api_register(struct request *request)
         origin = ip_address; /* a URL, which agents put there, is another one at each start */
     struct str url = api_coordinator_url(request, url_room);
 
+    request_name_worker(request, registration.worker_id);
     struct pending *pending =
         api_wait(request, sizeof(struct registering) + registration.tunnel_url.len + ip_address.len + url.len);
     struct registering *registering = pending_payload(pending);
@@ -174,6 +175,7 @@ void api_heartbeat(struct request *request)
         api_refuse(request, err, why, &faults);
         return;
     }
+    request_name_worker(request, heartbeat.worker_id);
     struct pending *pending = api_wait(request, 0);
     err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);

@@ -17,7 +17,7 @@
     X(ERR_MEDIA_TYPE, 415, "", false, "Send the body as application/json.")                                                        \
     X(ERR_INVALID, 422, "", false, "The request has invalid fields; errors lists each of them.")                                   \
     X(ERR_INTERNAL, 500, "", false,                                                                                                \
-      "The coordinator made an error; its log has a line with this request's id and, before it, what Redis said if it was that.")  \
+      "The coordinator made an error; its log has a line about it and, before it, what Redis said if it was that.")                \
     X(ERR_NOT_BUILT, 501, "", false, "This coordinator does not offer that yet.")                                                  \
     X(ERR_UNAVAILABLE, 503, "", true, "The registry (Redis) is out of reach; try again shortly.")                                  \
     X(ERR_OVERLOADED, 503, "", true, "The coordinator has too many requests waiting for Redis; try again shortly.")                \

@@ -94,10 +94,8 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
     /* the time without its quotes and date: 12:00:00.000 */
     memmove(line->ptr, line->ptr + 12, 12);
     line->len = 12;
-    if (level != LOG_INFO)
-        buffer_printf(line, " %s:", level_names[level]);
-    buffer_append(line, STR(" "));
-    buffer_append(line, str_from(message));
+    buffer_printf(line, " %-5s %-8s", level_names[level],
+                  message); /* in columns; the line of a request is the one that is often there */
     for (; fields->name != NULL; fields++) {
         if (fields->text.ptr != NULL && fields->text.len == 0)
             continue;

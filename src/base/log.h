@@ -39,12 +39,17 @@ static inline struct log_field log_number(const char *name, double number)
     return (struct log_field){name, {NULL, 0}, number};
 }
 
+#define LOG_END                                                                                                                    \
+    {                                                                                                                              \
+        NULL, {NULL, 0}, 0                                                                                                         \
+    }
+
 /*
  * Writes a line: log_event(LOG_INFO, "listening", "ready for workers", log_number("port", 8080)).
  * `event` names the kind of event, `message` says it to people.
  */
 #define log_event(level, event, message, ...)                                                                                      \
-    log_write(level, event, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){NULL, {NULL, 0}, 0}})
+    log_write(level, event, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
 
 void log_write(enum log_level level, const char *event, const char *message, const struct log_field *fields);
 

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/log_repeat.h"
 #include "http/thread.h"
 
 #include <errno.h>
@@ -107,6 +108,8 @@ static void on_listener_readable(h2o_socket_t *listener, const char *err)
         return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         if (thread->connections >= thread->connections_max) {
+            log_repeatable(LOG_WARN, "connections_full", "no more connections are taken until others end", 1,
+                           log_number("max_connections", thread->server->config.max_connections));
             h2o_socket_read_stop(listener);
             return;
         }
@@ -116,6 +119,8 @@ static void on_listener_readable(h2o_socket_t *listener, const char *err)
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_repeatable(LOG_WARN, "accept_failed", "a connection can't be taken, trying on", 1,
+                           log_text("why", strerror(errno)));
             h2o_socket_read_stop(listener);
             h2o_timeout_link(thread->context.loop, &thread->pause, &thread->pause_entry);
         }

@@ -1,23 +1,41 @@
 #include "http/reply.h"
 
 #include "base/clock.h"
+#include "base/log_repeat.h"
 #include "http/thread.h"
 
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
+/*
+ * Failures come by the thousand when Redis is away or a client errs in a loop, so those that are alike are counted: of one route and status, and
+ * where the fault is ours of one sentence, which clients have no hand in. LOG_DEBUG tells of every request.
+ */
 static void log_request(const struct request *request, int status, const char *detail)
 {
-    enum log_level level = request->route != NULL ? request->route->log_level : LOG_DEBUG;
-    if (status == 500)
-        level = LOG_ERROR;
+    const struct route *route = request->route;
+    enum log_level level = route != NULL ? route->log_level : LOG_DEBUG;
+    if (status >= 500)
+        level = status == 500 ? LOG_ERROR : LOG_WARN;
     if (!log_enabled(level))
         return;
     h2o_req_t *req = request->h2o;
-    log_event(level, "request", status >= 400 ? "request failed" : "request",
-              log_str("method", (struct str){req->method.base, req->method.len}),
-              log_text("route", request->route != NULL ? request->route->path : "none"), log_number("status", status),
-              log_number("ms", (double)(clock_ms() - request->received_at)), log_str("request_id", request->id),
-              log_str("worker_id", request->parameter), log_text("detail", detail != NULL ? detail : ""));
+    const char *parameter = route != NULL && strstr(route->path, "{service}") != NULL ? "service" : "worker_id";
+    const struct log_field fields[] = {
+        log_number("status", status),
+        log_str("method", (struct str){req->method.base, req->method.len}),
+        log_text("route", route != NULL ? route->path : "none"),
+        log_text("detail", detail != NULL ? detail : ""),
+        log_number("ms", (double)(clock_ms() - request->received_at)),
+        log_str(parameter, request->parameter),
+        log_str("request_id", request->id),
+        LOG_END,
+    };
+    if (status < 400)
+        log_write(level, "request", "answered", fields);
+    else if (log_enabled(LOG_DEBUG))
+        log_write(level, "request", status >= 500 ? "failed" : "refused", fields);
+    else
+        log_write_repeatable(level, "request", status >= 500 ? "failed" : "refused", status >= 500 ? 4 : 3, fields);
 }
 
 /* Begins the answer; whether it is to have no body. */
@@ -137,6 +155,7 @@ void reply_preflight(struct request *request)
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 1, NULL, wanted.ptr,
                           wanted.len);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
+    log_request(request, 204, NULL);
     finish(request, 204, STR(""), STR(""));
 }
 

@@ -207,6 +207,14 @@ void request_set_header(struct request *request, const char *name, const char *v
     h2o_add_header_by_str(&req->pool, &req->res.headers, lower.base, lower.len, 0, name, value, strlen(value));
 }
 
+void request_name_worker(struct request *request, struct str worker_id)
+{
+    if (worker_id.len == 0)
+        return;
+    h2o_iovec_t copy = h2o_strdup(&request->h2o->pool, worker_id.ptr, worker_id.len);
+    request->parameter = (struct str){copy.base, worker_id.len};
+}
+
 void *request_app(const struct request *request)
 {
     return request->thread->app;

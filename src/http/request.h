@@ -64,6 +64,9 @@ struct str request_header(const struct request *request, const char *name);
 /* Adds a header to the answer; both texts must last as long as the request. */
 void request_set_header(struct request *request, const char *name, const char *value);
 
+/* Says which worker a request is about, where its path does not: for its line in the log. */
+void request_name_worker(struct request *request, struct str worker_id);
+
 /* What the handlers of this thread share; given to server_thread_set_app. */
 void *request_app(const struct request *request);
 

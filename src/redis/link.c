@@ -1,7 +1,7 @@
 #include "redis/link.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_repeat.h"
 #include "redis/adapter.h"
 #include "redis/command.h"
 
@@ -47,7 +47,6 @@ struct link {
     int64_t give_up_at; /* RESOLVING, CONNECTING, GREETING */
     int32_t backoff;
     int failures; /* attempts that failed since it was last up */
-    char trouble[160];
 };
 
 static void on_reply(redisAsyncContext *redis, void *data, void *privdata);
@@ -100,6 +99,13 @@ static bool send_quietly(struct link *link, struct buffer *command, link_callbac
     return false;
 }
 
+/* What Redis says, without the arguments that it quotes of a command that it does not know: one of AUTH is a password. */
+static struct str without_args(struct str text)
+{
+    const char *args = text.len > 0 ? memmem(text.ptr, text.len, ", with args", 11) : NULL;
+    return args != NULL ? (struct str){text.ptr, (size_t)(args - text.ptr)} : text;
+}
+
 /* Gives up the present attempt or connection and plans the next. */
 static void link_drop(struct link *link, const char *why)
 {
@@ -110,14 +116,10 @@ static void link_drop(struct link *link, const char *why)
     link->retry_at =
         clock_ms() + link->backoff + clock_us() % (link->backoff / 2 + 1); /* so that instances don't come all at once */
     link->backoff = link->backoff * 2 < BACKOFF_MAX_MS ? link->backoff * 2 : BACKOFF_MAX_MS;
-    /* `why` may point into the context that goes now; a failure that repeats is logged once */
-    bool news = before == LINK_UP || strncmp(link->trouble, why, sizeof(link->trouble) - 1) != 0;
-    snprintf(link->trouble, sizeof(link->trouble), "%s", why);
     link->failures++;
     char place[ADDRESS_PLACE_MAX];
-    if (news)
-        log_event(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on",
-                  log_text("redis", address_place(link->address, place)), log_text("why", link->trouble));
+    log_repeatable(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on", 2,
+                   log_text("redis", address_place(link->address, place)), log_str("why", without_args(str_from(why))));
     if (link->query != NULL) {
         h2o_hostinfo_getaddr_cancel(link->query);
         link->query = NULL;
@@ -134,10 +136,9 @@ static void link_came_up(struct link *link)
     link->state = LINK_UP;
     link->backoff = BACKOFF_MIN_MS;
     char place[ADDRESS_PLACE_MAX];
-    log_event(link->failures > 0 ? LOG_INFO : LOG_DEBUG, "redis_up", "Redis answers",
-              log_text("redis", address_place(link->address, place)), log_number("failed_attempts", link->failures));
+    log_repeatable(link->failures > 0 ? LOG_INFO : LOG_DEBUG, "redis_up", "Redis answers", 1,
+                   log_text("redis", address_place(link->address, place)), log_number("failed_attempts", link->failures));
     link->failures = 0;
-    link->trouble[0] = '\0';
 }
 
 /* The script of a call is not in Redis (any more): loads it and sends the call again behind it. */
@@ -174,8 +175,8 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
             return;
         enum err err = err_from_reply(text);
         if (err == ERR_INTERNAL && call->data != link) /* the link's own commands say it themselves */
-            log_event(LOG_ERROR, "redis_error", "Redis refused a command", log_str("reply", text),
-                      log_text("script", call->script != NO_SCRIPT ? script_texts[call->script].name : ""));
+            log_repeatable(LOG_ERROR, "redis_error", "Redis refused a command", 2, log_str("reply", without_args(text)),
+                           log_text("script", call->script != NO_SCRIPT ? script_texts[call->script].name : ""));
         call_finish(call, err, link->state == LINK_GREETING ? reply : NULL);
     }
 }
@@ -280,7 +281,7 @@ static void link_open(struct link *link, redisAsyncContext *redis)
     if (redis == NULL)
         abort();
     if (redis->err != 0) {
-        char why[sizeof(link->trouble)];
+        char why[sizeof(redis->c.errstr)];
         snprintf(why, sizeof(why), "%s", redis->errstr);
         redisAsyncFree(redis);
         link_drop(link, why);

@@ -5,7 +5,8 @@
 
 #include <cmocka.h>
 
-#include "base/log.h"
+#include "base/clock.h"
+#include "base/log_repeat.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static void test_text(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         char room[512], expected[256];
         const char *line = line_of(texts[i].value, room);
-        snprintf(expected, sizeof(expected), " it was seen  value=%s  count=3", texts[i].text);
+        snprintf(expected, sizeof(expected), " info  it was seen  value=%s  count=3", texts[i].text);
         assert_string_equal(line + sizeof("12:00:00.000") - 1, expected);
     }
 }
@@ -86,11 +87,124 @@ static void test_json(void **state)
     }
 }
 
+/* Where stderr goes while lines are counted. */
+struct capture {
+    int reader, stderr_before;
+    char text[65536];
+};
+
+static void capture_begin(struct capture *capture)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    capture->reader = ends[0];
+    capture->stderr_before = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    fcntl(capture->reader, F_SETFL, O_NONBLOCK);
+}
+
+/* The lines since the last call go to capture->text; returns their number. */
+static int take_lines(struct capture *capture)
+{
+    size_t len = 0;
+    ssize_t got;
+    while ((got = read(capture->reader, capture->text + len, sizeof(capture->text) - 1 - len)) > 0)
+        len += (size_t)got;
+    capture->text[len] = '\0';
+    int lines = 0;
+    for (size_t i = 0; i < len; i++)
+        lines += capture->text[i] == '\n';
+    return lines;
+}
+
+static void capture_end(struct capture *capture)
+{
+    dup2(capture->stderr_before, STDERR_FILENO);
+    close(capture->stderr_before);
+    close(capture->reader);
+}
+
+static void fail_at(double status, const char *route, double ms)
+{
+    log_repeatable(LOG_WARN, "request", "failed", 2, log_number("status", status), log_text("route", route), log_number("ms", ms));
+}
+
+static void test_the_first_of_a_kind_is_told_the_others_are_counted(void **state)
+{
+    (void)state;
+    static struct capture capture;
+    log_init(LOG_INFO, false);
+    capture_begin(&capture);
+    for (int i = 0; i < 1000; i++)
+        fail_at(503, "/register", i);
+    assert_int_equal(take_lines(&capture), 1);
+    assert_non_null(strstr(capture.text, " warn  failed    status=503  route=/register  ms=0\n"));
+    fail_at(504, "/register", 1);
+    fail_at(503, "/heartbeat", 1);
+    log_repeatable(LOG_ERROR, "request", "failed", 2, log_number("status", 503), log_text("route", "/register"));
+    log_repeatable(LOG_WARN, "other", "failed", 2, log_number("status", 503), log_text("route", "/register"));
+    assert_int_equal(take_lines(&capture), 4);
+    log_repeat_tick(clock_ms());
+    assert_int_equal(take_lines(&capture), 0);
+
+    /* no more come: the number is told, of those that came more than once */
+    log_repeat_tick(clock_ms() + LOG_REPEAT_MS);
+    assert_int_equal(take_lines(&capture), 1);
+    assert_non_null(strstr(capture.text, " warn  failed again  status=503  route=/register  times=999  seconds=1"));
+    fail_at(503, "/register", 7);
+    assert_int_equal(take_lines(&capture), 1);
+    assert_non_null(strstr(capture.text, "  ms=7\n"));
+
+    fail_at(503, "/register", 8);
+    log_repeat_flush();
+    assert_int_equal(take_lines(&capture), 1);
+    assert_non_null(strstr(capture.text, "times=1"));
+    log_repeat_flush();
+    assert_int_equal(take_lines(&capture), 0);
+    capture_end(&capture);
+}
+
+static void test_levels_hold_for_what_repeats(void **state)
+{
+    (void)state;
+    static struct capture capture;
+    log_init(LOG_ERROR, false);
+    capture_begin(&capture);
+    fail_at(503, "/register", 1);
+    fail_at(503, "/register", 1);
+    log_repeat_flush();
+    assert_int_equal(take_lines(&capture), 0);
+    capture_end(&capture);
+}
+
+static void test_kinds_without_number_don_t_flood(void **state)
+{
+    (void)state;
+    static struct capture capture;
+    log_init(LOG_INFO, true);
+    capture_begin(&capture);
+    for (int i = 0; i < 1000; i++)
+        fail_at(i, "/register", i);
+    int lines = take_lines(&capture);
+    assert_in_range(lines, 100, 200);
+    log_repeat_tick(clock_ms() + 2 * LOG_REPEAT_MS);
+    assert_int_equal(take_lines(&capture), 1);
+    char expected[64];
+    assert_non_null(strstr(capture.text, "\"event\":\"log_repeats\""));
+    snprintf(expected, sizeof(expected), "\"times\":%d}", 1000 - lines);
+    assert_non_null(strstr(capture.text, expected));
+    capture_end(&capture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_the_first_of_a_kind_is_told_the_others_are_counted),
+        cmocka_unit_test(test_levels_hold_for_what_repeats),
+        cmocka_unit_test(test_kinds_without_number_don_t_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,145 @@
+#include "base/log_repeat.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define KINDS_MAX 128 /* what else comes is counted together */
+#define TEXT_MAX 64   /* bytes of a field by which lines are told apart */
+#define LOOK_MS 200
+
+/* Lines that are alike. */
+struct kind {
+    enum log_level level;
+    const char *event, *message;
+    size_t alike;
+    struct {
+        const char *name;
+        bool is_number;
+        double number;
+        size_t len;
+        char text[TEXT_MAX];
+    } fields[LOG_ALIKE_MAX];
+    size_t count; /* not told yet */
+    int64_t told_at, last_at;
+    int64_t window_ms; /* from told_at until the count is told */
+};
+
+static _Thread_local struct kind kinds[KINDS_MAX];
+static _Thread_local size_t kind_count;
+static _Thread_local int64_t looked_at;
+static _Thread_local size_t others; /* lines that found no room in `kinds` */
+
+static size_t kept_len(struct str text)
+{
+    return text.len < TEXT_MAX ? text.len : TEXT_MAX;
+}
+
+static bool is_of(const struct kind *kind, enum log_level level, const char *event, const char *message, size_t alike,
+                  const struct log_field *fields)
+{
+    if (kind->level != level || kind->alike != alike || strcmp(kind->event, event) != 0 || strcmp(kind->message, message) != 0)
+        return false;
+    for (size_t i = 0; i < alike; i++) {
+        struct str text = fields[i].text;
+        bool same = text.ptr == NULL ? kind->fields[i].is_number && kind->fields[i].number == fields[i].number
+                                     : !kind->fields[i].is_number && kind->fields[i].len == kept_len(text) &&
+                                           memcmp(kind->fields[i].text, text.ptr, kept_len(text)) == 0;
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+static void remember(struct kind *kind, const struct log_field *fields)
+{
+    for (size_t i = 0; i < kind->alike; i++) {
+        struct str text = fields[i].text;
+        kind->fields[i].name = fields[i].name;
+        kind->fields[i].is_number = text.ptr == NULL;
+        kind->fields[i].number = fields[i].number;
+        kind->fields[i].len = kept_len(text);
+        if (text.ptr != NULL)
+            memcpy(kind->fields[i].text, text.ptr, kept_len(text));
+    }
+}
+
+void log_write_repeatable(enum log_level level, const char *event, const char *message, size_t alike,
+                          const struct log_field *fields)
+{
+    if (!log_enabled(level))
+        return;
+    int64_t now = clock_ms();
+    for (size_t i = 0; i < kind_count; i++) {
+        if (is_of(&kinds[i], level, event, message, alike, fields)) {
+            kinds[i].count++;
+            kinds[i].last_at = now;
+            return;
+        }
+    }
+    if (kind_count == KINDS_MAX) {
+        others++;
+        return;
+    }
+    struct kind *kind = &kinds[kind_count++];
+    kind->level = level;
+    kind->event = event;
+    kind->message = message;
+    kind->alike = alike;
+    kind->count = 0;
+    kind->told_at = kind->last_at = now;
+    kind->window_ms = LOG_REPEAT_MS;
+    remember(kind, fields);
+    log_write(level, event, message, fields);
+}
+
+/* Tells how many have come since the last line of the kind. */
+static void tell(struct kind *kind, int64_t now)
+{
+    if (kind->count > 0) {
+        struct log_field fields[LOG_ALIKE_MAX + 3];
+        char message[128];
+        for (size_t i = 0; i < kind->alike; i++)
+            fields[i] = kind->fields[i].is_number
+                            ? log_number(kind->fields[i].name, kind->fields[i].number)
+                            : log_str(kind->fields[i].name, (struct str){kind->fields[i].text, kind->fields[i].len});
+        fields[kind->alike] = log_number("times", (double)kind->count);
+        int64_t seconds = (now - kind->told_at + 999) / 1000;
+        fields[kind->alike + 1] = log_number("seconds", (double)seconds);
+        fields[kind->alike + 2] = (struct log_field)LOG_END;
+        snprintf(message, sizeof(message), "%s again", kind->message);
+        log_write(kind->level, kind->event, message, fields);
+    }
+    kind->count = 0;
+    kind->told_at = now;
+}
+
+void log_repeat_tick(int64_t now)
+{
+    if (kind_count == 0 || now - looked_at < LOOK_MS)
+        return;
+    looked_at = now;
+    for (size_t i = kind_count; i-- > 0;) {
+        struct kind *kind = &kinds[i];
+        if (now - kind->last_at >= LOG_REPEAT_MS) {
+            tell(kind, now);
+            *kind = kinds[--kind_count];
+        } else if (now - kind->told_at >= kind->window_ms) {
+            tell(kind, now);
+            kind->window_ms = kind->window_ms * 2 < LOG_REPEAT_LONGEST_MS ? kind->window_ms * 2 : LOG_REPEAT_LONGEST_MS;
+        }
+    }
+    if (others > 0 && kind_count < KINDS_MAX) {
+        log_event(LOG_WARN, "log_repeats", "failures of too many kinds at once were only counted",
+                  log_number("times", (double)others));
+        others = 0;
+    }
+}
+
+void log_repeat_flush(void)
+{
+    for (size_t i = 0; i < kind_count; i++)
+        tell(&kinds[i], clock_ms());
+    kind_count = 0;
+}

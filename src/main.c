@@ -10,6 +10,7 @@
 #include "redis/embedded.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -77,6 +78,25 @@ static void wait_for_end(struct embedded *embedded, const sigset_t *signals)
     }
 }
 
+/* The line that says that it serves, with what it found. */
+static void log_start(struct instance *instance)
+{
+    int64_t workers = instance_workers_found(instance);
+    char message[128], count[32] = "", place[ADDRESS_PLACE_MAX];
+    if (workers >= 0)
+        snprintf(count, sizeof(count), "%" PRId64, workers);
+    snprintf(message, sizeof(message), "rma-coordinator " VERSION " is listening%s%s%s",
+             workers >= 0 ? ", loaded " : "; Redis does not answer yet", count, workers >= 0 ? " workers" : "");
+    log_event(LOG_INFO, "listening", message, log_text("version", VERSION), log_str("host", instance->config.text[CONFIG_HOST]),
+              log_number("port", instance->port), log_number("threads", instance->thread_count),
+              log_text("redis", address_place(&instance->address, place)),
+              workers >= 0 ? log_number("workers", (double)workers) : log_text("workers", ""),
+              log_number("heartbeat_s", instance->api_config.heartbeat_interval_s),
+              log_number("offline_after_s", instance->store_config.heartbeat_timeout_ms / 1000.0),
+              log_number("removed_after_s", instance->store_config.worker_timeout_ms / 1000.0),
+              log_number("request_timeout_ms", instance->server_config.request_timeout_ms), log_text("coordinator", instance->id));
+}
+
 static int run(struct instance *instance, char **args)
 {
     char why[256];
@@ -110,13 +130,7 @@ static int run(struct instance *instance, char **args)
     if (err != ERR_NONE)
         return fail(EXIT_FAILURE, why);
     instance_start(instance);
-    char place[ADDRESS_PLACE_MAX];
-    log_event(LOG_INFO, "listening", "rma-coordinator " VERSION " is listening",
-              log_str("host", instance->config.text[CONFIG_HOST]), log_number("port", instance->port),
-              log_number("threads", instance->thread_count), log_text("redis", address_place(&instance->address, place)),
-              log_number("offline_after_s", instance->store_config.heartbeat_timeout_ms / 1000.0),
-              log_number("removed_after_s", instance->store_config.worker_timeout_ms / 1000.0),
-              log_text("coordinator", instance->id));
+    log_start(instance);
     if (str_eq(instance->config.text[CONFIG_LOG_FORMAT], STR("text")) || isatty(STDOUT_FILENO))
         print_welcome(instance, embedded);
 

@@ -1,12 +1,13 @@
 #include "instance/instance.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_repeat.h"
 #include "model/catalogue.h"
 #include "redis/keys.h"
 #include "redis/link.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #define QUICK_TIMEOUT_MS 800 /* health checks are answered within a second, whatever Redis does */
 #define SWEEP_INTERVAL_MS 1000
 #define HISTORY_INTERVAL_MS 10000 /* some times a minute: an instance that ends in between leaves no gap */
+#define COUNT_INTERVAL_MS 2600 /* longer than an answer may take */
+#define FOUND_WITHIN_MS 400    /* the line that says that it listens waits no longer for the number of workers */
 #define REGION_MAX 64
 
 /* One serving thread and what belongs to it. */
@@ -26,6 +29,7 @@ struct worker_thread {
     struct store *store;
     struct api api;
     int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
+    int64_t count_at; /* when to count the workers that Redis has at the start; 0: no more, or another thread does it */
 };
 
 enum err instance_take_catalogue(struct instance *instance)
@@ -66,11 +70,54 @@ static int32_t keep_house(struct worker_thread *thread)
     return (int32_t)(thread->sweep_at - now);
 }
 
+static void on_counted(void *data, enum err err, const struct fleet *fleet)
+{
+    struct worker_thread *thread = data;
+    struct instance *instance = thread->instance;
+    if (err != ERR_NONE)
+        return;
+    thread->count_at = 0;
+    int64_t unknown = INSTANCE_WORKERS_UNKNOWN;
+    if (atomic_compare_exchange_strong(&instance->workers_found, &unknown, fleet_total(fleet))) {
+        sem_post(&instance->counted);
+        return;
+    }
+    char message[64];
+    snprintf(message, sizeof(message), "loaded %" PRId64 " workers", fleet_total(fleet));
+    log_event(LOG_INFO, "loaded", message, log_number("workers", (double)fleet_total(fleet)));
+}
+
+/* At the start, as soon as Redis answers: how many workers it has. */
+static void count_workers(struct worker_thread *thread)
+{
+    if (thread->count_at == 0 || clock_ms() < thread->count_at || !store_is_up(thread->store))
+        return;
+    thread->count_at = clock_ms() + COUNT_INTERVAL_MS;
+    if (store_fleet(thread->store, on_counted, thread) != ERR_NONE)
+        return; /* again after the interval */
+}
+
+int64_t instance_workers_found(struct instance *instance)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += FOUND_WITHIN_MS * 1000000L;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    while (sem_clockwait(&instance->counted, CLOCK_MONOTONIC, &end) != 0 && errno == EINTR)
+        ;
+    int64_t found = INSTANCE_WORKERS_UNKNOWN;
+    atomic_compare_exchange_strong(&instance->workers_found, &found, INSTANCE_WORKERS_LATE);
+    return found;
+}
+
 static int32_t on_tick(void *data)
 {
     struct worker_thread *thread = (struct worker_thread *)((char *)data - offsetof(struct worker_thread, api));
+    count_workers(thread);
     int32_t house = keep_house(thread), events = events_tick(thread->api.events);
     store_tick(thread->store);
+    log_repeat_tick(clock_ms());
     int32_t link = link_tick(thread->link), next = house < events ? house : events;
     return link < next ? link : next;
 }
@@ -85,10 +132,11 @@ static void *serve(void *data)
     thread->store = store_new(thread->link, &instance->store_config);
     thread->api = (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store};
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
-    thread->sweep_at = thread->index == 0;
+    thread->sweep_at = thread->count_at = thread->index == 0;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
     pthread_barrier_wait(&instance->threads_made);
     server_thread_run(thread->server);
+    log_repeat_flush();
     return NULL;
 }
 
@@ -96,6 +144,8 @@ void instance_start(struct instance *instance)
 {
     keys_init(instance->config.text[CONFIG_KEY_PREFIX]);
     scripts_init();
+    atomic_init(&instance->workers_found, INSTANCE_WORKERS_UNKNOWN);
+    sem_init(&instance->counted, 0, 0);
     instance->threads = calloc((size_t)instance->thread_count, sizeof(*instance->threads));
     if (instance->threads == NULL || pthread_barrier_init(&instance->threads_made, NULL, (unsigned)instance->thread_count + 1) != 0)
         abort();

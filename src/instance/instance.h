@@ -11,6 +11,8 @@
 #include "redis/address.h"
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 
 #ifndef VERSION
 #define VERSION "0.1.0"
@@ -31,6 +33,10 @@ struct instance {
     pthread_barrier_t threads_made;
     int port;
     char id[160];
+    _Atomic int64_t workers_found; /* at the start; or one of these: */
+#define INSTANCE_WORKERS_UNKNOWN (-1)
+#define INSTANCE_WORKERS_LATE (-2) /* nobody waits for the number any more: it gets a line of its own in the log */
+    sem_t counted;                 /* posted when the number has come */
 };
 
 /*
@@ -47,6 +53,12 @@ MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
 
 /* Starts the threads, which take the signals that the caller has not blocked. Once in the life of the program. */
 void instance_start(struct instance *instance);
+
+/*
+ * How many workers Redis had at the start; waits for its answer, 0.4 s at most. Negative: it has not answered yet, the log will tell.
+ * Once, after instance_start.
+ */
+int64_t instance_workers_found(struct instance *instance);
 
 /* Lets the threads finish what is in flight, within 3.5 s, and end. */
 void instance_stop(struct instance *instance);

@@ -5,6 +5,7 @@
 #define API_API_H
 
 #include "api/events.h"
+#include "api/shared.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -25,6 +26,8 @@ struct api {
     struct store *store;
     struct events *events;
     size_t listed; /* bytes of long answers in the making */
+    struct shared *shared;
+    struct shared_queue waiting[SHARED_COUNT];
 };
 
 /* All paths, ending with a row of NULLs. */
@@ -66,7 +69,7 @@ request_handler api_tasks, api_task_complete;
 /* Whether there is no room for another long answer. */
 static inline bool api_is_crowded(const struct api *api)
 {
-    return api->listed + server_thread_unread(api->thread) > API_LISTED_MAX;
+    return api->listed + server_thread_unread(api->thread) + shared_bytes(api->shared) > API_LISTED_MAX;
 }
 
 /* Answers what a body was refused for, and frees the faults. */

@@ -5,6 +5,7 @@
 #include "model/id.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define LIMIT_MAX 10000
 
@@ -29,7 +30,7 @@ struct listing {
     struct api *api;
     const struct shape *shape;
     struct filter filter;
-    struct pending *pending;
+    struct pending *pending; /* the request that waits; NULL: it is made for all who ask, see shared.h */
     struct buffer body;
     size_t total, healthy;
     bool too_much;     /* all listings together have no more room */
@@ -62,7 +63,7 @@ static bool is_wanted(const struct filter *filter, const struct worker *worker)
 static bool on_row(void *data, const struct worker *worker, int64_t now)
 {
     struct listing *listing = data;
-    if (!pending_is_waited_for(listing->pending))
+    if (listing->pending != NULL && !pending_is_waited_for(listing->pending))
         return false;
     if (!is_wanted(&listing->filter, worker))
         return true;
@@ -87,16 +88,21 @@ static void on_listed(void *data, enum err err)
 {
     struct listing *listing = data;
     struct pending *pending = listing->pending;
-    struct request *request = pending_take(pending);
     listing->api->listed -= listing->body.len - listing->shape->head.len;
     if (err == ERR_NONE && listing->too_much)
         err = ERR_CROWDED;
-    if (request != NULL && err == ERR_NONE) {
+    if (err == ERR_NONE)
         listing->shape->finish(&listing->body, listing);
-        reply_json(request, 200, &listing->body);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+    if (pending == NULL) {
+        shared_publish(listing->api, SHARED_WORKERS, err, &listing->body);
+        free(listing);
+        return;
     }
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE)
+        reply_json(request, 200, &listing->body);
+    else if (request != NULL)
+        reply_error(request, err, NULL, NULL);
     buffer_fini(&listing->body);
     pending_release(pending, err);
 }
@@ -121,6 +127,16 @@ static const struct shape all_workers = {{"{\"workers\":[", 12}, finish_with_tot
 static const struct shape live_workers = {{"{\"workers\":[", 12}, finish_with_count};
 static const struct shape coordinators = {{"{\"coordinators\":[", 17}, finish_with_count};
 
+/* Begins a listing of what its filter wants, from the first one after `cursor`. On an error on_listed is not called. */
+static enum err begin(struct listing *listing, struct str cursor)
+{
+    buffer_append(&listing->body, listing->shape->head);
+    enum err err = store_list(listing->api->store, cursor, listing->filter.service[0] != '\0', on_row, on_listed, listing);
+    if (err != ERR_NONE)
+        buffer_fini(&listing->body);
+    return err;
+}
+
 /* Lists the workers that `filter` wants, from the first one after `cursor`. */
 static void list(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
 {
@@ -131,15 +147,28 @@ static void list(struct request *request, const struct shape *shape, const struc
     }
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
-    listing->api = api;
-    listing->shape = shape;
-    listing->filter = *filter;
-    listing->pending = pending;
-    buffer_append(&listing->body, shape->head);
-    enum err err = store_list(api->store, cursor, filter->service[0] != '\0', on_row, on_listed, listing);
-    if (err != ERR_NONE) {
-        buffer_fini(&listing->body);
+    *listing = (struct listing){.api = api, .shape = shape, .filter = *filter, .pending = pending};
+    enum err err = begin(listing, cursor);
+    if (err != ERR_NONE)
         pending_release(pending, err);
+}
+
+/* Lists all workers for all who ask. */
+static void make_workers(struct api *api)
+{
+    struct buffer nothing = BUFFER_INIT;
+    if (api_is_crowded(api)) {
+        shared_publish(api, SHARED_WORKERS, ERR_CROWDED, &nothing);
+        return;
+    }
+    struct listing *listing = calloc(1, sizeof(*listing));
+    if (listing == NULL)
+        abort();
+    *listing = (struct listing){.api = api, .shape = &all_workers};
+    enum err err = begin(listing, (struct str){NULL, 0});
+    if (err != ERR_NONE) {
+        free(listing);
+        shared_publish(api, SHARED_WORKERS, err, &nothing);
     }
 }
 
@@ -190,7 +219,10 @@ static void list_as_asked(struct request *request, const struct shape *shape, st
 
 void api_workers(struct request *request)
 {
-    list_as_asked(request, &all_workers, (struct filter){.limit = 0});
+    if (shared_suits(request))
+        shared_answer(request, SHARED_WORKERS, make_workers);
+    else
+        list_as_asked(request, &all_workers, (struct filter){.limit = 0});
 }
 
 void api_live_workers(struct request *request)
@@ -237,12 +269,48 @@ static void ask_fleet(struct request *request, store_fleet_callback *callback)
         pending_release(pending, err);
 }
 
+static void on_shared_stats(void *data, enum err err, const struct fleet *fleet)
+{
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE)
+        fleet_write_stats(&body, fleet);
+    shared_publish(data, SHARED_STATS, err, &body);
+}
+
+static void make_stats(struct api *api)
+{
+    enum err err = store_fleet(api->store, on_shared_stats, api);
+    if (err != ERR_NONE)
+        on_shared_stats(api, err, NULL);
+}
+
+static void on_shared_health(void *data, enum err err, const struct fleet *fleet)
+{
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE)
+        fleet_write_health(&body, fleet);
+    shared_publish(data, SHARED_HEALTH, err, &body);
+}
+
+static void make_health(struct api *api)
+{
+    enum err err = store_fleet(api->store, on_shared_health, api);
+    if (err != ERR_NONE)
+        on_shared_health(api, err, NULL);
+}
+
 void api_stats(struct request *request)
 {
-    ask_fleet(request, on_stats);
+    if (shared_suits(request))
+        shared_answer(request, SHARED_STATS, make_stats);
+    else
+        ask_fleet(request, on_stats);
 }
 
 void api_fleet_health(struct request *request)
 {
-    ask_fleet(request, on_fleet_health);
+    if (shared_suits(request))
+        shared_answer(request, SHARED_HEALTH, make_health);
+    else
+        ask_fleet(request, on_fleet_health);
 }

@@ -105,6 +105,31 @@ void reply_constant(struct request *request, int status, struct str body)
     finish(request, status, STR("application/json"), body);
 }
 
+/* What a request's pool holds of an answer that it shares with others. */
+struct share {
+    void (*release)(void *owner);
+    void *owner;
+};
+
+static void release_share(void *cell)
+{
+    const struct share *share = cell;
+    share->release(share->owner);
+}
+
+void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner)
+{
+    h2o_req_t *req = request->h2o;
+    struct share *share = h2o_mem_alloc_shared(&req->pool, sizeof(*share), release_share);
+    *share = (struct share){release, owner};
+    char *age = h2o_mem_alloc_pool(&req->pool, 16);
+    snprintf(age, 16, "%d", age_s);
+    request_set_header(request, "Age", age);
+    request_set_header(request, "Cache-Control", "no-cache"); /* it is old enough as it is */
+    log_request(request, 200, NULL);
+    finish(request, 200, STR("application/json"), body);
+}
+
 void reply_write_faults(struct buffer *out, const struct faults *faults)
 {
     buffer_append(out, STR("\"errors\":["));

@@ -15,8 +15,8 @@
 #define QUICK_TIMEOUT_MS 800 /* health checks are answered within a second, whatever Redis does */
 #define SWEEP_INTERVAL_MS 1000
 #define HISTORY_INTERVAL_MS 10000 /* some times a minute: an instance that ends in between leaves no gap */
-#define COUNT_INTERVAL_MS 2600 /* longer than an answer may take */
-#define FOUND_WITHIN_MS 400    /* the line that says that it listens waits no longer for the number of workers */
+#define COUNT_INTERVAL_MS 2600    /* longer than an answer may take */
+#define FOUND_WITHIN_MS 400       /* the line that says that it listens waits no longer for the number of workers */
 #define REGION_MAX 64
 
 /* One serving thread and what belongs to it. */
@@ -29,7 +29,7 @@ struct worker_thread {
     struct store *store;
     struct api api;
     int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
-    int64_t count_at; /* when to count the workers that Redis has at the start; 0: no more, or another thread does it */
+    int64_t count_at;             /* when to count the workers that Redis has at the start; 0: no more, or another thread does it */
 };
 
 enum err instance_take_catalogue(struct instance *instance)
@@ -115,10 +115,14 @@ static int32_t on_tick(void *data)
 {
     struct worker_thread *thread = (struct worker_thread *)((char *)data - offsetof(struct worker_thread, api));
     count_workers(thread);
-    int32_t house = keep_house(thread), events = events_tick(thread->api.events);
+    int32_t next = keep_house(thread);
+    int32_t events = events_tick(thread->api.events);
+    int32_t shared = shared_tick(&thread->api);
     store_tick(thread->store);
     log_repeat_tick(clock_ms());
-    int32_t link = link_tick(thread->link), next = house < events ? house : events;
+    int32_t link = link_tick(thread->link);
+    next = events < next ? events : next;
+    next = shared < next ? shared : next;
     return link < next ? link : next;
 }
 
@@ -130,7 +134,8 @@ static void *serve(void *data)
     thread->server = server_thread_new(instance->server, thread->index);
     thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->address);
     thread->store = store_new(thread->link, &instance->store_config);
-    thread->api = (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store};
+    thread->api =
+        (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store, .shared = instance->shared};
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->sweep_at = thread->count_at = thread->index == 0;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
@@ -144,6 +149,7 @@ void instance_start(struct instance *instance)
 {
     keys_init(instance->config.text[CONFIG_KEY_PREFIX]);
     scripts_init();
+    instance->shared = shared_new();
     atomic_init(&instance->workers_found, INSTANCE_WORKERS_UNKNOWN);
     sem_init(&instance->counted, 0, 0);
     instance->threads = calloc((size_t)instance->thread_count, sizeof(*instance->threads));

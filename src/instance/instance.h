@@ -29,6 +29,7 @@ struct instance {
     struct api_config api_config;
     struct server *server;
     struct worker_thread *threads;
+    struct shared *shared; /* by all threads */
     int thread_count;
     pthread_barrier_t threads_made;
     int port;

@@ -233,8 +233,10 @@ def beat(coordinator, count):
     ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in beats])
 
 
-def wrk(coordinator, script, path, seconds, connections=CONNECTIONS):
+def wrk(coordinator, script, path, seconds, connections=CONNECTIONS, headers=()):
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script]
+    for header in headers:
+        command += ["-H", header]
     command += [coordinator.url(path), "--", str(FLEET)]
     output = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
     result = json.loads(output.strip().splitlines()[-1])
@@ -584,7 +586,25 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams)}
+def dashboards(plan):
+    """Pages of other origins that list 1,000 workers as fast as they can, beside clients that each get a listing of their own."""
+    path, seconds = "/api/admin/workers", 3
+    rates, own_rates, costs, own_costs = [], [], [], []
+    with stage(plan, FLEET) as (server, coordinator):
+        for _ in range(1 if plan.quick else 3):
+            result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", path, seconds, headers=["Origin: https://bench.example"]))
+            rates.append(result["requests"] / result["seconds"])
+            costs.append(cpu / result["seconds"] / 1000)
+            result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", path, seconds, 16))
+            own_rates.append(result["requests"] / result["seconds"])
+            own_costs.append(cpu / result["seconds"] / 1000)
+    plan.add("listings of 1,000 workers/s to pages of other origins", statistics.median(rates), "1/s")
+    plan.add("CPU of Redis meanwhile, in a second", statistics.median(costs), "ms", most=50)
+    plan.add("  the same to others, 16 connections", statistics.median(own_rates), "1/s")
+    plan.add("  CPU of Redis meanwhile, in a second", statistics.median(own_costs), "ms")
+
+
+FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams, dashboards)}
 
 
 # --- the table

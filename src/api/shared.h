@@ -1,0 +1,53 @@
+/*
+ * Answers for pages of other origins: hundreds of dashboards that ask the same every few seconds are to cost Redis no more than one. An answer
+ * is made once for the whole instance and second, and given to all who ask meanwhile, in whichever thread. This is the one thing that changes and
+ * that threads share; a lock is held while a pointer to an answer is taken or put there, never over any work.
+ */
+#ifndef API_SHARED_H
+#define API_SHARED_H
+
+#include "base/buffer.h"
+#include "base/err.h"
+#include "http/request.h"
+
+#include <stddef.h>
+
+struct api;
+
+enum shared_name { SHARED_WORKERS, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
+
+#define SHARED_FRESH_MS 1000 /* an answer whose making began no longer ago is given to whoever asks */
+
+/* The answers of an instance; lives as long as the program. */
+struct shared;
+
+struct shared *shared_new(void);
+
+/* Bytes of all answers that are kept, or that clients have not taken yet; each counts once, however many have it. */
+size_t shared_bytes(const struct shared *shared);
+
+/* Begins to make an answer, which ends in one call of shared_publish in the same thread, at once or in a later turn. */
+typedef void shared_maker(struct api *api);
+
+/* Requests of a thread that wait for an answer, oldest first. */
+struct shared_queue {
+    struct shared_waiter *first, *last;
+    shared_maker *make;
+};
+
+/* Whether a request may be given a shared answer: it has no query, and an Origin, which browsers send for pages of other origins alone. */
+bool shared_suits(const struct request *request);
+
+/* Answers the request, at once or when an answer has been made; `make`, always the same for one name, is called if nobody is making one. */
+void shared_answer(struct request *request, enum shared_name name, shared_maker *make);
+
+/*
+ * Ends the making of an answer: with ERR_NONE, of `body`, whose bytes are taken in any case. An error goes to those who wait; who asks afterwards
+ * begins anew.
+ */
+void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body);
+
+/* To be called in each turn of the loop: gives those who wait what other threads have made. Returns the ms until the next call. */
+int32_t shared_tick(struct api *api);
+
+#endif

@@ -40,11 +40,11 @@ def clock(directory, clock_library):
 
 @pytest.fixture
 def start_redis(directory):
-    """Starts private Redis servers: start_redis(clock=...)."""
+    """Starts private Redis servers: start_redis(clock=..., password=...)."""
     servers = []
 
-    def start(*options, clock=None):
-        server = RedisServer(directory / f"redis{len(servers)}", clock)
+    def start(*options, clock=None, password=None):
+        server = RedisServer(directory / f"redis{len(servers)}", clock, password)
         servers.append(server)
         return server.start(*options)
 

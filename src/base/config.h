@@ -17,7 +17,8 @@
     NUMBER(PORT, "8080", 0, 65535, "port to listen on; 0 takes any free one")                                                      \
     NUMBER(THREADS, "0", 0, 64, "event loops, each with its own connection to Redis; 0: one per core")                             \
     TEXT(REDIS_URL, "", 0, 1024,                                                                                                   \
-         "redis://[user:password@]host:port/db or unix:///path; default: a private redis-server in DATA_DIR")                      \
+         "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; "                    \
+         "default: a private redis-server in DATA_DIR")                                                                            \
     TEXT(DATA_DIR, "./data", 1, 4096, "where the private redis-server keeps its data")                                             \
     CHOICE(APPENDFSYNC, "everysec",                                                                                                \
            "when the private redis-server's file reaches the disk: within a second, or always before a write is answered",         \

@@ -26,7 +26,13 @@
     X(ERR_LOADING, 503, "LOADING", true, "Redis is loading its data; try again shortly.")                                          \
     X(ERR_BUSY, 503, "BUSY", true, "Redis is busy with a long script; try again shortly.")                                         \
     X(ERR_NO_SCRIPT, 503, "NOSCRIPT", true, "Redis keeps losing the coordinator's scripts; who calls SCRIPT FLUSH?")               \
-    X(ERR_READONLY, 503, "READONLY", true, "Redis is a read-only replica; point REDIS_URL at the primary.")                        \
+    X(ERR_READONLY, 503, "READONLY", true, "Redis has been made a replica; the coordinator looks for the primary, try again.")     \
+    X(ERR_MASTER_DOWN, 503, "MASTERDOWN", true, "Redis is a replica without its primary; try again shortly.")                      \
+    X(ERR_NO_REPLICAS, 503, "NOREPLICAS", true, "Redis has too few replicas in step to take writes; try again shortly.")           \
+    X(ERR_CLUSTER_DOWN, 503, "CLUSTERDOWN", true, "The Redis cluster does not serve the registry at present; try again shortly.")  \
+    X(ERR_MOVED, 503, "MOVED", true, "The registry has moved to another node of the Redis cluster; try again.")                    \
+    X(ERR_ASK, 503, "ASK", true, "The registry is moving to another node of the Redis cluster; try again shortly.")                \
+    X(ERR_TRY_AGAIN, 503, "TRYAGAIN", true, "The registry is moving to another node of the Redis cluster; try again shortly.")     \
     X(ERR_FULL, 503, "OOM", true, "Redis has reached its memory limit; raise maxmemory.")                                          \
     X(ERR_DISK, 503, "MISCONF", true, "Redis can't write to its disk; free space on its volume.")                                  \
     X(ERR_DEADLINE, 504, "", true, "Redis did not answer in time; whether the request took effect is unknown.")

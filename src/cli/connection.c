@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "redis/command.h"
 #include "redis/embedded.h"
+#include "redis/sentinel.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 
 #define CONNECT_TIMEOUT_S 5
+#define SENTINEL_TIMEOUT_S 1
 #define REPLY_TIMEOUT_S 10
 #define LOADING_TIMEOUT_MS 120000 /* until Redis has its data in memory */
 #define NEIGHBOUR_TIMEOUT_MS 3000 /* until the Redis of a coordinator that is just starting takes connections */
@@ -21,7 +23,7 @@ static redisContext *try_connect(const struct address *address, char why[TRANSFE
     const struct timeval timeout = {CONNECT_TIMEOUT_S, 0}, reply_timeout = {REPLY_TIMEOUT_S, 0};
     char place[ADDRESS_PLACE_MAX];
     redisContext *redis = address->path[0] != '\0' ? redisConnectUnixWithTimeout(address->path, timeout)
-                                                   : redisConnectWithTimeout(address->host, address->port, timeout);
+                                                   : redisConnectWithTimeout(address->tcp.host, address->tcp.port, timeout);
     if (redis == NULL)
         abort();
     if (redis->err == 0 && redisSetTimeout(redis, reply_timeout) == REDIS_OK)
@@ -31,13 +33,55 @@ static redisContext *try_connect(const struct address *address, char why[TRANSFE
     return NULL;
 }
 
+/* Asks one Sentinel; false with the reason in why. */
+static bool ask_sentinel(const struct address *address, const struct endpoint *sentinel, struct endpoint *out,
+                         char why[TRANSFER_WHY_MAX])
+{
+    const struct timeval timeout = {SENTINEL_TIMEOUT_S, 0};
+    redisContext *redis = redisConnectWithTimeout(sentinel->host, sentinel->port, timeout);
+    if (redis == NULL)
+        abort();
+    struct buffer commands = BUFFER_INIT;
+    int replies = sentinel_auth(&commands, address) ? 2 : 1;
+    sentinel_question(&commands, address);
+    const char *cause = NULL;
+    void *reply = NULL;
+    if (redis->err == 0 && redisSetTimeout(redis, timeout) == REDIS_OK)
+        redisAppendFormattedCommand(redis, commands.ptr, commands.len);
+    buffer_fini(&commands);
+    for (bool ok = redis->err == 0; ok && replies > 0; replies--) {
+        freeReplyObject(reply);
+        ok = redisGetReply(redis, &reply) == REDIS_OK;
+        if (!ok)
+            reply = NULL;
+    }
+    cause = reply != NULL ? sentinel_read(reply, out) : redis->errstr;
+    char place[ADDRESS_PLACE_MAX];
+    if (cause != NULL)
+        snprintf(why, TRANSFER_WHY_MAX, "no Sentinel knows the primary; %.100s: %.80s", endpoint_place(sentinel, place), cause);
+    freeReplyObject(reply);
+    redisFree(redis);
+    return cause == NULL;
+}
+
+/* Finds the primary where Sentinels know it. */
+static enum err find_primary(struct address *address, char why[TRANSFER_WHY_MAX])
+{
+    for (size_t i = 0; i < address->sentinel_count; i++)
+        if (ask_sentinel(address, &address->sentinels[i], &address->tcp, why)) {
+            address->primary[0] = '\0'; /* from here on it is an address like any other */
+            return ERR_NONE;
+        }
+    return address->sentinel_count > 0 ? ERR_UNAVAILABLE : ERR_NONE;
+}
+
 /* Connects to the Redis of a coordinator that runs in DATA_DIR, or else starts one there. */
 static enum err open_embedded(struct connection *connection, const struct config *config, struct address *address,
                               char why[TRANSFER_WHY_MAX])
 {
     char ignored[TRANSFER_WHY_MAX];
     const char *data_dir = config->text[CONFIG_DATA_DIR].ptr;
-    *address = (struct address){.port = 0};
+    *address = (struct address){.db = 0};
     int length = snprintf(address->path, sizeof(address->path), "%s/redis.sock", data_dir);
     bool fits = length > 0 && (size_t)length < sizeof(address->path);
     enum err err = ERR_NONE;
@@ -94,7 +138,8 @@ enum err connection_open(struct connection *connection, const struct transfer *t
     enum err err = ERR_NONE;
     if (transfer->config->text[CONFIG_REDIS_URL].len > 0) {
         address = *transfer->address;
-        connection->redis = try_connect(&address, why);
+        err = find_primary(&address, why);
+        connection->redis = err == ERR_NONE ? try_connect(&address, why) : NULL;
         err = connection->redis != NULL ? ERR_NONE : ERR_UNAVAILABLE;
     } else {
         err = open_embedded(connection, transfer->config, &address, why);

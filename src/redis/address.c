@@ -52,40 +52,94 @@ static enum err parse_unix(struct str rest, struct address *out, const char **wh
     return ERR_NONE;
 }
 
-static enum err parse_tcp(struct str rest, struct address *out, const char **why)
+/* Takes "user:password@" off the front of *authority. */
+static enum err take_credentials(struct str *authority, struct address *out, const char **why)
 {
-    struct str authority = str_cut(&rest, '/');
-    const char *at = authority.len > 0 ? memrchr(authority.ptr, '@', authority.len) : NULL;
-    if (at != NULL) {
-        struct str password = {authority.ptr, (size_t)(at - authority.ptr)};
-        struct str user = str_cut(&password, ':');
-        authority.len -= (size_t)(at + 1 - authority.ptr);
-        authority.ptr = at + 1;
-        if (!decode(user, out->user, sizeof(out->user)) || !decode(password, out->password, sizeof(out->password))) {
-            *why = "the user or password is too long or badly percent-encoded";
-            return ERR_INVALID;
-        }
-    }
+    const char *at = authority->len > 0 ? memrchr(authority->ptr, '@', authority->len) : NULL;
+    if (at == NULL)
+        return ERR_NONE;
+    struct str password = {authority->ptr, (size_t)(at - authority->ptr)};
+    struct str user = str_cut(&password, ':');
+    authority->len -= (size_t)(at + 1 - authority->ptr);
+    authority->ptr = at + 1;
+    if (decode(user, out->user, sizeof(out->user)) && decode(password, out->password, sizeof(out->password)))
+        return ERR_NONE;
+    *why = "the user or password is too long or badly percent-encoded";
+    return ERR_INVALID;
+}
+
+/* Parses "host", "host:port", "[address]" or "[address]:port". */
+static enum err parse_endpoint(struct str text, int default_port, struct endpoint *out, const char **why)
+{
     struct str host;
-    if (skip(&authority, STR("["))) { /* an IPv6 address */
-        host = str_cut(&authority, ']');
-        if (authority.ptr == NULL || (authority.len > 0 && !skip(&authority, STR(":")))) {
+    if (skip(&text, STR("["))) { /* an IPv6 address */
+        host = str_cut(&text, ']');
+        if (text.ptr == NULL || (text.len > 0 && !skip(&text, STR(":")))) {
             *why = "an IPv6 address stands in brackets: redis://[fdaa::3]:6379";
             return ERR_INVALID;
         }
     } else {
-        host = str_cut(&authority, ':');
+        host = str_cut(&text, ':');
     }
     if (host.len == 0 || !decode(host, out->host, sizeof(out->host))) {
         *why = "the host is missing: redis://[user:password@]host:port/db";
         return ERR_INVALID;
     }
-    if (!number(authority, 65535, 6379, &out->port) || out->port == 0) {
+    if (!number(text, 65535, default_port, &out->port) || out->port == 0) {
         *why = "the port must be 1 to 65535";
         return ERR_INVALID;
     }
-    if (!number(rest, 1000000, 0, &out->db)) {
+    return ERR_NONE;
+}
+
+static enum err parse_tcp(struct str rest, struct address *out, const char **why)
+{
+    struct str authority = str_cut(&rest, '/');
+    enum err err = take_credentials(&authority, out, why);
+    if (err == ERR_NONE)
+        err = parse_endpoint(authority, 6379, &out->tcp, why);
+    if (err == ERR_NONE && !number(rest, 1000000, 0, &out->db)) {
         *why = "the database after the last / must be a number";
+        err = ERR_INVALID;
+    }
+    return err;
+}
+
+/* Parses what follows the primary's name: "db=2&sentinel_password=secret". */
+static bool parse_sentinel_options(struct str rest, struct address *out)
+{
+    while (rest.ptr != NULL) {
+        struct str option = str_cut(&rest, '&');
+        bool good = skip(&option, STR("db=")) ? number(option, 1000000, 0, &out->db)
+                    : skip(&option, STR("sentinel_user="))
+                        ? decode(option, out->sentinel_user, sizeof(out->sentinel_user))
+                        : skip(&option, STR("sentinel_password=")) &&
+                              decode(option, out->sentinel_password, sizeof(out->sentinel_password));
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
+static enum err parse_sentinels(struct str rest, struct address *out, const char **why)
+{
+    struct str authority = str_cut(&rest, '/'), name = str_cut(&rest, '?');
+    enum err err = take_credentials(&authority, out, why);
+    while (err == ERR_NONE && authority.ptr != NULL) {
+        if (out->sentinel_count == ADDRESS_SENTINELS_MAX) {
+            *why = "it names more than 9 Sentinels";
+            return ERR_INVALID;
+        }
+        err = parse_endpoint(str_cut(&authority, ','), 26379, &out->sentinels[out->sentinel_count++], why);
+    }
+    if (err != ERR_NONE)
+        return err;
+    if (name.len == 0 || !decode(name, out->primary, sizeof(out->primary))) {
+        *why = "the name that the Sentinels know the primary by is missing: redis+sentinel://host:port,host:port/name";
+        return ERR_INVALID;
+    }
+    if (!parse_sentinel_options(rest, out)) {
+        *why = "only ?db=N, sentinel_user= and sentinel_password=, with & between, may follow the primary's name";
         return ERR_INVALID;
     }
     return ERR_NONE;
@@ -93,14 +147,19 @@ static enum err parse_tcp(struct str rest, struct address *out, const char **why
 
 enum err address_parse(struct str url, struct address *out, const char **why)
 {
-    struct address address = {.port = 0};
+    struct address address = {.db = 0};
     enum err err;
     if (skip(&url, STR("redis://"))) {
         err = parse_tcp(url, &address, why);
     } else if (skip(&url, STR("unix://"))) {
         err = parse_unix(url, &address, why);
+    } else if (skip(&url, STR("redis+sentinel://"))) {
+        err = parse_sentinels(url, &address, why);
+    } else if (skip(&url, STR("rediss://"))) {
+        *why = "this coordinator speaks no TLS to Redis; README says how to put a tunnel in between";
+        err = ERR_INVALID;
     } else {
-        *why = "it must begin with redis:// or unix://";
+        *why = "it must begin with redis://, redis+sentinel:// or unix://";
         err = ERR_INVALID;
     }
     if (err == ERR_NONE)
@@ -108,17 +167,45 @@ enum err address_parse(struct str url, struct address *out, const char **why)
     return err;
 }
 
+const char *endpoint_place(const struct endpoint *endpoint, char room[ADDRESS_PLACE_MAX])
+{
+    snprintf(room, ADDRESS_PLACE_MAX, strchr(endpoint->host, ':') != NULL ? "[%s]:%d" : "%s:%d", endpoint->host, endpoint->port);
+    return room;
+}
+
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+bool endpoint_read(struct str text, struct endpoint *out)
+{
+    const char *colon = text.len > 0 ? memrchr(text.ptr, ':', text.len) : NULL;
+    if (colon == NULL || (size_t)(colon - text.ptr) > ADDRESS_HOST_MAX)
+        return false;
+    size_t host_len = (size_t)(colon - text.ptr);
+    int port;
+    if (!number((struct str){colon + 1, text.len - host_len - 1}, 65535, 0, &port) || port == 0)
+        return false;
+    if (host_len > 0) {
+        memcpy(out->host, text.ptr, host_len);
+        out->host[host_len] = '\0';
+    }
+    out->port = port;
+    return true;
+}
+
 const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX])
 {
     bool is_unix = address->path[0] != '\0';
-    int len;
     if (is_unix)
-        len = snprintf(room, ADDRESS_PLACE_MAX, "%s", address->path);
-    else if (strchr(address->host, ':') != NULL)
-        len = snprintf(room, ADDRESS_PLACE_MAX, "[%s]:%d", address->host, address->port);
+        snprintf(room, ADDRESS_PLACE_MAX, "%s", address->path);
+    else if (address->primary[0] != '\0')
+        snprintf(room, ADDRESS_PLACE_MAX, "sentinel:%s", address->primary);
     else
-        len = snprintf(room, ADDRESS_PLACE_MAX, "%s:%d", address->host, address->port);
+        endpoint_place(&address->tcp, room);
+    size_t len = strlen(room);
     if (address->db != 0)
-        snprintf(room + len, ADDRESS_PLACE_MAX - (size_t)len, is_unix ? "?db=%d" : "/%d", address->db);
+        snprintf(room + len, ADDRESS_PLACE_MAX - len, is_unix ? "?db=%d" : "/%d", address->db);
     return room;
 }

@@ -1,5 +1,6 @@
 /*
- * Where Redis is: redis://[user:password@]host[:port][/db], or unix:///path[?db=N].
+ * Where Redis is: redis://[user:password@]host[:port][/db], unix:///path[?db=N], or, where Sentinels know it,
+ * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?db=N&sentinel_user=U&sentinel_password=P].
  */
 #ifndef REDIS_ADDRESS_H
 #define REDIS_ADDRESS_H
@@ -9,14 +10,25 @@
 #define ADDRESS_HOST_MAX 255
 #define ADDRESS_PATH_MAX 107 /* what fits a sockaddr_un */
 #define ADDRESS_SECRET_MAX 512
+#define ADDRESS_PRIMARY_MAX 128
+#define ADDRESS_SENTINELS_MAX 9
+
+struct endpoint {
+    char host[ADDRESS_HOST_MAX + 1]; /* a name or a numeric address */
+    int port;
+};
 
 struct address {
-    char host[ADDRESS_HOST_MAX + 1]; /* a name or a numeric address; empty for a unix socket */
-    int port;
+    struct endpoint tcp;             /* its host is empty for a unix socket, and where Sentinels are asked */
     char path[ADDRESS_PATH_MAX + 1]; /* of the unix socket */
     char user[ADDRESS_SECRET_MAX + 1];
     char password[ADDRESS_SECRET_MAX + 1];
     int db;
+    char primary[ADDRESS_PRIMARY_MAX + 1]; /* what the Sentinels call it; empty: there are none */
+    struct endpoint sentinels[ADDRESS_SENTINELS_MAX];
+    size_t sentinel_count;
+    char sentinel_user[ADDRESS_SECRET_MAX + 1];
+    char sentinel_password[ADDRESS_SECRET_MAX + 1];
 };
 
 /* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong with it (static text, without its secrets). */
@@ -26,8 +38,20 @@ MUST_CHECK enum err address_parse(struct str url, struct address *out, const cha
 
 /*
  * Writes where it is into `room`, for the log, and returns that: "127.0.0.1:6379", "[fdaa::3]:6379/2", "/run/redis.sock",
- * "/run/redis.sock?db=2". Never a secret.
+ * "/run/redis.sock?db=2", "sentinel:primary/2". Never a secret.
  */
 const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX]);
+
+/* Likewise where a server is: "127.0.0.1:6379", "[fdaa::3]:6379". */
+const char *endpoint_place(const struct endpoint *endpoint, char room[ADDRESS_PLACE_MAX]);
+
+/* Whether two are written alike. */
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
+
+/*
+ * Reads "host:port" as Redis writes it, an IPv6 address without brackets. An empty host leaves out->host as it is. False, with *out
+ * untouched, when it is none.
+ */
+bool endpoint_read(struct str text, struct endpoint *out);
 
 #endif

@@ -40,3 +40,13 @@ void command_add_number(struct buffer *out, long long number)
         digits[--at] = '-';
     command_add(out, (struct str){digits + at, sizeof(digits) - at});
 }
+
+void command_auth(struct buffer *out, const char *user, const char *password)
+{
+    bool named = user[0] != '\0';
+    command_begin(out, named ? 3 : 2);
+    command_add(out, STR("AUTH"));
+    if (named)
+        command_add(out, str_from(user));
+    command_add(out, str_from(password));
+}

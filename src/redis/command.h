@@ -11,4 +11,7 @@ void command_begin(struct buffer *out, size_t count);
 void command_add(struct buffer *out, struct str text);
 void command_add_number(struct buffer *out, long long number);
 
+/* Appends an AUTH; an empty `user` is left out. */
+void command_auth(struct buffer *out, const char *user, const char *password);
+
 #endif

@@ -322,7 +322,7 @@ enum err embedded_start(const char *data_dir, const char *appendfsync, struct em
         embedded_stop(embedded);
         return err;
     }
-    *address = (struct address){.port = 0};
+    *address = (struct address){.db = 0};
     memcpy(address->path, embedded->path, sizeof(address->path));
     *out = embedded;
     return ERR_NONE;

@@ -3,23 +3,21 @@
 #include "base/clock.h"
 #include "base/log_repeat.h"
 #include "redis/adapter.h"
-#include "redis/command.h"
+#include "redis/dial.h"
+#include "redis/greeting.h"
+#include "redis/sentinel.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <h2o/hostinfo.h>
-#include <netdb.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CONNECT_TIMEOUT_MS 1500 /* for resolving and connecting; then again for greeting */
+#define WATCH_INTERVAL_MS 500   /* how often it is asked whether this still is the primary */
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 500
 #define NO_SCRIPT SCRIPT_COUNT
 #define SCRIPT_LOADS_MAX 3 /* a script that is gone again after so many loads is somebody's SCRIPT FLUSH in a loop */
 
-enum link_state { LINK_DOWN, LINK_RESOLVING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+enum link_state { LINK_DOWN, LINK_SEEKING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
 
 /* A command on its way. */
 struct call {
@@ -33,18 +31,21 @@ struct call {
 };
 
 struct link {
-    h2o_loop_t *loop;
-    h2o_multithread_receiver_t *resolver;
     const struct address *address;
     enum link_state state;
-    redisAsyncContext *redis;          /* CONNECTING, GREETING, UP */
-    h2o_hostinfo_getaddr_req_t *query; /* RESOLVING */
-    struct call *first, **last;        /* commands in flight, oldest first */
+    struct sentinel *sentinel;  /* NULL: REDIS_URL says where the primary is */
+    struct dial dial;           /* CONNECTING */
+    struct endpoint endpoint;   /* CONNECTING, GREETING, UP: where, but for a unix socket */
+    bool redirected;            /* DOWN: a node of a cluster has said that the next attempt is to go to `endpoint` */
+    redisAsyncContext *redis;   /* GREETING, UP */
+    struct call *first, **last; /* commands in flight, oldest first */
     size_t in_flight, in_flight_bytes;
     int64_t heard_at;   /* when the last reply came, or else when the first command of those in flight was sent */
-    int greetings;      /* GREETING: replies still to come */
+    int greeting;       /* GREETING: the step whose reply comes next */
     int64_t retry_at;   /* DOWN */
-    int64_t give_up_at; /* RESOLVING, CONNECTING, GREETING */
+    int64_t give_up_at; /* CONNECTING, GREETING */
+    int64_t watch_at;   /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
+    bool hides_role;    /* UP: ROLE is not permitted, so it isn't asked again */
     int32_t backoff;
     int failures; /* attempts that failed since it was last up */
 };
@@ -106,6 +107,16 @@ static struct str without_args(struct str text)
     return args != NULL ? (struct str){text.ptr, (size_t)(args - text.ptr)} : text;
 }
 
+/* Where it is or tries to be, for the log. */
+static const char *link_place(const struct link *link, char room[ADDRESS_PLACE_MAX])
+{
+    struct address place = {.db = link->address->db};
+    if (link->endpoint.host[0] == '\0')
+        return address_place(link->address, room);
+    place.tcp = link->endpoint;
+    return address_place(&place, room);
+}
+
 /* Gives up the present attempt or connection and plans the next. */
 static void link_drop(struct link *link, const char *why)
 {
@@ -119,11 +130,10 @@ static void link_drop(struct link *link, const char *why)
     link->failures++;
     char place[ADDRESS_PLACE_MAX];
     log_repeatable(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on", 2,
-                   log_text("redis", address_place(link->address, place)), log_str("why", without_args(str_from(why))));
-    if (link->query != NULL) {
-        h2o_hostinfo_getaddr_cancel(link->query);
-        link->query = NULL;
-    }
+                   log_text("redis", link_place(link, place)), log_str("why", without_args(str_from(why))));
+    dial_cancel(&link->dial);
+    if (link->sentinel != NULL && (before == LINK_CONNECTING || before == LINK_GREETING))
+        sentinel_doubt(link->sentinel);
     if (link->redis != NULL) {
         redisAsyncContext *redis = link->redis;
         link->redis = NULL;
@@ -137,8 +147,26 @@ static void link_came_up(struct link *link)
     link->backoff = BACKOFF_MIN_MS;
     char place[ADDRESS_PLACE_MAX];
     log_repeatable(link->failures > 0 ? LOG_INFO : LOG_DEBUG, "redis_up", "Redis answers", 1,
-                   log_text("redis", address_place(link->address, place)), log_number("failed_attempts", link->failures));
+                   log_text("redis", link_place(link, place)), log_number("failed_attempts", link->failures));
     link->failures = 0;
+}
+
+/*
+ * What an error says about the server rather than about the command: it has been made a replica, or our keys are another node's ("MOVED
+ * 3999 10.0.0.2:6381"). Drops the link then, to find the primary at once.
+ */
+static void link_heed(struct link *link, enum err err, struct str text)
+{
+    char why[GREETING_WHY_MAX];
+    if (err != ERR_READONLY && err != ERR_MASTER_DOWN && err != ERR_MOVED)
+        return;
+    snprintf(why, sizeof(why), "%.*s", STR_PRINTF(text));
+    if (err == ERR_MOVED) {
+        (void)str_cut(&text, ' ');
+        (void)str_cut(&text, ' ');
+        link->redirected = endpoint_read(text, &link->endpoint);
+    }
+    link_drop(link, why);
 }
 
 /* The script of a call is not in Redis (any more): loads it and sends the call again behind it. */
@@ -177,92 +205,28 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
         if (err == ERR_INTERNAL && call->data != link) /* the link's own commands say it themselves */
             log_repeatable(LOG_ERROR, "redis_error", "Redis refused a command", 2, log_str("reply", without_args(text)),
                            log_text("script", call->script != NO_SCRIPT ? script_texts[call->script].name : ""));
-        call_finish(call, err, link->state == LINK_GREETING ? reply : NULL);
+        bool greets = link->state == LINK_GREETING;
+        if (!greets || err == ERR_MOVED)
+            link_heed(link, err, text);
+        call_finish(call, err, greets ? reply : NULL);
     }
 }
 
-/*
- * Every reply of a greeting must be good; the last one opens the link. An echo is no reply: a socket that connects to a local port where
- * nobody listens may meet itself (RFC 9293, section 3.5, simultaneous open).
- */
+/* Every reply of a greeting must be good; the last one opens the link. */
 static void on_greeted(void *data, enum err err, const struct redisReply *reply)
 {
+    (void)err;
     struct link *link = data;
+    char why[GREETING_WHY_MAX];
     if (link->state != LINK_GREETING)
         return;
-    if (err != ERR_NONE)
-        link_drop(link, reply != NULL ? reply->str : "connection lost while greeting");
-    else if (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_STRING)
-        link_drop(link, "what answers there is no Redis");
-    else if (--link->greetings == 0)
+    if (!greeting_judge(link->greeting, link->address, reply, why)) {
+        link_drop(link, why);
+        return;
+    }
+    link->greeting = greeting_from(link->greeting + 1, link->address);
+    if (link->greeting == GREETING_END)
         link_came_up(link);
-}
-
-static void greet(struct link *link, struct buffer *command)
-{
-    if (link->state == LINK_GREETING && send_quietly(link, command, on_greeted))
-        link->greetings++;
-    buffer_fini(command);
-}
-
-/* A Redis that evicts keys loses workers without a word: says so, once for each process. */
-static void on_memory_info(void *data, enum err err, const struct redisReply *reply)
-{
-    static atomic_flag told = ATOMIC_FLAG_INIT;
-    (void)data;
-    if (err != ERR_NONE || reply->type != REDIS_REPLY_STRING || strstr(reply->str, "maxmemory_policy:") == NULL ||
-        strstr(reply->str, "maxmemory_policy:noeviction") != NULL || atomic_flag_test_and_set(&told))
-        return;
-    log_event(LOG_WARN, "redis_evicts", "Redis may throw workers away for room: set its maxmemory-policy to noeviction");
-}
-
-static void link_greet(struct link *link)
-{
-    const struct address *address = link->address;
-    struct buffer command = BUFFER_INIT;
-    link->state = LINK_GREETING;
-    link->give_up_at = clock_ms() + CONNECT_TIMEOUT_MS;
-    link->greetings = 0;
-    if (address->password[0] != '\0') {
-        command_begin(&command, address->user[0] != '\0' ? 3 : 2);
-        command_add(&command, STR("AUTH"));
-        if (address->user[0] != '\0')
-            command_add(&command, str_from(address->user));
-        command_add(&command, str_from(address->password));
-        greet(link, &command);
-    }
-    if (address->db != 0) {
-        command_begin(&command, 2);
-        command_add(&command, STR("SELECT"));
-        command_add_number(&command, address->db);
-        greet(link, &command);
-    }
-    command_begin(&command, 3);
-    command_add(&command, STR("CLIENT"));
-    command_add(&command, STR("SETNAME"));
-    command_add(&command, STR("rma-coordinator"));
-    greet(link, &command);
-    for (int script = 0; script < SCRIPT_COUNT; script++) {
-        script_load_command(&command, (enum script)script);
-        greet(link, &command);
-    }
-    command_begin(&command, 2);
-    command_add(&command, STR("INFO"));
-    command_add(&command, STR("memory"));
-    send_quietly(link, &command, on_memory_info);
-}
-
-static void on_connect(const redisAsyncContext *redis, int status)
-{
-    struct link *link = redis->data;
-    if (redis != link->redis)
-        return;
-    if (status == REDIS_OK) {
-        link_greet(link);
-        return;
-    }
-    link->redis = NULL; /* hiredis frees a context that could not connect */
-    link_drop(link, redis->c.errstr[0] != '\0' ? redis->c.errstr : strerror(errno));
 }
 
 static void on_disconnect(const redisAsyncContext *redis, int status)
@@ -275,60 +239,89 @@ static void on_disconnect(const redisAsyncContext *redis, int status)
     link_drop(link, redis->errstr != NULL && redis->errstr[0] != '\0' ? redis->errstr : "the connection was closed");
 }
 
-static void link_open(struct link *link, redisAsyncContext *redis)
+static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
 {
-    link->state = LINK_CONNECTING;
-    if (redis == NULL)
-        abort();
-    if (redis->err != 0) {
-        char why[sizeof(redis->c.errstr)];
-        snprintf(why, sizeof(why), "%s", redis->errstr);
-        redisAsyncFree(redis);
+    struct link *link = data;
+    if (redis == NULL) {
         link_drop(link, why);
         return;
     }
-    fcntl(redis->c.fd, F_SETFD, FD_CLOEXEC); /* not for an embedded redis-server that is started later */
     redis->data = link;
     link->redis = redis;
-    adapter_attach(redis, link->loop);
-    redisAsyncSetConnectCallback(redis, on_connect);
     redisAsyncSetDisconnectCallback(redis, on_disconnect);
-}
-
-static void on_resolved(h2o_hostinfo_getaddr_req_t *query, const char *err, struct addrinfo *found, void *data)
-{
-    (void)query;
-    struct link *link = data;
-    const struct addrinfo *chosen = found;
-    link->query = NULL;
-    if (err != NULL || found == NULL) {
-        link_drop(link, err != NULL ? err : "the name look-up gave no address");
-        return;
+    link->state = LINK_GREETING;
+    link->hides_role = false;
+    link->give_up_at = clock_ms() + CONNECT_TIMEOUT_MS;
+    link->greeting = greeting_from(0, link->address);
+    for (int step = link->greeting; step < GREETING_END; step = greeting_from(step + 1, link->address)) {
+        struct buffer command = BUFFER_INIT;
+        greeting_command(&command, step, link->address);
+        (void)send_quietly(link, &command, on_greeted);
     }
-    /* a name may have several addresses ("localhost": ::1, then 127.0.0.1): each failure moves on to the next */
-    for (int skip = link->failures; skip > 0; skip--)
-        chosen = chosen->ai_next != NULL ? chosen->ai_next : found;
-    char host[NI_MAXHOST];
-    if (getnameinfo(chosen->ai_addr, chosen->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
-        link_drop(link, "the name look-up gave no address");
-    else
-        link_open(link, redisAsyncConnect(host, link->address->port));
 }
 
 static void link_connect(struct link *link)
 {
-    const struct address *address = link->address;
+    link->state = LINK_CONNECTING;
     link->give_up_at = clock_ms() + CONNECT_TIMEOUT_MS;
-    if (address->path[0] != '\0') {
-        link_open(link, redisAsyncConnectUnix(address->path));
-        return;
+    link->watch_at = clock_ms() + WATCH_INTERVAL_MS;
+    if (link->address->path[0] != '\0')
+        dial_unix(&link->dial, link->address->path);
+    else /* a name may have several addresses ("localhost": ::1, then 127.0.0.1): each failure moves on to the next */
+        dial_tcp(&link->dial, &link->endpoint, link->failures);
+}
+
+/* Begins an attempt. */
+static void link_seek(struct link *link)
+{
+    if (link->redirected) {
+        link->redirected = false; /* for this attempt alone */
+        link_connect(link);
+    } else if (link->sentinel != NULL) {
+        link->state = LINK_SEEKING;
+        sentinel_ask(link->sentinel);
+    } else {
+        link->endpoint = link->address->tcp;
+        link_connect(link);
     }
-    char port[16];
-    snprintf(port, sizeof(port), "%d", address->port);
-    link->state = LINK_RESOLVING;
-    link->query = h2o_hostinfo_getaddr(link->resolver, h2o_iovec_init(address->host, strlen(address->host)),
-                                       h2o_iovec_init(port, strlen(port)), AF_UNSPEC, SOCK_STREAM, IPPROTO_TCP, AI_NUMERICSERV,
-                                       on_resolved, link);
+}
+
+static void on_primary(void *data, const struct endpoint *primary, const char *why)
+{
+    struct link *link = data;
+    if (link->state == LINK_SEEKING && primary == NULL) {
+        link->endpoint.host[0] = '\0';
+        link_drop(link, why);
+    } else if (link->state == LINK_SEEKING) {
+        link->endpoint = *primary;
+        link_connect(link);
+    } else if (link->state != LINK_DOWN && primary != NULL && !endpoint_eq(primary, &link->endpoint)) {
+        link->backoff = BACKOFF_MIN_MS;
+        link_drop(link, "the Sentinels name another primary");
+    }
+}
+
+static void on_role(void *data, enum err err, const struct redisReply *reply)
+{
+    struct link *link = data;
+    char why[GREETING_WHY_MAX];
+    if (err == ERR_INTERNAL)
+        link->hides_role = true;
+    if (err == ERR_NONE && link->state == LINK_UP && !greeting_judge_role(reply, why))
+        link_drop(link, why);
+}
+
+/* Asks whether this still is the primary: one that was demoted by hand answers reads as if nothing had happened. */
+static void link_watch(struct link *link)
+{
+    link->watch_at = clock_ms() + WATCH_INTERVAL_MS;
+    if (link->sentinel != NULL)
+        sentinel_ask(link->sentinel);
+    if (link->state == LINK_UP && !link->hides_role) {
+        struct buffer command = BUFFER_INIT;
+        greeting_role(&command);
+        (void)send_quietly(link, &command, on_role);
+    }
 }
 
 struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, const struct address *address)
@@ -336,9 +329,10 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
     struct link *link = calloc(1, sizeof(*link));
     if (link == NULL)
         abort();
-    link->loop = loop;
-    link->resolver = resolver;
     link->address = address;
+    link->dial = (struct dial){.loop = loop, .resolver = resolver, .done = on_dialled, .data = link};
+    if (address->sentinel_count > 0)
+        link->sentinel = sentinel_new(loop, resolver, address, on_primary, link);
     link->last = &link->first;
     link->backoff = BACKOFF_MIN_MS;
     return link;
@@ -380,25 +374,36 @@ void link_flush(struct link *link)
         adapter_flush(link->redis);
 }
 
+/* Does what the time has come for. */
+static void link_keep(struct link *link, int64_t now)
+{
+    bool connected = link->state == LINK_CONNECTING || link->state == LINK_GREETING || link->state == LINK_UP;
+    if (connected && now >= link->watch_at)
+        link_watch(link);
+    if (link->state == LINK_DOWN && now >= link->retry_at)
+        link_seek(link);
+    else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= LINK_REPLY_TIMEOUT_MS)
+        link_drop(link, "no reply in time");
+    else if ((link->state == LINK_CONNECTING || link->state == LINK_GREETING) && now >= link->give_up_at)
+        link_drop(link, "connecting took too long");
+}
+
 int32_t link_tick(struct link *link)
 {
     int64_t now = clock_ms();
-    if (link->state == LINK_DOWN && now >= link->retry_at)
-        link_connect(link);
-    else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= LINK_REPLY_TIMEOUT_MS)
-        link_drop(link, "no reply in time");
-    else if (link->state != LINK_DOWN && link->state != LINK_UP && now >= link->give_up_at)
-        link_drop(link, "connecting took too long");
+    link_keep(link, now);
     link_flush(link);
 
     int64_t next = now + 1000;
-    if (link->state == LINK_DOWN)
+    if (link->sentinel != NULL)
+        next = now + sentinel_tick(link->sentinel);
+    if (link->state == LINK_DOWN && link->retry_at < next)
         next = link->retry_at;
-    else if (link->state != LINK_UP)
+    if (link->state != LINK_DOWN && link->state != LINK_SEEKING && link->watch_at < next)
+        next = link->watch_at;
+    if ((link->state == LINK_CONNECTING || link->state == LINK_GREETING) && link->give_up_at < next)
         next = link->give_up_at;
-    else if (link->first != NULL)
+    if (link->state == LINK_UP && link->first != NULL && link->heard_at + LINK_REPLY_TIMEOUT_MS < next)
         next = link->heard_at + LINK_REPLY_TIMEOUT_MS;
-    if (next - now > 1000)
-        return 1000;
     return next > now ? (int32_t)(next - now) : 0;
 }

@@ -1,11 +1,14 @@
 /*
- * One connection to Redis, kept up for ever: it connects, greets (password, database, scripts), backs off and comes back by itself.
+ * One connection to the Redis that takes our writes, kept up for ever: it finds it, connects, greets it (see greeting.h), backs off and
+ * comes back by itself.
  *
- *        +-------- retry_at has come --------+
- *        |                                   v
- *      DOWN <--- failure, time out --- RESOLVING -> CONNECTING -> GREETING -> UP
+ *        +-------------- retry_at has come ---------------+
+ *        |                                                v
+ *      DOWN <--- failure, time out --- (SEEKING) -> CONNECTING -> GREETING -> UP
  *        ^                                                                    |
- *        +------------------ connection lost, no reply in time ---------------+
+ *        +-- connection lost, no reply in time, no primary any more, MOVED ---+
+ *
+ * SEEKING asks the Sentinels where REDIS_URL names them. What is no primary is refused, and left when it ceases to be one.
  *
  * A link belongs to one thread and its loop. Nothing here waits: a command's callback runs exactly once, in a later turn or in
  * link_flush.

@@ -32,18 +32,20 @@ class RedisServer:
     """appendfsync is "always": with "everysec", Redis answers before it writes while a sync is under way, and what a test finds lost after
     kill -9 would be a matter of the disk."""
 
-    def __init__(self, directory, clock=None):
+    def __init__(self, directory, clock=None, password=None):
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port = free_port()
+        self.password = password
         self.socket = directory / "redis.sock"
         self._environment = {**os.environ, **(clock.environment() if clock else {})}
         self._process = None
-        self.client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        self.client = redis.Redis(unix_socket_path=str(self.socket), password=password, decode_responses=True)
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
+        secret = f":{self.password}@" if self.password else ""
+        return f"redis://{secret}127.0.0.1:{self.port}/0"
 
     @property
     def unix_url(self):
@@ -54,6 +56,8 @@ class RedisServer:
         return self._process.pid
 
     def start(self, *options):
+        if self.password:
+            options = ("--requirepass", self.password, "--masterauth", self.password, *options)
         self._process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
              "--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "always", "--save", "",

@@ -19,23 +19,23 @@ static void test_tcp_address(void **state)
     struct address address;
     const char *why;
     assert_int_equal(address_parse(STR("redis://localhost"), &address, &why), ERR_NONE);
-    assert_string_equal(address.host, "localhost");
-    assert_int_equal(address.port, 6379);
+    assert_string_equal(address.tcp.host, "localhost");
+    assert_int_equal(address.tcp.port, 6379);
     assert_int_equal(address.db, 0);
     assert_string_equal(address.password, "");
 
     assert_int_equal(address_parse(STR("redis://me:p%40ss:w@rma.internal:7000/3"), &address, &why), ERR_NONE);
     assert_string_equal(address.user, "me");
     assert_string_equal(address.password, "p@ss:w");
-    assert_string_equal(address.host, "rma.internal");
-    assert_int_equal(address.port, 7000);
+    assert_string_equal(address.tcp.host, "rma.internal");
+    assert_int_equal(address.tcp.port, 7000);
     assert_int_equal(address.db, 3);
 
     assert_int_equal(address_parse(STR("redis://:secret@[fdaa::3]:6380"), &address, &why), ERR_NONE);
     assert_string_equal(address.user, "");
     assert_string_equal(address.password, "secret");
-    assert_string_equal(address.host, "fdaa::3");
-    assert_int_equal(address.port, 6380);
+    assert_string_equal(address.tcp.host, "fdaa::3");
+    assert_int_equal(address.tcp.port, 6380);
 }
 
 static void test_unix_address(void **state)
@@ -45,7 +45,7 @@ static void test_unix_address(void **state)
     const char *why;
     assert_int_equal(address_parse(STR("unix:///run/redis.sock"), &address, &why), ERR_NONE);
     assert_string_equal(address.path, "/run/redis.sock");
-    assert_string_equal(address.host, "");
+    assert_string_equal(address.tcp.host, "");
     assert_int_equal(address_parse(STR("unix:///run/redis.sock?db=2"), &address, &why), ERR_NONE);
     assert_int_equal(address.db, 2);
 }
@@ -74,15 +74,25 @@ static void test_bad_addresses(void **state)
         "unix://relative/path",
         "unix:///a?db=x",
         "unix:///a?password=x",
+        "rediss://host",
+        "redis+sentinel://host",
+        "redis+sentinel://host/",
+        "redis+sentinel:///name",
+        "redis+sentinel://a,,b/name",
+        "redis+sentinel://a:0/name",
+        "redis+sentinel://a/name?db=x",
+        "redis+sentinel://a/name?db=1&password=x",
+        "redis+sentinel://a/name?sentinel_password=%zz",
+        "redis+sentinel://a,a,a,a,a,a,a,a,a,a/name",
         TOO_LONG,
     };
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-        struct address address = {.port = 1234};
+        struct address address = {.tcp = {.port = 1234}};
         const char *why = NULL;
         print_message("%s\n", urls[i]);
         assert_int_equal(address_parse(str_from(urls[i]), &address, &why), ERR_INVALID);
         assert_non_null(why);
-        assert_int_equal(address.port, 1234); /* untouched */
+        assert_int_equal(address.tcp.port, 1234); /* untouched */
     }
 }
 
@@ -96,6 +106,7 @@ static void test_places(void **state)
         {"redis://:s3cret@[fdaa::3]:6380/1000000", "[fdaa::3]:6380/1000000"},
         {"unix:///run/redis.sock", "/run/redis.sock"},
         {"unix:///run/redis.sock?db=2", "/run/redis.sock?db=2"},
+        {"redis+sentinel://:s3cret@a,b/fleet?db=2&sentinel_password=s3cret", "sentinel:fleet/2"},
     };
     struct address address;
     const char *why;
@@ -106,10 +117,58 @@ static void test_places(void **state)
     }
 
     /* the longest */
-    address = (struct address){.port = 65535, .db = 1000000};
-    memset(address.host, ':', ADDRESS_HOST_MAX);
+    address = (struct address){.tcp = {.port = 65535}, .db = 1000000};
+    memset(address.tcp.host, ':', ADDRESS_HOST_MAX);
     assert_int_equal(strlen(address_place(&address, room)), ADDRESS_PLACE_MAX - 1);
     assert_string_equal(room + 1 + ADDRESS_HOST_MAX, "]:65535/1000000");
+}
+
+static void test_sentinel_address(void **state)
+{
+    (void)state;
+    struct address address;
+    const char *why;
+    assert_int_equal(address_parse(STR("redis+sentinel://localhost/fleet"), &address, &why), ERR_NONE);
+    assert_string_equal(address.primary, "fleet");
+    assert_int_equal(address.sentinel_count, 1);
+    assert_string_equal(address.sentinels[0].host, "localhost");
+    assert_int_equal(address.sentinels[0].port, 26379);
+    assert_string_equal(address.tcp.host, "");
+    assert_string_equal(address.sentinel_password, "");
+
+    static const char *const url = "redis+sentinel://me:p%40ss@10.0.0.1:5000,[fdaa::3]:5001,c/my%2ffleet?db=3&sentinel_user=s&"
+                                   "sentinel_password=%26x";
+    assert_int_equal(address_parse(str_from(url), &address, &why), ERR_NONE);
+    assert_string_equal(address.user, "me");
+    assert_string_equal(address.password, "p@ss");
+    assert_string_equal(address.primary, "my/fleet");
+    assert_int_equal(address.sentinel_count, 3);
+    assert_string_equal(address.sentinels[1].host, "fdaa::3");
+    assert_int_equal(address.sentinels[1].port, 5001);
+    assert_int_equal(address.sentinels[2].port, 26379);
+    assert_int_equal(address.db, 3);
+    assert_string_equal(address.sentinel_user, "s");
+    assert_string_equal(address.sentinel_password, "&x");
+}
+
+static void test_endpoints(void **state)
+{
+    (void)state;
+    struct endpoint endpoint = {"before", 1}, other = {"before", 7};
+    assert_true(endpoint_read(STR("10.0.0.1:7000"), &endpoint));
+    assert_string_equal(endpoint.host, "10.0.0.1");
+    assert_int_equal(endpoint.port, 7000);
+    assert_true(endpoint_read(STR("fdaa::3:7001"), &endpoint));
+    assert_string_equal(endpoint.host, "fdaa::3");
+    assert_true(endpoint_read(STR(":7"), &endpoint)); /* where it was */
+    assert_string_equal(endpoint.host, "fdaa::3");
+    assert_false(endpoint_eq(&endpoint, &other));
+    snprintf(endpoint.host, sizeof(endpoint.host), "before");
+    assert_true(endpoint_eq(&endpoint, &other));
+    static const char *const bad[] = {"", "host", "host:", "host:0", "host:65536", "host:x", "7000"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(endpoint_read(str_from(bad[i]), &endpoint));
+    assert_true(endpoint_eq(&endpoint, &other));
 }
 
 static void test_keys(void **state)
@@ -157,9 +216,11 @@ static void test_script_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_address),    cmocka_unit_test(test_unix_address), cmocka_unit_test(test_bad_addresses),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_keys),         cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_script_command),
+        cmocka_unit_test(test_tcp_address),    cmocka_unit_test(test_unix_address),
+        cmocka_unit_test(test_bad_addresses),  cmocka_unit_test(test_places),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_script_command), cmocka_unit_test(test_sentinel_address),
+        cmocka_unit_test(test_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,8 +77,12 @@ static int setup(void **state)
     link_tick(all.link);
     all.peer = accept(all.listener, NULL, NULL);
     assert_true(all.peer >= 0);
-    for (int reply = 0; reply < 1 + SCRIPT_COUNT + 1; reply++) /* to the client's name, the scripts, the question for the memory */
-        assert_int_equal(write(all.peer, "+OK\r\n", 5), 5);
+    struct buffer replies = BUFFER_INIT; /* to the client's name, a probe, ROLE, INFO, CONFIG GET and the scripts */
+    buffer_append(&replies, STR("+OK\r\n:0\r\n*1\r\n$6\r\nmaster\r\n$0\r\n\r\n*0\r\n"));
+    for (int script = 0; script < SCRIPT_COUNT; script++)
+        buffer_append(&replies, STR("$2\r\nid\r\n"));
+    assert_int_equal(write(all.peer, replies.ptr, replies.len), replies.len);
+    buffer_fini(&replies);
     run_until_up();
     return 0;
 }

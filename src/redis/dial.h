@@ -1,0 +1,41 @@
+/*
+ * Connecting without waiting: looks a name up on the loop, then connects hiredis to it, attached to the loop.
+ */
+#ifndef REDIS_DIAL_H
+#define REDIS_DIAL_H
+
+#include "redis/address.h"
+
+struct redisAsyncContext;
+struct st_h2o_evloop_t;
+struct st_h2o_hostinfo_getaddr_req_t;
+struct st_h2o_multithread_receiver_t;
+
+/*
+ * Receives what came of a dialling: a connection, the callee's from now on, who must not free it before this returns; or NULL and why there is
+ * none, valid during the call alone.
+ */
+typedef void dial_callback(void *data, struct redisAsyncContext *redis, const char *why);
+
+/* One attempt at a time. To be filled with the first four, and zeros. */
+struct dial {
+    struct st_h2o_evloop_t *loop;
+    struct st_h2o_multithread_receiver_t *resolver; /* where the loop receives the answers of name look-ups */
+    dial_callback *done;
+    void *data;
+    struct st_h2o_hostinfo_getaddr_req_t *query; /* while a name is looked up */
+    struct redisAsyncContext *redis;             /* while it connects */
+    int port, skip;
+};
+
+/*
+ * Begins to connect; `done` runs once, perhaps before this returns. Of a name's addresses the first `skip` are left out, beginning
+ * again at the first behind the last. There is no deadline: the caller cancels.
+ */
+void dial_tcp(struct dial *dial, const struct endpoint *to, int skip);
+void dial_unix(struct dial *dial, const char *path);
+
+/* Ends the attempt that is under way, if any; `done` does not run any more. */
+void dial_cancel(struct dial *dial);
+
+#endif

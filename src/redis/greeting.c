@@ -1,0 +1,165 @@
+#include "redis/greeting.h"
+
+#include "base/log.h"
+#include "redis/command.h"
+#include "redis/keys.h"
+
+#include <hiredis/hiredis.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VERSION_NEEDED 7 /* PEXPIRETIME, which the scripts call */
+
+int greeting_from(int step, const struct address *address)
+{
+    if (step == GREETING_AUTH && address->password[0] == '\0')
+        step++;
+    if (step == GREETING_SELECT && address->db == 0)
+        step++;
+    return step;
+}
+
+void greeting_role(struct buffer *out)
+{
+    command_begin(out, 1);
+    command_add(out, STR("ROLE"));
+}
+
+void greeting_command(struct buffer *out, int step, const struct address *address)
+{
+    switch (step) {
+    case GREETING_AUTH:
+        command_auth(out, address->user, address->password);
+        return;
+    case GREETING_SELECT:
+        command_begin(out, 2);
+        command_add(out, STR("SELECT"));
+        command_add_number(out, address->db);
+        return;
+    case GREETING_NAME:
+        command_begin(out, 3);
+        command_add(out, STR("CLIENT"));
+        command_add(out, STR("SETNAME"));
+        command_add(out, STR("rma-coordinator"));
+        return;
+    case GREETING_PROBE: /* any key will do: a node of a cluster that has others says who has ours */
+        command_begin(out, 2);
+        command_add(out, STR("EXISTS"));
+        command_add(out, key_name(KEY_workers));
+        return;
+    case GREETING_ROLE:
+        greeting_role(out);
+        return;
+    case GREETING_INFO:
+        command_begin(out, 1);
+        command_add(out, STR("INFO"));
+        return;
+    case GREETING_CONFIG:
+        command_begin(out, 3);
+        command_add(out, STR("CONFIG"));
+        command_add(out, STR("GET"));
+        command_add(out, STR("protected-mode"));
+        return;
+    default:
+        script_load_command(out, (enum script)(step - GREETING_SCRIPTS));
+    }
+}
+
+/* The value of a line "name:value" of an INFO; absent when there is none. */
+static struct str info_value(const struct redisReply *info, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = info->str; (at = strstr(at, name)) != NULL; at += len)
+        if ((at == info->str || at[-1] == '\n') && at[len] == ':')
+            return (struct str){at + len + 1, strcspn(at + len + 1, "\r\n")};
+    return (struct str){NULL, 0};
+}
+
+static void warn_once(atomic_flag *told, const char *event, const char *message)
+{
+    if (!atomic_flag_test_and_set(told))
+        log_event(LOG_WARN, event, message);
+}
+
+static bool judge_info(const struct redisReply *reply, char why[GREETING_WHY_MAX])
+{
+    static atomic_flag evicts = ATOMIC_FLAG_INIT, forgets = ATOMIC_FLAG_INIT;
+    struct str version = info_value(reply, "redis_version");
+    if (version.len > 0 && strtol(version.ptr, NULL, 10) < VERSION_NEEDED) {
+        snprintf(why, GREETING_WHY_MAX, "Redis %.*s is too old: the scripts need 7.0 or newer (they call PEXPIRETIME)",
+                 version.len < 20 ? (int)version.len : 20, version.ptr);
+        return false;
+    }
+    struct str policy = info_value(reply, "maxmemory_policy");
+    if (policy.len > 0 && !str_eq(policy, STR("noeviction")))
+        warn_once(&evicts, "redis_evicts", "Redis may throw workers away for room: set its maxmemory-policy to noeviction");
+    if (str_eq(info_value(reply, "aof_enabled"), STR("0")))
+        warn_once(&forgets, "redis_forgets",
+                  "Redis writes no append-only file, its end may cost the register: set its appendonly to yes");
+    return true;
+}
+
+/* Protected mode is what keeps strangers out of a Redis without a password. */
+static void judge_config(const struct address *address, const struct redisReply *reply)
+{
+    static atomic_flag open = ATOMIC_FLAG_INIT;
+    bool off = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[1]->type == REDIS_REPLY_STRING &&
+               strcmp(reply->element[1]->str, "no") == 0;
+    if (off && address->password[0] == '\0' && address->path[0] == '\0')
+        warn_once(&open, "redis_open",
+                  "Redis asks for no password and its protected mode is off: whoever reaches its port may change everything");
+}
+
+bool greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX])
+{
+    if (reply->type == REDIS_REPLY_ERROR)
+        return true;
+    const struct redisReply *role = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? reply->element[0] : NULL;
+    if (role == NULL || role->type != REDIS_REPLY_STRING)
+        snprintf(why, GREETING_WHY_MAX, "what answers there is no Redis");
+    else if (strcmp(role->str, "master") == 0)
+        return true;
+    else if (strcmp(role->str, "slave") == 0 && reply->elements >= 3 && reply->element[1]->type == REDIS_REPLY_STRING)
+        snprintf(why, GREETING_WHY_MAX, "it is a replica, of %.100s:%lld, and takes no writes", reply->element[1]->str,
+                 reply->element[2]->integer);
+    else
+        snprintf(why, GREETING_WHY_MAX, "it is a %.20s, no primary", role->str);
+    return false;
+}
+
+static int type_of_reply(int step)
+{
+    if (step == GREETING_PROBE)
+        return REDIS_REPLY_INTEGER;
+    return step < GREETING_SCRIPTS ? REDIS_REPLY_STATUS : REDIS_REPLY_STRING;
+}
+
+/*
+ * An echo is no reply: a socket that connects to a local port where nobody listens may meet itself (RFC 9293, section 3.5, simultaneous
+ * open). What a cautious operator does not permit (INFO, CONFIG, ROLE) is no hindrance.
+ */
+bool greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX])
+{
+    if (reply == NULL) {
+        snprintf(why, GREETING_WHY_MAX, "connection lost while greeting");
+        return false;
+    }
+    bool refused = reply->type == REDIS_REPLY_ERROR;
+    if (step == GREETING_ROLE)
+        return greeting_judge_role(reply, why);
+    if (step == GREETING_INFO && (refused || reply->type == REDIS_REPLY_STRING))
+        return refused || judge_info(reply, why);
+    if (step == GREETING_CONFIG && (refused || reply->type == REDIS_REPLY_ARRAY)) {
+        judge_config(address, reply);
+        return true;
+    }
+    if (refused) {
+        snprintf(why, GREETING_WHY_MAX, "%s", reply->str);
+        return false;
+    }
+    if (reply->type == type_of_reply(step))
+        return true;
+    snprintf(why, GREETING_WHY_MAX, "what answers there is no Redis");
+    return false;
+}

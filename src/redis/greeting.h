@@ -1,0 +1,45 @@
+/*
+ * What is said to a Redis on a new connection before anything else, and what it must answer: password, database, name, whether it has
+ * our keys' slot, whether it is a primary, how it is set up, the scripts.
+ */
+#ifndef REDIS_GREETING_H
+#define REDIS_GREETING_H
+
+#include "base/buffer.h"
+#include "base/err.h"
+#include "redis/address.h"
+#include "redis/script.h"
+
+struct redisReply;
+
+enum greeting {
+    GREETING_AUTH,
+    GREETING_SELECT,
+    GREETING_NAME,
+    GREETING_PROBE,
+    GREETING_ROLE,
+    GREETING_INFO,
+    GREETING_CONFIG,
+    GREETING_SCRIPTS, /* this one and those up to GREETING_END: a script each */
+    GREETING_END = GREETING_SCRIPTS + SCRIPT_COUNT
+};
+
+#define GREETING_WHY_MAX 192
+
+/* The first step from `step` on that a Redis at `address` needs; GREETING_END when there is none. */
+int greeting_from(int step, const struct address *address);
+
+/* Appends the command of a step. */
+void greeting_command(struct buffer *out, int step, const struct address *address);
+
+/*
+ * Judges the reply to a step (NULL: the connection is lost). Returns whether all is well; else `why` says what is not. Warns of a Redis that is
+ * badly set up, once for each process and fault.
+ */
+bool greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX]);
+
+/* Appends the question whether it is a primary, and judges the reply likewise; a Redis that does not say is believed to be one. */
+void greeting_role(struct buffer *out);
+bool greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * Asks Sentinels where the primary is. One connection at a time, kept for the next question: those of the list are asked in turn,
+ * beginning with the one that answered last, until one knows.
+ */
+#ifndef REDIS_SENTINEL_H
+#define REDIS_SENTINEL_H
+
+#include "base/buffer.h"
+#include "redis/address.h"
+
+#include <stdint.h>
+
+struct redisReply;
+struct sentinel;
+struct st_h2o_evloop_t;
+struct st_h2o_multithread_receiver_t;
+
+#define SENTINEL_TIMEOUT_MS 400 /* of one of them; then the next is asked */
+
+/* Receives the answer: where the primary is, or NULL and why nobody knows; both valid during the call alone. */
+typedef void sentinel_callback(void *data, const struct endpoint *primary, const char *why);
+
+/* Belongs to the thread of `loop`; lives as long as the program, as `address` (which names Sentinels) must. */
+struct sentinel *sentinel_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver,
+                              const struct address *address, sentinel_callback *callback, void *data);
+
+/* Asks, unless a question is under way. The callback runs once, perhaps before this returns. */
+void sentinel_ask(struct sentinel *sentinel);
+
+/* What the last answer named is no primary or can't be reached: the next question begins with another Sentinel. */
+void sentinel_doubt(struct sentinel *sentinel);
+
+/* To be called at the end of each turn of the loop. Returns the ms after which it needs to be called again. */
+int32_t sentinel_tick(struct sentinel *sentinel);
+
+/* Appends the AUTH that Sentinels want before anything else; false when they want none. */
+bool sentinel_auth(struct buffer *out, const struct address *address);
+
+/* Appends the question as a command. */
+void sentinel_question(struct buffer *out, const struct address *address);
+
+/* Reads the reply to the question; NULL, or why it names no primary, valid as long as the reply. */
+const char *sentinel_read(const struct redisReply *reply, struct endpoint *out);
+
+#endif

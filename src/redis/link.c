@@ -311,14 +311,21 @@ static void on_role(void *data, enum err err, const struct redisReply *reply)
         link_drop(link, why);
 }
 
-/* Asks whether this still is the primary: one that was demoted by hand answers reads as if nothing had happened. */
+/*
+ * Asks whether this still is the primary, and has our keys: one that was demoted by hand answers reads as if nothing had happened, and
+ * a link that has nothing to do would hear of neither.
+ */
 static void link_watch(struct link *link)
 {
+    struct buffer command = BUFFER_INIT;
     link->watch_at = clock_ms() + WATCH_INTERVAL_MS;
     if (link->sentinel != NULL)
         sentinel_ask(link->sentinel);
-    if (link->state == LINK_UP && !link->hides_role) {
-        struct buffer command = BUFFER_INIT;
+    if (link->state != LINK_UP)
+        return;
+    greeting_command(&command, GREETING_PROBE, link->address);
+    (void)send_quietly(link, &command, NULL);
+    if (!link->hides_role) {
         greeting_role(&command);
         (void)send_quietly(link, &command, on_role);
     }

@@ -40,11 +40,11 @@ def clock(directory, clock_library):
 
 @pytest.fixture
 def start_redis(directory):
-    """Starts private Redis servers: start_redis(clock=..., password=...)."""
+    """Starts private Redis servers: start_redis(clock=..., password=..., program=...)."""
     servers = []
 
-    def start(*options, clock=None, password=None):
-        server = RedisServer(directory / f"redis{len(servers)}", clock, password)
+    def start(*options, **how):
+        server = RedisServer(directory / f"redis{len(servers)}", **how)
         servers.append(server)
         return server.start(*options)
 

@@ -32,11 +32,12 @@ class RedisServer:
     """appendfsync is "always": with "everysec", Redis answers before it writes while a sync is under way, and what a test finds lost after
     kill -9 would be a matter of the disk."""
 
-    def __init__(self, directory, clock=None, password=None):
+    def __init__(self, directory, clock=None, password=None, program="redis-server"):
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.port = free_port()
         self.password = password
+        self._program = program
         self.socket = directory / "redis.sock"
         self._environment = {**os.environ, **(clock.environment() if clock else {})}
         self._process = None
@@ -59,7 +60,7 @@ class RedisServer:
         if self.password:
             options = ("--requirepass", self.password, "--masterauth", self.password, *options)
         self._process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+            [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
              "--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
              "--enable-debug-command", "yes", "--logfile", str(self.directory / "redis.log"), *options],
             env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)

@@ -1,0 +1,279 @@
+"""A proxy that starts and stops coordinators as Fly's does, as far as Fly documents it.
+
+* A request goes to the least loaded started machine. When all of them are at their soft limit, a stopped one is started, if there is
+  one, and the request waits for it. At the hard limit of all of them a request waits, and gets 503 when that lasts.
+* The proxy never makes machines: there are as many as it was given.
+* look(), which Fly does every few minutes, stops one machine: of several, when more than one is below its soft limit; the last one,
+  when it has no request at all. A machine gets the kill signal, and is killed when it has not ended after kill_timeout.
+* A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused or found
+  closed) goes elsewhere; one that was sent and not answered is not repeated, since nobody knows whether it was carried out: 502.
+
+What Fly does not document is done the harder way for coordinators: a machine takes requests as soon as its port does, ready or not.
+"""
+
+import http.client
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from redis_server import free_port
+from waiting import wait_until
+
+KEEP_CONNECTIONS = 4.0   # seconds
+START_WITHIN = 10.0
+WAIT_FOR_ROOM = 10.0
+# Of this process alone: a machine that is stopped leaves its port to whoever wants it.
+HOST = "127.{}.{}.{}".format(64 + (os.getpid() >> 16), os.getpid() >> 8 & 255, os.getpid() & 255)
+FIRST_ANSWER = "Fly-Test-Cold-Start-Ms"  # of ours: how long the request waited for the machine that it started
+
+
+def may_stop(loads, soft_limit):
+    """Whether look() stops a machine, by the loads of the running ones (fly-proxy-autostop-autostart, August 2026)."""
+    if len(loads) <= 1:
+        return loads == [0]
+    over = sum(load >= soft_limit for load in loads)
+    return len(loads) - (over + 1) >= 1
+
+
+class Machine:
+    """A machine of the group app: a coordinator that is started and stopped, and the connections to it."""
+
+    def __init__(self, coordinator, port, now):
+        self.coordinator = coordinator
+        coordinator.port = port
+        self._now = now
+        self.state = "stopped"  # starting, started, stopping
+        self.load = 0           # requests that it works on, or that wait for its start
+        self.starts = 0
+        self.launched = None
+        self._idle = []         # (since, connection)
+
+    def launch(self):
+        self.starts += 1
+        self.launched = time.monotonic()
+        self.coordinator.launch()
+
+    def connect(self):
+        """A connection on which nothing was sent yet; OSError when its port is closed."""
+        while self._idle:
+            since, connection = self._idle.pop()
+            closed = select.select([connection.sock], [], [], 0)[0]
+            if not closed and self._now() - since < KEEP_CONNECTIONS:
+                return connection
+            connection.close()
+        connection = http.client.HTTPConnection(HOST, self.coordinator.port, timeout=30)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def keep(self, connection):
+        self._idle.append((self._now(), connection))
+
+    def close_idle(self):
+        while self._idle:
+            self._idle.pop()[1].close()
+
+
+class FlyProxy:
+    """Listens on a port of 127.0.0.1. `make_coordinator(HOST=…, PORT=…)` makes a coordinator that is not started yet. `now()` is the time, in
+    seconds, by which connections to machines grow old: that of a moved clock, where the coordinators have one."""
+
+    def __init__(self, make_coordinator, machines, limits, kill_signal="SIGTERM", kill_timeout=10.0, now=time.monotonic):
+        self._soft_limit, self._hard_limit = limits
+        self._kill_signal, self._kill_timeout = getattr(signal, kill_signal), kill_timeout
+        self._changed = threading.Condition()
+        self._stoppers = []
+        self.killed = 0   # machines that had not ended in time
+        self.cold_starts_ms = []
+        self.machines = []
+        for _ in range(machines):
+            port = free_port()
+            self.machines.append(Machine(make_coordinator(HOST=HOST, PORT=port), port, now))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+        self.stop_all()
+
+    # -- machines ---------------------------------------------------------------------------------------------------------
+
+    def count(self, *states):
+        with self._changed:
+            return sum(machine.state in states for machine in self.machines)
+
+    @property
+    def starts(self):
+        return sum(machine.starts for machine in self.machines)
+
+    def look(self):
+        """What Fly does every few minutes. Returns the machine that it stops, or None."""
+        with self._changed:
+            running = [machine for machine in self.machines if machine.state == "started"]
+            if not may_stop([machine.load for machine in running], self._soft_limit):
+                return None
+            machine = min(running, key=lambda each: each.load)
+            self._begin_to_stop(machine)
+        return machine
+
+    def stop_all(self):
+        """Stops whatever runs, and waits for it."""
+        with self._changed:
+            for machine in self.machines:
+                if machine.state == "started":
+                    self._begin_to_stop(machine)
+        self.wait_for_stops()
+
+    def wait_for_stops(self):
+        wait_until(lambda: self.count("starting", "stopping") == 0, within=START_WITHIN + self._kill_timeout, what="machines are at rest")
+        for stopper in self._stoppers:
+            stopper.join()
+        self._stoppers.clear()
+
+    def kill(self, machine):
+        """kill -9, in the middle of whatever it does."""
+        machine.coordinator.kill()
+        with self._changed:
+            machine.close_idle()
+            machine.state = "stopped"
+            self._changed.notify_all()
+
+    def _begin_to_stop(self, machine):
+        machine.state = "stopping"
+        machine.close_idle()
+        stopper = threading.Thread(target=self._stop, args=(machine,), daemon=True)
+        self._stoppers.append(stopper)
+        stopper.start()
+
+    def _stop(self, machine):
+        machine.coordinator.send_signal(self._kill_signal)
+        try:
+            machine.coordinator.wait_for_end(within=self._kill_timeout)
+        except AssertionError:  # it was killed
+            self.killed += 1
+        with self._changed:
+            machine.state = "stopped"
+            self._changed.notify_all()
+
+    # -- requests ---------------------------------------------------------------------------------------------------------
+
+    def _choose(self, deadline):
+        """A machine with room, whose load the request now counts to, and whether the request has to start it; None when there is none."""
+        with self._changed:
+            while True:
+                there = [machine for machine in self.machines if machine.state in ("starting", "started")]
+                below = [machine for machine in there if machine.load < self._soft_limit]
+                stopped = [machine for machine in self.machines if machine.state == "stopped"]
+                room = [machine for machine in there if machine.load < self._hard_limit]
+                for candidates in (below, stopped, room):
+                    if candidates:
+                        machine = min(candidates, key=lambda each: each.load)
+                        begins = machine.state == "stopped"
+                        if begins:
+                            machine.state = "starting"
+                        machine.load += 1
+                        return machine, begins
+                if not self._changed.wait(timeout=max(0, deadline - time.monotonic())):
+                    return None, False
+
+    def _connect(self, machine):
+        """A connection to a machine, as soon as its port takes one; None when it is gone."""
+        while True:
+            try:
+                return machine.connect()
+            except OSError:
+                with self._changed:
+                    if machine.state != "starting" or time.monotonic() - machine.launched > START_WITHIN:
+                        return None
+                time.sleep(0.001)
+
+    def _release(self, machine):
+        with self._changed:
+            machine.load -= 1
+            self._changed.notify_all()
+
+    def _forward(self, method, path, headers, body):
+        """Returns status, headers and body of the answer."""
+        deadline = time.monotonic() + WAIT_FOR_ROOM
+        while True:
+            machine, begins = self._choose(deadline)
+            if machine is None:
+                return 503, [], b"no machine has room"
+            try:
+                if begins:
+                    machine.launch()
+                connection = self._connect(machine)
+                if connection is None:
+                    continue  # not sent: elsewhere
+                with self._changed:
+                    if machine.state == "starting":
+                        machine.state = "started"
+                        self._changed.notify_all()
+                return self._exchange(machine, connection, (method, path, headers, body), machine.launched if begins else None)
+            finally:
+                self._release(machine)
+
+    def _exchange(self, machine, connection, request, launched):
+        method, path, headers, body = request
+        try:
+            connection.request(method, path, body=body, headers=headers)
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            return 502, [], f"{machine.coordinator.name} did not answer: {error!r}".encode()
+        kept = [(name, value) for name, value in response.getheaders() if name.lower() not in ("connection", "content-length",
+                                                                                              "transfer-encoding")]
+        if launched is not None:
+            waited_ms = (time.monotonic() - launched) * 1000
+            self.cold_starts_ms.append(waited_ms)
+            kept.append((FIRST_ANSWER, f"{waited_ms:.1f}"))
+        if response.will_close:
+            connection.close()
+        else:
+            with self._changed:
+                if machine.state == "started":
+                    machine.keep(connection)
+                else:
+                    connection.close()
+        return response.status, kept, answer
+
+    def _handler(self):
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def _serve(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+                headers["Fly-Client-IP"] = "203.0.113.7"
+                headers["X-Forwarded-Proto"] = "https"
+                # pylint: disable-next=protected-access
+                status, kept, answer = proxy._forward(self.command, self.path, headers, body)
+                self.send_response_only(status)
+                for name, value in kept:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_POST = do_DELETE = _serve
+
+            def log_message(self, *_):
+                pass
+
+        return Handler

@@ -1,0 +1,215 @@
+"""Coordinators that come and go, as on Fly.io: started by requests, stopped when nobody asks; and no worker that notices.
+
+tests/lib/fly_proxy.py stands for Fly's proxy; limits, signal and timeout are those of fly.toml. The wall clocks of Redis and of the
+coordinators are moved, so that an hour takes seconds.
+"""
+
+import random
+import threading
+import tomllib
+
+import pytest
+
+import fly_config
+import http_client
+import project
+from coordinator import CAPABILITIES
+from fly_proxy import FlyProxy, may_stop
+from waiting import let_pass, wait_until
+
+CONFIG = tomllib.loads((project.ROOT / "fly.toml").read_text())
+LIMITS = CONFIG["http_service"]["concurrency"]
+WORKERS = [f"worker-{number}" for number in range(7)]
+BEAT_EVERY = 30.0  # seconds, as HEARTBEAT_INTERVAL_SECONDS
+HOUR = 3600.0
+COLD_START_MS = 1000 if not project.SANITIZED else 10000  # what `make bench` holds tightly
+
+
+@pytest.fixture
+def redis(clock, start_redis):
+    return start_redis(clock=clock)
+
+
+@pytest.fixture
+def start_proxy(redis, clock, make_coordinator):
+    """Starts a proxy in front of so many machines, all of them stopped."""
+    proxies = []
+
+    def start(machines, soft_limit=LIMITS["soft_limit"]):
+        proxy = FlyProxy(lambda **settings: make_coordinator(redis, clock=clock, THREADS=1, **settings), machines,
+                         (soft_limit, LIMITS["hard_limit"]), CONFIG["kill_signal"], fly_config.seconds(CONFIG["kill_timeout"]),
+                         now=lambda: clock.now_ms() / 1000)
+        proxies.append(proxy)
+        return proxy.__enter__()
+
+    yield start
+    for proxy in proxies:
+        proxy.__exit__()
+
+
+def ask(proxy, method, path, body=None):
+    return http_client.request(proxy.port, method, path, body, timeout=30)
+
+
+def register(proxy, worker):
+    response = ask(proxy, "POST", "/api/worker/register", {"worker_id": worker, "capabilities": CAPABILITIES})
+    assert response.status == 200, response
+    return response.json
+
+
+def beat(proxy, worker, **members):
+    return ask(proxy, "POST", "/api/worker/heartbeat", {"worker_id": worker, **members})
+
+
+def at_once(calls):
+    """Carries out all of them at the same time; returns what they give, in order."""
+    results = [None] * len(calls)
+    begin = threading.Barrier(len(calls))
+
+    def run(index):
+        begin.wait()
+        results[index] = calls[index]()
+
+    threads = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+        assert not thread.is_alive(), "a request hung for a minute"
+    return results
+
+
+def online(redis):
+    """The workers whose online key is there: the truth of who is online."""
+    return {worker for worker in WORKERS if redis.client.exists(f"{{rma}}:worker:{worker}:online")}
+
+
+def holding(redis, milliseconds):
+    """Redis answers nobody for so long: requests pile up."""
+    redis.client.execute_command("CLIENT", "PAUSE", milliseconds, "ALL")
+
+
+@pytest.mark.parametrize("loads, stops", [
+    ([], False), ([0], True), ([1], False), ([0, 0], True), ([5, 0], True), ([200, 0], False), ([200, 200], False), ([200, 0, 0], True),
+    ([200, 200, 0], False), ([200, 200, 0, 0], True)])
+def test_the_proxy_stops_machines_as_fly_documents_it(loads, stops):
+    assert may_stop(loads, 200) == stops
+
+
+def test_an_hour_of_heartbeats_while_coordinators_come_and_go(redis, clock, start_proxy):
+    chance = random.Random(20)
+    proxy = start_proxy(machines=3)
+    for worker in WORKERS:
+        register(proxy, worker)
+    began = clock.now_ms()
+    phases = [chance.random() for _ in WORKERS]
+    due = sorted((began + (phase + number) * BEAT_EVERY * 1000, worker)
+                 for worker, phase in zip(WORKERS, phases) for number in range(int(HOUR / BEAT_EVERY)))
+    minute, stops = 0, 0
+    for moment, worker in due:
+        if moment > clock.now_ms():
+            clock.move_to(moment)
+        response = beat(proxy, worker, current_load=0.2)
+        assert response.status == 200 and "revived" not in response.json, response
+        assert len(online(redis)) == len(WORKERS)
+        if moment - began > minute * 60_000:
+            minute += 1
+            # far oftener than Fly looks, and never at the same moment of a minute
+            if proxy.look() is not None:
+                stops += 1
+                if chance.random() < 0.5:
+                    proxy.wait_for_stops()
+    proxy.wait_for_stops()
+    assert clock.now_ms() - began >= HOUR * 1000 - BEAT_EVERY * 1000
+    assert stops >= 50 and proxy.starts >= 50, (stops, proxy.starts)
+    assert proxy.killed == 0, "a coordinator did not end within kill_timeout"
+    assert redis.client.zcard("{rma}:offline") == 0 and redis.client.zcard("{rma}:workers") == len(WORKERS)
+    assert max(proxy.cold_starts_ms) < COLD_START_MS, sorted(proxy.cold_starts_ms)[-5:]
+    print(f"cold starts: {len(proxy.cold_starts_ms)}, median {sorted(proxy.cold_starts_ms)[len(proxy.cold_starts_ms) // 2]:.0f} ms,"
+          f" worst {max(proxy.cold_starts_ms):.0f} ms")
+
+
+def test_nobody_is_there_for_twenty_minutes_and_the_first_heartbeats_start_one(redis, clock, start_proxy):
+    proxy = start_proxy(machines=2)
+    for worker in WORKERS:
+        register(proxy, worker)
+    registered = [ask(proxy, "GET", f"/api/worker/{worker}").json for worker in WORKERS]
+    proxy.stop_all()
+    assert proxy.count("stopped") == 2
+    clock.advance(20 * 60)
+    assert online(redis) == set(), "their time ran on without a coordinator"
+    starts = proxy.starts
+    responses = at_once([lambda worker=worker: beat(proxy, worker) for worker in WORKERS])
+    assert [response.status for response in responses] == [200] * len(WORKERS), responses
+    assert proxy.starts == starts + 1, "one was enough"
+    assert online(redis) == set(WORKERS)
+    stats = ask(proxy, "GET", "/api/admin/stats").json
+    assert stats["total_workers"] == stats["healthy_workers"] == len(WORKERS)
+    for before, worker in zip(registered, WORKERS):
+        row = ask(proxy, "GET", f"/api/worker/{worker}").json
+        assert row["assigned_services"] == before["assigned_services"] and row["registered_at"] <= row["last_heartbeat"]
+
+
+def test_more_are_started_past_the_soft_limit_and_stopped_one_by_one(redis, start_proxy):
+    proxy = start_proxy(machines=3, soft_limit=2)
+    for worker in WORKERS:
+        register(proxy, worker)
+    assert proxy.count("started") == 1
+    holding(redis, 1000)
+    responses = at_once([lambda worker=worker: beat(proxy, worker) for worker in WORKERS])
+    # those that were started while Redis was silent say that they don't reach it, rather than to keep anybody waiting
+    assert {response.status for response in responses} <= {200, 503}, responses
+    assert sum(response.status == 200 for response in responses) >= 2
+    assert proxy.count("started") == 3
+    wait_until(lambda: all(beat(proxy, worker).status == 200 for worker in WORKERS), what="all are well again")
+    for running in (2, 1, 0):
+        assert proxy.look() is not None
+        proxy.wait_for_stops()
+        assert proxy.count("started") == running
+    assert proxy.look() is None
+    assert beat(proxy, WORKERS[0]).status == 200 and proxy.count("started") == 1
+
+
+def test_two_start_at_the_same_moment(redis, start_proxy):
+    proxy = start_proxy(machines=2, soft_limit=1)
+    for _ in range(5):
+        responses = at_once([lambda worker=worker: register(proxy, worker) for worker in WORKERS[:2]])
+        assert sorted(response["worker_id"] for response in responses) == WORKERS[:2]
+        assert redis.client.zcard("{rma}:workers") == 2
+        assert all(beat(proxy, worker).status == 200 for worker in WORKERS[:2])
+        proxy.stop_all()
+    assert proxy.starts >= 6, "the second one was started, too"
+
+
+def test_killed_with_a_request_on_its_way(redis, start_proxy):
+    proxy = start_proxy(machines=2)
+    for worker in WORKERS:
+        register(proxy, worker)
+    holding(redis, 600)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(beat(proxy, WORKERS[0], active_requests=9)), daemon=True)
+    waiting.start()
+    victim = next(machine for machine in proxy.machines if machine.state == "started")
+    wait_until(lambda: victim.load == 1, what="the request is on its way")
+    let_pass(0.1)
+    proxy.kill(victim)
+    waiting.join(timeout=10)
+    assert answers[0].status == 502, "nobody knows whether it was carried out"
+    # the next heartbeats start a coordinator, and nothing is missing
+    wait_until(lambda: beat(proxy, WORKERS[0], active_requests=9).status == 200, what="the next heartbeat is taken")
+    assert all(beat(proxy, worker).status == 200 for worker in WORKERS)
+    assert online(redis) == set(WORKERS)
+
+
+def test_a_request_in_flight_when_its_machine_is_stopped_is_finished(redis, start_proxy):
+    proxy = start_proxy(machines=2)
+    register(proxy, WORKERS[0])
+    holding(redis, 800)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(beat(proxy, WORKERS[0])), daemon=True)
+    waiting.start()
+    wait_until(lambda: any(machine.load for machine in proxy.machines), what="the request is on its way")
+    let_pass(0.1)
+    proxy.stop_all()
+    waiting.join(timeout=10)
+    assert answers[0].status == 200 and proxy.killed == 0

@@ -21,11 +21,18 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import redis
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+import coordinator as tested  # noqa: E402
+import fly_proxy  # noqa: E402
+import project  # noqa: E402
+
 TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
 FLEET = 1000
 CONNECTIONS = 64
@@ -480,6 +487,30 @@ def start(plan):
     plan.add("exec to the first 200 of /health, median", statistics.median(times), "ms", most=50)
 
 
+def cold_start(plan):
+    """What a stopped coordinator adds to the heartbeat that starts it, through a proxy like Fly's, on a Redis that runs already."""
+    project.BINARY = Path(plan.binary)
+    beat_once = beat_request(0)
+    with stage(plan, FLEET) as (server, _), tempfile.TemporaryDirectory(prefix="rma-bench-") as folder:
+
+        def make(**settings):
+            return tested.Coordinator(Path(folder), REDIS_URL="unix://" + server.socket, THREADS=1, LOG_LEVEL="warn", **settings)
+
+        cold, warm = [], []
+        with fly_proxy.FlyProxy(make, machines=1, limits=(200, 1000)) as proxy:
+            for _ in range(5 if plan.quick else 30):
+                for times in (cold, warm):
+                    began = time.monotonic()
+                    ask_all(proxy.port, [beat_once], connections=1)
+                    times.append((time.monotonic() - began) * 1000)
+                proxy.stop_all()
+            exec_to_answer = proxy.cold_starts_ms
+    plan.add("cold start: exec to the heartbeat's answer, median", statistics.median(exec_to_answer), "ms", most=100)
+    plan.add("  slowest", max(exec_to_answer), "ms")
+    plan.add("  the whole request, as the worker sees it", statistics.median(cold), "ms")
+    plan.add("  the same, when the coordinator runs", statistics.median(warm), "ms")
+
+
 def reading_cost(server, coordinator, path, count):
     """Microseconds of CPU in Redis for a GET, above what Redis uses when idle."""
 
@@ -586,6 +617,7 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
+<<<<<<< HEAD
 def dashboards(plan):
     """Pages of other origins that list 1,000 workers as fast as they can, beside clients that each get a listing of their own."""
     path, seconds = "/api/admin/workers", 3
@@ -605,6 +637,9 @@ def dashboards(plan):
 
 
 FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams, dashboards)}
+=======
+FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams)}
+>>>>>>> d04ac34 (bench: the cold start through a proxy like Fly's; readme, architecture: Fly.io)
 
 
 # --- the table

@@ -227,7 +227,8 @@ void server_thread_run(struct server_thread *thread)
 {
     int32_t wait = thread->tick(thread->app);
     int64_t warm_at = clock_ms() + WARM_UP_MS;
-    while (!server_thread_stopping(thread) && !thread->is_ready(thread->app) && clock_ms() < warm_at)
+    /* even when told to stop meanwhile: who has connected already waits for an answer */
+    while (!thread->is_ready(thread->app) && clock_ms() < warm_at)
         wait = turn(thread, wait < WARM_UP_MS / 10 ? wait : WARM_UP_MS / 10);
     connections_start(thread);
     while (!server_thread_stopping(thread))

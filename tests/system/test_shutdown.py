@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from http_client import RawConnection
 from load import Load
+from redis_server import free_port
 from waiting import let_pass, wait_until
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -125,6 +127,19 @@ def test_stopped_right_after_its_start(redis, make_coordinator, pause):
         coordinator.start()
         let_pass(pause)
         coordinator.stop()
+
+
+def test_told_to_stop_while_it_starts_it_answers_who_has_connected(redis, make_coordinator):
+    port = free_port()
+    coordinator = make_coordinator(redis, PORT=port)
+    for _ in range(8):
+        coordinator.launch()
+        waiting = wait_until(lambda: RawConnection(port), what="the port takes connections", every=0.0005)
+        waiting.send("GET /api/admin/stats HTTP/1.1\r\nHost: x\r\n\r\n")
+        coordinator.send_signal(signal.SIGTERM)
+        assert waiting.read_response().status == 200, "503 would say that Redis is away, which it is not"
+        waiting.close()
+        assert coordinator.wait_for_end() == 0
 
 
 def test_its_port_is_free_afterwards(redis, make_coordinator):

@@ -213,3 +213,34 @@ def test_a_request_in_flight_when_its_machine_is_stopped_is_finished(redis, star
     proxy.stop_all()
     waiting.join(timeout=10)
     assert answers[0].status == 200 and proxy.killed == 0
+
+
+def test_machines_are_stopped_under_workers_that_beat_without_pause(redis, start_proxy):
+    proxy = start_proxy(machines=4, soft_limit=3)
+    for worker in WORKERS:
+        register(proxy, worker)
+    over = threading.Event()
+    faults, beats = [], []
+
+    def work(worker):
+        while not over.is_set():
+            response = beat(proxy, worker)
+            beats.append(response)
+            if response.status != 200 or "revived" in response.json:
+                faults.append(response)
+
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in WORKERS]
+    for thread in threads:
+        thread.start()
+    try:
+        stops = 0
+        for _ in range(60):
+            let_pass(0.05)
+            stops += proxy.look() is not None
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(timeout=30)
+    assert faults == [] and len(beats) > 100
+    assert stops >= 5 and proxy.starts >= stops, (stops, proxy.starts)
+    assert online(redis) == set(WORKERS)

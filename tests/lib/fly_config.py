@@ -186,10 +186,16 @@ def _faults_of_redis(config):
     return faults
 
 
-def _faults_of_memory(config):
+def _option(config, name):
+    """The value of an option of the group redis; None without it."""
     words = shlex.split(config["processes"]["redis"])
+    return words[words.index(name) + 1] if name in words else None
+
+
+def _faults_of_memory(config):
+    most = _option(config, "--maxmemory")
     memory = min(megabytes(table["memory"]) for table in _for_group(config, "vm", "redis"))
-    if "--maxmemory" not in words or megabytes(words[words.index("--maxmemory") + 1]) > memory * 3 // 8:
+    if most is None or megabytes(most) > memory * 3 // 8:
         return [f"redis needs a --maxmemory of at most 3/8 of its {memory} MB: a rewrite of its file may take as much again"]
     return []
 
@@ -209,6 +215,9 @@ def faults_of_replica(replica, config):
     words = shlex.split(replica["processes"]["redis"])
     if words[:4] != ["redis", "--replicaof", f"redis.process.{config['app']}.internal", str(REDIS_PORT)]:
         faults.append("the replicas do not follow the group redis of the first app")
+    period, timeout = _option(config, "--repl-ping-replica-period"), _option(replica, "--repl-timeout")
+    if not period or not timeout or timeout != _option(config, "--repl-timeout") or int(timeout) < 3 * int(period):
+        faults.append("replicas must wait for three pings of their primary, and the primary as long for them")
     if "http_service" in replica or "services" in replica:
         faults.append("a service would let the proxy stop replicas, and lead strangers to them")
     return faults + _faults_of_memory(replica)
@@ -286,11 +295,10 @@ def faults_of_runbook(text, config, settings, files):
         if secret != REDIS_SECRET and secret not in settings:
             faults.append(f"the secret {secret} is nothing that the coordinator or the image reads")
     service, mount = config["http_service"], config["mounts"][0]
-    words = shlex.split(config["processes"]["redis"])
     for said in (f"port {service['internal_port']}", f"past {service['concurrency']['soft_limit']} requests",
                  f"port {config['metrics'][0]['port']}, `{config['metrics'][0]['path']}`", f"volume `{mount['source']}`",
                  f"for {mount['snapshot_retention']} days", f"to {megabytes(mount['auto_extend_size_limit']) // 1024} GB",
-                 f"{megabytes(words[words.index('--maxmemory') + 1])} MB", f"`{config['vm'][0]['size']}`",
+                 f"{megabytes(_option(config, '--maxmemory'))} MB", f"`{config['vm'][0]['size']}`",
                  f"{megabytes(config['vm'][0]['memory'])} MB"):
         if said not in text:
             faults.append(f"the runbook does not say: {said}")

@@ -260,6 +260,7 @@ def test_the_checks_find_what_the_binary_no_longer_does(change, fault):
     (["app"], "replica", "must be"), (["processes", "redis"], "redis --replicaof redis.process.other.internal 6379 --maxmemory 96mb",
                                       "do not follow"),
     (["processes", "redis"], f"redis --replicaof redis.process.{CONFIG['app']}.internal 6379", "--maxmemory"),
+    (["processes", "redis"], REPLICA["processes"]["redis"].replace("--repl-timeout 3", "--repl-timeout 60"), "three pings"),
     (["http_service"], {}, "lead strangers")])
 def test_the_checks_find_a_fault_of_the_replicas(path, value, fault):
     config = copy.deepcopy(REPLICA)

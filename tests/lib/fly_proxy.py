@@ -48,13 +48,8 @@ class Machine:
         self.state = "stopped"  # starting, started, stopping
         self.load = 0           # requests that it works on, or that wait for its start
         self.starts = 0
-        self.launched = None
+        self.launched = None    # when it was started last
         self._idle = []         # (since, connection)
-
-    def launch(self):
-        self.starts += 1
-        self.launched = time.monotonic()
-        self.coordinator.launch()
 
     def connect(self):
         """A connection on which nothing was sent yet; OSError when its port is closed."""
@@ -181,7 +176,8 @@ class FlyProxy:
                         machine = min(candidates, key=lambda each: each.load)
                         begins = machine.state == "stopped"
                         if begins:
-                            machine.state = "starting"
+                            machine.state, machine.launched = "starting", time.monotonic()
+                            machine.starts += 1
                         machine.load += 1
                         return machine, begins
                 if not self._changed.wait(timeout=max(0, deadline - time.monotonic())):
@@ -212,7 +208,7 @@ class FlyProxy:
                 return 503, [], b"no machine has room"
             try:
                 if begins:
-                    machine.launch()
+                    machine.coordinator.launch()
                 connection = self._connect(machine)
                 if connection is None:
                     continue  # not sent: elsewhere

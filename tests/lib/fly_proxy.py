@@ -7,10 +7,12 @@
   when it has no request at all. A machine gets the kill signal, and is killed when it has not ended after kill_timeout.
 * A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused or found
   closed) goes elsewhere; one that was sent and not answered is not repeated, since nobody knows whether it was carried out: 502.
+* An event stream is passed on piece by piece, and is a request of its machine for as long as it lasts.
 
 What Fly does not document is done the harder way for coordinators: a machine takes requests as soon as its port does, ready or not.
 """
 
+import contextlib
 import http.client
 import os
 import select
@@ -36,6 +38,21 @@ def may_stop(loads, soft_limit):
         return loads == [0]
     over = sum(load >= soft_limit for load in loads)
     return len(loads) - (over + 1) >= 1
+
+
+def _pieces(response):
+    """What comes of a stream, as it comes, to its end or its breaking off."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while piece := response.read1(65536):
+            yield piece
+
+
+def _end_with(client, upstream):
+    """Ends a stream's connection to its machine as soon as the client leaves: the stream itself would find out with its next event."""
+    with contextlib.suppress(OSError):
+        client.recv(1)
+    with contextlib.suppress(OSError):
+        upstream.shutdown(socket.SHUT_RDWR)
 
 
 class Machine:
@@ -199,13 +216,14 @@ class FlyProxy:
             machine.load -= 1
             self._changed.notify_all()
 
-    def _forward(self, method, path, headers, body):
-        """Returns status, headers and body of the answer."""
+    def _forward(self, request, client, answer):
+        """Sends the request to a machine; answer(status, headers, body, rest) is called once: `rest` has the pieces of a stream, or None.
+        `client` is the socket that it came from."""
         deadline = time.monotonic() + WAIT_FOR_ROOM
         while True:
             machine, begins = self._choose(deadline)
             if machine is None:
-                return 503, [], b"no machine has room"
+                return answer(503, [], b"no machine has room", None)
             try:
                 if begins:
                     machine.coordinator.launch()
@@ -216,32 +234,35 @@ class FlyProxy:
                     if machine.state == "starting":
                         machine.state = "started"
                         self._changed.notify_all()
-                return self._exchange(machine, connection, (method, path, headers, body), machine.launched if begins else None)
+                return self._exchange(machine, connection, request, (client, answer), machine.launched if begins else None)
             finally:
                 self._release(machine)
 
-    def _exchange(self, machine, connection, request, launched):
+    def _exchange(self, machine, connection, request, to, launched):
         method, path, headers, body = request
+        client, answer = to
         try:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
-            answer = response.read()
+            is_stream = response.getheader("Content-Type", "").startswith("text/event-stream")
+            content = b"" if is_stream else response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            return 502, [], f"{machine.coordinator.name} did not answer: {error!r}".encode()
+            return answer(502, [], f"{machine.coordinator.name} did not answer: {error!r}".encode(), None)
         kept = [(name, value) for name, value in response.getheaders() if name.lower() not in ("connection", "content-length",
                                                                                               "transfer-encoding")]
         if launched is not None:
             self.cold_starts_ms.append((time.monotonic() - launched) * 1000)
-        if response.will_close:
-            connection.close()
-        else:
-            with self._changed:
-                if machine.state == "started":
-                    machine.keep(connection)
-                else:
-                    connection.close()
-        return response.status, kept, answer
+        if is_stream:
+            with contextlib.closing(connection):
+                threading.Thread(target=_end_with, args=(client, connection.sock), daemon=True).start()
+                return answer(response.status, kept, b"", _pieces(response))
+        with self._changed:
+            if response.will_close or machine.state != "started":
+                connection.close()
+            else:
+                machine.keep(connection)
+        return answer(response.status, kept, content, None)
 
     def _handler(self):
         proxy = self
@@ -256,13 +277,21 @@ class FlyProxy:
                 headers["Fly-Client-IP"] = "203.0.113.7"
                 headers["X-Forwarded-Proto"] = "https"
                 # pylint: disable-next=protected-access
-                status, kept, answer = proxy._forward(self.command, self.path, headers, body)
+                proxy._forward((self.command, self.path, headers, body), self.connection, self._answer)
+
+            def _answer(self, status, headers, body, rest):
                 self.send_response_only(status)
-                for name, value in kept:
+                for name, value in headers:
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
+                if rest is None:
+                    self.send_header("Content-Length", str(len(body)))
+                else:
+                    self.send_header("Connection", "close")
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # a client that left
+                    for piece in rest or ():
+                        self.wfile.write(piece)
 
             do_GET = do_POST = do_DELETE = _serve
 

@@ -4,7 +4,10 @@ tests/lib/fly_proxy.py stands for Fly's proxy; limits, signal and timeout are th
 coordinators are moved, so that an hour takes seconds.
 """
 
+import http.client
+import json
 import random
+import socket
 import threading
 import tomllib
 
@@ -244,3 +247,60 @@ def test_machines_are_stopped_under_workers_that_beat_without_pause(redis, start
     assert faults == [] and len(beats) > 100
     assert stops >= 5 and proxy.starts >= stops, (stops, proxy.starts)
     assert online(redis) == set(WORKERS)
+
+
+class Stream:
+    """An event stream through the proxy: the events that came so far, and the id of the last one that had one."""
+
+    def __init__(self, proxy, last_id=None):
+        self.events, self.last_id = [], last_id
+        self._connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
+        self._connection.request("GET", "/api/events", headers={"Last-Event-ID": last_id} if last_id else {})
+        self._socket = self._connection.sock
+        self._response = self._connection.getresponse()
+        assert self._response.status == 200
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        fields = {}
+        for line in self._response:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+                continue
+            if "event" in fields:
+                self.last_id = fields.get("id", self.last_id)
+                self.events.append((fields["event"], json.loads(fields["data"])))
+            fields = {}
+
+    def has(self, kind, worker):
+        return any(event == kind and data.get("worker_id") == worker for event, data in self.events)
+
+    def has_ended(self):
+        return not self._reader.is_alive()
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(timeout=10)
+        self._connection.close()
+
+
+def test_an_event_stream_keeps_its_coordinator_and_goes_on_at_the_next_one(redis, start_proxy):
+    proxy = start_proxy(machines=2)
+    stream = Stream(proxy)
+    register(proxy, WORKERS[0])
+    wait_until(lambda: stream.has("worker.registered", WORKERS[0]), what="the event comes")
+    assert proxy.look() is None, "a stream is a request"
+    proxy.stop_all()  # a new version
+    wait_until(stream.has_ended, what="the stream ends with its coordinator")
+    assert proxy.killed == 0
+    register(proxy, WORKERS[1])
+    again = Stream(proxy, stream.last_id)
+    wait_until(lambda: again.has("worker.registered", WORKERS[1]), what="what happened meanwhile is told")
+    assert not again.has("worker.registered", WORKERS[0]) and not any(event == "reset" for event, _ in again.events)
+    again.close()
+    wait_until(lambda: sum(machine.load for machine in proxy.machines) == 0, what="the proxy sees that the client left")
+    wait_until(lambda: proxy.look() is not None, what="nothing keeps the coordinator any more")
+    proxy.wait_for_stops()
+    assert proxy.count("stopped") == 2

@@ -1,0 +1,96 @@
+/*
+ * What an instance counts about itself.
+ *
+ * Every serving thread has one struct metrics of its own, which it alone writes: counting is a load and a store, without a lock and
+ * without a cache line that cores fight for. Whoever wants to know adds the threads' up (metrics_sum). A thread that has not called
+ * metrics_thread_start counts nothing.
+ */
+#ifndef BASE_METRICS_H
+#define BASE_METRICS_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* A number that its thread changes and others read: a counter, or a gauge (then it may be negative in two's complement). */
+struct metric {
+    _Atomic uint64_t value;
+};
+
+#define HISTOGRAM_BUCKETS 14
+
+/* How many observations were at most as large as each bound; the last bucket has those beyond all bounds. */
+struct histogram {
+    struct metric buckets[HISTOGRAM_BUCKETS + 1]; /* not cumulative */
+    struct metric sum;                            /* in the unit of the bounds */
+};
+
+/* Upper bounds: of times that an answer takes, in microseconds; of how late a heartbeat comes, in milliseconds. */
+extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
+extern const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS];
+
+#define METRICS_ROUTES_MAX 80  /* rows of the route table, and before them one for requests that match none */
+#define METRICS_SCRIPTS_MAX 24 /* Lua scripts, and after them one for all other commands */
+
+/* Methods of requests that are told apart, and the statuses of answers; the last of each is for all others. */
+enum metrics_method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_DELETE, METHOD_OPTIONS, METHOD_OTHER, METHOD_COUNT };
+#define METRICS_STATUSES_MAX 24
+
+/* What came of an operation on a worker. */
+enum metrics_result { RESULT_DONE, RESULT_AGAIN, RESULT_UNKNOWN, RESULT_FAILED, RESULT_COUNT };
+
+/* Nothing but struct metric stands in here: the threads' are added up as arrays. */
+struct metrics {
+    struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][METRICS_STATUSES_MAX];
+    struct histogram request_us[METRICS_ROUTES_MAX];
+    struct metric connections, waiting, event_streams; /* gauges */
+
+    struct histogram command_us[METRICS_SCRIPTS_MAX];
+    struct metric command_errors[ERR_COUNT];
+    struct metric redis_connects, redis_disconnects;
+
+    struct metric registrations[RESULT_COUNT];
+    struct metric heartbeats[RESULT_COUNT];
+    struct metric unregistrations[RESULT_COUNT];
+    struct histogram heartbeat_late_ms;
+};
+
+/* What the calling thread counts in; one that nobody reads before metrics_thread_start. */
+extern _Thread_local struct metrics *metrics;
+
+/* Gives the calling thread a struct of its own, for as long as the program lives. To be called once in each serving thread. */
+void metrics_thread_start(void);
+
+/* All threads' numbers, added up; the caller frees it. */
+struct metrics *metrics_sum(void);
+
+static inline uint64_t metric_read(const struct metric *metric)
+{
+    return atomic_load_explicit(&metric->value, memory_order_relaxed);
+}
+
+/* Sets a gauge of the calling thread. */
+static inline void metric_set(struct metric *metric, uint64_t value)
+{
+    atomic_store_explicit(&metric->value, value, memory_order_relaxed);
+}
+
+/* Adds to a number of the calling thread. There is no other writer: it need be no atomic addition. */
+static inline void metric_add(struct metric *metric, uint64_t by)
+{
+    metric_set(metric, metric_read(metric) + by);
+}
+
+/* Observes a value; below 0 it counts as 0. */
+void histogram_observe(struct histogram *histogram, const int64_t bounds[HISTOGRAM_BUCKETS], int64_t value);
+
+/* Where a status is counted in `requests`, and the status of such a place; 0 for the place of all others. */
+size_t metrics_status_place(int status);
+int metrics_status_at(size_t place);
+
+/* Where a method is counted; and its name, "other" for METHOD_OTHER. */
+enum metrics_method metrics_method_of(struct str method);
+const char *metrics_method_name(enum metrics_method method);
+
+#endif

@@ -2,22 +2,25 @@
 --: arg timeout
 --: arg removal
 --: arg revive
+--: arg interval
 --: rest heartbeats
 --: use number
 --: use clock
 --: use fleet
 
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
--- for which the registration of a removed worker is kept, for just such a heartbeat.
+-- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat, an edge
+-- node in twice as many.
 -- heartbeats: for each its worker's id, the status it reports, its load (0 to 1), the ms it may be silent when that is more than
 -- timeout (else 0), its ranking ("" for as before, else three words: active requests, what it is specialized for, its loaded models
 -- with commas between; "-" for none, "=" for as before), the number of strings that follow, and these: names and values of hash fields.
--- Returns a string with one character for each heartbeat: "1" taken, "2" taken and the worker brought back, "0" unknown worker.
+-- Returns two strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; and for
+-- each, with blanks between, how many ms later than due it came, "-" where that is not known.
 
 local now = clock_now(arg_now)
-local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
-if not now or not timeout or not removal or not revive then
-  return redis.error_reply('BADCALL now, timeout, removal and revive are numbers')
+local timeout, removal, revive, interval = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_interval)
+if not now or not timeout or not removal or not revive or not interval then
+  return redis.error_reply('BADCALL now, timeout, removal, revive and interval are numbers')
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.
@@ -80,7 +83,15 @@ local function tell(id, place, was)
   end
 end
 
--- Takes the heartbeat at ARGV[at]; returns its character.
+-- How many ms after it was due a heartbeat comes whose predecessor came at `before`; "-" when there is none.
+local function lateness(before, place)
+  if type(before) ~= 'string' or not tonumber(before) then
+    return '-'
+  end
+  return text(math.max(0, now - tonumber(before) - interval * (place.tier == '4' and 2 or 1)))
+end
+
+-- Takes the heartbeat at ARGV[at]; returns its character, and how late it came.
 local function take(id, status, load, extra)
   local live_until, gone_at = offline_at, removed_at
   if tonumber(ARGV[at + 3]) > timeout then
@@ -90,7 +101,7 @@ local function take(id, status, load, extra)
   -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
   local hash, result = key_worker .. id, '1'
   if redis.call('EXISTS', key_registration .. id) == 0 then
-    return '0' -- whatever else there is of it: it is to register
+    return '0', '-' -- whatever else there is of it: it is to register
   end
   local entry = redis.call('HGET', key_ledger, id)
   local place = fleet_read(entry)
@@ -100,8 +111,9 @@ local function take(id, status, load, extra)
     place = fleet_registered(id)
   end
   if not place then
-    return '0'
+    return '0', '-'
   end
+  local late = result == '1' and lateness(try('HGET', hash, 'last_heartbeat'), place) or '-'
   local written
   if extra == '0' then
     written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
@@ -110,7 +122,7 @@ local function take(id, status, load, extra)
   end
   if not written then
     redis.call('DEL', hash)
-    return '0'
+    return '0', '-'
   end
   if result == '2' or written >= 3 then -- made anew; or the clock leapt so far that the first PEXPIREAT deleted it
     redis.call('PEXPIREAT', hash, gone_at)
@@ -138,14 +150,14 @@ local function take(id, status, load, extra)
   if place.status ~= was then
     tell(id, place, was)
   end
-  return result
+  return result, late
 end
 
-local results = {}
+local results, late = {}, {}
 at = rest
 while at <= last do
-  results[#results + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5])
+  results[#results + 1], late[#late + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5])
   at = at + 6 + ARGV[at + 5]
 end
 fleet_flush()
-return table.concat(results)
+return { table.concat(results), table.concat(late, ' ') }

@@ -57,6 +57,10 @@ request_handler api_history;
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
+/* metrics.c */
+#define API_METRICS_PATH "/metrics"
+request_handler api_metrics;
+
 /* docs.c */
 request_handler api_openapi, api_docs;
 

@@ -10,6 +10,7 @@ const struct route api_routes[] = {
     {"GET", "/health", api_health, LOG_DEBUG, 0},
     {"GET", "/livez", api_livez, LOG_DEBUG, 0},
     {"GET", "/readyz", api_readyz, LOG_DEBUG, 0},
+    {"GET", API_METRICS_PATH, api_metrics, LOG_DEBUG, 0},
     {"GET", "/api/admin/workers", api_workers, LOG_DEBUG, 0},
     {"GET", "/api/admin/coordinators", api_coordinators, LOG_DEBUG, 0},
     {"GET", "/api/admin/services", api_services, LOG_DEBUG, 0},

@@ -15,6 +15,7 @@
 #define CONFIG_TABLE(TEXT, NUMBER, CHOICE)                                                                                         \
     TEXT(HOST, "::", 1, 45, "numeric address to listen on; :: is all of them, IPv4 too")                                           \
     NUMBER(PORT, "8080", 0, 65535, "port to listen on; 0 takes any free one")                                                      \
+    NUMBER(METRICS_PORT, "0", 0, 65535, "port for /metrics alone, which PORT then does not serve; 0: none, PORT serves it")        \
     NUMBER(THREADS, "0", 0, 64, "event loops, each with its own connection to Redis; 0: one per core")                             \
     TEXT(REDIS_URL, "", 0, 1024,                                                                                                   \
          "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; "                    \

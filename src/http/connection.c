@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/log_repeat.h"
+#include "base/metrics.h"
 #include "http/thread.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 /* What is known of a connection besides h2o's own. */
 struct connection {
     struct server_thread *thread;
+    struct listener *listener;
     struct connection *previous, *next;
     h2o_socket_t *socket;
     uint32_t turn; /* of its latest request, */
@@ -41,18 +43,25 @@ struct lingering {
     size_t bytes;
 };
 
-static void on_listener_readable(h2o_socket_t *listener, const char *err);
+static void on_listener_readable(h2o_socket_t *listening, const char *err);
 
-static void listener_resume(struct server_thread *thread)
+static void listener_resume(struct listener *listener)
 {
-    if (thread->listener != NULL && thread->connections < thread->connections_max && !h2o_timeout_is_linked(&thread->pause_entry) &&
-        !h2o_socket_is_reading(thread->listener))
-        h2o_socket_read_start(thread->listener, on_listener_readable);
+    if (listener->socket != NULL && listener->connections < listener->connections_max &&
+        !h2o_timeout_is_linked(&listener->pause_entry) && !h2o_socket_is_reading(listener->socket))
+        h2o_socket_read_start(listener->socket, on_listener_readable);
 }
 
 static void on_pause_over(h2o_timeout_entry_t *entry)
 {
-    listener_resume(H2O_STRUCT_FROM_MEMBER(struct server_thread, pause_entry, entry));
+    listener_resume(H2O_STRUCT_FROM_MEMBER(struct listener, pause_entry, entry));
+}
+
+static void count_connections(struct server_thread *thread, struct listener *listener, int by)
+{
+    listener->connections += by;
+    thread->connections += by;
+    metric_set(&metrics->connections, (uint64_t)thread->connections);
 }
 
 /* After a flood, the heap is full of holes that malloc keeps for the next one: gives them back to the system. */
@@ -78,76 +87,96 @@ static void on_connection_close(void *data)
         thread->first_connection = connection->next;
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
+    struct listener *listener = connection->listener;
     free(connection);
-    thread->connections--;
+    count_connections(thread, listener, -1);
     give_back_memory(thread);
-    listener_resume(thread);
+    listener_resume(listener);
 }
 
-static void take(struct server_thread *thread, h2o_socket_t *socket)
+static void take(struct listener *listener, h2o_socket_t *socket)
 {
+    struct server_thread *thread = listener->thread;
     struct connection *connection = h2o_mem_alloc(sizeof(*connection));
-    *connection = (struct connection){.thread = thread, .next = thread->first_connection, .socket = socket};
+    *connection = (struct connection){thread, listener, .next = thread->first_connection, .socket = socket};
     if (connection->next != NULL)
         connection->next->previous = connection;
     thread->first_connection = connection;
     socket->on_close.cb = on_connection_close;
     socket->on_close.data = connection;
-    thread->connections++;
+    count_connections(thread, listener, 1);
     if (thread->connections > thread->connections_peak)
         thread->connections_peak = thread->connections;
     unsigned timeout = WRITE_TIMEOUT_MS;
     setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
-    h2o_accept(&thread->accept, socket);
+    h2o_accept(&listener->accept, socket);
 }
 
-static void on_listener_readable(h2o_socket_t *listener, const char *err)
+static void on_listener_readable(h2o_socket_t *listening, const char *err)
 {
-    struct server_thread *thread = listener->data;
+    struct listener *listener = listening->data;
+    struct server_thread *thread = listener->thread;
     if (err != NULL)
         return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        if (thread->connections >= thread->connections_max) {
-            log_repeatable(LOG_WARN, "connections_full", "no more connections are taken until others end", 1,
-                           log_number("max_connections", thread->server->config.max_connections));
-            h2o_socket_read_stop(listener);
+        if (listener->connections >= listener->connections_max) {
+            if (listener == &thread->listener)
+                log_repeatable(LOG_WARN, "connections_full", "no more connections are taken until others end", 1,
+                               log_number("max_connections", thread->server->config.max_connections));
+            h2o_socket_read_stop(listening);
             return;
         }
-        h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
+        h2o_socket_t *socket = h2o_evloop_socket_accept(listening);
         if (socket != NULL) {
-            take(thread, socket);
+            take(listener, socket);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             log_repeatable(LOG_WARN, "accept_failed", "a connection can't be taken, trying on", 1,
                            log_text("why", strerror(errno)));
-            h2o_socket_read_stop(listener);
-            h2o_timeout_link(thread->context.loop, &thread->pause, &thread->pause_entry);
+            h2o_socket_read_stop(listening);
+            h2o_timeout_link(thread->context.loop, &thread->pause, &listener->pause_entry);
         }
         return;
     }
+}
+
+static void listener_start(struct listener *listener)
+{
+    if (listener->fd == -1)
+        return;
+    listener->pause_entry.cb = on_pause_over;
+    listener->socket = h2o_evloop_socket_create(listener->thread->context.loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->fd = -1;
+    listener->socket->data = listener;
+    listener_resume(listener);
 }
 
 void connections_start(struct server_thread *thread)
 {
     h2o_timeout_init(thread->context.loop, &thread->pause, PAUSE_MS);
     h2o_timeout_init(thread->context.loop, &thread->linger, LINGER_MS);
-    thread->pause_entry.cb = on_pause_over;
-    thread->listener = h2o_evloop_socket_create(thread->context.loop, thread->listener_fd, H2O_SOCKET_FLAG_DONT_READ);
-    thread->listener_fd = -1;
-    thread->listener->data = thread;
-    listener_resume(thread);
+    listener_start(&thread->listener);
+    listener_start(&thread->metrics_listener);
+}
+
+static void listener_stop(struct listener *listener)
+{
+    if (listener->socket == NULL)
+        return;
+    /* those that the kernel has accepted already would be reset */
+    h2o_socket_t *socket;
+    while (listener->connections < listener->connections_max && (socket = h2o_evloop_socket_accept(listener->socket)) != NULL)
+        take(listener, socket);
+    h2o_timeout_unlink(&listener->pause_entry);
+    h2o_socket_close(listener->socket);
+    listener->socket = NULL;
 }
 
 void connections_stop(struct server_thread *thread)
 {
-    /* those that the kernel has accepted already would be reset */
-    h2o_socket_t *socket;
-    while (thread->connections < thread->connections_max && (socket = h2o_evloop_socket_accept(thread->listener)) != NULL)
-        take(thread, socket);
-    h2o_timeout_unlink(&thread->pause_entry);
-    h2o_socket_close(thread->listener);
-    thread->listener = NULL;
+    listener_stop(&thread->listener);
+    listener_stop(&thread->metrics_listener);
 }
 
 static void lingering_end(struct lingering *lingering)
@@ -221,7 +250,7 @@ void connection_linger(h2o_req_t *req)
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
     struct connection *connection = socket->on_close.data;
     struct server_thread *thread = connection->thread;
-    if (connection->lingering != NULL || thread->lingering >= LINGER_MAX || thread->listener == NULL)
+    if (connection->lingering != NULL || thread->lingering >= LINGER_MAX || thread->listener.socket == NULL)
         return;
     int fd = fcntl(h2o_socket_get_fd(socket), F_DUPFD_CLOEXEC, 0);
     if (fd == -1)

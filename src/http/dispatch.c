@@ -82,6 +82,15 @@ static struct str head_as_received(h2o_req_t *req)
     return (struct str){socket->input->bytes, socket->input->size};
 }
 
+/* Whether the request came to the port that does not serve its path: metrics may have one of their own, which serves nothing else. */
+static bool is_at_wrong_port(const struct request *request)
+{
+    const struct server *server = request->thread->server;
+    if (server->metrics_host == NULL)
+        return false;
+    return str_eq(request->path, str_from(server->config.metrics_path)) != (request->h2o->hostconf == server->metrics_host);
+}
+
 /* Checks a request and hands it to its route's handler. */
 static void dispatch(struct request *request)
 {
@@ -94,12 +103,17 @@ static void dispatch(struct request *request)
         reply_error(request, ERR_BAD_REQUEST, why, NULL);
         return;
     }
+    char allow[64];
+    enum err err = request_route(request, request->thread->server->config.routes, allow);
+    if (is_at_wrong_port(request)) {
+        request->route = NULL;
+        reply_error(request, ERR_NOT_FOUND, "Not on this port: metrics are on METRICS_PORT, everything else is on PORT.", NULL);
+        return;
+    }
     if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
         reply_preflight(request);
         return;
     }
-    char allow[64];
-    enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (err == ERR_METHOD)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
     if (err == ERR_NONE && request->body.len > (request->route->body_max > 0 ? request->route->body_max : SERVER_BODY_MAX))
@@ -117,7 +131,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     (void)self;
     struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
     struct request *request = h2o_mem_alloc_pool(&req->pool, sizeof(*request));
-    *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_ms()};
+    *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_us()};
     request->id = request_id(thread, req);
     request->body = (struct str){req->entity.base, req->entity.len};
     dispatch_common_headers(thread, req, request->id);
@@ -157,6 +171,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
         detail = err_detail(ERR_TOO_LARGE);
     else if (req->res.status == 417)
         detail = "Of expectations only 100-continue is known.";
+    reply_count(req, NULL, req->res.status);
     struct buffer problem = BUFFER_INIT;
     reply_write_problem(&problem, req->res.status, detail, NULL);
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);

@@ -1,5 +1,6 @@
 #include "http/feed.h"
 
+#include "base/metrics.h"
 #include "http/thread.h"
 
 #include <sys/socket.h>
@@ -54,7 +55,13 @@ size_t feed_count(const struct feed *feed)
 
 bool feed_is_full(const struct feed *feed)
 {
-    return feed->count >= (size_t)(feed->thread->connections_max + 1) / 2;
+    return feed->count >= (size_t)(feed->thread->listener.connections_max + 1) / 2;
+}
+
+static void count_streams(struct feed *feed, size_t count)
+{
+    feed->count = count;
+    metric_set(&metrics->event_streams, count);
 }
 
 static void set_state(struct stream *stream, h2o_linklist_t *list)
@@ -130,7 +137,7 @@ static void on_dispose(void *cell)
     h2o_linklist_unlink(&stream->link);
     buffer_fini(&stream->first);
     stream->at->holders--;
-    feed->count--;
+    count_streams(feed, feed->count - 1);
     trim(feed);
 }
 
@@ -145,7 +152,7 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
     *stream = (struct stream){.generator = {on_proceed, NULL}, .feed = feed, .req = req, .at = feed->tail, .first = *first};
     *first = BUFFER_INIT;
     feed->tail->holders++;
-    feed->count++;
+    count_streams(feed, feed->count + 1);
     set_state(stream, &feed->ready);
     request_set_header(request, "Cache-Control", "no-store");
     request_set_header(request, "X-Accel-Buffering", "no"); /* a proxy must not gather it */

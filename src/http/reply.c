@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log_repeat.h"
+#include "base/metrics.h"
 #include "http/thread.h"
 
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
@@ -19,13 +20,14 @@ static void log_request(const struct request *request, int status, const char *d
     if (!log_enabled(level))
         return;
     h2o_req_t *req = request->h2o;
+    int64_t ms = (clock_us() - request->received_at) / 1000;
     const char *parameter = route != NULL && strstr(route->path, "{service}") != NULL ? "service" : "worker_id";
     const struct log_field fields[] = {
         log_number("status", status),
         log_str("method", (struct str){req->method.base, req->method.len}),
         log_text("route", route != NULL ? route->path : "none"),
         log_text("detail", detail != NULL ? detail : ""),
-        log_number("ms", (double)(clock_ms() - request->received_at)),
+        log_number("ms", (double)ms),
         log_str(parameter, request->parameter),
         log_str("request_id", request->id),
         LOG_END,
@@ -38,10 +40,22 @@ static void log_request(const struct request *request, int status, const char *d
         log_write_repeatable(level, "request", status >= 500 ? "failed" : "refused", status >= 500 ? 4 : 3, fields);
 }
 
+void reply_count(h2o_req_t *req, const struct request *request, int status)
+{
+    size_t route = 0;
+    if (request != NULL && request->route != NULL)
+        route = (size_t)(request->route - request->thread->server->config.routes) + 1;
+    enum metrics_method method = metrics_method_of((struct str){req->method.base, req->method.len});
+    metric_add(&metrics->requests[route][method][metrics_status_place(status)], 1);
+    if (request != NULL)
+        histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
+}
+
 /* Begins the answer; whether it is to have no body. */
 static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
 {
     h2o_req_t *req = request->h2o;
+    reply_count(req, request, status);
     req->res.status = status;
     req->res.reason = err_reason(status);
     if (type.len > 0)
@@ -97,6 +111,12 @@ void reply_json(struct request *request, int status, struct buffer *body)
 {
     log_request(request, status, NULL);
     finish(request, status, STR("application/json"), give_to_pool(request, body));
+}
+
+void reply_body(struct request *request, struct str type, struct buffer *body)
+{
+    log_request(request, 200, NULL);
+    finish(request, 200, type, give_to_pool(request, body));
 }
 
 void reply_constant(struct request *request, int status, struct str body)

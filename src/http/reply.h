@@ -23,11 +23,17 @@ void reply_shared(struct request *request, struct str body, int age_s, void (*re
 /* Answers with an HTML page that lives for ever. */
 void reply_page(struct request *request, struct str html);
 
+/* Answers with 200 and a body of another type. The buffer's bytes are taken. */
+void reply_body(struct request *request, struct str type, struct buffer *body);
+
 /* Answers with a problem (RFC 9457). `detail` NULL: the error's own sentence. `faults` may be NULL. */
 void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults);
 
 /* Answers a CORS preflight, or any other OPTIONS. */
 void reply_preflight(struct request *request);
+
+/* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
+void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);
 
 /* Appends "errors": […], a member of a problem. */
 void reply_write_faults(struct buffer *out, const struct faults *faults);

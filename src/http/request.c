@@ -26,8 +26,8 @@ static bool path_matches(struct str path, const char *pattern, struct str *param
     return memchr(parameter->ptr, '/', parameter->len) == NULL;
 }
 
-/* Takes the request line's target apart, into host, query and the path that is returned. */
-static struct str take_target(struct request *request)
+/* Takes the request line's target apart, into host, path and query. */
+static void take_target(struct request *request)
 {
     h2o_req_t *req = request->h2o;
     struct str target = {req->path.base, req->path.len};
@@ -41,7 +41,7 @@ static struct str take_target(struct request *request)
         target = (struct str){url.path.base, url.path.len};
     }
     request->query = target;
-    return str_cut(&request->query, '?');
+    request->path = str_cut(&request->query, '?');
 }
 
 /* Decodes what stands for a route's {…}. What can be no id, for being badly encoded or not visible ASCII, becomes absent. */
@@ -59,7 +59,7 @@ static struct str decode_parameter(struct request *request, struct str encoded)
 
 enum err request_route(struct request *request, const struct route *routes, char allow[64])
 {
-    struct str path = take_target(request);
+    take_target(request);
     struct str method = {request->h2o->method.base, request->h2o->method.len};
     if (str_eq(method, STR("HEAD")))
         method = STR("GET");
@@ -68,7 +68,7 @@ enum err request_route(struct request *request, const struct route *routes, char
     size_t allow_len = 0;
     for (const struct route *route = routes; route->path != NULL; route++) {
         struct str parameter;
-        if (!path_matches(path, route->path, &parameter) || (literal && parameter.ptr != NULL))
+        if (!path_matches(request->path, route->path, &parameter) || (literal && parameter.ptr != NULL))
             continue;
         literal = literal || parameter.ptr == NULL;
         if (str_eq(method, str_from(route->method))) {

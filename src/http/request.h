@@ -22,10 +22,11 @@ struct request {
     const struct route *route; /* NULL: none matches */
     struct str parameter;      /* what stands in the path for {…}, percent-decoded; absent where it can be no id */
     struct str host;           /* the host[:port] that the client asked for, as it came; absent without one */
+    struct str path;           /* as it came, without the query */
     struct str query;          /* after '?', still encoded; absent without one */
     struct str body;           /* absent without one */
     struct str id;             /* X-Request-Id, the client's or made */
-    int64_t received_at;       /* clock_ms */
+    int64_t received_at;       /* clock_us */
 };
 
 typedef void request_handler(struct request *request);
@@ -40,7 +41,7 @@ struct route {
 };
 
 /*
- * Looks a request up in `routes` and fills in route, parameter, host and query. ERR_NOT_FOUND: no such path; ERR_METHOD: the path takes other
+ * Looks a request up in `routes` and fills in route, parameter, host, path and query. ERR_NOT_FOUND: no such path; ERR_METHOD: the path takes other
  * methods, listed in `allow` ("GET, HEAD, OPTIONS").
  */
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[64]);

@@ -1,8 +1,10 @@
 #include "http/server.h"
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "http/thread.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -14,8 +16,9 @@
 
 #define HEAD_TIMEOUT_MS 10000 /* to send a whole request, and to stay connected without one */
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
-#define DRAIN_MS 3500         /* to finish what is in flight when told to stop */
-#define DRAIN_IDLE_MS 300     /* likewise for connections that have sent no whole request */
+#define METRICS_CONNECTIONS_MAX 16
+#define DRAIN_MS 3500     /* to finish what is in flight when told to stop */
+#define DRAIN_IDLE_MS 300 /* likewise for connections that have sent no whole request */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -71,6 +74,25 @@ static bool port_is_taken(const struct addrinfo *address, int port)
     return taken;
 }
 
+static bool listen_for_metrics(struct server *server, const struct addrinfo *address)
+{
+    int port = server->config.metrics_port;
+    if (port_is_taken(address, port)) {
+        errno = EADDRINUSE;
+        return false;
+    }
+    server->metrics_listener = listen_on(address, port);
+    return server->metrics_listener != -1;
+}
+
+static h2o_hostconf_t *add_host(struct server *server, const char *name)
+{
+    h2o_hostconf_t *host = h2o_config_register_host(&server->h2o, h2o_iovec_init(name, strlen(name)), 65535);
+    dispatch_register(h2o_config_register_path(host, "/", 0));
+    dispatch_register(&host->fallback_path);
+    return host;
+}
+
 static enum err listen_all(struct server *server, int *port, const char **why)
 {
     char host[INET6_ADDRSTRLEN + 16];
@@ -105,6 +127,10 @@ static enum err listen_all(struct server *server, int *port, const char **why)
     }
     if (err != ERR_NONE)
         *why = "the port can't be listened on";
+    else if (server->config.metrics_port != 0 && !listen_for_metrics(server, address)) {
+        *why = "METRICS_PORT can't be listened on";
+        err = ERR_INVALID;
+    }
     int cause = errno;
     freeaddrinfo(address);
     errno = cause;
@@ -116,6 +142,10 @@ enum err server_new(const struct server_config *config, struct server **out, int
     struct server *server = h2o_mem_alloc(sizeof(*server));
     memset(server, 0, sizeof(*server));
     server->config = *config;
+    size_t routes = 0;
+    while (config->routes[routes].path != NULL)
+        routes++;
+    assert(routes < METRICS_ROUTES_MAX);
     server->listeners = h2o_mem_alloc(sizeof(*server->listeners) * (size_t)config->threads);
     for (int i = 0; i < config->threads; i++)
         server->listeners[i] = -1;
@@ -124,9 +154,10 @@ enum err server_new(const struct server_config *config, struct server **out, int
     server->h2o.max_request_entity_size = SERVER_BULK_BODY_MAX;
     server->h2o.http1.upgrade_to_http2 = 0;
     server->h2o.http1.req_timeout = HEAD_TIMEOUT_MS;
-    h2o_hostconf_t *host = h2o_config_register_host(&server->h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-    dispatch_register(h2o_config_register_path(host, "/", 0));
-    dispatch_register(&host->fallback_path);
+    server->host = add_host(server, "default");
+    if (config->metrics_port != 0)
+        server->metrics_host = add_host(server, "metrics");
+    server->metrics_listener = -1;
     enum err err = listen_all(server, port, why);
     *out = server;
     return err;
@@ -138,15 +169,24 @@ static void on_waker_readable(h2o_socket_t *waker, const char *err)
     h2o_socket_read_stop(waker); /* its work is to end the wait; the loop looks at `stopping` */
 }
 
+static void listener_init(struct listener *listener, struct server_thread *thread, int fd, h2o_hostconf_t *host,
+                          int connections_max)
+{
+    *listener = (struct listener){.thread = thread, .fd = fd, .hosts = {host, NULL}, .connections_max = connections_max};
+    listener->accept.ctx = &thread->context;
+    listener->accept.hosts = listener->hosts;
+}
+
 struct server_thread *server_thread_new(struct server *server, int index)
 {
     struct server_thread *thread = h2o_mem_alloc(sizeof(*thread));
     memset(thread, 0, sizeof(*thread));
     thread->server = server;
     h2o_context_init(&thread->context, h2o_evloop_create(), &server->h2o);
-    thread->accept.ctx = &thread->context;
-    thread->accept.hosts = server->h2o.hosts;
-    thread->connections_max = (server->config.max_connections + server->config.threads - 1) / server->config.threads;
+    int connections_max = (server->config.max_connections + server->config.threads - 1) / server->config.threads;
+    listener_init(&thread->listener, thread, server->listeners[index], server->host, connections_max);
+    listener_init(&thread->metrics_listener, thread, index == 0 ? server->metrics_listener : -1, server->metrics_host,
+                  METRICS_CONNECTIONS_MAX);
     thread->waiting.patience_ms = server->config.request_timeout_ms;
     thread->waiting_quick.patience_ms = server->config.quick_timeout_ms;
     if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))
@@ -156,8 +196,6 @@ struct server_thread *server_thread_new(struct server *server, int index)
         abort();
     thread->waker = h2o_evloop_socket_create(thread->context.loop, thread->waker_fd, H2O_SOCKET_FLAG_DONT_READ);
     h2o_socket_read_start(thread->waker, on_waker_readable);
-    thread->listener_fd = server->listeners[index];
-    server->listeners[index] = -1;
     return thread;
 }
 
@@ -216,6 +254,7 @@ static int32_t turn(struct server_thread *thread, int32_t wait)
     int32_t next = thread->tick(thread->app);
     int32_t late = pending_tick(&thread->waiting);
     int32_t late_quick = pending_tick(&thread->waiting_quick);
+    metric_set(&metrics->waiting, thread->waiting.count + thread->waiting_quick.count + thread->next_turn.count);
     h2o_loop_t *loop = thread->context.loop;
     if (loop->_pending_as_server != NULL || loop->_pending_as_client != NULL)
         return 0; /* what was answered just now goes on before anything is waited for */

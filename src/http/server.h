@@ -14,8 +14,10 @@ struct st_h2o_multithread_receiver_t;
 #define SERVER_BULK_BODY_MAX (1024 * 1024) /* bytes of the largest body that any route may take */
 
 struct server_config {
-    struct str host; /* address to listen on, numeric: "::" is everything */
-    int port;        /* 0: any free one */
+    struct str host;  /* address to listen on, numeric: "::" is everything */
+    int port;         /* 0: any free one */
+    int metrics_port; /* serves metrics_path and nothing else, and `port` all else; 0: `port` serves everything */
+    const char *metrics_path;
     int max_connections;
     int threads;
     int request_timeout_ms;     /* patience of pending requests */

@@ -12,27 +12,36 @@
 struct server {
     struct server_config config;
     h2o_globalconf_t h2o;
-    int *listeners; /* a descriptor for each thread, all on one port */
+    h2o_hostconf_t *host, *metrics_host; /* of requests to PORT and METRICS_PORT; metrics_host NULL: no such port */
+    int *listeners;                      /* a descriptor for each thread, all on one port */
+    int metrics_listener;                /* of the first thread; -1: none */
+};
+
+/* Where a thread takes connections. */
+struct listener {
+    struct server_thread *thread;
+    int fd;                   /* until connections_start; then -1 */
+    h2o_socket_t *socket;     /* NULL before, and once closed */
+    h2o_hostconf_t *hosts[2]; /* what `accept` has: the one host of this port, and a NULL */
+    h2o_accept_ctx_t accept;
+    int connections, connections_max;
+    h2o_timeout_entry_t pause_entry;
 };
 
 struct connection;
 
 struct server_thread {
     struct server *server;
-    h2o_context_t context; /* with the loop */
-    h2o_accept_ctx_t accept;
-    int listener_fd;        /* until connections_start; then -1 */
-    h2o_socket_t *listener; /* NULL once closed */
-    h2o_socket_t *waker;    /* an eventfd: readable when the thread is told to stop */
+    h2o_context_t context;                      /* with the loop */
+    struct listener listener, metrics_listener; /* the second without a descriptor where there is none */
+    h2o_socket_t *waker;                        /* an eventfd: readable when the thread is told to stop */
     int waker_fd;
     atomic_bool stopping;
     struct connection *first_connection;
     int64_t bodies_checked_at;
     int connections;
-    int connections_max;
     int connections_peak; /* since memory was last given back */
-    h2o_timeout_t pause;  /* of the listener, when descriptors have run out */
-    h2o_timeout_entry_t pause_entry;
+    h2o_timeout_t pause;  /* of a listener, when descriptors have run out */
     h2o_timeout_t linger; /* how long a refused client's rest is read */
     int lingering;
     struct pending_queue waiting, waiting_quick;

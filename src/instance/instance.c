@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log_repeat.h"
+#include "base/metrics.h"
+#include "base/process.h"
 #include "model/catalogue.h"
 #include "redis/keys.h"
 #include "redis/link.h"
@@ -131,6 +133,7 @@ static void *serve(void *data)
 {
     struct worker_thread *thread = data;
     struct instance *instance = thread->instance;
+    metrics_thread_start();
     thread->server = server_thread_new(instance->server, thread->index);
     thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->address);
     thread->store = store_new(thread->link, &instance->store_config);
@@ -219,6 +222,7 @@ static int count_threads(const struct config *config)
 enum err instance_configure(struct instance *instance, char **args, char why[256])
 {
     const struct config *config = &instance->config;
+    process_init();
     enum err err = config_read(&instance->config, args, why);
     if (err == ERR_NONE)
         err = check_settings(instance, why);
@@ -234,6 +238,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     instance->server_config = (struct server_config){
         .host = config->text[CONFIG_HOST],
         .port = config->number[CONFIG_PORT],
+        .metrics_port = config->number[CONFIG_METRICS_PORT],
+        .metrics_path = API_METRICS_PATH,
         .max_connections = config->number[CONFIG_MAX_CONNECTIONS],
         .threads = instance->thread_count,
         .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
@@ -245,6 +251,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .heartbeat_timeout_ms = config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] * 1000,
         .worker_timeout_ms = config->number[CONFIG_WORKER_TIMEOUT_SECONDS] * 1000,
         .revive_ms = config->number[CONFIG_WORKER_REVIVE_SECONDS] * 1000,
+        .interval_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1000,
         .missed_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1500,
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
         .region = region,

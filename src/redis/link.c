@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log_repeat.h"
+#include "base/metrics.h"
 #include "redis/adapter.h"
 #include "redis/dial.h"
 #include "redis/greeting.h"
@@ -15,6 +16,7 @@
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 500
 #define NO_SCRIPT SCRIPT_COUNT
+_Static_assert(NO_SCRIPT < METRICS_SCRIPTS_MAX, "a place in the metrics for each script");
 #define SCRIPT_LOADS_MAX 3 /* a script that is gone again after so many loads is somebody's SCRIPT FLUSH in a loop */
 
 enum link_state { LINK_DOWN, LINK_SEEKING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
@@ -27,6 +29,7 @@ struct call {
     void *data;
     enum script script; /* NO_SCRIPT for other commands */
     int loads;          /* how often the script had to be loaded for this call */
+    int64_t sent_at;    /* clock_us */
     struct buffer command;
 };
 
@@ -54,6 +57,8 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata);
 
 static void call_finish(struct call *call, enum err err, const struct redisReply *reply)
 {
+    if (err != ERR_NONE)
+        metric_add(&metrics->command_errors[err], 1);
     if (call->callback != NULL)
         call->callback(call->data, err, reply);
     buffer_fini(&call->command);
@@ -65,8 +70,9 @@ static bool call_submit(struct link *link, struct call *call)
 {
     if (redisAsyncFormattedCommand(link->redis, on_reply, call, call->command.ptr, call->command.len) != REDIS_OK)
         return false;
+    call->sent_at = clock_us();
     if (link->first == NULL)
-        link->heard_at = clock_ms();
+        link->heard_at = call->sent_at / 1000;
     call->next = NULL;
     *link->last = call;
     link->last = &call->next;
@@ -128,6 +134,8 @@ static void link_drop(struct link *link, const char *why)
         clock_ms() + link->backoff + clock_us() % (link->backoff / 2 + 1); /* so that instances don't come all at once */
     link->backoff = link->backoff * 2 < BACKOFF_MAX_MS ? link->backoff * 2 : BACKOFF_MAX_MS;
     link->failures++;
+    if (before == LINK_UP)
+        metric_add(&metrics->redis_disconnects, 1);
     char place[ADDRESS_PLACE_MAX];
     log_repeatable(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on", 2,
                    log_text("redis", link_place(link, place)), log_str("why", without_args(str_from(why))));
@@ -144,6 +152,7 @@ static void link_drop(struct link *link, const char *why)
 static void link_came_up(struct link *link)
 {
     link->state = LINK_UP;
+    metric_add(&metrics->redis_connects, 1);
     link->backoff = BACKOFF_MIN_MS;
     char place[ADDRESS_PLACE_MAX];
     log_repeatable(link->failures > 0 ? LOG_INFO : LOG_DEBUG, "redis_up", "Redis answers", 1,
@@ -191,7 +200,10 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
         link->last = &link->first;
     link->in_flight--;
     link->in_flight_bytes -= call->command.len;
-    link->heard_at = clock_ms();
+    int64_t now = clock_us();
+    link->heard_at = now / 1000;
+    if (reply != NULL)
+        histogram_observe(&metrics->command_us[call->script], metrics_latency_bounds, now - call->sent_at);
 
     if (reply == NULL) {
         call_finish(call, ERR_UNAVAILABLE, NULL);
@@ -358,6 +370,7 @@ enum err link_run(struct link *link, enum script script, struct buffer *command,
     else if (link->in_flight >= LINK_IN_FLIGHT_MAX || link->in_flight_bytes >= LINK_BYTES_MAX)
         err = ERR_OVERLOADED;
     if (err != ERR_NONE) {
+        metric_add(&metrics->command_errors[err], 1);
         buffer_fini(command);
         return err;
     }

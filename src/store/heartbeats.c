@@ -2,6 +2,7 @@
  * Heartbeats. Those that arrive in one turn of the loop share script calls: under load most calls and most of their cost are saved,
  * and alone a heartbeat waits for nothing.
  */
+#include "base/metrics.h"
 #include "model/id.h"
 #include "store/internal.h"
 
@@ -22,12 +23,31 @@ struct batch {
     } callers[BATCH_MAX];
 };
 
+static void count(enum err err, bool revived)
+{
+    enum metrics_result result = err != ERR_NONE ? RESULT_FAILED : revived ? RESULT_AGAIN : RESULT_DONE;
+    if (err == ERR_NOT_FOUND)
+        result = RESULT_UNKNOWN;
+    metric_add(&metrics->heartbeats[result], 1);
+}
+
+/* `late`: ms after it was due, of each, with blanks between; "-" where that is not known. */
+static void observe_lateness(struct str late)
+{
+    while (late.len > 0) {
+        struct str each = str_cut(&late, ' ');
+        if (!str_eq(each, STR("-")))
+            histogram_observe(&metrics->heartbeat_late_ms, metrics_lateness_bounds, strtoll(each.ptr, NULL, 10));
+    }
+}
+
 static void batch_end(struct batch *batch, enum err err, struct str results)
 {
     for (size_t i = 0; i < batch->count; i++) {
         enum err each = err;
         if (err == ERR_NONE && results.ptr[i] == '0')
             each = ERR_NOT_FOUND;
+        count(each, err == ERR_NONE && results.ptr[i] == '2');
         batch->callers[i].callback(batch->callers[i].data, each, each == ERR_NONE && results.ptr[i] == '2');
     }
     buffer_fini(&batch->strings);
@@ -39,9 +59,11 @@ static void batch_end(struct batch *batch, enum err err, struct str results)
 static void on_batch(void *data, enum err err, const struct redisReply *reply)
 {
     struct batch *batch = data;
-    struct str results = reply_text(reply);
+    struct str results = reply_text(reply_element(reply, 0));
     if (err == ERR_NONE && results.len != batch->count)
         err = ERR_INTERNAL;
+    if (err == ERR_NONE)
+        observe_lateness(reply_text(reply_element(reply, 1)));
     batch_end(batch, err, results);
 }
 
@@ -54,6 +76,7 @@ static void batch_send(struct store *store)
         [HEARTBEAT_timeout] = buffer_str(&store->timeout),
         [HEARTBEAT_removal] = buffer_str(&store->removal),
         [HEARTBEAT_revive] = buffer_str(&store->revive),
+        [HEARTBEAT_interval] = buffer_str(&store->interval),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
@@ -129,8 +152,10 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
                          void *data)
 {
-    if (!store_is_up(store))
+    if (!store_is_up(store)) {
+        count(ERR_UNAVAILABLE, false);
         return ERR_UNAVAILABLE;
+    }
     if (store->batch == NULL)
         store->batch = store_alloc(sizeof(*store->batch));
     struct batch *batch = store->batch;

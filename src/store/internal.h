@@ -16,8 +16,8 @@ struct store {
     struct link *link;
     const struct store_config *config;
     struct batch *batch; /* heartbeats of this turn that are not sent yet; NULL: none */
-    struct buffer timeout, removal, revive, missed,
-        missed_edge; /* decimal text of ms: until offline, from then until removed, and so on */
+    /* decimal text of ms: until offline, from then until removed, and so on */
+    struct buffer timeout, removal, revive, interval, missed, missed_edge;
     bool sweeping;
     size_t entries; /* room for workers that the listings under way have */
 };

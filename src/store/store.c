@@ -43,6 +43,7 @@ struct store *store_new(struct link *link, const struct store_config *config)
     buffer_printf(&store->timeout, "%d", config->heartbeat_timeout_ms);
     buffer_printf(&store->removal, "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
     buffer_printf(&store->revive, "%d", config->revive_ms);
+    buffer_printf(&store->interval, "%d", config->interval_ms);
     buffer_printf(&store->missed, "%d", config->missed_ms);
     buffer_printf(&store->missed_edge, "%d", 2 * config->missed_ms); /* edge nodes beat half as often */
     return store;
@@ -51,6 +52,11 @@ struct store *store_new(struct link *link, const struct store_config *config)
 bool store_is_up(const struct store *store)
 {
     return link_is_up(store->link);
+}
+
+const char *store_script_name(size_t i)
+{
+    return i < SCRIPT_COUNT ? script_texts[i].name : NULL;
 }
 
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data)
@@ -134,6 +140,6 @@ static void on_swept(void *data, enum err err, const struct fleet *fleet)
 
 void store_sweep(struct store *store)
 {
-    if (!store->sweeping && store_fleet(store, on_swept, store) == ERR_NONE)
+    if (!store->sweeping && store_is_up(store) && store_fleet(store, on_swept, store) == ERR_NONE)
         store->sweeping = true;
 }

@@ -24,6 +24,7 @@ struct store_config {
     int heartbeat_timeout_ms; /* silent so long: offline */
     int worker_timeout_ms;    /* silent so long: removed; more than heartbeat_timeout_ms */
     int revive_ms;            /* removed for so long at most: a heartbeat brings it back */
+    int interval_ms;          /* how often workers are told to beat */
     int missed_ms;            /* silent so long: it has missed a heartbeat */
     int max_services;         /* assigned to one worker */
     struct str region;        /* stored with each worker; may be empty */
@@ -76,6 +77,9 @@ typedef void store_fleet_callback(void *data, enum err err, const struct fleet *
 
 /* The fleet's counters; costs the same for a fleet of any size. */
 MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data);
+
+/* The name of script number `i`, as link.c counts it in the metrics; NULL when there is none. */
+const char *store_script_name(size_t i);
 
 /* Whether Redis answers a PING. */
 MUST_CHECK enum err store_ping(struct store *store, store_callback *callback, void *data);

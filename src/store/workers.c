@@ -1,6 +1,7 @@
 /*
  * Single workers: registered, removed, read.
  */
+#include "base/metrics.h"
 #include "model/catalogue.h"
 #include "store/internal.h"
 
@@ -15,6 +16,11 @@ struct registering {
     void *data;
 };
 
+static void count_registration(enum err err, bool again)
+{
+    metric_add(&metrics->registrations[err != ERR_NONE ? RESULT_FAILED : again ? RESULT_AGAIN : RESULT_DONE], 1);
+}
+
 static void on_registered(void *data, enum err err, const struct redisReply *reply)
 {
     struct registering *registering = data;
@@ -26,6 +32,7 @@ static void on_registered(void *data, enum err err, const struct redisReply *rep
     };
     if (err == ERR_NONE && registered.worker_id.ptr == NULL)
         err = ERR_INTERNAL;
+    count_registration(err, registered.again);
     registering->callback(registering->data, err, err == ERR_NONE ? &registered : NULL);
     free(registering);
 }
@@ -135,9 +142,23 @@ enum err store_register(struct store *store, const struct registration *registra
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){callback, data};
     enum err err = link_run(store->link, SCRIPT_register, &command, on_registered, registering);
-    if (err != ERR_NONE)
+    if (err != ERR_NONE) {
+        count_registration(err, false);
         free(registering);
+    }
     return err;
+}
+
+static void count_unregistration(enum err err)
+{
+    enum metrics_result result = err == ERR_NONE ? RESULT_DONE : err == ERR_NOT_FOUND ? RESULT_UNKNOWN : RESULT_FAILED;
+    metric_add(&metrics->unregistrations[result], 1);
+}
+
+static void on_unregistered(void *data, enum err err, const struct redisReply *reply)
+{
+    count_unregistration(err);
+    waiter_done(data, err, reply);
 }
 
 enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data)
@@ -146,9 +167,11 @@ enum err store_unregister(struct store *store, struct str worker_id, store_callb
     struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_unregister, args, 0);
-    enum err err = link_run(store->link, SCRIPT_unregister, &command, waiter_done, waiter);
-    if (err != ERR_NONE)
+    enum err err = link_run(store->link, SCRIPT_unregister, &command, on_unregistered, waiter);
+    if (err != ERR_NONE) {
+        count_unregistration(err);
         free(waiter);
+    }
     return err;
 }
 

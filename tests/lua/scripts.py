@@ -13,6 +13,7 @@ TIMEOUT = 300_000
 REMOVAL = 1_500_000
 REVIVE = 86_400_000
 MISSED = 45_000
+INTERVAL = 30_000
 
 
 class Scripts:
@@ -89,9 +90,14 @@ class Scripts:
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""
+        return self.heartbeat_and_lateness(*beats, at=at, timeout=timeout, revive=revive)[0]
+
+    def heartbeat_and_lateness(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
+        """-> one character for each of the beats; by how many seconds each was late, None where that is not known"""
         now = self.at(at)
-        return self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL,
-                         revive=revive)
+        results, late = self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL,
+                                  revive=revive, interval=INTERVAL)
+        return results, [None if each == "-" else int(each) / 1000 for each in late.split()]
 
     def unregister(self, worker_id):
         return self.call("unregister", worker_id=worker_id)

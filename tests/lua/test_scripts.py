@@ -332,6 +332,20 @@ def test_heartbeat_with_an_announced_silence(scripts):
         "online": ("zset", {"w": float(NOW + 600_000)}, None)})
 
 
+def test_lateness_of_heartbeats(scripts):
+    """Counted from one interval after the last heartbeat, or the registration; an edge node has two."""
+    scripts.register("w")
+    scripts.register("edge", tier=4)
+    beats = [scripts.beat_of(worker_id) for worker_id in ("w", "edge", "nobody")]
+    assert scripts.heartbeat_and_lateness(*beats, at=30) == ("110", [0, 0, None])
+    assert scripts.heartbeat_and_lateness(*beats, at=90.25) == ("110", [30.25, 0.25, None])
+    assert scripts.heartbeat_and_lateness(*beats[:1], *beats[:1], at=91) == ("11", [0, 0]), "too early is not late"
+    assert scripts.heartbeat_and_lateness(beats[0], at=91 + REMOVED + 1) == ("2", [None]), "how long it was silent is known no more"
+    assert scripts.heartbeat_and_lateness(at=91) == ("", [])
+    scripts.redis.hset("{rma}:worker:w", "last_heartbeat", "x")
+    assert scripts.heartbeat_and_lateness(beats[0], at=91 + REMOVED + 2) == ("1", [None])
+
+
 def test_heartbeats_of_many_and_of_one_twice(scripts):
     scripts.register("a")
     scripts.register("b")
@@ -908,9 +922,9 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 GOOD = {"now": NOW, "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
         "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "random": "0.5", "last_heartbeat": NOW,
-        "status": "healthy", "load": "0", "since": NOW}
+        "status": "healthy", "load": "0", "since": NOW, "interval": 30_000}
 NUMBERS = {"register": ("now", "timeout", "removal", "revive", "missed", "tier", "max_services"),
-           "heartbeat": ("now", "timeout", "removal", "revive"), "stats": ("now", "removal", "revive", "max"),
+           "heartbeat": ("now", "timeout", "removal", "revive", "interval"), "stats": ("now", "removal", "revive", "max"),
            "services": ("now", "removal", "revive", "max"), "discover": ("now", "removal", "revive", "max", "random"),
            "import": ("now", "timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
            "history": ("now",), "beats": ("since", "max")}

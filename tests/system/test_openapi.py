@@ -173,6 +173,7 @@ EXERCISES = {
     "GET /api": {200: [Request()]},
     "GET /openapi.json": {200: [Request()]},
     "GET /docs": {200: [Request()]},
+    "GET /metrics": {200: [Request()]},
     "POST /api/worker/heartbeats": {
         200: [Request(body={"heartbeats": [BEAT, {"worker_id": "nobody"}, {"worker_id": "plain"}]}),
               Request(body=b'{"heartbeats": [5, {}, {"worker_id": "w", "status": "fine"}]}')],  # refused, each for itself

@@ -272,7 +272,11 @@ enum err instance_listen(struct instance *instance, char why[256])
     const char *cause;
     if (server_new(&instance->server_config, &instance->server, &instance->port, &cause) == ERR_NONE)
         return ERR_NONE;
-    snprintf(why, 256, "HOST %.45s, PORT %d: %s: %s", instance->config.text[CONFIG_HOST].ptr, instance->config.number[CONFIG_PORT],
+    const struct config *config = &instance->config;
+    char metrics_port[32] = "";
+    if (config->number[CONFIG_METRICS_PORT] != 0)
+        snprintf(metrics_port, sizeof(metrics_port), ", METRICS_PORT %d", config->number[CONFIG_METRICS_PORT]);
+    snprintf(why, 256, "HOST %.45s, PORT %d%s: %s: %s", config->text[CONFIG_HOST].ptr, config->number[CONFIG_PORT], metrics_port,
              cause, strerror(errno));
     return ERR_INVALID;
 }

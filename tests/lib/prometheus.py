@@ -1,0 +1,54 @@
+"""Prometheus's text format, read strictly; and promtool, which reads it as Prometheus does."""
+
+import re
+import subprocess
+
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)')
+LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\.)*)"')
+ESCAPES = {"\\n": "\n", "\\\\": "\\", '\\"': '"'}
+
+
+class Metrics:
+    """A scrape: value("rma_workers", tier="2", status="healthy")."""
+
+    def __init__(self, text):
+        self.text = text
+        self.types = {}
+        self.samples = {}  # name -> {frozenset of labels: value}
+        assert text.endswith("\n")
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                name, kind = line.split(" ")[2:]
+                assert name not in self.types, f"{name} stands there twice"
+                self.types[name] = kind
+            elif not line.startswith("# HELP "):
+                name, labels, value = SAMPLE.fullmatch(line).groups()
+                labels = frozenset((key, re.sub(r"\\.", lambda escape: ESCAPES[escape[0]], text)) for key, text in LABEL.findall(labels or ""))
+                assert labels not in self.samples.setdefault(name, {}), f"{line} stands there twice"
+                self.samples[name][labels] = float(value)
+
+    def value(self, name, **labels):
+        return self.samples[name][frozenset(labels.items())]
+
+    def sum(self, name, **labels):
+        """Of all samples that have these labels, whatever others they have."""
+        return sum(value for each, value in self.samples.get(name, {}).items() if set(labels.items()) <= each)
+
+    def labels(self, name, label):
+        """All values of a label."""
+        return {dict(labels)[label] for labels in self.samples.get(name, {})}
+
+    def names(self):
+        return set(self.samples)
+
+
+def scrape(coordinator):
+    response = coordinator.get("/metrics")
+    assert response.status == 200, response
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return Metrics(response.body.decode())
+
+
+def promtool(*arguments, **more):
+    """Runs it; returns what it says, of whatever it has to say."""
+    return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, **more)

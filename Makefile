@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 60
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 prometheus python3-yaml
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror

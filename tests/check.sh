@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts shell length top'
+GATES='format tidy banned deps scripts shell length top prometheus'
 GENERATED=build/release/gen
 LINES_MAX=450
 CORES=$(getconf _NPROCESSORS_ONLN)
@@ -155,6 +155,27 @@ gate_top() {
     # a bad file stands for one of that path at the top
     ! printf '%s\n' "$@" | sed 's|^tests/bad/top/||; s|/.*||' | sort -u |
         grep -vxE 'src|lua|tests|deploy|Makefile|docker-compose\.yml|fly\.toml|README\.md|ARCHITECTURE\.md|LICENSE|\..*'
+}
+
+# --- prometheus: promtool takes the configuration and the rules, the rules pass their tests, and every alert says what it means
+
+files_prometheus() { project 'deploy/prometheus/*.yml'; }
+
+gate_prometheus() {
+    failed=0
+    for file in "$@"; do
+        if grep -q '^scrape_configs:' "$file"; then
+            output=$(promtool check config "$file" 2>&1) || { printf '%s\n' "$output" && failed=1; }
+        elif grep -q '^tests:' "$file"; then
+            output=$(promtool test rules "$file" 2>&1) || { printf '%s\n' "$output" && failed=1; }
+        else
+            output=$(promtool check rules --lint-fatal "$file" 2>&1) || { printf '%s\n' "$output" && failed=1; }
+            awk -v file="$file" '/^ *- alert: /{ alerts++ } /summary: /{ summaries++ } /description: /{ descriptions++ }
+                END { if (alerts != summaries || alerts != descriptions) {
+                    print file ": " alerts + 0 " alerts, but " summaries + 0 " summaries and " descriptions + 0 " descriptions"; exit 1 } }' "$file" || failed=1
+        fi
+    done
+    return "$failed"
 }
 
 # --- running them

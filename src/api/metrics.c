@@ -136,8 +136,20 @@ static void write_http(struct buffer *out, const struct metrics *sum)
 
 /* Errors of Redis commands that have a series; NOTFOUND is an answer like any other. */
 static const char *const error_kinds[ERR_COUNT] = {
-    [ERR_INTERNAL] = "refused", [ERR_UNAVAILABLE] = "unavailable", [ERR_OVERLOADED] = "overloaded", [ERR_LOADING] = "loading",
-    [ERR_BUSY] = "busy",        [ERR_NO_SCRIPT] = "no_script",     [ERR_READONLY] = "read_only",    [ERR_FULL] = "out_of_memory",
+    [ERR_INTERNAL] = "refused",
+    [ERR_UNAVAILABLE] = "unavailable",
+    [ERR_OVERLOADED] = "overloaded",
+    [ERR_LOADING] = "loading",
+    [ERR_BUSY] = "busy",
+    [ERR_NO_SCRIPT] = "no_script",
+    [ERR_READONLY] = "read_only",
+    [ERR_MASTER_DOWN] = "master_down",
+    [ERR_NO_REPLICAS] = "no_replicas",
+    [ERR_CLUSTER_DOWN] = "cluster_down",
+    [ERR_MOVED] = "moved",
+    [ERR_ASK] = "ask",
+    [ERR_TRY_AGAIN] = "try_again",
+    [ERR_FULL] = "out_of_memory",
     [ERR_DISK] = "disk",
 };
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import http_client
+import project
 import redis_server
 from prometheus import Metrics, promtool, scrape
 from waiting import wait_until
@@ -152,7 +153,7 @@ def test_event_streams_are_counted(coordinator):
     with coordinator.raw() as raw:
         raw.send("GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 1, what="the stream is counted")
-    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0, what="and counted no more")
+    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0, within=15, what="and counted no more, once it is written to")
 
 
 def test_what_h2o_itself_refuses_is_counted(coordinator):
@@ -233,6 +234,13 @@ def test_while_redis_is_silent_it_answers_within_a_second(redis, coordinator):
         assert response.status == 200 and response.latency < 1.0
         assert Metrics(response.body.decode()).value("rma_redis_up") == 0
     wait_until(lambda: scrape(coordinator).value("rma_redis_up") == 1, what="Redis is back")
+
+
+def test_every_error_that_redis_may_answer_has_a_kind(coordinator):
+    """A new one in the table of errors is one here."""
+    words = re.findall(r'X\(ERR_(\w+), 503, "(\w+)"', (project.ROOT / "src/base/err.h").read_text())
+    kinds = scrape(coordinator).labels("rma_redis_command_errors_total", "kind")
+    assert len(words) > 5 and len(kinds) == len(words) + 3, "those, and refused, unavailable, overloaded"
 
 
 def test_errors_of_redis_are_counted_by_kind(redis, coordinator):

@@ -617,7 +617,6 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
-<<<<<<< HEAD
 def dashboards(plan):
     """Pages of other origins that list 1,000 workers as fast as they can, beside clients that each get a listing of their own."""
     path, seconds = "/api/admin/workers", 3
@@ -636,10 +635,29 @@ def dashboards(plan):
     plan.add("  CPU of Redis meanwhile, in a second", statistics.median(own_costs), "ms")
 
 
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams, dashboards)}
-=======
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams)}
->>>>>>> d04ac34 (bench: the cold start through a proxy like Fly's; readme, architecture: Fly.io)
+def scraping(plan):
+    """GET /metrics with 10,000 workers and many routes in use: what Prometheus waits for it, and what it costs."""
+    walls, cpus, redis_cpus, count = [], [], [], 100
+    with stage(plan, 10000) as (server, coordinator):
+        beat(coordinator, 1000)
+        seen = ("/", "/api", "/docs", "/health", "/livez", "/readyz", "/openapi.json", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps")
+        ask_all(coordinator.port, [request_bytes("GET", path) for path in (*seen, "/api/services/list", "/api/worker/" + worker_id(7))])
+        scrapes = [request_bytes("GET", "/metrics")] * count
+        for _ in range(5 if plan.quick else 15):
+            began, used, used_by_redis = time.monotonic(), coordinator.cpu(), server.cpu()
+            ask_all(coordinator.port, scrapes, connections=1)
+            walls.append((time.monotonic() - began) * 1000 / count)
+            cpus.append((coordinator.cpu() - used) / count)
+            redis_cpus.append((server.cpu() - used_by_redis) / count)
+    plan.add("GET /metrics, 10,000 workers, median", statistics.median(walls), "ms", most=2)
+    plan.add("  CPU of the coordinator", statistics.median(cpus), "µs")
+    plan.add("  CPU of Redis", statistics.median(redis_cpus), "µs")
+
+
+FIGURES = {
+    f.__name__: f
+    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping)
+}
 
 
 # --- the table

@@ -617,7 +617,6 @@ def listing(plan):
     plan.add("longest single command of a listing", slow / 1000, "ms", most=5)
 
 
-<<<<<<< HEAD
 def dashboards(plan):
     """Pages of other origins that list 1,000 workers as fast as they can, beside clients that each get a listing of their own."""
     path, seconds = "/api/admin/workers", 3
@@ -636,10 +635,7 @@ def dashboards(plan):
     plan.add("  CPU of Redis meanwhile, in a second", statistics.median(own_costs), "ms")
 
 
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, reading, listing, streams, dashboards)}
-=======
-FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams)}
->>>>>>> d04ac34 (bench: the cold start through a proxy like Fly's; readme, architecture: Fly.io)
+FIGURES = {f.__name__: f for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards)}
 
 
 # --- the table

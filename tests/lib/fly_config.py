@@ -32,15 +32,15 @@ COMMANDS = {
     "deploy": {"--process-groups", "--image", "--config", "--ha"},
     "logs": {"--no-tail", "--machine", "--region"},
     "machine clone": {"--region", "--from-snapshot", "--attach-volume"},
-    "machine destroy": set(),
+    "machine destroy": {"--force"},
     "machine list": set(),
     "machine start": set(),
     "machine stop": set(),
     "proxy": set(),
     "releases": {"--image"},
-    "scale count": {"--region", "--app"},
+    "scale count": {"--region", "--config", "--from-snapshot", "--with-new-volumes"},
     "scale show": set(),
-    "secrets import": {"--stage", "--app"},
+    "secrets import": {"--stage", "--config"},
     "ssh console": {"--process-group", "--quiet", "--command"},
     "status": set(),
     "volumes create": {"--region", "--size", "--snapshot-retention", "--yes"},
@@ -248,7 +248,7 @@ def _split(words):
     if name is None:
         return None, {}, []
     flags, rest, words = {}, [], words[len(name.split()):]
-    alone = {"--stage", "--quiet", "--no-tail", "--yes"} | ({"--image"} if name == "releases" else set())
+    alone = {"--stage", "--quiet", "--no-tail", "--yes", "--force", "--with-new-volumes"} | ({"--image"} if name == "releases" else set())
     while words:
         word = words.pop(0)
         if word.startswith("--"):

@@ -30,7 +30,8 @@ COLD_START_MS = 1000 if not project.SANITIZED else 10000  # what `make bench` ho
 
 @pytest.fixture
 def redis(clock, start_redis):
-    return start_redis(clock=clock)
+    # Redis is not killed here, so that no heartbeat needs to wait for the disk
+    return start_redis("--appendfsync", "everysec", clock=clock)
 
 
 @pytest.fixture

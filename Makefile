@@ -22,7 +22,9 @@ BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
 	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
-	haproxy mandoc systemd yamllint
+	docker-compose haproxy mandoc python3-yaml systemd yamllint
+# Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
+TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
@@ -126,8 +128,14 @@ test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
+
+# The schemas of Kubernetes objects; the lock file says exactly what.
+tests/kubernetes/node_modules: tests/kubernetes/package-lock.json
+	@cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 check: test-packages
 	@$(MAKE) --no-print-directory all

@@ -1,11 +1,15 @@
 """docker-compose.yml: a fleet whose parts are killed. Prometheus and Grafana are left out where their images are not to be had."""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
+import urllib.request
 import uuid
 
 import pytest
+import yaml
 
 import http_client
 import project
@@ -14,6 +18,8 @@ from docker import Container, docker, run_once
 from redis_server import free_port
 from waiting import wait_until
 
+COMPOSE = project.ROOT / "docker-compose.yml"
+BASE = os.environ.get("BASE", "debian:bookworm-slim")
 OWN = ["redis", "coordinator", "balancer"]
 
 
@@ -28,10 +34,12 @@ def variants():
 class Compose:
     """A project of its own name, ports and volumes."""
 
-    def __init__(self, command, **settings):
+    def __init__(self, command, files=(), **settings):
         self.name = f"rmatest{uuid.uuid4().hex[:10]}"
         self.port = free_port()
-        self._command = [*command, "-p", self.name, "-f", str(project.ROOT / "docker-compose.yml")]
+        self._command = [*command, "-p", self.name, "-f", str(COMPOSE)]
+        for file in files:  # that change what stands in it
+            self._command += ["-f", str(file)]
         self._environment = {**os.environ, "PORT": str(self.port), **settings}
 
     def __call__(self, *arguments, check=True):
@@ -64,9 +72,14 @@ class Compose:
 @pytest.fixture(params=variants(), ids=" ".join)
 def fleet(request):
     """A fleet, up and healthy."""
-    compose = Compose(request.param, REDIS_PASSWORD="s3cret", HEARTBEAT_SECONDS="1")
+    with running(Compose(request.param, REDIS_PASSWORD="s3cret", HEARTBEAT_SECONDS="1"), *OWN) as compose:
+        yield compose
+
+
+@contextlib.contextmanager
+def running(compose, *services):
     try:
-        compose("up", "-d", "--no-build", *OWN)
+        compose("up", "-d", "--no-build", *services)
         wait_until(lambda: compose.request("GET", "/readyz").status == 200, within=60, what="the fleet serves", every=0.2)
         yield compose
     finally:
@@ -178,3 +191,44 @@ def test_parts_are_closed_to_strangers(fleet):
     code, text = run_once("rma-coordinator", "status", "--url", "http://coordinator:8080", network=f"{fleet.name}_redis")
     assert code in (0, 4) and "s3cret" not in text
     assert redis.execute("redis-cli", "ping", check=False).startswith("NOAUTH")
+
+
+@pytest.fixture
+def prometheus_here(directory):
+    """Changes to docker-compose.yml under which Prometheus can be started: none where its image is here, else Debian's in its place."""
+    if not (project.ROOT / "deploy" / "prometheus").exists():
+        pytest.skip("there is no deploy/prometheus yet")
+    image = yaml.safe_load(COMPOSE.read_text())["services"]["prometheus"]["image"]
+    if docker("image", "ls", "-q", image):
+        yield []
+        return
+    docker("build", "--network", "host", "-t", "rma-test-prometheus", "-", input=f"""
+        FROM {BASE}
+        RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus && install -d -o nobody /prometheus
+        USER nobody
+        ENTRYPOINT ["prometheus"]
+        """)
+    change = directory / "prometheus.yml"
+    change.write_text(yaml.safe_dump({"services": {"prometheus": {"image": "rma-test-prometheus"}}}))
+    yield [change]
+    docker("image", "rm", "-f", "rma-test-prometheus")
+
+
+def test_prometheus_finds_the_coordinators_that_there_are(prometheus_here):
+    port = free_port()
+    with running(Compose(variants()[0], prometheus_here, PROMETHEUS_PORT=str(port)), *OWN, "prometheus") as fleet:
+        def ask(path):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=10) as answer:
+                return json.load(answer)["data"]
+
+        def healthy(count):
+            targets = [target for target in ask("targets")["activeTargets"] if target["scrapePool"] == "rma-coordinator"]
+            return len(targets) == count and {target["health"] for target in targets} == {"up"}
+
+        wait_until(lambda: healthy(2), within=60, what="Prometheus has asked two coordinators", every=0.5)
+        fleet("up", "-d", "--no-build", "--scale", "coordinator=3", *OWN, "prometheus")
+        wait_until(lambda: healthy(3), within=60, what="Prometheus has asked three", every=0.5)
+        rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+        assert rules
+        wait_until(lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]), within=60,
+                   what="all rules have been evaluated without an error", every=1)

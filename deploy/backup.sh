@@ -57,8 +57,8 @@ find_redis() {
     esac
 }
 
-redis() {
-    timeout 10 "${redis_cli[@]}" "$@" </dev/null
+redis() { # without the lock: "timeout" lives on for a moment when this script is killed
+    timeout 10 "${redis_cli[@]}" "$@" </dev/null 9>&-
 }
 
 setting() { # its value

@@ -64,6 +64,19 @@ def test_compose_mounts_what_there_is(name):
         assert (project.ROOT / source).is_dir(), f"{source} is missing"
 
 
+def test_grafana_finds_its_dashboards_and_prometheus():
+    if not (DEPLOY / "grafana").exists():
+        pytest.skip("there is no deploy/grafana yet")
+    mounts = dict(volume.split(":")[1::-1] for volume in yaml.safe_load(COMPOSE.read_text())["services"]["grafana"]["volumes"])
+    provisioning = project.ROOT / mounts["/etc/grafana/provisioning"]
+    for path in (provisioning / "dashboards").glob("*.yml"):
+        for provider in yaml.safe_load(path.read_text())["providers"]:
+            assert list((project.ROOT / mounts[provider["options"]["path"]]).glob("*.json")), path
+    urls = [source["url"] for path in (provisioning / "datasources").glob("*.yml") for source in yaml.safe_load(path.read_text())["datasources"]]
+    # Grafana puts variables in, but knows no defaults for them, as a shell has: ${NAME:-value} would be nothing
+    assert urls == ["http://prometheus:9090"]
+
+
 # -- the images -------------------------------------------------------------------------------------------------------------------------
 
 

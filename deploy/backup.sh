@@ -3,9 +3,10 @@
 #
 #   backup.sh DATA_DIR ARCHIVE
 #
-# DATA_DIR is that of a coordinator with a Redis of its own; or, with REDIS_URL (redis://[user:password@]host:port, unix:///path) in the
-# environment, the directory that this Redis keeps its data in, as seen from here. ARCHIVE, a .tar.gz, must not exist yet; restore.sh
-# makes a data directory of it. Nothing is left in ARCHIVE's place unless the backup is whole.
+# DATA_DIR is where Redis keeps its data, as seen from here. Redis is that of REDIS_URL (redis://[user:password@]host:port, unix:///path)
+# in the environment; without that, the one of a coordinator that runs on DATA_DIR, else the one on this machine's port 6379, with the
+# password REDIS_PASSWORD. ARCHIVE, a .tar.gz, must not exist yet; restore.sh makes a data directory of it. Nothing is left in its place
+# unless the backup is whole.
 #
 # Redis may replace the files of the append-only file at any moment (a rewrite), so it is kept from that while they are hard-linked; the
 # copying comes afterwards. On any end rewriting is as it was before; after kill -9 the next backup sees to that.
@@ -29,7 +30,11 @@ decode() { # of percent-encoding
 find_redis() {
     redis_cli=(redis-cli -e --no-auth-warning)
     local rest user host
-    case ${REDIS_URL:=unix://$data/redis.sock} in
+    case ${REDIS_URL:-} in
+        '')
+            export REDISCLI_AUTH=${REDIS_PASSWORD:-}
+            [ ! -S "$data/redis.sock" ] || redis_cli+=(-s "$data/redis.sock")
+            ;;
         unix://*)
             rest=${REDIS_URL#unix://}
             redis_cli+=(-s "$(decode "${rest%%\?*}")")

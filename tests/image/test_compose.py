@@ -163,8 +163,7 @@ def test_three_example_workers_come_beat_and_go(fleet):
 def test_a_backup_in_the_container_restores_into_a_new_volume(fleet):
     fleet.register("w")
     redis, = fleet.containers("redis")
-    options = ["exec", "-e", "REDIS_URL=redis://:s3cret@localhost:6379", redis.name]
-    docker(*options, "rma-coordinator-backup", "/data", "/backup/today.tar.gz")
+    redis.execute("rma-coordinator-backup", "/data", "/backup/today.tar.gz")
     volume = docker("volume", "create")
     try:
         code, text = run_once("rma-coordinator", "/backup/today.tar.gz", "/data", options=[

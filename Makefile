@@ -5,6 +5,9 @@
 # make bench      the figures of README.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
 # make format     formats the sources
+# make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
+# make image      builds the container images with the Docker engine that is there
+# make test-image brings them up, hurts them and looks at what is left
 # MODE=asan       builds with clang, AddressSanitizer and UndefinedBehaviorSanitizer, under build/asan
 
 MODE ?= release
@@ -12,12 +15,16 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 BUILD := build/$(MODE)
+PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 prometheus python3-yaml
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
+	docker-compose haproxy mandoc prometheus python3-yaml systemd yamllint
+# Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
+TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
@@ -121,8 +128,14 @@ test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
+
+# The schemas of Kubernetes objects; the lock file says exactly what.
+tests/kubernetes/node_modules: tests/kubernetes/package-lock.json
+	@cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 check: test-packages
 	@$(MAKE) --no-print-directory all
@@ -141,12 +154,39 @@ fuzz-run: $(FUZZERS)
 	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -verbosity=0 -print_final_stats=1 \
 	        -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$name tests/fuzz/corpus/$$name; done
 
+# What a machine needs to run it; PREFIX is where it will be, DESTDIR where the files go now.
+install: all
+	@install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man8 share/doc/rma-coordinator lib/systemd/system)
+	install -m 755 $(BUILD)/rma-coordinator $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 deploy/backup.sh $(DESTDIR)$(PREFIX)/bin/rma-coordinator-backup
+	install -m 755 deploy/restore.sh $(DESTDIR)$(PREFIX)/bin/rma-coordinator-restore
+	install -m 644 deploy/rma-coordinator.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 README.md LICENSE deploy/redis.conf $(DESTDIR)$(PREFIX)/share/doc/rma-coordinator/
+	sed 's|@BINDIR@|$(PREFIX)/bin|' deploy/rma-coordinator.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/rma-coordinator.service
+	@chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/rma-coordinator.service
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/rma-coordinator bin/rma-coordinator-backup bin/rma-coordinator-restore \
+	    share/man/man8/rma-coordinator.8 lib/systemd/system/rma-coordinator.service)
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/rma-coordinator
+
+# The images, with a Docker engine: the one that answers, else one that runs for as long as this takes.
+image:
+	@deploy/image.sh build
+
+image-packages:
+	@deploy/image.sh packages
+
+test-image: test-packages
+	@$(MAKE) --no-print-directory all
+	@deploy/image.sh test
+
 format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c')
 
 clean:
 	rm -rf build
 
-.PHONY: all run test check bench fuzz fuzz-run format clean units lifetimes build-packages test-packages bench-packages
+.PHONY: all run test check bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts shell length top prometheus'
+GATES='format tidy banned deps scripts shell yaml length top prometheus'
 GENERATED=build/release/gen
 LINES_MAX=450
 CORES=$(getconf _NPROCESSORS_ONLN)
@@ -138,6 +138,12 @@ gate_scripts() {
 files_shell() { project '*.sh' .ci/run; }
 
 gate_shell() { shellcheck "$@"; }
+
+# --- yaml: yamllint, as .yamllint says
+
+files_yaml() { project '*.yml' '*.yaml' .yamllint; }
+
+gate_yaml() { yamllint --strict "$@"; }
 
 # --- length: no source file over LINES_MAX lines
 

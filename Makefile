@@ -42,6 +42,7 @@ AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o
+SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html
 SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -67,9 +68,9 @@ $(BUILD)/gen/scripts.h: lua/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	@lua5.1 lua/embed.lua $(@D) $(sort $(filter-out lua/embed.lua,$(wildcard lua/*.lua)))
 
-$(BUILD)/gen/embedded.c: src/api/embed.lua src/api/openapi.json src/api/docs.html
+$(BUILD)/gen/embedded.c: src/api/embed.lua $(SERVED) $(wildcard src/dashboard/*.css src/dashboard/*.js)
 	@mkdir -p $(@D)
-	@lua5.1 src/api/embed.lua $@ $(filter-out %.lua,$^)
+	@lua5.1 src/api/embed.lua $@ $(SERVED)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
 	@mkdir -p $(@D)

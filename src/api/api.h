@@ -57,8 +57,8 @@ request_handler api_history;
 /* service.c */
 request_handler api_root, api_health, api_livez, api_readyz;
 
-/* docs.c */
-request_handler api_openapi, api_docs;
+/* pages.c */
+request_handler api_openapi, api_docs, api_dashboard, api_front;
 
 /* tasks.c */
 request_handler api_tasks, api_task_complete;

@@ -1,0 +1,122 @@
+'use strict';
+
+// How the page stays up to date: a stream of events; while there is none, it asks again and again.
+
+const POLL_MS = 5000;
+const POLL_LIST_MS = 30000; // … for the list of a fleet that is large
+const LARGE = 1000;
+const READ_AGAIN_MS = 60000; // what a stream should have told is checked
+const SILENT_MS = 15000; // a stream says something every 5 s: this one is dead
+const STREAM_AGAIN_MS = 10000;
+const FIRST_POLL_MS = 1500; // a stream has so long to begin
+
+// modes: connecting, live (events come), polling (answers come, events don't), lost
+const connection = {mode: 'connecting', detail: '', heardAt: null};
+
+let stream = null, streamHeardAt = 0, streamAgainAt = 0, polling = false, polledAt = 0, listedAt = 0, readAt = 0;
+
+function setMode(mode, detail = '') {
+  if (mode === 'lost') fleet.frozenAt ??= now();
+  else if (mode !== 'connecting') fleet.frozenAt = null;
+  if (mode === 'live' || mode === 'polling') connection.heardAt = Date.now();
+  if (connection.mode === mode && connection.detail === detail) return;
+  Object.assign(connection, {mode, detail});
+  announce('connection');
+}
+
+function openStream() {
+  closeStream();
+  streamHeardAt = Date.now();
+  stream = new EventSource('api/events');
+  const on = (name, take) => stream.addEventListener(name, event => {
+    streamHeardAt = Date.now();
+    take(event.data && JSON.parse(event.data));
+  });
+  for (const kind of ['registered', 'online', 'updated', 'offline', 'removed']) on('worker.' + kind, event => takeWorkerEvent(kind, event));
+  on('heartbeats', takeHeartbeats);
+  on('reset', readAll);
+  on('stats', stats => {
+    const changed = takeStats(stats);
+    if (connection.mode !== 'live') {
+      setMode('live');
+      readAll();
+    } else {
+      setMode('live');
+      if (changed) readSummaries().catch(() => {}); // a broken connection breaks the stream, too
+    }
+  });
+  stream.onerror = () => {
+    // the browser connects again by itself, unless it was refused
+    if (stream.readyState === EventSource.CLOSED) closeStream();
+    poll();
+  };
+}
+
+function closeStream() {
+  stream?.close();
+  stream = null;
+  streamAgainAt = Date.now() + STREAM_AGAIN_MS;
+}
+
+async function readAll() {
+  readAt = listedAt = Date.now();
+  await Promise.allSettled([readSummaries(), readHistory(), readWorkers()]);
+}
+
+async function poll() {
+  if (polling) return;
+  polling = true;
+  polledAt = Date.now();
+  try {
+    takeStats(await get('api/admin/stats'));
+    const returned = connection.mode !== 'polling';
+    if (returned && connection.mode === 'lost') streamAgainAt = 0;
+    if (stream === null || connection.mode !== 'live' || Date.now() - streamHeardAt > POLL_MS) setMode('polling');
+    const list = returned || fleet.workers.size <= LARGE || Date.now() - listedAt >= POLL_LIST_MS;
+    if (list) listedAt = Date.now();
+    await Promise.all([readSummaries(), list ? readWorkers() : null, Date.now() - readAt >= READ_AGAIN_MS || returned ? readHistory().catch(() => {}) : null]);
+    if (returned) readAt = Date.now();
+  } catch (error) {
+    setMode('lost', error.message);
+  } finally {
+    polling = false;
+  }
+}
+
+function tick() {
+  const time = Date.now();
+  if (stream && time - streamHeardAt > SILENT_MS) {
+    closeStream();
+    streamAgainAt = 0;
+    poll();
+  }
+  if (!stream && time >= streamAgainAt) openStream();
+  const started = connection.mode !== 'connecting' || time - startedAt >= FIRST_POLL_MS;
+  if (connection.mode !== 'live' && started && time - polledAt >= POLL_MS) poll();
+  if (connection.mode === 'live' && time - readAt >= READ_AGAIN_MS) readAll();
+}
+
+const startedAt = Date.now();
+
+function connect() {
+  listen('connection', showConnection);
+  showConnection();
+  openStream();
+  setInterval(tick, 1000);
+}
+
+// -- what is said of it -----------------------------------------------------------------------------------------------------------------
+
+const CONNECTION_WORDS = {connecting: 'Connecting …', live: 'Live', polling: 'Asking every 5 s', lost: 'Connection lost'};
+
+function showConnection() {
+  const {mode, detail, heardAt} = connection, shown = byId('connection'), banner = byId('banner');
+  shown.className = 'connection ' + mode;
+  shown.replaceChildren(make('span', 'dot'), CONNECTION_WORDS[mode]);
+  shown.title = mode === 'polling' ? 'There is no stream of events from this coordinator; the page asks for what is new.' : '';
+  banner.hidden = mode !== 'lost';
+  if (mode === 'lost') {
+    const since = heardAt ? ` What you see is from ${timeOfDay.format(heardAt)}.` : '';
+    banner.replaceChildren(make('div', 'width', make('strong', '', 'Connection lost.'), ` ${detail}${since} Trying again every 5 s.`));
+  }
+}

@@ -115,6 +115,7 @@ function showConnection() {
   shown.replaceChildren(make('span', 'dot'), CONNECTION_WORDS[mode]);
   shown.title = mode === 'polling' ? 'There is no stream of events from this coordinator; the page asks for what is new.' : '';
   banner.hidden = mode !== 'lost';
+  document.body.classList.toggle('stale', mode === 'lost');
   if (mode === 'lost') {
     const since = heardAt ? ` What you see is from ${timeOfDay.format(heardAt)}.` : '';
     banner.replaceChildren(make('div', 'width', make('strong', '', 'Connection lost.'), ` ${detail}${since} Trying again every 5 s.`));

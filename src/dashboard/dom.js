@@ -45,7 +45,7 @@ function setStatus(badge, status) {
 
 // A load: a bar, and the number. null: nothing bears a load.
 function loadBar(load) {
-  const bar = make('span', 'load', make('span', 'track', make('span', 'fill')), make('span', 'number'));
+  const bar = make('span', 'meter', make('span', 'track', make('span', 'fill')), make('span', 'number'));
   setLoad(bar, load);
   return bar;
 }

@@ -2,7 +2,7 @@
 
 // The plot of the load over the last hour.
 
-const PLOT = {height: 208, left: 44, right: 8, top: 10, bottom: 26};
+const PLOT = {height: 252, left: 44, right: 8, top: 10, bottom: 26};
 const MINUTE = 60000;
 
 const plot = {points: [], x: null, y: null, cursor: null};

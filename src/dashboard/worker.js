@@ -32,7 +32,7 @@ function servicesCard({assigned_services: assigned, services, services_status: s
     const cells = [assigned.includes(name) ? 'assigned' : 'advertised', (states || {})[name] ?? own.health, own.port, own.version];
     return make('tr', '', heading, ...cells.map(cell => make('td', '', plainText(cell) || '–')));
   });
-  return listCard('Services', ['Name', 'Why', 'State', 'Port', 'Version'], rows, 'It provides none.');
+  return listCard('Services', ['Name', 'Origin', 'State', 'Port', 'Version'], rows, 'It provides none.');
 }
 
 function containersCard({assigned_containers: assigned}) {
@@ -101,7 +101,7 @@ function showWorker() {
   parts.figures.replaceChildren(
     figure('', 'Load', parts.load), figure('', 'Active requests', plainText(row.active) || '–'),
     figure('', 'Last heartbeat', parts.lastHeartbeat), figure('', 'Tasks completed', count(worker.tasks_completed)),
-    figure('', 'Memory available', plainText(worker.available_memory) || '–'),
+    figure('', 'Memory available', size(plainText(worker.available_memory)) || '–'),
     figure('', 'GPU utilization', worker.gpu_utilization === null ? '–' : Math.round(worker.gpu_utilization) + ' %'));
   parts.details.replaceChildren(
     factCard('Hardware', Object.entries(worker.capabilities || {}).map(([name, value]) => [name.replaceAll('_', ' '), value])),

@@ -1,6 +1,7 @@
 # make            builds build/release/rma-coordinator
 # make run        installs what is missing, builds, starts the coordinator on port 8080 with its own Redis
 # make test       installs what is missing, builds and passes every test
+# make browser    the dashboard's tests in Chromium
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of README.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
@@ -17,7 +18,9 @@ FUZZ_SECONDS ?= 60
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 chromium
+# Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
+TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
@@ -122,11 +125,22 @@ test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory browser
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
 
+# What the browser tests and the gate of the scripts use; the lock file says exactly what.
+tests/browser/node_modules: tests/browser/package-lock.json
+	@cd $(@D) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# A browser for each file of tests, as many at once as there are cores.
+browser: test-packages
+	@$(MAKE) --no-print-directory all tests/browser/node_modules
+	@ls tests/browser/*.test.mjs | xargs -P $$(nproc) -n 1 node --test --test-reporter=spec
+
 check: test-packages
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all tests/browser/node_modules
 	@tests/check.sh
 	@tests/check.sh --bad
 
@@ -146,8 +160,8 @@ format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c')
 
 clean:
-	rm -rf build
+	rm -rf build tests/browser/node_modules
 
-.PHONY: all run test check bench fuzz fuzz-run format clean units lifetimes build-packages test-packages bench-packages
+.PHONY: all run test check browser bench fuzz fuzz-run format clean units lifetimes build-packages test-packages bench-packages
 .DELETE_ON_ERROR:
 .SECONDARY:

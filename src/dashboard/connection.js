@@ -9,11 +9,12 @@ const READ_AGAIN_MS = 60000; // what a stream should have told is checked
 const SILENT_MS = 15000; // a stream says something every 5 s: this one is dead
 const STREAM_AGAIN_MS = 10000;
 const FIRST_POLL_MS = 1500; // a stream has so long to begin
+const FOLLOW_MS = 1000; // after an event, what follows from it is asked for: once for all events of that time
 
 // modes: connecting, live (events come), polling (answers come, events don't), lost
 const connection = {mode: 'connecting', detail: '', heardAt: null};
 
-let stream = null, streamHeardAt = 0, streamAgainAt = 0, polling = false, polledAt = 0, listedAt = 0, readAt = 0;
+let stream = null, streamIsNew = true, streamHeardAt = 0, streamAgainAt = 0, polling = false, polledAt = 0, listedAt = 0, readAt = 0;
 
 function setMode(mode, detail = '') {
   if (mode === 'lost') fleet.frozenAt ??= now();
@@ -27,29 +28,42 @@ function setMode(mode, detail = '') {
 function openStream() {
   closeStream();
   streamHeardAt = Date.now();
+  streamIsNew = true;
   stream = new EventSource('api/events');
   const on = (name, take) => stream.addEventListener(name, event => {
     streamHeardAt = Date.now();
     take(event.data && JSON.parse(event.data));
   });
-  for (const kind of ['registered', 'online', 'updated', 'offline', 'removed']) on('worker.' + kind, event => takeWorkerEvent(kind, event));
+  for (const kind of ['registered', 'online', 'updated', 'offline', 'removed']) on('worker.' + kind, event => {
+    takeWorkerEvent(kind, event);
+    follow();
+  });
   on('heartbeats', takeHeartbeats);
   on('reset', readAll);
   on('stats', stats => {
     const changed = takeStats(stats);
-    if (connection.mode !== 'live') {
-      setMode('live');
-      readAll();
-    } else {
-      setMode('live');
-      if (changed) readSummaries().catch(() => {}); // a broken connection breaks the stream, too
-    }
+    setMode('live');
+    if (streamIsNew) readAll();
+    else if (changed) follow();
+    streamIsNew = false;
   });
   stream.onerror = () => {
-    // the browser connects again by itself, unless it was refused
+    streamIsNew = true; // the browser connects again by itself, unless it was refused
     if (stream.readyState === EventSource.CLOSED) closeStream();
     poll();
   };
+}
+
+let following = false;
+
+function follow() {
+  if (following) return;
+  following = true;
+  setTimeout(async () => {
+    following = false;
+    // a broken connection breaks the stream, too
+    await Promise.allSettled([get('api/admin/stats').then(takeStats), readSummaries()]);
+  }, FOLLOW_MS);
 }
 
 function closeStream() {

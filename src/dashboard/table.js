@@ -188,6 +188,7 @@ function setUpTable() {
   new ResizeObserver(measure).observe(byId('workers'));
   listen('workers', arrange);
   listen('services', fillServices);
+  listen('connection', tickRows);
   setInterval(tickRows, 1000);
   measure();
   sortBy(table.sortedBy, false);

@@ -28,7 +28,7 @@ async function tabTo(page, words) {
 
 async function worker(id) {
   const answer = await fleet.get('/api/worker/' + id);
-  return answer.ok ? answer.json() : null;
+  return answer.status === 200 ? answer.json : null;
 }
 
 const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);

@@ -39,6 +39,23 @@ test('a lost connection is said, and it comes back by itself', async () => {
   await page.close();
 });
 
+test('a stream that is cut begins again', async () => {
+  fleet = await Fleet.start();
+  proxy = await Proxy.start(fleet);
+  await fleet.register('w');
+  const page = await open(browser, proxy.url);
+  await saidToBe(page, 'Live');
+  const asked = path => proxy.requests.filter(({url}) => url.startsWith(path)).length;
+  const streams = asked('/api/events'), lists = asked('/api/admin/workers');
+  proxy.cut();
+  await waitUntil(() => asked('/api/events') > streams, 'the browser asks for a stream again');
+  await waitUntil(() => asked('/api/admin/workers') > lists, 'the page reads the list again');
+  await saidToBe(page, 'Live');
+  await fleet.beat('w', {current_load: 0.42});
+  await waitUntil(async () => await load(page, 'w') === '42 %', 'a heartbeat comes through');
+  await page.close();
+});
+
 test('ages stand still while nothing is known', async () => {
   fleet = await Fleet.start();
   await fleet.register('w');
@@ -63,9 +80,9 @@ test('without a stream of events it asks, and says so', async () => {
   await row(page, 'w').waitFor();
   await saidToBe(page, 'Asking every 5 s');
   await fleet.beat('w', {current_load: 0.42});
-  await waitUntil(async () => await load(page, 'w') === '42 %', 'a heartbeat is seen');
   await fleet.register('second');
   await row(page, 'second').waitFor();
+  await waitUntil(async () => await load(page, 'w') === '42 %', 'a heartbeat is seen');
   await page.close();
 });
 
@@ -78,7 +95,7 @@ test('Redis away is no lost coordinator: its own words are shown', async () => {
   await row(page, 'w').waitFor();
   fleet.redis.kill('SIGKILL');
   await saidToBe(page, 'Connection lost');
-  const detail = (await (await fleet.get('/api/admin/stats')).json()).detail;
+  const {detail} = (await fleet.get('/api/admin/stats')).json;
   await waitUntil(async () => (await page.locator('#banner').textContent()).includes(detail), 'the reason is shown');
   await fleet.startRedis();
   await saidToBe(page, 'Asking every 5 s');

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import {after, afterEach, before, test} from 'node:test';
 import {launch, open, row, rows} from './lib/browser.mjs';
 import {Fleet, registerSeven, SERVICE, waitUntil} from './lib/fleet.mjs';
+import {Proxy} from './lib/proxy.mjs';
 
 let browser, fleet;
 before(async () => { browser = await launch(); });
@@ -58,7 +59,7 @@ test('seven workers are seen at a glance', async () => {
   assert.match(await gpu.locator('.cell.lastHeartbeat').textContent(), /^\d+ s ago$/);
   assert.equal(await row(page, 'edge-madrid').locator('.cell.status').textContent(), 'Offline');
   assert.equal(await row(page, 'edge-madrid').locator('.cell.load').textContent(), '–', 'an offline worker bears no load');
-  const states = await serviceStates(page), gaps = (await (await fleet.get('/api/admin/gaps')).json()).gaps;
+  const states = await serviceStates(page), {gaps} = (await fleet.get('/api/admin/gaps')).json;
   assert.deepEqual(states, Object.fromEntries(gaps.map(({service, current_workers: workers, status}) =>
     [service, `${workers} ${{critical: 'Missing', warning: 'Only one', ok: 'Covered'}[status]}`])));
   assert.deepEqual(page.faults, []);
@@ -80,12 +81,59 @@ test('a worker that falls silent goes offline before one’s eyes, and is remove
   await waitUntil(async () => /^5 min \d+ s ago$/.test(await row(page, 'silent').locator('.cell.lastHeartbeat').textContent()), 'its last heartbeat is that old');
   await waitUntil(async () => await row(page, 'steady').locator('.cell.load').textContent() === '50 %', 'the other one’s heartbeat is shown');
   assert.equal(await status('steady'), 'Healthy');
-  await waitUntil(async () => /^1 of 2 workers live\./.test(await reasons(page)), 'the head line counts');
+  await waitUntil(async () => (await reasons(page)).startsWith('1 of 2 workers live.'), 'the head line counts');
   fleet.moveClock(1500);
   await fleet.beat('steady');
   await waitUntil(async () => (await ids(page)).join() === 'steady', 'it is removed');
   assert.deepEqual(page.faults, []);
   await page.close();
+});
+
+test('what happens is told', async () => {
+  fleet = await Fleet.start({clock: true});
+  const page = await open(browser, fleet.url);
+  await waitUntil(async () => await page.locator('#connection').textContent() === 'Live', 'the stream has begun');
+  assert.equal(await page.locator('#events-none').textContent(), 'Nothing has happened since you opened this page.');
+  await fleet.register('w');
+  await fleet.post('/api/worker/w/drain');
+  await fleet.post('/api/worker/w/undrain');
+  await fleet.beat('w', {status: 'degraded'});
+  fleet.moveClock(301);
+  const told = () => page.locator('#events .what').allTextContents();
+  await waitUntil(async () => (await told())[0] === 'w went offline: no heartbeat', 'its silence is told');
+  await fleet.beat('w');
+  await waitUntil(async () => (await told())[0] === 'w is back online', 'its return is told');
+  await fleet.send('DELETE', '/api/worker/unregister/w');
+  await waitUntil(async () => (await told()).length === 7, 'its end is told');
+  assert.deepEqual(await told(), ['w was removed', 'w is back online', 'w went offline: no heartbeat', 'w reports that it is degraded',
+    'w takes work again', 'w is drained: it gets no new work', 'w registered']);
+  await waitUntil(async () => await title(page) === 'The fleet is empty', 'the totals follow');
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test('the load of the last hour is plotted', async () => {
+  fleet = await Fleet.start();
+  await fleet.register('w');
+  await fleet.beat('w', {current_load: 0.3});
+  // an hour that nobody has waited for: with a peak, and five minutes without a coordinator
+  const proxy = await Proxy.start(fleet), minute = 60000, start = Math.floor(Date.now() / minute) * minute - 59 * minute;
+  const points = Array.from({length: 60}, (_, n) => ({time: new Date(start + n * minute).toISOString(), live_workers: n, average_load: n === 20 ? 0.5 : 0.1}))
+    .filter((_, n) => n < 30 || n >= 35);
+  proxy.answers.set('/api/admin/history', (request, response) =>
+    response.writeHead(200, {'Content-Type': 'application/json'}).end(JSON.stringify({interval_seconds: 60, points})));
+  const page = await open(browser, proxy.url), svg = page.locator('#load-plot svg');
+  await waitUntil(async () => await svg.getAttribute('aria-label') === 'Average load over the last hour: now 30 %, lowest 10 %, highest 50 %.', 'the plot has it');
+  assert.equal(await svg.locator('.line').count(), 2, 'the line is broken where nobody measured');
+  const words = await svg.locator('text').allTextContents();
+  assert.deepEqual(words.filter(word => word.endsWith('%')), ['0 %', '15 %', '30 %', '45 %', '60 %']);
+  assert.ok(words.filter(word => /^\d\d:\d0$/.test(word)).length >= 5, 'every ten minutes have their time');
+  const heights = await svg.locator('.line').first().evaluate(line => line.getAttribute('d').slice(1).split('L').map(each => Number(each.split(' ')[1])));
+  assert.equal(heights.indexOf(Math.min(...heights)), 20, 'the peak is where it was');
+  await svg.hover({position: {x: 60, y: 50}});
+  assert.match(await page.locator('#load-plot .readout').textContent(), /^\d\d:\d\d {2}· {2}10 % {2}· {2}\d live workers?$/);
+  await page.close();
+  await proxy.stop();
 });
 
 test('ages tick', async () => {
@@ -144,7 +192,7 @@ test('the table filters and sorts by every column', async () => {
   for (const [heading, first, last] of [
     ['Status', 'gpu-lisbon', 'edge-madrid'], ['Tier', 'gpu-lisbon', 'edge-madrid'], ['Services', null, null], ['Load', 'notes-porto', 'edge-madrid'],
     ['Last heartbeat', 'edge-madrid', 'gpu-lisbon'], ['Hardware', 'edge-madrid', 'gpu-lisbon'], ['Tasks', null, null], ['Worker', 'edge-madrid', 'store-lyon']]) {
-    const column = page.getByRole('columnheader', {name: heading, exact: true});
+    const column = page.locator('#workers').getByRole('columnheader', {name: heading, exact: true});
     await column.getByRole('button').click();
     const order = await ids(page), sorted = await column.getAttribute('aria-sort');
     assert.ok(['ascending', 'descending'].includes(sorted), heading);
@@ -152,7 +200,7 @@ test('the table filters and sorts by every column', async () => {
     if (first) assert.deepEqual([order[0], order.at(-1)], [first, last], heading);
     await column.getByRole('button').click();
     assert.notEqual(await column.getAttribute('aria-sort'), sorted, 'once more turns it round');
-    if (first) assert.deepEqual([(await ids(page))[0], (await ids(page)).at(-1)], [last, first], heading);
+    if (last) assert.equal((await ids(page))[0], last, heading);
   }
   assert.deepEqual(page.faults, []);
   await page.close();

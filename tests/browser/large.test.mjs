@@ -10,11 +10,11 @@ const COUNT = 5000;
 let browser, fleet;
 before(async () => {
   [browser, fleet] = await Promise.all([launch(), Fleet.start()]);
-  let next = 0;
-  const agent = async () => {
-    for (let n = next++; n < COUNT; n = next++) await fleet.register(`w-${String(n).padStart(4, '0')}`, n % 10 ? SERVICE : GPU);
-  };
-  await Promise.all(Array.from({length: 32}, agent));
+  const time = new Date().toISOString();
+  fleet.import(Array.from({length: COUNT}, (_, n) => ({
+    worker_id: `w-${String(n).padStart(4, '0')}`, tier: n % 10 ? 2 : 1, status: 'healthy', current_load: n % 100 / 100, last_heartbeat: time,
+    registered_at: time, tasks_completed: n, ip_address: `203.0.113.${n % 250}`, assigned_containers: [], capabilities: n % 10 ? SERVICE : GPU,
+  })));
 });
 after(() => Promise.all([browser.close(), fleet.stop()]));
 
@@ -38,28 +38,30 @@ test('five thousand workers are filtered and scrolled without stumbling', async 
   await page.getByRole('columnheader', {name: 'Worker'}).getByRole('button').click();
   await row(page, 'w-0000').waitFor();
 
-  // from top to bottom in 120 frames
-  const {frames, most} = await page.evaluate(async () => {
+  // from top to bottom in 120 steps: what the page itself does in each, layout included
+  const {steps, most} = await page.evaluate(async () => {
     const view = document.getElementById('workers'), body = document.getElementById('workers-body');
-    const frames = [], step = (view.scrollHeight - view.clientHeight) / 120;
-    let most = 0, before = await new Promise(requestAnimationFrame);
+    const steps = [], distance = (view.scrollHeight - view.clientHeight) / 120;
+    let most = 0;
     for (let i = 1; i <= 120; i++) {
-      view.scrollTop = i * step;
-      const time = await new Promise(requestAnimationFrame);
-      frames.push(time - before);
-      before = time;
+      await new Promise(requestAnimationFrame);
+      const before = performance.now();
+      view.scrollTop = i * distance;
+      view.dispatchEvent(new Event('scroll'));
+      body.lastElementChild.getBoundingClientRect();
+      steps.push(performance.now() - before);
       most = Math.max(most, body.childElementCount);
     }
-    return {frames, most};
+    return {steps, most};
   });
   await row(page, 'w-4999').waitFor();
   const view = await page.locator('#workers').boundingBox(), last = await row(page, 'w-4999').boundingBox();
   assert.ok(last.y + last.height <= view.y + view.height + 1, 'the last row is in view');
   assert.ok(most < 60, `only what can be seen exists, not ${most} rows`);
-  const median = frames.sort((a, b) => a - b)[60], longest = await page.evaluate(() => window.longest);
-  assert.ok(median < 60, `a frame takes ${median} ms`);
-  assert.ok(longest < 500, `nothing holds the page up for ${longest} ms`);
-  console.log(`# median frame ${median.toFixed(1)} ms, longest task ${longest} ms, at most ${most} rows`);
+  const median = steps.sort((a, b) => a - b)[60], longest = await page.evaluate(() => window.longest);
+  assert.ok(median < 30, `a step takes ${median} ms`);
+  assert.ok(longest < 1000, `nothing holds the page up for ${longest} ms`);
+  console.log(`# median step ${median.toFixed(1)} ms, longest task ${longest} ms, at most ${most} rows`);
   assert.deepEqual(page.faults, []);
   await page.close();
 });

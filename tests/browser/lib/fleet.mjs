@@ -2,6 +2,7 @@
 
 import {execFileSync, spawn} from 'node:child_process';
 import {closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync} from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -76,7 +77,7 @@ export class Fleet {
       });
       child.once('exit', code => reject(new Error(`the coordinator ended with ${code}`)));
     });
-    await waitUntil(() => this.get('/readyz').then(answer => answer.ok, () => false), 'the coordinator is ready');
+    await waitUntil(() => this.get('/readyz').then(answer => answer.status === 200, () => false), 'the coordinator is ready');
   }
 
   get url() {
@@ -104,14 +105,33 @@ export class Fleet {
     closeSync(file);
   }
 
+  // The answer's status and JSON. Each request has a connection of its own: a moved clock ends those that are kept.
+  send(method, address, body) {
+    return new Promise((resolve, reject) => {
+      const request = http.request(new URL(address, this.url), {method, agent: false, headers: {'Content-Type': 'application/json'}}, async answer => {
+        let text = '';
+        for await (const part of answer) text += part;
+        resolve({status: answer.statusCode, json: JSON.parse(text)});
+      });
+      request.on('error', reject).end(body && JSON.stringify(body));
+    });
+  }
+
   get(address) {
-    return fetch(new URL(address, this.url));
+    return this.send('GET', address);
   }
 
   async post(address, body) {
-    const answer = await fetch(new URL(address, this.url), {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
-    if (!answer.ok) throw new Error(`POST ${address}: ${answer.status} ${await answer.text()}`);
-    return answer.json();
+    const {status, json} = await this.send('POST', address, body);
+    if (status !== 200) throw new Error(`POST ${address}: ${status} ${JSON.stringify(json)}`);
+    return json;
+  }
+
+  // Takes over workers as the registry of the file-based coordinator has them.
+  import(workers) {
+    const file = path.join(this.directory, 'registry.json');
+    writeFileSync(file, JSON.stringify(Object.fromEntries(workers.map(worker => [worker.worker_id, worker]))));
+    execFileSync(BINARY, ['import', file], {env: {...this.environment, ...this.settings}, stdio: ['ignore', 'ignore', 'inherit']});
   }
 
   register(workerId, capabilities = SERVICE, more = {}) {

@@ -6,7 +6,9 @@ export class Proxy {
   static async start(fleet, prefix = '') {
     const proxy = new Proxy();
     proxy.answers = new Map(); // by path: (request, response) => …
+    proxy.requests = [];
     proxy.server = http.createServer((request, response) => {
+      proxy.requests.push(request);
       if (!request.url.startsWith(prefix)) {
         response.writeHead(404).end('outside of the prefix');
         return;

@@ -6,7 +6,8 @@ const POLL_MS = 5000;
 const POLL_LIST_MS = 30000; // … for the list of a fleet that is large
 const LARGE = 1000;
 const READ_AGAIN_MS = 60000; // what a stream should have told is checked
-const SILENT_MS = 15000; // a stream says something every 5 s: this one is dead
+const QUIET_MS = 8000; // a stream says something every 5 s: events may be missing
+const DEAD_MS = 15000; // … this one says nothing any more
 const STREAM_AGAIN_MS = 10000;
 const FIRST_POLL_MS = 1500; // a stream has so long to begin
 const FOLLOW_MS = 1000; // after an event, what follows from it is asked for: once for all events of that time
@@ -14,7 +15,9 @@ const FOLLOW_MS = 1000; // after an event, what follows from it is asked for: on
 // modes: connecting, live (events come), polling (answers come, events don't), lost
 const connection = {mode: 'connecting', detail: '', heardAt: null};
 
-let stream = null, streamIsNew = true, streamHeardAt = 0, streamAgainAt = 0, polling = false, polledAt = 0, listedAt = 0, readAt = 0;
+// streamIsNew: it is being opened, by us or by the browser after a break; its first word is yet to come
+let stream = null, streamIsNew = true, streamOpenedAt = 0, streamHeardAt = 0, streamAgainAt = 0;
+let polling = false, polledAt = 0, listedAt = 0, readAt = 0;
 
 function setMode(mode, detail = '') {
   if (mode === 'lost') fleet.frozenAt ??= now();
@@ -26,8 +29,8 @@ function setMode(mode, detail = '') {
 }
 
 function openStream() {
-  closeStream();
-  streamHeardAt = Date.now();
+  stream?.close();
+  streamOpenedAt = Date.now();
   streamIsNew = true;
   stream = new EventSource('api/events');
   const on = (name, take) => stream.addEventListener(name, event => {
@@ -49,7 +52,11 @@ function openStream() {
   });
   stream.onerror = () => {
     streamIsNew = true; // the browser connects again by itself, unless it was refused
-    if (stream.readyState === EventSource.CLOSED) closeStream();
+    if (stream.readyState === EventSource.CLOSED) {
+      stream = null;
+      streamAgainAt = Date.now() + STREAM_AGAIN_MS;
+      if (connection.mode === 'live') setMode('connecting');
+    }
     poll();
   };
 }
@@ -66,12 +73,6 @@ function follow() {
   }, FOLLOW_MS);
 }
 
-function closeStream() {
-  stream?.close();
-  stream = null;
-  streamAgainAt = Date.now() + STREAM_AGAIN_MS;
-}
-
 async function readAll() {
   readAt = listedAt = Date.now();
   await Promise.allSettled([readSummaries(), readHistory(), readWorkers()]);
@@ -84,14 +85,16 @@ async function poll() {
   try {
     takeStats(await get('api/admin/stats'));
     const returned = connection.mode !== 'polling';
-    if (returned && connection.mode === 'lost') streamAgainAt = 0;
-    if (stream === null || connection.mode !== 'live' || Date.now() - streamHeardAt > POLL_MS) setMode('polling');
+    if (connection.mode === 'live') return; // a short break of the stream
+    if (connection.mode === 'lost') streamAgainAt = 0;
+    setMode('polling');
     const list = returned || fleet.workers.size <= LARGE || Date.now() - listedAt >= POLL_LIST_MS;
+    const history = returned || Date.now() - readAt >= READ_AGAIN_MS;
     if (list) listedAt = Date.now();
-    await Promise.all([readSummaries(), list ? readWorkers() : null, Date.now() - readAt >= READ_AGAIN_MS || returned ? readHistory().catch(() => {}) : null]);
-    if (returned) readAt = Date.now();
+    if (history) readAt = Date.now();
+    await Promise.all([readSummaries(), list ? readWorkers() : null, history ? readHistory() : null]);
   } catch (error) {
-    setMode('lost', error.message);
+    if (streamHeardAt < polledAt) setMode('lost', error.message);
   } finally {
     polling = false;
   }
@@ -99,12 +102,8 @@ async function poll() {
 
 function tick() {
   const time = Date.now();
-  if (stream && time - streamHeardAt > SILENT_MS) {
-    closeStream();
-    streamAgainAt = 0;
-    poll();
-  }
-  if (!stream && time >= streamAgainAt) openStream();
+  if (stream ? time - Math.max(streamOpenedAt, streamHeardAt) > DEAD_MS : time >= streamAgainAt) openStream();
+  if (connection.mode === 'live' && time - streamHeardAt > QUIET_MS) setMode('connecting');
   const started = connection.mode !== 'connecting' || time - startedAt >= FIRST_POLL_MS;
   if (connection.mode !== 'live' && started && time - polledAt >= POLL_MS) poll();
   if (connection.mode === 'live' && time - readAt >= READ_AGAIN_MS) readAll();

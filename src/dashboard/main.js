@@ -6,10 +6,21 @@
 // their rows here once they exist: #/queues, #/queue/<name>, #/task/<id>.
 const ROUTES = [
   {path: /^\/worker\/(.+)$/, element: 'worker', title: id => id, open: openWorker, close: closeWorker},
-  {path: /^/, element: 'fleet', title: () => 'Fleet', open: measure, close: () => {}},
+  {path: /^/, element: 'fleet', title: () => 'Fleet', open: openFleet, close: closeFleet},
 ];
 
-let openRoute = null;
+let openRoute = null, fleetScrolledTo = 0;
+
+// Where one left it.
+function openFleet() {
+  measure();
+  scrollTo(0, fleetScrolledTo);
+  table.elements.get(shownWorker.left)?.querySelector('a').focus({preventScroll: true});
+}
+
+function closeFleet() {
+  fleetScrolledTo = scrollY;
+}
 
 function decoded(text) {
   try {

@@ -3,6 +3,7 @@
 // The fleet as this page knows it. Others listen to topics: workers, stats, health, services, history, events, connection.
 
 const EVENTS_KEPT = 100;
+const ANNOUNCE_MS = 100;
 const FETCHED_AT_ONCE = 20; // workers asked for one by one; of more, the list is read again
 
 const fleet = {
@@ -25,7 +26,7 @@ function announce(topic) {
     const topics = [...announced];
     announced.clear();
     for (const each of topics) for (const listener of listeners[each] || []) listener();
-  }, 50);
+  }, ANNOUNCE_MS);
   announced.add(topic);
 }
 
@@ -61,12 +62,16 @@ function putWorker(worker) {
 
 // -- the whole list ------------------------------------------------------------------------------------------------------------------
 
-let reading = null; // the reading under way: which workers events told of meanwhile
+let reading = null; // the reading under way: which workers events told of meanwhile; whether it is to be done again
 
 async function readWorkers() {
-  if (reading) return;
-  reading = {told: new Set()};
+  if (reading) {
+    reading.again = true;
+    return;
+  }
+  reading = {told: new Set(), again: false};
   const listed = new Set();
+  let again = false;
   try {
     for await (const workers of allWorkers()) {
       for (const worker of workers) {
@@ -77,9 +82,11 @@ async function readWorkers() {
     }
     for (const id of fleet.workers.keys()) if (!listed.has(id) && !reading.told.has(id)) fleet.workers.delete(id);
     announce('workers');
+    ({again} = reading);
   } finally {
     reading = null;
   }
+  if (again) await readWorkers();
 }
 
 // -- what the stream of events tells ---------------------------------------------------------------------------------------------------
@@ -95,7 +102,6 @@ async function fetchWanted() {
   const ids = [...wanted];
   wanted.clear();
   if (ids.length > FETCHED_AT_ONCE) {
-    reading?.told.clear();
     await readWorkers().catch(() => {}); // it is read again within a minute
     return;
   }
@@ -117,6 +123,7 @@ function takeWorkerEvent(kind, event) {
     row.status = event.status;
     row.tier = event.tier;
     row.services = [...event.services].sort();
+    row.changedAt = Date.parse(event.time);
   } else {
     want(id);
   }
@@ -133,13 +140,14 @@ function takeHeartbeats({fields, workers}) {
       want(beat[at.worker_id]);
       continue;
     }
+    const time = Date.parse(beat[at.last_heartbeat]);
+    if (time < Math.max(row.lastHeartbeat, row.changedAt || 0)) continue; // of before what is known already
     row.status = beat[at.status];
     row.load = beat[at.current_load];
     row.active = beat[at.active_requests];
-    row.lastHeartbeat = Date.parse(beat[at.last_heartbeat]);
+    row.lastHeartbeat = time;
   }
   announce('workers');
-  announce('heartbeats');
 }
 
 function takeStats(stats) {

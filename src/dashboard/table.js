@@ -79,6 +79,11 @@ function fillAge(element, row) {
   setText(element.cells.lastHeartbeat, duration(now() - row.lastHeartbeat) + ' ago');
 }
 
+function placeRow(element, at) {
+  element.style.transform = `translateY(${at * table.rowHeight}px)`;
+  element.setAttribute('aria-rowindex', at + 2);
+}
+
 // Makes the rows that can be seen, and away with the others; the one that has the focus stays.
 function showRows() {
   const view = byId('workers'), body = byId('workers-body'), height = table.rowHeight;
@@ -86,7 +91,12 @@ function showRows() {
   const visible = table.shown.slice(first, Math.ceil((view.scrollTop + view.clientHeight) / height) + OVERSCAN);
   const kept = new Set(visible.map(row => row.id));
   for (const [id, element] of table.elements) {
-    if (kept.has(id) || (element.contains(document.activeElement) && fleet.workers.has(id))) continue;
+    if (kept.has(id)) continue;
+    const at = element.contains(document.activeElement) ? table.shown.findIndex(row => row.id === id) : -1;
+    if (at !== -1) {
+      placeRow(element, at);
+      continue;
+    }
     element.remove();
     table.elements.delete(id);
   }
@@ -95,8 +105,7 @@ function showRows() {
     let element = table.elements.get(row.id);
     if (!element) table.elements.set(row.id, element = makeRow(row));
     fillRow(element, row);
-    element.style.transform = `translateY(${(first + i) * height}px)`;
-    element.setAttribute('aria-rowindex', first + i + 2);
+    placeRow(element, first + i);
     if (element === next) next = next.nextSibling;
     else body.insertBefore(element, next);
   });

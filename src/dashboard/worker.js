@@ -4,7 +4,7 @@
 
 const WORKER_AGAIN_MS = 30000;
 
-const shownWorker = {id: null, worker: null, readAt: 0, parts: null, lastEvent: null};
+const shownWorker = {id: null, left: null, worker: null, readAt: 0, parts: null, lastEvent: null};
 
 function fact(title, value) {
   return make('div', '', make('dt', '', title), value instanceof Node ? make('dd', '', value) : make('dd', '', plainText(value) || '–'));
@@ -142,6 +142,7 @@ function openWorker(id) {
 }
 
 function closeWorker() {
+  shownWorker.left = shownWorker.id;
   shownWorker.id = null;
 }
 

@@ -86,6 +86,17 @@ test('without a stream of events it asks, and says so', async () => {
   await page.close();
 });
 
+test('a stream that says nothing is not waited for', async () => {
+  fleet = await Fleet.start();
+  proxy = await Proxy.start(fleet);
+  proxy.answers.set('/api/events', (request, response) => response.writeHead(200, {'Content-Type': 'text/event-stream'}).flushHeaders());
+  await fleet.register('w');
+  const page = await open(browser, proxy.url);
+  await row(page, 'w').waitFor();
+  await saidToBe(page, 'Asking every 5 s');
+  await page.close();
+});
+
 test('Redis away is no lost coordinator: its own words are shown', async () => {
   fleet = await Fleet.start();
   proxy = await Proxy.start(fleet);

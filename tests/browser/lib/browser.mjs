@@ -15,7 +15,7 @@ export function launch() {
 // Opens a page that keeps what went wrong in it: `faults`. What it could not load is no fault where connections are cut.
 export async function open(browser, url, options = {}) {
   const page = await browser.newPage({viewport: {width: 1280, height: 900}, ...options});
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(30000);
   page.faults = [];
   page.on('pageerror', error => page.faults.push(String(error)));
   page.on('console', message => {

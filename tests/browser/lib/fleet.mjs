@@ -10,7 +10,7 @@ import {fileURLToPath} from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const BINARY = path.join(ROOT, 'build', process.env.MODE || 'release', 'rma-coordinator');
-const PATIENCE_MS = 15000;
+const PATIENCE_MS = 30000;
 
 // Waits until `condition` gives something true, and returns it.
 export async function waitUntil(condition, what, withinMs = PATIENCE_MS) {

@@ -75,7 +75,8 @@ function follow() {
 
 async function readAll() {
   readAt = listedAt = Date.now();
-  await Promise.allSettled([readSummaries(), readHistory(), readWorkers()]);
+  const results = await Promise.allSettled([readSummaries(), readHistory(), readWorkers()]);
+  if (results.some(({status}) => status === 'rejected')) readAt += POLL_MS - READ_AGAIN_MS; // soon again
 }
 
 async function poll() {

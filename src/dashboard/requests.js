@@ -33,7 +33,7 @@ function workerPath(id) {
   return 'api/worker/' + encodeURIComponent(id);
 }
 
-const PAGE = 1000; // workers of one answer: parsing more would be felt
+const PAGE = 500; // workers of one answer: parsing more would be felt
 
 // All workers, a page at a time.
 async function* allWorkers() {

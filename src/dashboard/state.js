@@ -117,16 +117,9 @@ function takeWorkerEvent(kind, event) {
   fleet.events.unshift({kind, id, reason: event.reason, status: event.status, time: Date.parse(event.time)});
   fleet.events.length = Math.min(fleet.events.length, EVENTS_KEPT);
   reading?.told.add(id);
-  if (kind === 'removed') {
-    fleet.workers.delete(id);
-  } else if (row && kind !== 'registered') {
-    row.status = event.status;
-    row.tier = event.tier;
-    row.services = [...event.services].sort();
-    row.changedAt = Date.parse(event.time);
-  } else {
-    want(id);
-  }
+  if (kind === 'removed') fleet.workers.delete(id);
+  else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
+  if (kind === 'registered' || (kind !== 'removed' && !row)) want(id);
   announce('workers');
   announce('events');
 }

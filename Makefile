@@ -1,6 +1,7 @@
 # make            builds build/release/rma-coordinator
 # make run        installs what is missing, builds, starts the coordinator on port 8080 with its own Redis
 # make test       installs what is missing, builds and passes every test
+# make browser    the dashboard's tests in Chromium
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of README.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
@@ -22,7 +23,7 @@ BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
 	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
-	docker-compose haproxy mandoc prometheus python3-yaml systemd yamllint
+	chromium docker-compose haproxy mandoc prometheus python3-yaml systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
@@ -49,6 +50,7 @@ AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o
+SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html
 SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -74,9 +76,9 @@ $(BUILD)/gen/scripts.h: lua/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	@lua5.1 lua/embed.lua $(@D) $(sort $(filter-out lua/embed.lua,$(wildcard lua/*.lua)))
 
-$(BUILD)/gen/embedded.c: src/api/embed.lua src/api/openapi.json src/api/docs.html
+$(BUILD)/gen/embedded.c: src/api/embed.lua $(SERVED) $(wildcard src/dashboard/*.css src/dashboard/*.js)
 	@mkdir -p $(@D)
-	@lua5.1 src/api/embed.lua $@ $(filter-out %.lua,$^)
+	@lua5.1 src/api/embed.lua $@ $(SERVED)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
 	@mkdir -p $(@D)
@@ -128,17 +130,23 @@ test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
 
-# The schemas of Kubernetes objects; the lock file says exactly what.
-tests/kubernetes/node_modules: tests/kubernetes/package-lock.json
+# What the browser tests and the gate of the scripts use, and the schemas of Kubernetes objects; the lock files say exactly what.
+tests/%/node_modules: tests/%/package-lock.json
 	@cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
+# A browser for each file of tests, as many at once as there are cores.
+browser: test-packages
+	@$(MAKE) --no-print-directory all tests/browser/node_modules
+	@ls tests/browser/*.test.mjs | xargs -P $$(nproc) -n 1 node --test --test-reporter=spec
+
 check: test-packages
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all tests/browser/node_modules
 	@tests/check.sh
 	@tests/check.sh --bad
 
@@ -185,8 +193,8 @@ format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c')
 
 clean:
-	rm -rf build
+	rm -rf build tests/*/node_modules
 
-.PHONY: all run test check bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
+.PHONY: all run test check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
 .DELETE_ON_ERROR:
 .SECONDARY:

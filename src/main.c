@@ -52,7 +52,7 @@ static void limit_connections(struct instance *instance)
 /* For people at a terminal: where it listens, and three things to try. */
 static void print_welcome(const struct instance *instance, const struct embedded *embedded)
 {
-    printf("\nrma-coordinator %s listens on http://localhost:%d; its data is in %s\n\n"
+    printf("\nrma-coordinator %s listens on http://localhost:%d: its dashboard is there; its data is in %s\n\n"
            "  curl -s localhost:%d/health\n"
            "  curl -s localhost:%d/api/worker/register -H 'Content-Type: application/json' \\\n"
            "       -d '{\"worker_id\": \"my-worker\", \"capabilities\": {\"cpu_cores\": 8, \"ram\": \"16GB\"}}'\n"

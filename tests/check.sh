@@ -13,9 +13,10 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts shell yaml length top prometheus'
+GATES='format tidy banned deps scripts browser size shell yaml length top prometheus'
 GENERATED=build/release/gen
 LINES_MAX=450
+PAGE_MAX=102400
 CORES=$(getconf _NPROCESSORS_ONLN)
 
 # The project's files that match the given pathspecs: tracked, or new and not ignored.
@@ -133,6 +134,51 @@ gate_scripts() {
     return "$failed"
 }
 
+# --- browser: oxlint, on the dashboard's scripts as a page runs them, and on its tests
+
+files_browser() {
+    project 'src/*.html' 'tests/browser/*.mjs'
+}
+
+gate_browser() {
+    failed=0
+    for file in "$@"; do
+        case $file in
+            *.html)
+                script=build/tests/script.js
+                mkdir -p build/tests
+                lua5.1 src/api/embed.lua --page "$file" | sed -n '/^<script>$/,/^<\/script>$/{//!p}' >"$script"
+                [ -s "$script" ] || { echo "$file: has no script"; failed=1; }
+                ;;
+            *) script=$file ;;
+        esac
+        if ! output=$(tests/browser/node_modules/.bin/oxlint -c tests/browser/oxlint.json "$script" 2>&1); then
+            printf '%s:\n%s\n' "$file" "$output"
+            failed=1
+        fi
+    done
+    return "$failed"
+}
+
+# --- size: no page is over PAGE_MAX bytes when it is compressed
+
+files_size() { project 'src/*.html'; }
+
+gate_size() {
+    failed=0
+    for file in "$@"; do
+        bytes=$(lua5.1 src/api/embed.lua --page "$file" | gzip -9n | wc -c)
+        if [ "$bytes" -gt "$PAGE_MAX" ]; then
+            echo "$file: $bytes bytes compressed, over $((PAGE_MAX / 1024)) KB"
+            failed=1
+        elif [ "$bytes" -lt 1000 ]; then
+            echo "$file: can't be put together"
+            failed=1
+        fi
+    done
+    return "$failed"
+}
+
 # --- shell: shellcheck
 
 files_shell() { project '*.sh' .ci/run; }
@@ -147,7 +193,7 @@ gate_yaml() { yamllint --strict "$@"; }
 
 # --- length: no source file over LINES_MAX lines
 
-files_length() { project 'src/*.c' 'src/*.h' 'src/*.lua' 'lua/*.lua'; }
+files_length() { project 'src/*.c' 'src/*.h' 'src/*.lua' 'src/*.js' 'src/*.css' 'lua/*.lua'; }
 
 gate_length() {
     awk -v max="$LINES_MAX" 'FNR == max + 1 { print FILENAME ": over " max " lines"; bad = 1 } END { exit bad }' "$@"

@@ -61,8 +61,8 @@ request_handler api_root, api_health, api_livez, api_readyz;
 #define API_METRICS_PATH "/metrics"
 request_handler api_metrics;
 
-/* docs.c */
-request_handler api_openapi, api_docs;
+/* pages.c */
+request_handler api_openapi, api_docs, api_dashboard, api_front;
 
 /* tasks.c */
 request_handler api_tasks, api_task_complete;

@@ -1,9 +1,12 @@
--- Makes C of the files that are served as they are, so that the binary needs none of them beside it.
+-- Makes C of the files that are served, so that the binary needs none of them beside it.
 --
---   lua5.1 src/api/embed.lua OUTPUT.c FILE…
+--   lua5.1 src/api/embed.lua OUTPUT.c FILE…     the C
+--   lua5.1 src/api/embed.lua --page FILE.html   a page as it is served, on standard output
 --
--- Of a file docs.html it makes the text embedded_docs_html and, as embedded_docs_html_policy, the Content-Security-Policy that lets a
--- browser run the page's own <script> and apply its own <style>, known by their SHA-256, and nothing else.
+-- Of a file openapi.json it makes the text embedded_openapi_json. Of docs.html it makes the page embedded_docs (http/page.h), and of
+-- dashboard/index.html embedded_dashboard. A page is one file: the style sheet and the scripts that it names, beside it, are put into it,
+-- all scripts as one, whose names are nobody else's. Its Content-Security-Policy lets a browser run that <script> and apply that <style>,
+-- known by their SHA-256, and nothing else.
 
 local function fail(path, message)
   io.stderr:write(path, ': ', message, '\n')
@@ -23,6 +26,36 @@ local function write(path, text)
   file:close()
 end
 
+-- What a command says of `text`, by way of a file at `path`.
+local function filter(command, text, path)
+  write(path, text)
+  local pipe = io.popen(command .. ' <' .. path)
+  local said = pipe:read('*a')
+  pipe:close()
+  os.remove(path)
+  return said
+end
+
+-- A page with its style sheet and its scripts in it.
+local function assemble(path)
+  local folder, html = path:match('^(.*/)') or '', read(path)
+  local scripts = {}
+  html = html:gsub('<link rel="stylesheet" href="([%w_.-]+)">', function(name)
+    return '<style>\n' .. read(folder .. name) .. '</style>'
+  end)
+  html = html:gsub('<script src="([%w_./-]+)"></script>\n?', function(name)
+    scripts[#scripts + 1] = read(folder .. name)
+    return #scripts == 1 and '<script></script>\n' or ''
+  end)
+  if #scripts == 0 then
+    return html
+  end
+  local script = "(() => {\n'use strict';\n\n" .. table.concat(scripts, '\n') .. '})();\n'
+  return (html:gsub('<script></script>', function()
+    return '<script>\n' .. script .. '</script>'
+  end))
+end
+
 local function c_string(text)
   local lines = {}
   for line in text:gmatch('[^\n]*\n?') do
@@ -33,13 +66,19 @@ local function c_string(text)
   return table.concat(lines, '\n')
 end
 
--- The SHA-256 of `text` in base64, by way of a file at `path`.
+local function c_bytes(bytes)
+  local lines = {}
+  for at = 1, #bytes, 32 do
+    lines[#lines + 1] = '    "' .. bytes:sub(at, at + 31):gsub('.', function(byte)
+      return ('\\%03o'):format(byte:byte())
+    end) .. '"'
+  end
+  return table.concat(lines, '\n')
+end
+
+-- The SHA-256 of `text` in hexadecimal, and in base64.
 local function digest(text, path)
-  write(path, text)
-  local pipe = io.popen('sha256sum ' .. path)
-  local hex = pipe:read('*a'):match('^%x+')
-  pipe:close()
-  os.remove(path)
+  local hex = filter('sha256sum', text, path):match('^%x+')
   if not hex or #hex ~= 64 then
     fail(path, 'sha256sum does not work')
   end
@@ -50,30 +89,55 @@ local function digest(text, path)
     local high, low = math.floor(number / 64) + 1, number % 64 + 1
     return digits:sub(high, high) .. digits:sub(low, low)
   end)
-  return base64:sub(1, 43) .. '='
+  return hex, base64:sub(1, 43) .. '='
 end
 
-local function policy(path, html, output)
+local function policy(path, html, part)
   local own = {}
   for _, element in ipairs({ 'script', 'style' }) do
     local text = html:match('<' .. element .. '>(.-)</' .. element .. '>') or fail(path, 'has no <' .. element .. '>')
-    own[#own + 1] = ("%s-src 'sha256-%s'; "):format(element, digest(text, output .. '.part'))
+    local _, base64 = digest(text, part)
+    own[#own + 1] = ("%s-src 'sha256-%s'; "):format(element, base64)
   end
   return "default-src 'none'; " .. table.concat(own)
     .. "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 end
 
-local output = arg[1]
-local source = { '/* Made by src/api/embed.lua; not to be edited. */', '#include "api/embedded.h"', '' }
-local function define(name, text)
-  source[#source + 1] = ('static const char %s[] =\n%s;'):format(name, c_string(text))
-  source[#source + 1] = ('const struct str embedded_%s = {%s, sizeof(%s) - 1};\n'):format(name, name, name)
+if arg[1] == '--page' then
+  io.write(assemble(arg[2]))
+  os.exit(0)
 end
+
+local output = arg[1]
+local part = output .. '.part'
+local source = { '/* Made by src/api/embed.lua; not to be edited. */', '#include "api/embedded.h"', '' }
+
+local function add(...)
+  source[#source + 1] = string.format(...)
+end
+
+local function add_page(path)
+  local name, html = path:gsub('/index%.html$', '.html'):match('([^/]+)%.html$'):gsub('%W', '_'), assemble(path)
+  local gzip = filter('gzip -9n', html, part)
+  local tag = digest(html, part):sub(1, 16)
+  add('static const char %s_html[] =\n%s;', name, c_string(html))
+  add('static const char %s_gzip[] =\n%s;', name, c_bytes(gzip))
+  add('const struct page embedded_%s = {', name)
+  add('    {%s_html, sizeof(%s_html) - 1}, {%s_gzip, sizeof(%s_gzip) - 1}, "\\"%s\\"", "\\"%s-gzip\\"",', name, name, name, name, tag, tag)
+  add('%s};\n', c_string(policy(path, html, part)))
+end
+
+local function add_text(path)
+  local name = path:match('[^/]+$'):gsub('%W', '_')
+  add('static const char %s[] =\n%s;', name, c_string(read(path)))
+  add('const struct str embedded_%s = {%s, sizeof(%s) - 1};\n', name, name, name)
+end
+
 for i = 2, #arg do
-  local name, text = arg[i]:match('[^/]+$'):gsub('%W', '_'), read(arg[i])
-  define(name, text)
   if arg[i]:find('%.html$') then
-    define(name .. '_policy', policy(arg[i], text, output))
+    add_page(arg[i])
+  else
+    add_text(arg[i])
   end
 end
 write(output, table.concat(source, '\n'))

@@ -1,13 +1,13 @@
 /*
- * Files of this folder that are served as they are. The build makes C of them (embed.lua).
+ * What is served as it was written: the build makes C of it (embed.lua).
  */
 #ifndef API_EMBEDDED_H
 #define API_EMBEDDED_H
 
-#include "base/str.h"
+#include "http/page.h"
 
 extern const struct str embedded_openapi_json;
-extern const struct str embedded_docs_html;
-extern const struct str embedded_docs_html_policy; /* its Content-Security-Policy; ends with a NUL */
+extern const struct page embedded_docs;      /* docs.html */
+extern const struct page embedded_dashboard; /* the files of src/dashboard, put into one */
 
 #endif

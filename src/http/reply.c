@@ -69,7 +69,7 @@ static void finish(struct request *request, int status, struct str type, struct 
 {
     static h2o_generator_t generator = {NULL, NULL};
     h2o_req_t *req = request->h2o;
-    if (status != 204)
+    if (status != 204 && status != 304)
         req->res.content_length = body.len;
     bool headers_only = start(request, status, type, &generator) || body.len == 0;
     h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
@@ -204,8 +204,14 @@ void reply_preflight(struct request *request)
     finish(request, 204, STR(""), STR(""));
 }
 
-void reply_page(struct request *request, struct str html)
+void reply_html(struct request *request, struct str html)
 {
     log_request(request, 200, NULL);
     finish(request, 200, STR("text/html; charset=utf-8"), html);
+}
+
+void reply_not_modified(struct request *request)
+{
+    log_request(request, 304, NULL);
+    finish(request, 304, STR(""), STR(""));
 }

@@ -20,8 +20,9 @@ void reply_constant(struct request *request, int status, struct str body);
  */
 void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner);
 
-/* Answers with an HTML page that lives for ever. */
-void reply_page(struct request *request, struct str html);
+/* Answers with HTML that lives for ever, in the Content-Encoding that has been set; and that the client has it already. */
+void reply_html(struct request *request, struct str html);
+void reply_not_modified(struct request *request);
 
 /* Answers with 200 and a body of another type. The buffer's bytes are taken. */
 void reply_body(struct request *request, struct str type, struct buffer *body);

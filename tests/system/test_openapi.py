@@ -169,11 +169,12 @@ EXERCISES = {
     "GET /health": {200: [Request()]},
     "GET /livez": {200: [Request()]},
     "GET /readyz": {200: [Request()]},
-    "GET /": {200: [Request()]},
+    "GET /": {200: [Request(), Request(headers={"Accept": "text/html"})]},
     "GET /api": {200: [Request()]},
     "GET /openapi.json": {200: [Request()]},
     "GET /docs": {200: [Request()]},
     "GET /metrics": {200: [Request()]},
+    "GET /dashboard": {200: [Request()]},
     "POST /api/worker/heartbeats": {
         200: [Request(body={"heartbeats": [BEAT, {"worker_id": "nobody"}, {"worker_id": "plain"}]}),
               Request(body=b'{"heartbeats": [5, {}, {"worker_id": "w", "status": "fine"}]}')],  # refused, each for itself

@@ -1,0 +1,64 @@
+'use strict';
+
+// Asks before it acts on a worker, and shows what came of it.
+
+const ACTIONS = {
+  drain: {
+    method: 'POST', path: id => workerPath(id) + '/drain', button: 'Drain',
+    title: id => `Drain ${id}?`, text: 'It gets no new work until it is undrained, whatever it reports. What it works on goes on.',
+  },
+  undrain: {
+    method: 'POST', path: id => workerPath(id) + '/undrain', button: 'Undrain',
+    title: id => `Undrain ${id}?`, text: 'It gets work again.',
+  },
+  remove: {
+    method: 'DELETE', path: id => 'api/worker/unregister/' + encodeURIComponent(id), button: 'Remove', dangerous: true,
+    title: id => `Remove ${id}?`, text: 'Its registration is forgotten, for good. If the worker still runs, it has to register again.',
+  },
+};
+
+const asked = {action: null, id: null, done: null};
+
+// Opens the dialog; `done` is called when the worker has been acted on and the dialog is closed.
+function ask(action, id, done) {
+  Object.assign(asked, {action, id, done, acted: false});
+  setText(byId('ask-title'), action.title(id));
+  setText(byId('ask-text'), action.text);
+  setText(byId('ask-result'), '');
+  byId('ask-result').className = 'result';
+  const confirm = byId('ask-confirm');
+  setText(confirm, action.button);
+  confirm.className = action.dangerous ? 'danger' : 'primary';
+  confirm.hidden = confirm.disabled = false;
+  setText(byId('ask-cancel'), 'Cancel');
+  byId('ask').showModal();
+  byId('ask-cancel').focus();
+}
+
+async function act() {
+  const {action, id} = asked, result = byId('ask-result'), confirm = byId('ask-confirm');
+  confirm.disabled = true;
+  setText(result, 'Working …');
+  try {
+    const answer = await request(action.method, action.path(id));
+    asked.acted = true;
+    result.className = 'result good';
+    setText(result, plainText(answer.message) || 'Done.');
+    confirm.hidden = true;
+    setText(byId('ask-cancel'), 'Close');
+    byId('ask-cancel').focus();
+  } catch (error) {
+    result.className = 'result bad';
+    setText(result, error.message);
+    confirm.disabled = false;
+    confirm.focus();
+  }
+}
+
+function setUpAsk() {
+  byId('ask-cancel').addEventListener('click', () => byId('ask').close());
+  byId('ask-confirm').addEventListener('click', act);
+  byId('ask').addEventListener('close', () => {
+    if (asked.acted) asked.done();
+  });
+}

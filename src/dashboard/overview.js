@@ -1,0 +1,103 @@
+'use strict';
+
+// What is seen at a glance: health, totals, tiers, services.
+
+const HEALTH_TITLES = {healthy: 'The fleet is well', degraded: 'The fleet is degraded', unhealthy: 'The fleet is unhealthy'};
+
+function healthReasons({workers_by_status: by, has_minimum_workers: has}) {
+  const missing = [has.gpu_workers ? '' : 'no live GPU worker', has.service_workers ? '' : 'no live service worker'].filter(Boolean);
+  const reasons = [];
+  if (missing.length) reasons.push(`There is ${missing.join(' and ')}.`);
+  if (by.offline > by.healthy) reasons.push('More workers are offline than healthy.');
+  else if (by.offline) reasons.push(`${countOf(by.offline, 'worker')} ${by.offline === 1 ? 'is' : 'are'} offline.`);
+  if (by.degraded) reasons.push(`${countOf(by.degraded, 'worker')} ${by.degraded === 1 ? 'is' : 'are'} degraded.`);
+  return reasons.join(' ');
+}
+
+function showHealth() {
+  const {health, stats} = fleet;
+  if (!health || !stats) return;
+  const empty = stats.total_workers === 0;
+  const status = empty ? 'empty' : health.overall_status;
+  byId('health').className = 'health ' + status;
+  setText(byId('health-title'), empty ? 'The fleet is empty' : HEALTH_TITLES[status] || `The fleet is ${status}`);
+  const live = stats.total_workers - stats.offline_workers;
+  setText(byId('health-reasons'), empty ? 'No worker has registered.' : `${count(live)} of ${countOf(stats.total_workers, 'worker')} live. ${healthReasons(health)}`);
+  byId('welcome').hidden = !empty;
+}
+
+// -- totals ----------------------------------------------------------------------------------------------------------------------------
+
+function figure(status, title, value, note) {
+  return make('div', status ? 'figure ' + status : 'figure', make('dt', '', status ? make('span', 'dot') : null, title),
+    make('dd', '', value, note ? make('small', '', note) : null));
+}
+
+function showFigures() {
+  const stats = fleet.stats;
+  if (!stats) return;
+  const total = stats.total_workers, live = total - stats.offline_workers;
+  const draining = [...fleet.workers.values()].filter(row => row.status === 'draining').length;
+  byId('figures').replaceChildren(
+    figure('', 'Workers', count(total), total ? `${count(live)} live` : ''),
+    figure('healthy', 'Healthy', count(Math.max(0, stats.healthy_workers - draining))), // the API counts those that drain as healthy
+    figure('degraded', 'Degraded', count(stats.degraded_workers)),
+    figure('draining', 'Draining', count(draining)),
+    figure('offline', 'Offline', count(stats.offline_workers)),
+    figure('', 'Load', live ? percent(stats.average_load) : '–', live ? 'on average' : ''),
+    figure('', 'Tasks completed', count(stats.total_tasks_completed)));
+}
+
+// -- tiers -----------------------------------------------------------------------------------------------------------------------------
+
+function showTiers() {
+  const stats = fleet.stats;
+  if (!stats) return;
+  byId('tiers').replaceChildren(...Object.entries(TIERS).map(([tier, name]) => {
+    const workers = stats.by_tier[tier], load = stats.average_load_by_tier[`${name.toLowerCase()}_workers`];
+    const heading = make('th', '', name);
+    heading.scope = 'row';
+    return make('tr', workers ? '' : 'faint', heading, make('td', 'number', count(workers)), make('td', '', loadBar(workers ? load : null)));
+  }));
+}
+
+// -- services --------------------------------------------------------------------------------------------------------------------------
+
+const GAP_WORDS = {critical: 'Missing', warning: 'Only one', ok: 'Covered'};
+const GAP_LOOKS = {critical: 'offline', warning: 'degraded', ok: 'healthy'};
+
+function servicesOf(list) {
+  return list.services.map(service => ({name: service.name, workers: service.worker_count}));
+}
+
+// The services of the catalogue, those first that lack workers, then those that workers advertise besides.
+function showServices() {
+  const catalogue = new Set(fleet.gaps.map(gap => gap.service));
+  const rows = [
+    ...fleet.gaps.map(gap => ({name: gap.service, workers: gap.current_workers, status: gap.status})),
+    ...fleet.services.filter(service => !catalogue.has(service.name)).map(service => ({...service, status: null})),
+  ];
+  byId('services').replaceChildren(...rows.map(({name, workers, status}) => {
+    const heading = make('th', '', plainText(name));
+    heading.scope = 'row';
+    const state = status === null ? make('span', 'soft', 'Advertised')
+      : make('span', 'badge ' + (GAP_LOOKS[status] || ''), make('span', 'dot'), make('span', '', GAP_WORDS[status] || plainText(status)));
+    return make('tr', '', heading, make('td', 'number', count(workers)), make('td', '', state));
+  }));
+  const missing = fleet.gaps.filter(gap => gap.status === 'critical').length;
+  setText(byId('services-summary'), missing ? `${missing} of ${fleet.gaps.length} without a live worker` : fleet.gaps.length ? 'all have live workers' : '');
+}
+
+function setUpOverview() {
+  const base = new URL('.', location.href).href.replace(/\/$/, '');
+  byId('welcome-command').textContent = `curl ${base}/api/worker/register -H 'Content-Type: application/json' \\\n`
+    + `     -d '{"worker_id": "my-worker", "capabilities": {"cpu_cores": 8, "ram": "16GB"}}'`;
+  listen('health', showHealth);
+  listen('stats', () => {
+    showHealth();
+    showFigures();
+    showTiers();
+  });
+  listen('workers', showFigures);
+  listen('services', showServices);
+}

@@ -1,0 +1,46 @@
+'use strict';
+
+// Requests to the coordinator. All addresses are relative: it may stand behind a path prefix.
+
+const REQUEST_TIMEOUT_MS = 10000;
+
+// What the coordinator refused, in its own words; status 0: it was not reached.
+class RequestError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+async function request(method, path) {
+  let answer, body;
+  try {
+    answer = await fetch(path, {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)});
+    body = await answer.json();
+  } catch {
+    throw new RequestError(answer ? answer.status : 0,
+      answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.');
+  }
+  if (!answer.ok) throw new RequestError(answer.status, plainText(body && body.detail) || `The coordinator answered ${answer.status}.`);
+  return body;
+}
+
+function get(path) {
+  return request('GET', path);
+}
+
+function workerPath(id) {
+  return 'api/worker/' + encodeURIComponent(id);
+}
+
+const PAGE = 500; // workers of one answer: parsing more would be felt
+
+// All workers, a page at a time.
+async function* allWorkers() {
+  let cursor = null;
+  do {
+    const page = await get(`api/admin/workers?limit=${PAGE}` + (cursor ? '&cursor=' + encodeURIComponent(cursor) : ''));
+    yield page.workers;
+    cursor = page.next_cursor;
+  } while (cursor);
+}

@@ -1,0 +1,166 @@
+'use strict';
+
+// The fleet as this page knows it. Others listen to topics: workers, stats, health, services, history, events, connection.
+
+const EVENTS_KEPT = 100;
+const ANNOUNCE_MS = 100;
+const FETCHED_AT_ONCE = 20; // workers asked for one by one; of more, the list is read again
+
+const fleet = {
+  workers: new Map(), // rows by id
+  stats: null, health: null, gaps: [], services: [], history: [],
+  events: [], // the last ones, newest first
+  clockAhead: 0, // ms that the coordinator's clock is ahead of ours
+  frozenAt: null, // the coordinator's time when the connection was lost
+};
+
+const listeners = {}, announced = new Set();
+
+function listen(topic, listener) {
+  (listeners[topic] ||= []).push(listener);
+}
+
+// Tells listeners soon, once for however many changes there are by then.
+function announce(topic) {
+  if (announced.size === 0) setTimeout(() => {
+    const topics = [...announced];
+    announced.clear();
+    for (const each of topics) for (const listener of listeners[each] || []) listener();
+  }, ANNOUNCE_MS);
+  announced.add(topic);
+}
+
+// The time on the coordinator's clock; while the connection is lost, that of the loss: nothing is known of later.
+function now() {
+  return fleet.frozenAt ?? Date.now() + fleet.clockAhead;
+}
+
+function providedBy(worker) {
+  return [...new Set([...worker.assigned_services, ...worker.services.map(service => service.name ?? service)].map(plainText))].sort();
+}
+
+// What the table shows, of a worker as the API gives it.
+function rowOf(worker) {
+  const services = providedBy(worker), capabilities = hardware(worker.capabilities);
+  const words = [worker.worker_id, worker.worker_type, worker.ip_address, worker.tunnel_url, worker.vpn_ip, worker.instance_id,
+    worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
+  return {
+    id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
+    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, hardware: capabilities,
+    text: words.map(plainText).join(' ').toLowerCase(),
+  };
+}
+
+// Takes over a worker; what is known of a later heartbeat stays.
+function putWorker(worker) {
+  const row = rowOf(worker), known = fleet.workers.get(row.id);
+  if (known && known.lastHeartbeat > row.lastHeartbeat)
+    Object.assign(row, {status: known.status, load: known.load, active: known.active, lastHeartbeat: known.lastHeartbeat});
+  fleet.workers.set(row.id, row);
+  announce('workers');
+}
+
+// -- the whole list ------------------------------------------------------------------------------------------------------------------
+
+let reading = null; // the reading under way: which workers events told of meanwhile; whether it is to be done again
+
+async function readWorkers() {
+  if (reading) {
+    reading.again = true;
+    return;
+  }
+  reading = {told: new Set(), again: false};
+  const listed = new Set();
+  let again = false;
+  try {
+    for await (const workers of allWorkers()) {
+      for (const worker of workers) {
+        listed.add(worker.worker_id);
+        if (!reading.told.has(worker.worker_id)) putWorker(worker);
+      }
+      if (workers.length) fleet.clockAhead = Date.parse(workers.at(-1).last_heartbeat) + workers.at(-1).age_seconds * 1000 - Date.now();
+    }
+    for (const id of fleet.workers.keys()) if (!listed.has(id) && !reading.told.has(id)) fleet.workers.delete(id);
+    announce('workers');
+    ({again} = reading);
+  } finally {
+    reading = null;
+  }
+  if (again) await readWorkers();
+}
+
+// -- what the stream of events tells ---------------------------------------------------------------------------------------------------
+
+const wanted = new Set(); // workers to be asked for
+
+function want(id) {
+  if (wanted.size === 0) setTimeout(fetchWanted, 250);
+  wanted.add(id);
+}
+
+async function fetchWanted() {
+  const ids = [...wanted];
+  wanted.clear();
+  if (ids.length > FETCHED_AT_ONCE) {
+    await readWorkers().catch(() => {}); // it is read again within a minute
+    return;
+  }
+  await Promise.all(ids.map(id => get(workerPath(id)).then(putWorker, error => {
+    if (error.status === 404) fleet.workers.delete(id);
+    announce('workers');
+  })));
+}
+
+// A worker.<kind> event.
+function takeWorkerEvent(kind, event) {
+  const id = event.worker_id, row = fleet.workers.get(id);
+  fleet.events.unshift({kind, id, reason: event.reason, status: event.status, time: Date.parse(event.time)});
+  fleet.events.length = Math.min(fleet.events.length, EVENTS_KEPT);
+  reading?.told.add(id);
+  if (kind === 'removed') fleet.workers.delete(id);
+  else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
+  if (kind === 'registered' || (kind !== 'removed' && !row)) want(id);
+  announce('workers');
+  announce('events');
+}
+
+// A heartbeats event: who has beaten, in columns that it names.
+function takeHeartbeats({fields, workers}) {
+  const at = Object.fromEntries(fields.map((name, i) => [name, i]));
+  for (const beat of workers) {
+    const row = fleet.workers.get(beat[at.worker_id]);
+    if (!row) {
+      want(beat[at.worker_id]);
+      continue;
+    }
+    const time = Date.parse(beat[at.last_heartbeat]);
+    if (time < Math.max(row.lastHeartbeat, row.changedAt || 0)) continue; // of before what is known already
+    row.status = beat[at.status];
+    row.load = beat[at.current_load];
+    row.active = beat[at.active_requests];
+    row.lastHeartbeat = time;
+  }
+  announce('workers');
+}
+
+function takeStats(stats) {
+  const before = fleet.stats;
+  fleet.stats = stats;
+  if (stats.time) fleet.clockAhead = Date.parse(stats.time) - Date.now();
+  announce('stats');
+  const counted = ['status', 'total_workers', 'healthy_workers', 'degraded_workers', 'offline_workers'];
+  return !before || counted.some(name => before[name] !== stats[name]);
+}
+
+// What follows from who is there.
+async function readSummaries() {
+  const [health, gaps, services] = await Promise.all([get('api/admin/health'), get('api/admin/gaps'), get('api/services/list')]);
+  Object.assign(fleet, {health, gaps: gaps.gaps, services: servicesOf(services)});
+  announce('health');
+  announce('services');
+}
+
+async function readHistory() {
+  fleet.history = (await get('api/admin/history?minutes=60')).points;
+  announce('history');
+}

@@ -1,0 +1,165 @@
+'use strict';
+
+// One worker's page.
+
+const WORKER_AGAIN_MS = 30000;
+
+const shownWorker = {id: null, left: null, worker: null, readAt: 0, parts: null, lastEvent: null};
+
+function fact(title, value) {
+  return make('div', '', make('dt', '', title), value instanceof Node ? make('dd', '', value) : make('dd', '', plainText(value) || '–'));
+}
+
+// A card with a list of names and values; those of nothing are left out.
+function factCard(title, facts) {
+  const said = facts.filter(([, value]) => value instanceof Node || plainText(value) !== '');
+  return make('section', 'card', make('header', '', make('h2', '', title)),
+    said.length ? make('dl', 'facts', ...said.map(([name, value]) => fact(name, value))) : make('p', 'none', 'It has told nothing.'));
+}
+
+function dateOf(text) {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? '' : dateAndTime.format(time);
+}
+
+function servicesCard({assigned_services: assigned, services, services_status: states}) {
+  const advertised = services.map(service => typeof service === 'object' && service ? service : {name: service});
+  const names = [...new Set([...assigned, ...advertised.map(service => plainText(service.name))])].sort(byText);
+  const rows = names.map(name => {
+    const own = advertised.find(service => service.name === name) || {};
+    const heading = make('th', '', name);
+    heading.scope = 'row';
+    const cells = [assigned.includes(name) ? 'assigned' : 'advertised', (states || {})[name] ?? own.health, own.port, own.version];
+    return make('tr', '', heading, ...cells.map(cell => make('td', '', plainText(cell) || '–')));
+  });
+  return listCard('Services', ['Name', 'Origin', 'State', 'Port', 'Version'], rows, 'It provides none.');
+}
+
+function containersCard({assigned_containers: assigned}) {
+  const rows = assigned.map(({name, image, port}) => {
+    const heading = make('th', '', plainText(name));
+    heading.scope = 'row';
+    return make('tr', '', heading, make('td', '', plainText(image)), make('td', '', plainText(port)));
+  });
+  return listCard('Assigned containers', ['Name', 'Image', 'Port'], rows, 'None.');
+}
+
+function listCard(title, columns, rows, none) {
+  const headings = columns.map(column => {
+    const heading = make('th', '', column);
+    heading.scope = 'col';
+    return heading;
+  });
+  const content = rows.length
+    ? make('table', '', make('caption', 'hidden', title), make('thead', '', make('tr', '', ...headings)), make('tbody', '', ...rows))
+    : make('p', 'none', none);
+  const wrap = make('div', 'wide', content);
+  if (rows.length) wrap.tabIndex = 0;
+  return make('section', 'card', make('header', '', make('h2', '', title)), wrap);
+}
+
+// -- the parts that stay, so that the focus does --------------------------------------------------------------------------------------------
+
+function makeParts(id) {
+  const button = (looks, action) => {
+    const element = make('button', looks, action.button);
+    element.type = 'button';
+    element.addEventListener('click', () => ask(action, id, () => action === ACTIONS.remove ? location.assign('#/') : readWorker()));
+    return element;
+  };
+  const parts = {
+    status: statusBadge('offline'), note: make('p', 'soft'), figures: make('dl'), details: make('div', 'details'),
+    drain: button('', ACTIONS.drain), undrain: button('', ACTIONS.undrain), remove: button('quiet-danger', ACTIONS.remove),
+    load: loadBar(null), lastHeartbeat: make('span', 'number'),
+  };
+  const back = make('a', 'back', '← Fleet');
+  back.href = '#/';
+  parts.title = make('h1', 'id', id);
+  parts.title.tabIndex = -1;
+  parts.buttons = make('div', 'buttons', parts.drain, parts.undrain, parts.remove);
+  byId('worker').replaceChildren(back,
+    make('div', 'title', make('div', '', make('div', 'name', parts.title, parts.status), parts.note), parts.buttons),
+    make('section', 'figures card', parts.figures), parts.details);
+  return parts;
+}
+
+function showWorker() {
+  const {worker, parts, id} = shownWorker;
+  parts.buttons.hidden = parts.status.hidden = !worker;
+  parts.figures.parentNode.hidden = !worker;
+  if (!worker) {
+    setText(parts.note, shownWorker.why || 'Reading …');
+    parts.details.replaceChildren();
+    return;
+  }
+  const row = fleet.workers.get(id) || rowOf(worker);
+  showNow(row);
+  setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? 'drained by an operator' : '',
+    `registered ${dateOf(worker.registered_at)}`].filter(Boolean).join(' · '));
+  parts.drain.hidden = worker.drained;
+  parts.undrain.hidden = !worker.drained;
+  parts.figures.replaceChildren(
+    figure('', 'Load', parts.load), figure('', 'Active requests', plainText(row.active) || '–'),
+    figure('', 'Last heartbeat', parts.lastHeartbeat), figure('', 'Tasks completed', count(worker.tasks_completed)),
+    figure('', 'Memory available', size(plainText(worker.available_memory)) || '–'),
+    figure('', 'GPU utilization', worker.gpu_utilization === null ? '–' : Math.round(worker.gpu_utilization) + ' %'));
+  parts.details.replaceChildren(
+    factCard('Hardware', Object.entries(worker.capabilities || {}).map(([name, value]) => [name.replaceAll('_', ' '), value])),
+    factCard('Identity and address', [['Worker', worker.worker_id], ['Instance', worker.instance_id], ['Type', worker.worker_type],
+      ['Region', worker.region], ['IP address', worker.ip_address], ['Tunnel', worker.tunnel_url], ['VPN', worker.vpn_ip],
+      ['Specialized for', worker.specialization], ['Models loaded', worker.loaded_models.map(plainText).join(', ')]]),
+    servicesCard(worker), containersCard(worker));
+}
+
+// What every heartbeat changes.
+function showNow(row) {
+  const {parts} = shownWorker;
+  setStatus(parts.status, row.status);
+  setLoad(parts.load, row.status === 'offline' ? null : row.load);
+  setText(parts.lastHeartbeat, duration(now() - row.lastHeartbeat) + ' ago');
+}
+
+async function readWorker() {
+  const {id} = shownWorker;
+  shownWorker.readAt = Date.now();
+  try {
+    const worker = await get(workerPath(id));
+    putWorker(worker);
+    if (shownWorker.id === id) Object.assign(shownWorker, {worker, why: ''});
+  } catch (error) {
+    if (shownWorker.id !== id || (shownWorker.worker && error.status !== 404)) return;
+    Object.assign(shownWorker, {worker: null, why: error.status === 404 ? 'There is no such worker (any more).' : error.message});
+  }
+  if (shownWorker.id === id) showWorker();
+}
+
+function openWorker(id) {
+  Object.assign(shownWorker, {id, worker: null, why: '', parts: makeParts(id)});
+  showWorker();
+  shownWorker.parts.title.focus({preventScroll: true});
+  scrollTo(0, 0);
+  readWorker();
+}
+
+function closeWorker() {
+  shownWorker.left = shownWorker.id;
+  shownWorker.id = null;
+}
+
+function setUpWorker() {
+  setInterval(() => {
+    const {id, worker, readAt} = shownWorker, row = fleet.workers.get(id);
+    if (id === null) return;
+    if (worker && row) showNow(row);
+    if (Date.now() - readAt >= WORKER_AGAIN_MS) readWorker();
+  }, 1000);
+  listen('events', () => {
+    const seen = fleet.events.indexOf(shownWorker.lastEvent);
+    const fresh = seen === -1 ? fleet.events : fleet.events.slice(0, seen);
+    [shownWorker.lastEvent] = fleet.events;
+    if (fresh.some(event => event.id === shownWorker.id)) readWorker();
+  });
+  listen('connection', () => {
+    if (shownWorker.id !== null && connection.mode === 'live') readWorker();
+  });
+}

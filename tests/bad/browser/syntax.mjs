@@ -1,0 +1,2 @@
+// rejects: Unexpected token
+export const broken = (1;

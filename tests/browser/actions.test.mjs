@@ -1,0 +1,98 @@
+// Draining, undraining and removing a worker, with the keyboard alone.
+
+import assert from 'node:assert/strict';
+import {after, afterEach, before, beforeEach, test} from 'node:test';
+import {launch, open, row} from './lib/browser.mjs';
+import {Fleet, waitUntil} from './lib/fleet.mjs';
+import {Proxy} from './lib/proxy.mjs';
+
+let browser, fleet;
+before(async () => { browser = await launch(); });
+after(() => browser.close());
+beforeEach(async () => {
+  fleet = await Fleet.start();
+  await fleet.register('w');
+});
+afterEach(() => fleet.stop());
+
+const focused = page => page.evaluate(() => document.activeElement.textContent);
+
+// Presses Tab until what has the focus says `words`.
+async function tabTo(page, words) {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    if (await focused(page) === words) return;
+  }
+  throw new Error(`the Tab key does not find ${words}`);
+}
+
+async function worker(id) {
+  const answer = await fleet.get('/api/worker/' + id);
+  return answer.status === 200 ? answer.json : null;
+}
+
+const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);
+
+test('a worker is drained, undrained and removed with the keyboard', async () => {
+  const page = await open(browser, fleet.url);
+  await row(page, 'w').waitFor();
+  await tabTo(page, 'w');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', {name: 'Drain', exact: true}).waitFor();
+
+  await tabTo(page, 'Drain');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', {name: 'Drain w?'}).waitFor();
+  assert.equal(await focused(page), 'Cancel', 'nothing is done by pressing Enter once too often');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.getByRole('dialog').isVisible(), false);
+  assert.equal(await focused(page), 'Drain', 'the focus is where it was');
+  assert.equal((await worker('w')).drained, false);
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.getByRole('dialog').isVisible(), false);
+
+  await page.keyboard.press('Enter');
+  await tabTo(page, 'Drain');
+  await page.keyboard.press('Enter');
+  await result(page, 'Worker w takes no new work');
+  assert.equal((await worker('w')).drained, true);
+  assert.equal(await focused(page), 'Close');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', {name: 'Undrain'}).waitFor();
+  await waitUntil(async () => (await page.locator('#worker .badge').first().textContent()) === 'Draining', 'the page shows it');
+
+  await tabTo(page, 'Undrain');
+  await page.keyboard.press('Enter');
+  await tabTo(page, 'Undrain');
+  await page.keyboard.press('Enter');
+  await result(page, 'Worker w takes work again');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', {name: 'Drain', exact: true}).waitFor();
+
+  await tabTo(page, 'Remove');
+  await page.keyboard.press('Enter');
+  await tabTo(page, 'Remove');
+  await page.keyboard.press('Enter');
+  await result(page, 'Worker w unregistered');
+  assert.equal(await worker('w'), null);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', {name: 'Workers', exact: true}).waitFor();
+  await waitUntil(async () => await row(page, 'w').count() === 0, 'it is no longer listed');
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test('what was refused says why, and can be tried again', async () => {
+  const proxy = await Proxy.start(fleet);
+  const page = await open(browser, proxy.url + '#/worker/w');
+  await page.getByRole('button', {name: 'Drain', exact: true}).click();
+  proxy.refuse('/api/worker/w/drain', 503, 'Redis is <b>away</b>.');
+  await page.locator('#ask-confirm').click();
+  await result(page, 'Redis is <b>away</b>.');
+  proxy.allow('/api/worker/w/drain');
+  await page.locator('#ask-confirm').click();
+  await result(page, 'Worker w takes no new work');
+  await page.close();
+  await proxy.stop();
+});

@@ -1,0 +1,45 @@
+// Debian's Chromium, and what the tests look at in a page.
+
+import {readFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {chromium} from 'playwright-core';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+  '--disable-sync'];
+
+export function launch() {
+  return chromium.launch({executablePath: '/usr/bin/chromium', args: FLAGS});
+}
+
+// Opens a page that keeps what went wrong in it: `faults`. What it could not load is no fault where connections are cut.
+export async function open(browser, url, options = {}) {
+  const page = await browser.newPage({viewport: {width: 1280, height: 900}, ...options});
+  page.setDefaultTimeout(30000);
+  page.faults = [];
+  page.on('pageerror', error => page.faults.push(String(error)));
+  page.on('console', message => {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) page.faults.push(message.text());
+  });
+  page.requested = new Set();
+  page.on('request', request => page.requested.add(new URL(request.url()).origin));
+  await page.goto(url);
+  return page;
+}
+
+// The table's rows that exist just now, by worker.
+export function rows(page) {
+  return page.locator('#workers-body [role=row]');
+}
+
+export function row(page, workerId) {
+  return rows(page).filter({has: page.getByRole('link', {name: workerId, exact: true})});
+}
+
+// What axe has against a page, of the serious and critical kind.
+export async function barriers(page) {
+  await page.evaluate(`${AXE}; undefined`); // past the page's own policy, which lets no script in
+  const {violations} = await page.evaluate(() => window.axe.run(document));
+  return violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
+    .map(({id, nodes}) => `${id}: ${nodes.map(({html, failureSummary}) => `${html.slice(0, 120)} ${failureSummary}`).join('; ')}`);
+}

@@ -28,7 +28,7 @@ ENTRY_POINT = project.ROOT / "deploy" / "entrypoint.sh"
 FILES = {"fly.toml", "deploy/fly.replica.toml"}
 
 # Settings that are declared here before every build of the coordinator has them; delete a name when it is there.
-AHEAD = {"METRICS_PORT", "REDIS_READ_URL"}
+AHEAD = {"REDIS_READ_URL"}
 
 # What a program would say of itself that fits fly.toml: for the tests of the checks themselves.
 PROGRAM = {

@@ -83,12 +83,13 @@ local function tell(id, place, was)
   end
 end
 
--- How many ms after it was due a heartbeat comes whose predecessor came at `before`; "-" when there is none.
-local function lateness(before, place)
-  if type(before) ~= 'string' or not tonumber(before) then
+-- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. "-" when there is none.
+local function lateness(before, announced, place)
+  before, announced = tonumber(before or ''), tonumber(announced or '')
+  if not before then
     return '-'
   end
-  return text(math.max(0, now - tonumber(before) - interval * (place.tier == '4' and 2 or 1)))
+  return text(math.max(0, now - math.max(before + interval * (place.tier == '4' and 2 or 1), announced or 0)))
 end
 
 -- Takes the heartbeat at ARGV[at]; returns its character, and how late it came.
@@ -113,7 +114,8 @@ local function take(id, status, load, extra)
   if not place then
     return '0', '-'
   end
-  local late = result == '1' and lateness(try('HGET', hash, 'last_heartbeat'), place) or '-'
+  local before = result == '1' and try('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
+  local late = lateness(before[1], before[2], place)
   local written
   if extra == '0' then
     written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
@@ -132,6 +134,9 @@ local function take(id, status, load, extra)
     if twins then
       try('ZADD', twins, text(now + ARGV[at + 3]), id)
     end
+    redis.call('HSET', hash, 'silent_until', text(now + ARGV[at + 3]))
+  elseif before[2] then
+    redis.call('HDEL', hash, 'silent_until')
   end
   local ranking = ARGV[at + 4]
   if ranking ~= '' then

@@ -73,8 +73,9 @@ static void write_operations(struct buffer *out, const struct metrics *sum)
     write_results(out, "rma_heartbeats_total", "Heartbeats that were valid, by what came of them.", sum->heartbeats, heartbeats);
     write_results(out, "rma_unregistrations_total", "Requests to remove a worker, by what came of them.", sum->unregistrations,
                   unregistrations);
-    exposition_family(out, "rma_heartbeat_lateness_seconds", "histogram",
-                      "How much later than one heartbeat interval after its predecessor a heartbeat came.");
+    exposition_family(
+        out, "rma_heartbeat_lateness_seconds", "histogram",
+        "How much later than it was due a heartbeat came: an interval after the one before it, or when that announced.");
     exposition_histogram(out, "rma_heartbeat_lateness_seconds", NULL, &sum->heartbeat_late_ms, metrics_lateness_bounds,
                          MS_PER_SECOND);
 }

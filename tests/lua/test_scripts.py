@@ -328,8 +328,10 @@ def test_heartbeat_with_an_announced_silence(scripts):
     scripts.register("w")
     scripts.heartbeat(scripts.beat_of("w", silence=600_000))
     assert readable(scripts.state()) == one_worker(**{
-        "worker:w": (*hash_of(), REMOVED + 300), "worker:w:online": ("string", "healthy", 600),
+        "worker:w": (*hash_of(silent_until=str(NOW + 600_000)), REMOVED + 300), "worker:w:online": ("string", "healthy", 600),
         "online": ("zset", {"w": float(NOW + 600_000)}, None)})
+    scripts.heartbeat(scripts.beat_of("w"))
+    assert readable(scripts.state()) == one_worker()
 
 
 def test_lateness_of_heartbeats(scripts):
@@ -342,6 +344,13 @@ def test_lateness_of_heartbeats(scripts):
     assert scripts.heartbeat_and_lateness(*beats[:1], *beats[:1], at=91) == ("11", [0, 0]), "too early is not late"
     assert scripts.heartbeat_and_lateness(beats[0], at=91 + REMOVED + 1) == ("2", [None]), "how long it was silent is known no more"
     assert scripts.heartbeat_and_lateness(at=91) == ("", [])
+    scripts.redis.flushdb()
+    scripts.register("w")
+    silent = scripts.beat_of("w", silence=600_000)
+    assert scripts.heartbeat_and_lateness(silent) == ("1", [0])
+    assert scripts.heartbeat_and_lateness(beats[0], at=590) == ("1", [0]), "it has kept its word"
+    assert scripts.heartbeat_and_lateness(silent, at=630) == ("1", [10]), "a silence ends with the next heartbeat"
+    assert scripts.heartbeat_and_lateness(beats[0], at=1240) == ("1", [10]), "later than announced"
     scripts.redis.hset("{rma}:worker:w", "last_heartbeat", "x")
     assert scripts.heartbeat_and_lateness(beats[0], at=91 + REMOVED + 2) == ("1", [None])
 

@@ -63,9 +63,10 @@ def assert_offline(coordinator, worker_id):
 
 
 def named(redis, worker_id):
-    """The keys of workers that are in the fleet, and all indexes, which name the worker; what is kept for its late heartbeat does not count."""
+    """The keys of workers that are in the fleet, and all indexes, which name the worker; what is kept for its late heartbeat does not count, nor
+    what was told of it."""
     return [key for key, value in redis.dump().items()
-            if (worker_id in key or worker_id in repr(value)) and not key.startswith(("{rma}:registration:", "{rma}:identity:"))]
+            if (worker_id in key or worker_id in repr(value)) and not key.startswith(("{rma}:registration:", "{rma}:identity:", "{rma}:events"))]
 
 
 def assert_gone(coordinator, redis, worker_id, removed_at):

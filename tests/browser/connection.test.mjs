@@ -35,11 +35,9 @@ describe('the connection', {concurrency: true}, () => {
     await fleet.kill();
     await saidToBe(page, 'Connection lost');
     assert.match(await page.locator('#banner').textContent(), /^Connection lost\. The coordinator can’t be reached\. What you see is from [\d:]+\. /);
-    const frozen = await row(page, 'w').locator('.cell.lastHeartbeat').textContent();
     await fleet.startCoordinator();
     await fleet.register('after');
     await row(page, 'after').waitFor();
-    assert.notEqual(frozen, '');
     assert.equal(await page.locator('#banner').isVisible(), false);
     assert.notEqual(await said(page), 'Connection lost');
     assert.deepEqual(page.faults, []);

@@ -137,7 +137,7 @@ test: test-packages
 
 # What the browser tests and the gate of the scripts use, and the schemas of Kubernetes objects; the lock files say exactly what.
 tests/%/node_modules: tests/%/package-lock.json
-	@cd $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@cd $(@D) && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
 	@touch $@
 
 # A browser for each file of tests, as many at once as there are cores.

@@ -1,6 +1,7 @@
 --: arg now
 --: arg removal
 --: arg revive
+--: arg sweep
 --: arg service
 --: arg model
 --: arg max
@@ -12,15 +13,18 @@
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
 -- for any) loaded before others, then by rank (see lib/fleet.lua). Draining ones are left out. With a max of 1, workers of the same
 -- rank are chosen from by `random` (0 to 1, less than 1). Costs O(log n) for each worker returned.
--- removal, revive: as in stats. Returns {"1" if so many have just fallen silent that it is to be asked again, how many workers provide
--- it that are live and not draining, id, id, …}.
+-- removal, revive: as in stats; sweep: its max. Returns {"1" if so many have just fallen silent that it is to be asked again, how many
+-- workers provide it that are live and not draining, id, id, …}.
 
-local now, removal, revive, max, random =
-  clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max), number_of(arg_random)
-if not now or not removal or not revive or not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
-  return redis.error_reply('BADCALL now, removal, revive, max and random are numbers')
+local now, removal, revive, sweep = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_sweep)
+local max, random = number_of(arg_max), number_of(arg_random)
+if not now or not removal or not revive or not sweep then
+  return redis.error_reply('BADCALL now, removal, revive and sweep are numbers')
 end
-local more = fleet_sweep(now, removal, revive, 50)
+if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
+  return redis.error_reply('BADCALL max and random are numbers')
+end
+local more = fleet_sweep(now, removal, revive, sweep)
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil

@@ -7,7 +7,7 @@
 --: use fleet
 
 -- How many live workers provide each service, after moving on at most `max` workers each way that time has moved on.
--- removal, revive: as in stats. Returns {"1" if there may be more to move on, {"status service", count, …}}.
+-- removal, revive, max: as in stats. Returns {"1" if there may be more to move on, {"status service", count, …}}.
 
 local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
 if not now or not removal or not revive or not max then

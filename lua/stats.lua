@@ -7,7 +7,8 @@
 --: use fleet
 
 -- The fleet's counters, after moving on at most `max` workers each way that time has moved on. Costs the same for any number of
--- workers. removal: ms from offline to removed; revive: ms for which a removed worker's registration is kept.
+-- workers. removal: ms from offline to removed; revive: ms for which a removed worker's registration is kept. max: 0 for a replica, which
+-- takes no writes.
 -- Returns {"1" if there may be more to move on, field, value, field, value, …}.
 
 local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)

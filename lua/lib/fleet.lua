@@ -260,6 +260,9 @@ end
 -- Moves on those workers that time has moved on: at most `max` to offline and `max` out. removal: ms from offline to removed;
 -- revive: ms for which a removed worker's registration is kept. Returns whether there may be more. Writes the counters, too.
 local function fleet_sweep(now, removal, revive, max)
+  if max == 0 then -- a replica, which takes no writes
+    return false
+  end
   local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(silent) do
     local entry = redis.call('HGET', key_ledger, id)

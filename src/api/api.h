@@ -5,6 +5,7 @@
 #define API_API_H
 
 #include "api/events.h"
+#include "api/reading.h"
 #include "api/shared.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -17,6 +18,7 @@ struct api_config {
     struct str public_url; /* empty: the request's own base URL */
     bool trust_proxy;
     int heartbeat_interval_s; /* told to agents */
+    int max_replica_lag_ms;   /* a replica that is further behind is not read from */
 };
 
 /* What the handlers of one thread share. */
@@ -24,6 +26,8 @@ struct api {
     const struct api_config *config;
     struct server_thread *thread;
     struct store *store;
+    struct store *replica_store; /* NULL: there is none near by */
+    struct writers *writers;
     struct events *events;
     size_t listed; /* bytes of long answers in the making */
     struct shared *shared;

@@ -62,7 +62,7 @@ static void arrived(struct bulk *bulk)
     if (--bulk->waiting > 0)
         return;
     struct pending *pending = bulk->pending;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && bulk->err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         write_answer(&body, bulk);

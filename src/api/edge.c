@@ -22,7 +22,7 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
 {
     struct registering *registering = data;
     struct pending *pending = registering->pending;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         struct str tunnel_url = {registering->tunnel_url_len > 0 ? registering->tunnel_url : NULL, registering->tunnel_url_len};
@@ -86,7 +86,7 @@ static void on_heartbeat(void *data, enum err err, bool revived)
 {
     (void)revived;
     struct pending *pending = data;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err == ERR_NONE)
         reply_constant(request, 200, STR("{\"status\":\"ok\"}"));
     else if (request != NULL)

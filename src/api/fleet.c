@@ -28,6 +28,7 @@ struct shape {
 
 struct listing {
     struct api *api;
+    struct store *store; /* to read from */
     const struct shape *shape;
     struct filter filter;
     struct pending *pending; /* the request that waits; NULL: it is made for all who ask, see shared.h */
@@ -102,7 +103,7 @@ static void on_listed(void *data, enum err err)
     if (request != NULL && err == ERR_NONE)
         reply_json(request, 200, &listing->body);
     else if (request != NULL)
-        reply_error(request, err, NULL, NULL);
+        reading_fail(request, err, NULL);
     buffer_fini(&listing->body);
     pending_release(pending, err);
 }
@@ -131,7 +132,7 @@ static const struct shape coordinators = {{"{\"coordinators\":[", 17}, finish_wi
 static enum err begin(struct listing *listing, struct str cursor)
 {
     buffer_append(&listing->body, listing->shape->head);
-    enum err err = store_list(listing->api->store, cursor, listing->filter.service[0] != '\0', on_row, on_listed, listing);
+    enum err err = store_list(listing->store, cursor, listing->filter.service[0] != '\0', on_row, on_listed, listing);
     if (err != ERR_NONE)
         buffer_fini(&listing->body);
     return err;
@@ -147,7 +148,7 @@ static void list(struct request *request, const struct shape *shape, const struc
     }
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
-    *listing = (struct listing){.api = api, .shape = shape, .filter = *filter, .pending = pending};
+    *listing = (struct listing){.api = api, .store = reading_store(request), .shape = shape, .filter = *filter, .pending = pending};
     enum err err = begin(listing, cursor);
     if (err != ERR_NONE)
         pending_release(pending, err);
@@ -164,7 +165,7 @@ static void make_workers(struct api *api)
     struct listing *listing = calloc(1, sizeof(*listing));
     if (listing == NULL)
         abort();
-    *listing = (struct listing){.api = api, .shape = &all_workers};
+    *listing = (struct listing){.api = api, .store = api->store, .shape = &all_workers};
     enum err err = begin(listing, (struct str){NULL, 0});
     if (err != ERR_NONE) {
         free(listing);
@@ -245,7 +246,7 @@ static void answer_fleet(struct pending *pending, enum err err, const struct fle
         write(&body, fleet);
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+        reading_fail(request, err, NULL);
     }
     pending_release(pending, err);
 }
@@ -262,9 +263,8 @@ static void on_fleet_health(void *data, enum err err, const struct fleet *fleet)
 
 static void ask_fleet(struct request *request, store_fleet_callback *callback)
 {
-    const struct api *api = request_app(request);
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_fleet(api->store, callback, pending);
+    enum err err = store_fleet(reading_store(request), callback, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }

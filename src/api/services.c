@@ -87,7 +87,7 @@ static void answer_inventory(struct inventory *inventory, enum err err, const ch
         buffer_printf(&inventory->body, "%s%zu}", end, inventory->count);
         reply_json(request, 200, &inventory->body);
     } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+        reading_fail(request, err, NULL);
     }
     buffer_fini(&inventory->body);
     pending_release(pending, err);
@@ -116,7 +116,7 @@ static void ask_inventory(struct request *request, struct str head, bool with_id
     inventory->api = api;
     inventory->pending = pending;
     buffer_append(&inventory->body, head);
-    enum err err = store_services(api->store, with_ids, row, done, inventory);
+    enum err err = store_services(reading_store(request), with_ids, row, done, inventory);
     if (err != ERR_NONE)
         done(inventory, err);
 }
@@ -213,7 +213,7 @@ static void on_gaps(void *data, enum err err)
                       covered, gaps->count - well);
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+        reading_fail(request, err, NULL);
     }
     free(gaps->gaps);
     pending_release(pending, err);
@@ -221,7 +221,6 @@ static void on_gaps(void *data, enum err err)
 
 void api_gaps(struct request *request)
 {
-    const struct api *api = request_app(request);
     struct pending *pending = api_wait(request, sizeof(struct gaps));
     struct gaps *gaps = pending_payload(pending);
     gaps->pending = pending;
@@ -231,7 +230,7 @@ void api_gaps(struct request *request)
         abort();
     for (size_t i = 0; i < gaps->count; i++)
         gaps->gaps[i].service = &catalogue[i];
-    enum err err = store_services(api->store, false, on_gap_service, on_gaps, gaps);
+    enum err err = store_services(reading_store(request), false, on_gap_service, on_gaps, gaps);
     if (err != ERR_NONE)
         on_gaps(gaps, err);
 }
@@ -296,7 +295,7 @@ static void on_all_discovered(void *data, enum err err)
         buffer_append(&discovery->body, STR("}"));
         reply_json(request, 200, &discovery->body);
     } else if (request != NULL) {
-        reply_error(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER, NULL);
+        reading_fail(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER);
     }
     buffer_fini(&discovery->body);
     pending_release(pending, err);
@@ -320,8 +319,8 @@ void api_discover(struct request *request)
     buffer_append(&discovery->body, STR("{\"service\":"));
     buffer_json_string(&discovery->body, request->parameter);
     buffer_append(&discovery->body, STR(",\"workers\":["));
-    enum err err =
-        store_discover(api->store, request->parameter, model, max, &discovery->total, on_discovered, on_all_discovered, discovery);
+    enum err err = store_discover(reading_store(request), request->parameter, model, max, &discovery->total, on_discovered,
+                                  on_all_discovered, discovery);
     if (err != ERR_NONE)
         on_all_discovered(discovery, err);
 }
@@ -357,13 +356,12 @@ static void on_find_over(void *data, enum err err)
     struct pending *pending = ((struct finding *)data)->pending;
     struct request *request = pending_take(pending);
     if (request != NULL)
-        reply_error(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER, NULL);
+        reading_fail(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER);
     pending_release(pending, ERR_UNAVAILABLE);
 }
 
 void api_find(struct request *request)
 {
-    const struct api *api = request_app(request);
     char model_room[ID_MAX + 1];
     struct str model;
     size_t max;
@@ -372,7 +370,8 @@ void api_find(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct finding));
     struct finding *finding = pending_payload(pending);
     finding->pending = pending;
-    enum err err = store_discover(api->store, request->parameter, model, 1, &finding->total, on_found, on_find_over, finding);
+    enum err err =
+        store_discover(reading_store(request), request->parameter, model, 1, &finding->total, on_found, on_find_over, finding);
     if (err != ERR_NONE)
         on_find_over(finding, err);
 }

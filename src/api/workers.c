@@ -80,7 +80,7 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
 static void on_registered(void *data, enum err err, const struct registered *registered)
 {
     struct pending *pending = data;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err != ERR_NONE) {
         reply_error(request, err, NULL, NULL);
     } else if (request != NULL) {
@@ -154,7 +154,7 @@ void api_register(struct request *request)
 static void on_heartbeat(void *data, enum err err, bool revived)
 {
     struct pending *pending = data;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err == ERR_NONE)
         reply_constant(request, 200,
                        revived ? STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\",\"revived\":true}")
@@ -199,7 +199,7 @@ static bool path_id_is_valid(struct request *request)
 static void on_unregistered(void *data, enum err err)
 {
     struct pending *pending = data;
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
@@ -226,7 +226,7 @@ void api_unregister(struct request *request)
 /* What a drain and an undrain answer; the path says which of them it was. */
 static void on_drained(struct pending *pending, enum err err, const char *message)
 {
-    struct request *request = pending_take(pending);
+    struct request *request = reading_take_write(pending);
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
@@ -280,18 +280,17 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
         worker_write(&body, worker, now, api_coordinator_url(request, room));
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+        reading_fail(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL);
     }
     pending_release(pending, err);
 }
 
 void api_worker(struct request *request)
 {
-    const struct api *api = request_app(request);
     if (!path_id_is_valid(request))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_get(api->store, request->parameter, on_worker, pending);
+    enum err err = store_get(reading_store(request), request->parameter, on_worker, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }

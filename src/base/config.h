@@ -20,6 +20,9 @@
     TEXT(REDIS_URL, "", 0, 1024,                                                                                                   \
          "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; "                    \
          "default: a private redis-server in DATA_DIR")                                                                            \
+    TEXT(REDIS_READ_URL, "", 0, 1024,                                                                                              \
+         "redis://… or unix:///… of a replica near by, which lists, statistics and discovery are read from; default: none")        \
+    NUMBER(MAX_REPLICA_LAG_SECONDS, "5", 1, 60, "a replica that is further behind is not read from")                               \
     TEXT(DATA_DIR, "./data", 1, 4096, "where the private redis-server keeps its data")                                             \
     CHOICE(APPENDFSYNC, "everysec",                                                                                                \
            "when the private redis-server's file reaches the disk: within a second, or always before a write is answered",         \

@@ -207,6 +207,18 @@ void request_set_header(struct request *request, const char *name, const char *v
     h2o_add_header_by_str(&req->pool, &req->res.headers, lower.base, lower.len, 0, name, value, strlen(value));
 }
 
+void request_replace_header(struct request *request, const char *name, const char *value)
+{
+    h2o_req_t *req = request->h2o;
+    h2o_iovec_t lower = h2o_strdup(&req->pool, name, strlen(name));
+    h2o_strtolower(lower.base, lower.len);
+    ssize_t at = h2o_find_header_by_str(&req->res.headers, lower.base, lower.len, -1);
+    if (at != -1)
+        h2o_delete_header(&req->res.headers, at);
+    if (value[0] != '\0')
+        request_set_header(request, name, h2o_strdup(&req->pool, value, strlen(value)).base);
+}
+
 void request_name_worker(struct request *request, struct str worker_id)
 {
     if (worker_id.len == 0)

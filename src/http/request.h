@@ -27,6 +27,7 @@ struct request {
     struct str body;           /* absent without one */
     struct str id;             /* X-Request-Id, the client's or made */
     int64_t received_at;       /* clock_us */
+    int choice;                /* the handler's own; 0 at first */
 };
 
 typedef void request_handler(struct request *request);
@@ -67,6 +68,9 @@ void request_set_header(struct request *request, const char *name, const char *v
 
 /* Says which worker a request is about, where its path does not: for its line in the log. */
 void request_name_worker(struct request *request, struct str worker_id);
+
+/* Sets a header of the answer to a copy of `value` in place of what it was; an empty one takes it away. */
+void request_replace_header(struct request *request, const char *name, const char *value);
 
 /* What the handlers of this thread share; given to server_thread_set_app. */
 void *request_app(const struct request *request);

@@ -27,7 +27,7 @@ struct worker_thread {
     int index;
     pthread_t id;
     struct server_thread *server;
-    struct link *link;
+    struct link *link, *replica_link; /* the second is NULL where there is no replica to read from */
     struct store *store;
     struct api api;
     int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
@@ -122,6 +122,11 @@ static int32_t on_tick(void *data)
     int32_t shared = shared_tick(&thread->api);
     store_tick(thread->store);
     log_repeat_tick(clock_ms());
+    if (thread->replica_link != NULL) {
+        int32_t follow = store_follow(thread->api.replica_store), replica = link_tick(thread->replica_link);
+        next = follow < next ? follow : next;
+        next = replica < next ? replica : next;
+    }
     int32_t link = link_tick(thread->link);
     next = events < next ? events : next;
     next = shared < next ? shared : next;
@@ -139,6 +144,12 @@ static void *serve(void *data)
     thread->store = store_new(thread->link, &instance->store_config);
     thread->api =
         (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store, .shared = instance->shared};
+    thread->api.writers = instance->writers;
+    if (instance->has_replica) {
+        thread->replica_link =
+            link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->replica_address);
+        thread->api.replica_store = store_new_replica(thread->replica_link, thread->link, &instance->store_config);
+    }
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->sweep_at = thread->count_at = thread->index == 0;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
@@ -153,6 +164,7 @@ void instance_start(struct instance *instance)
     keys_init(instance->config.text[CONFIG_KEY_PREFIX]);
     scripts_init();
     instance->shared = shared_new();
+    instance->writers = writers_new();
     atomic_init(&instance->workers_found, INSTANCE_WORKERS_UNKNOWN);
     sem_init(&instance->counted, 0, 0);
     instance->threads = calloc((size_t)instance->thread_count, sizeof(*instance->threads));
@@ -181,7 +193,7 @@ void instance_stop(struct instance *instance)
 static enum err check_settings(struct instance *instance, char why[256])
 {
     const struct config *config = &instance->config;
-    struct str url = config->text[CONFIG_REDIS_URL];
+    struct str url = config->text[CONFIG_REDIS_URL], replica_url = config->text[CONFIG_REDIS_READ_URL];
     const char *url_why;
     why[0] = '\0';
     if (!key_prefix_is_valid(config->text[CONFIG_KEY_PREFIX].ptr))
@@ -191,6 +203,11 @@ static enum err check_settings(struct instance *instance, char why[256])
         snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
     else if (url.len > 0 && address_parse(url, &instance->address, &url_why) != ERR_NONE)
         snprintf(why, 256, "REDIS_URL: %s", url_why);
+    else if (replica_url.len > 0 && address_parse(replica_url, &instance->replica_address, &url_why) != ERR_NONE)
+        snprintf(why, 256, "REDIS_READ_URL: %s", url_why);
+    else if (replica_url.len > 0 && instance->replica_address.sentinel_count > 0)
+        snprintf(why, 256, "REDIS_READ_URL: it names one server, by redis:// or unix://; Sentinels are for REDIS_URL");
+    instance->has_replica = instance->replica_address.replica = replica_url.len > 0;
     return why[0] == '\0' ? ERR_NONE : ERR_INVALID;
 }
 
@@ -262,6 +279,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .version = STR(VERSION),
         .public_url = config->text[CONFIG_PUBLIC_URL],
         .trust_proxy = trust.len > 0 ? str_eq(trust, STR("1")) : getenv("FLY_APP_NAME") != NULL,
+        .max_replica_lag_ms = config->number[CONFIG_MAX_REPLICA_LAG_SECONDS] * 1000,
         .heartbeat_interval_s = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS],
     };
     return ERR_NONE;

@@ -23,13 +23,16 @@ struct worker_thread;
 struct instance {
     struct config config;
     struct catalogue_file catalogue;
-    struct address address; /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */
+    struct address address;         /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */
+    struct address replica_address; /* of the one to read from */
+    bool has_replica;
     struct server_config server_config;
     struct store_config store_config;
     struct api_config api_config;
     struct server *server;
     struct worker_thread *threads;
-    struct shared *shared; /* by all threads */
+    struct shared *shared;   /* by all threads */
+    struct writers *writers; /* likewise */
     int thread_count;
     pthread_barrier_t threads_made;
     int port;

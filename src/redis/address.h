@@ -24,6 +24,7 @@ struct address {
     char user[ADDRESS_SECRET_MAX + 1];
     char password[ADDRESS_SECRET_MAX + 1];
     int db;
+    bool replica;                          /* it is only read from, and need be no primary */
     char primary[ADDRESS_PRIMARY_MAX + 1]; /* what the Sentinels call it; empty: there are none */
     struct endpoint sentinels[ADDRESS_SENTINELS_MAX];
     size_t sentinel_count;

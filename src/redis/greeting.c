@@ -17,6 +17,8 @@ int greeting_from(int step, const struct address *address)
         step++;
     if (step == GREETING_SELECT && address->db == 0)
         step++;
+    if (address->replica && step >= GREETING_PROBE && step < GREETING_SCRIPTS)
+        step = GREETING_SCRIPTS;
     return step;
 }
 

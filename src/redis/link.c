@@ -333,7 +333,7 @@ static void link_watch(struct link *link)
     link->watch_at = clock_ms() + WATCH_INTERVAL_MS;
     if (link->sentinel != NULL)
         sentinel_ask(link->sentinel);
-    if (link->state != LINK_UP)
+    if (link->state != LINK_UP || link->address->replica)
         return;
     greeting_command(&command, GREETING_PROBE, link->address);
     (void)send_quietly(link, &command, NULL);
@@ -394,6 +394,12 @@ void link_flush(struct link *link)
         adapter_flush(link->redis);
 }
 
+/* How long it may be silent while commands wait. */
+static int32_t link_patience(const struct link *link)
+{
+    return link->address->replica ? LINK_REPLICA_TIMEOUT_MS : LINK_REPLY_TIMEOUT_MS;
+}
+
 /* Does what the time has come for. */
 static void link_keep(struct link *link, int64_t now)
 {
@@ -402,7 +408,7 @@ static void link_keep(struct link *link, int64_t now)
         link_watch(link);
     if (link->state == LINK_DOWN && now >= link->retry_at)
         link_seek(link);
-    else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= LINK_REPLY_TIMEOUT_MS)
+    else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= link_patience(link))
         link_drop(link, "no reply in time");
     else if ((link->state == LINK_CONNECTING || link->state == LINK_GREETING) && now >= link->give_up_at)
         link_drop(link, "connecting took too long");
@@ -423,7 +429,7 @@ int32_t link_tick(struct link *link)
         next = link->watch_at;
     if ((link->state == LINK_CONNECTING || link->state == LINK_GREETING) && link->give_up_at < next)
         next = link->give_up_at;
-    if (link->state == LINK_UP && link->first != NULL && link->heard_at + LINK_REPLY_TIMEOUT_MS < next)
-        next = link->heard_at + LINK_REPLY_TIMEOUT_MS;
+    if (link->state == LINK_UP && link->first != NULL && link->heard_at + link_patience(link) < next)
+        next = link->heard_at + link_patience(link);
     return next > now ? (int32_t)(next - now) : 0;
 }

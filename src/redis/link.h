@@ -29,6 +29,8 @@ struct st_h2o_multithread_receiver_t;
 #define LINK_IN_FLIGHT_MAX 8192    /* commands waiting for a reply; above it new ones are refused */
 #define LINK_BYTES_MAX (16 << 20)  /* likewise for their bytes */
 #define LINK_REPLY_TIMEOUT_MS 2500 /* a connection silent for so long while commands wait is given up */
+#define LINK_REPLICA_TIMEOUT_MS                                                                                                    \
+    500 /* likewise to a replica: what it does not answer is asked of the primary, and is to be in time */
 
 /*
  * Receives a command's reply, valid during the call alone. On an error `reply` is NULL. ERR_UNAVAILABLE means that the outcome is

@@ -15,12 +15,16 @@ struct batch;
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct batch *batch; /* heartbeats of this turn that are not sent yet; NULL: none */
+    struct replica *replica; /* NULL: it is the primary's */
+    struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, missed, missed_edge;
     bool sweeping;
     size_t entries; /* room for workers that the listings under way have */
 };
+
+/* How many workers a script may move on, each way, while it reads: none on a replica. As text, which lasts for ever. */
+struct str store_sweep_max(const struct store *store);
 
 /* A reply's text: of a string, a status or an error; absent for anything else. */
 struct str reply_text(const struct redisReply *reply);

@@ -353,6 +353,7 @@ enum err store_discover(struct store *store, struct str service, struct str mode
     struct str args[DISCOVER_ARGS] = {
         [DISCOVER_removal] = buffer_str(&store->removal),
         [DISCOVER_revive] = buffer_str(&store->revive),
+        [DISCOVER_sweep] = store_sweep_max(store),
         [DISCOVER_service] = service,
         [DISCOVER_model] = model,
         [DISCOVER_max] = {max_room, (size_t)len},

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SWEEP_MAX 50
 #define NAMED_MAX 100 /* services whose workers are named in one answer: anybody may make up names of services */
 
 struct counted {
@@ -154,12 +153,10 @@ static void on_counters(void *data, enum err err, const struct redisReply *reply
 static enum err run(struct inventory *inventory)
 {
     struct store *store = inventory->store;
-    char max[16];
-    int len = snprintf(max, sizeof(max), "%d", SWEEP_MAX);
     struct str args[SERVICES_ARGS] = {
         [SERVICES_removal] = buffer_str(&store->removal),
         [SERVICES_revive] = buffer_str(&store->revive),
-        [SERVICES_max] = {max, (size_t)len},
+        [SERVICES_max] = store_sweep_max(store),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_services, args, 0);

@@ -1,12 +1,13 @@
 #include "store/store.h"
 
 #include "base/clock.h"
+#include "redis/replica.h"
 #include "store/internal.h"
 
 #include <stdlib.h>
 
 #define SWEEP_LONGEST_MS 400 /* then the counters are told as they are: most of the fleet has fallen silent at once */
-#define SWEEP_MAX 50         /* workers moved on by one call of the script, each way: some 3 ms */
+#define SWEEP_MAX "50"       /* workers moved on by one call of a script, each way: some 3 ms */
 
 void *store_alloc(size_t size)
 {
@@ -49,6 +50,28 @@ struct store *store_new(struct link *link, const struct store_config *config)
     return store;
 }
 
+struct store *store_new_replica(struct link *link, struct link *primary, const struct store_config *config)
+{
+    struct store *store = store_new(link, config);
+    store->replica = replica_new(primary, link);
+    return store;
+}
+
+int64_t store_complete_until(const struct store *store)
+{
+    return replica_complete_until(store->replica);
+}
+
+int32_t store_follow(struct store *store)
+{
+    return replica_tick(store->replica);
+}
+
+struct str store_sweep_max(const struct store *store)
+{
+    return store->replica == NULL ? STR(SWEEP_MAX) : STR("0");
+}
+
 bool store_is_up(const struct store *store)
 {
     return link_is_up(store->link);
@@ -88,12 +111,10 @@ enum err store_ping(struct store *store, store_callback *callback, void *data)
 
 static enum err run_stats(struct store *store, link_callback *callback, void *data)
 {
-    char max[16];
-    int len = snprintf(max, sizeof(max), "%d", SWEEP_MAX);
     struct str args[STATS_ARGS] = {
         [STATS_removal] = buffer_str(&store->removal),
         [STATS_revive] = buffer_str(&store->revive),
-        [STATS_max] = {max, (size_t)len},
+        [STATS_max] = store_sweep_max(store),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_stats, args, 0);

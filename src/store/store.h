@@ -33,6 +33,18 @@ struct store_config {
 /* Makes a store over a link; both belong to one thread and live as long as the program, as `config` must. */
 struct store *store_new(struct link *link, const struct store_config *config);
 
+/*
+ * Makes a store over a link to a replica, for reads alone; it leaves it to the primary's stores to move on those that fall silent.
+ * `primary` is the link to its primary.
+ */
+struct store *store_new_replica(struct link *link, struct link *primary, const struct store_config *config);
+
+/* See replica_complete_until; of a replica's store alone. */
+int64_t store_complete_until(const struct store *store);
+
+/* To be called at the end of each turn, for a replica's store before the ticks of both links. Returns the ms until the next call. */
+int32_t store_follow(struct store *store);
+
 bool store_is_up(const struct store *store);
 
 /* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. */

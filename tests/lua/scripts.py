@@ -108,7 +108,7 @@ class Scripts:
 
     def discover(self, service, model="", most=100, at=0, chance=0, revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""
-        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, service=service, model=model, max=most,
+        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, max=most,
                                 random=chance)
         return count, ids
 

@@ -1,0 +1,131 @@
+#include "redis/replica.h"
+
+#include "base/clock.h"
+#include "redis/command.h"
+#include "redis/link.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+
+#define ASK_INTERVAL_MS 200
+#define SAMPLES 512 /* of the primary's place in the stream: more than 100 s of them */
+#define HISTORY_MAX 40
+
+/* Where the primary was at a moment. */
+struct sample {
+    int64_t offset;
+    int64_t moment; /* clock_ms, before it was asked */
+};
+
+/* One of the two servers. */
+struct side {
+    struct link *link;
+    bool asking;
+    int64_t asked_at;
+};
+
+struct replica {
+    struct side primary, follower;
+    char history[HISTORY_MAX + 1]; /* the replication id that the samples belong to */
+    struct sample samples[SAMPLES];
+    size_t first, count; /* oldest; by moment and offset */
+    int64_t complete_until;
+};
+
+/* The place of a server in the stream, from its INFO replication; false when it does not say. */
+static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX + 1], int64_t *offset)
+{
+    if (reply == NULL || reply->type != REDIS_REPLY_STRING)
+        return false;
+    /* a replica counts what it has taken over in slave_repl_offset; when it has been made a primary there is no such line */
+    const char *id = strstr(reply->str, "\nmaster_replid:"), *at = strstr(reply->str, "\nslave_repl_offset:");
+    if (at == NULL)
+        at = strstr(reply->str, "\nmaster_repl_offset:");
+    if (id == NULL || at == NULL)
+        return false;
+    id += strlen("\nmaster_replid:");
+    size_t len = strcspn(id, "\r\n");
+    if (len > HISTORY_MAX)
+        return false;
+    memcpy(history, id, len);
+    history[len] = '\0';
+    *offset = strtoll(strchr(at, ':') + 1, NULL, 10);
+    return true;
+}
+
+static void on_primary(void *data, enum err err, const struct redisReply *reply)
+{
+    struct replica *replica = data;
+    char history[HISTORY_MAX + 1];
+    int64_t offset;
+    replica->primary.asking = false;
+    if (err != ERR_NONE || !read_place(reply, history, &offset))
+        return;
+    const struct sample *newest = &replica->samples[(replica->first + replica->count - 1) % SAMPLES];
+    if (strcmp(history, replica->history) != 0 || (replica->count > 0 && newest->offset > offset)) {
+        /* another primary, or the same with its memory lost: what was measured means nothing any more */
+        memcpy(replica->history, history, sizeof(history));
+        replica->count = 0;
+        replica->complete_until = 0;
+    }
+    if (replica->count == SAMPLES) {
+        replica->first = (replica->first + 1) % SAMPLES;
+        replica->count--;
+    }
+    replica->samples[(replica->first + replica->count++) % SAMPLES] = (struct sample){offset, replica->primary.asked_at};
+}
+
+static void on_follower(void *data, enum err err, const struct redisReply *reply)
+{
+    struct replica *replica = data;
+    char history[HISTORY_MAX + 1];
+    int64_t offset;
+    replica->follower.asking = false;
+    if (err != ERR_NONE || !read_place(reply, history, &offset) || strcmp(history, replica->history) != 0) {
+        replica->complete_until = 0;
+        return;
+    }
+    /* those that it has come to are of no more use; the moment of the last of them is what is to be known */
+    while (replica->count > 0 && replica->samples[replica->first].offset <= offset) {
+        replica->complete_until = replica->samples[replica->first].moment;
+        replica->first = (replica->first + 1) % SAMPLES;
+        replica->count--;
+    }
+}
+
+static void ask(struct replica *replica, struct side *side, link_callback *callback, int64_t now)
+{
+    if (side->asking || now - side->asked_at < ASK_INTERVAL_MS || !link_is_up(side->link))
+        return;
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 2);
+    command_add(&command, STR("INFO"));
+    command_add(&command, STR("replication"));
+    side->asking = true;
+    side->asked_at = now;
+    if (link_send(side->link, &command, callback, replica) != ERR_NONE)
+        side->asking = false;
+}
+
+struct replica *replica_new(struct link *primary, struct link *link)
+{
+    struct replica *replica = calloc(1, sizeof(*replica));
+    if (replica == NULL)
+        abort();
+    replica->primary.link = primary;
+    replica->follower.link = link;
+    return replica;
+}
+
+int64_t replica_complete_until(const struct replica *replica)
+{
+    return link_is_up(replica->follower.link) ? replica->complete_until : 0;
+}
+
+int32_t replica_tick(struct replica *replica)
+{
+    int64_t now = clock_ms();
+    ask(replica, &replica->primary, on_primary, now);
+    ask(replica, &replica->follower, on_follower, now);
+    return ASK_INTERVAL_MS;
+}

@@ -1,9 +1,9 @@
 #!/bin/sh
 # The images, made and tested with whatever Docker engine there is, and without a registry.
 #
-#   image.sh build       builds rma-coordinator, rma-balancer and rma-example-worker
-#   image.sh packages    writes deploy/packages.ARCHITECTURE anew: the newest versions of all packages, and today's date
-#   image.sh test        builds them, then runs tests/image
+#   image.sh build               builds rma-coordinator, rma-balancer and rma-example-worker
+#   image.sh packages            writes deploy/packages.ARCHITECTURE anew: the newest versions of all packages, and today's date
+#   image.sh test [ARGUMENT…]    builds them, then runs tests/image, with arguments for pytest
 #
 # If an engine answers, it is used. Else, as root, Debian's is installed if need be and runs for as long as this takes. The base of the
 # images is the local image $BASE (debian:bookworm-slim), or is made of Debian's packages (debootstrap) under the name rma-base.
@@ -144,6 +144,7 @@ case $command in
     packages) write_list ;;
     test)
         build_all
-        BASE=$base /usr/bin/python3 -m pytest tests/image
+        shift
+        BASE=$base /usr/bin/python3 -m pytest tests/image "$@"
         ;;
 esac

@@ -206,6 +206,12 @@ def test_what_clients_say_of_themselves_is_not_believed(serve, balance):
     assert headers["Fly-Client-IP"] is None
 
 
+def test_metrics_are_not_for_strangers(coordinator, balance):
+    assert coordinator.get("/metrics").status == 200
+    answer = http_client.request(balance(coordinator.port), "GET", "/metrics")
+    assert answer.status == answer.json["status"] == 404 and answer.headers["Content-Type"] == "application/problem+json"
+
+
 def test_event_streams_pass_piece_by_piece(serve, balance):
     go_on = [threading.Event(), threading.Event()]
 

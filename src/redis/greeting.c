@@ -58,10 +58,11 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
         command_add(out, STR("INFO"));
         return;
     case GREETING_CONFIG:
-        command_begin(out, 3);
+        command_begin(out, 4);
         command_add(out, STR("CONFIG"));
         command_add(out, STR("GET"));
         command_add(out, STR("protected-mode"));
+        command_add(out, STR("min-replicas-to-write"));
         return;
     default:
         script_load_command(out, (enum script)(step - GREETING_SCRIPTS));
@@ -102,13 +103,28 @@ static bool judge_info(const struct redisReply *reply, char why[GREETING_WHY_MAX
     return true;
 }
 
+/* The value of a setting in the reply to a CONFIG GET; NULL when it is not there. */
+static const char *config_value(const struct redisReply *reply, const char *name)
+{
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+        if (reply->element[i]->type == REDIS_REPLY_STRING && reply->element[i + 1]->type == REDIS_REPLY_STRING &&
+            strcmp(reply->element[i]->str, name) == 0)
+            return reply->element[i + 1]->str;
+    return NULL;
+}
+
+int greeting_min_replicas(const struct redisReply *reply)
+{
+    const char *value = config_value(reply, "min-replicas-to-write");
+    return value != NULL ? (int)strtol(value, NULL, 10) : 0;
+}
+
 /* Protected mode is what keeps strangers out of a Redis without a password. */
 static void judge_config(const struct address *address, const struct redisReply *reply)
 {
     static atomic_flag open = ATOMIC_FLAG_INIT;
-    bool off = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[1]->type == REDIS_REPLY_STRING &&
-               strcmp(reply->element[1]->str, "no") == 0;
-    if (off && address->password[0] == '\0' && address->path[0] == '\0')
+    const char *mode = config_value(reply, "protected-mode");
+    if (mode != NULL && strcmp(mode, "no") == 0 && address->password[0] == '\0' && address->path[0] == '\0')
         warn_once(&open, "redis_open",
                   "Redis asks for no password and its protected mode is off: whoever reaches its port may change everything");
 }

@@ -38,6 +38,9 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
  */
 bool greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 
+/* The min-replicas-to-write that the reply to GREETING_CONFIG tells; 0 when it does not. */
+int greeting_min_replicas(const struct redisReply *reply);
+
 /* Appends the question whether it is a primary, and judges the reply likewise; a Redis that does not say is believed to be one. */
 void greeting_role(struct buffer *out);
 bool greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);

@@ -45,6 +45,7 @@ struct link {
     size_t in_flight, in_flight_bytes;
     int64_t heard_at;   /* when the last reply came, or else when the first command of those in flight was sent */
     int greeting;       /* GREETING: the step whose reply comes next */
+    int min_replicas;   /* UP */
     int64_t retry_at;   /* DOWN */
     int64_t give_up_at; /* CONNECTING, GREETING */
     int64_t watch_at;   /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
@@ -236,6 +237,8 @@ static void on_greeted(void *data, enum err err, const struct redisReply *reply)
         link_drop(link, why);
         return;
     }
+    if (link->greeting == GREETING_CONFIG)
+        link->min_replicas = greeting_min_replicas(reply);
     link->greeting = greeting_from(link->greeting + 1, link->address);
     if (link->greeting == GREETING_END)
         link_came_up(link);
@@ -355,6 +358,11 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
     link->last = &link->first;
     link->backoff = BACKOFF_MIN_MS;
     return link;
+}
+
+int link_min_replicas(const struct link *link)
+{
+    return link->min_replicas;
 }
 
 bool link_is_up(const struct link *link)

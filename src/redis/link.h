@@ -48,6 +48,9 @@ struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_re
 
 bool link_is_up(const struct link *link);
 
+/* How many replicas Redis demands for writes (min-replicas-to-write), as it was when it was greeted. */
+int link_min_replicas(const struct link *link);
+
 /*
  * Sends a command, whose bytes are taken out of `command` in any case. On ERR_UNAVAILABLE (not connected) and ERR_OVERLOADED (too much
  * in flight) it was not sent and the callback never runs.

@@ -20,7 +20,9 @@ struct store {
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, missed, missed_edge;
     bool sweeping;
-    size_t entries; /* room for workers that the listings under way have */
+    struct replicated *unconfirmed; /* writes that Redis has taken, until replicas have them */
+    bool waiting_for_replicas;      /* a WAIT is under way */
+    size_t entries;                 /* room for workers that the listings under way have */
 };
 
 /* How many workers a script may move on, each way, while it reads: none on a replica. As text, which lasts for ever. */
@@ -45,6 +47,16 @@ struct waiter {
 };
 
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data);
+
+/* A store_callback that hands the error to the waiter's `done`, and ends the waiter. */
+void waiter_end(void *data, enum err err);
+
+/*
+ * Runs a script that writes. `callback` (may be NULL) gets its reply; then `done` hears whether it succeeded: with a Redis that demands replicas, as
+ * soon as so many have it, or ERR_UNCONFIRMED when they have not in time. On an error here neither is called.
+ */
+MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
+                                         store_callback *done, void *data);
 
 /* A link_callback that hands the error alone to the waiter's `done`. */
 void waiter_done(void *data, enum err err, const struct redisReply *reply);

@@ -89,12 +89,17 @@ struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet
     return waiter;
 }
 
-void waiter_done(void *data, enum err err, const struct redisReply *reply)
+void waiter_end(void *data, enum err err)
 {
-    (void)reply;
     struct waiter *waiter = data;
     waiter->done(waiter->data, err);
     free(waiter);
+}
+
+void waiter_done(void *data, enum err err, const struct redisReply *reply)
+{
+    (void)reply;
+    waiter_end(data, err);
 }
 
 enum err store_ping(struct store *store, store_callback *callback, void *data)

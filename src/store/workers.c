@@ -14,6 +14,8 @@
 struct registering {
     store_registered_callback *callback;
     void *data;
+    struct buffer worker_id, services; /* of the reply, until replicas have the registration */
+    bool again, restarted;
 };
 
 static void count_registration(enum err err, bool again)
@@ -24,16 +26,29 @@ static void count_registration(enum err err, bool again)
 static void on_registered(void *data, enum err err, const struct redisReply *reply)
 {
     struct registering *registering = data;
+    if (err != ERR_NONE)
+        return;
+    buffer_append(&registering->worker_id, reply_text(reply_element(reply, 0)));
+    registering->again = str_eq(reply_text(reply_element(reply, 1)), STR("1"));
+    buffer_append(&registering->services, reply_text(reply_element(reply, 2)));
+    registering->restarted = str_eq(reply_text(reply_element(reply, 3)), STR("1"));
+}
+
+static void on_registration_kept(void *data, enum err err)
+{
+    struct registering *registering = data;
     struct registered registered = {
-        .worker_id = reply_text(reply_element(reply, 0)),
-        .again = str_eq(reply_text(reply_element(reply, 1)), STR("1")),
-        .services = reply_text(reply_element(reply, 2)),
-        .restarted = str_eq(reply_text(reply_element(reply, 3)), STR("1")),
+        .worker_id = buffer_str(&registering->worker_id),
+        .again = registering->again,
+        .services = buffer_str(&registering->services),
+        .restarted = registering->restarted,
     };
-    if (err == ERR_NONE && registered.worker_id.ptr == NULL)
+    if (err == ERR_NONE && registered.worker_id.len == 0)
         err = ERR_INTERNAL;
     count_registration(err, registered.again);
     registering->callback(registering->data, err, err == ERR_NONE ? &registered : NULL);
+    buffer_fini(&registering->worker_id);
+    buffer_fini(&registering->services);
     free(registering);
 }
 
@@ -140,8 +155,8 @@ enum err store_register(struct store *store, const struct registration *registra
     buffer_fini(&also);
 
     struct registering *registering = store_alloc(sizeof(*registering));
-    *registering = (struct registering){callback, data};
-    enum err err = link_run(store->link, SCRIPT_register, &command, on_registered, registering);
+    *registering = (struct registering){.callback = callback, .data = data};
+    enum err err = store_run_replicated(store, SCRIPT_register, &command, on_registered, on_registration_kept, registering);
     if (err != ERR_NONE) {
         count_registration(err, false);
         free(registering);
@@ -155,10 +170,10 @@ static void count_unregistration(enum err err)
     metric_add(&metrics->unregistrations[result], 1);
 }
 
-static void on_unregistered(void *data, enum err err, const struct redisReply *reply)
+static void on_unregistered(void *data, enum err err)
 {
     count_unregistration(err);
-    waiter_done(data, err, reply);
+    waiter_end(data, err);
 }
 
 enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data)
@@ -167,7 +182,7 @@ enum err store_unregister(struct store *store, struct str worker_id, store_callb
     struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_unregister, args, 0);
-    enum err err = link_run(store->link, SCRIPT_unregister, &command, on_unregistered, waiter);
+    enum err err = store_run_replicated(store, SCRIPT_unregister, &command, NULL, on_unregistered, waiter);
     if (err != ERR_NONE) {
         count_unregistration(err);
         free(waiter);
@@ -181,7 +196,7 @@ enum err store_drain(struct store *store, struct str worker_id, bool drain, stor
     struct str args[DRAIN_ARGS] = {[DRAIN_worker_id] = worker_id, [DRAIN_drain] = drain ? STR("1") : STR("0")};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_drain, args, 0);
-    enum err err = link_run(store->link, SCRIPT_drain, &command, waiter_done, waiter);
+    enum err err = store_run_replicated(store, SCRIPT_drain, &command, NULL, waiter_end, waiter);
     if (err != ERR_NONE)
         free(waiter);
     return err;

@@ -9,7 +9,7 @@ from redis_server import free_port
 from waiting import wait_until
 
 NAME = "fleet"
-DOWN_AFTER_MS = 400
+DOWN_AFTER_MS = 1000  # less, and a server that waits for the disk is taken for dead, even one just promoted
 
 
 class Sentinel:
@@ -26,7 +26,7 @@ class Sentinel:
         self._file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {directory}\nlogfile {self._log}\n{protection}"
             f"sentinel monitor {NAME} 127.0.0.1 {primary.port} {quorum}\n{auth}"
-            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 3000\n")
+            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 10000\n")
         self.client = redis.Redis(port=self.port, password=password, decode_responses=True)
 
     def start(self):

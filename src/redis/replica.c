@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 #define ASK_INTERVAL_MS 200
-#define SAMPLES 512 /* of the primary's place in the stream: more than 100 s of them */
+#define REFUSED_INTERVAL_MS 60000 /* until it is asked again whether INFO is permitted now */
+#define SAMPLES 512               /* of the primary's place in the stream: more than 100 s of them */
 #define HISTORY_MAX 40
 
 /* Where the primary was at a moment. */
@@ -22,6 +23,7 @@ struct side {
     struct link *link;
     bool asking;
     int64_t asked_at;
+    int64_t ask_at; /* not before */
 };
 
 struct replica {
@@ -53,12 +55,18 @@ static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX 
     return true;
 }
 
+static void answered(struct side *side, enum err err)
+{
+    side->asking = false;
+    side->ask_at = side->asked_at + (err == ERR_INTERNAL ? REFUSED_INTERVAL_MS : ASK_INTERVAL_MS);
+}
+
 static void on_primary(void *data, enum err err, const struct redisReply *reply)
 {
     struct replica *replica = data;
     char history[HISTORY_MAX + 1];
     int64_t offset;
-    replica->primary.asking = false;
+    answered(&replica->primary, err);
     if (err != ERR_NONE || !read_place(reply, history, &offset))
         return;
     const struct sample *newest = &replica->samples[(replica->first + replica->count - 1) % SAMPLES];
@@ -80,7 +88,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
     struct replica *replica = data;
     char history[HISTORY_MAX + 1];
     int64_t offset;
-    replica->follower.asking = false;
+    answered(&replica->follower, err);
     if (err != ERR_NONE || !read_place(reply, history, &offset) || strcmp(history, replica->history) != 0) {
         replica->complete_until = 0;
         return;
@@ -95,7 +103,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
 
 static void ask(struct replica *replica, struct side *side, link_callback *callback, int64_t now)
 {
-    if (side->asking || now - side->asked_at < ASK_INTERVAL_MS || !link_is_up(side->link))
+    if (side->asking || now < side->ask_at || !link_is_up(side->link))
         return;
     struct buffer command = BUFFER_INIT;
     command_begin(&command, 2);

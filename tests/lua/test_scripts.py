@@ -961,6 +961,19 @@ def due(scripts):
     scripts.at(0)
 
 
+def test_reading_scripts_that_sweep_none_write_nothing(scripts):
+    """As on a replica, where a write would be refused."""
+    due(scripts)
+    scripts.redis.replicaof("127.0.0.1", "1")
+    for name, none in (("stats", {"max": 0}), ("services", {"max": 0}), ("discover", {"sweep": 0})):
+        more = scripts.call_raw(name, scripts.full_keys(name), good_args(scripts, name, **none))[0]
+        assert more == "0", name
+        with pytest.raises(redis_library.exceptions.ReadOnlyError):
+            scripts.call_raw(name, scripts.full_keys(name), good_args(scripts, name))
+    scripts.redis.replicaof("NO", "ONE")
+    assert scripts.stats()[1]["2:healthy"] == 1
+
+
 @pytest.mark.parametrize("name", sorted(NUMBERS))
 def test_wrong_numbers_of_keys_and_arguments_are_refused(scripts, name):
     due(scripts)

@@ -218,6 +218,17 @@ def test_who_falls_silent_is_told_by_the_replica_too(clock, start_redis, start_c
     assert [row["worker_id"] for row in coordinator.get("/api/coordinator/workers").json["workers"]] == ["w"]
 
 
+@pytest.mark.parametrize("whose", ["primary", "replica"])
+def test_without_permission_for_info_all_is_read_from_the_primary(pair, start_coordinator, whose):
+    primary, replica = pair
+    {"primary": primary, "replica": replica}[whose].client.execute_command("ACL", "SETUSER", "default", "-info")
+    coordinator = start_coordinator(primary, REDIS_READ_URL=replica.url, THREADS=1)
+    coordinator.register("w")
+    let_pass(1)
+    assert from_replica(coordinator) is None
+    assert len([line for line in coordinator.log_lines() if line["event"] == "redis_error"]) == 1
+
+
 @pytest.mark.parametrize("url", ["redis+sentinel://a,b/fleet", "http://localhost", "localhost"])
 def test_a_bad_address_is_one_clear_line(redis, make_coordinator, url):
     says = make_coordinator(redis, REDIS_READ_URL=url).refuses_to_start()

@@ -29,8 +29,7 @@
     X(ERR_READONLY, 503, "READONLY", true, "Redis has been made a replica; the coordinator looks for the primary, try again.")     \
     X(ERR_MASTER_DOWN, 503, "MASTERDOWN", true, "Redis is a replica without its primary; try again shortly.")                      \
     X(ERR_NO_REPLICAS, 503, "NOREPLICAS", true, "Redis has too few replicas in step to take writes; try again shortly.")           \
-    X(ERR_UNCONFIRMED, 503, "", true,                                                                                              \
-      "Too few replicas have confirmed the change in time, so a failover may undo it; send it again.")                             \
+    X(ERR_UNCONFIRMED, 503, "", true, "Too few replicas have confirmed the change, so a failover may undo it; send it again.")     \
     X(ERR_CLUSTER_DOWN, 503, "CLUSTERDOWN", true, "The Redis cluster does not serve the registry at present; try again shortly.")  \
     X(ERR_MOVED, 503, "MOVED", true, "The registry has moved to another node of the Redis cluster; try again.")                    \
     X(ERR_ASK, 503, "ASK", true, "The registry is moving to another node of the Redis cluster; try again shortly.")                \

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define WAIT_MS 50    /* that other commands of the thread may be held up where a replica does not answer */
+#define WAIT_MS 50     /* that other commands of the thread may be held up where a replica does not answer */
 #define GIVE_UP_MS 900 /* then it is told that it is not known */
 
 /* A write that Redis has been asked for. */

@@ -85,6 +85,10 @@ class Group:
                    what="the Sentinels know each other")
         return self
 
+    def failovers(self):
+        """How many there have been, as far as the Sentinels know."""
+        return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"]) for sentinel in self.sentinels if sentinel.is_running())
+
     def wait_for_failover(self, old, within=20):
         """Waits until all Sentinels that live name another server than `old`, and it is a primary; returns it."""
         def other():

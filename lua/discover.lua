@@ -4,6 +4,7 @@
 --: arg sweep
 --: arg service
 --: arg model
+--: arg region
 --: arg max
 --: arg random
 --: use number
@@ -11,8 +12,9 @@
 --: use fleet
 
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
--- for any) loaded before others, then by rank (see lib/fleet.lua). Draining ones are left out. With a max of 1, workers of the same
--- rank are chosen from by `random` (0 to 1, less than 1). Costs O(log n) for each worker returned.
+-- for any) loaded before others, then by rank (see lib/fleet.lua). One outside of `region` ("": none is preferred) counts as if it were
+-- busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by `random` (0 to 1, less than 1).
+-- Costs O(log n) for each worker returned.
 -- removal, revive: as in stats; sweep: its max. Returns {"1" if so many have just fallen silent that it is to be asked again, how many
 -- workers provide it that are live and not draining, id, id, …}.
 
@@ -37,30 +39,56 @@ local function add_live(id)
   end
 end
 
--- Adds those of index `key` whose rank is from `low` to less than `high`.
-local function add(key, low, high)
+local FAR = 500000 -- in millionths of a load; far less than what tells bands apart
+
+-- Those of index `key` (nil: nobody) whose rank is from `low` to less than `high`, the first `count` of them: id, rank, id, rank, …
+local function first_of(key, low, high, count)
+  return key and redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, count) or {}
+end
+
+-- Adds one of those that share the rank `rank` in index `key`.
+local function add_one(key, rank)
+  local before, same = redis.call('ZCOUNT', key, '-inf', '(' .. rank), redis.call('ZCOUNT', key, rank, rank)
+  local at = before + math.floor(random * same)
+  add_live(redis.call('ZRANGE', key, at, at)[1])
+end
+
+-- Adds worker `id`; what a better index had already may come again.
+local function add_new(id)
+  if #found < max and not seen[id] then
+    seen[id] = true
+    add_live(id)
+  end
+end
+
+-- Adds those of index `key` whose rank is from `low` to less than `high`; `near` is the same index of the region alone (nil: none).
+local function add(key, near, low, high)
   if max == 1 and #found == 0 then
-    local first = redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, 1)
-    if first[1] then
-      local before = redis.call('ZCOUNT', key, '-inf', '(' .. first[2])
-      local same = redis.call('ZCOUNT', key, first[2], first[2])
-      local at = before + math.floor(random * same)
-      add_live(redis.call('ZRANGE', key, at, at)[1])
+    local best, nearest = first_of(key, low, high, 1), first_of(near, low, high, 1)
+    if nearest[1] and tonumber(nearest[2]) <= tonumber(best[2]) + FAR then
+      add_one(near, nearest[2])
+    elseif best[1] then
+      add_one(key, best[2])
     end
     return
   end
-  -- what a better index had already may stand here again
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'LIMIT', 0, max)) do
-    if #found < max and not seen[id] then
-      seen[id] = true
-      add_live(id)
+  local all, those = first_of(key, low, high, max), first_of(near, low, high, max)
+  local at = 1
+  for i = 1, #all, 2 do
+    while those[at] and tonumber(those[at + 1]) <= tonumber(all[i + 1]) + (near and FAR or 0) do
+      add_new(those[at])
+      at = at + 2
     end
+    add_new(all[i])
   end
 end
+
+local region = string.match(arg_region, '^[%w._:-]+$')
+local near = region and key_region .. arg_service .. '/' .. region
 for _, band in ipairs({ 'healthy', 'degraded' }) do
   if fitting then
-    add(fitting, bands[band], bands[band] + 2 * BAND)
+    add(fitting, near and near .. '/' .. arg_model, bands[band], bands[band] + 2 * BAND)
   end
-  add(all, bands[band], bands[band] + 2 * BAND)
+  add(all, near, bands[band], bands[band] + 2 * BAND)
 end
 return { more and '1' or '0', redis.call('ZCOUNT', all, '-inf', '(' .. bands.draining), unpack(found) }

@@ -28,7 +28,7 @@ local given = {}
 for at = rest, #ARGV, 2 do
   given[ARGV[at]] = ARGV[at + 1]
 end
-local place = fleet_offline(given.tier, given.provides, given.drained)
+local place = fleet_offline(given.tier, given.provides, given.drained, given.region)
 if not place then
   return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end

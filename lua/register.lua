@@ -100,10 +100,11 @@ if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too
 end
 local before = try('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
 local again = before[1]
-local boot_id
+local given = {}
 for at = rest, #ARGV, 2 do
-  boot_id = ARGV[at] == 'boot_id' and ARGV[at + 1] or boot_id
+  given[ARGV[at]] = ARGV[at + 1]
 end
+local boot_id = given.boot_id
 local restarted = again and boot_id and before[4] and boot_id ~= before[4]
 -- Of a worker that says that it has not been started anew, what it reported holds on.
 local state = again and boot_id and boot_id == before[4] and try('HGETALL', hash) or {}
@@ -183,7 +184,7 @@ end
 if twins then
   try('ZADD', twins, now, id)
 end
-local place = fleet_offline(arg_tier, provides, before[5])
+local place = fleet_offline(arg_tier, provides, before[5], given.region)
 place.status = 'healthy'
 if stood and stood.status ~= 'offline' then
   place.status, place.load, place.ranking = redis.call('HGET', hash, 'status'), stood.load, stood.ranking

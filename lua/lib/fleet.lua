@@ -5,6 +5,7 @@
 --: key offline
 --: key service
 --: key model
+--: key region
 --: key services
 --: key stats
 --: key ledger
@@ -20,7 +21,8 @@
 -- removed; never in both.
 --
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
--- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between.
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. A ninth is its region, where
+-- it has one.
 
 local deltas = { [key_stats] = {}, [key_services] = {} } -- changes of counters, by key and field; written by fleet_flush
 
@@ -85,19 +87,22 @@ end
 
 -- Reads a ledger entry. nil when there is none, or when somebody has written what is none.
 local function fleet_read(entry)
-  local tier, status, load, drained, services, ranking =
-    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+)$')
+  local tier, status, load, drained, services, ranking, region =
+    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+) ?(%S*)$')
   if not tier or not fleet_is_status(status) or #load > 7 then
     return nil
   end
-  return { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking }
+  return { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking,
+    region = region }
 end
 
 local function fleet_text(place)
-  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
+  local text = place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
+  return place.region ~= '' and text .. ' ' .. place.region or text
 end
 
--- Calls visit(key, rank) for each index that ranks a live worker: its services, and each of its models within each of them. The lowest
+-- Calls visit(key, rank) for each index that ranks a live worker: its services, each of its models within each of them, and where it has
+-- a region the same once more for that alone. The lowest
 -- rank takes the next work: healthy before degraded before draining; of these, specialized for the service before others; of these, by
 -- load in millionths, to which each active request adds a tenth.
 local function each_rank(place, visit)
@@ -114,9 +119,16 @@ local function each_rank(place, visit)
   end
   for name in string.gmatch(place.services, '[^,]+') do
     local value = name == special and special ~= '-' and rank or rank + BAND
+    local near = place.region ~= '' and key_region .. name .. '/' .. place.region
     visit(key_service .. name, value)
+    if near then
+      visit(near, value)
+    end
     for i = 1, indexed do
       visit(key_model .. name .. '/' .. loaded[i], value)
+      if near then
+        visit(near .. '/' .. loaded[i], value)
+      end
     end
   end
 end
@@ -140,18 +152,18 @@ local function tally(place, by)
 end
 
 -- The place of a worker that is registered so and has not been heard of; nil when these are no tier and no names of services.
-local function fleet_offline(tier, provides, drained)
+local function fleet_offline(tier, provides, drained, region)
   if not tier or not string.find(tier, '^[1-4]$') or string.find(provides or '', '%s') then
     return nil
   end
   local services = table.concat(split(provides or ''), ',')
   return { tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-', services = services ~= '' and services or '-',
-    ranking = '0 - -' }
+    ranking = '0 - -', region = region and string.match(region, '^[%w._:-]+$') or '' }
 end
 
 -- What its registration says about worker `id`; nil when there is none that can be read.
 local function fleet_registered(id)
-  return fleet_offline(unpack(try('HMGET', key_registration .. id, 'tier', 'provides', 'drained') or {}))
+  return fleet_offline(unpack(try('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region') or {}))
 end
 
 -- What is indexed under an entry that can't be read: at the least the services. What it counts as, nobody knows.
@@ -177,7 +189,7 @@ local function fleet_place(id, entry, new, moment)
     redis.call('HSET', key_ledger, id, text)
   end
   if old and new and old.status == new.status and old.tier == new.tier and old.services == new.services
-    and (old.ranking == new.ranking or kind(old.ranking) == kind(new.ranking)) then
+    and old.region == new.region and (old.ranking == new.ranking or kind(old.ranking) == kind(new.ranking)) then
     -- as with most heartbeats: how busy it is is all that has changed
     fleet_count(key_stats, new.tier .. ':load', new.load - old.load)
     each_rank(new, function(key, value)

@@ -40,7 +40,8 @@
         "a request that Redis has not answered by then gets 504; at most 2000, since a silent connection is given up after 2500")  \
     NUMBER(MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                      \
     TEXT(COORDINATOR_ID, "", 0, 128, "what this instance calls itself; default: host name and process id")                         \
-    TEXT(REGION, "", 0, 64, "where this instance runs; default: FLY_REGION")                                                       \
+    TEXT(REGION, "", 0, 64,                                                                                                        \
+         "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \
     TEXT(PUBLIC_URL, "", 0, 512, "URL that workers reach the coordinator under; default: the one they used")                       \
     TEXT(ALLOWED_ORIGINS, "*", 0, 4096, "origins that browsers may call from, with commas between")                                \
     CHOICE(TRUST_PROXY, "", "whether to believe Fly-Client-IP and X-Forwarded-*; default: 1 on Fly.io, else 0", "0", "1")          \

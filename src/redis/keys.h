@@ -15,6 +15,7 @@
     X(offline, "offline")                                                                                                          \
     X(service, "service:")                                                                                                         \
     X(model, "model:")                                                                                                             \
+    X(region, "region:")                                                                                                           \
     X(services, "services")                                                                                                        \
     X(stats, "stats")                                                                                                              \
     X(ledger, "ledger")                                                                                                            \

@@ -356,6 +356,7 @@ enum err store_discover(struct store *store, struct str service, struct str mode
         [DISCOVER_sweep] = store_sweep_max(store),
         [DISCOVER_service] = service,
         [DISCOVER_model] = model,
+        [DISCOVER_region] = store->config->region,
         [DISCOVER_max] = {max_room, (size_t)len},
         [DISCOVER_random] = make_random(random_room),
     };

@@ -48,6 +48,11 @@ def specialization_of(fields):
     return said if re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", said) and not said.endswith(":online") else "-"
 
 
+def region_of(registration):
+    """[its region], where it has one that can be asked for"""
+    return re.findall(r"\A[A-Za-z0-9._:-]+\Z", registration.get("region", ""))
+
+
 def places_of(dump):
     """{id: entry} that the ledger should have, by the workers' own keys."""
     places = {}
@@ -59,7 +64,7 @@ def places_of(dump):
         active = int(fields.get("active_requests") or 0)
         places[worker_id] = " ".join([
             registration.get("tier", "?"), online[1] if online else "offline", str(load), "d" if "drained" in registration else "-",
-            registration.get("provides") or "-", str(active), specialization_of(fields), models_of(fields)])
+            registration.get("provides") or "-", str(active), specialization_of(fields), models_of(fields), *region_of(registration)])
     return places
 
 
@@ -67,7 +72,7 @@ def books_of(ledger):
     """(stats, services, {index: {id: rank}}) that follow from ledger entries."""
     stats, services, indexes = {}, {}, {}
     for worker_id, entry in ledger.items():
-        tier, status, load, _, provides, active, special, models = entry.split(" ")
+        tier, status, load, _, provides, active, special, models, *region = entry.split(" ")
         for field, by in ((f"{tier}:{status}", 1), (f"{tier}:load", int(load))):
             stats[field] = stats.get(field, 0) + by
         if status == "offline":
@@ -78,9 +83,12 @@ def books_of(ledger):
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
             rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(int(active), ACTIVE_MOST) * 100_000
-            indexes.setdefault(f"service:{name}", {})[worker_id] = rank
-            for model in ranked[:RANKED_MOST // len(names)]:
-                indexes.setdefault(f"model:{name}/{model}", {})[worker_id] = rank
+            ranked_here = ranked[:RANKED_MOST // len(names)]
+            keys = [f"service:{name}", *(f"model:{name}/{model}" for model in ranked_here)]
+            if region:
+                keys += [f"region:{name}/{region[0]}", *(f"region:{name}/{region[0]}/{model}" for model in ranked_here)]
+            for key in keys:
+                indexes.setdefault(key, {})[worker_id] = rank
     return {name: value for name, value in stats.items() if value}, services, indexes
 
 
@@ -118,7 +126,7 @@ def told_statuses(dump):
 
 def _indexes_of(dump):
     return {key[len(PREFIX):]: dict(value)
-            for key, (_, value, _) in dump.items() if key.startswith((PREFIX + "service:", PREFIX + "model:"))}
+            for key, (_, value, _) in dump.items() if key.startswith((PREFIX + "service:", PREFIX + "model:", PREFIX + "region:"))}
 
 
 def books_disagree(dump):

@@ -6,7 +6,7 @@ import state
 PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
-KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "identity", "fingerprint")}
+KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint")}
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
 TIMEOUT = 300_000
@@ -106,9 +106,9 @@ class Scripts:
         """-> the status that it counts as"""
         return self.call("drain", worker_id=worker_id, drain="1" if drain else "0")
 
-    def discover(self, service, model="", most=100, at=0, chance=0, revive=REVIVE):
+    def discover(self, service, model="", most=100, at=0, chance=0, region="", revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""
-        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, max=most,
+        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, region=region, max=most,
                                 random=chance)
         return count, ids
 

@@ -12,6 +12,8 @@ IDS = [f"w{number}" for number in range(12)] + ["", "", ""]
 INSTANCES = ["", "", "i1", "i2", "i3"]
 TUNNELS = ["", "", "t1", "t2", "t3"]
 SERVICES = ["ocr", "rag", "translate", "ner", "-", "a:b"]
+REGIONS = ["", "", "fra", "lhr", "no region"]
+FAR = 500_000
 MODELS = ["m", "x/y:7", "-"]
 STATUSES = ["healthy", "healthy", "degraded", "draining", "offline"]
 # Everything happens at whole seconds and expires between them: never in the moment in which it is looked at.
@@ -42,6 +44,8 @@ class Life:
         fields = ["services", "[" + ",".join(f'"{name}"' for name in advertised) + "]"]
         fields += ["instance_id", instance] if instance else []
         fields += ["tunnel_url", tunnel] if tunnel else []
+        region = self.dice.choice(REGIONS)
+        fields += ["region", region] if region else []
         return {"candidate": f"made-{self.made}", "instance_id": instance, "tunnel_url": tunnel, "tier": tier,
                 "advertised": ",".join(advertised)}, fields
 
@@ -101,13 +105,20 @@ class Life:
 
     def discover(self):
         service, model, most = self.dice.choice(SERVICES), self.dice.choice(["", *MODELS]), self.dice.choice([1, 3, 100])
-        _, ids = self.scripts.discover(service, model, most, at=self.seconds, chance=self.dice.random(), revive=self.revive)
+        region = self.dice.choice(REGIONS)
+        _, ids = self.scripts.discover(service, model, most, at=self.seconds, chance=self.dice.random(), region=region, revive=self.revive)
         dump = self.scripts.dump()
         listed = {worker_id: rank for worker_id, rank in dump.get(f"{{rma}}:service:{service}", (0, {}, 0))[1].items()
                   if rank < invariants.BANDS["draining"]}
         having = dump.get(f"{{rma}}:model:{service}/{model}", (0, {}, 0))[1]
-        ranks = [(listed[worker_id] >= invariants.BANDS["degraded"], worker_id not in having, listed[worker_id]) for worker_id in ids]
-        best = sorted((rank >= invariants.BANDS["degraded"], worker_id not in having, rank) for worker_id, rank in listed.items())
+        near = dump.get(f"{{rma}}:region:{service}/{region}", (0, {}, 0))[1]
+
+        def order(worker_id):
+            rank = listed[worker_id]
+            is_far = region not in ("", "no region") and worker_id not in near
+            return rank >= invariants.BANDS["degraded"], worker_id not in having, rank + (FAR if is_far else 0)
+
+        ranks, best = [order(worker_id) for worker_id in ids], sorted(map(order, listed))
         assert ranks == best[:most] and len(set(ids)) == len(ids)
 
     def stats(self):

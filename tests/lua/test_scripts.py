@@ -930,7 +930,7 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 
 GOOD = {"now": NOW, "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
-        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "random": "0.5", "sweep": 50, "last_heartbeat": NOW,
+        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "region": "", "random": "0.5", "sweep": 50, "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000}
 NUMBERS = {"register": ("now", "timeout", "removal", "revive", "missed", "tier", "max_services"),
            "heartbeat": ("now", "timeout", "removal", "revive", "interval"), "stats": ("now", "removal", "revive", "max"),

@@ -137,6 +137,23 @@ def test_those_specialized_for_the_service_come_first(coordinator):
     assert ids(coordinator, "ocr") == ["generalist", "other", "specialist"]
 
 
+def test_those_near_by_come_first_unless_they_are_busier_by_half(redis, start_coordinator):
+    here, there, nowhere = (start_coordinator(redis, REGION=region) for region in ("fra", "lhr", None))
+    provide(here, "here", current_load=0.4, loaded_models=["m"])
+    provide(there, "there", current_load=0, loaded_models=["m"])
+    provide(nowhere, "nowhere", current_load=0.2)
+    assert ids(here, "ocr") == ["here", "there", "nowhere"] and find(here, "ocr") == "here"
+    assert ids(there, "ocr") == ["there", "nowhere", "here"]
+    assert ids(nowhere, "ocr") == ["there", "nowhere", "here"] and find(nowhere, "ocr") == "there"
+    assert ids(here, "ocr", "?model=m") == ["here", "there", "nowhere"] and find(here, "ocr", "?model=m") == "here"
+    here.beat("here", current_load=0.6)
+    assert ids(here, "ocr") == ["there", "here", "nowhere"] and find(here, "ocr") == "there"
+    here.beat("here", current_load=0.1, status="degraded")
+    assert ids(here, "ocr") == ["there", "nowhere", "here"]
+    there.register("here", services=[{"name": "ocr"}])
+    assert find(here, "ocr") in ("here", "there") and here.worker("here")["region"] == "lhr"
+
+
 def test_ties_are_broken_at_random(coordinator):
     for i in range(4):
         provide(coordinator, f"w{i}", current_load=0.25)

@@ -36,7 +36,7 @@ def test_the_document_has_rows():
 
 def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coordinator):
     redis = start_redis(clock=clock)
-    coordinator = start_coordinator(redis, clock=clock)
+    coordinator = start_coordinator(redis, clock=clock, REGION="fra")
     rows = documented()
     coordinator.register("full", GPU_CAPABILITIES, instance_id="i", boot_id="b", tunnel_url="https://t.example", vpn_ip="10.42.0.7",
                          services=[{"name": "ocr"}], containers=[{"name": "c"}])
@@ -61,7 +61,7 @@ def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coo
     wait_until(lambda: redis.client.zcard("{rma}:workers") == 0)
     seen.update(redis.dump())
     kinds = {key.split(":")[1] for key in seen}
-    assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "services", "stats", "ledger",
+    assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "region", "services", "stats", "ledger",
                      "identity", "fingerprint", "events", "history"}, "the scenario leaves out a kind of key"
     unknown = [f"{key} ({kind})" for key, (kind, _, _) in seen.items() if not is_documented(key, kind, rows)]
     assert unknown == []

@@ -72,14 +72,14 @@ local function add(key, near, low, high)
     end
     return
   end
-  local all, those = first_of(key, low, high, max), first_of(near, low, high, max)
+  local anywhere, those = first_of(key, low, high, max), first_of(near, low, high, max)
   local at = 1
-  for i = 1, #all, 2 do
-    while those[at] and tonumber(those[at + 1]) <= tonumber(all[i + 1]) + (near and FAR or 0) do
+  for i = 1, #anywhere, 2 do
+    while those[at] and tonumber(those[at + 1]) <= tonumber(anywhere[i + 1]) + (near and FAR or 0) do
       add_new(those[at])
       at = at + 2
     end
-    add_new(all[i])
+    add_new(anywhere[i])
   end
 end
 

@@ -97,8 +97,8 @@ local function fleet_read(entry)
 end
 
 local function fleet_text(place)
-  local text = place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
-  return place.region ~= '' and text .. ' ' .. place.region or text
+  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
+    .. (place.region ~= '' and ' ' .. place.region or '')
 end
 
 -- Calls visit(key, rank) for each index that ranks a live worker: its services, each of its models within each of them, and where it has

@@ -155,7 +155,7 @@ static void list(struct request *request, const struct shape *shape, const struc
 }
 
 /* Lists all workers for all who ask. */
-static void make_workers(struct api *api)
+static void make_workers(struct api *api, struct store *store)
 {
     struct buffer nothing = BUFFER_INIT;
     if (api_is_crowded(api)) {
@@ -165,7 +165,7 @@ static void make_workers(struct api *api)
     struct listing *listing = calloc(1, sizeof(*listing));
     if (listing == NULL)
         abort();
-    *listing = (struct listing){.api = api, .store = api->store, .shape = &all_workers};
+    *listing = (struct listing){.api = api, .store = store, .shape = &all_workers};
     enum err err = begin(listing, (struct str){NULL, 0});
     if (err != ERR_NONE) {
         free(listing);
@@ -277,9 +277,9 @@ static void on_shared_stats(void *data, enum err err, const struct fleet *fleet)
     shared_publish(data, SHARED_STATS, err, &body);
 }
 
-static void make_stats(struct api *api)
+static void make_stats(struct api *api, struct store *store)
 {
-    enum err err = store_fleet(api->store, on_shared_stats, api);
+    enum err err = store_fleet(store, on_shared_stats, api);
     if (err != ERR_NONE)
         on_shared_stats(api, err, NULL);
 }
@@ -292,9 +292,9 @@ static void on_shared_health(void *data, enum err err, const struct fleet *fleet
     shared_publish(data, SHARED_HEALTH, err, &body);
 }
 
-static void make_health(struct api *api)
+static void make_health(struct api *api, struct store *store)
 {
-    enum err err = store_fleet(api->store, on_shared_health, api);
+    enum err err = store_fleet(store, on_shared_health, api);
     if (err != ERR_NONE)
         on_shared_health(api, err, NULL);
 }

@@ -29,7 +29,7 @@ static void on_points_end(void *data, enum err err)
         buffer_append(&plotting->body, STR("]}"));
         reply_json(request, 200, &plotting->body);
     } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+        reading_fail(request, err, NULL);
     }
     buffer_fini(&plotting->body);
     pending_release(pending, err);
@@ -37,7 +37,6 @@ static void on_points_end(void *data, enum err err)
 
 void api_history(struct request *request)
 {
-    const struct api *api = request_app(request);
     struct faults faults = FAULTS_INIT;
     int minutes = MINUTES_DEFAULT;
     api_query_number(request, "minutes", MINUTES_MAX, &minutes, &faults);
@@ -49,7 +48,7 @@ void api_history(struct request *request)
     struct plotting *plotting = pending_payload(pending);
     *plotting = (struct plotting){.pending = pending};
     buffer_append(&plotting->body, STR("{\"interval_seconds\":60,\"points\":["));
-    enum err err = store_history(api->store, minutes, on_point, on_points_end, plotting);
+    enum err err = store_history(reading_store(request), minutes, on_point, on_points_end, plotting);
     if (err != ERR_NONE) {
         buffer_fini(&plotting->body);
         pending_release(pending, err);

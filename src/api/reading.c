@@ -47,20 +47,44 @@ struct request *reading_take_write(struct pending *pending)
     return request;
 }
 
+/*
+ * Whether the replica is near enough to be read from; *complete_until becomes what it has, 0 when that is not known. With the primary out of
+ * reach it is better than no answer, whatever it lacks.
+ */
+static bool replica_is_near(const struct api *api, int64_t now, int64_t *complete_until)
+{
+    if (api->replica_store == NULL)
+        return false;
+    *complete_until = store_complete_until(api->replica_store);
+    if (!store_is_up(api->store))
+        return store_is_up(api->replica_store);
+    return *complete_until != 0 && now - *complete_until <= api->config->max_replica_lag_ms;
+}
+
 struct store *reading_store(struct request *request)
 {
     const struct api *api = request_app(request);
-    if (api->replica_store == NULL || request->choice == READ_FROM_PRIMARY)
+    int64_t now = clock_ms(), complete_until;
+    if (request->choice == READ_FROM_PRIMARY || !replica_is_near(api, now, &complete_until) ||
+        (store_is_up(api->store) && complete_until <= atomic_load(place_of(request))))
         return api->store;
-    int64_t now = clock_ms(), complete_until = store_complete_until(api->replica_store);
-    if (complete_until == 0 || now - complete_until > api->config->max_replica_lag_ms ||
-        complete_until <= atomic_load(place_of(request)))
-        return api->store;
-    char lag[24];
-    snprintf(lag, sizeof(lag), "%.1f", (double)(now - complete_until) / 1000);
-    request_replace_header(request, LAG_HEADER, lag);
+    reading_tell_lag(request, complete_until, now);
     request->choice = READ_FROM_REPLICA;
     return api->replica_store;
+}
+
+struct store *reading_store_for_all(const struct api *api, int64_t *complete_until)
+{
+    *complete_until = READING_FROM_PRIMARY;
+    return replica_is_near(api, clock_ms(), complete_until) ? api->replica_store : api->store;
+}
+
+void reading_tell_lag(struct request *request, int64_t complete_until, int64_t now)
+{
+    char lag[24] = "unknown";
+    if (complete_until != 0)
+        snprintf(lag, sizeof(lag), "%.1f", (double)(now - complete_until) / 1000);
+    request_replace_header(request, LAG_HEADER, lag);
 }
 
 void reading_fail(struct request *request, enum err err, const char *detail)

@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "http/request.h"
 
+#include <stdint.h>
+
 struct api;
 struct pending;
 struct store;
@@ -21,6 +23,17 @@ struct request *reading_take_write(struct pending *pending);
 
 /* The store to read from for this request. With that of the replica the answer gets X-Replica-Lag. */
 struct store *reading_store(struct request *request);
+
+#define READING_FROM_PRIMARY (-1)
+
+/*
+ * The store to read from for an answer that many get, and that may be older than what one of them has written. *complete_until becomes what the
+ * replica has (see replica_complete_until), or READING_FROM_PRIMARY.
+ */
+struct store *reading_store_for_all(const struct api *api, int64_t *complete_until);
+
+/* Sets X-Replica-Lag to what an answer lacks that has been read from a replica. */
+void reading_tell_lag(struct request *request, int64_t complete_until, int64_t now);
 
 /* Answers a read that has failed. One that the replica failed is asked of the primary instead: the handler runs once more. */
 void reading_fail(struct request *request, enum err err, const char *detail);

@@ -14,8 +14,9 @@
 struct answer {
     struct shared *shared;
     atomic_int holders;
-    uint64_t number;  /* of its slot's answers, from 1 on */
-    int64_t began_at; /* clock_ms: what it tells was read no earlier */
+    uint64_t number;        /* of its slot's answers, from 1 on */
+    int64_t began_at;       /* clock_ms: what it tells was read no earlier */
+    int64_t complete_until; /* of the replica that it was read from, or READING_FROM_PRIMARY */
     enum err err;
     struct buffer body;
 };
@@ -99,8 +100,11 @@ static void give(struct request *request, struct answer *answer)
         reply_error(request, answer->err, NULL, NULL);
         return;
     }
+    int64_t now = clock_ms();
+    if (answer->complete_until != READING_FROM_PRIMARY)
+        reading_tell_lag(request, answer->complete_until, now);
     atomic_fetch_add(&answer->holders, 1);
-    reply_shared(request, buffer_str(&answer->body), (int)((clock_ms() - answer->began_at) / 1000), let_go, answer);
+    reply_shared(request, buffer_str(&answer->body), (int)((now - answer->began_at) / 1000), let_go, answer);
 }
 
 static struct shared_waiter *take_first(struct shared_queue *queue)
@@ -124,7 +128,13 @@ static void serve(struct shared_queue *queue, struct answer *answer)
     }
 }
 
-void shared_answer(struct request *request, enum shared_name name, shared_maker *make)
+static void make(struct api *api, struct shared_queue *queue)
+{
+    struct store *store = reading_store_for_all(api, &queue->complete_until);
+    queue->make(api, store);
+}
+
+void shared_answer(struct request *request, enum shared_name name, shared_maker *maker)
 {
     struct api *api = request_app(request);
     struct shared_queue *queue = &api->waiting[name];
@@ -144,19 +154,27 @@ void shared_answer(struct request *request, enum shared_name name, shared_maker 
     else
         queue->first = waiter;
     queue->last = waiter;
-    queue->make = make;
+    queue->make = maker;
     if (claimed)
-        make(api);
+        make(api, queue);
 }
 
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body)
 {
     struct slot *slot = &api->shared->slots[name];
+    struct shared_queue *queue = &api->waiting[name];
+    if (err != ERR_NONE && queue->complete_until != READING_FROM_PRIMARY && store_is_up(api->store)) {
+        buffer_fini(body); /* the replica has failed */
+        queue->complete_until = READING_FROM_PRIMARY;
+        queue->make(api, api->store);
+        return;
+    }
     struct answer *answer = calloc(1, sizeof(*answer));
     if (answer == NULL)
         abort();
     answer->shared = api->shared;
     answer->err = err;
+    answer->complete_until = queue->complete_until;
     answer->body = *body;
     *body = BUFFER_INIT;
     atomic_init(&answer->holders, 2); /* the slot, and this function */
@@ -171,7 +189,7 @@ void shared_publish(struct api *api, enum shared_name name, enum err err, struct
     pthread_mutex_unlock(&slot->lock);
 
     let_go(before);
-    serve(&api->waiting[name], answer);
+    serve(queue, answer);
     let_go(answer);
 }
 
@@ -191,7 +209,7 @@ int32_t shared_tick(struct api *api)
             serve(queue, answer);
         let_go(answer);
         if (claimed)
-            queue->make(api);
+            make(api, queue);
         if (queue->first != NULL)
             wait = LOOK_MS;
     }

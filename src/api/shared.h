@@ -11,8 +11,10 @@
 #include "http/request.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct api;
+struct store;
 
 enum shared_name { SHARED_WORKERS, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
 
@@ -27,19 +29,20 @@ struct shared *shared_new(void);
 size_t shared_bytes(const struct shared *shared);
 
 /* Begins to make an answer, which ends in one call of shared_publish in the same thread, at once or in a later turn. */
-typedef void shared_maker(struct api *api);
+typedef void shared_maker(struct api *api, struct store *store);
 
 /* Requests of a thread that wait for an answer, oldest first. */
 struct shared_queue {
     struct shared_waiter *first, *last;
     shared_maker *make;
+    int64_t complete_until; /* of the replica that the answer in the making is read from, or READING_FROM_PRIMARY */
 };
 
 /* Whether a request may be given a shared answer: it has no query, and an Origin, which browsers send for pages of other origins alone. */
 bool shared_suits(const struct request *request);
 
-/* Answers the request, at once or when an answer has been made; `make`, always the same for one name, is called if nobody is making one. */
-void shared_answer(struct request *request, enum shared_name name, shared_maker *make);
+/* Answers the request, at once or when an answer has been made; `maker`, always the same for one name, is called if nobody is making one. */
+void shared_answer(struct request *request, enum shared_name name, shared_maker *maker);
 
 /*
  * Ends the making of an answer: with ERR_NONE, of `body`, whose bytes are taken in any case. An error goes to those who wait; who asks afterwards

@@ -53,7 +53,9 @@ def places(three_regions, start_redis, make_coordinator):
         with region.standing_in():
             redis = start_redis(*options)
             primary = made[0].redis if made else redis
-            coordinator = make_coordinator(REDIS_URL=f"redis://[{three_regions[0].address}]:{primary.port}/0", REGION=region.name)
+            near_by = f"redis://[{region.address}]:{redis.port}/0" if made else None
+            coordinator = make_coordinator(REDIS_URL=f"redis://[{three_regions[0].address}]:{primary.port}/0", REDIS_READ_URL=near_by,
+                                           REGION=region.name, MAX_REPLICA_LAG_SECONDS=1)
             coordinator.start().wait_until_ready()
         made.append(Place(region, redis, coordinator))
     for place in made[1:]:
@@ -73,6 +75,18 @@ def fails_fast(place):
     return True
 
 
+def reads_go_on(place):
+    """Everything that is read is answered from the copy near by, which says how old it is, or that it does not know."""
+    for path in ("/api/admin/workers", "/api/worker/w", "/api/admin/stats", "/api/admin/health", "/api/admin/services", "/api/admin/gaps",
+                 "/api/services/discover/rag", "/api/worker/find/rag", "/api/coordinator/workers", "/api/admin/history"):
+        for headers in ({}, {"Origin": "https://dashboard.example"}):
+            answer = place.ask("get", path, headers)
+            assert answer.status == 200, (path, answer)
+            assert answer.headers["X-Replica-Lag"] == "unknown" or float(answer.headers["X-Replica-Lag"]) >= 0, (path, headers)
+    assert "w" in place.ask("workers")
+    return True
+
+
 def all_agree(places):
     """All coordinators list the same workers in the same state, and all copies hold the same."""
     rows = [place.ask("workers") for place in places]
@@ -86,6 +100,7 @@ def all_agree(places):
 def test_a_region_without_the_primary_is_cut_off_and_healed(places):
     near, other, far = places
     near.ask("register", "w")
+    wait_until(lambda: all(place.redis.client.exists("{rma}:worker:w") for place in places), what="all copies have it")
     with far.region.standing_in(), far.load.running(), other.region.standing_in(), other.load.running():
         let_pass(0.3)
         cut = time.monotonic()
@@ -98,6 +113,7 @@ def test_a_region_without_the_primary_is_cut_off_and_healed(places):
         health = far.ask("get", "/health")
         assert health.status == 503 and health.json["redis"]["status"] == "down" and time.monotonic() - began < 1
         assert all(fails_fast(far) for _ in range(20))
+        assert reads_go_on(far)
         # the others don't notice
         assert near.ask("beat", "w")["status"] == "ok"
         assert [attempt for attempt in other.load.since(cut) if not attempt.ok] == []
@@ -116,10 +132,16 @@ def test_a_region_without_the_primary_is_cut_off_and_healed(places):
 def test_the_region_of_the_primary_is_cut_off_and_healed(places):
     near, other, far = places
     near.ask("register", "w")
+    wait_until(lambda: all(place.redis.client.exists("{rma}:worker:w") for place in places), what="all copies have it")
     near.region.cut()
     for place in (other, far):
         wait_until(lambda place=place: all(fails_fast(place) for _ in range(20)), within=6, what="writes fail fast")
         assert place.ask("get", "/livez").status == 200
+        assert reads_go_on(place)
+    far.coordinator.stop()
+    with far.region.standing_in():  # one that starts meanwhile has never heard of the primary
+        far.coordinator.start()
+        wait_until(lambda: reads_go_on(far), within=6)
     # where the primary is, all goes on
     assert near.ask("beat", "w", active_requests=5)["status"] == "ok"
     near.ask("register", "meanwhile")

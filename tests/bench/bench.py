@@ -270,7 +270,7 @@ def command_of(server, coordinator, request, word):
 def heartbeat_command(server, coordinator):
     """The very command that the coordinator sends to Redis for one heartbeat, for any of the workers."""
     command = command_of(server, coordinator, beat_request(7), worker_id(7))
-    if server.client.execute_command(*command) != b"1":
+    if server.client.execute_command(*command)[0] != b"1":
         sys.exit("the heartbeat that the coordinator sends is not taken a second time")
     return [word.replace(worker_id(7), "bench-__rand_int__") for word in command]
 

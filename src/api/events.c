@@ -8,10 +8,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define FOLLOW_MS 200          /* between two looks at what has happened */
-#define TELL_MS 5000           /* between two "stats", which keep the connection alive */
-#define READ_MAX 500           /* events read at once, and repeated at most to a client that comes back */
-#define HEARTBEATS_MAX 20      /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
+#define FOLLOW_MS 200     /* between two looks at what has happened */
+#define TELL_MS 5000      /* between two "stats", which keep the connection alive */
+#define READ_MAX 500      /* events read at once, and repeated at most to a client that comes back */
+#define HEARTBEATS_MAX 20 /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
+#define BEATS_BYTES_PER_MS                                                                                                         \
+    10000 /* of "heartbeats" to all streams together: where there are thousands, and a large fleet, they come less often */
 #define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
 
 struct events {
@@ -34,6 +36,7 @@ struct events {
     size_t beats_count;
     int beats_readings;  /* for this event so far; 0: none is under way */
     int64_t beats_since; /* who goes offline later has beaten since */
+    int64_t beats_at;    /* clock_ms of the next event, at the earliest */
     int64_t beats_next;  /* the same for the next event */
 };
 
@@ -177,6 +180,7 @@ static void on_beats(void *data, enum err err, const struct beats *beats)
     buffer_append(&events->beats, STR("],\"time\":"));
     buffer_json_time(&events->beats, events->beats_next - events->timeout_ms);
     buffer_append(&events->beats, STR("}\n\n"));
+    events->beats_at = clock_ms() + (int64_t)(events->beats.len * feed_count(events->feed) / BEATS_BYTES_PER_MS);
     if (events->beats_count > 0)
         feed_append(events->feed, &events->beats);
     buffer_fini(&events->beats);
@@ -198,7 +202,7 @@ static void tell(struct events *events)
         if (err != ERR_NONE)
             on_stats(events, err, NULL);
     }
-    if (events->beats_readings == 0) {
+    if (events->beats_readings == 0 && clock_ms() >= events->beats_at) {
         events->beats_count = 0;
         buffer_append(&events->beats, STR("event: heartbeats\ndata: {\"fields\":[\"worker_id\",\"status\",\"current_load\","
                                           "\"active_requests\",\"last_heartbeat\"],\"workers\":["));

@@ -73,6 +73,18 @@ static void give_back_memory(struct server_thread *thread)
     malloc_trim(0);
 }
 
+/* Takes a connection out of those that are looked at for what they have sent. */
+static void unlist(struct connection *connection)
+{
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else if (connection->thread->first_connection == connection)
+        connection->thread->first_connection = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    connection->previous = connection->next = NULL;
+}
+
 static void on_connection_close(void *data)
 {
     struct connection *connection = data;
@@ -81,12 +93,7 @@ static void on_connection_close(void *data)
         connection->lingering->connection = NULL;
         shutdown(h2o_socket_get_fd(connection->lingering->socket), SHUT_WR);
     }
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        thread->first_connection = connection->next;
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
+    unlist(connection);
     struct listener *listener = connection->listener;
     free(connection);
     count_connections(thread, listener, -1);
@@ -243,6 +250,14 @@ bool connection_may_go_on(h2o_req_t *req)
         connection->requests = 0;
     }
     return ++connection->requests <= REQUESTS_PER_TURN;
+}
+
+void connection_sends_no_more(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    req->http1_is_persistent = 0;
+    if (socket != NULL)
+        unlist(socket->on_close.data);
 }
 
 void connection_linger(h2o_req_t *req)

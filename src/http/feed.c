@@ -148,6 +148,7 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
     int size = SOCKET_BUFFER;
     if (socket != NULL)
         setsockopt(h2o_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    connection_sends_no_more(req);
     struct stream *stream = h2o_mem_alloc_shared(&req->pool, sizeof(*stream), on_dispose);
     *stream = (struct stream){.generator = {on_proceed, NULL}, .feed = feed, .req = req, .at = feed->tail, .first = *first};
     *first = BUFFER_INIT;

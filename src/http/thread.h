@@ -65,6 +65,9 @@ void connections_tick(struct server_thread *thread);
  */
 bool connection_may_go_on(h2o_req_t *req);
 
+/* What the client sends after this request is not read: the answer is the last of its connection, and may have no end. */
+void connection_sends_no_more(h2o_req_t *req);
+
 /*
  * The client goes on sending what was refused: without somebody to read it, the answer would be lost in a reset. Reads and forgets
  * a bounded rest after h2o has closed its side.

@@ -26,7 +26,7 @@ class Sentinel:
         self._file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {directory}\nlogfile {self._log}\n{protection}"
             f"sentinel monitor {NAME} 127.0.0.1 {primary.port} {quorum}\n{auth}"
-            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 10000\n")
+            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\nsentinel failover-timeout {NAME} 4000\n")
         self.client = redis.Redis(port=self.port, password=password, decode_responses=True)
 
     def start(self):
@@ -89,7 +89,7 @@ class Group:
         """How many there have been, as far as the Sentinels know."""
         return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"]) for sentinel in self.sentinels if sentinel.is_running())
 
-    def wait_for_failover(self, old, within=20):
+    def wait_for_failover(self, old, within=40):  # Sentinels that split their votes try again after 8 s
         """Waits until all Sentinels that live name another server than `old`, and it is a primary; returns it."""
         def other():
             ports = {sentinel.primary_port() for sentinel in self.sentinels if sentinel.is_running()}

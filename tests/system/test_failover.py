@@ -71,7 +71,7 @@ def test_the_primary_is_killed_under_load_and_comes_back_as_a_replica(start_grou
         ended = time.monotonic()
         load.succeeds_again(ended, within=FOLLOWS_WITHIN)
         old.restart("--replica-announce-port", str(old.port))
-        wait_until(lambda: old.client.role()[0] == "slave", within=20, what="the old primary has been made a replica")
+        wait_until(lambda: old.client.role()[0] == "slave", within=40, what="the old primary has been made a replica")
         # it may refuse writes until its replicas are in step again, and the Sentinels of a busy machine may choose once more
         load.succeeds_again(time.monotonic(), within=30)
     assert_refused_in_time(load.failures)

@@ -98,6 +98,6 @@ class RedisServer:
         seconds, micros = self.client.time()
         return seconds * 1000 + micros // 1000
 
-    def dump(self):
-        """The whole content; see state.dump."""
-        return state.dump(self.client)
+    def dump(self, everything=False):
+        """The content; see state.dump."""
+        return state.dump(self.client, everything)

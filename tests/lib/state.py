@@ -28,8 +28,9 @@ def _read(client):
     return content
 
 
-def dump(client):
-    """{key: (type, value, moment of expiry in ms since 1970 or None)} of everything there is.
+def dump(client, everything=False):
+    """{key: (type, value, moment of expiry in ms since 1970 or None)} of what there is; with `everything` also of the history, which
+    time alone adds to.
 
     Reading takes many commands, between which a late write may come: what is read twice alike was so at one moment. A fleet that
     never rests is read ten times at most.
@@ -39,7 +40,7 @@ def dump(client):
         before, content = content, _read(client)
         if content == before:
             break
-    return content
+    return {key: found for key, found in content.items() if everything or not key.endswith(":history")}
 
 
 def difference(before, after):

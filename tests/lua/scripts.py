@@ -50,7 +50,7 @@ class Scripts:
         return self.call_raw(name, self.full_keys(name), [*(args[argument] for argument in names), *rest])
 
     def dump(self):
-        return state.dump(self.redis)
+        return state.dump(self.redis, everything=True)
 
     def state(self):
         """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it; without the

@@ -51,15 +51,15 @@ def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coo
     coordinator.beat("says-offline", status="offline")
     with Load([coordinator], threads=2).running():
         wait_until(lambda: redis.client.zcard("{rma}:workers") > 20)
-    seen = redis.dump()
+    seen = redis.dump(everything=True)
     clock.advance(400)
     coordinator.stats()
     coordinator.beat("silent")
     coordinator.workers()
-    seen.update(redis.dump())
+    seen.update(redis.dump(everything=True))
     clock.advance(2000)
     wait_until(lambda: redis.client.zcard("{rma}:workers") == 0)
-    seen.update(redis.dump())
+    seen.update(redis.dump(everything=True))
     kinds = {key.split(":")[1] for key in seen}
     assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "region", "services", "stats", "ledger",
                      "identity", "fingerprint", "events", "history"}, "the scenario leaves out a kind of key"

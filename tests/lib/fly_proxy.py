@@ -243,6 +243,7 @@ class FlyProxy:
         client, answer = to
         try:
             connection.request(method, path, body=body, headers=headers)
+            upstream = connection.sock  # forgotten by the connection when the answer is its last
             response = connection.getresponse()
             is_stream = response.getheader("Content-Type", "").startswith("text/event-stream")
             content = b"" if is_stream else response.read()
@@ -255,7 +256,7 @@ class FlyProxy:
             self.cold_starts_ms.append((time.monotonic() - launched) * 1000)
         if is_stream:
             with contextlib.closing(connection):
-                threading.Thread(target=_end_with, args=(client, connection.sock), daemon=True).start()
+                threading.Thread(target=_end_with, args=(client, upstream), daemon=True).start()
                 return answer(response.status, kept, b"", _pieces(response))
         with self._changed:
             if response.will_close or machine.state != "started":

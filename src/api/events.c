@@ -8,10 +8,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define FOLLOW_MS 200     /* between two looks at what has happened */
-#define TELL_MS 5000      /* between two "stats", which keep the connection alive */
-#define READ_MAX 500      /* events read at once, and repeated at most to a client that comes back */
-#define HEARTBEATS_MAX 20 /* readings of who has beaten, at most, for one turn; a larger fleet's rest is told by listings */
+#define FOLLOW_MS 200 /* between two looks at what has happened */
+#define TELL_MS 5000  /* between two "stats", which keep the connection alive */
+#define READ_MAX 500  /* events read at once, and repeated at most to a client that comes back */
+#define BEATS_BYTES_MAX                                                                                                            \
+    (FEED_BEHIND_MAX / 4) /* of one "heartbeats": a client that keeps up must not seem to be far behind; the rest comes next */
 #define BEATS_BYTES_PER_MS                                                                                                         \
     10000 /* of "heartbeats" to all streams together: where there are thousands, and a large fleet, they come less often */
 #define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
@@ -169,14 +170,16 @@ static void on_beats(void *data, enum err err, const struct beats *beats)
     struct events *events = data;
     if (err == ERR_NONE && events->beats_readings == 1)
         events->beats_next = beats->now + events->timeout_ms;
-    if (err == ERR_NONE && beats->more && events->beats_readings < HEARTBEATS_MAX && beats->offline_at > events->beats_since) {
+    bool goes_on = err == ERR_NONE && beats->more && beats->offline_at > events->beats_since;
+    if (goes_on)
         events->beats_since = beats->offline_at;
-        read_beats(events, beats->offline_at);
+    else if (err == ERR_NONE)
+        events->beats_since = events->beats_next;
+    if (goes_on && events->beats.len < BEATS_BYTES_MAX) {
+        read_beats(events, events->beats_since);
         return;
     }
     events->beats_readings = 0;
-    if (err == ERR_NONE)
-        events->beats_since = events->beats_next;
     buffer_append(&events->beats, STR("],\"time\":"));
     buffer_json_time(&events->beats, events->beats_next - events->timeout_ms);
     buffer_append(&events->beats, STR("}\n\n"));

@@ -100,6 +100,22 @@ def test_heartbeats_are_told(coordinator):
         assert_as_documented(stream)
 
 
+def test_more_heartbeats_than_fit_into_one_event_come_with_the_next(coordinator):
+    ids = [f"w{number:03}-{'x' * 110}" for number in range(700)]
+    with coordinator.connection() as connection, coordinator.events() as stream:
+        for worker_id in ids:
+            connection.request("POST", "/api/worker/register", {"worker_id": worker_id, "capabilities": {}})
+        beats = [{"worker_id": worker_id, "current_load": 0.5} for worker_id in ids]
+        assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == len(ids)
+
+        def told():
+            return {row[0] for event in stream.of("heartbeats") for row in event.data["workers"] if row[2] == 0.5}
+
+        stream.wait_for(lambda stream: told() == set(ids), within=30)
+        assert not stream.ended and all(len(json.dumps(event.data)) < 128 * 1024 for event in stream.of("heartbeats"))
+        assert len(stream.of("heartbeats")) > 1
+
+
 def test_a_client_that_comes_back_misses_nothing(three_coordinators):
     first, second, third = three_coordinators
     with first.events() as stream:

@@ -92,7 +92,7 @@ static void describe(struct bulk *bulk, size_t index, const char *why, const str
     struct buffer *out = &bulk->invalid;
     buffer_printf(out, "%s{\"index\":%zu,", out->len > 0 ? "," : "", index);
     if (faults->count > 0) {
-        reply_write_faults(out, faults);
+        faults_write(out, "errors", faults);
     } else {
         buffer_append(out, STR("\"detail\":"));
         buffer_json_string(out, str_from(why));

@@ -31,3 +31,17 @@ void faults_add(struct faults *faults, const char *field, const char *format, ..
     vsnprintf(fault->message, sizeof(fault->message), format, args);
     va_end(args);
 }
+
+void faults_write(struct buffer *out, const char *member, const struct faults *faults)
+{
+    buffer_json_string(out, str_from(member));
+    buffer_append(out, STR(":["));
+    for (size_t i = 0; i < faults->count; i++) {
+        buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
+        buffer_json_string(out, str_from(faults->items[i].field));
+        buffer_append(out, STR(",\"message\":"));
+        buffer_json_string(out, str_from(faults->items[i].message));
+        buffer_append(out, STR("}"));
+    }
+    buffer_append(out, STR("]"));
+}

@@ -1,8 +1,11 @@
 /*
- * All that is wrong with one request, gathered so that the client hears of everything at once.
+ * All that is wrong with one request, gathered so that the client hears of everything at once. A second list takes what was left out of a
+ * request that is served all the same ("ignored").
  */
 #ifndef BASE_FAULTS_H
 #define BASE_FAULTS_H
+
+#include "base/buffer.h"
 
 #include <stddef.h>
 
@@ -26,5 +29,8 @@ void faults_fini(struct faults *faults);
 
 /* Adds a fault; `format` makes its message. Text that does not fit is cut. Running out of memory aborts. */
 void faults_add(struct faults *faults, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Appends the list as a member of a JSON object: "errors":[{"field":"ram","message":"must be a string"}]. */
+void faults_write(struct buffer *out, const char *member, const struct faults *faults);
 
 #endif

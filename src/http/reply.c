@@ -150,19 +150,6 @@ void reply_shared(struct request *request, struct str body, int age_s, void (*re
     finish(request, 200, STR("application/json"), body);
 }
 
-void reply_write_faults(struct buffer *out, const struct faults *faults)
-{
-    buffer_append(out, STR("\"errors\":["));
-    for (size_t i = 0; i < faults->count; i++) {
-        buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
-        buffer_json_string(out, str_from(faults->items[i].field));
-        buffer_append(out, STR(",\"message\":"));
-        buffer_json_string(out, str_from(faults->items[i].message));
-        buffer_append(out, STR("}"));
-    }
-    buffer_append(out, STR("]"));
-}
-
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
 {
     buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
@@ -171,7 +158,7 @@ void reply_write_problem(struct buffer *out, int status, const char *detail, con
     buffer_json_string(out, str_from(detail));
     if (faults != NULL) {
         buffer_append(out, STR(","));
-        reply_write_faults(out, faults);
+        faults_write(out, "errors", faults);
     }
     buffer_append(out, STR("}"));
 }

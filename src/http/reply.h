@@ -36,9 +36,6 @@ void reply_preflight(struct request *request);
 /* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
 void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);
 
-/* Appends "errors": […], a member of a problem. */
-void reply_write_faults(struct buffer *out, const struct faults *faults);
-
 /* Appends a problem as JSON. */
 void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults);
 

@@ -3,7 +3,7 @@
 # make test       installs what is missing, builds and passes every test
 # make browser    the dashboard's tests in Chromium
 # make check      the fast gates: format, lint, dependencies, scripts
-# make bench      the figures of README.md, measured here
+# make bench      the figures of docs/performance.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
 # make format     formats the sources
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
@@ -164,12 +164,13 @@ fuzz-run: $(FUZZERS)
 
 # What a machine needs to run it; PREFIX is where it will be, DESTDIR where the files go now.
 install: all
-	@install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man8 share/doc/rma-coordinator lib/systemd/system)
+	@install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man8 share/doc/rma-coordinator/docs lib/systemd/system)
 	install -m 755 $(BUILD)/rma-coordinator $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 deploy/backup.sh $(DESTDIR)$(PREFIX)/bin/rma-coordinator-backup
 	install -m 755 deploy/restore.sh $(DESTDIR)$(PREFIX)/bin/rma-coordinator-restore
 	install -m 644 deploy/rma-coordinator.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 README.md LICENSE deploy/redis.conf $(DESTDIR)$(PREFIX)/share/doc/rma-coordinator/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/rma-coordinator/docs/
 	sed 's|@BINDIR@|$(PREFIX)/bin|' deploy/rma-coordinator.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/rma-coordinator.service
 	@chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/rma-coordinator.service
 

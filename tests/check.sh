@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts browser size shell yaml length top prometheus'
+GATES='format tidy banned deps scripts browser size shell yaml length top links prometheus'
 GENERATED=build/release/gen
 LINES_MAX=450
 PAGE_MAX=102400
@@ -206,8 +206,14 @@ files_top() { git ls-files | grep -v '^tests/bad/'; }
 gate_top() {
     # a bad file stands for one of that path at the top
     ! printf '%s\n' "$@" | sed 's|^tests/bad/top/||; s|/.*||' | sort -u |
-        grep -vxE 'src|lua|tests|deploy|Makefile|docker-compose\.yml|fly\.toml|README\.md|ARCHITECTURE\.md|LICENSE|\..*'
+        grep -vxE 'src|lua|tests|deploy|docs|Makefile|docker-compose\.yml|fly\.toml|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE|\..*'
 }
+
+# --- links: what documents link to is there: files, and headings of pages
+
+files_links() { project '*.md'; }
+
+gate_links() { lua5.1 tests/lib/links.lua "$@"; }
 
 # --- prometheus: promtool takes the configuration and the rules, the rules pass their tests, and every alert says what it means
 

@@ -156,7 +156,7 @@ enum err address_parse(struct str url, struct address *out, const char **why)
     } else if (skip(&url, STR("redis+sentinel://"))) {
         err = parse_sentinels(url, &address, why);
     } else if (skip(&url, STR("rediss://"))) {
-        *why = "this coordinator speaks no TLS to Redis; README says how to put a tunnel in between";
+        *why = "this coordinator speaks no TLS to Redis; docs/redis.md says how to put a tunnel in between";
         err = ERR_INVALID;
     } else {
         *why = "it must begin with redis://, redis+sentinel:// or unix://";

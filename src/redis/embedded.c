@@ -77,7 +77,7 @@ static void run_server(const struct embedded *embedded, pid_t parent)
     const char *const args[] = {
         "redis-server", "--port", "0", "--unixsocket", embedded->path, "--unixsocketperm", "700", "--dir", embedded->dir,
         "--logfile", "redis.log", "--loglevel", "warning", "--daemonize", "no", "--databases", "1",
-        /* every write goes to the file before it is answered, unless the disk is busy with "everysec" (README, "What happens when") */
+        /* every write goes to the file before it is answered, unless the disk is busy with "everysec" (docs/operations.md) */
         "--appendonly", "yes", "--appendfsync", embedded->appendfsync, "--save", "", "--auto-aof-rewrite-min-size", "16mb",
         /* nothing may be thrown away for room; a worker's hash stays compact with its capabilities in it */
         "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", NULL};

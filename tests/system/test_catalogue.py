@@ -150,8 +150,8 @@ def test_a_file_of_1_mib_is_taken_and_no_larger_one(redis, make_coordinator, sta
     assert make_coordinator(redis, SERVICE_CATALOG=path).refuses_to_start() == f"{path}: is larger than 1 MiB\n"
 
 
-def test_the_example_of_the_readme_works_as_printed(redis, make_coordinator):
-    section = (project.ROOT / "README.md").read_text().split("## Service catalogue\n", 1)[1].split("\n## ", 1)[0]
+def test_the_example_of_the_page_works_as_printed(redis, make_coordinator):
+    section = (project.ROOT / "docs/catalogue.md").read_text()
     text = re.search(r"```json\n(.*?)```", section, re.DOTALL)[1]
     words = shlex.split(re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1])
     settings = dict(word.split("=", 1) for word in words if "=" in word)

@@ -528,11 +528,10 @@ def test_progress_on_a_terminal(redis, write, directory):
         assert f"\r{doing}: " in text and "of 3000" in text and text.endswith("\r\x1b[K") and "\n" not in text
 
 
-# -- the README -----------------------------------------------------------------------------------------------------------
+# -- the page -----------------------------------------------------------------------------------------------------------
 
-def test_the_move_as_the_readme_prints_it(start_coordinator, directory):
-    readme = (project.ROOT / "README.md").read_text()
-    section = readme.split("## Moving from the file-based coordinator\n", 1)[1].split("\n## ", 1)[0]
+def test_the_move_as_the_page_prints_it(start_coordinator, directory):
+    section = (project.ROOT / "docs/migration.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     assert blocks
     coordinator = start_coordinator(DATA_DIR=directory / "data")

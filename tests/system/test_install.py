@@ -32,7 +32,8 @@ EXPECTED = {
     "bin/rma-coordinator": 0o755, "bin/rma-coordinator-backup": 0o755, "bin/rma-coordinator-restore": 0o755,
     "share/man/man8/rma-coordinator.8": 0o644, "lib/systemd/system/rma-coordinator.service": 0o644,
     "share/doc/rma-coordinator/README.md": 0o644, "share/doc/rma-coordinator/LICENSE": 0o644,
-    "share/doc/rma-coordinator/redis.conf": 0o644}
+    "share/doc/rma-coordinator/redis.conf": 0o644,
+    **{f"share/doc/rma-coordinator/docs/{page.name}": 0o644 for page in (project.ROOT / "docs").glob("*.md")}}
 
 
 def test_a_packager_finds_everything_under_destdir_and_nothing_is_left_afterwards(directory):

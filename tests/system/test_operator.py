@@ -664,12 +664,12 @@ def test_watch_gives_the_terminal_back_while_it_is_stopped(coordinator, terminal
     assert started.modes() == started.modes_before
 
 
-# -- the README ------------------------------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_readmes_examples_work_as_printed(start_coordinator):
+def test_the_pages_examples_work_as_printed(start_coordinator):
     """In a directory like the project's, with the fleet of a coordinator that runs there; only its port is the test's."""
-    section = re.split(r"^## ", (project.ROOT / "README.md").read_text().split("## An operator's commands\n")[1], flags=re.MULTILINE)[0]
+    section = (project.ROOT / "docs/cli.md").read_text()
     lines = [line for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL) for line in block.splitlines()]
     commands = [line for line in lines if line.strip() and not line.startswith("#")]
     coordinator = start_coordinator(COORDINATOR_ID="here")

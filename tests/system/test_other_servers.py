@@ -80,7 +80,7 @@ def test_valkey(start_redis, start_coordinator):
 
 
 def test_through_a_tunnel_with_tls(redis, start_coordinator, directory):
-    """As README tells it, with a second stunnel for Redis's end."""
+    """As docs/redis.md tells it, with a second stunnel for Redis's end."""
     outer, inner = free_port(), free_port()
     certificate = project.ROOT / "tests" / "lib" / "certificate.pem"
     ends = {"client": f"client = yes\naccept = 127.0.0.1:{inner}\nconnect = 127.0.0.1:{outer}\nverifyPeer = yes\nCAfile = {certificate}",

@@ -9,14 +9,14 @@ static bool ends_value(char last)
 /* Writes what stands between the value before and this one. */
 static void begin_value(struct buffer *out, const char *key)
 {
-    size_t len = key != NULL ? strlen(key) : 0;
-    char *to = buffer_reserve(out, len + 4), *at = to;
+    struct str name = str_from(key);
+    char *to = buffer_reserve(out, name.len + 4), *at = to;
     if (out->len > 0 && ends_value(to[-1]))
         *at++ = ',';
-    if (key != NULL) {
+    if (name.ptr != NULL) {
         *at++ = '"';
-        memcpy(at, key, len);
-        at += len;
+        memcpy(at, name.ptr, name.len);
+        at += name.len;
         *at++ = '"';
         *at++ = ':';
     }

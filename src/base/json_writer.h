@@ -9,11 +9,11 @@
  *     json_end_array(out);                                ]
  *     json_end_object(out);                               }
  *
- * `key` is the name of a member: plain text that needs no escape, in practice a literal. It is NULL for an element of an array, for a value that
- * stands alone, and after json_add_key.
+ * `key` is the name of a member: plain text that needs no escape, in practice a literal. It is NULL for an element of an array, for a
+ * value that stands alone, and after json_add_key.
  *
- * There is no state besides the buffer: a comma is due when the buffer ends with a value, so a document can be written in many calls, by many
- * functions. What is in the buffer before the document must end in a blank or a line break ("data: ").
+ * There is no state besides the buffer: a comma is due when the buffer ends with a value. So a document can be written by many
+ * functions, in many calls. What is in the buffer before the document must end in a blank or a line break ("data: ").
  */
 #ifndef BASE_JSON_WRITER_H
 #define BASE_JSON_WRITER_H

@@ -34,8 +34,22 @@ struct api {
     struct shared_queue waiting[SHARED_COUNT];
 };
 
-/* All paths, ending with a row of NULLs. */
+/* All paths. */
 extern const struct route api_routes[];
+
+/*
+ * Who may ask for a route: .access of its row has the least role, which includes those after it; or, or besides, workers. A row without any
+ * is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without credentials.
+ */
+enum access {
+    ACCESS_ANYONE = 1,
+    ACCESS_VIEWER = 2,
+    ACCESS_USER = 4,
+    ACCESS_OPERATOR = 8,
+    ACCESS_ADMIN = 16,
+    ACCESS_WORKER = 32,
+    ACCESS_FIELD = 64,
+};
 
 /* workers.c */
 request_handler api_register, api_heartbeat, api_unregister, api_worker, api_drain, api_undrain;

@@ -26,9 +26,10 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         struct str tunnel_url = {registering->tunnel_url_len > 0 ? registering->tunnel_url : NULL, registering->tunnel_url_len};
-        request->parameter = (struct str){registering->worker_id, registering->worker_id_len}; /* for the log line */
+        struct str worker_id = {registering->worker_id, registering->worker_id_len};
+        request_name_worker(request, worker_id);
         buffer_append(&body, STR("{\"status\":\"registered\",\"worker_id\":"));
-        buffer_json_string(&body, request->parameter);
+        buffer_json_string(&body, worker_id);
         buffer_append(&body, STR(",\"role\":\"edge_coordinator\",\"tunnel_url\":"));
         buffer_json_string(&body, tunnel_url);
         buffer_printf(&body, ",\"heartbeat_interval\":%d,\"total_coordinators\":%" PRId64 ",\"message\":\"Edge node registered\"}",

@@ -250,7 +250,7 @@ struct discovery {
 static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
 {
     struct faults faults = FAULTS_INIT;
-    if (!id_is_valid(request->parameter))
+    if (!id_is_valid(request_parameter(request, "service")))
         faults_add(&faults, "service", ID_RULE);
     *model = request_query(request, "model", model_room, ID_MAX + 1);
     if (model->ptr != NULL && !model_name_is_valid(*model))
@@ -260,7 +260,7 @@ static bool read_question(struct request *request, char model_room[ID_MAX + 1], 
     *max = (size_t)limit;
     if (faults.count == 0)
         return true;
-    request->parameter = (struct str){NULL, 0};
+    request_forget_parameter(request, "service");
     reply_error(request, ERR_INVALID, NULL, &faults);
     faults_fini(&faults);
     return false;
@@ -317,10 +317,10 @@ void api_discover(struct request *request)
     struct discovery *discovery = pending_payload(pending);
     discovery->pending = pending;
     buffer_append(&discovery->body, STR("{\"service\":"));
-    buffer_json_string(&discovery->body, request->parameter);
+    buffer_json_string(&discovery->body, request_parameter(request, "service"));
     buffer_append(&discovery->body, STR(",\"workers\":["));
-    enum err err = store_discover(reading_store(request), request->parameter, model, max, &discovery->total, on_discovered,
-                                  on_all_discovered, discovery);
+    enum err err = store_discover(reading_store(request), request_parameter(request, "service"), model, max, &discovery->total,
+                                  on_discovered, on_all_discovered, discovery);
     if (err != ERR_NONE)
         on_all_discovered(discovery, err);
 }
@@ -338,11 +338,11 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
     if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"service\":"));
-        buffer_json_string(&body, request->parameter);
+        buffer_json_string(&body, request_parameter(request, "service"));
         buffer_append(&body, STR(",\"worker_id\":"));
         buffer_json_string(&body, worker->id);
         buffer_append(&body, STR(",\"worker_url\":"));
-        worker_write_url(&body, worker, request->parameter);
+        worker_write_url(&body, worker, request_parameter(request, "service"));
         buffer_append(&body, STR(",\"load\":"));
         worker_write_load(&body, worker);
         buffer_append(&body, STR("}"));
@@ -370,8 +370,8 @@ void api_find(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct finding));
     struct finding *finding = pending_payload(pending);
     finding->pending = pending;
-    enum err err =
-        store_discover(reading_store(request), request->parameter, model, 1, &finding->total, on_found, on_find_over, finding);
+    enum err err = store_discover(reading_store(request), request_parameter(request, "service"), model, 1, &finding->total,
+                                  on_found, on_find_over, finding);
     if (err != ERR_NONE)
         on_find_over(finding, err);
 }

@@ -107,7 +107,7 @@ static void on_registered(void *data, enum err err, const struct registered *reg
                       ",\"is_heartbeat_leader\":false,\"reregistered\":%s,\"restarted\":%s,"
                       "\"message\":\"Worker registered with %zu service(s)\"}",
                       registered->again ? "true" : "false", registered->restarted ? "true" : "false", count);
-        request->parameter = registered->worker_id; /* for the log line */
+        request_name_worker(request, registered->worker_id);
         reply_json(request, 200, &body);
     }
     pending_release(pending, err);
@@ -186,11 +186,11 @@ void api_heartbeat(struct request *request)
 /* Whether the worker_id in the path is one; else answers what is wrong with it. */
 static bool path_id_is_valid(struct request *request)
 {
-    if (id_is_valid(request->parameter))
+    if (id_is_valid(request_parameter(request, "worker_id")))
         return true;
     struct faults faults = FAULTS_INIT;
     faults_add(&faults, "worker_id", ID_RULE);
-    request->parameter = (struct str){NULL, 0};
+    request_forget_parameter(request, "worker_id");
     reply_error(request, ERR_INVALID, NULL, &faults);
     faults_fini(&faults);
     return false;
@@ -203,7 +203,7 @@ static void on_unregistered(void *data, enum err err)
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
-        buffer_append(&body, request->parameter);
+        buffer_append(&body, request_parameter(request, "worker_id"));
         buffer_append(&body, STR(" unregistered\"}"));
         reply_json(request, 200, &body);
     } else if (request != NULL) {
@@ -218,7 +218,7 @@ void api_unregister(struct request *request)
     if (!path_id_is_valid(request))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_unregister(api->store, request->parameter, on_unregistered, pending);
+    enum err err = store_unregister(api->store, request_parameter(request, "worker_id"), on_unregistered, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }
@@ -230,7 +230,7 @@ static void on_drained(struct pending *pending, enum err err, const char *messag
     if (request != NULL && err == ERR_NONE) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
-        buffer_append(&body, request->parameter);
+        buffer_append(&body, request_parameter(request, "worker_id"));
         buffer_printf(&body, " %s\"}", message);
         reply_json(request, 200, &body);
     } else if (request != NULL) {
@@ -255,7 +255,7 @@ static void drain(struct request *request, bool begin)
     if (!path_id_is_valid(request))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_drain(api->store, request->parameter, begin, begin ? on_drain : on_undrain, pending);
+    enum err err = store_drain(api->store, request_parameter(request, "worker_id"), begin, begin ? on_drain : on_undrain, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }
@@ -290,7 +290,7 @@ void api_worker(struct request *request)
     if (!path_id_is_valid(request))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_get(reading_store(request), request->parameter, on_worker, pending);
+    enum err err = store_get(reading_store(request), request_parameter(request, "worker_id"), on_worker, pending);
     if (err != ERR_NONE)
         pending_release(pending, err);
 }

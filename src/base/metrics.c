@@ -16,7 +16,7 @@ const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS] = {100,   500,    1000,
 static const int statuses[METRICS_STATUSES_MAX] = {200, 204, 206, 302, 304, 400, 403, 404, 405, 406, 408, 411,
                                                    413, 414, 415, 417, 422, 429, 431, 500, 501, 503, 504};
 
-static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "other"};
+static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"};
 
 static struct metrics nobodys;
 _Thread_local struct metrics *metrics = &nobodys;

@@ -34,7 +34,17 @@ extern const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS];
 #define METRICS_SCRIPTS_MAX 24 /* Lua scripts, and after them one for all other commands */
 
 /* Methods of requests that are told apart, and the statuses of answers; the last of each is for all others. */
-enum metrics_method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_DELETE, METHOD_OPTIONS, METHOD_OTHER, METHOD_COUNT };
+enum metrics_method {
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_PATCH,
+    METHOD_DELETE,
+    METHOD_OPTIONS,
+    METHOD_OTHER,
+    METHOD_COUNT
+};
 #define METRICS_STATUSES_MAX 24
 
 /* What came of an operation on a worker. */

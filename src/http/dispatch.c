@@ -103,7 +103,7 @@ static void dispatch(struct request *request)
         reply_error(request, ERR_BAD_REQUEST, why, NULL);
         return;
     }
-    char allow[64];
+    char allow[ROUTE_ALLOW_SIZE];
     enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (is_at_wrong_port(request)) {
         request->route = NULL;

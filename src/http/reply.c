@@ -21,17 +21,21 @@ static void log_request(const struct request *request, int status, const char *d
         return;
     h2o_req_t *req = request->h2o;
     int64_t ms = (clock_us() - request->received_at) / 1000;
-    const char *parameter = route != NULL && strstr(route->path, "{service}") != NULL ? "service" : "worker_id";
-    const struct log_field fields[] = {
+    char names[ROUTE_PARAMETERS_MAX][32];
+    struct log_field fields[ROUTE_PARAMETERS_MAX + 7] = {
         log_number("status", status),
         log_str("method", (struct str){req->method.base, req->method.len}),
         log_text("route", route != NULL ? route->path : "none"),
         log_text("detail", detail != NULL ? detail : ""),
         log_number("ms", (double)ms),
-        log_str(parameter, request->parameter),
-        log_str("request_id", request->id),
-        LOG_END,
     };
+    size_t count = 5;
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && request->parameters[i].name.ptr != NULL; i++) {
+        snprintf(names[i], sizeof(names[i]), "%.*s", STR_PRINTF(request->parameters[i].name));
+        fields[count++] = log_str(names[i], request->parameters[i].value);
+    }
+    fields[count++] = log_str("request_id", request->id);
+    fields[count] = (struct log_field)LOG_END;
     if (status < 400)
         log_write(level, "request", "answered", fields);
     else if (log_enabled(LOG_DEBUG))
@@ -180,7 +184,7 @@ void reply_preflight(struct request *request)
 {
     h2o_req_t *req = request->h2o;
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-methods"), 1, NULL,
-                          H2O_STRLIT("GET, HEAD, POST, DELETE, OPTIONS"));
+                          H2O_STRLIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     struct str wanted = request_header(request, "access-control-request-headers");
     if (wanted.len == 0 || wanted.len > REQUESTED_HEADERS_MAX)
         wanted = STR("Authorization, Content-Type, X-Request-Id, Last-Event-ID");

@@ -5,26 +5,11 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
 #define PLAIN_HOST_MARKS "-._:[]"        /* likewise where it is handed on: nothing that a URL, a shell or a page takes for more */
 #define PLAIN_HOST_MAX 259               /* a name of 253 characters, a colon and a port */
-
-/* Whether `path` matches `pattern`; *parameter is then what stands for its {…}, still encoded, or absent. */
-static bool path_matches(struct str path, const char *pattern, struct str *parameter)
-{
-    *parameter = (struct str){NULL, 0};
-    const char *open = strchr(pattern, '{');
-    if (open == NULL)
-        return str_eq(path, str_from(pattern));
-    struct str before = {pattern, (size_t)(open - pattern)};
-    struct str after = str_from(strchr(open, '}') + 1);
-    if (path.len <= before.len + after.len || memcmp(path.ptr, before.ptr, before.len) != 0 ||
-        (after.len > 0 && memcmp(path.ptr + path.len - after.len, after.ptr, after.len) != 0))
-        return false;
-    *parameter = (struct str){path.ptr + before.len, path.len - before.len - after.len};
-    return memchr(parameter->ptr, '/', parameter->len) == NULL;
-}
 
 /* Takes the request line's target apart, into host, path and query. */
 static void take_target(struct request *request)
@@ -44,47 +29,57 @@ static void take_target(struct request *request)
     request->path = str_cut(&request->query, '?');
 }
 
-/* Decodes what stands for a route's {…}. What can be no id, for being badly encoded or not visible ASCII, becomes absent. */
-static struct str decode_parameter(struct request *request, struct str encoded)
+/* Decodes what a path has for a parameter. What can be no id becomes absent; a rest stays as it came. */
+static void decode_parameter(struct request *request, struct route_parameter *parameter)
 {
-    char *room = h2o_mem_alloc_pool(&request->h2o->pool, encoded.len);
-    struct str parameter;
-    if (!percent_decode(encoded, false, room, encoded.len, &parameter))
-        return (struct str){NULL, 0};
-    for (size_t i = 0; i < parameter.len; i++)
-        if (parameter.ptr[i] <= ' ' || parameter.ptr[i] > '~')
-            return (struct str){NULL, 0};
-    return parameter;
+    if (parameter->is_rest)
+        return;
+    char *room = h2o_mem_alloc_pool(&request->h2o->pool, parameter->value.len);
+    if (!percent_decode(parameter->value, false, room, parameter->value.len, &parameter->value))
+        parameter->value = (struct str){NULL, 0};
+    for (size_t i = 0; i < parameter->value.len; i++)
+        if (parameter->value.ptr[i] <= ' ' || parameter->value.ptr[i] > '~')
+            parameter->value = (struct str){NULL, 0};
 }
 
-enum err request_route(struct request *request, const struct route *routes, char allow[64])
+enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE])
 {
+    struct route_match match;
     take_target(request);
-    struct str method = {request->h2o->method.base, request->h2o->method.len};
-    if (str_eq(method, STR("HEAD")))
-        method = STR("GET");
-    enum err err = ERR_NOT_FOUND;
-    bool literal = false; /* a literal path that matched hides patterns that do */
-    size_t allow_len = 0;
-    for (const struct route *route = routes; route->path != NULL; route++) {
-        struct str parameter;
-        if (!path_matches(request->path, route->path, &parameter) || (literal && parameter.ptr != NULL))
-            continue;
-        literal = literal || parameter.ptr == NULL;
-        if (str_eq(method, str_from(route->method))) {
-            request->route = route;
-            if (parameter.ptr != NULL)
-                request->parameter = decode_parameter(request, parameter);
-            return ERR_NONE;
-        }
-        int len =
-            snprintf(allow + allow_len, 64 - allow_len, "%s%s, ", route->method, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
-        allow_len += len > 0 ? (size_t)len : 0;
-        err = ERR_METHOD;
-    }
+    enum err err = route_find(routes, (struct str){request->h2o->method.base, request->h2o->method.len}, request->path, &match);
     if (err == ERR_METHOD)
-        snprintf(allow + allow_len, 64 - allow_len, "OPTIONS");
-    return err;
+        memcpy(allow, match.allow, sizeof(match.allow));
+    if (err != ERR_NONE)
+        return err;
+    request->route = match.route;
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && match.parameters[i].name.ptr != NULL; i++) {
+        request->parameters[i] = match.parameters[i];
+        decode_parameter(request, &request->parameters[i]);
+    }
+    return ERR_NONE;
+}
+
+static struct route_parameter *find_parameter(struct request *request, struct str name)
+{
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX; i++)
+        if (request->parameters[i].name.ptr != NULL && str_eq(request->parameters[i].name, name))
+            return &request->parameters[i];
+    return NULL;
+}
+
+struct str request_parameter(const struct request *request, const char *name)
+{
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX; i++)
+        if (request->parameters[i].name.ptr != NULL && str_eq(request->parameters[i].name, str_from(name)))
+            return request->parameters[i].value;
+    return (struct str){NULL, 0};
+}
+
+void request_forget_parameter(struct request *request, const char *name)
+{
+    struct route_parameter *parameter = find_parameter(request, str_from(name));
+    if (parameter != NULL)
+        parameter->value = (struct str){NULL, 0};
 }
 
 /* Whether `text` is of letters, digits and `marks` alone. */
@@ -221,10 +216,16 @@ void request_replace_header(struct request *request, const char *name, const cha
 
 void request_name_worker(struct request *request, struct str worker_id)
 {
+    struct route_parameter *parameter = find_parameter(request, STR("worker_id"));
     if (worker_id.len == 0)
         return;
+    for (size_t i = 0; parameter == NULL && i < ROUTE_PARAMETERS_MAX; i++)
+        if (request->parameters[i].name.ptr == NULL)
+            parameter = &request->parameters[i];
+    if (parameter == NULL)
+        abort();
     h2o_iovec_t copy = h2o_strdup(&request->h2o->pool, worker_id.ptr, worker_id.len);
-    request->parameter = (struct str){copy.base, worker_id.len};
+    *parameter = (struct route_parameter){STR("worker_id"), {copy.base, copy.len}, false};
 }
 
 void *request_app(const struct request *request)

@@ -4,14 +4,10 @@
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
-#include "base/err.h"
-#include "base/log.h"
-
-#include <stdint.h>
+#include "http/route.h"
 
 struct st_h2o_req_t;
 struct server_thread;
-struct route;
 
 #define REQUEST_ID_MAX 128
 
@@ -19,33 +15,22 @@ struct route;
 struct request {
     struct st_h2o_req_t *h2o;
     struct server_thread *thread;
-    const struct route *route; /* NULL: none matches */
-    struct str parameter;      /* what stands in the path for {…}, percent-decoded; absent where it can be no id */
-    struct str host;           /* the host[:port] that the client asked for, as it came; absent without one */
-    struct str path;           /* as it came, without the query */
-    struct str query;          /* after '?', still encoded; absent without one */
-    struct str body;           /* absent without one */
-    struct str id;             /* X-Request-Id, the client's or made */
-    int64_t received_at;       /* clock_us */
-    int choice;                /* the handler's own; 0 at first */
-};
-
-typedef void request_handler(struct request *request);
-
-/* A row of the route table. The table ends with a row of NULLs. */
-struct route {
-    const char *method; /* "GET" takes HEAD too */
-    const char *path;   /* "/api/worker/{id}": one {…} matches one segment; literal paths go before */
-    request_handler *handler;
-    enum log_level log_level; /* of the line about a request that went well */
-    size_t body_max;          /* bytes; 0: SERVER_BODY_MAX */
+    const struct route *route;                               /* NULL: none matches */
+    struct route_parameter parameters[ROUTE_PARAMETERS_MAX]; /* decoded; read by request_parameter and by the log */
+    struct str host;     /* the host[:port] that the client asked for, as it came; absent without one */
+    struct str path;     /* as it came, without the query */
+    struct str query;    /* after '?', still encoded; absent without one */
+    struct str body;     /* absent without one */
+    struct str id;       /* X-Request-Id, the client's or made */
+    int64_t received_at; /* clock_us */
+    int choice;          /* the handler's own; 0 at first */
 };
 
 /*
- * Looks a request up in `routes` and fills in route, parameter, host, path and query. ERR_NOT_FOUND: no such path; ERR_METHOD: the path takes other
- * methods, listed in `allow` ("GET, HEAD, OPTIONS").
+ * Looks a request up in `routes` and fills in route, parameters, host, path and query. The errors are those of route_find; with
+ * ERR_METHOD `allow` lists the path's methods.
  */
-MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[64]);
+MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE]);
 
 /*
  * Refuses what HTTP forbids and h2o lets pass: a missing, repeated or garbled Host, repeated Content-Length or Transfer-Encoding, both
@@ -60,14 +45,26 @@ MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const 
  */
 struct str request_query(const struct request *request, const char *name, char *room, size_t size);
 
+/*
+ * What the path has for "{name}", percent-decoded; absent where it can be no id, for being badly encoded or other than visible ASCII. For
+ * "{name...}": all the rest of the path, as it came.
+ */
+struct str request_parameter(const struct request *request, const char *name);
+
 /* The value of a request header, its name in lower case; absent when it is not there. */
 struct str request_header(const struct request *request, const char *name);
 
 /* Adds a header to the answer; both texts must last as long as the request. */
 void request_set_header(struct request *request, const char *name, const char *value);
 
-/* Says which worker a request is about, where its path does not: for its line in the log. */
+/*
+ * Says which worker a request is about, where its path does not: for its line in the log, and for request_parameter under "worker_id". The
+ * text is copied.
+ */
 void request_name_worker(struct request *request, struct str worker_id);
+
+/* Takes a parameter away, which is then absent: what is no good does not belong in the log. */
+void request_forget_parameter(struct request *request, const char *name);
 
 /* Sets a header of the answer to a copy of `value` in place of what it was; an empty one takes it away. */
 void request_replace_header(struct request *request, const char *name, const char *value);

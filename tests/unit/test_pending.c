@@ -82,10 +82,10 @@ static void naive_handler(struct request *request)
 }
 
 static const struct route routes[] = {
-    {"GET", "/wait", wait_handler, LOG_DEBUG, 0},
-    {"GET", "/wait-late", wait_late_handler, LOG_DEBUG, 0},
-    {"GET", "/naive", naive_handler, LOG_DEBUG, 0},
-    {NULL, NULL, NULL, LOG_DEBUG, 0},
+    {"GET", "/wait", wait_handler, .access = 0},
+    {"GET", "/wait-late", wait_late_handler, .access = 0},
+    {"GET", "/naive", naive_handler, .access = 0},
+    {.path = NULL},
 };
 
 /* Receives GET `path`. */

@@ -1,0 +1,59 @@
+/*
+ * The route table: which handler answers a method and a path, and what is true of it before it runs.
+ */
+#ifndef HTTP_ROUTE_H
+#define HTTP_ROUTE_H
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <stdint.h>
+
+struct request;
+typedef void request_handler(struct request *request);
+
+/* What a handler does to the fleet: a client's own next reads see what it has written. */
+enum route_effect { READS, WRITES };
+
+/* How long a request may wait for its answer: request_timeout_ms, or quick_timeout_ms as health checks need it. */
+enum route_patience { PATIENT, QUICK };
+
+/*
+ * A row of the table. A row without a path ends it.
+ *
+ * A path is literal but for parameters: "{name}" stands for one segment that is not empty, "{name...}" for all the rest, which may be
+ * empty, and ends the path. Where several rows match, those without a parameter hide those with one, and both hide those with a
+ * rest; of equals the first one counts.
+ */
+struct route {
+    const char *method; /* "GET" takes HEAD too */
+    const char *path;
+    request_handler *handler;
+    enum route_effect effect;
+    enum route_patience patience;
+    enum log_level log_level; /* of the line about a request that went well */
+    size_t body_max;          /* bytes; 0: SERVER_BODY_MAX */
+    unsigned access;          /* who may ask; its values are those of whoever admits */
+};
+
+#define ROUTE_PARAMETERS_MAX 4
+#define ROUTE_ALLOW_SIZE 64 /* bytes of an Allow header with all methods */
+
+/* What a path has for a parameter, as it came: percent-encoded. */
+struct route_parameter {
+    struct str name; /* absent: no more parameters */
+    struct str value;
+    bool is_rest;
+};
+
+/* The row for a method and a path and what the path has for its parameters. */
+struct route_match {
+    const struct route *route;
+    struct route_parameter parameters[ROUTE_PARAMETERS_MAX];
+    char allow[ROUTE_ALLOW_SIZE]; /* with ERR_METHOD: what the path takes, as in "GET, HEAD, OPTIONS" */
+};
+
+/* Looks up a method and a path, which is without query. ERR_NOT_FOUND: no row has this path; ERR_METHOD: some have, with other methods. */
+MUST_CHECK enum err route_find(const struct route *routes, struct str method, struct str path, struct route_match *match);
+
+#endif

@@ -7,12 +7,17 @@
 --: arg region
 --: arg max
 --: arg random
+--: key worker
+--: key service
+--: key model
+--: key region
 --: use number
 --: use clock
---: use fleet
+--: use ranks
+--: use sweep
 
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
--- for any) loaded before others, then by rank (see lib/fleet.lua). One outside of `region` ("": none is preferred) counts as if it were
+-- for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred) counts as if it were
 -- busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by `random` (0 to 1, less than 1).
 -- Costs O(log n) for each worker returned.
 -- removal, revive: as in stats; sweep: its max. Returns {"1" if so many have just fallen silent that it is to be asked again, how many
@@ -26,7 +31,7 @@ end
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL max and random are numbers')
 end
-local more = fleet_sweep(now, removal, revive, sweep)
+local more = sweep_run(now, removal, revive, sweep)
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
@@ -86,9 +91,10 @@ end
 local region = string.match(arg_region, '^[%w._:-]+$')
 local near = region and key_region .. arg_service .. '/' .. region
 for _, band in ipairs({ 'healthy', 'degraded' }) do
+  local low, high = ranks_range(band)
   if fitting then
-    add(fitting, near and near .. '/' .. arg_model, bands[band], bands[band] + 2 * BAND)
+    add(fitting, near and near .. '/' .. arg_model, low, high)
   end
-  add(all, near, bands[band], bands[band] + 2 * BAND)
+  add(all, near, low, high)
 end
-return { more and '1' or '0', redis.call('ZCOUNT', all, '-inf', '(' .. bands.draining), unpack(found) }
+return { more and '1' or '0', redis.call('ZCOUNT', all, '-inf', '(' .. (ranks_range('draining'))), unpack(found) }

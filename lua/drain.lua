@@ -1,6 +1,13 @@
 --: arg worker_id
 --: arg drain
---: use fleet
+--: key worker
+--: key registration
+--: key online
+--: key offline
+--: key ledger
+--: use events
+--: use places
+--: use status
 
 -- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over re-registrations and
 -- removal. Returns the status that the worker now counts as, or the error NOTFOUND when there is none of that id.
@@ -11,8 +18,8 @@ end
 local hash = key_worker .. arg_worker_id
 local reported = redis.call('HGET', hash, 'status')
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
-local registered = fleet_registered(arg_worker_id)
-local place = fleet_read(entry) or registered
+local registered = places_registered(arg_worker_id)
+local place = ledger_read(entry) or registered
 if not reported or not registered then
   return redis.error_reply('NOTFOUND Worker not found')
 end
@@ -25,14 +32,13 @@ local changed = (arg_drain == '1') ~= (place.drained == 'd')
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
 if live then
-  place.status = arg_drain == '1' and 'draining' or fleet_is_status(reported) and reported or 'healthy'
+  place.status = arg_drain == '1' and 'draining' or status_is(reported) and reported or 'healthy'
   redis.call('SET', hash .. ':online', place.status, 'KEEPTTL')
 end
 -- where it stands it stays: only a heartbeat or a sweep moves it between online and offline
 local moment = redis.call('ZSCORE', place.status == 'offline' and key_offline or key_online, arg_worker_id)
-fleet_place(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
+places_move(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
 if changed then
-  fleet_event('updated', arg_drain == '1' and 'drained' or 'undrained', arg_worker_id, place)
+  events_tell('updated', arg_drain == '1' and 'drained' or 'undrained', arg_worker_id, place)
 end
-fleet_flush()
 return live and place.status or 'offline'

@@ -7,6 +7,7 @@
 --   --: arg NAME     an argument; in the script, arg_NAME, in C, SCRIPT_NAME
 --   --: rest NAME    any number of strings after the arguments; in the script they start at ARGV[rest]
 --   --: use NAME     lib/NAME.lua goes in front, with the keys it touches
+--   --: finish NAME  (of a library) the function NAME is called when the script has ended, also by an error
 -- Written: scripts.h and scripts.c, and for people and tests scripts/SCRIPT.lua (the whole text as Redis gets it) and
 -- scripts/SCRIPT.args (its keys and arguments in order).
 
@@ -58,6 +59,8 @@ local function include(script, path, open)
         script.used[library] = true
         include(script, library, open)
       end
+    elseif kind == 'finish' then
+      add(script.finish, name)
     elseif line:find('^%-%-:') then
       fail(path, 'no such interface line: ' .. line)
     else
@@ -66,6 +69,36 @@ local function include(script, path, open)
   end
   open[path] = nil
   script.body[#script.body + 1] = table.concat(body, '\n'):gsub('^%s+', ''):gsub('%s+$', '')
+end
+
+-- What a script has written stays written when it fails. So its own part is a function, and what is to be done after it is done then, too.
+-- The script's own error counts before later ones. It says in which line it happened, since Redis would name the line that raises it again.
+local RUN = [[
+local function explain(err)
+  local _, line = pcall(error, '', 4) -- where redis.call or error was called
+  local text = type(err) == 'table' and err.err or tostring(err)
+  return { err = (string.find(text, '^%u+ ') and text or 'ERR ' .. text) .. ', ' .. line }
+end
+local done, result = xpcall(run, explain)]]
+local FINISH = [[
+local NAME_done, NAME_error = xpcall(NAME, explain)
+if done and not NAME_done then
+  done, result = false, NAME_error
+end]]
+local END = [[
+if not done then
+  error(result)
+end
+return result]]
+
+-- The text of a script's own part, and behind it the calls of `functions`.
+local function finished(body, functions)
+  local text = { 'local function run()', body, 'end', RUN }
+  for _, name in ipairs(functions) do
+    text[#text + 1] = FINISH:gsub('NAME', name)
+  end
+  text[#text + 1] = END
+  return table.concat(text, '\n')
 end
 
 -- The whole text of a script: the check of its call, its names, its libraries, itself.
@@ -90,8 +123,8 @@ local function assemble(script)
   if script.rest then
     text[#text + 1] = ('local rest = %d'):format(#script.args + 1)
   end
-  for _, body in ipairs(script.body) do
-    text[#text + 1] = body
+  for at, body in ipairs(script.body) do
+    text[#text + 1] = at == #script.body and #script.finish > 0 and finished(body, script.finish) or body
   end
   return table.concat(text, '\n') .. '\n'
 end
@@ -106,7 +139,7 @@ end
 
 local scripts = {}
 for i = 2, #arg do
-  local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, body = {} }
+  local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, finish = {}, body = {} }
   include(script, arg[i], {})
   script.text = assemble(script)
   local _, err = (loadstring or load)(script.text, '=' .. script.name)

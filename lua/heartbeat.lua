@@ -4,9 +4,17 @@
 --: arg revive
 --: arg interval
 --: rest heartbeats
+--: key worker
+--: key registration
+--: key ledger
 --: use number
 --: use clock
---: use fleet
+--: use events
+--: use identities
+--: use places
+--: use removal
+--: use status
+--: use try
 
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
 -- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat, an edge
@@ -28,7 +36,7 @@ local at, last = rest, #ARGV
 while at <= last do
   local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 5])
   local fits = extra and extra % 2 == 0 and extra >= 0 and at + 5 + extra <= last
-  if not fits or not load or load < 0 or load > 1 or not silence or silence > 1e9 or not fleet_is_status(ARGV[at + 1])
+  if not fits or not load or load < 0 or load > 1 or not silence or silence > 1e9 or not status_is(ARGV[at + 1])
     or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+$')) then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
@@ -44,20 +52,20 @@ local now_text, offline_at, removed_at = text(now), text(now + timeout), text(no
 -- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is kept.
 local function bring_back(id, entry)
   if entry then
-    fleet_archive(id, entry, removal, revive)
+    removal_archive(id, entry, removal, revive)
   end
-  local place = revive > 0 and fleet_registered(id)
+  local place = revive > 0 and places_registered(id)
   if place then
     redis.call('PERSIST', key_registration .. id)
-    local identities, twins = fleet_identities(id)
+    local identities, twins = identities_of(id)
     for _, key in ipairs(identities) do
       redis.call('SET', key, id, 'NX') -- another worker may have taken it
-      if try('GET', key) == id then
+      if try_call('GET', key) == id then
         redis.call('PERSIST', key)
       end
     end
     if twins then
-      try('ZADD', twins, now_text, id)
+      try_call('ZADD', twins, now_text, id)
     end
   end
   return place
@@ -75,11 +83,11 @@ end
 -- Tells that a heartbeat has changed a worker's status.
 local function tell(id, place, was)
   if place.status == 'offline' then
-    fleet_event('offline', 'reported', id, place)
+    events_tell('offline', 'reported', id, place)
   elseif was == 'removed' then
-    fleet_event('online', 'revived', id, place)
+    events_tell('online', 'revived', id, place)
   else
-    fleet_event(was == 'offline' and 'online' or 'updated', 'heartbeat', id, place)
+    events_tell(was == 'offline' and 'online' or 'updated', 'heartbeat', id, place)
   end
 end
 
@@ -105,22 +113,23 @@ local function take(id, status, load, extra)
     return '0', '-' -- whatever else there is of it: it is to register
   end
   local entry = redis.call('HGET', key_ledger, id)
-  local place = fleet_read(entry)
+  local place = ledger_read(entry)
   if redis.call('PEXPIREAT', hash, gone_at) == 0 then
     place, entry, result = bring_back(id, entry), false, '2'
   elseif not place then
-    place = fleet_registered(id)
+    place = places_registered(id)
   end
   if not place then
     return '0', '-'
   end
-  local before = result == '1' and try('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
+  local before = result == '1' and try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
   local late = lateness(before[1], before[2], place)
   local written
   if extra == '0' then
-    written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
+    written = try_call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
   else
-    written = try('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text, unpack(ARGV, at + 6, at + 5 + extra))
+    written = try_call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text,
+      unpack(ARGV, at + 6, at + 5 + extra))
   end
   if not written then
     redis.call('DEL', hash)
@@ -130,9 +139,9 @@ local function take(id, status, load, extra)
     redis.call('PEXPIREAT', hash, gone_at)
   end
   if ARGV[at + 3] ~= '0' then -- another that looks alike must not take it for dead meanwhile
-    local _, twins = fleet_identities(id)
+    local _, twins = identities_of(id)
     if twins then
-      try('ZADD', twins, text(now + ARGV[at + 3]), id)
+      try_call('ZADD', twins, text(now + ARGV[at + 3]), id)
     end
     redis.call('HSET', hash, 'silent_until', text(now + ARGV[at + 3]))
   elseif before[2] then
@@ -147,10 +156,10 @@ local function take(id, status, load, extra)
   place.load = math.floor(load * 1000000 + 0.5)
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
-    fleet_place(id, entry, place, gone_at)
+    places_move(id, entry, place, gone_at)
   else
     redis.call('SET', hash .. ':online', place.status, 'PXAT', live_until)
-    fleet_place(id, entry, place, live_until)
+    places_move(id, entry, place, live_until)
   end
   if place.status ~= was then
     tell(id, place, was)
@@ -164,5 +173,4 @@ while at <= last do
   results[#results + 1], late[#late + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5])
   at = at + 6 + ARGV[at + 5]
 end
-fleet_flush()
 return { table.concat(results), table.concat(late, ' ') }

@@ -7,9 +7,17 @@
 --: arg status
 --: arg load
 --: rest fields
+--: key worker
+--: key registration
+--: key stats
 --: use number
 --: use clock
---: use fleet
+--: use events
+--: use identities
+--: use places
+--: use status
+--: use sweep
+--: use try
 
 -- Takes over a worker from another registry; one that is known here already stays as it is. timeout, removal, revive: as in register.
 -- last_heartbeat (ms), status, load (0 to 1): its state there. fields: names and values of the registration's fields.
@@ -21,28 +29,28 @@ if not now or not timeout or not removal or not revive or not last_heartbeat or 
   return redis.error_reply('BADCALL now, timeout, removal, revive, last_heartbeat and load are numbers')
 end
 local id = arg_worker_id
-if id == '' or not fleet_is_status(arg_status) or (#ARGV - rest + 1) % 2 ~= 0 then
+if id == '' or not status_is(arg_status) or (#ARGV - rest + 1) % 2 ~= 0 then
   return redis.error_reply('BADCALL malformed worker')
 end
 local given = {}
 for at = rest, #ARGV, 2 do
   given[ARGV[at]] = ARGV[at + 1]
 end
-local place = fleet_offline(given.tier, given.provides, given.drained, given.region)
+local place = ledger_offline(given.tier, given.provides, given.drained, given.region)
 if not place then
   return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end
-fleet_sweep(now, removal, revive, 50)
+sweep_run(now, removal, revive, 50)
 local hash, registration = key_worker .. id, key_registration .. id
 if redis.call('EXISTS', registration, hash) > 0 then
   return 'known'
 end
 redis.call('HSET', registration, unpack(ARGV, rest, #ARGV))
 
-fleet_count(key_stats, 'tasks_completed', tonumber(redis.call('HGET', registration, 'tasks_completed')) or 0)
+counters_add(key_stats, 'tasks_completed', tonumber(redis.call('HGET', registration, 'tasks_completed')) or 0)
 
 -- what it does not know better, it takes from nobody
-local identities, twins = fleet_identities(id)
+local identities, twins = identities_of(id)
 for _, key in ipairs(identities) do
   redis.call('SET', key, id, 'NX')
 end
@@ -52,15 +60,14 @@ if removed_at <= now then
   local keep_until = string.format('%.0f', now + revive)
   redis.call('PEXPIREAT', registration, keep_until)
   for _, key in ipairs(identities) do
-    if try('GET', key) == id then
+    if try_call('GET', key) == id then
       redis.call('PEXPIREAT', key, keep_until)
     end
   end
-  fleet_flush()
   return 'archived'
 end
 if twins then
-  try('ZADD', twins, last_heartbeat, id)
+  try_call('ZADD', twins, last_heartbeat, id)
 end
 redis.call('HSET', hash, 'status', arg_status, 'current_load', arg_load, 'last_heartbeat', string.format('%.0f', last_heartbeat))
 redis.call('PEXPIREAT', hash, string.format('%.0f', removed_at))
@@ -70,7 +77,6 @@ if live then
   place.status = place.drained == 'd' and 'draining' or arg_status
   redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', offline_at))
 end
-fleet_place(id, false, place, live and offline_at or removed_at)
-fleet_event('registered', 'imported', id, place)
-fleet_flush()
+places_move(id, false, place, live and offline_at or removed_at)
+events_tell('registered', 'imported', id, place)
 return live and 'live' or 'offline'

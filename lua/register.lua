@@ -14,9 +14,23 @@
 --: arg also
 --: arg max_services
 --: rest fields
+--: key worker
+--: key registration
+--: key online
+--: key offline
+--: key ledger
+--: key service
+--: key identity
+--: key fingerprint
 --: use number
 --: use clock
---: use fleet
+--: use events
+--: use identities
+--: use names
+--: use places
+--: use removal
+--: use sweep
+--: use try
 
 -- Registers a worker, or registers it again.
 -- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
@@ -41,7 +55,7 @@ local PROBES = 1000 -- of workers that look alike, how many are asked whether th
 
 -- The worker that an identity leads to, if its registration is still there.
 local function known(identity)
-  local id = try('GET', key_identity .. identity)
+  local id = try_call('GET', key_identity .. identity)
   return id and redis.call('EXISTS', key_registration .. id) == 1 and id
 end
 
@@ -49,7 +63,7 @@ end
 -- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use here.
 local function silent_twin()
   local twins = key_fingerprint .. arg_fingerprint
-  local list = try('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
+  local list = try_call('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
   for i = 1, #list, 2 do
     local id, until_then = list[i], tonumber(list[i + 1])
     if until_then + missed > now then
@@ -73,8 +87,8 @@ local function identify()
   end
   local id = arg_instance_id ~= '' and known('instance:' .. arg_instance_id)
   if not id and arg_tunnel_url ~= '' then
-    id = known('tunnel:' .. fleet_digest(arg_tunnel_url))
-    local other = id and try('HGET', key_registration .. id, 'instance_id')
+    id = known('tunnel:' .. identities_digest(arg_tunnel_url))
+    local other = id and try_call('HGET', key_registration .. id, 'instance_id')
     if other and arg_instance_id ~= '' and other ~= arg_instance_id then
       id = nil
     end
@@ -90,15 +104,15 @@ local function identify()
   return id
 end
 
-fleet_sweep(now, removal, revive, 50)
+sweep_run(now, removal, revive, 50)
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
 local entry = redis.call('HGET', key_ledger, id)
 if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too many for the sweep to come to it
-  fleet_archive(id, entry, removal, revive)
+  removal_archive(id, entry, removal, revive)
   entry = false
 end
-local before = try('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
+local before = try_call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained') or {}
 local again = before[1]
 local given = {}
 for at = rest, #ARGV, 2 do
@@ -107,19 +121,19 @@ end
 local boot_id = given.boot_id
 local restarted = again and boot_id and before[4] and boot_id ~= before[4]
 -- Of a worker that says that it has not been started anew, what it reported holds on.
-local state = again and boot_id and boot_id == before[4] and try('HGETALL', hash) or {}
-local stood = #state > 0 and fleet_read(entry)
+local state = again and boot_id and boot_id == before[4] and try_call('HGETALL', hash) or {}
+local stood = #state > 0 and ledger_read(entry)
 
 -- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
 -- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
 if entry or redis.call('EXISTS', registration, hash) > 0 then
-  fleet_remove(id, entry, 0)
+  removal_remove(id, entry, 0)
 end
 
 -- Assignment: what it had, where that still fits; else the service that the fewest live workers provide.
-local catalogue, also = split(arg_catalogue), split(arg_also)
+local catalogue, also = names_split(arg_catalogue), names_split(arg_also)
 local had, assigned = {}, {}
-for _, name in ipairs(again and split(before[3] or '') or {}) do
+for _, name in ipairs(again and names_split(before[3] or '') or {}) do
   had[name] = true
 end
 local function assign(name)
@@ -159,7 +173,7 @@ end
 local assigned_services = table.concat(assigned, ',')
 
 -- What it was assigned and what it advertises both count as provided by it.
-local provides = table.concat(split(assigned_services .. ',' .. arg_advertised), ',')
+local provides = table.concat(names_split(assigned_services .. ',' .. arg_advertised), ',')
 
 redis.call('HSET', registration, 'tier', arg_tier, 'registered_at', again and before[1] or now,
   'tasks_completed', again and before[2] or '0', 'assigned_services', assigned_services, 'provides', provides,
@@ -177,22 +191,21 @@ if stood and stood.status ~= 'offline' then
 end
 redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
 
-local identities, twins = fleet_identities(id)
+local identities, twins = identities_of(id)
 for _, key in ipairs(identities) do
   redis.call('SET', key, id)
 end
 if twins then
-  try('ZADD', twins, now, id)
+  try_call('ZADD', twins, now, id)
 end
-local place = fleet_offline(arg_tier, provides, before[5], given.region)
+local place = ledger_offline(arg_tier, provides, before[5], given.region)
 place.status = 'healthy'
 if stood and stood.status ~= 'offline' then
   place.status, place.load, place.ranking = redis.call('HGET', hash, 'status'), stood.load, stood.ranking
 end
 place.status = place.drained == 'd' and 'draining' or place.status
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
-fleet_place(id, false, place, now + timeout)
-fleet_event('registered', again and 'again' or 'new', id, place)
-fleet_flush()
+places_move(id, false, place, now + timeout)
+events_tell('registered', again and 'again' or 'new', id, place)
 
 return { id, again and '1' or '0', assigned_services, restarted and '1' or '0' }

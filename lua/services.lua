@@ -2,9 +2,11 @@
 --: arg removal
 --: arg revive
 --: arg max
+--: key services
 --: use number
 --: use clock
---: use fleet
+--: use counters
+--: use sweep
 
 -- How many live workers provide each service, after moving on at most `max` workers each way that time has moved on.
 -- removal, revive, max: as in stats. Returns {"1" if there may be more to move on, {"status service", count, …}}.
@@ -13,5 +15,5 @@ local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), nu
 if not now or not removal or not revive or not max then
   return redis.error_reply('BADCALL now, removal, revive and max are numbers')
 end
-local more = fleet_sweep(now, removal, revive, max)
-return { more and '1' or '0', redis.call('HGETALL', key_services) }
+local more = sweep_run(now, removal, revive, max)
+return { more and '1' or '0', counters_read(key_services) }

@@ -2,9 +2,11 @@
 --: arg removal
 --: arg revive
 --: arg max
+--: key stats
 --: use number
 --: use clock
---: use fleet
+--: use counters
+--: use sweep
 
 -- The fleet's counters, after moving on at most `max` workers each way that time has moved on. Costs the same for any number of
 -- workers. removal: ms from offline to removed; revive: ms for which a removed worker's registration is kept. max: 0 for a replica, which
@@ -15,5 +17,5 @@ local now, removal, revive, max = clock_now(arg_now), number_of(arg_removal), nu
 if not now or not removal or not revive or not max then
   return redis.error_reply('BADCALL now, removal, revive and max are numbers')
 end
-local more = fleet_sweep(now, removal, revive, max)
-return { more and '1' or '0', unpack(redis.call('HGETALL', key_stats)) }
+local more = sweep_run(now, removal, revive, max)
+return { more and '1' or '0', unpack(counters_read(key_stats)) }

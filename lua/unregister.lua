@@ -1,16 +1,19 @@
 --: arg worker_id
---: use fleet
+--: key worker
+--: key ledger
+--: use events
+--: use places
+--: use removal
 
 -- Removes a worker for good, at its own wish or an operator's. Returns "1", or the error NOTFOUND when there is none of that id.
 
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
 if known or entry then
-  local place = fleet_read(entry) or fleet_registered(arg_worker_id)
-  fleet_event('removed', known and 'unregistered' or 'timeout', arg_worker_id, place)
+  local place = ledger_read(entry) or places_registered(arg_worker_id)
+  events_tell('removed', known and 'unregistered' or 'timeout', arg_worker_id, place)
 end
-fleet_remove(arg_worker_id, entry, 0)
-fleet_flush()
+removal_remove(arg_worker_id, entry, 0)
 if not known then
   return redis.error_reply('NOTFOUND Worker not found')
 end

@@ -105,7 +105,7 @@ struct listening {
     void *data;
 };
 
-/* Takes a ledger entry apart; false when it can't be read. See lua/lib/fleet.lua. */
+/* Takes a ledger entry apart; false when it can't be read. See lua/lib/ledger.lua. */
 static bool read_entry(struct str entry, struct beat *beat)
 {
     str_cut(&entry, ' ');

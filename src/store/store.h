@@ -177,7 +177,7 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
 /* How the fleet was in each of the last `minutes`, oldest first; `time` in ms since 1970. A minute that nobody kept is left out. */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
-/* Moves on all workers that have fallen silent; see lua/lib/fleet.lua. Any instance may do it at any time. */
+/* Moves on all workers that have fallen silent; see lua/lib/sweep.lua. Any instance may do it at any time. */
 void store_sweep(struct store *store);
 
 #endif

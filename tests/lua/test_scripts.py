@@ -913,6 +913,17 @@ def test_a_counter_that_is_no_number_stops_nobody(scripts, key, field, value):
         assert set(invariants.workers_of(scripts.dump())) == {"w", "v", "new"}
 
 
+def test_what_a_script_has_changed_before_it_fails_is_counted(scripts):
+    scripts.register("w", advertised="ocr")
+    scripts.redis.delete("{rma}:workers")
+    scripts.redis.set("{rma}:workers", "mine")
+    with pytest.raises(redis_library.ResponseError, match=r"^WRONGTYPE .* user_script:\d+: "):
+        scripts.unregister("w")
+    dump = scripts.dump()
+    assert invariants.told_events(dump) == invariants.counted_events(dump) == {"registered:new": 1, "removed:unregistered": 1}
+    assert invariants.stored_counters(dump) == {}
+
+
 @pytest.mark.parametrize("score", ["-inf", "-1e300", "1", "0"])
 @pytest.mark.parametrize("index", ["online", "offline"])
 def test_a_moment_that_is_none_stops_nobody(scripts, index, score):

@@ -1,0 +1,32 @@
+--: key stats
+--: key services
+--: finish counters_flush
+
+-- The counters of the fleet (stats) and of its services. A script adds to them in memory; they are written when it ends.
+
+local deltas = { [key_stats] = {}, [key_services] = {} } -- by key and field
+
+-- Adds `by` to the counter `field` of `key`.
+local function counters_add(key, field, by)
+  deltas[key][field] = (deltas[key][field] or 0) + by
+end
+
+-- Writes what was added. Called when a script has ended, whether or not it failed on the way: see embed.lua.
+local function counters_flush()
+  for key, fields in pairs(deltas) do
+    for field, by in pairs(fields) do
+      local count = by ~= 0 and redis.pcall('HINCRBY', key, field, string.format('%d', by))
+      -- anybody may make up names of services, and somebody's redis-cli what is no number
+      if (count == 0 and key == key_services) or type(count) == 'table' then
+        redis.call('HDEL', key, field)
+      end
+    end
+    deltas[key] = {}
+  end
+end
+
+-- All counters of `key` as they now are: {field, value, field, value, …}
+local function counters_read(key)
+  counters_flush()
+  return redis.call('HGETALL', key)
+end

@@ -1,0 +1,35 @@
+--: use names
+--: use status
+
+-- The text of a ledger entry, and the place that it stands for: a table of what the counters and indexes hold of a worker.
+--
+-- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. A ninth is its region, where
+-- it has one.
+
+-- The place that an entry stands for. nil when there is no entry, or when somebody has written what is none.
+local function ledger_read(entry)
+  local tier, status, load, drained, services, ranking, region =
+    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+) ?(%S*)$')
+  if not tier or not status_is(status) or #load > 7 then
+    return nil
+  end
+  return { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking,
+    region = region }
+end
+
+-- The entry that stands for a place.
+local function ledger_text(place)
+  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
+    .. (place.region ~= '' and ' ' .. place.region or '')
+end
+
+-- The place of a worker that is registered so and has not been heard of; nil when these are no tier and no names of services.
+local function ledger_offline(tier, provides, drained, region)
+  if not tier or not string.find(tier, '^[1-4]$') or string.find(provides or '', '%s') then
+    return nil
+  end
+  local services = table.concat(names_split(provides or ''), ',')
+  return { tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-', services = services ~= '' and services or '-',
+    ranking = '0 - -', region = region and string.match(region, '^[%w._:-]+$') or '' }
+end

@@ -1,0 +1,53 @@
+--: key service
+--: key model
+--: key region
+--: use names
+
+-- In which indexes discovery finds a worker, and where in them. The lowest rank takes the next work: healthy before degraded before
+-- draining; of these, specialized for the service before others; of these, by load in millionths, to which each active request adds
+-- a tenth.
+
+local BAND = 1000000000000
+local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- where the ranks of a status begin
+local MOST_ACTIVE = 100000 -- requests that count
+local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
+
+-- The ranks of a status: from the first number to less than the second.
+local function ranks_range(status)
+  return bands[status], bands[status] + 2 * BAND
+end
+
+-- Calls visit(key, rank) for each index that ranks the live worker of a place: its services, each of its models within each of them, and
+-- where it has a region the same once more for that alone.
+local function ranks_visit(place, visit)
+  if not place or place.status == 'offline' or place.services == '-' then
+    return
+  end
+  local active, special, models = string.match(place.ranking, '^(%d+) (%S+) (%S+)$')
+  local rank = bands[place.status] + place.load + math.min(active, MOST_ACTIVE) * 100000
+  local loaded, indexed = {}, 0
+  if models ~= '-' then
+    local _, commas = string.gsub(place.services, ',', '')
+    loaded = names_split(models)
+    indexed = math.min(#loaded, math.floor(MOST_MODELS / (commas + 1)))
+  end
+  for name in string.gmatch(place.services, '[^,]+') do
+    local value = name == special and special ~= '-' and rank or rank + BAND
+    local near = place.region ~= '' and key_region .. name .. '/' .. place.region
+    visit(key_service .. name, value)
+    if near then
+      visit(near, value)
+    end
+    for i = 1, indexed do
+      visit(key_model .. name .. '/' .. loaded[i], value)
+      if near then
+        visit(near .. '/' .. loaded[i], value)
+      end
+    end
+  end
+end
+
+-- What of a ranking decides in which indexes a worker is: all but the active requests.
+local function ranks_kind(ranking)
+  return string.match(ranking, ' .*')
+end

@@ -1,0 +1,34 @@
+--: key worker
+--: key registration
+--: key online
+--: key offline
+--: use events
+--: use identities
+--: use places
+--: use try
+
+-- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it goes, too.
+local function removal_remove(id, entry, keep_until)
+  local moment = string.format('%.0f', math.max(keep_until, 0))
+  places_move(id, entry, nil)
+  redis.call('DEL', key_worker .. id, key_worker .. id .. ':online')
+  local identities, twins = identities_of(id)
+  for _, key in ipairs(identities) do
+    if try_call('GET', key) == id then
+      redis.call('PEXPIREAT', key, moment) -- one in the past deletes
+    end
+  end
+  if twins then
+    try_call('ZREM', twins, id)
+  end
+  redis.call('PEXPIREAT', key_registration .. id, moment)
+end
+
+-- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from then.
+-- removal: ms from offline to removed.
+local function removal_archive(id, entry, removal, revive)
+  local removed = redis.call('ZSCORE', key_offline, id)
+  local silent = not removed and redis.call('ZSCORE', key_online, id)
+  events_tell('removed', 'timeout', id, ledger_read(entry) or places_registered(id))
+  removal_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
+end

@@ -4,6 +4,7 @@
 --: key online
 --: key ledger
 --: use number
+--: use clock
 
 -- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what they said.
 -- Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat (ms), when it goes offline (ms)}, in the order of
@@ -13,8 +14,7 @@ local since, max = number_of(arg_since), number_of(arg_max)
 if not since or not max or max < 1 or max > 1000 then
   return redis.error_reply('BADCALL since and max are numbers, max is 1 to 1000')
 end
-local time = redis.call('TIME')
-local result = { string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)) }
+local result = { string.format('%.0f', clock_now()) }
 local found = redis.call('ZRANGEBYSCORE', key_online, since, '+inf', 'WITHSCORES', 'LIMIT', 0, max)
 for at = 1, #found, 2 do
   local id = found[at]

@@ -1,4 +1,3 @@
---: arg now
 --: arg removal
 --: arg revive
 --: arg sweep
@@ -23,10 +22,10 @@
 -- removal, revive: as in stats; sweep: its max. Returns {"1" if so many have just fallen silent that it is to be asked again, how many
 -- workers provide it that are live and not draining, id, id, …}.
 
-local now, removal, revive, sweep = clock_now(arg_now), number_of(arg_removal), number_of(arg_revive), number_of(arg_sweep)
+local now, removal, revive, sweep = clock_now(), number_of(arg_removal), number_of(arg_revive), number_of(arg_sweep)
 local max, random = number_of(arg_max), number_of(arg_random)
-if not now or not removal or not revive or not sweep then
-  return redis.error_reply('BADCALL now, removal, revive and sweep are numbers')
+if not removal or not revive or not sweep then
+  return redis.error_reply('BADCALL removal, revive and sweep are numbers')
 end
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL max and random are numbers')

@@ -1,4 +1,3 @@
---: arg now
 --: arg timeout
 --: arg removal
 --: arg revive
@@ -25,10 +24,10 @@
 -- Returns two strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; and for
 -- each, with blanks between, how many ms later than due it came, "-" where that is not known.
 
-local now = clock_now(arg_now)
+local now = clock_now()
 local timeout, removal, revive, interval = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_interval)
-if not now or not timeout or not removal or not revive or not interval then
-  return redis.error_reply('BADCALL now, timeout, removal, revive and interval are numbers')
+if not timeout or not removal or not revive or not interval then
+  return redis.error_reply('BADCALL timeout, removal, revive and interval are numbers')
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.

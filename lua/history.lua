@@ -1,17 +1,12 @@
---: arg now
 --: key stats
 --: key history
---: use number
 --: use clock
 
 -- Keeps how the fleet is in this minute, once, whoever calls; of a day at most. Returns "1" if it did, "0" if that was done already.
 
 local MINUTE, DAY = 60000, 1440
 
-local now = clock_now(arg_now)
-if not now then
-  return redis.error_reply('BADCALL now is a number')
-end
+local now = clock_now()
 local minute = now - now % MINUTE
 local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
 if last and tonumber(string.match(last[1], '^%d+')) >= minute then

@@ -1,4 +1,3 @@
---: arg now
 --: arg timeout
 --: arg removal
 --: arg revive
@@ -23,10 +22,10 @@
 -- last_heartbeat (ms), status, load (0 to 1): its state there. fields: names and values of the registration's fields.
 -- Returns "live", "offline", "archived" (silent for so long that only its registration is kept, for a late heartbeat), or "known".
 
-local now, timeout, removal, revive = clock_now(arg_now), number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
+local now, timeout, removal, revive = clock_now(), number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
 local last_heartbeat, load = number_of(arg_last_heartbeat), number_of(arg_load)
-if not now or not timeout or not removal or not revive or not last_heartbeat or not load or load < 0 or load > 1 then
-  return redis.error_reply('BADCALL now, timeout, removal, revive, last_heartbeat and load are numbers')
+if not timeout or not removal or not revive or not last_heartbeat or not load or load < 0 or load > 1 then
+  return redis.error_reply('BADCALL timeout, removal, revive, last_heartbeat and load are numbers')
 end
 local id = arg_worker_id
 if id == '' or not status_is(arg_status) or (#ARGV - rest + 1) % 2 ~= 0 then

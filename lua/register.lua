@@ -1,4 +1,3 @@
---: arg now
 --: arg timeout
 --: arg removal
 --: arg revive
@@ -41,11 +40,11 @@
 -- max_services: how many to assign at most. fields: names and values of the registration's fields.
 -- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed}.
 
-local now = clock_now(arg_now)
+local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
 local missed, max_services = number_of(arg_missed), number_of(arg_max_services)
-if not now or not timeout or not removal or not revive or not missed or not max_services then
-  return redis.error_reply('BADCALL now, timeout, removal, revive, missed and max_services are numbers')
+if not timeout or not removal or not revive or not missed or not max_services then
+  return redis.error_reply('BADCALL timeout, removal, revive, missed and max_services are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
   or string.find(arg_advertised .. arg_catalogue .. arg_also, '%s') then

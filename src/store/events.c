@@ -161,9 +161,8 @@ enum err store_beats(struct store *store, int64_t offline_at, store_beat_callbac
 
 enum err store_keep_history(struct store *store)
 {
-    struct str args[HISTORY_ARGS] = {[HISTORY_now] = STR("")};
     struct buffer command = BUFFER_INIT;
-    script_begin(&command, SCRIPT_history, args, 0);
+    script_begin(&command, SCRIPT_history, NULL, 0);
     return link_run(store->link, SCRIPT_history, &command, NULL, NULL);
 }
 

@@ -1,7 +1,8 @@
 /*
  * A wall clock that tests can move: preloaded into a process (LD_PRELOAD), it adds an offset in milliseconds to every way of asking
- * for the time of day. The offset is the int64_t in the file that CLOCK_OFFSET_FILE names, read anew at each call, so one write moves
- * the clock of every process that shares the file. CLOCK_MONOTONIC keeps its own pace: timers go on as if nothing had happened.
+ * for the time of day. The offset is the first int64_t in the file that CLOCK_OFFSET_FILE names, read anew at each call, so one write moves
+ * the clock of every process that shares the file. While the second one is not 0, the clock stands still at that moment (ms since 1970).
+ * CLOCK_MONOTONIC keeps its own pace: timers go on as if nothing had happened.
  *
  * The kernel is asked directly, not through dlsym(RTLD_NEXT): nothing here can then be called before it is ready, neither by an
  * allocator's nor by a sanitizer's start-up code.
@@ -16,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *shared_offset_ms; /* NULL until the library is initialised, and for good without the file */
+enum { OFFSET, STANDING, NUMBERS };
+
+static const volatile int64_t *shared; /* NULL until the library is initialised, and for good without the file */
 
 __attribute__((constructor)) static void map_offset(void)
 {
@@ -26,19 +29,23 @@ __attribute__((constructor)) static void map_offset(void)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    void *mapped = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+    void *mapped = mmap(NULL, NUMBERS * sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (mapped != MAP_FAILED)
-        shared_offset_ms = mapped;
+        shared = mapped;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (syscall(SYS_clock_gettime, clock, now) != 0)
         return -1;
-    if ((clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) || shared_offset_ms == NULL)
+    if ((clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE) || shared == NULL)
         return 0;
-    int64_t offset = *shared_offset_ms;
+    int64_t standing = shared[STANDING], offset = shared[OFFSET];
+    if (standing != 0) {
+        *now = (struct timespec){.tv_sec = standing / 1000, .tv_nsec = standing % 1000 * 1000000};
+        return 0;
+    }
     now->tv_sec += offset / 1000;
     now->tv_nsec += offset % 1000 * 1000000;
     if (now->tv_nsec >= 1000000000) {

@@ -23,13 +23,14 @@ def build_library():
 
 
 class Clock:
-    """One offset in a file; the processes started with environment() all see their wall clock moved by it."""
+    """An offset and a moment in a file; the processes started with environment() all see their wall clock moved by the one, or standing
+    still at the other."""
 
     def __init__(self, path):
         self._path = path
-        path.write_bytes(struct.pack("=q", 0))
+        path.write_bytes(struct.pack("=qq", 0, 0))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 8)
+            self._map = mmap.mmap(file.fileno(), 16)
         build_library()
 
     def environment(self):
@@ -53,3 +54,7 @@ class Clock:
     def move_to(self, moment_ms):
         """Makes the present the given moment, in ms since 1970."""
         self.offset_ms += round(moment_ms) - self.now_ms()
+
+    def stop_at(self, moment_ms):
+        """From now on it is the given moment, in ms since 1970, until it is stopped at another one."""
+        self._map[8:16] = struct.pack("=q", round(moment_ms))

@@ -23,9 +23,8 @@ class Scripts:
         self.at(0)
 
     def at(self, seconds):
-        """Moves Redis's clock to so many seconds after NOW."""
-        self._clock.move_to(NOW + seconds * 1000)
-        return NOW + round(seconds * 1000)
+        """Stops Redis's clock so many seconds after NOW: what a script writes is exact."""
+        self._clock.stop_at(NOW + seconds * 1000)
 
     @staticmethod
     def names():
@@ -74,8 +73,8 @@ class Scripts:
 
     def register(self, worker_id="", at=0, fields=(), **args):
         """-> (id, whether it was known, its assigned services, whether it restarted)"""
-        now = self.at(at)
-        given = {"now": now, "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
+        self.at(at)
+        given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": 2, "advertised": "",
                  "catalogue": "rag,ner,notes", "also": "", "max_services": 1, **args}
         worker_id, known, services, restarted = self.call("register", *fields, **given)
@@ -94,8 +93,8 @@ class Scripts:
 
     def heartbeat_and_lateness(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats; by how many seconds each was late, None where that is not known"""
-        now = self.at(at)
-        results, late = self.call("heartbeat", *[word for beat in beats for word in beat], now=now, timeout=timeout, removal=REMOVAL,
+        self.at(at)
+        results, late = self.call("heartbeat", *[word for beat in beats for word in beat], timeout=timeout, removal=REMOVAL,
                                   revive=revive, interval=INTERVAL)
         return results, [None if each == "-" else int(each) / 1000 for each in late.split()]
 
@@ -108,29 +107,34 @@ class Scripts:
 
     def discover(self, service, model="", most=100, at=0, chance=0, region="", revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""
-        _, count, *ids = self.call("discover", now=self.at(at), removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, region=region, max=most,
-                                random=chance)
+        self.at(at)
+        _, count, *ids = self.call("discover", removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, region=region,
+                                   max=most, random=chance)
         return count, ids
 
     def import_worker(self, worker_id, fields, at=0, last_heartbeat=0, status="healthy", load="0", **args):
         """-> "live", "offline", "archived" or "known"; last_heartbeat in seconds from NOW"""
-        given = {"now": self.at(at), "timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "worker_id": worker_id,
+        self.at(at)
+        given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "worker_id": worker_id,
                  "last_heartbeat": NOW + last_heartbeat * 1000, "status": status, "load": load, **args}
         return self.call("import", *fields, **given)
 
     def stats(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters, but for those of events)"""
-        more, *pairs = self.call("stats", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
+        self.at(at)
+        more, *pairs = self.call("stats", removal=REMOVAL, revive=revive, max=most)
         return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2]) if not field.startswith("event:")}
 
     def services(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters)"""
-        more, pairs = self.call("services", now=self.at(at), removal=REMOVAL, revive=revive, max=most)
+        self.at(at)
+        more, pairs = self.call("services", removal=REMOVAL, revive=revive, max=most)
         return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
 
     def history(self, at=0):
         """-> whether this call kept a point"""
-        return self.call("history", now=self.at(at)) == "1"
+        self.at(at)
+        return self.call("history") == "1"
 
     def beats(self, since, most=100):
         """-> {id: (ledger entry, last heartbeat, when it goes offline)} of those that go offline `since` seconds from NOW or later"""

@@ -94,6 +94,9 @@ static inline bool api_is_crowded(const struct api *api)
     return api->listed + server_thread_unread(api->thread) + shared_bytes(api->shared) > API_LISTED_MAX;
 }
 
+/* The sentence that a client reads for an error when nobody has a better one. */
+const char *api_explain(enum err err);
+
 /* Answers what a body was refused for, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 

@@ -78,8 +78,8 @@ static void arrived(struct bulk *bulk)
 static void on_beat(void *data, enum err err, bool revived)
 {
     struct bulk_beat *beat = data;
-    beat->outcome = err == ERR_NOT_FOUND ? BEAT_UNKNOWN : revived ? BEAT_REVIVED : BEAT_TAKEN;
-    if (err != ERR_NONE && err != ERR_NOT_FOUND)
+    beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN : revived ? BEAT_REVIVED : BEAT_TAKEN;
+    if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND)
         beat->bulk->err = err;
     arrived(beat->bulk);
 }

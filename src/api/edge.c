@@ -91,7 +91,7 @@ static void on_heartbeat(void *data, enum err err, bool revived)
     if (request != NULL && err == ERR_NONE)
         reply_constant(request, 200, STR("{\"status\":\"ok\"}"));
     else if (request != NULL)
-        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+        reply_error(request, err, NULL, NULL);
     pending_release(pending, err);
 }
 

@@ -141,7 +141,7 @@ static void on_stats(void *data, enum err err, const struct fleet *fleet)
         buffer_append(&text, buffer_str(&events->stats));
     } else {
         buffer_append(&text, STR("event: unavailable\ndata: {\"detail\":"));
-        buffer_json_string(&text, str_from(err_detail(err)));
+        buffer_json_string(&text, str_from(api_explain(err)));
         buffer_append(&text, STR("}\n\n"));
     }
     feed_append(events->feed, &text);
@@ -294,12 +294,11 @@ void api_events(struct request *request)
     struct events *events = api->events;
     struct str last = request_header(request, "last-event-id");
     if (server_thread_stopping(api->thread)) {
-        reply_error(request, ERR_UNAVAILABLE, "This coordinator is shutting down; ask another one.", NULL);
+        reply_error(request, ERR_STOPPING, NULL, NULL);
         return;
     }
     if (feed_is_full(events->feed)) {
-        reply_error(request, ERR_OVERLOADED, "This coordinator has as many event streams as it takes; ask another one, or poll.",
-                    NULL);
+        reply_error(request, ERR_STREAMS, NULL, NULL);
         return;
     }
     struct joining *joining = calloc(1, sizeof(*joining));

@@ -97,13 +97,13 @@ static bool has_observations(const struct histogram *histogram)
 static void write_requests_of(struct buffer *out, const struct metrics *sum, size_t place)
 {
     for (int method = 0; method < METHOD_COUNT; method++)
-        for (size_t i = 0; i < METRICS_STATUSES_MAX; i++) {
+        for (size_t i = 0; i <= STATUS_COUNT; i++) {
             uint64_t count = metric_read(&sum->requests[place][method][i]);
             char code[16] = "other";
             if (count == 0)
                 continue;
-            if (metrics_status_at(i) != 0)
-                snprintf(code, sizeof(code), "%d", metrics_status_at(i));
+            if (status_at(i) != 0)
+                snprintf(code, sizeof(code), "%d", status_at(i));
             exposition_sample(out, "rma_http_requests_total",
                               LABELS({"route", route_name(place)},
                                      {"method", str_from(metrics_method_name((enum metrics_method)method))},

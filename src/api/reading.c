@@ -89,7 +89,7 @@ void reading_tell_lag(struct request *request, int64_t complete_until, int64_t n
 
 void reading_fail(struct request *request, enum err err, const char *detail)
 {
-    if (request->choice != READ_FROM_REPLICA || err == ERR_NOT_FOUND || err == ERR_CROWDED || err == ERR_NO_WORKER) {
+    if (request->choice != READ_FROM_REPLICA || err == ERR_WORKER_NOT_FOUND || err == ERR_CROWDED || err == ERR_NO_WORKER) {
         reply_error(request, err, detail, NULL);
         return;
     }

@@ -27,7 +27,7 @@ static void answer_unhealthy(struct request *request)
     buffer_append(&body, STR("{\"status\":\"unhealthy\","));
     write_identity(&body, api->config);
     buffer_append(&body, STR(",\"redis\":{\"status\":\"down\",\"latency_ms\":null},\"detail\":"));
-    buffer_json_string(&body, str_from(err_detail(ERR_UNAVAILABLE)));
+    buffer_json_string(&body, str_from(api_explain(ERR_UNAVAILABLE)));
     buffer_append(&body, STR("}"));
     request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
     reply_json(request, 503, &body);
@@ -116,7 +116,7 @@ void api_readyz(struct request *request)
 {
     const struct api *api = request_app(request);
     if (server_thread_stopping(api->thread)) {
-        reply_error(request, ERR_UNAVAILABLE, "This coordinator is shutting down; ask another one.", NULL);
+        reply_error(request, ERR_STOPPING, NULL, NULL);
         return;
     }
     struct pending *pending = pending_new(request, server_thread_waiting_quick(api->thread), NULL, 0);

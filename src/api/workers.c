@@ -160,7 +160,7 @@ static void on_heartbeat(void *data, enum err err, bool revived)
                        revived ? STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\",\"revived\":true}")
                                : STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
     else if (request != NULL)
-        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+        reply_error(request, err, NULL, NULL);
     pending_release(pending, err);
 }
 
@@ -207,7 +207,7 @@ static void on_unregistered(void *data, enum err err)
         buffer_append(&body, STR(" unregistered\"}"));
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+        reply_error(request, err, NULL, NULL);
     }
     pending_release(pending, err);
 }
@@ -234,7 +234,7 @@ static void on_drained(struct pending *pending, enum err err, const char *messag
         buffer_printf(&body, " %s\"}", message);
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reply_error(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL, NULL);
+        reply_error(request, err, NULL, NULL);
     }
     pending_release(pending, err);
 }
@@ -280,7 +280,7 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
         worker_write(&body, worker, now, api_coordinator_url(request, room));
         reply_json(request, 200, &body);
     } else if (request != NULL) {
-        reading_fail(request, err, err == ERR_NOT_FOUND ? "Worker not found" : NULL);
+        reading_fail(request, err, NULL);
     }
     pending_release(pending, err);
 }

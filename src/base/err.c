@@ -2,71 +2,62 @@
 
 static const struct {
     int status;
-    struct str word;
+    struct str code, word;
     bool retryable;
-    const char *detail;
-} table[ERR_COUNT] = {[ERR_NONE] = {200, {NULL, 0}, false, "OK"},
-#define X(name, status, word, retryable, detail) [name] = {status, {word, sizeof(word) - 1}, retryable, detail},
-                      ERR_TABLE(X)
+} errors[ERR_COUNT] = {[ERR_NONE] = {200, {"", 0}, {"", 0}, false},
+#define X(name, status, word, code, retryable) [name] = {status, {code, sizeof(code) - 1}, {word, sizeof(word) - 1}, retryable},
+                       ERR_TABLE(X)
 #undef X
+};
+
+static const struct {
+    int status;
+    const char *reason;
+} statuses[STATUS_COUNT + 1] = {
+#define X(status, reason) {status, reason},
+    STATUS_TABLE(X)
+#undef X
+        {0, "Error"},
 };
 
 int err_status(enum err err)
 {
-    return table[err].status;
+    return errors[err].status;
+}
+
+struct str err_code(enum err err)
+{
+    return errors[err].code;
 }
 
 bool err_is_retryable(enum err err)
 {
-    return table[err].retryable;
-}
-
-const char *err_detail(enum err err)
-{
-    return table[err].detail;
-}
-
-const char *err_reason(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 204:
-        return "No Content";
-    case 304:
-        return "Not Modified";
-    case 400:
-        return "Bad Request";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 413:
-        return "Payload Too Large";
-    case 415:
-        return "Unsupported Media Type";
-    case 417:
-        return "Expectation Failed";
-    case 422:
-        return "Unprocessable Content";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    default:
-        return "Error";
-    }
+    return errors[err].retryable;
 }
 
 enum err err_from_reply(struct str reply)
 {
     struct str word = str_cut(&reply, ' ');
     for (int err = ERR_NONE + 1; err < ERR_COUNT; err++)
-        if (table[err].word.len > 0 && str_eq(table[err].word, word))
+        if (errors[err].word.len > 0 && str_eq(errors[err].word, word))
             return (enum err)err;
     return ERR_INTERNAL;
+}
+
+size_t status_place(int status)
+{
+    size_t place = 0;
+    while (place < STATUS_COUNT && statuses[place].status != status)
+        place++;
+    return place;
+}
+
+int status_at(size_t place)
+{
+    return statuses[place].status;
+}
+
+const char *status_reason(int status)
+{
+    return statuses[status_place(status)].reason;
 }

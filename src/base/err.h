@@ -1,6 +1,7 @@
 /*
- * Every way a request can fail, stated once: name, HTTP status, the word a script's error reply begins with,
- * whether trying again can help, and the sentence a client reads when nobody has a better one.
+ * Every way a request can fail, stated once: name, HTTP status, the word with which an error reply of Redis begins, the code that
+ * programs go by, and whether trying again can help. Programs that know an error by its code know it for ever: a code never changes its
+ * meaning. The sentences for people are in api/explain.c.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -10,40 +11,81 @@
 #include <stdbool.h>
 
 #define ERR_TABLE(X)                                                                                                               \
-    X(ERR_BAD_REQUEST, 400, "", false, "The request could not be understood.")                                                     \
-    X(ERR_NOT_FOUND, 404, "NOTFOUND", false, "Not found")                                                                          \
-    X(ERR_METHOD, 405, "", false, "This path does not take that method; the Allow header lists those it takes.")                   \
-    X(ERR_TOO_LARGE, 413, "", false, "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.")          \
-    X(ERR_MEDIA_TYPE, 415, "", false, "Send the body as application/json.")                                                        \
-    X(ERR_INVALID, 422, "", false, "The request has invalid fields; errors lists each of them.")                                   \
-    X(ERR_INTERNAL, 500, "", false,                                                                                                \
-      "The coordinator made an error; its log has a line about it and, before it, what Redis said if it was that.")                \
-    X(ERR_NOT_BUILT, 501, "", false, "This coordinator does not offer that yet.")                                                  \
-    X(ERR_UNAVAILABLE, 503, "", true, "The registry (Redis) is out of reach; try again shortly.")                                  \
-    X(ERR_OVERLOADED, 503, "", true, "The coordinator has too many requests waiting for Redis; try again shortly.")                \
-    X(ERR_CROWDED, 503, "", true, "Too many long answers are under way; ask for fewer workers with limit and cursor.")             \
-    X(ERR_NO_WORKER, 503, "", true, "No live worker can do this at present.")                                                      \
-    X(ERR_LOADING, 503, "LOADING", true, "Redis is loading its data; try again shortly.")                                          \
-    X(ERR_BUSY, 503, "BUSY", true, "Redis is busy with a long script; try again shortly.")                                         \
-    X(ERR_NO_SCRIPT, 503, "NOSCRIPT", true, "Redis keeps losing the coordinator's scripts; who calls SCRIPT FLUSH?")               \
-    X(ERR_READONLY, 503, "READONLY", true, "Redis has been made a replica; the coordinator looks for the primary, try again.")     \
-    X(ERR_MASTER_DOWN, 503, "MASTERDOWN", true, "Redis is a replica without its primary; try again shortly.")                      \
-    X(ERR_NO_REPLICAS, 503, "NOREPLICAS", true, "Redis has too few replicas in step to take writes; try again shortly.")           \
-    X(ERR_UNCONFIRMED, 503, "", true, "Too few replicas have confirmed the change, so a failover may undo it; send it again.")     \
-    X(ERR_CLUSTER_DOWN, 503, "CLUSTERDOWN", true, "The Redis cluster does not serve the registry at present; try again shortly.")  \
-    X(ERR_MOVED, 503, "MOVED", true, "The registry has moved to another node of the Redis cluster; try again.")                    \
-    X(ERR_ASK, 503, "ASK", true, "The registry is moving to another node of the Redis cluster; try again shortly.")                \
-    X(ERR_TRY_AGAIN, 503, "TRYAGAIN", true, "The registry is moving to another node of the Redis cluster; try again shortly.")     \
-    X(ERR_FULL, 503, "OOM", true, "Redis has reached its memory limit; raise maxmemory.")                                          \
-    X(ERR_DISK, 503, "MISCONF", true, "Redis can't write to its disk; free space on its volume.")                                  \
-    X(ERR_DEADLINE, 504, "", true, "Redis did not answer in time; whether the request took effect is unknown.")
+    X(ERR_BAD_REQUEST, 400, "", "bad-request", false)                                                                              \
+    X(ERR_PATH_NOT_FOUND, 404, "", "path-not-found", false)                                                                        \
+    X(ERR_WORKER_NOT_FOUND, 404, "NOTFOUND", "worker-not-found", false)                                                            \
+    X(ERR_METHOD, 405, "", "method-not-allowed", false)                                                                            \
+    X(ERR_TOO_LARGE, 413, "", "body-too-large", false)                                                                             \
+    X(ERR_MEDIA_TYPE, 415, "", "not-json", false)                                                                                  \
+    X(ERR_EXPECTATION, 417, "", "expectation-unknown", false)                                                                      \
+    X(ERR_INVALID, 422, "", "fields-invalid", false)                                                                               \
+    X(ERR_INTERNAL, 500, "", "internal", false)                                                                                    \
+    X(ERR_NOT_BUILT, 501, "", "not-offered", false)                                                                                \
+    X(ERR_STOPPING, 503, "", "shutting-down", true)                                                                                \
+    X(ERR_OVERLOADED, 503, "", "overloaded", true)                                                                                 \
+    X(ERR_CROWDED, 503, "", "long-answers-crowded", true)                                                                          \
+    X(ERR_STREAMS, 503, "", "too-many-streams", true)                                                                              \
+    X(ERR_NO_WORKER, 503, "", "no-worker", true)                                                                                   \
+    X(ERR_UNAVAILABLE, 503, "", "registry-unavailable", true)                                                                      \
+    X(ERR_LOADING, 503, "LOADING", "registry-loading", true)                                                                       \
+    X(ERR_BUSY, 503, "BUSY", "registry-busy", true)                                                                                \
+    X(ERR_NO_SCRIPT, 503, "NOSCRIPT", "registry-script-lost", true)                                                                \
+    X(ERR_READONLY, 503, "READONLY", "registry-read-only", true)                                                                   \
+    X(ERR_MASTER_DOWN, 503, "MASTERDOWN", "registry-primary-lost", true)                                                           \
+    X(ERR_NO_REPLICAS, 503, "NOREPLICAS", "registry-replicas-lost", true)                                                          \
+    X(ERR_UNCONFIRMED, 503, "", "registry-unconfirmed", true)                                                                      \
+    X(ERR_CLUSTER_DOWN, 503, "CLUSTERDOWN", "registry-cluster-down", true)                                                         \
+    X(ERR_MOVED, 503, "MOVED", "registry-moved", true)                                                                             \
+    X(ERR_ASK, 503, "ASK", "registry-moving", true)                                                                                \
+    X(ERR_TRY_AGAIN, 503, "TRYAGAIN", "registry-divided", true)                                                                    \
+    X(ERR_FULL, 503, "OOM", "registry-full", true)                                                                                 \
+    X(ERR_DISK, 503, "MISCONF", "registry-disk-failed", true)                                                                      \
+    X(ERR_DEADLINE, 504, "", "registry-late", true)
+
+/* The statuses of answers with their reason phrases. The metrics count each, and all others together. */
+#define STATUS_TABLE(X)                                                                                                            \
+    X(200, "OK")                                                                                                                   \
+    X(201, "Created")                                                                                                              \
+    X(202, "Accepted")                                                                                                             \
+    X(204, "No Content")                                                                                                           \
+    X(206, "Partial Content")                                                                                                      \
+    X(302, "Found")                                                                                                                \
+    X(304, "Not Modified")                                                                                                         \
+    X(400, "Bad Request")                                                                                                          \
+    X(401, "Unauthorized")                                                                                                         \
+    X(403, "Forbidden")                                                                                                            \
+    X(404, "Not Found")                                                                                                            \
+    X(405, "Method Not Allowed")                                                                                                   \
+    X(406, "Not Acceptable")                                                                                                       \
+    X(408, "Request Timeout")                                                                                                      \
+    X(409, "Conflict")                                                                                                             \
+    X(411, "Length Required")                                                                                                      \
+    X(413, "Payload Too Large")                                                                                                    \
+    X(414, "URI Too Long")                                                                                                         \
+    X(415, "Unsupported Media Type")                                                                                               \
+    X(417, "Expectation Failed")                                                                                                   \
+    X(422, "Unprocessable Content")                                                                                                \
+    X(429, "Too Many Requests")                                                                                                    \
+    X(431, "Request Header Fields Too Large")                                                                                      \
+    X(500, "Internal Server Error")                                                                                                \
+    X(501, "Not Implemented")                                                                                                      \
+    X(502, "Bad Gateway")                                                                                                          \
+    X(503, "Service Unavailable")                                                                                                  \
+    X(504, "Gateway Timeout")
 
 enum err {
     ERR_NONE = 0,
-#define X(name, status, word, retryable, detail) name,
+#define X(name, status, word, code, retryable) name,
     ERR_TABLE(X)
 #undef X
         ERR_COUNT
+};
+
+enum {
+#define X(status, reason) STATUS_PLACE_##status,
+    STATUS_TABLE(X)
+#undef X
+        STATUS_COUNT
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))
@@ -51,16 +93,20 @@ enum err {
 /* The HTTP status of an error; 200 for ERR_NONE. */
 int err_status(enum err err);
 
+/* The code of an error, "worker-not-found"; empty for ERR_NONE. */
+struct str err_code(enum err err);
+
 /* Whether the same request may succeed later: such answers carry Retry-After. */
 bool err_is_retryable(enum err err);
 
-/* The default sentence for an error. */
-const char *err_detail(enum err err);
-
-/* The standard reason phrase of an HTTP status, "Error" for one not in use here. */
-const char *err_reason(int status);
-
 /* The error that an error reply of Redis means, by its first word; ERR_INTERNAL when the word is unknown. */
 enum err err_from_reply(struct str reply);
+
+/* The reason phrase of an HTTP status, "Error" for one that is not in the table. */
+const char *status_reason(int status);
+
+/* Where a status stands in the table, STATUS_COUNT for all others; and the status of such a place, 0 for STATUS_COUNT. */
+size_t status_place(int status);
+int status_at(size_t place);
 
 #endif

@@ -12,10 +12,6 @@ const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS] = {100,   250,   500,   
 const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS] = {100,   500,    1000,   2500,   5000,   10000,   30000,
                                                             60000, 120000, 300000, 600000, 900000, 1200000, 1800000};
 
-/* The statuses that answers of this server have; 0 stands for all others. */
-static const int statuses[METRICS_STATUSES_MAX] = {200, 204, 206, 302, 304, 400, 403, 404, 405, 406, 408, 411,
-                                                   413, 414, 415, 417, 422, 429, 431, 500, 501, 503, 504};
-
 static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"};
 
 static struct metrics nobodys;
@@ -57,19 +53,6 @@ void histogram_observe(struct histogram *histogram, const int64_t bounds[HISTOGR
         bucket++;
     metric_add(&histogram->buckets[bucket], 1);
     metric_add(&histogram->sum, (uint64_t)value);
-}
-
-size_t metrics_status_place(int status)
-{
-    size_t place = 0;
-    while (statuses[place] != 0 && statuses[place] != status)
-        place++;
-    return place;
-}
-
-int metrics_status_at(size_t place)
-{
-    return statuses[place];
 }
 
 enum metrics_method metrics_method_of(struct str method)

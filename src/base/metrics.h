@@ -33,7 +33,7 @@ extern const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS];
 #define METRICS_ROUTES_MAX 80  /* rows of the route table, and before them one for requests that match none */
 #define METRICS_SCRIPTS_MAX 24 /* Lua scripts, and after them one for all other commands */
 
-/* Methods of requests that are told apart, and the statuses of answers; the last of each is for all others. */
+/* Methods of requests that are told apart; the last is for all others. */
 enum metrics_method {
     METHOD_GET,
     METHOD_HEAD,
@@ -45,14 +45,13 @@ enum metrics_method {
     METHOD_OTHER,
     METHOD_COUNT
 };
-#define METRICS_STATUSES_MAX 24
 
 /* What came of an operation on a worker. */
 enum metrics_result { RESULT_DONE, RESULT_AGAIN, RESULT_UNKNOWN, RESULT_FAILED, RESULT_COUNT };
 
 /* Nothing but struct metric stands in here: the threads' are added up as arrays. */
 struct metrics {
-    struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][METRICS_STATUSES_MAX];
+    struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
     struct histogram request_us[METRICS_ROUTES_MAX];
     struct metric connections, waiting, event_streams; /* gauges */
 
@@ -94,10 +93,6 @@ static inline void metric_add(struct metric *metric, uint64_t by)
 
 /* Observes a value; below 0 it counts as 0. */
 void histogram_observe(struct histogram *histogram, const int64_t bounds[HISTOGRAM_BUCKETS], int64_t value);
-
-/* Where a status is counted in `requests`, and the status of such a place; 0 for the place of all others. */
-size_t metrics_status_place(int status);
-int metrics_status_at(size_t place);
 
 /* Where a method is counted; and its name, "other" for METHOD_OTHER. */
 enum metrics_method metrics_method_of(struct str method);

@@ -204,7 +204,7 @@ static int judge(struct client *client, struct answer *answer)
     if (answer->status == 200 && is_json)
         return CLI_DONE;
     struct str detail = member_text(answer->json, "detail");
-    if (answer->status == 404 && str_eq(detail, STR("Worker not found")))
+    if (str_eq(member_text(answer->json, "code"), err_code(ERR_WORKER_NOT_FOUND)))
         return CLI_NO_WORKER;
     if (answer->status == 200)
         snprintf(client->why, sizeof(client->why), "%s answers with something else than a coordinator's JSON; check --url",

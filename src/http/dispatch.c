@@ -107,7 +107,8 @@ static void dispatch(struct request *request)
     enum err err = request_route(request, request->thread->server->config.routes, allow);
     if (is_at_wrong_port(request)) {
         request->route = NULL;
-        reply_error(request, ERR_NOT_FOUND, "Not on this port: metrics are on METRICS_PORT, everything else is on PORT.", NULL);
+        reply_error(request, ERR_PATH_NOT_FOUND, "Not on this port: metrics are on METRICS_PORT, everything else is on PORT.",
+                    NULL);
         return;
     }
     if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
@@ -121,7 +122,7 @@ static void dispatch(struct request *request)
     if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
         err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)
-        reply_error(request, err, err == ERR_NOT_FOUND ? "There is no such path; GET /api lists what there is." : NULL, NULL);
+        reply_error(request, err, NULL, NULL);
     else
         request->route->handler(request);
 }
@@ -166,14 +167,13 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
         return;
     }
     struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
+    enum err err = req->res.status == 413 ? ERR_TOO_LARGE : req->res.status == 417 ? ERR_EXPECTATION : ERR_BAD_REQUEST;
     const char *detail = "The request is not proper HTTP: its body or its length can't be read.";
-    if (req->res.status == 413)
-        detail = err_detail(ERR_TOO_LARGE);
-    else if (req->res.status == 417)
-        detail = "Of expectations only 100-continue is known.";
+    if (err != ERR_BAD_REQUEST)
+        detail = reply_sentence(thread, err);
     reply_count(req, NULL, req->res.status);
     struct buffer problem = BUFFER_INIT;
-    reply_write_problem(&problem, req->res.status, detail, NULL);
+    reply_write_problem(&problem, err, detail, NULL);
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
     rewriter->super.do_send = rewriter_send;
     rewriter->body = h2o_strdup(&req->pool, problem.ptr, problem.len);

@@ -50,7 +50,7 @@ void reply_count(h2o_req_t *req, const struct request *request, int status)
     if (request != NULL && request->route != NULL)
         route = (size_t)(request->route - request->thread->server->config.routes) + 1;
     enum metrics_method method = metrics_method_of((struct str){req->method.base, req->method.len});
-    metric_add(&metrics->requests[route][method][metrics_status_place(status)], 1);
+    metric_add(&metrics->requests[route][method][status_place(status)], 1);
     if (request != NULL)
         histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
 }
@@ -61,7 +61,7 @@ static bool start(struct request *request, int status, struct str type, h2o_gene
     h2o_req_t *req = request->h2o;
     reply_count(req, request, status);
     req->res.status = status;
-    req->res.reason = err_reason(status);
+    req->res.reason = status_reason(status);
     if (type.len > 0)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.ptr, type.len);
     h2o_start_response(req, generator);
@@ -154,11 +154,18 @@ void reply_shared(struct request *request, struct str body, int age_s, void (*re
     finish(request, 200, STR("application/json"), body);
 }
 
-void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults)
+const char *reply_sentence(const struct server_thread *thread, enum err err)
+{
+    const struct server_config *config = &thread->server->config;
+    return config->explain != NULL ? config->explain(err) : status_reason(err_status(err));
+}
+
+void reply_write_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
 {
     buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
-    buffer_json_string(out, str_from(err_reason(status)));
-    buffer_printf(out, ",\"status\":%d,\"detail\":", status);
+    buffer_json_string(out, str_from(status_reason(err_status(err))));
+    buffer_printf(out, ",\"status\":%d,\"code\":\"%.*s\",\"retryable\":%s,\"detail\":", err_status(err), STR_PRINTF(err_code(err)),
+                  err_is_retryable(err) ? "true" : "false");
     buffer_json_string(out, str_from(detail));
     if (faults != NULL) {
         buffer_append(out, STR(","));
@@ -170,12 +177,12 @@ void reply_write_problem(struct buffer *out, int status, const char *detail, con
 void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults)
 {
     if (detail == NULL)
-        detail = err_detail(err);
+        detail = reply_sentence(request->thread, err);
     int status = err_status(err);
     if (err_is_retryable(err))
         request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
     struct buffer body = BUFFER_INIT;
-    reply_write_problem(&body, status, detail, faults);
+    reply_write_problem(&body, err, detail, faults);
     log_request(request, status, detail);
     finish(request, status, STR("application/problem+json"), give_to_pool(request, &body));
 }

@@ -36,7 +36,10 @@ void reply_preflight(struct request *request);
 /* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
 void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);
 
+/* The sentence for an error that comes without one. */
+const char *reply_sentence(const struct server_thread *thread, enum err err);
+
 /* Appends a problem as JSON. */
-void reply_write_problem(struct buffer *out, int status, const char *detail, const struct faults *faults);
+void reply_write_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults);
 
 #endif

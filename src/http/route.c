@@ -90,7 +90,7 @@ enum err route_find(const struct route *routes, struct str method, struct str pa
     if (match->route != NULL)
         return ERR_NONE;
     if (methods == 0)
-        return ERR_NOT_FOUND;
+        return ERR_PATH_NOT_FOUND;
     write_allow(methods, match->allow);
     return ERR_METHOD;
 }

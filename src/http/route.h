@@ -53,7 +53,7 @@ struct route_match {
     char allow[ROUTE_ALLOW_SIZE]; /* with ERR_METHOD: what the path takes, as in "GET, HEAD, OPTIONS" */
 };
 
-/* Looks up a method and a path, which is without query. ERR_NOT_FOUND: no row has this path; ERR_METHOD: some have, with other methods. */
+/* Looks up a method and a path, which is without query. ERR_PATH_NOT_FOUND: no row has this path; ERR_METHOD: some have, with other methods. */
 MUST_CHECK enum err route_find(const struct route *routes, struct str method, struct str path, struct route_match *match);
 
 #endif

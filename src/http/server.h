@@ -24,6 +24,7 @@ struct server_config {
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
     struct str allowed_origins; /* CORS: a comma list; "*" in it is any */
     const struct route *routes;
+    const char *(*explain)(enum err err); /* the sentence for an error that comes without one; NULL: its status's */
 };
 
 struct server;

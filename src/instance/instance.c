@@ -263,6 +263,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .quick_timeout_ms = QUICK_TIMEOUT_MS,
         .allowed_origins = config->text[CONFIG_ALLOWED_ORIGINS],
         .routes = api_routes,
+        .explain = api_explain,
     };
     instance->store_config = (struct store_config){
         .heartbeat_timeout_ms = config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] * 1000,

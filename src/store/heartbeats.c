@@ -26,7 +26,7 @@ struct batch {
 static void count(enum err err, bool revived)
 {
     enum metrics_result result = err != ERR_NONE ? RESULT_FAILED : revived ? RESULT_AGAIN : RESULT_DONE;
-    if (err == ERR_NOT_FOUND)
+    if (err == ERR_WORKER_NOT_FOUND)
         result = RESULT_UNKNOWN;
     metric_add(&metrics->heartbeats[result], 1);
 }
@@ -46,7 +46,7 @@ static void batch_end(struct batch *batch, enum err err, struct str results)
     for (size_t i = 0; i < batch->count; i++) {
         enum err each = err;
         if (err == ERR_NONE && results.ptr[i] == '0')
-            each = ERR_NOT_FOUND;
+            each = ERR_WORKER_NOT_FOUND;
         count(each, err == ERR_NONE && results.ptr[i] == '2');
         batch->callers[i].callback(batch->callers[i].data, each, each == ERR_NONE && results.ptr[i] == '2');
     }

@@ -386,7 +386,7 @@ static void on_got_all(void *data, enum err err)
 {
     struct getting *getting = data;
     if (!getting->found)
-        getting->callback(getting->data, err != ERR_NONE ? err : ERR_NOT_FOUND, NULL, 0);
+        getting->callback(getting->data, err != ERR_NONE ? err : ERR_WORKER_NOT_FOUND, NULL, 0);
     free(getting);
 }
 

@@ -5,7 +5,7 @@
  * after a success.
  *
  * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
- * ERR_OVERLOADED, ERR_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
+ * ERR_OVERLOADED, ERR_WORKER_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H

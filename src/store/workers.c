@@ -166,7 +166,7 @@ enum err store_register(struct store *store, const struct registration *registra
 
 static void count_unregistration(enum err err)
 {
-    enum metrics_result result = err == ERR_NONE ? RESULT_DONE : err == ERR_NOT_FOUND ? RESULT_UNKNOWN : RESULT_FAILED;
+    enum metrics_result result = err == ERR_NONE ? RESULT_DONE : err == ERR_WORKER_NOT_FOUND ? RESULT_UNKNOWN : RESULT_FAILED;
     metric_add(&metrics->unregistrations[result], 1);
 }
 

@@ -13,14 +13,16 @@ REGISTER = "/api/worker/register"
 HEARTBEAT = "/api/worker/heartbeat"
 
 
-def assert_problem(response, status):
-    """An RFC 9457 problem whose detail is a plain sentence."""
+def assert_problem(response, status, code=None):
+    """An RFC 9457 problem with a code for programs, and whose detail is a plain sentence."""
     assert response.status == status, response
     assert response.headers["Content-Type"].split(";")[0] == "application/problem+json"
     problem = response.json
     assert problem["status"] == status
     assert isinstance(problem["type"], str) and isinstance(problem["title"], str) and problem["title"]
     assert isinstance(problem["detail"], str) and len(problem["detail"]) > 5
+    assert re.fullmatch("[a-z]+(-[a-z]+)*", problem["code"]) and problem["code"] == (code or problem["code"])
+    assert problem["retryable"] == ("Retry-After" in response.headers)
     return problem
 
 
@@ -29,7 +31,7 @@ def assert_problem(response, status):
 @pytest.mark.parametrize("path", ["/nowhere", "/api/worker", "/api/worker/", "/api/worker/a/b", "/api/admin", "/healthz", "/HEALTH",
                                   "/api/worker/register/", "//health"])
 def test_unknown_path_is_404(coordinator, path):
-    assert_problem(coordinator.get(path), 404)
+    assert_problem(coordinator.get(path), 404, "path-not-found")
 
 
 @pytest.mark.parametrize("method, path, allowed", [
@@ -38,7 +40,7 @@ def test_unknown_path_is_404(coordinator, path):
     ("GET", "/api/worker/unregister/w", {"DELETE"}), ("POST", "/api/worker/tasks", {"GET"}), ("BREW", "/health", {"GET"})])
 def test_wrong_method_is_405_with_allow(coordinator, method, path, allowed):
     response = coordinator.request(method, path)
-    assert_problem(response, 405)
+    assert_problem(response, 405, "method-not-allowed")
     named = {name.strip() for name in response.headers["Allow"].split(",")}
     assert allowed <= named <= allowed | {"HEAD", "OPTIONS"}
 
@@ -46,12 +48,12 @@ def test_wrong_method_is_405_with_allow(coordinator, method, path, allowed):
 @pytest.mark.parametrize("path", [REGISTER, HEARTBEAT])
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"a":}', b"[]", b'"text"', b"1", b"null", b'{"worker_id": "w"} x'])
 def test_malformed_json_is_400(coordinator, path, body):
-    assert_problem(coordinator.post(path, body), 400)
+    assert_problem(coordinator.post(path, body), 400, "bad-request")
 
 
 def test_a_body_over_the_limit_is_413(coordinator):
     body = json.dumps({"capabilities": {"x": "y" * 10_000_000}})
-    assert_problem(coordinator.post(REGISTER, body), 413)
+    assert_problem(coordinator.post(REGISTER, body), 413, "body-too-large")
 
 
 @pytest.mark.parametrize("content_type, status", [
@@ -71,7 +73,7 @@ def test_all_faults_of_a_registration_in_one_answer(redis, coordinator):
     response = coordinator.post(REGISTER, {
         "worker_id": "has space", "instance_id": 7, "capabilities": {"cpu_cores": "eight", "ram": [16], "has_gpu": "yes"},
         "services": [{"name": "ok"}, {"port": 1}, 5], "tunnel_url": [], "ip_address": {}})
-    problem = assert_problem(response, 422)
+    problem = assert_problem(response, 422, "fields-invalid")
     fields = {fault["field"] for fault in problem["errors"]}
     assert {"worker_id", "instance_id", "capabilities.cpu_cores", "capabilities.ram", "capabilities.has_gpu", "tunnel_url",
             "ip_address"} <= fields
@@ -86,7 +88,7 @@ def test_all_faults_of_a_heartbeat_in_one_answer(coordinator):
     response = coordinator.post(HEARTBEAT, {
         "worker_id": "w", "status": "fine", "current_load": -0.1, "active_requests": "2", "loaded_models": "llama",
         "services_status": [], "expect_silence": 3601, "available_memory": 5, "specialization": {}})
-    problem = assert_problem(response, 422)
+    problem = assert_problem(response, 422, "fields-invalid")
     assert {fault["field"] for fault in problem["errors"]} == {
         "status", "current_load", "active_requests", "loaded_models", "services_status", "expect_silence", "available_memory",
         "specialization"}
@@ -313,7 +315,7 @@ def logged(coordinator, request_id):
 def test_what_can_be_no_id_does_not_get_into_the_log(coordinator, encoded):
     path = "/api/worker/unregister/" + encoded
     headers = {"Content-Type": "text/plain", "X-Request-Id": "find-me"}
-    assert_problem(coordinator.request("DELETE", path, b"{}", headers), 415)
+    assert_problem(coordinator.request("DELETE", path, b"{}", headers), 415, "not-json")
     assert "worker_id" not in logged(coordinator, "find-me")
     for method, path in (("DELETE", path), ("GET", "/api/worker/" + encoded)):
         problem = assert_problem(coordinator.request(method, path), 422)
@@ -332,7 +334,7 @@ def test_the_log_is_utf_8_whatever_comes(redis, start_coordinator):
 def test_a_500_is_in_the_log_with_its_request_and_with_what_redis_said(redis, start_coordinator):
     coordinator = start_coordinator(redis, THREADS=1)
     redis.client.set("{rma}:worker:w", "no hash")
-    problem = assert_problem(coordinator.get("/api/worker/w", {"X-Request-Id": "find-me"}), 500)
+    problem = assert_problem(coordinator.get("/api/worker/w", {"X-Request-Id": "find-me"}), 500, "internal")
     line = logged(coordinator, "find-me")
     assert line["status"] == 500 and line["level"] == "error"
     lines = coordinator.log_lines()

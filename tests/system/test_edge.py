@@ -18,7 +18,7 @@ def test_registers_and_beats(coordinator):
     beat = coordinator.post("/api/edge/heartbeat", {"worker_id": "edge-1"})
     assert (beat.status, beat.json) == (200, {"status": "ok"})
     unknown = coordinator.post("/api/edge/heartbeat", {"worker_id": "nobody"})
-    assert unknown.status == 404 and unknown.json["detail"] == "Worker not found"
+    assert unknown.status == 404 and unknown.json["detail"] == "Worker not found" and unknown.json["code"] == "worker-not-found"
 
 
 def test_is_a_worker_of_tier_4(coordinator):

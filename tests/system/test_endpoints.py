@@ -224,7 +224,7 @@ def test_load_above_one_is_one(coordinator):
 def test_heartbeat_of_an_unknown_worker_is_404(redis, coordinator):
     response = coordinator.post("/api/worker/heartbeat", {"worker_id": "nobody"})
     assert response.status == 404
-    assert response.json["detail"] == "Worker not found"
+    assert response.json["detail"] == "Worker not found" and response.json["code"] == "worker-not-found"
     assert redis.client.exists("{rma}:worker:nobody") == 0
 
 
@@ -262,7 +262,7 @@ def test_one_worker_is_shown_as_in_the_list_with_its_containers_in_full(coordina
 def test_an_unknown_worker_is_404(coordinator):
     response = coordinator.get("/api/worker/nobody")
     assert response.status == 404
-    assert response.json["detail"] == "Worker not found"
+    assert response.json["detail"] == "Worker not found" and response.json["code"] == "worker-not-found"
 
 
 # -- the list -----------------------------------------------------------------------------------------------------------------

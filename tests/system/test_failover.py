@@ -207,7 +207,7 @@ def test_a_primary_that_is_demoted_by_hand_is_left(start_replicated, start_coord
 def refusal(coordinator):
     answer = coordinator.post("/api/worker/register", {"worker_id": "new", "capabilities": {}})
     assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1, answer
-    return answer.json["detail"]
+    return answer.json["code"]
 
 
 def test_what_redis_refuses_with_is_said(start_redis, start_coordinator):
@@ -216,12 +216,12 @@ def test_what_redis_refuses_with_is_said(start_redis, start_coordinator):
     coordinator = start_coordinator(redis)
     coordinator.register("w")
     redis.client.config_set("min-replicas-to-write", 1)
-    assert "replicas" in refusal(coordinator)
+    assert refusal(coordinator) == "registry-replicas-lost"
     assert coordinator.worker("w")["worker_id"] == "w"
     redis.client.config_set("min-replicas-to-write", 0)
     coordinator.register("w")
     redis.client.config_set("maxmemory", 1)
-    assert "memory limit" in refusal(coordinator)
+    assert refusal(coordinator) == "registry-full"
     redis.client.config_set("maxmemory", 0)
     coordinator.register("w")
     assert "redis_lost" not in coordinator.stderr()
@@ -279,7 +279,7 @@ def test_a_registration_is_acknowledged_when_a_replica_has_it(start_replicated, 
         answers.append(pool.submit(coordinator.delete, "/api/worker/unregister/nobody"))
         beats = [coordinator.post("/api/worker/heartbeat", {"worker_id": "known"}) for _ in range(5)]
         for answer in answers[:2]:
-            assert answer.result().status == 503 and "replicas" in answer.result().json["detail"]
+            assert answer.result().status == 503 and answer.result().json["code"] == "registry-unconfirmed"
             assert answer.result().headers["Retry-After"]
         assert answers[2].result().status == 404
     assert all(beat.status == 200 and beat.latency < 0.5 for beat in beats), "others must not wait for replicas"

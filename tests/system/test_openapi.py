@@ -327,6 +327,14 @@ def test_route_table_and_document_agree(coordinator):
     assert sorted(listed) == sorted(operations(DOCUMENT))
 
 
+def test_the_codes_of_errors_are_those_of_the_table():
+    table = re.findall(r'X\(ERR_\w+, (\d+), "[A-Z]*", "([a-z-]+)", (?:true|false)\)', (project.ROOT / "src/base/err.h").read_text())
+    codes = [code for _, code in table]
+    assert len(table) > 20 and len(set(codes)) == len(codes), "a code means one thing"
+    assert DOCUMENT["components"]["schemas"]["ErrorCode"]["enum"] == codes
+    assert {int(status) for status, _ in table} <= set(range(400, 600))
+
+
 def test_it_is_served_as_it_was_written(coordinator):
     response = coordinator.get("/openapi.json")
     assert response.headers["Content-Type"] == "application/json"

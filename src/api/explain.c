@@ -1,0 +1,39 @@
+#include "api/api.h"
+
+const char *api_explain(enum err err)
+{
+    static const char *const sentences[ERR_COUNT] = {
+        [ERR_BAD_REQUEST] = "The request could not be understood.",
+        [ERR_PATH_NOT_FOUND] = "There is no such path; GET /api lists what there is.",
+        [ERR_WORKER_NOT_FOUND] = "Worker not found", /* agents in the field compare it */
+        [ERR_METHOD] = "This path does not take that method; the Allow header lists those it takes.",
+        [ERR_TOO_LARGE] = "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.",
+        [ERR_MEDIA_TYPE] = "Send the body as application/json.",
+        [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",
+        [ERR_INVALID] = "The request has invalid fields; errors lists each of them.",
+        [ERR_INTERNAL] =
+            "The coordinator made an error; its log has a line about it and, before it, what Redis said if it was that.",
+        [ERR_NOT_BUILT] = "This coordinator does not offer that yet.",
+        [ERR_STOPPING] = "This coordinator is shutting down; ask another one.",
+        [ERR_OVERLOADED] = "The coordinator has too many requests waiting for Redis; try again shortly.",
+        [ERR_CROWDED] = "Too many long answers are under way; ask for fewer workers with limit and cursor.",
+        [ERR_STREAMS] = "This coordinator has as many event streams as it takes; ask another one, or poll.",
+        [ERR_NO_WORKER] = "No live worker can do this at present.",
+        [ERR_UNAVAILABLE] = "The registry (Redis) is out of reach; try again shortly.",
+        [ERR_LOADING] = "Redis is loading its data; try again shortly.",
+        [ERR_BUSY] = "Redis is busy with a long script; try again shortly.",
+        [ERR_NO_SCRIPT] = "Redis keeps losing the coordinator's scripts; who calls SCRIPT FLUSH?",
+        [ERR_READONLY] = "Redis has been made a replica; the coordinator looks for the primary, try again.",
+        [ERR_MASTER_DOWN] = "Redis is a replica without its primary; try again shortly.",
+        [ERR_NO_REPLICAS] = "Redis has too few replicas in step to take writes; try again shortly.",
+        [ERR_UNCONFIRMED] = "Too few replicas have confirmed the change, so a failover may undo it; send it again.",
+        [ERR_CLUSTER_DOWN] = "The Redis cluster does not serve the registry at present; try again shortly.",
+        [ERR_MOVED] = "The registry has moved to another node of the Redis cluster; try again.",
+        [ERR_ASK] = "The registry is moving to another node of the Redis cluster; try again shortly.",
+        [ERR_TRY_AGAIN] = "The registry is moving to another node of the Redis cluster; try again shortly.",
+        [ERR_FULL] = "Redis has reached its memory limit; raise maxmemory.",
+        [ERR_DISK] = "Redis can't write to its disk; free space on its volume.",
+        [ERR_DEADLINE] = "Redis did not answer in time; whether the request took effect is unknown.",
+    };
+    return sentences[err] != NULL ? sentences[err] : status_reason(err_status(err));
+}

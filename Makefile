@@ -50,7 +50,7 @@ AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o
-SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html
+SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html src/model/catalogue.json
 SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

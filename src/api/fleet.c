@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "http/reply.h"
+#include "model/catalogue.h"
 #include "model/id.h"
 
 #include <inttypes.h>
@@ -192,8 +193,9 @@ static struct str read_query(const struct request *request, struct filter *filte
         faults_add(faults, "status", "must be healthy, degraded, draining or offline");
 
     struct str service = request_query(request, "service", room, sizeof(room));
+    struct str name = catalogue_name(service);
     if (service.ptr != NULL && id_is_valid(service))
-        memcpy(filter->service, service.ptr, service.len);
+        memcpy(filter->service, name.ptr, name.len);
     else if (service.ptr != NULL)
         faults_add(faults, "service", ID_RULE);
 

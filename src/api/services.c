@@ -159,14 +159,14 @@ static void on_gap_service(void *data, const struct service *service)
             gaps->gaps[i].workers = live(service);
 }
 
-/* The worst first, then the most important; by name where they are alike. */
+/* The worst first, then the most important, then as the catalogue has them. */
 static int by_need(const void *a, const void *b)
 {
     const struct gap *x = a, *y = b;
     int status = (int)gap_status(x) - (int)gap_status(y), priority = x->service->priority - y->service->priority;
     if (status != 0 || priority != 0)
         return status != 0 ? status : priority;
-    return x < y ? -1 : 1;
+    return catalogue_compare(x->service, y->service);
 }
 
 /* Appends those gaps that have one of the statuses from `worst` to `best`. */
@@ -246,7 +246,13 @@ struct discovery {
     size_t best_len;
 };
 
-/* Reads {service} and the query; false when something is wrong with them, which is answered then. */
+/* The service that the path names, by the catalogue's name. */
+static struct str asked_service(const struct request *request)
+{
+    return catalogue_name(request_parameter(request, "service"));
+}
+
+/* Reads {service} and the query; answers what is wrong with them, and then returns false. */
 static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
 {
     struct faults faults = FAULTS_INIT;
@@ -317,10 +323,10 @@ void api_discover(struct request *request)
     struct discovery *discovery = pending_payload(pending);
     discovery->pending = pending;
     buffer_append(&discovery->body, STR("{\"service\":"));
-    buffer_json_string(&discovery->body, request_parameter(request, "service"));
+    buffer_json_string(&discovery->body, asked_service(request));
     buffer_append(&discovery->body, STR(",\"workers\":["));
-    enum err err = store_discover(reading_store(request), request_parameter(request, "service"), model, max, &discovery->total,
-                                  on_discovered, on_all_discovered, discovery);
+    enum err err = store_discover(reading_store(request), asked_service(request), model, max, &discovery->total, on_discovered,
+                                  on_all_discovered, discovery);
     if (err != ERR_NONE)
         on_all_discovered(discovery, err);
 }
@@ -338,11 +344,11 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
     if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"service\":"));
-        buffer_json_string(&body, request_parameter(request, "service"));
+        buffer_json_string(&body, asked_service(request));
         buffer_append(&body, STR(",\"worker_id\":"));
         buffer_json_string(&body, worker->id);
         buffer_append(&body, STR(",\"worker_url\":"));
-        worker_write_url(&body, worker, request_parameter(request, "service"));
+        worker_write_url(&body, worker, asked_service(request));
         buffer_append(&body, STR(",\"load\":"));
         worker_write_load(&body, worker);
         buffer_append(&body, STR("}"));
@@ -370,8 +376,8 @@ void api_find(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct finding));
     struct finding *finding = pending_payload(pending);
     finding->pending = pending;
-    enum err err = store_discover(reading_store(request), request_parameter(request, "service"), model, 1, &finding->total,
-                                  on_found, on_find_over, finding);
+    enum err err =
+        store_discover(reading_store(request), asked_service(request), model, 1, &finding->total, on_found, on_find_over, finding);
     if (err != ERR_NONE)
         on_find_over(finding, err);
 }

@@ -62,10 +62,7 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
         catalogue_write_container(out, service, coordinator_url, registered->worker_id);
         buffer_append(&names, comma);
         buffer_json_string(&names, service->name);
-        buffer_append(&configs, comma);
-        buffer_append(&configs, STR("{\"name\":"));
-        buffer_json_string(&configs, service->name);
-        buffer_printf(&configs, ",\"port\":%d,\"priority\":%d}", service->port, service->priority);
+        catalogue_write_configs(&configs, service);
     }
     buffer_append(out, STR("],\"assigned_services\":["));
     buffer_append(out, buffer_str(&names));

@@ -37,17 +37,19 @@ struct worker_thread {
 enum err instance_take_catalogue(struct instance *instance)
 {
     struct str path = instance->config.text[CONFIG_SERVICE_CATALOG];
-    if (path.len == 0)
-        return ERR_NONE;
+    struct catalogue_file *file = &instance->catalogue;
     struct buffer faults = BUFFER_INIT;
-    if (catalogue_file_load(path.ptr, getenv, &instance->catalogue, &faults) != ERR_NONE) {
+    enum err err =
+        path.len > 0 ? catalogue_file_load(path.ptr, getenv, file, &faults) : catalogue_file_built_in(getenv, file, &faults);
+    if (err != ERR_NONE) {
         fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
         buffer_fini(&faults);
         return ERR_INVALID;
     }
-    catalogue_use(instance->catalogue.services, instance->catalogue.count);
-    log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
-              log_number("services", (double)catalogue_count));
+    catalogue_use(file->services, file->count);
+    if (path.len > 0)
+        log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
+                  log_number("services", (double)catalogue_count));
     return ERR_NONE;
 }
 

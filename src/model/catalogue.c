@@ -1,30 +1,9 @@
 #include "model/catalogue.h"
 
-#define SERVICE(name, tier, container, image, port, priority)                                                                      \
-    {                                                                                                                              \
-        {name, sizeof(name) - 1}, tier, {container, sizeof(container) - 1}, {image, sizeof(image) - 1}, port, priority,            \
-        {                                                                                                                          \
-            NULL, 0, 0                                                                                                             \
-        }                                                                                                                          \
-    }
+#include "base/json_writer.h"
 
-static const struct catalogue_service built_in[] = {
-    SERVICE("vision", TIER_GPU, "rma-ollama-vision-worker", "ghcr.io/rma/ollama-vision-worker:latest", 11434, 1),
-    SERVICE("vllm", TIER_GPU, "rma-vllm-worker", "ghcr.io/rma/vllm-worker:latest", 8000, 1),
-    SERVICE("rag", TIER_SERVICE, "rma-rag-worker", "ghcr.io/rma/rag-worker:latest", 8102, 1),
-    SERVICE("ner", TIER_SERVICE, "rma-ner-worker", "ghcr.io/rma/ner-worker:latest", 8108, 2),
-    SERVICE("notes", TIER_SERVICE, "rma-notes-worker", "ghcr.io/rma/notes-worker:latest", 8100, 2),
-    SERVICE("upload", TIER_SERVICE, "rma-upload-worker", "ghcr.io/rma/upload-worker:latest", 8103, 3),
-    SERVICE("client-rag", TIER_SERVICE, "rma-client-rag-worker", "ghcr.io/rma/client-rag-worker:latest", 8101, 4),
-    SERVICE("doc-processor", TIER_SERVICE, "rma-doc-processor-worker", "ghcr.io/rma/doc-processor-worker:latest", 8104, 4),
-    SERVICE("postgres", TIER_DATA, "rma-postgres-worker", "postgres:16-alpine", 5432, 1),
-    SERVICE("neo4j", TIER_DATA, "rma-neo4j-worker", "neo4j:5.15", 7687, 2),
-    SERVICE("redis", TIER_DATA, "rma-redis-worker", "redis:7-alpine", 6379, 3),
-    SERVICE("edge-proxy", TIER_EDGE, "rma-edge-proxy-worker", "ghcr.io/rma/edge-proxy:latest", 8787, 1),
-};
-
-const struct catalogue_service *catalogue = built_in;
-size_t catalogue_count = sizeof(built_in) / sizeof(built_in[0]);
+const struct catalogue_service *catalogue;
+size_t catalogue_count;
 
 void catalogue_use(const struct catalogue_service *services, size_t count)
 {
@@ -60,17 +39,74 @@ const struct catalogue_service *catalogue_find_container(struct str container)
     return NULL;
 }
 
+bool catalogue_has_alias(const struct catalogue_service *service, struct str name)
+{
+    for (size_t i = 0; i < service->alias_count; i++)
+        if (str_eq(service->aliases[i], name))
+            return true;
+    return false;
+}
+
+/* The service of that name or alias; NULL when there is none. */
+static const struct catalogue_service *find_called(struct str name)
+{
+    const struct catalogue_service *service = catalogue_find(name);
+    for (size_t i = 0; i < catalogue_count && service == NULL; i++)
+        if (catalogue_has_alias(&catalogue[i], name))
+            service = &catalogue[i];
+    return service;
+}
+
+/* Takes `end` off the end of *text; false when it does not end so, or is nothing else. */
+static bool cut_end(struct str *text, struct str end)
+{
+    if (text->len <= end.len || memcmp(text->ptr + text->len - end.len, end.ptr, end.len) != 0)
+        return false;
+    text->len -= end.len;
+    return true;
+}
+
+struct str catalogue_name(struct str called)
+{
+    const struct catalogue_service *service = find_called(called);
+    if (service == NULL && called.len > 0)
+        service = catalogue_find_container(called);
+    struct str name = called;
+    if (service == NULL && (cut_end(&name, STR("-service")) || cut_end(&name, STR("-worker")))) {
+        if (name.len > 4 && memcmp(name.ptr, "rma-", 4) == 0)
+            name = (struct str){name.ptr + 4, name.len - 4};
+        service = find_called(name);
+    }
+    return service != NULL ? service->name : called;
+}
+
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,
                                struct str worker_id)
 {
-    buffer_append(out, STR("{\"name\":"));
-    buffer_json_string(out, service->container);
-    buffer_append(out, STR(",\"image\":"));
-    buffer_json_string(out, service->image);
-    buffer_printf(out, ",\"port\":%d,\"env\":{\"COORDINATOR_URL\":", service->port);
-    buffer_json_string(out, coordinator_url);
-    buffer_append(out, STR(",\"WORKER_ID\":"));
-    buffer_json_string(out, worker_id);
+    json_begin_object(out, NULL);
+    json_add_text(out, "name", service->container);
+    json_add_text(out, "image", service->image);
+    json_add_integer(out, "port", service->port);
+    json_begin_object(out, "env");
+    json_add_text(out, "COORDINATOR_URL", coordinator_url);
+    json_add_text(out, "WORKER_ID", worker_id);
     buffer_append(out, buffer_str(&service->env));
-    buffer_append(out, STR("}}"));
+    json_end_object(out);
+    json_end_object(out);
+}
+
+static void write_config(struct buffer *out, const struct catalogue_service *service, struct str name)
+{
+    json_begin_object(out, NULL);
+    json_add_text(out, "name", name);
+    json_add_integer(out, "port", service->port);
+    json_add_integer(out, "priority", service->priority);
+    json_end_object(out);
+}
+
+void catalogue_write_configs(struct buffer *out, const struct catalogue_service *service)
+{
+    write_config(out, service, service->name);
+    for (size_t i = 0; i < service->alias_count; i++)
+        write_config(out, service, service->aliases[i]);
 }

@@ -1,11 +1,13 @@
 /*
- * A service catalogue in a file, in place of the built-in one:
+ * A service catalogue as JSON: the built-in one (catalogue.json), or that of a file in its place:
  *
  *     {"services": [{"name": "rag", "tier": 2, "container": "rma-rag-worker", "image": "ghcr.io/rma/rag-worker:latest",
- *                    "port": 8102, "priority": 1, "env": {"MODEL": "${RAG_MODEL}", "MODE": "${RAG_MODE:-fast}"}}, …]}
+ *                    "port": 8102, "priority": 1, "aliases": ["rag-embeddings"],
+ *                    "env": {"MODEL": "${RAG_MODEL}", "MODE": "${RAG_MODE:-fast}"}, "pass_env": ["HF_TOKEN"]}, …]}
  *
  * A service must have name, tier, image and port. Values of env may name variables of the coordinator's own environment, which are
- * secrets for all we know: they go into the containers' env and nowhere else.
+ * secrets for all we know: they go into the containers' env and nowhere else. Those that pass_env names go there under the same name, unless
+ * they are not set, or empty.
  */
 #ifndef MODEL_CATALOGUE_FILE_H
 #define MODEL_CATALOGUE_FILE_H
@@ -39,6 +41,12 @@ MUST_CHECK enum err catalogue_file_load(const char *path, catalogue_lookup *look
 /* The same for the file's text (present). */
 MUST_CHECK enum err catalogue_file_parse(const char *path, struct str text, catalogue_lookup *lookup, struct catalogue_file *file,
                                          struct buffer *faults);
+
+/* The same for the built-in catalogue. All that can be wrong with it is what the environment's variables hold. */
+MUST_CHECK enum err catalogue_file_built_in(catalogue_lookup *lookup, struct catalogue_file *file, struct buffer *faults);
+
+/* catalogue.json, which the build makes C of. */
+extern const struct str embedded_catalogue_json;
 
 void catalogue_file_fini(struct catalogue_file *file);
 

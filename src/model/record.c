@@ -130,7 +130,7 @@ static void read_names(const cJSON *root, const char *member, struct buffer *nam
         else if (!id_is_valid(name) || str_eq(name, STR("-"))) /* a "-" alone means no services */
             faults_add(faults, field, ID_RULE ", nor be a - alone");
         else
-            add_name(names, name);
+            add_name(names, catalogue_name(name));
     }
 }
 

@@ -1,5 +1,6 @@
 #include "model/registration.h"
 
+#include "model/catalogue.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/minify.h"
@@ -112,7 +113,7 @@ static void read_service(const cJSON *item, size_t index, struct registration *o
     const cJSON *name = cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item;
     snprintf(field, sizeof(field), "services[%zu]%s", index, cJSON_IsObject(item) ? ".name" : "");
     if (cJSON_IsString(name) && id_is_valid(str_from(name->valuestring)))
-        add_service_name(out, str_from(name->valuestring));
+        add_service_name(out, catalogue_name(str_from(name->valuestring)));
     else if (cJSON_IsString(name))
         faults_add(faults, field, ID_RULE);
     else if (!cJSON_IsObject(item))

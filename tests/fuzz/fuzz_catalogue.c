@@ -43,6 +43,9 @@ static void check_service(const struct catalogue_service *service)
     check_word(service->container, CATALOGUE_CONTAINER_MAX);
     check_word(service->image, CATALOGUE_IMAGE_MAX);
     must(service->tier >= TIER_GPU && service->tier <= TIER_EDGE);
+    must(service->alias_count <= CATALOGUE_ALIASES_MAX);
+    for (size_t i = 0; i < service->alias_count; i++)
+        must(id_is_valid(service->aliases[i]) && !str_eq(service->aliases[i], service->name));
     must(service->port >= 1 && service->port <= 65535 && service->priority >= 1);
 
     struct buffer container = BUFFER_INIT;

@@ -54,6 +54,82 @@ def test_env_is_written_into_containers_and_no_log(redis, start_coordinator, wri
     assert "s3cret" not in str(redis.dump())
 
 
+PASSED_ON = {"postgres": ["POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"], "neo4j": ["NEO4J_AUTH"], "upload": ["JWT_SECRET"],
+             "vllm": ["MODEL_NAME", "GPU_MEMORY_UTILIZATION"], "vision": ["OLLAMA_HOST"],
+             "minio": ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"]}
+
+
+def containers_of_the_built_in(coordinator):
+    """By service, what workers that register one after another are told to run: all of the built-in catalogue."""
+    tiers = {1: 2, 2: 6, 3: 5, 4: 1}
+    types = {1: "gpu", 2: "cpu", 3: "storage", 4: "edge"}
+    answers = [coordinator.register(capabilities={"worker_type": types[tier]}) for tier, count in tiers.items() for _ in range(count)]
+    return {answer["assigned_services"][0]: answer["assigned_containers"][0] for answer in answers}
+
+
+def test_the_built_in_containers_get_what_the_environment_has(redis, start_coordinator):
+    values = {name: f"<{name}> \u00e9" for names in PASSED_ON.values() for name in names}
+    coordinator = start_coordinator(redis, LOG_LEVEL="debug", **values)
+    containers = containers_of_the_built_in(coordinator)
+    assert len(containers) == 14
+    for service, container in containers.items():
+        passed_on = {name: value for name, value in container["env"].items() if name not in ("COORDINATOR_URL", "WORKER_ID")}
+        assert passed_on == {name: values[name] for name in PASSED_ON.get(service, [])}, service
+    assert {service: container["port"] for service, container in containers.items()} == {
+        "vision": 11434, "vllm": 8000, "rag": 8102, "ner": 8108, "notes": 8100, "upload": 8103, "client-rag": 8104, "doc-processor": 8101,
+        "postgres": 5432, "neo4j": 7687, "redis": 6379, "chromadb": 8000, "minio": 9000, "edge-proxy": 8787}
+    coordinator.stop()
+    assert "JWT_SECRET>" not in coordinator.stderr() and "JWT_SECRET>" not in str(redis.dump())
+
+
+def test_no_secret_is_built_in(redis, start_coordinator):
+    coordinator = start_coordinator(redis, JWT_SECRET="")
+    for service, container in containers_of_the_built_in(coordinator).items():
+        assert set(container["env"]) == {"COORDINATOR_URL", "WORKER_ID"}, service
+
+
+def test_a_variable_of_the_environment_that_no_json_can_hold(redis, make_coordinator):
+    said = make_coordinator(redis, NEO4J_AUTH="neo4j/\udcff").refuses_to_start()
+    assert re.fullmatch(r"the built-in catalogue:\d+: services\[\d+\]\.pass_env\[0\] needs the environment variable NEO4J_AUTH, "
+                        r"which is not UTF-8\n", said)
+
+
+ALIASES = {"vllm": "llm-inference", "vision": "vision-ocr", "rag": "rag-embeddings", "ner": "ner-extraction", "notes": "notes-coa",
+           "doc-processor": "document-processing", "edge-proxy": "load-balancer"}
+
+
+def test_agents_find_an_assigned_service_under_the_names_they_know(coordinator):
+    types = {1: "gpu", 2: "cpu", 4: "edge"}
+    for tier, count in {1: 2, 2: 6, 4: 1}.items():
+        for _ in range(count):
+            answer = coordinator.register(capabilities={"worker_type": types[tier]})
+            service, = answer["assigned_services"]
+            names = [config["name"] for config in answer["service_configs"]]
+            assert names == [service, ALIASES[service]] if service in ALIASES else [service]
+            assert {config["port"] for config in answer["service_configs"]} == {answer["assigned_containers"][0]["port"]}
+            for name in names + [answer["assigned_containers"][0]["name"]]:
+                found = coordinator.get(f"/api/worker/find/{name}").json
+                assert (found["service"], found["worker_id"]) == (service, answer["worker_id"])
+                discovered = coordinator.get(f"/api/services/discover/{name}").json
+                assert (discovered["service"], discovered["recommended"]) == (service, answer["worker_id"])
+                assert [row["worker_id"] for row in coordinator.get(f"/api/admin/workers?service={name}").json["workers"]] == [answer["worker_id"]]
+    assert not {service["name"] for service in coordinator.get("/api/services/list").json["services"]} & set(ALIASES.values())
+
+
+def test_what_a_worker_advertises_by_an_alias_is_listed_by_its_name(coordinator):
+    coordinator.register("w", {"worker_type": "edge"}, services=["rag-embeddings", {"name": "rma-ner-worker"}, "rag", "own"])
+    assert set(coordinator.get("/api/admin/services").json["services"]) == {"rag", "ner", "own", "edge-proxy"}
+    assert coordinator.get("/api/worker/find/ner-extraction").json["worker_id"] == "w"
+
+
+def test_aliases_of_a_file(redis, start_coordinator, write):
+    coordinator = start_coordinator(redis, SERVICE_CATALOG=write(service("a", aliases=["b", "c"]), service("rag", tier=1)))
+    answer = coordinator.register("w")
+    assert answer["service_configs"] == [{"name": name, "port": 9000, "priority": 5} for name in ("a", "b", "c")]
+    assert coordinator.get("/api/worker/find/c").json["service"] == "a"
+    assert coordinator.get("/api/worker/find/rag-embeddings").status == 503, "no alias of the file"
+
+
 def test_the_file_is_read_once(redis, start_coordinator, write):
     coordinator = start_coordinator(redis, SERVICE_CATALOG=write(service("before")))
     write(service("after")).unlink()
@@ -118,7 +194,7 @@ def test_every_fault_is_told_at_once_with_its_line(write):
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        f"{path}:8: services[1].prot is unknown; there are name, tier, container, image, port, priority and env",
+        f"{path}:8: services[1].prot is unknown; there are name, tier, container, image, port, priority, aliases, env and pass_env",
         f"{path}:5: services[1].name is that of services[0], too",
         f"{path}:6: services[1].tier must be a whole number from 1 to 4",
         f"{path}:9: services[1].port must be a whole number from 1 to 65535",

@@ -284,8 +284,8 @@ def test_thousands_of_made_up_services(redis, coordinator):
 
 def test_gaps(coordinator):
     answer = coordinator.get("/api/admin/gaps").json
-    assert answer["summary"] == {"total_services": 12, "covered": 0, "needs_attention": 12}
-    assert len(answer["gaps"]) == len(answer["critical_gaps"]) == 12 and answer["warnings"] == []
+    assert answer["summary"] == {"total_services": 14, "covered": 0, "needs_attention": 14}
+    assert len(answer["gaps"]) == len(answer["critical_gaps"]) == 14 and answer["warnings"] == []
     assert [gap["priority"] for gap in answer["gaps"]] == sorted(gap["priority"] for gap in answer["gaps"])
     coordinator.register("one")
     coordinator.register("two", services=["rag"])
@@ -299,7 +299,7 @@ def test_gaps(coordinator):
     order = [("critical", "warning", "ok").index(gap["status"]) for gap in answer["gaps"]]
     assert order == sorted(order)
     assert [gap["service"] for gap in answer["warnings"]] == ["vision", "ner"]
-    assert answer["summary"] == {"total_services": 12, "covered": 3, "needs_attention": 11}
+    assert answer["summary"] == {"total_services": 14, "covered": 3, "needs_attention": 13}
 
 
 def test_live_workers(coordinator):

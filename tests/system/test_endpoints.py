@@ -65,7 +65,8 @@ def test_every_agent_of_the_field_registers(coordinator, agent):
     assert answer["reregistered"] is False
     assert answer["is_heartbeat_leader"] is False
     assert answer["tunnel_url"] == REGISTRATIONS[agent].get("tunnel_url")
-    assert len(answer["assigned_services"]) == len(answer["assigned_containers"]) == len(answer["service_configs"]) == 1
+    assert len(answer["assigned_services"]) == len(answer["assigned_containers"]) == 1
+    assert [config["name"] for config in answer["service_configs"]][:1] == answer["assigned_services"]
     assert answer["message"] == "Worker registered with 1 service(s)"
 
     beat = coordinator.post("/api/worker/heartbeat", {"worker_id": answer["worker_id"], **HEARTBEATS.get(agent, {})})
@@ -82,7 +83,7 @@ def test_containers_say_where_the_coordinator_is_and_who_the_worker_is(coordinat
     assert container["env"]["COORDINATOR_URL"] == coordinator.url == answer["coordinator_url"]
     assert container["name"] == "rma-rag-worker" and container["port"] == 8102
     assert container["image"] == "ghcr.io/rma/rag-worker:latest"
-    assert answer["service_configs"] == [{"name": "rag", "port": 8102, "priority": 1}]
+    assert answer["service_configs"] == [{"name": name, "port": 8102, "priority": 1} for name in ("rag", "rag-embeddings")]
 
 
 def test_public_url_is_what_workers_are_told(redis, start_coordinator):

@@ -12,7 +12,8 @@ import redis_server
 from prometheus import Metrics, promtool, scrape
 from waiting import wait_until
 
-CATALOGUE = {"vision", "vllm", "rag", "ner", "notes", "upload", "client-rag", "doc-processor", "postgres", "neo4j", "redis", "edge-proxy"}
+CATALOGUE = {"vision", "vllm", "rag", "ner", "notes", "upload", "client-rag", "doc-processor", "postgres", "neo4j", "redis",
+             "chromadb", "minio", "edge-proxy"}
 OTHERS = "(others)"
 FLEET = {"rma_workers", "rma_workers_load", "rma_service_workers", "rma_tasks_completed_total", "rma_worker_events_total"}
 

@@ -4,16 +4,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "model/catalogue.h"
+#include "lib/built_in.h"
 #include "model/id.h"
-
-#include <stdlib.h>
 
 static void test_order(void **state)
 {
     (void)state;
-    const char *names[] = {"vision",     "vllm",          "rag",      "ner",   "notes", "upload",
-                           "client-rag", "doc-processor", "postgres", "neo4j", "redis", "edge-proxy"};
+    const char *names[] = {"vision",        "vllm",     "rag",   "ner",   "notes",    "upload", "client-rag",
+                           "doc-processor", "postgres", "neo4j", "redis", "chromadb", "minio",  "edge-proxy"};
     assert_int_equal(catalogue_count, sizeof(names) / sizeof(names[0]));
     for (size_t i = 0; i < catalogue_count; i++)
         assert_true(str_eq(catalogue[i].name, str_from(names[i])));
@@ -48,11 +46,13 @@ static void test_services(void **state)
     expect("notes", TIER_SERVICE, "rma-notes-worker", "ghcr.io/rma/notes-worker:latest", 8100, 2);
     expect("ner", TIER_SERVICE, "rma-ner-worker", "ghcr.io/rma/ner-worker:latest", 8108, 2);
     expect("upload", TIER_SERVICE, "rma-upload-worker", "ghcr.io/rma/upload-worker:latest", 8103, 3);
-    expect("client-rag", TIER_SERVICE, "rma-client-rag-worker", "ghcr.io/rma/client-rag-worker:latest", 8101, 4);
-    expect("doc-processor", TIER_SERVICE, "rma-doc-processor-worker", "ghcr.io/rma/doc-processor-worker:latest", 8104, 4);
+    expect("client-rag", TIER_SERVICE, "rma-client-rag-worker", "ghcr.io/rma/client-rag-worker:latest", 8104, 4);
+    expect("doc-processor", TIER_SERVICE, "rma-doc-processor-worker", "ghcr.io/rma/doc-processor-worker:latest", 8101, 4);
     expect("postgres", TIER_DATA, "rma-postgres-worker", "postgres:16-alpine", 5432, 1);
     expect("neo4j", TIER_DATA, "rma-neo4j-worker", "neo4j:5.15", 7687, 2);
     expect("redis", TIER_DATA, "rma-redis-worker", "redis:7-alpine", 6379, 3);
+    expect("chromadb", TIER_DATA, "rma-chromadb-worker", "chromadb/chroma:0.4.24", 8000, 4);
+    expect("minio", TIER_DATA, "rma-minio-worker", "minio/minio:latest", 9000, 4);
     expect("edge-proxy", TIER_EDGE, "rma-edge-proxy-worker", "ghcr.io/rma/edge-proxy:latest", 8787, 1);
 }
 
@@ -68,6 +68,53 @@ static void test_find(void **state)
         assert_ptr_equal(catalogue_find(catalogue[i].name), &catalogue[i]);
         assert_true(id_is_valid(catalogue[i].name));
     }
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *called, *name;
+    } cases[] = {
+        {"rag", "rag"},
+        {"llm-inference", "vllm"},
+        {"vision-ocr", "vision"},
+        {"rag-embeddings", "rag"},
+        {"ner-extraction", "ner"},
+        {"document-processing", "doc-processor"},
+        {"notes-coa", "notes"},
+        {"load-balancer", "edge-proxy"},
+        {"rma-vllm-worker", "vllm"},
+        {"rma-ollama-vision-worker", "vision"},
+        {"rag-service", "rag"},
+        {"rma-rag-service", "rag"},
+        {"vllm-worker", "vllm"},
+        {"llm-inference-service", "vllm"},
+        {"client-rag-service", "client-rag"},
+        {"gpu-worker", "gpu-worker"},
+        {"-service", "-service"},
+        {"rma--worker", "rma--worker"},
+        {"rag-services", "rag-services"},
+        {"Rag", "Rag"},
+        {"ocr", "ocr"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct str name = catalogue_name(str_from(cases[i].called));
+        if (!str_eq(name, str_from(cases[i].name)))
+            fail_msg("%s is %.*s", cases[i].called, STR_PRINTF(name));
+    }
+    assert_null(catalogue_name((struct str){NULL, 0}).ptr);
+}
+
+static void test_configs(void **state)
+{
+    (void)state;
+    struct buffer out = BUFFER_INIT;
+    catalogue_write_configs(&out, catalogue_find(STR("rag")));
+    assert_true(str_eq(buffer_str(&out), STR("{\"name\":\"rag\",\"port\":8102,\"priority\":1},"
+                                             "{\"name\":\"rag-embeddings\",\"port\":8102,\"priority\":1}")));
+    buffer_fini(&out);
 }
 
 static void test_container(void **state)
@@ -86,11 +133,11 @@ static void test_other_services(void **state)
     (void)state;
     static char env[] = ",\"MODE\":\"fast\"";
     struct catalogue_service services[] = {
-        {STR("b"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
-        {STR("ab"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
-        {STR("a"), TIER_SERVICE, STR("c"), STR("i"), 1, 5, {NULL, 0, 0}},
-        {STR("z"), TIER_SERVICE, STR("c"), STR("i"), 1, 1, {NULL, 0, 0}},
-        {STR("y"), TIER_GPU, STR("box"), STR("image"), 80, 9, {env, sizeof(env) - 1, sizeof(env)}},
+        {.name = STR("b"), TIER_SERVICE, STR("c"), STR("i"), 1, .priority = 5},
+        {.name = STR("ab"), TIER_SERVICE, STR("c"), STR("i"), 1, .priority = 5},
+        {.name = STR("a"), TIER_SERVICE, STR("c"), STR("i"), 1, .priority = 5},
+        {.name = STR("z"), TIER_SERVICE, STR("c"), STR("i"), 1, .priority = 1},
+        {.name = STR("y"), TIER_GPU, STR("box"), STR("image"), 80, 9, .env = {env, sizeof(env) - 1, sizeof(env)}},
     };
     const size_t count = sizeof(services) / sizeof(services[0]);
     const char *expected[] = {"y", "z", "a", "ab", "b"};
@@ -125,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order), cmocka_unit_test(test_find_container), cmocka_unit_test(test_services),
         cmocka_unit_test(test_find),  cmocka_unit_test(test_container),      cmocka_unit_test(test_other_services),
+        cmocka_unit_test(test_names), cmocka_unit_test(test_configs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, use_built_in_catalogue, NULL);
 }

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "model/catalogue_file.h"
+#include "model/id.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,7 +189,8 @@ static void test_every_fault_with_its_line(void **state)
                       "],\n"
                       "\"services\": [], \"x\\ny\": 1}"),
                   "c.json:1: the file has an unknown member \"service\"; there is services\n"
-                  "c.json:7: services[1].Image is unknown; there are name, tier, container, image, port, priority and env\n"
+                  "c.json:7: services[1].Image is unknown; there are name, tier, container, image, port, priority, aliases, env "
+                  "and pass_env\n"
                   "c.json:10: services[1].tier is given twice\n"
                   "c.json:4: services[1].image is missing\n"
                   "c.json:5: services[1].name is that of services[0], too\n"
@@ -250,6 +252,72 @@ static void test_values(void **state)
     }
 }
 
+static void test_aliases(void **state)
+{
+    (void)state;
+    struct catalogue_file file;
+    struct buffer faults = BUFFER_INIT;
+    assert_int_equal(parse(STR("{\"services\": [{\"aliases\": [\"b\", \"c\"], \"name\": \"a\", \"tier\": 2, \"image\": \"i\", "
+                               "\"port\": 1}, {\"name\": \"d\", \"aliases\": [], \"tier\": 2, \"image\": \"i\", \"port\": 1}]}"),
+                           &file, &faults),
+                     ERR_NONE);
+    assert_int_equal(file.services[0].alias_count, 2);
+    assert_true(catalogue_has_alias(&file.services[0], STR("b")) && catalogue_has_alias(&file.services[0], STR("c")));
+    assert_false(catalogue_has_alias(&file.services[0], STR("a")) || catalogue_has_alias(&file.services[1], STR("b")));
+    catalogue_file_fini(&file);
+    expect_faults(STR("{\"services\": [\n"
+                      "{\"name\": \"a\", \"tier\": 2, \"image\": \"i\", \"port\": 1, \"aliases\": [\"b\",\n"
+                      "  \"a\", \"b\",\n"
+                      "  \"c d\", 5]},\n"
+                      "{\"name\": \"b\", \"tier\": 2, \"image\": \"i\", \"port\": 1, \"aliases\": \"x\"},\n"
+                      "{\"name\": \"e\", \"tier\": 2, \"image\": \"i\", \"port\": 1, \"aliases\": [\"a\", \"b\"]},\n"
+                      "{\"name\": \"f\", \"tier\": 2, \"image\": \"i\", \"port\": 1, \"aliases\":\n"
+                      "  [\"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]}]}"),
+                  "c.json:3: services[0].aliases[1] is that of services[0], too\n"
+                  "c.json:3: services[0].aliases[2] is that of services[0].aliases, too\n"
+                  "c.json:4: services[0].aliases[3] " ID_RULE ", nor be a - alone\n"
+                  "c.json:4: services[0].aliases[4] " ID_RULE ", nor be a - alone\n"
+                  "c.json:5: services[1].name is that of services[0].aliases, too\n"
+                  "c.json:5: services[1].aliases must be an array of at most 8 names\n"
+                  "c.json:6: services[2].aliases[0] is that of services[0], too\n"
+                  "c.json:6: services[2].aliases[1] is that of services[0].aliases, too\n"
+                  "c.json:8: services[3].aliases must be an array of at most 8 names\n");
+}
+
+static void test_variables_passed_on(void **state)
+{
+    (void)state;
+    char room[1024];
+    struct catalogue_file file;
+    struct buffer faults = BUFFER_INIT;
+    assert_int_equal(parse(with_env("{\"X\": \"y\"}, \"pass_env\": [\"MODEL\", \"EMPTY\", \"UNSET\"]", room), &file, &faults),
+                     ERR_NONE);
+    assert_true(str_eq(buffer_str(&file.services[0].env), STR(",\"X\":\"y\",\"MODEL\":\"llama \\\"3\\\"\\n\xC3\xA9\"")));
+    catalogue_file_fini(&file);
+    expect_faults(
+        with_env("{\"A\": \"\"}, \"pass_env\": [\"BROKEN\", \"WORKER_ID\", \"A\", \"B\",\n\"B\", 5, \"a b\", \"1A\"]", room),
+        "c.json:2: services[0].pass_env[0] needs the environment variable BROKEN, which is not UTF-8\n"
+        "c.json:2: services[0].pass_env[1] is set by the coordinator\n"
+        "c.json:2: services[0].pass_env[2] is given twice\n"
+        "c.json:3: services[0].pass_env[4] is given twice\n"
+        "c.json:3: services[0].pass_env[5] " BAD_VARIABLE "\n"
+        "c.json:3: services[0].pass_env[6] " BAD_VARIABLE "\n"
+        "c.json:3: services[0].pass_env[7] " BAD_VARIABLE "\n");
+    expect_faults(with_env("{}, \"pass_env\": \"MODEL\"", room), "c.json:2: services[0].pass_env must be an array of names\n");
+}
+
+static void test_built_in(void **state)
+{
+    (void)state;
+    struct catalogue_file file;
+    struct buffer faults = BUFFER_INIT;
+    assert_int_equal(catalogue_file_built_in(lookup, &file, &faults), ERR_NONE);
+    assert_int_equal(faults.len, 0);
+    for (size_t i = 0; i < file.count; i++)
+        assert_int_equal(file.services[i].env.len, 0);
+    catalogue_file_fini(&file);
+}
+
 static void test_whole_file(void **state)
 {
     (void)state;
@@ -289,9 +357,16 @@ static void test_number_of_services(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_services_and_defaults),     cmocka_unit_test(test_env),    cmocka_unit_test(test_env_faults),
-        cmocka_unit_test(test_every_fault_with_its_line), cmocka_unit_test(test_values), cmocka_unit_test(test_whole_file),
+        cmocka_unit_test(test_services_and_defaults),
+        cmocka_unit_test(test_env),
+        cmocka_unit_test(test_env_faults),
+        cmocka_unit_test(test_every_fault_with_its_line),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_whole_file),
         cmocka_unit_test(test_number_of_services),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_variables_passed_on),
+        cmocka_unit_test(test_built_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "lib/built_in.h"
 #include "model/json.h"
 #include "model/worker.h"
 
@@ -261,5 +262,5 @@ int main(void)
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_field_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, use_built_in_catalogue, NULL);
 }

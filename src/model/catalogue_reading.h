@@ -1,0 +1,41 @@
+/*
+ * What the files that read a catalogue share.
+ */
+#ifndef MODEL_CATALOGUE_READING_H
+#define MODEL_CATALOGUE_READING_H
+
+#include "model/catalogue_file.h"
+#include "model/json.h"
+
+#define NAME_SHOWN_MAX 128 /* of a member's name, in a fault */
+
+struct reading {
+    const char *path;
+    struct str text;
+    catalogue_lookup *lookup;
+    struct catalogue_file *file;
+    struct buffer *faults;
+    const char *counted; /* the line of this place is `line` */
+    size_t line;
+};
+
+/* A value somewhere in the file. */
+struct member {
+    const cJSON *value; /* NULL: it is not there */
+    struct str text;
+    char path[NAME_SHOWN_MAX + 64]; /* "services[2].env.MODEL" */
+};
+
+__attribute__((format(printf, 4, 5))) void reading_add_fault(struct reading *reading, const char *place, const char *path,
+                                                             const char *format, ...);
+
+/* Sets the path of a member that stands in the text under `name`. */
+void reading_set_path(struct member *member, const char *parent, struct str name);
+
+/* Whether a member before `value` among those of `object` has its name. */
+bool reading_is_repeated(const cJSON *object, const cJSON *value);
+
+/* Appends the variables of `env` and `pass_env` as catalogue_service.env has them. */
+void catalogue_read_env(struct reading *reading, const struct member *env, const struct member *pass_env, struct buffer *out);
+
+#endif

@@ -12,9 +12,10 @@
 
 /* Which workers a listing shows. */
 struct filter {
-    char tier;                /* '1' to '4'; 0: all */
-    bool live;                /* only those that are not offline */
-    char status[16];          /* "": all */
+    char tier;       /* '1' to '4'; 0: all */
+    bool live;       /* only those that are not offline */
+    bool has_status; /* only those that are `status` */
+    enum worker_status status;
     char service[ID_MAX + 1]; /* "": all */
     int limit;                /* 0: no limit */
 };
@@ -57,7 +58,7 @@ static bool is_wanted(const struct filter *filter, const struct worker *worker)
         return false;
     if (filter->live && worker->online.len == 0)
         return false;
-    if (filter->status[0] != '\0' && !str_eq(worker_status(worker), str_from(filter->status)))
+    if (filter->has_status && !str_eq(worker_status(worker), worker_status_words[filter->status]))
         return false;
     return filter->service[0] == '\0' || is_listed(worker->fields[WORKER_provides], str_from(filter->service));
 }
@@ -186,11 +187,10 @@ static struct str read_query(const struct request *request, struct filter *filte
         faults_add(faults, "tier", "must be 1, 2, 3 or 4");
 
     struct str status = request_query(request, "status", room, sizeof(room));
-    if (str_eq(status, STR("healthy")) || str_eq(status, STR("degraded")) || str_eq(status, STR("draining")) ||
-        str_eq(status, STR("offline")))
-        memcpy(filter->status, status.ptr, status.len);
+    if (status.ptr != NULL && worker_status_parse(status, &filter->status))
+        filter->has_status = true;
     else if (status.ptr != NULL)
-        faults_add(faults, "status", "must be healthy, degraded, draining or offline");
+        faults_add(faults, "status", WORKER_STATUS_RULE);
 
     struct str service = request_query(request, "service", room, sizeof(room));
     struct str name = catalogue_name(service);

@@ -35,8 +35,6 @@ struct scrape {
     size_t named_count;
 };
 
-static const char *const status_names[FLEET_STATUS_COUNT] = {"healthy", "degraded", "draining", "offline"};
-
 /* --- what is counted for each instance --- */
 
 static void write_process(struct buffer *out)
@@ -191,8 +189,8 @@ static void write_workers(struct buffer *out, const struct fleet *fleet)
 {
     exposition_family(out, "rma_workers", "gauge", "Workers of the fleet.");
     for (int tier = 1; tier <= TIER_COUNT; tier++)
-        for (int status = 0; status < FLEET_STATUS_COUNT; status++)
-            exposition_sample(out, "rma_workers", LABELS({"tier", {&"01234"[tier], 1}}, {"status", str_from(status_names[status])}),
+        for (int status = 0; status < WORKER_STATUS_COUNT; status++)
+            exposition_sample(out, "rma_workers", LABELS({"tier", {&"01234"[tier], 1}}, {"status", worker_status_words[status]}),
                               (double)fleet->workers[tier][status]);
     exposition_family(out, "rma_workers_load", "gauge", "Sum of the loads, each 0 to 1, of the workers that are not offline.");
     for (int tier = 1; tier <= TIER_COUNT; tier++)
@@ -208,10 +206,11 @@ static void write_workers(struct buffer *out, const struct fleet *fleet)
 
 static void write_live(struct buffer *out, struct str service, const struct live *live)
 {
-    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", STR("healthy")}), (double)live->healthy);
-    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", STR("degraded")}),
+    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", worker_status_words[WORKER_HEALTHY]}),
+                      (double)live->healthy);
+    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", worker_status_words[WORKER_DEGRADED]}),
                       (double)live->degraded);
-    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", STR("draining")}),
+    exposition_sample(out, "rma_service_workers", LABELS({"service", service}, {"status", worker_status_words[WORKER_DRAINING]}),
                       (double)live->draining);
 }
 

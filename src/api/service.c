@@ -76,7 +76,7 @@ static void on_root(void *data, enum err err, const struct fleet *fleet)
         buffer_append(&body, STR("{\"status\":\"healthy\",\"service\":\"RMA Distributed Coordinator\",\"version\":"));
         buffer_json_string(&body, api->config->version);
         buffer_printf(&body, ",\"active_workers\":%" PRId64 ",\"docs\":\"/docs\",\"api\":\"/api\",\"endpoints\":[",
-                      fleet_total(fleet) - fleet_by_status(fleet, FLEET_OFFLINE));
+                      fleet_total(fleet) - fleet_by_status(fleet, WORKER_OFFLINE));
         for (const struct route *route = api_routes; route->path != NULL; route++)
             buffer_printf(&body, "%s\"%s %s\"", route > api_routes ? "," : "", route->method, route->path);
         buffer_append(&body, STR("]}"));

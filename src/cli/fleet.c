@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
+#include "model/status.h"
 #include "model/tier.h"
 
 #include <math.h>
@@ -216,11 +217,12 @@ static void add_fleet(struct report *report, const cJSON *fleet, const cJSON *st
     add_line(report, "fleet", status, status_colour(status));
 
     add_count(line, member_number(stats, "total_workers"));
-    static const char *const statuses[] = {"healthy", "degraded", "offline"};
+    static const enum worker_status statuses[] = {WORKER_HEALTHY, WORKER_DEGRADED, WORKER_OFFLINE};
     for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        const char *word = worker_status_words[statuses[i]].ptr;
         buffer_append(line, i == 0 ? STR(": ") : STR(", "));
-        add_count(line, member_number(by_status, statuses[i]));
-        buffer_printf(line, " %s", statuses[i]);
+        add_count(line, member_number(by_status, word));
+        buffer_printf(line, " %s", word);
     }
     add_line(report, "workers", STR(""), COLOUR_NONE);
 

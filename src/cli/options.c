@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/text.h"
 #include "model/id.h"
+#include "model/status.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -160,15 +161,6 @@ static bool set_flag(struct options *options, const struct flag *flag, char *val
     }
 }
 
-static bool is_status(const char *text)
-{
-    static const char *const all[] = {"healthy", "degraded", "draining", "offline"};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (strcmp(all[i], text) == 0)
-            return true;
-    return false;
-}
-
 /* Looks at what was given as a whole. */
 static int check(const struct command *command, struct options *options)
 {
@@ -183,8 +175,9 @@ static int check(const struct command *command, struct options *options)
         return cli_fail(CLI_USAGE, "\"%.160s\" is no worker's ID: it " ID_RULE, options->id);
     if (options->tier != NULL && (options->tier[0] < '1' || options->tier[0] > '4' || options->tier[1] != '\0'))
         return cli_fail(CLI_USAGE, "--tier must be 1, 2, 3 or 4, not \"%.64s\"", options->tier);
-    if (options->status != NULL && !is_status(options->status))
-        return cli_fail(CLI_USAGE, "--status must be healthy, degraded, draining or offline, not \"%.64s\"", options->status);
+    enum worker_status status;
+    if (options->status != NULL && !worker_status_parse(str_from(options->status), &status))
+        return cli_fail(CLI_USAGE, "--status " WORKER_STATUS_RULE ", not \"%.64s\"", options->status);
     if (options->service != NULL && !id_is_valid(str_from(options->service)))
         return cli_fail(CLI_USAGE, "--service " ID_RULE ", not \"%.160s\"", options->service);
     if (options->watch && options->json)

@@ -2,13 +2,6 @@
 
 #include <inttypes.h>
 
-static const struct str status_names[FLEET_STATUS_COUNT] = {
-    [FLEET_HEALTHY] = {"healthy", 7},
-    [FLEET_DEGRADED] = {"degraded", 8},
-    [FLEET_DRAINING] = {"draining", 8},
-    [FLEET_OFFLINE] = {"offline", 7},
-};
-
 /* The counters' names, by enum fleet_event. */
 static const struct str event_names[FLEET_EVENT_COUNT] = {
 #define X(kind, reason) [FLEET_EVENT_##kind##_##reason] = {"event:" #kind ":" #reason, sizeof("event:" #kind ":" #reason) - 1},
@@ -30,12 +23,12 @@ void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value)
     int tier = tier_text.ptr[0] - '0';
     if (str_eq(what, STR("load")))
         fleet->load[tier] = (double)value / 1e6;
-    for (int status = 0; status < FLEET_STATUS_COUNT; status++)
-        if (str_eq(what, status_names[status]))
+    for (int status = 0; status < WORKER_STATUS_COUNT; status++)
+        if (str_eq(what, worker_status_words[status]))
             fleet->workers[tier][status] = value;
 }
 
-int64_t fleet_by_status(const struct fleet *fleet, enum fleet_status status)
+int64_t fleet_by_status(const struct fleet *fleet, enum worker_status status)
 {
     int64_t sum = 0;
     for (int tier = 1; tier <= TIER_COUNT; tier++)
@@ -46,14 +39,14 @@ int64_t fleet_by_status(const struct fleet *fleet, enum fleet_status status)
 static int64_t of_tier(const struct fleet *fleet, int tier)
 {
     int64_t sum = 0;
-    for (int status = 0; status < FLEET_STATUS_COUNT; status++)
+    for (int status = 0; status < WORKER_STATUS_COUNT; status++)
         sum += fleet->workers[tier][status];
     return sum;
 }
 
 int64_t fleet_live_of_tier(const struct fleet *fleet, enum tier tier)
 {
-    return of_tier(fleet, (int)tier) - fleet->workers[tier][FLEET_OFFLINE];
+    return of_tier(fleet, (int)tier) - fleet->workers[tier][WORKER_OFFLINE];
 }
 
 int64_t fleet_total(const struct fleet *fleet)
@@ -66,7 +59,7 @@ int64_t fleet_total(const struct fleet *fleet)
 
 int64_t fleet_healthy(const struct fleet *fleet)
 {
-    return fleet_by_status(fleet, FLEET_HEALTHY) + fleet_by_status(fleet, FLEET_DRAINING);
+    return fleet_by_status(fleet, WORKER_HEALTHY) + fleet_by_status(fleet, WORKER_DRAINING);
 }
 
 static void write_average(struct buffer *out, double load, int64_t workers)
@@ -105,7 +98,7 @@ static void write_by_tier(struct buffer *out, const struct fleet *fleet)
 static bool is_well(const struct fleet *fleet)
 {
     return fleet_live_of_tier(fleet, TIER_SERVICE) > 0 && fleet_live_of_tier(fleet, TIER_GPU) > 0 &&
-           fleet_by_status(fleet, FLEET_OFFLINE) <= fleet_healthy(fleet);
+           fleet_by_status(fleet, WORKER_OFFLINE) <= fleet_healthy(fleet);
 }
 
 void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
@@ -113,8 +106,8 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
     buffer_printf(out,
                   "{\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"degraded_workers\":%" PRId64
                   ",\"offline_workers\":%" PRId64 ",\"workers_by_tier\":",
-                  fleet_total(fleet), fleet_healthy(fleet), fleet_by_status(fleet, FLEET_DEGRADED),
-                  fleet_by_status(fleet, FLEET_OFFLINE));
+                  fleet_total(fleet), fleet_healthy(fleet), fleet_by_status(fleet, WORKER_DEGRADED),
+                  fleet_by_status(fleet, WORKER_OFFLINE));
     write_by_group(out, fleet);
     buffer_append(out, STR(",\"by_tier\":"));
     write_by_tier(out, fleet);
@@ -133,14 +126,14 @@ void fleet_write_health(struct buffer *out, const struct fleet *fleet)
     buffer_printf(out,
                   "{\"overall_status\":\"%s\",\"workers_by_status\":{\"healthy\":%" PRId64 ",\"degraded\":%" PRId64
                   ",\"offline\":%" PRId64 "},\"has_minimum_workers\":{\"gpu_workers\":%s,\"service_workers\":%s}}",
-                  is_well(fleet) ? "healthy" : "degraded", fleet_healthy(fleet), fleet_by_status(fleet, FLEET_DEGRADED),
-                  fleet_by_status(fleet, FLEET_OFFLINE), fleet_live_of_tier(fleet, TIER_GPU) > 0 ? "true" : "false",
+                  is_well(fleet) ? "healthy" : "degraded", fleet_healthy(fleet), fleet_by_status(fleet, WORKER_DEGRADED),
+                  fleet_by_status(fleet, WORKER_OFFLINE), fleet_live_of_tier(fleet, TIER_GPU) > 0 ? "true" : "false",
                   fleet_live_of_tier(fleet, TIER_SERVICE) > 0 ? "true" : "false");
 }
 
 void fleet_write_summary(struct buffer *out, const struct fleet *fleet)
 {
-    int64_t total = fleet_total(fleet), healthy = fleet_healthy(fleet), offline = fleet_by_status(fleet, FLEET_OFFLINE);
+    int64_t total = fleet_total(fleet), healthy = fleet_healthy(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
     buffer_printf(out, "\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"workers_by_tier\":", total, healthy);
     write_by_group(out, fleet);
     buffer_append(out, STR(",\"average_load\":"));
@@ -155,12 +148,13 @@ void fleet_write_summary(struct buffer *out, const struct fleet *fleet)
 
 void fleet_write_point(struct buffer *out, const struct fleet *fleet, int64_t time)
 {
-    int64_t total = fleet_total(fleet), offline = fleet_by_status(fleet, FLEET_OFFLINE);
+    int64_t total = fleet_total(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
     buffer_append(out, STR("{\"time\":"));
     buffer_json_time(out, time);
     buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"live_workers\":%" PRId64, total, total - offline);
-    for (int status = 0; status < FLEET_STATUS_COUNT; status++)
-        buffer_printf(out, ",\"%s_workers\":%" PRId64, status_names[status].ptr, fleet_by_status(fleet, (enum fleet_status)status));
+    for (int status = 0; status < WORKER_STATUS_COUNT; status++)
+        buffer_printf(out, ",\"%s_workers\":%" PRId64, worker_status_words[status].ptr,
+                      fleet_by_status(fleet, (enum worker_status)status));
     buffer_append(out, STR(",\"average_load\":"));
     write_average_load(out, fleet);
     buffer_append(out, STR(",\"by_tier\":{"));

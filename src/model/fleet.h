@@ -5,11 +5,10 @@
 #define MODEL_FLEET_H
 
 #include "base/buffer.h"
+#include "model/status.h"
 #include "model/tier.h"
 
 #include <stdint.h>
-
-enum fleet_status { FLEET_HEALTHY, FLEET_DEGRADED, FLEET_DRAINING, FLEET_OFFLINE, FLEET_STATUS_COUNT };
 
 /* What happens to workers, and why; X(kind, reason). lua/KEYS.md says when. */
 #define FLEET_EVENTS(X)                                                                                                            \
@@ -34,10 +33,10 @@ enum fleet_event {
 };
 
 struct fleet {
-    int64_t workers[TIER_COUNT + 1][FLEET_STATUS_COUNT]; /* by tier (1 to 4) and status */
-    double load[TIER_COUNT + 1];                         /* sum over workers that are not offline */
-    int64_t tasks_completed;                             /* ever, also by workers that are gone */
-    int64_t events[FLEET_EVENT_COUNT];                   /* how often each has happened, ever */
+    int64_t workers[TIER_COUNT + 1][WORKER_STATUS_COUNT]; /* by tier (1 to 4) and status */
+    double load[TIER_COUNT + 1];                          /* sum over workers that are not offline */
+    int64_t tasks_completed;                              /* ever, also by workers that are gone */
+    int64_t events[FLEET_EVENT_COUNT];                    /* how often each has happened, ever */
 };
 
 /*
@@ -47,7 +46,7 @@ struct fleet {
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
 
 int64_t fleet_total(const struct fleet *fleet);
-int64_t fleet_by_status(const struct fleet *fleet, enum fleet_status status);
+int64_t fleet_by_status(const struct fleet *fleet, enum worker_status status);
 
 int64_t fleet_live_of_tier(const struct fleet *fleet, enum tier tier);
 

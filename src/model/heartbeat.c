@@ -2,6 +2,7 @@
 
 #include "model/id.h"
 #include "model/json.h"
+#include "model/status.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -25,22 +26,13 @@ static void read_worker_id(const cJSON *root, struct heartbeat *out, struct faul
 
 static void read_status(const cJSON *root, struct heartbeat *out, struct faults *faults)
 {
-    static const struct {
-        struct str said;
-        struct str meant;
-    } statuses[] = {
-        {{"healthy", 7}, {"healthy", 7}}, {{"degraded", 8}, {"degraded", 8}}, {{"draining", 8}, {"draining", 8}},
-        {{"offline", 7}, {"offline", 7}}, {{"online", 6}, {"healthy", 7}},
-    };
-    struct str said = STR("healthy");
+    enum worker_status status;
+    struct str said = worker_status_words[WORKER_HEALTHY];
     json_get_string(root, "status", SIZE_MAX, "status", &said, faults);
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-        if (str_eq(said, statuses[i].said)) {
-            out->status = statuses[i].meant;
-            return;
-        }
-    }
-    faults_add(faults, "status", "must be healthy, degraded, draining, offline or online");
+    if (worker_status_parse_told(said, &status))
+        out->status = worker_status_words[status];
+    else
+        faults_add(faults, "status", WORKER_STATUS_TOLD_RULE);
 }
 
 static void read_load(const cJSON *root, struct heartbeat *out, struct faults *faults)

@@ -6,6 +6,7 @@
 #include "model/json.h"
 #include "model/minify.h"
 #include "model/registration.h"
+#include "model/status.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -68,18 +69,13 @@ static void read_tier(const cJSON *root, enum tier *out, struct faults *faults)
 
 static void read_status(const cJSON *root, struct str *out, struct faults *faults)
 {
-    static const struct str statuses[] = {{"healthy", 7}, {"degraded", 8}, {"draining", 8}, {"offline", 7}};
-    struct str said = STR("healthy");
+    enum worker_status status;
+    struct str said = worker_status_words[WORKER_HEALTHY];
     json_get_string(root, "status", SIZE_MAX, "status", &said, faults);
-    if (str_eq(said, STR("online")))
-        said = STR("healthy");
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
-        if (str_eq(said, statuses[i])) {
-            *out = statuses[i];
-            return;
-        }
-    }
-    faults_add(faults, "status", "must be healthy, degraded, draining, offline or online");
+    if (worker_status_parse_told(said, &status))
+        *out = worker_status_words[status];
+    else
+        faults_add(faults, "status", WORKER_STATUS_TOLD_RULE);
 }
 
 static void read_time(const cJSON *root, const char *name, int64_t *out, struct faults *faults)

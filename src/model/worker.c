@@ -1,6 +1,7 @@
 #include "model/worker.h"
 
 #include "model/catalogue.h"
+#include "model/status.h"
 
 #include <cjson/cJSON.h>
 
@@ -14,13 +15,13 @@ const struct str worker_field_names[WORKER_FIELD_COUNT] = {
 
 struct str worker_status(const struct worker *worker)
 {
-    return worker->online.len > 0 ? worker->online : STR("offline");
+    return worker->online.len > 0 ? worker->online : worker_status_words[WORKER_OFFLINE];
 }
 
 bool worker_is_healthy(const struct worker *worker)
 {
     struct str status = worker_status(worker);
-    return str_eq(status, STR("healthy")) || str_eq(status, STR("draining"));
+    return str_eq(status, worker_status_words[WORKER_HEALTHY]) || str_eq(status, worker_status_words[WORKER_DRAINING]);
 }
 
 static bool is_digit(char c)

@@ -2,6 +2,7 @@
  * The services that live workers provide, counted, and by whom.
  */
 #include "model/id.h"
+#include "model/status.h"
 #include "store/internal.h"
 
 #include <stdio.h>
@@ -51,9 +52,9 @@ static bool read_counter(struct str field, int64_t value, struct counted *out)
         return false;
     *out = (struct counted){.len = name.len};
     memcpy(out->name, name.ptr, name.len);
-    out->healthy = str_eq(status, STR("healthy")) ? value : 0;
-    out->degraded = str_eq(status, STR("degraded")) ? value : 0;
-    out->draining = str_eq(status, STR("draining")) ? value : 0;
+    out->healthy = str_eq(status, worker_status_words[WORKER_HEALTHY]) ? value : 0;
+    out->degraded = str_eq(status, worker_status_words[WORKER_DEGRADED]) ? value : 0;
+    out->draining = str_eq(status, worker_status_words[WORKER_DRAINING]) ? value : 0;
     return true;
 }
 

@@ -19,7 +19,7 @@ BUILD := build/$(MODE)
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
-BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
+BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
 	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
@@ -40,7 +40,7 @@ CC_fuzz := clang
 CC := $(CC_$(MODE))
 CFLAGS := -std=c11 -pthread $(WARNINGS) $(CFLAGS_$(MODE))
 LDFLAGS := -pthread $(filter -fsanitize%,$(CFLAGS_$(MODE)))
-LDLIBS := -lh2o-evloop -lssl -lcrypto -lhiredis -lcjson -lm
+LDLIBS := -lh2o-evloop -lssl -ljwt -lcrypto -lcrypt -lhiredis -lcjson -lm
 
 # libh2o leaks 88 bytes of its own at the end (h2o_multithread_create_queue).
 SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0

@@ -1,0 +1,50 @@
+#include "auth/authorization.h"
+
+#include "auth/base64.h"
+
+/* Takes the scheme and the blanks behind it off the front of *value. */
+static bool take_scheme(struct str *value, struct str scheme)
+{
+    if (value->len <= scheme.len || !str_eq_nocase((struct str){value->ptr, scheme.len}, scheme) || value->ptr[scheme.len] != ' ')
+        return false;
+    *value = str_trim((struct str){value->ptr + scheme.len, value->len - scheme.len});
+    return true;
+}
+
+static bool is_visible(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~')
+            return false;
+    return text.len > 0;
+}
+
+/* The password of "user:password". */
+static bool decode_basic(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token)
+{
+    size_t len;
+    if (!base64_decode(value, room, AUTHORIZATION_TOKEN_MAX, &len))
+        return false;
+    struct str rest = {room, len};
+    str_cut(&rest, ':');
+    *token = rest;
+    return rest.ptr != NULL;
+}
+
+enum authorization authorization_parse(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token)
+{
+    struct str found = str_trim(value);
+    if (value.ptr == NULL)
+        return AUTHORIZATION_NONE;
+    if (take_scheme(&found, STR("Basic"))) {
+        if (!decode_basic(found, room, &found))
+            return AUTHORIZATION_BROKEN;
+    } else if (!take_scheme(&found, STR("Bearer"))) {
+        bool bare = str_eq_nocase(found, STR("Bearer")) || str_eq_nocase(found, STR("Basic"));
+        return bare ? AUTHORIZATION_BROKEN : AUTHORIZATION_OTHER;
+    }
+    if (found.len > AUTHORIZATION_TOKEN_MAX || !is_visible(found))
+        return AUTHORIZATION_BROKEN;
+    *token = found;
+    return AUTHORIZATION_TOKEN;
+}

@@ -1,0 +1,122 @@
+#include "auth/jwt.h"
+
+#include "auth/base64.h"
+
+#include <errno.h>
+#include <jwt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SIGNATURE_BYTES 64
+
+void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, struct buffer *out)
+{
+    jwt_t *jwt;
+    const struct buffer *pem = &key->private_pem;
+    if (jwt_new(&jwt) != 0 || jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)pem->ptr, (int)pem->len) != 0 ||
+        jwt_add_header(jwt, "kid", key->kid) != 0 || jwt_add_grant(jwt, "iss", JWT_ISSUER) != 0 ||
+        jwt_add_grant(jwt, "sub", claims->subject) != 0 ||
+        jwt_add_grant(jwt, "role", claims->worker ? "worker" : role_name(claims->role)) != 0 ||
+        jwt_add_grant(jwt, claims->worker ? "join" : "sid", claims->grant) != 0 ||
+        jwt_add_grant_int(jwt, "exp", (long)claims->expires_at) != 0)
+        abort();
+    char *text = jwt_encode_str(jwt);
+    if (text == NULL)
+        abort();
+    buffer_append(out, str_from(text));
+    free(text); /* libjwt 1.10 takes it from malloc */
+    jwt_free(jwt);
+}
+
+/* Whether `part` is the header that we write for `key`. */
+static bool is_header_of(struct str part, const struct signing_key *key)
+{
+    char header[128];
+    struct buffer encoded = BUFFER_INIT;
+    int len = snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"JWT\"}", key->kid);
+    base64url_encode(&encoded, header, (size_t)len);
+    bool is = str_eq(part, buffer_str(&encoded));
+    buffer_fini(&encoded);
+    return is;
+}
+
+/* Whether the three parts of a token have the form of one. *header becomes the first part, `claims` the text of the second, with a NUL. */
+static bool has_form(struct str token, struct str *header, char claims[JWT_TOKEN_MAX])
+{
+    unsigned char signature[SIGNATURE_BYTES];
+    size_t len;
+    struct str rest = token;
+    *header = str_cut(&rest, '.');
+    struct str payload = str_cut(&rest, '.');
+    if (payload.len == 0 || rest.ptr == NULL || !base64url_decode(payload, claims, JWT_TOKEN_MAX - 1, &len) ||
+        memchr(claims, '\0', len) != NULL)
+        return false;
+    claims[len] = '\0';
+    return base64url_decode(rest, signature, sizeof(signature), &len) && len == SIGNATURE_BYTES;
+}
+
+/* Whether the claims are written as we write them: sorted, without white space, each once. Two readers can't read them differently. */
+static bool are_canonical(jwt_t *jwt, const char *claims)
+{
+    char *again = jwt_get_grants_json(jwt, NULL);
+    bool same = again != NULL && strcmp(again, claims) == 0;
+    free(again);
+    return same;
+}
+
+/* Copies a claim that is text, neither empty nor longer than the room. */
+static bool copy_claim(jwt_t *jwt, const char *name, char *room, size_t size)
+{
+    const char *text = jwt_get_grant(jwt, name);
+    if (text == NULL || text[0] == '\0' || strlen(text) >= size)
+        return false;
+    memcpy(room, text, strlen(text) + 1);
+    return true;
+}
+
+static enum jwt_result read_claims(jwt_t *jwt, int64_t now, struct jwt_claims *out)
+{
+    struct jwt_claims claims = {.worker = false};
+    const char *issuer = jwt_get_grant(jwt, "iss"), *role = jwt_get_grant(jwt, "role");
+    errno = 0;
+    long expires_at = jwt_get_grant_int(jwt, "exp");
+    if (errno != 0 || expires_at <= 0 || expires_at > now + JWT_LIFE_MAX || issuer == NULL || strcmp(issuer, JWT_ISSUER) != 0 ||
+        role == NULL)
+        return JWT_INVALID;
+    long not_before = jwt_get_grant_int(jwt, "nbf");
+    if ((errno != 0 && errno != ENOENT) || not_before > now + JWT_LEEWAY)
+        return JWT_INVALID;
+    claims.expires_at = expires_at;
+    claims.worker = strcmp(role, "worker") == 0;
+    claims.role = claims.worker ? ROLE_NONE : role_from_name(str_from(role));
+    if ((!claims.worker && claims.role == ROLE_NONE) || !copy_claim(jwt, "sub", claims.subject, sizeof(claims.subject)) ||
+        !copy_claim(jwt, claims.worker ? "join" : "sid", claims.grant, sizeof(claims.grant)))
+        return JWT_INVALID;
+    if (expires_at + JWT_LEEWAY <= now)
+        return JWT_EXPIRED;
+    *out = claims;
+    return JWT_FINE;
+}
+
+enum jwt_result jwt_check(const struct signing_key *keys, size_t count, struct str token, int64_t now, struct jwt_claims *out)
+{
+    struct str header;
+    char text[JWT_TOKEN_MAX + 1], claims[JWT_TOKEN_MAX];
+    if (token.len > JWT_TOKEN_MAX || !has_form(token, &header, claims))
+        return JWT_INVALID;
+    memcpy(text, token.ptr, token.len);
+    text[token.len] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        jwt_t *jwt;
+        const struct buffer *pem = &keys[i].public_pem;
+        if (!is_header_of(header, &keys[i]))
+            continue;
+        if (jwt_decode(&jwt, text, (const unsigned char *)pem->ptr, (int)pem->len) != 0)
+            return JWT_INVALID;
+        bool ours = jwt_get_alg(jwt) == JWT_ALG_ES256 && are_canonical(jwt, claims);
+        enum jwt_result result = ours ? read_claims(jwt, now, out) : JWT_INVALID;
+        jwt_free(jwt);
+        return result;
+    }
+    return JWT_INVALID;
+}

@@ -1,0 +1,23 @@
+/*
+ * What people and programs may do. Each role may do what the roles before it may. Workers are no role: a worker acts as itself alone.
+ */
+#ifndef AUTH_ROLE_H
+#define AUTH_ROLE_H
+
+#include "base/str.h"
+
+enum role {
+    ROLE_NONE, /* no role: a stranger */
+    ROLE_VIEWER,
+    ROLE_USER,
+    ROLE_OPERATOR,
+    ROLE_ADMIN,
+};
+
+/* The role of that name; ROLE_NONE when there is none. */
+enum role role_from_name(struct str name);
+
+/* "viewer" and so on; "none" for ROLE_NONE. */
+const char *role_name(enum role role);
+
+#endif

@@ -1,0 +1,74 @@
+#include "auth/secret.h"
+
+#include "auth/base64.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define SECRET_BYTES 32
+
+static const char *const prefixes[] = {[SECRET_JOIN] = "rmaj_", [SECRET_API] = "rmaa_"};
+static const char id_letters[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 32 of them: five bits each */
+
+void secret_digest(struct str text, char digest[SECRET_DIGEST_LEN + 1])
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char bytes[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)text.ptr, text.len, bytes);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        digest[2 * i] = hex[bytes[i] >> 4];
+        digest[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    digest[SECRET_DIGEST_LEN] = '\0';
+}
+
+void secret_random(void *bytes, size_t size)
+{
+    if (getrandom(bytes, size, 0) != (ssize_t)size)
+        abort();
+}
+
+void secret_make(enum secret_kind kind, struct buffer *text)
+{
+    unsigned char id[SECRET_ID_LEN], bytes[SECRET_BYTES];
+    secret_random(id, sizeof(id));
+    secret_random(bytes, sizeof(bytes));
+    buffer_append(text, str_from(prefixes[kind]));
+    char *at = buffer_reserve(text, SECRET_ID_LEN);
+    for (size_t i = 0; i < SECRET_ID_LEN; i++)
+        at[i] = id_letters[id[i] & 31];
+    text->len += SECRET_ID_LEN;
+    buffer_append(text, STR("_"));
+    base64url_encode(text, bytes, sizeof(bytes));
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+}
+
+bool secret_parse(struct str text, struct secret *out)
+{
+    if (text.len != SECRET_TEXT_LEN)
+        return false;
+    bool join = memcmp(text.ptr, prefixes[SECRET_JOIN], 5) == 0;
+    if (!join && memcmp(text.ptr, prefixes[SECRET_API], 5) != 0)
+        return false;
+    struct str id = {text.ptr + 5, SECRET_ID_LEN};
+    struct str rest = {id.ptr + id.len + 1, text.len - 5 - SECRET_ID_LEN - 1};
+    for (size_t i = 0; i < id.len; i++)
+        if (memchr(id_letters, id.ptr[i], sizeof(id_letters) - 1) == NULL)
+            return false;
+    unsigned char bytes[SECRET_BYTES];
+    size_t len;
+    if (id.ptr[id.len] != '_' || !base64url_decode(rest, bytes, sizeof(bytes), &len))
+        return false;
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    out->kind = join ? SECRET_JOIN : SECRET_API;
+    out->id = id;
+    secret_digest(text, out->digest);
+    return true;
+}
+
+bool secret_digests_are_equal(const char *a, const char *b)
+{
+    return CRYPTO_memcmp(a, b, SECRET_DIGEST_LEN) == 0;
+}

@@ -1,0 +1,131 @@
+#include "auth/signing_key.h"
+
+#include "auth/base64.h"
+#include "base/json_writer.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#define COORDINATE_BYTES 32
+#define CURVE "prime256v1"
+
+/* A coordinate of the public point, in base64url: 43 characters and a NUL. */
+static bool read_coordinate(const EVP_PKEY *pkey, const char *name, char out[44])
+{
+    BIGNUM *number = NULL;
+    unsigned char bytes[COORDINATE_BYTES];
+    if (EVP_PKEY_get_bn_param(pkey, name, &number) != 1)
+        return false;
+    bool fits = BN_bn2binpad(number, bytes, sizeof(bytes)) == (int)sizeof(bytes);
+    BN_free(number);
+    if (!fits)
+        return false;
+    struct buffer text = BUFFER_INIT;
+    base64url_encode(&text, bytes, sizeof(bytes));
+    memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    buffer_fini(&text);
+    return true;
+}
+
+/* RFC 7638: the SHA-256 of the key's required members, in the order of their names. */
+static void name_key(struct signing_key *key)
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", key->x, key->y);
+    SHA256((const unsigned char *)text.ptr, text.len, digest);
+    buffer_fini(&text);
+    base64url_encode(&text, digest, sizeof(digest));
+    memcpy(key->kid, text.ptr, text.len);
+    key->kid[text.len] = '\0';
+    buffer_fini(&text);
+}
+
+/* Takes what has been written to `bio` into a buffer that ends with a NUL. */
+static void take_text(BIO *bio, struct buffer *out)
+{
+    char *text;
+    long len = BIO_get_mem_data(bio, &text);
+    buffer_append(out, (struct str){text, (size_t)len});
+    *buffer_reserve(out, 1) = '\0';
+    BIO_free(bio);
+}
+
+static enum err fill_in(EVP_PKEY *pkey, struct signing_key *out)
+{
+    char group[32];
+    size_t len;
+    if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC || EVP_PKEY_get_group_name(pkey, group, sizeof(group), &len) != 1 ||
+        strcmp(group, CURVE) != 0)
+        return ERR_INVALID;
+    struct signing_key key = {.private_pem = BUFFER_INIT, .public_pem = BUFFER_INIT};
+    if (!read_coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_X, key.x) || !read_coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, key.y))
+        return ERR_INVALID;
+    BIO *private_bio = BIO_new(BIO_s_mem()), *public_bio = BIO_new(BIO_s_mem());
+    if (private_bio == NULL || public_bio == NULL)
+        abort();
+    bool written = PEM_write_bio_PKCS8PrivateKey(private_bio, pkey, NULL, NULL, 0, NULL, NULL) == 1 &&
+                   PEM_write_bio_PUBKEY(public_bio, pkey) == 1;
+    take_text(private_bio, &key.private_pem);
+    take_text(public_bio, &key.public_pem);
+    if (!written) {
+        signing_key_fini(&key);
+        return ERR_INVALID;
+    }
+    name_key(&key);
+    *out = key;
+    return ERR_NONE;
+}
+
+void signing_key_make(struct signing_key *out)
+{
+    EVP_PKEY *pkey = EVP_EC_gen(CURVE);
+    if (pkey == NULL || fill_in(pkey, out) != ERR_NONE)
+        abort();
+    EVP_PKEY_free(pkey);
+}
+
+enum err signing_key_read(struct str pem, struct signing_key *out)
+{
+    if (pem.len == 0 || pem.len > SIGNING_KEY_PEM_MAX)
+        return ERR_INVALID;
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    if (bio == NULL)
+        abort();
+    /* the empty passphrase is given, so that nobody is asked for one */
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
+    BIO_free(bio);
+    if (pkey == NULL)
+        return ERR_INVALID;
+    enum err err = fill_in(pkey, out);
+    EVP_PKEY_free(pkey);
+    return err;
+}
+
+void signing_key_fini(struct signing_key *key)
+{
+    if (key->private_pem.ptr != NULL)
+        OPENSSL_cleanse(key->private_pem.ptr, key->private_pem.len);
+    buffer_fini(&key->private_pem);
+    buffer_fini(&key->public_pem);
+}
+
+void signing_key_write_jwk(struct buffer *out, const struct signing_key *key)
+{
+    json_begin_object(out, NULL);
+    json_add_text(out, "kty", STR("EC"));
+    json_add_text(out, "crv", STR("P-256"));
+    json_add_text(out, "x", str_from(key->x));
+    json_add_text(out, "y", str_from(key->y));
+    json_add_text(out, "kid", str_from(key->kid));
+    json_add_text(out, "use", STR("sig"));
+    json_add_text(out, "alg", STR("ES256"));
+    json_end_object(out);
+}

@@ -74,11 +74,12 @@ gate_deps() {
     BEGIN {
         may["main"]  = "cli instance redis base"
         may["cli"]   = "instance redis model base hiredis cjson curl generated"
-        may["instance"] = "api http store redis model base"
-        may["api"]   = "http store model base"
-        may["store"] = "redis model base hiredis generated"
+        may["instance"] = "api http store redis auth model base"
+        may["api"]   = "http store auth model base"
+        may["store"] = "redis model base hiredis openssl generated"
         may["http"]  = "base h2o"
-        may["redis"] = "base h2o hiredis generated"
+        may["redis"] = "base h2o hiredis openssl generated"
+        may["auth"]  = "base jwt crypt openssl"
         may["model"] = "base cjson"
         may["base"]  = ""
     }
@@ -88,6 +89,9 @@ gate_deps() {
         if (path ~ /^hiredis(\.h$|\/)/) return "hiredis"
         if (path ~ /^(cjson\/|cJSON)/) return "cjson"
         if (path ~ /^curl\//) return "curl"
+        if (path ~ /^openssl\//) return "openssl"
+        if (path == "jwt.h") return "jwt"
+        if (path == "crypt.h") return "crypt"
         if (path == "scripts.h") return "generated"
         split(path, part, "/")
         if (part[1] in may || !angle) return part[1]

@@ -1,0 +1,2 @@
+/* rejects: api may not include crypt */
+#include <crypt.h>

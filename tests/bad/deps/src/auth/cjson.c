@@ -1,0 +1,2 @@
+/* rejects: auth may not include cjson */
+#include <cjson/cJSON.h>

@@ -1,0 +1,2 @@
+/* rejects: auth may not include http */
+#include "http/request.h"

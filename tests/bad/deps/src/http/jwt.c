@@ -1,0 +1,2 @@
+/* rejects: http may not include jwt */
+#include <jwt.h>

@@ -1,0 +1,2 @@
+/* rejects: model may not include openssl */
+#include <openssl/sha.h>

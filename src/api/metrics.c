@@ -10,6 +10,7 @@
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
+#include "store/counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,16 +67,17 @@ static void write_operations(struct buffer *out, const struct metrics *sum)
     static const char *const heartbeats[RESULT_COUNT] = {"taken", "revived", "unknown", "failed"};
     static const char *const unregistrations[RESULT_COUNT] = {
         [RESULT_DONE] = "removed", [RESULT_UNKNOWN] = "unknown", [RESULT_FAILED] = "failed"};
-    write_results(out, "rma_registrations_total", "Registrations that were valid, by what came of them.", sum->registrations,
-                  registrations);
-    write_results(out, "rma_heartbeats_total", "Heartbeats that were valid, by what came of them.", sum->heartbeats, heartbeats);
-    write_results(out, "rma_unregistrations_total", "Requests to remove a worker, by what came of them.", sum->unregistrations,
-                  unregistrations);
+    write_results(out, "rma_registrations_total", "Registrations that were valid, by what came of them.",
+                  &sum->counters[COUNTER_REGISTRATIONS], registrations);
+    write_results(out, "rma_heartbeats_total", "Heartbeats that were valid, by what came of them.",
+                  &sum->counters[COUNTER_HEARTBEATS], heartbeats);
+    write_results(out, "rma_unregistrations_total", "Requests to remove a worker, by what came of them.",
+                  &sum->counters[COUNTER_UNREGISTRATIONS], unregistrations);
     exposition_family(
         out, "rma_heartbeat_lateness_seconds", "histogram",
         "How much later than it was due a heartbeat came: an interval after the one before it, or when that announced.");
-    exposition_histogram(out, "rma_heartbeat_lateness_seconds", NULL, &sum->heartbeat_late_ms, metrics_lateness_bounds,
-                         MS_PER_SECOND);
+    exposition_histogram(out, "rma_heartbeat_lateness_seconds", NULL, &sum->histograms[HISTOGRAM_HEARTBEAT_LATE_MS],
+                         store_lateness_bounds, MS_PER_SECOND);
 }
 
 /* The path of a route as its counters' label. Place 0 is for requests that match none. */

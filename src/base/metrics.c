@@ -9,9 +9,6 @@ _Static_assert(sizeof(struct metrics) % sizeof(struct metric) == 0, "nothing but
 
 const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS] = {100,   250,   500,    1000,   2500,   5000,    10000,
                                                            25000, 50000, 100000, 250000, 500000, 1000000, 2500000};
-const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS] = {100,   500,    1000,   2500,   5000,   10000,   30000,
-                                                            60000, 120000, 300000, 600000, 900000, 1200000, 1800000};
-
 static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"};
 
 static struct metrics nobodys;

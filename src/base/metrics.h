@@ -26,12 +26,13 @@ struct histogram {
     struct metric sum;                            /* in the unit of the bounds */
 };
 
-/* Upper bounds: of times that an answer takes, in microseconds; of how late a heartbeat comes, in milliseconds. */
+/* Upper bounds of times that an answer takes, in microseconds. */
 extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
-extern const int64_t metrics_lateness_bounds[HISTOGRAM_BUCKETS];
 
 #define METRICS_ROUTES_MAX 80  /* rows of the route table, and before them one for requests that match none */
 #define METRICS_SCRIPTS_MAX 24 /* Lua scripts, and after them one for all other commands */
+#define METRICS_COUNTERS_MAX 64
+#define METRICS_HISTOGRAMS_MAX 8
 
 /* Methods of requests that are told apart; the last is for all others. */
 enum metrics_method {
@@ -46,9 +47,6 @@ enum metrics_method {
     METHOD_COUNT
 };
 
-/* What came of an operation on a worker. */
-enum metrics_result { RESULT_DONE, RESULT_AGAIN, RESULT_UNKNOWN, RESULT_FAILED, RESULT_COUNT };
-
 /* Nothing but struct metric stands in here: the threads' are added up as arrays. */
 struct metrics {
     struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
@@ -59,10 +57,9 @@ struct metrics {
     struct metric command_errors[ERR_COUNT];
     struct metric redis_connects, redis_disconnects;
 
-    struct metric registrations[RESULT_COUNT];
-    struct metric heartbeats[RESULT_COUNT];
-    struct metric unregistrations[RESULT_COUNT];
-    struct histogram heartbeat_late_ms;
+    /* of upper layers, which alone know what they mean; see store/counters.h */
+    struct metric counters[METRICS_COUNTERS_MAX];
+    struct histogram histograms[METRICS_HISTOGRAMS_MAX];
 };
 
 /* What the calling thread counts in; one that nobody reads before metrics_thread_start. */

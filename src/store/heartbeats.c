@@ -2,8 +2,8 @@
  * Heartbeats. Those that arrive in one turn of the loop share script calls: under load most calls and most of their cost are saved,
  * and alone a heartbeat waits for nothing.
  */
-#include "base/metrics.h"
 #include "model/id.h"
+#include "store/counters.h"
 #include "store/internal.h"
 
 #include <math.h>
@@ -23,12 +23,15 @@ struct batch {
     } callers[BATCH_MAX];
 };
 
+const int64_t store_lateness_bounds[HISTOGRAM_BUCKETS] = {100,   500,    1000,   2500,   5000,   10000,   30000,
+                                                          60000, 120000, 300000, 600000, 900000, 1200000, 1800000};
+
 static void count(enum err err, bool revived)
 {
-    enum metrics_result result = err != ERR_NONE ? RESULT_FAILED : revived ? RESULT_AGAIN : RESULT_DONE;
+    enum result result = err != ERR_NONE ? RESULT_FAILED : revived ? RESULT_AGAIN : RESULT_DONE;
     if (err == ERR_WORKER_NOT_FOUND)
         result = RESULT_UNKNOWN;
-    metric_add(&metrics->heartbeats[result], 1);
+    metric_add(&metrics->counters[COUNTER_HEARTBEATS + result], 1);
 }
 
 /* `late`: ms after it was due, of each, with blanks between; "-" where that is not known. */
@@ -37,7 +40,8 @@ static void observe_lateness(struct str late)
     while (late.len > 0) {
         struct str each = str_cut(&late, ' ');
         if (!str_eq(each, STR("-")))
-            histogram_observe(&metrics->heartbeat_late_ms, metrics_lateness_bounds, strtoll(each.ptr, NULL, 10));
+            histogram_observe(&metrics->histograms[HISTOGRAM_HEARTBEAT_LATE_MS], store_lateness_bounds,
+                              strtoll(each.ptr, NULL, 10));
     }
 }
 

@@ -1,8 +1,8 @@
 /*
  * Single workers: registered, removed, read.
  */
-#include "base/metrics.h"
 #include "model/catalogue.h"
+#include "store/counters.h"
 #include "store/internal.h"
 
 #include <openssl/sha.h>
@@ -20,7 +20,8 @@ struct registering {
 
 static void count_registration(enum err err, bool again)
 {
-    metric_add(&metrics->registrations[err != ERR_NONE ? RESULT_FAILED : again ? RESULT_AGAIN : RESULT_DONE], 1);
+    enum result result = err != ERR_NONE ? RESULT_FAILED : again ? RESULT_AGAIN : RESULT_DONE;
+    metric_add(&metrics->counters[COUNTER_REGISTRATIONS + result], 1);
 }
 
 static void on_registered(void *data, enum err err, const struct redisReply *reply)
@@ -166,8 +167,8 @@ enum err store_register(struct store *store, const struct registration *registra
 
 static void count_unregistration(enum err err)
 {
-    enum metrics_result result = err == ERR_NONE ? RESULT_DONE : err == ERR_WORKER_NOT_FOUND ? RESULT_UNKNOWN : RESULT_FAILED;
-    metric_add(&metrics->unregistrations[result], 1);
+    enum result result = err == ERR_NONE ? RESULT_DONE : err == ERR_WORKER_NOT_FOUND ? RESULT_UNKNOWN : RESULT_FAILED;
+    metric_add(&metrics->counters[COUNTER_UNREGISTRATIONS + result], 1);
 }
 
 static void on_unregistered(void *data, enum err err)

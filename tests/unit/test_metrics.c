@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/exposition.h"
 #include "base/process.h"
+#include "store/counters.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,8 +28,8 @@ static void *count_many(void *data)
     (void)data;
     metrics_thread_start();
     for (int i = 0; i < TIMES; i++) {
-        metric_add(&metrics->heartbeats[RESULT_DONE], 1);
-        histogram_observe(&metrics->heartbeat_late_ms, metrics_lateness_bounds, 500);
+        metric_add(&metrics->counters[1], 1);
+        histogram_observe(&metrics->histograms[0], metrics_latency_bounds, 200);
     }
     metric_set(&metrics->connections, 3);
     counting--;
@@ -40,25 +41,25 @@ static void test_threads_are_added_up(void **state)
 {
     (void)state;
     pthread_t threads[THREADS];
-    metric_add(&metrics->heartbeats[RESULT_DONE], 7);
+    metric_add(&metrics->counters[1], 7);
     counting = THREADS;
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, count_many, NULL), 0);
     uint64_t last = 0;
     while (counting > 0) {
         struct metrics *sum = metrics_sum();
-        assert_true(metric_read(&sum->heartbeats[RESULT_DONE]) >= last);
-        last = metric_read(&sum->heartbeats[RESULT_DONE]);
+        assert_true(metric_read(&sum->counters[1]) >= last);
+        last = metric_read(&sum->counters[1]);
         free(sum);
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     struct metrics *sum = metrics_sum();
-    assert_int_equal(metric_read(&sum->heartbeats[RESULT_DONE]), THREADS * TIMES);
-    assert_int_equal(metric_read(&sum->heartbeat_late_ms.buckets[1]), THREADS * TIMES);
-    assert_int_equal(metric_read(&sum->heartbeat_late_ms.sum), 500L * THREADS * TIMES);
+    assert_int_equal(metric_read(&sum->counters[1]), THREADS * TIMES);
+    assert_int_equal(metric_read(&sum->histograms[0].buckets[1]), THREADS * TIMES);
+    assert_int_equal(metric_read(&sum->histograms[0].sum), 200L * THREADS * TIMES);
     assert_int_equal(metric_read(&sum->connections), 3 * THREADS);
-    assert_int_equal(metric_read(&sum->heartbeats[RESULT_FAILED]), 0);
+    assert_int_equal(metric_read(&sum->counters[3]), 0);
     free(sum);
 }
 
@@ -78,7 +79,7 @@ static void test_a_bound_belongs_to_its_bucket(void **state)
     struct histogram histogram = {0};
     const int64_t *bounds = metrics_latency_bounds;
     for (int i = 1; i < HISTOGRAM_BUCKETS; i++)
-        assert_true(bounds[i] > bounds[i - 1] && metrics_lateness_bounds[i] > metrics_lateness_bounds[i - 1]);
+        assert_true(bounds[i] > bounds[i - 1] && store_lateness_bounds[i] > store_lateness_bounds[i - 1]);
     histogram_observe(&histogram, bounds, -5);
     histogram_observe(&histogram, bounds, 0);
     histogram_observe(&histogram, bounds, bounds[0]);

@@ -1,0 +1,26 @@
+/*
+ * What the store counts in the metrics' numbers of upper layers.
+ */
+#ifndef STORE_COUNTERS_H
+#define STORE_COUNTERS_H
+
+#include "base/metrics.h"
+
+/* What came of an operation on a worker. */
+enum result { RESULT_DONE, RESULT_AGAIN, RESULT_UNKNOWN, RESULT_FAILED, RESULT_COUNT };
+
+/* Places in metrics->counters; an operation has one for each result, from its name on. Other layers' begin at STORE_COUNTERS. */
+enum {
+    COUNTER_REGISTRATIONS = 0,
+    COUNTER_HEARTBEATS = COUNTER_REGISTRATIONS + RESULT_COUNT,
+    COUNTER_UNREGISTRATIONS = COUNTER_HEARTBEATS + RESULT_COUNT,
+    STORE_COUNTERS = COUNTER_UNREGISTRATIONS + RESULT_COUNT,
+};
+
+/* Places in metrics->histograms. */
+enum { HISTOGRAM_HEARTBEAT_LATE_MS, STORE_HISTOGRAMS };
+
+/* Upper bounds of how late a heartbeat comes, in milliseconds. */
+extern const int64_t store_lateness_bounds[HISTOGRAM_BUCKETS];
+
+#endif

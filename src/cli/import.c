@@ -78,6 +78,7 @@ static void send_record(struct import *import, const struct record *record)
     add_field(&fields, &count, WORKER_assigned_services, buffer_str(&record->assigned_services));
     add_field(&fields, &count, WORKER_provides, buffer_str(&record->provides));
     add_field(&fields, &count, WORKER_capabilities, record->capabilities);
+    add_field(&fields, &count, WORKER_hardware, buffer_str(&record->hardware));
     add_field(&fields, &count, WORKER_services, record->services);
     add_field(&fields, &count, WORKER_containers, record->containers);
     add_field(&fields, &count, WORKER_ip_address, record->ip_address);

@@ -42,22 +42,15 @@ function plainText(value) {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-// "24564 MiB" is "24 GB", "15.6GB" is "15.6 GB"; what is no size stays as it is.
-function size(text) {
-  const [, number, unit] = /^\s*([0-9.]+)\s*([KMGT])?i?B?\s*$/i.exec(text) || [];
-  if (!number || Number.isNaN(Number(number))) return text;
-  const gigabytes = Number(number) * {K: 1 / 1048576, M: 1 / 1024, G: 1, T: 1024}[(unit || 'G').toUpperCase()];
-  return gigabytes < 1 ? `${Math.round(gigabytes * 1024)} MB` : gigabytes < 1024 ? `${Number(gigabytes.toPrecision(3))} GB`
-    : `${Number((gigabytes / 1024).toPrecision(3))} TB`;
-}
-
-// What a worker says of its hardware, in one line: "RTX 4090 24 GB · 16 cores · 62.7 GB".
-function hardware(capabilities) {
-  const {gpu_type: gpu, gpu_memory: memory, cpu_cores: cores, ram} = capabilities || {};
+// What a worker has, in one line: "RTX 4090 24 GB · 16 cores · 62.7 GB". Sizes are as the coordinator read them; of what it could not
+// read, as they were told.
+function hardwareLine({capabilities, hardware}) {
+  const {gpu_type: gpu, gpu_memory: memory, cpu_cores: cores, ram} = capabilities || {}, read = hardware || {};
   const said = value => value !== null && value !== undefined && value !== '';
+  const size = (known, told) => known ? known.text : said(told) ? plainText(told) : '';
   return [
-    said(gpu) ? `${plainText(gpu).replace(/^NVIDIA (GeForce )?/, '')}${said(memory) ? ' ' + size(plainText(memory)) : ''}` : '',
+    said(gpu) && read.gpu !== false ? [plainText(gpu).replace(/^NVIDIA (GeForce )?/, ''), size(read.gpu_memory, memory)].join(' ').trim() : '',
     said(cores) ? `${plainText(cores)} ${cores === 1 ? 'core' : 'cores'}` : '',
-    said(ram) ? size(plainText(ram)) : '',
+    size(read.ram, ram),
   ].filter(Boolean).join(' · ');
 }

@@ -41,7 +41,7 @@ function providedBy(worker) {
 
 // What the table shows, of a worker as the API gives it.
 function rowOf(worker) {
-  const services = providedBy(worker), capabilities = hardware(worker.capabilities);
+  const services = providedBy(worker), capabilities = hardwareLine(worker);
   const words = [worker.worker_id, worker.worker_type, worker.ip_address, worker.tunnel_url, worker.vpn_ip, worker.instance_id,
     worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
   return {

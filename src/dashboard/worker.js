@@ -22,6 +22,12 @@ function dateOf(text) {
   return Number.isNaN(time) ? '' : dateAndTime.format(time);
 }
 
+// A capability; a size as the coordinator read it, and as it was told where that differs.
+function capabilityText({hardware}, name, told) {
+  const read = (hardware || {})[name];
+  return read && read.text ? read.text + (read.text === plainText(told) ? '' : ` (told: ${plainText(told)})`) : told;
+}
+
 function servicesCard({assigned_services: assigned, services, services_status: states}) {
   const advertised = services.map(service => typeof service === 'object' && service ? service : {name: service});
   const names = [...new Set([...assigned, ...advertised.map(service => plainText(service.name))])].sort(byText);
@@ -101,10 +107,10 @@ function showWorker() {
   parts.figures.replaceChildren(
     figure('', 'Load', parts.load), figure('', 'Active requests', plainText(row.active) || '–'),
     figure('', 'Last heartbeat', parts.lastHeartbeat), figure('', 'Tasks completed', count(worker.tasks_completed)),
-    figure('', 'Memory available', size(plainText(worker.available_memory)) || '–'),
+    figure('', 'Memory available', (worker.available_memory_size?.text ?? plainText(worker.available_memory)) || '–'),
     figure('', 'GPU utilization', worker.gpu_utilization === null ? '–' : Math.round(worker.gpu_utilization) + ' %'));
   parts.details.replaceChildren(
-    factCard('Hardware', Object.entries(worker.capabilities || {}).map(([name, value]) => [name.replaceAll('_', ' '), value])),
+    factCard('Hardware', Object.entries(worker.capabilities || {}).map(([name, value]) => [name.replaceAll('_', ' '), capabilityText(worker, name, value)])),
     factCard('Identity and address', [['Worker', worker.worker_id], ['Instance', worker.instance_id], ['Type', worker.worker_type],
       ['Region', worker.region], ['IP address', worker.ip_address], ['Tunnel', worker.tunnel_url], ['VPN', worker.vpn_ip],
       ['Specialized for', worker.specialization], ['Models loaded', worker.loaded_models.map(plainText).join(', ')]]),

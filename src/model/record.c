@@ -1,6 +1,7 @@
 #include "model/record.h"
 
 #include "model/catalogue.h"
+#include "model/hardware.h"
 #include "model/id.h"
 #include "model/iso_time.h"
 #include "model/json.h"
@@ -148,6 +149,16 @@ static void read_containers(const cJSON *root, struct buffer *names, size_t *unk
     }
 }
 
+/* What can't be read of it is what is unknown: the old registry took it as it came. */
+static void read_hardware(const cJSON *root, struct buffer *out)
+{
+    struct hardware hardware;
+    struct faults ignored = FAULTS_INIT;
+    hardware_read(&hardware, cJSON_GetObjectItemCaseSensitive(root, "capabilities"), &ignored);
+    hardware_write(out, &hardware);
+    faults_fini(&ignored);
+}
+
 /* The text of a member that must have that type, minified to the end of record->text; absent when it is. */
 static void keep_json(struct str raw, cJSON *root, const char *name, int type, size_t max, char **at, struct str *out,
                       struct faults *faults)
@@ -198,6 +209,7 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     buffer_append(&out->provides, buffer_str(&out->assigned_services));
     read_names(root, "provides", &out->provides, faults);
 
+    read_hardware(root, &out->hardware);
     char *at = out->text;
     keep_json(raw, root, "capabilities", cJSON_Object, REGISTRATION_CAPABILITIES_MAX, &at, &out->capabilities, faults);
     keep_json(raw, root, "services", cJSON_Array, REGISTRATION_SERVICES_TEXT_MAX, &at, &out->services, faults);
@@ -236,6 +248,7 @@ void record_fini(struct record *record)
     free(record->text);
     buffer_fini(&record->assigned_services);
     buffer_fini(&record->provides);
+    buffer_fini(&record->hardware);
     *record = (struct record){.id = {NULL, 0}};
 }
 

@@ -22,6 +22,7 @@ struct record {
     int64_t registered_at;  /* likewise; the last heartbeat when it was not said */
     bool drained;
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
+    struct buffer hardware;                        /* likewise; owned */
     struct str ip_address, tunnel_url, vpn_ip, region, instance_id, boot_id, fingerprint;
     struct buffer assigned_services; /* names with commas between */
     struct buffer provides;          /* likewise: the assigned ones and those it provides besides */

@@ -11,12 +11,6 @@
 #include <stdlib.h>
 
 #define CPU_CORES_MAX 1e6
-#define GIGABYTES_MAX 1e12 /* more makes no difference to a tier */
-
-/* Room for a size that came as a number, written as the text that size_parse reads. */
-struct size_room {
-    char text[32];
-};
 
 static void read_id(const cJSON *root, const char *name, struct str *out, struct faults *faults)
 {
@@ -46,25 +40,6 @@ static void read_url(const cJSON *root, const char *name, struct str *out, struc
         *out = url;
 }
 
-/* A size is text, kept whatever it says, or a number of gigabytes. */
-static void read_size(const cJSON *capabilities, const char *name, const char *field, struct size_room *room, struct str *out,
-                      struct faults *faults)
-{
-    double gigabytes = -1;
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(capabilities, name);
-    if (cJSON_IsString(item)) {
-        *out = str_from(item->valuestring);
-    } else if (item != NULL && !cJSON_IsNull(item) && !cJSON_IsNumber(item)) {
-        faults_add(faults, field, "must be a string like \"15.6GB\", or a number of gigabytes");
-    } else {
-        json_get_number(capabilities, name, 0, INFINITY, field, &gigabytes, faults);
-        if (gigabytes < 0)
-            return;
-        snprintf(room->text, sizeof(room->text), "%.9f", fmin(gigabytes, GIGABYTES_MAX));
-        *out = str_from(room->text);
-    }
-}
-
 static void read_worker_type(const cJSON *capabilities, struct str *out, struct faults *faults)
 {
     json_get_string(capabilities, "worker_type", SIZE_MAX, "capabilities.worker_type", out, faults);
@@ -76,11 +51,9 @@ static void read_worker_type(const cJSON *capabilities, struct str *out, struct 
     faults_add(faults, "capabilities.worker_type", "must be cpu, gpu, storage or edge");
 }
 
-static enum tier read_tier(const cJSON *capabilities, struct faults *faults)
+static enum tier read_tier(const cJSON *capabilities, struct buffer *hardware, struct faults *faults)
 {
     struct tier_evidence evidence = {.cpu_cores = -1};
-    struct size_room ram, gpu_memory, storage;
-    struct str storage_size; /* checked, but decides nothing */
     bool has_public_ip = false;
 
     read_worker_type(capabilities, &evidence.worker_type, faults);
@@ -91,10 +64,8 @@ static enum tier read_tier(const cJSON *capabilities, struct faults *faults)
     evidence.has_edge = evidence.has_edge || has_public_ip;
     evidence.gpu_ruled_out = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(capabilities, "has_gpu"));
     json_get_number(capabilities, "cpu_cores", 0, CPU_CORES_MAX, "capabilities.cpu_cores", &evidence.cpu_cores, faults);
-    json_get_string(capabilities, "gpu_type", SIZE_MAX, "capabilities.gpu_type", &evidence.gpu_type, faults);
-    read_size(capabilities, "gpu_memory", "capabilities.gpu_memory", &gpu_memory, &evidence.gpu_memory, faults);
-    read_size(capabilities, "ram", "capabilities.ram", &ram, &evidence.ram, faults);
-    read_size(capabilities, "storage", "capabilities.storage", &storage, &storage_size, faults);
+    hardware_read(&evidence.hardware, capabilities, faults);
+    hardware_write(hardware, &evidence.hardware);
     return tier_decide(&evidence);
 }
 
@@ -202,7 +173,7 @@ static void read_root(const cJSON *root, struct str body, struct registration *o
 
     const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
     if (cJSON_IsObject(capabilities)) {
-        out->tier = read_tier(capabilities, faults);
+        out->tier = read_tier(capabilities, &out->hardware, faults);
     } else {
         bool is_absent = capabilities == NULL || cJSON_IsNull(capabilities);
         faults_add(faults, "capabilities", is_absent ? "is required" : "must be an object");
@@ -290,5 +261,6 @@ void registration_fini(struct registration *registration)
 {
     cJSON_Delete(registration->document);
     free(registration->text);
+    buffer_fini(&registration->hardware);
     *registration = (struct registration){0};
 }

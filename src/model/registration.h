@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/faults.h"
+#include "model/hardware.h"
 #include "model/tier.h"
 
 #define REGISTRATION_SERVICES_MAX 128       /* services that one worker may advertise */
@@ -27,6 +28,7 @@ struct registration {
     struct str containers;                               /* JSON array as it came, minified */
     struct str service_names[REGISTRATION_SERVICES_MAX]; /* the distinct names in `services`, each a valid id */
     size_t service_count;
+    struct buffer hardware; /* owned: JSON, see hardware_write */
     enum tier tier;
 
     void *document; /* owned: the parsed JSON */

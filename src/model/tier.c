@@ -1,9 +1,7 @@
 #include "model/tier.h"
 
-#include "model/size.h"
-
-#define GPU_MEMORY_NEEDED 8e9
-#define RAM_NEEDED 4e9
+#define GPU_MEMORY_NEEDED (8e9 / 100 * 92)
+#define RAM_NEEDED (4e9 / 100 * 92)
 #define CORES_NEEDED 2
 
 static const struct {
@@ -16,18 +14,11 @@ static const struct {
     [TIER_EDGE - 1] = {"edge", "edge_workers"},
 };
 
-/* Whether `size` reaches `needed` bytes; what is unknown does. */
-static bool is_enough(struct str size, double needed)
-{
-    double bytes;
-    return !size_parse(size, &bytes) || bytes >= needed;
-}
-
 static bool has_useful_gpu(const struct tier_evidence *evidence)
 {
-    if (evidence->gpu_ruled_out || evidence->gpu_type.len == 0 || str_eq_nocase(evidence->gpu_type, STR("none")))
-        return false;
-    return is_enough(evidence->gpu_memory, GPU_MEMORY_NEEDED);
+    const struct hardware *hardware = &evidence->hardware;
+    bool has_memory = !size_is_known(hardware->gpu_memory) || hardware->gpu_memory.largest >= GPU_MEMORY_NEEDED;
+    return hardware->gpu && !evidence->gpu_ruled_out && has_memory;
 }
 
 enum tier tier_decide(const struct tier_evidence *evidence)
@@ -44,7 +35,8 @@ enum tier tier_decide(const struct tier_evidence *evidence)
     if (has_useful_gpu(evidence))
         return TIER_GPU;
     bool enough_cores = evidence->cpu_cores < 0 || evidence->cpu_cores >= CORES_NEEDED;
-    return enough_cores && is_enough(evidence->ram, RAM_NEEDED) ? TIER_SERVICE : TIER_DATA;
+    bool enough_ram = !size_is_known(evidence->hardware.ram) || evidence->hardware.ram.bytes >= RAM_NEEDED;
+    return enough_cores && enough_ram ? TIER_SERVICE : TIER_DATA;
 }
 
 const char *tier_worker_type(enum tier tier)

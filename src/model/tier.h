@@ -4,7 +4,7 @@
 #ifndef MODEL_TIER_H
 #define MODEL_TIER_H
 
-#include "base/str.h"
+#include "model/hardware.h"
 
 enum tier { TIER_GPU = 1, TIER_SERVICE = 2, TIER_DATA = 3, TIER_EDGE = 4 };
 #define TIER_COUNT 4
@@ -14,15 +14,14 @@ struct tier_evidence {
     struct str worker_type;              /* "cpu", "gpu", "storage", "edge" or absent */
     bool has_gpu, has_storage, has_edge; /* has_edge: has_edge or has_public_ip */
     bool gpu_ruled_out;                  /* has_gpu was given as false */
-    struct str gpu_type;                 /* absent, "" and "none" mean no GPU */
-    struct str gpu_memory;               /* a size; absent or no size means unknown */
-    struct str ram;                      /* a size; absent or no size means unknown */
-    double cpu_cores;                    /* negative: unknown */
+    struct hardware hardware;
+    double cpu_cores; /* negative: unknown */
 };
 
 /*
- * An explicit worker_type or has_* flag decides; else a GPU with >= 8 GB (or unknown) memory makes tier 1, >= 4 GB of RAM and
- * >= 2 cores tier 2 (what is unknown does not speak against it), anything else tier 3.
+ * An explicit worker_type or has_* flag decides; else a GPU with 8 GB (or unknown) memory makes tier 1, 4 GB of RAM and 2 cores tier 2
+ * (what is unknown does not speak against it), anything else tier 3. Of several cards the largest one decides. A size up to 8 % below
+ * a limit reaches it: agents divide bytes by 1024^3, and the firmware keeps a part.
  */
 enum tier tier_decide(const struct tier_evidence *evidence);
 

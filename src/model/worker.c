@@ -1,6 +1,8 @@
 #include "model/worker.h"
 
+#include "base/json_writer.h"
 #include "model/catalogue.h"
+#include "model/hardware.h"
 #include "model/status.h"
 
 #include <cjson/cJSON.h>
@@ -148,6 +150,16 @@ static void write_assigned_containers(struct buffer *out, struct str names, stru
     buffer_append(out, STR("]"));
 }
 
+static void write_available_memory(struct buffer *out, struct str told)
+{
+    struct size size;
+    write_string(out, STR(",\"available_memory\":"), told);
+    if (size_parse(told, &size))
+        hardware_write_size(out, "available_memory_size", size);
+    else
+        json_add_null(out, "available_memory_size");
+}
+
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
 {
     const struct str *fields = worker->fields;
@@ -173,7 +185,8 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_string(out, STR(",\"instance_id\":"), fields[WORKER_instance_id]);
     write_string(out, STR(",\"region\":"), fields[WORKER_region]);
     write_json(out, STR(",\"capabilities\":"), fields[WORKER_capabilities], no_object);
-    write_string(out, STR(",\"available_memory\":"), fields[WORKER_available_memory]);
+    write_json(out, STR(",\"hardware\":"), fields[WORKER_hardware], no_object);
+    write_available_memory(out, fields[WORKER_available_memory]);
     write_number(out, STR(",\"active_requests\":"), fields[WORKER_active_requests], null);
     write_number(out, STR(",\"gpu_utilization\":"), fields[WORKER_gpu_utilization], null);
     write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], no_array);

@@ -34,6 +34,7 @@
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
     X(region)                                                                                                                      \
+    X(hardware)   /* JSON, see hardware_write */                                                                                   \
     X(drained)    /* "1" while an operator keeps new work away */                                                                  \
     X(provides)   /* names with commas between: assigned, and advertised in services */                                            \
     X(containers) /* JSON as it came */                                                                                            \

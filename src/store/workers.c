@@ -115,6 +115,7 @@ enum err store_register(struct store *store, const struct registration *registra
     const char *worker_type = tier_worker_type(registration->tier);
     add_field(&fields, &count, WORKER_worker_type, str_from(worker_type));
     add_field(&fields, &count, WORKER_capabilities, registration->capabilities);
+    add_field(&fields, &count, WORKER_hardware, buffer_str(&registration->hardware));
     add_field(&fields, &count, WORKER_services, registration->services);
     add_field(&fields, &count, WORKER_containers, registration->containers);
     add_field(&fields, &count, WORKER_ip_address, registration->ip_address.len > 0 ? registration->ip_address : ip_address);

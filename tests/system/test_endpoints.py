@@ -143,7 +143,8 @@ def test_unknown_members_are_ignored_at_the_top_and_kept_in_capabilities(coordin
     ({"cpu_cores": 2, "ram": "16384MB"}, 2, "cpu"),
     ({"cpu_cores": 2, "ram": "8G"}, 2, "cpu"),
     ({"cpu_cores": 2, "ram": "1TB"}, 2, "cpu"),
-    ({"cpu_cores": 2, "ram": "3.9GB"}, 3, "storage"),
+    ({"cpu_cores": 2, "ram": "3.9GB"}, 2, "cpu"),
+    ({"cpu_cores": 2, "ram": "3.6GB"}, 3, "storage"),
     ({"cpu_cores": 1, "ram": "16GB"}, 3, "storage"),
     ({"cpu_cores": 8, "ram": "Unknown"}, 2, "cpu"),
 ])

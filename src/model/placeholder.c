@@ -1,0 +1,63 @@
+#include "model/placeholder.h"
+
+#define WORD_MAX 16 /* longer than any of the words below */
+
+/* Letters and digits alone; "n/a" is "na". */
+static const char *const words[] = {
+    "none",   "null",         "nil",           "na",         "nan",   "undefined", "unknown", "unset",
+    "notset", "notavailable", "notapplicable", "notdefined", "false",
+};
+
+/* How many bytes of punctuation or white space *text begins with; non-ASCII dashes, quotes and blanks count. 0: it begins with none. */
+static size_t punctuation(struct str text)
+{
+    unsigned char c = (unsigned char)text.ptr[0];
+    if (c < 0x80)
+        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? 0 : 1;
+    if (text.len >= 3 && memcmp(text.ptr, "\xe2\x80", 2) == 0)
+        return 3;
+    return text.len >= 2 && memcmp(text.ptr, "\xc2\xa0", 2) == 0 ? 2 : 0;
+}
+
+/* Copies the letters and digits of `text` to `room`, in lower case. Returns how many; WORD_MAX when there are more than a word has. */
+static size_t bare(struct str text, char room[WORD_MAX])
+{
+    size_t len = 0;
+    while (text.len > 0 && len < WORD_MAX) {
+        size_t skipped = punctuation(text);
+        if (skipped == 0) {
+            char c = text.ptr[0];
+            room[len++] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+            skipped = 1;
+        }
+        text.ptr += skipped;
+        text.len -= skipped;
+    }
+    return len;
+}
+
+static bool is_word(struct str word)
+{
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (str_eq(word, str_from(words[i])))
+            return true;
+    return false;
+}
+
+bool placeholder_is(struct str text)
+{
+    char room[WORD_MAX];
+    size_t len = bare(text, room);
+    return len == 0 || is_word((struct str){room, len});
+}
+
+bool placeholder_is_id(struct str text)
+{
+    char room[WORD_MAX];
+    size_t len = bare(text, room);
+    while (text.len > 0 && (text.ptr[0] == ' ' || (text.ptr[0] >= '\t' && text.ptr[0] <= '\r'))) {
+        text.ptr++;
+        text.len--;
+    }
+    return text.len == 0 || is_word((struct str){room, len});
+}

@@ -40,6 +40,9 @@
     X(ERR_TRY_AGAIN, 503, "TRYAGAIN", "registry-divided", true)                                                                    \
     X(ERR_FULL, 503, "OOM", "registry-full", true)                                                                                 \
     X(ERR_DISK, 503, "MISCONF", "registry-disk-failed", true)                                                                      \
+    X(ERR_EXISTS, 409, "EXISTS", "name-taken", false)                                                                              \
+    X(ERR_NO_SUCH, 404, "NOSUCH", "not-found", false)                                                                              \
+    X(ERR_TOO_MANY, 409, "TOOMANY", "too-many", false)                                                                             \
     X(ERR_DEADLINE, 504, "", "registry-late", true)
 
 /* The statuses of answers with their reason phrases. The metrics count each, and all others together. */

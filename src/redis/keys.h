@@ -22,7 +22,11 @@
     X(identity, "identity:")                                                                                                       \
     X(fingerprint, "fingerprint:")                                                                                                 \
     X(events, "events")                                                                                                            \
-    X(history, "history")
+    X(history, "history")                                                                                                          \
+    X(credentials, "credentials")                                                                                                  \
+    X(credential, "credential:")                                                                                                   \
+    X(limit, "limit:")                                                                                                             \
+    X(audit, "audit")
 
 enum key {
 #define X(name, text) KEY_##name,

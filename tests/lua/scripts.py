@@ -6,7 +6,7 @@ import state
 PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
-KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint")}
+KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint", "credential", "limit")}
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
 TIMEOUT = 300_000
@@ -25,6 +25,11 @@ class Scripts:
     def at(self, seconds):
         """Stops Redis's clock so many seconds after NOW: what a script writes is exact."""
         self._clock.stop_at(NOW + seconds * 1000)
+
+    def now(self):
+        """The moment at which Redis's clock stands, in ms."""
+        seconds, microseconds = self.redis.time()
+        return seconds * 1000 + microseconds // 1000
 
     @staticmethod
     def names():

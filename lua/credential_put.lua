@@ -1,0 +1,53 @@
+--: arg member
+--: arg mode
+--: arg max
+--: arg ends_at
+--: arg who
+--: arg from
+--: arg by
+--: arg action
+--: rest fields
+--: use number
+--: use clock
+--: use credentials
+--: use audit
+
+-- Makes or changes a user, a token or the note that a session has ended, and notes in the audit who did it.
+-- member: "user:anna", "token:<id>" or "session:<id>". mode: "new", it must not be there; "old", it must. max: so many members of
+-- its kind may be there. ends_at: ms since 1970 when it goes by itself, or "". who, from, by, action: for the audit.
+-- fields: names and values; an empty value takes the field away. Fields that are not named stay as they are.
+-- Returns the new version, or the error EXISTS, NOSUCH or TOOMANY.
+
+local max = number_of(arg_max)
+local kind = string.match(arg_member, '^(%l+):[%w._-]+$')
+if not max or not kind or (#ARGV - rest + 1) % 2 ~= 0 or (arg_mode ~= 'new' and arg_mode ~= 'old') then
+  return redis.error_reply('BADCALL malformed credential')
+end
+local hash = key_credential .. arg_member
+local known = redis.call('EXISTS', hash) == 1
+if known and arg_mode == 'new' then
+  return redis.error_reply('EXISTS There is one of this name already')
+elseif not known and arg_mode == 'old' then
+  return redis.error_reply('NOSUCH There is none of this name')
+end
+if not known and redis.call('ZLEXCOUNT', key_credentials, '[' .. kind .. ':', '(' .. kind .. ';') >= max then
+  return redis.error_reply('TOOMANY There are as many as there may be')
+end
+local now = string.format('%.0f', clock_now())
+if not known then
+  redis.call('HSET', hash, 'created_at', now, 'created_by', arg_who)
+end
+redis.call('HSET', hash, 'changed_at', now)
+for at = rest, #ARGV, 2 do
+  if ARGV[at + 1] == '' then
+    redis.call('HDEL', hash, ARGV[at])
+  else
+    redis.call('HSET', hash, ARGV[at], ARGV[at + 1])
+  end
+end
+if arg_ends_at ~= '' then
+  redis.call('PEXPIREAT', hash, arg_ends_at)
+end
+credentials_add(arg_member)
+audit_note(arg_who, arg_from, arg_by, arg_action, arg_member, 'done')
+return credentials_changed()

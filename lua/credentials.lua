@@ -1,0 +1,38 @@
+--: arg version
+--: arg after
+--: arg max
+--: arg prune
+--: use number
+--: use credentials
+
+-- Reads the users, tokens, ended sessions and keys, a page at a time, in the order of their names, unless `version` is the
+-- present one and `after` is empty. after: the last member of the page before; "" for the first page. max: members of a page.
+-- prune: "1" to take those out of the index that have gone by themselves; "0" on a replica, which takes no writes.
+-- Returns {version, "1" if there are more pages, then for each: member, {field, value, …}}. What has gone by itself has no fields. Password hashes are not among the
+-- fields.
+
+local max = number_of(arg_max)
+if not max or max < 1 or max > 1000 then
+  return redis.error_reply('BADCALL max is 1 to 1000')
+end
+local version = redis.call('HGET', key_credential, 'version') or '0'
+if version == arg_version and arg_after == '' then
+  return { version, '0' }
+end
+local members = redis.call('ZRANGEBYLEX', key_credentials, arg_after == '' and '-' or '(' .. arg_after, '+', 'LIMIT', 0, max)
+local result = { version, #members == max and '1' or '0' }
+for _, member in ipairs(members) do
+  local fields = redis.call('HGETALL', key_credential .. member)
+  if #fields == 0 and arg_prune == '1' then
+    redis.call('ZREM', key_credentials, member)
+  end
+  for at = #fields - 1, 1, -2 do
+    if fields[at] == 'password' then
+      table.remove(fields, at + 1)
+      table.remove(fields, at)
+    end
+  end
+  result[#result + 1] = member
+  result[#result + 1] = fields
+end
+return result

@@ -1,0 +1,35 @@
+--: arg kid
+--: arg pem
+--: arg mode
+--: arg keep
+--: arg who
+--: arg from
+--: arg by
+--: use number
+--: use clock
+--: use credentials
+--: use audit
+
+-- Makes `kid` the key that signs tokens: mode "first", only where no key signs; "rotate", in place of the one that does. The old
+-- one goes on being known for `keep` ms, for the tokens that it has signed. So ten coordinators that start at once get one key.
+-- Returns the name of the key that now signs.
+
+local keep = number_of(arg_keep)
+if not keep or not string.find(arg_kid, '^[%w_-]+$') or (arg_mode ~= 'first' and arg_mode ~= 'rotate') then
+  return redis.error_reply('BADCALL malformed key')
+end
+local now = clock_now()
+local signs = redis.call('HGET', key_credential, 'signs')
+if signs and redis.call('EXISTS', key_credential .. 'key:' .. signs) == 1 then
+  if arg_mode == 'first' then
+    return signs
+  end
+  redis.call('HSET', key_credential .. 'key:' .. signs, 'retired_at', string.format('%.0f', now))
+  redis.call('PEXPIREAT', key_credential .. 'key:' .. signs, string.format('%.0f', now + keep))
+end
+redis.call('HSET', key_credential .. 'key:' .. arg_kid, 'pem', arg_pem, 'created_at', string.format('%.0f', now))
+redis.call('HSET', key_credential, 'signs', arg_kid)
+credentials_add('key:' .. arg_kid)
+audit_note(arg_who, arg_from, arg_by, arg_mode == 'first' and 'key.make' or 'key.rotate', arg_kid, 'done')
+credentials_changed()
+return arg_kid

@@ -53,6 +53,10 @@ COMMANDS = {
 }
 
 REDIS_PORT = 6379
+# Where the fleet's Redis is and what its volume is called.
+REGION = "lhr"
+VOLUME = "rma_data"
+OTHER_REGION = "ams"  # in the runbook's examples
 # The entry point of the image reads it for the role redis.
 REDIS_SECRET = "REDIS_PASSWORD"
 # Fly takes a kill_timeout of 300 s at most, checks every 2 to 60 s.
@@ -204,12 +208,20 @@ def faults_of_config(config, program, roles=()):
     """What is wrong with fly.toml. `program` has: settings (name: default), routes (method, path), ends_after (signal: seconds as
     measured), ends_within (seconds, promised), not_ready_after (seconds until /readyz says no). `roles` of the image, if known."""
     return (_unknown_keys(config) + _faults_of_groups(config, roles) + _faults_of_service(config, program) + _faults_of_end(config, program)
-            + _faults_of_environment(config, program) + _faults_of_redis(config))
+            + _faults_of_environment(config, program) + _faults_of_redis(config) + _faults_of_place(config))
+
+
+def _faults_of_place(config):
+    """What is wrong with the region and the volume, which exist already under these names."""
+    faults = [] if config.get("primary_region") == REGION else [f"primary_region is {config.get('primary_region')}, not {REGION}"]
+    return faults + [f"the volume is {mount['source']}, not {VOLUME}" for mount in config.get("mounts", []) if mount["source"] != VOLUME]
 
 
 def faults_of_replica(replica, config):
     """What is wrong with the app of replicas."""
     faults = _unknown_keys(replica)
+    if replica["primary_region"] != config["primary_region"]:
+        faults.append(f"the first replica belongs into {config['primary_region']}, where the primary is")
     if replica["app"] != f"{config['app']}-replica":
         faults.append(f"the replicas' app must be {config['app']}-replica")
     words = shlex.split(replica["processes"]["redis"])
@@ -280,6 +292,8 @@ def _faults_of_command(words, config, files):
         faults.append(f"{said}: the volume belongs at {mount['destination']}")
     if "--config" in flags and flags["--config"] not in files:
         faults.append(f"{said}: there is no file {flags['--config']}")
+    if flags.get("--region", "$REGION") not in ("$REGION", config["primary_region"], OTHER_REGION):
+        faults.append(f"{said}: {flags['--region']} is neither the primary region nor the other one of the examples")
     if name == "proxy" and (not rest[0].endswith(f":{REDIS_PORT}") or rest[1] != "redis.process.$APP.internal"):
         faults.append(f"{said}: leads elsewhere than to Redis")
     return faults
@@ -294,6 +308,9 @@ def faults_of_runbook(text, config, settings, files):
     for secret in re.findall(r"^([A-Z_]+)=\S*\$PASSWORD", text, re.MULTILINE):
         if secret != REDIS_SECRET and secret not in settings:
             faults.append(f"the secret {secret} is nothing that the coordinator or the image reads")
+    for region in re.findall(r"fly-prefer-region: (\w+)", text):
+        if region != config["primary_region"]:
+            faults.append(f"fly-prefer-region: {region} is not the primary region")
     service, mount = config["http_service"], config["mounts"][0]
     for said in (f"port {service['internal_port']}", f"past {service['concurrency']['soft_limit']} requests",
                  f"port {config['metrics'][0]['port']}, `{config['metrics'][0]['path']}`", f"volume `{mount['source']}`",

@@ -231,6 +231,8 @@ def test_the_checks_find_nothing_in_what_is_right():
     (["mounts", 0, "destination"], "/var/lib/redis", "volume at /data"),
     (["mounts", 0, "processes"], ["app", "redis"], "it alone"),
     (["mounts", 0, "processes"], ["data"], "names the process group data"),
+    (["mounts", 0, "source"], "data", "the volume is data, not rma_data"),
+    (["primary_region"], "fra", "primary_region is fra, not lhr"),
     (["restart", 0, "policy"], "on-failure", "started again"),
     (["checks", "redis", "port"], 6380, "nothing checks"),
     (["processes", "redis"], "redis", "--maxmemory"),
@@ -257,7 +259,7 @@ def test_the_checks_find_what_the_binary_no_longer_does(change, fault):
 
 
 @pytest.mark.parametrize("path, value, fault", [
-    (["app"], "replica", "must be"), (["processes", "redis"], "redis --replicaof redis.process.other.internal 6379 --maxmemory 96mb",
+    (["app"], "replica", "must be"), (["primary_region"], "fra", "belongs into lhr"), (["processes", "redis"], "redis --replicaof redis.process.other.internal 6379 --maxmemory 96mb",
                                       "do not follow"),
     (["processes", "redis"], f"redis --replicaof redis.process.{CONFIG['app']}.internal 6379", "--maxmemory"),
     (["processes", "redis"], REPLICA["processes"]["redis"].replace("--repl-timeout 3", "--repl-timeout 60"), "three pings"),
@@ -278,6 +280,8 @@ def test_the_checks_find_a_fault_of_the_replicas(path, value, fault):
     ("--size 1 --snapshot", "--size 2 --snapshot", "not the one of [[mounts]]"),
     ("--snapshot-retention 14", "--snapshot-retention 5", "not the one of [[mounts]]"),
     ("VOLUME_ID:/data", "VOLUME_ID:/var", "belongs at /data"),
+    ("app=0 --region lhr", "app=0 --region fra", "fra is neither the primary region"),
+    ("fly-prefer-region: lhr", "fly-prefer-region: fra", "fra is not the primary region"),
     ("--process-groups app", "--process-groups web", "web is no process group"),
     ("--process-group redis --quiet", "--process-group cache --quiet", "cache is no process group"),
     ("redis.process.$APP", "cache.process.$APP", "names no process group"),

@@ -46,7 +46,7 @@ static const struct flag {
     {FLAG_SERVICE, "--service", "NAME", TAKES_FILTER, "only those that provide a service"},
     {FLAG_WATCH, "--watch", NULL, TAKES_FILTER, "shows as many as the terminal holds, again every 2 s, until Ctrl-C"},
     {FLAG_YES, "--yes", NULL, TAKES_YES, "does not ask"},
-    {FLAG_JSON, "--json", NULL, TAKES_ALWAYS, "prints what the coordinator answered, as elsewhere than at a terminal"},
+    {FLAG_JSON, "--json", NULL, TAKES_ALWAYS, "prints what the coordinator answered"},
     {FLAG_URL, "--url", "URL", TAKES_ALWAYS,
      "of any coordinator of the fleet (COORDINATOR_URL): http://host:8080, https://host/prefix"},
     {FLAG_SETTING, "--redis-url", "URL", TAKES_ALWAYS, "without a coordinator's URL: the fleet's Redis (REDIS_URL)"},
@@ -180,8 +180,8 @@ static int check(const struct command *command, struct options *options)
         return cli_fail(CLI_USAGE, "--status " WORKER_STATUS_RULE ", not \"%.64s\"", options->status);
     if (options->service != NULL && !id_is_valid(str_from(options->service)))
         return cli_fail(CLI_USAGE, "--service " ID_RULE ", not \"%.160s\"", options->service);
-    if (options->watch && options->json)
-        return cli_fail(CLI_USAGE, "--watch is for a terminal: without it, and without --json, stdout must be one");
+    if (options->watch && (options->json || !isatty(STDOUT_FILENO)))
+        return cli_fail(CLI_USAGE, "--watch draws on a terminal: give no --json, and don't send the output elsewhere");
     return CLI_DONE;
 }
 
@@ -214,6 +214,5 @@ int options_read(const char *command_name, char **args, struct options *options)
         if (!set_flag(options, flag, value))
             return cli_fail(CLI_USAGE, "%s is given too often", flag->text);
     }
-    options->json = options->json || !isatty(STDOUT_FILENO);
     return check(command, options);
 }

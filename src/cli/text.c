@@ -121,11 +121,11 @@ void terminal_look(struct terminal *terminal)
 {
     const char *no_color = getenv("NO_COLOR"), *kind = getenv("TERM");
     struct winsize size = {.ws_col = 0};
+    bool is_terminal = isatty(STDOUT_FILENO);
     ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    terminal->columns = size.ws_col > 0 ? size.ws_col : 80;
+    terminal->columns = !is_terminal ? SIZE_MAX : size.ws_col > 0 ? size.ws_col : 80;
     terminal->rows = size.ws_row > 0 ? size.ws_row : 24;
-    terminal->colours =
-        isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0') && (kind == NULL || strcmp(kind, "dumb") != 0);
+    terminal->colours = is_terminal && (no_color == NULL || no_color[0] == '\0') && (kind == NULL || strcmp(kind, "dumb") != 0);
 }
 
 void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour)

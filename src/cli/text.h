@@ -24,9 +24,10 @@ void text_add_load(struct buffer *out, double load);
 
 enum colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_FAINT, COLOUR_BOLD };
 
-/* The terminal on stdout. */
+/* The terminal on stdout. A file or a pipe takes lines of any length, and no colours. */
 struct terminal {
-    size_t columns, rows;
+    size_t columns; /* SIZE_MAX: as many as a line takes */
+    size_t rows;
     bool colours;
 };
 

@@ -258,7 +258,7 @@ def test_an_operators_commands_ask_the_sentinels_too(start_group, start_coordina
         return subprocess.run([str(project.BINARY), *arguments], env=environment({"REDIS_URL": url, **settings}), cwd=directory,
                               capture_output=True, text=True, timeout=30)
 
-    assert [row["worker_id"] for row in json.loads(run("workers").stdout)["workers"]] == ["w"]
+    assert [row["worker_id"] for row in json.loads(run("workers", "--json").stdout)["workers"]] == ["w"]
     assert json.loads(run("export").stdout)["w"]["worker_id"] == "w"
     refused = run("export", REDIS_URL=group.url(user=":s3cret@"))
     assert refused.returncode == 1 and "no Sentinel knows the primary" in refused.stderr and "NOAUTH" in refused.stderr

@@ -93,7 +93,7 @@ def test_each_way_leads_to_the_fleet(reach, terminal):
     settings = {**settings, "http_proxy": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
 
     def ask(*arguments):
-        result = run(*arguments, *flags, cwd=cwd, settings=settings)
+        result = run(*arguments, "--json", *flags, cwd=cwd, settings=settings)
         assert result.returncode == DONE, result
         return json.loads(result.stdout)
 
@@ -113,7 +113,7 @@ def test_each_way_leads_to_the_fleet(reach, terminal):
 def test_a_private_server_uses_no_proxy(redis, coordinator):
     coordinator.register("w")
     settings = {"REDIS_URL": redis.url, "http_proxy": "http://127.0.0.1:1"}
-    assert json.loads(run("worker", "w", settings=settings).stdout)["worker_id"] == "w"
+    assert json.loads(run("worker", "w", "--json", settings=settings).stdout)["worker_id"] == "w"
 
 
 def test_a_fleet_with_a_prefix_of_its_own(redis, start_coordinator):
@@ -193,14 +193,14 @@ def test_help_of_a_command(command):
 def test_an_id_that_looks_like_a_flag(coordinator):
     for worker_id in ("--help", "--json", "-", "--"):
         coordinator.register(worker_id)
-        result = run("worker", "--url", coordinator.url, "--", worker_id)
+        result = run("worker", "--json", "--url", coordinator.url, "--", worker_id)
         assert json.loads(result.stdout)["worker_id"] == worker_id
 
 
 @pytest.mark.parametrize("worker_id", [".", "..", "...", ".a", "a:b", "x" * 128])
 def test_strange_ids(coordinator, worker_id):
     coordinator.register(worker_id)
-    assert json.loads(run("worker", worker_id, "--url", coordinator.url).stdout)["worker_id"] == worker_id
+    assert json.loads(run("worker", worker_id, "--json", "--url", coordinator.url).stdout)["worker_id"] == worker_id
     assert run("drain", worker_id, "--url", coordinator.url).returncode == DONE
     assert coordinator.workers()[worker_id]["drained"] is True
     assert run("remove", worker_id, "--url", coordinator.url).returncode == DONE
@@ -226,18 +226,18 @@ def without_ages(worker):
 def test_json_is_what_the_coordinator_answers(coordinator):
     for number in range(250):
         coordinator.register(f"w-{number}", {"x": [1.50, {"y": "\xe4\u20ac\U0001f600 \\ \""}]})
-    printed = json.loads(run("workers", "--url", coordinator.url).stdout)
+    printed = json.loads(run("workers", "--json", "--url", coordinator.url).stdout)
     answered = coordinator.get("/api/admin/workers").json
     assert [without_ages(worker) for worker in printed.pop("workers")] == [without_ages(worker) for worker in answered.pop("workers")]
     assert printed == answered
-    assert without_ages(json.loads(run("worker", "w-7", "--url", coordinator.url).stdout)).keys() == without_ages(coordinator.worker("w-7")).keys()
-    services = json.loads(run("services", "--url", coordinator.url).stdout)
+    assert without_ages(json.loads(run("worker", "w-7", "--json", "--url", coordinator.url).stdout)).keys() == without_ages(coordinator.worker("w-7")).keys()
+    services = json.loads(run("services", "--json", "--url", coordinator.url).stdout)
     assert services == {"gaps": coordinator.get("/api/admin/gaps").json, "services": coordinator.get("/api/admin/services").json}
-    assert json.loads(run("status", "--url", coordinator.url).stdout).keys() == {"health", "fleet", "stats", "gaps"}
+    assert json.loads(run("status", "--json", "--url", coordinator.url).stdout).keys() == {"health", "fleet", "stats", "gaps"}
 
 
 def test_no_workers(coordinator, terminal):
-    assert json.loads(run("workers", "--url", coordinator.url).stdout) == coordinator.get("/api/admin/workers").json
+    assert json.loads(run("workers", "--json", "--url", coordinator.url).stdout) == coordinator.get("/api/admin/workers").json
     assert show(terminal, "workers", "--url", coordinator.url) == "There are no workers.\n"
     assert show(terminal, "workers", "--tier=4", "--url", coordinator.url) == "There are no such workers.\n"
 
@@ -263,7 +263,7 @@ def test_filters(coordinator, flags, ids):
     coordinator.register("cpu")
     coordinator.register("ill")
     coordinator.beat("ill", status="degraded")
-    printed = json.loads(run("workers", *flags, "--url", coordinator.url).stdout)
+    printed = json.loads(run("workers", *flags, "--json", "--url", coordinator.url).stdout)
     assert [worker["worker_id"] for worker in printed["workers"]] == ids
     assert printed["total"] == len(ids)
 
@@ -276,6 +276,33 @@ def test_colours_are_for_terminals_that_want_them(coordinator, terminal):
         assert ("\x1b[32mhealthy\x1b[0m" in started.output) == wanted
         assert ("\x1b" in started.output) == wanted
     assert "\x1b" not in run("workers", "--url", coordinator.url).stdout
+
+
+def test_elsewhere_than_at_a_terminal_it_is_the_same_text(coordinator, terminal):
+    """As grep and awk expect it: the table, without colours, nothing cut."""
+    coordinator.register("w" * 128, {**coordinator_module.GPU_CAPABILITIES, "note": NASTY}, ip_address="203.0.113.9",
+                         services=[{"name": "s" * 100, "version": NASTY}])
+    coordinator.register("cpu")
+    commands = (["workers"], ["workers", "--tier=1"], ["services"], ["status"], ["worker", "w" * 128], ["drain", "cpu"], ["undrain", "cpu"], ["remove", "cpu", "--yes"])
+    for command in commands:
+        here = show(terminal, *command, "--url", coordinator.url, columns=400) if command[0] != "remove" else None
+        there = run(*command, "--url", coordinator.url)
+        assert there.returncode == DONE, there
+        assert not OBEYED.search(there.stdout) and "\x1b" not in there.stdout and "…" not in there.stdout, there.stdout
+        if here is not None:
+            assert re.sub(r"\d+(\.\d+)? (s|ms)\b", "n", there.stdout) == re.sub(r"\d+(\.\d+)? (s|ms)\b", "n", here), command
+        assert isinstance(json.loads(show(terminal, *command[:2], "--json", "--url", coordinator.url)), dict) if command[0] != "remove" else True
+    gpu = [line for line in run("workers", "--url", coordinator.url).stdout.splitlines() if "gpu" in line]
+    assert len(gpu) == 1 and gpu[0].split()[0] == "w" * 128 and gpu[0].endswith("203.0.113.9")
+
+
+def test_a_reader_that_has_enough(coordinator):
+    for number in range(300):
+        coordinator.register(f"w-{number:03}", {"note": 5000 * "x"})
+    for flags in ([], ["--json"]):
+        result = subprocess.run(["sh", "-c", '"$0" workers "$@" | head -c 20', str(project.BINARY), *flags, "--url", coordinator.url],
+                                env=environment(), capture_output=True, text=True, timeout=30)
+        assert len(result.stdout) == 20 and "Sanitizer" not in result.stderr, result
 
 
 def width(line):
@@ -336,7 +363,7 @@ def test_status_says_how_the_fleet_is(redis, start_coordinator, terminal):
     wait_until(lambda: not coordinator.is_ready())
     shown = show(terminal, "status", "--url", coordinator.url, code=NOT_WELL)
     assert "unhealthy, here" in shown and re.search(r"^Redis +down$", shown, re.MULTILINE)
-    result = run("status", "--url", coordinator.url)
+    result = run("status", "--json", "--url", coordinator.url)
     assert result.returncode == NOT_WELL and json.loads(result.stdout)["health"]["status"] == "unhealthy"
     assert run("workers", "--url", coordinator.url).returncode == FAILED
 
@@ -371,7 +398,7 @@ def test_2000_workers(coordinator, terminal):
     lines = show(terminal, "workers", "--url", coordinator.url).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ids
     assert lines[-1] == "2000 workers, 2000 healthy"
-    with subprocess.Popen([str(project.BINARY), "workers", "--url", coordinator.url], env=environment(),
+    with subprocess.Popen([str(project.BINARY), "workers", "--json", "--url", coordinator.url], env=environment(),
                           stdout=subprocess.PIPE) as process:
         most = process.stdout.read(13_000_000)  # the rest doesn't fit a pipe: it waits
         peak_kb = int(re.search(r"VmHWM:\s*(\d+) kB", open(f"/proc/{process.pid}/status").read())[1])
@@ -403,7 +430,7 @@ def test_nothing_that_is_in_redis_reaches_the_terminal(redis, coordinator, termi
     for arguments in (["workers"], ["worker", "w"], ["workers", "--json"], ["worker", "w", "--json"], ["services"]):
         shown = show(terminal, *arguments, "--url", coordinator.url)
         assert shown
-    printed = json.loads(run("worker", "w", "--url", coordinator.url).stdout)
+    printed = json.loads(run("worker", "w", "--json", "--url", coordinator.url).stdout)
     assert printed["capabilities"]["gpu_type"] == NASTY, "as JSON it is all there"
 
 
@@ -556,7 +583,7 @@ def test_https_is_checked(stranger):
     result = run("workers", "--url", server.url)
     assert result.returncode == FAILED and "SSL_CERT_FILE" in result.stderr
     assert server.requests == []
-    result = run("workers", "--url", server.url, settings={"SSL_CERT_FILE": CERTIFICATE})
+    result = run("workers", "--json", "--url", server.url, settings={"SSL_CERT_FILE": CERTIFICATE})
     assert result.returncode == DONE and json.loads(result.stdout)["total"] == 0
     result = run("workers", "--url", server.url.replace("127.0.0.1", "localhost"), settings={"SSL_CERT_FILE": CERTIFICATE})
     assert result.returncode == FAILED, "the certificate is another host's"

@@ -292,7 +292,10 @@ void api_events(struct request *request)
 {
     const struct api *api = request_app(request);
     struct events *events = api->events;
+    char room[EVENT_ID_MAX];
     struct str last = request_header(request, "last-event-id");
+    if (last.len == 0) /* a browser's EventSource can't send the header before it has had an event */
+        last = request_query(request, "last_event_id", room, sizeof(room));
     if (server_thread_stopping(api->thread)) {
         reply_error(request, ERR_STOPPING, NULL, NULL);
         return;

@@ -17,11 +17,13 @@ const ACTIONS = {
   },
 };
 
-const asked = {action: null, id: null, done: null};
+const SLOW_MS = 3000; // an answer that takes longer is spoken of
+
+let asked = null; // what the dialog asks: action, id, done, and whether it has been done
 
 // Opens the dialog; `done` is called when the worker has been acted on and the dialog is closed.
 function ask(action, id, done) {
-  Object.assign(asked, {action, id, done, acted: false});
+  asked = {action, id, done, acted: false};
   setText(byId('ask-title'), action.title(id));
   setText(byId('ask-text'), action.text);
   setText(byId('ask-result'), '');
@@ -36,22 +38,32 @@ function ask(action, id, done) {
 }
 
 async function act() {
-  const {action, id} = asked, result = byId('ask-result'), confirm = byId('ask-confirm');
+  const mine = asked, {action, id} = mine, result = byId('ask-result'), confirm = byId('ask-confirm');
+  const isOpen = () => asked === mine && byId('ask').open;
   confirm.disabled = true;
+  result.className = 'result';
   setText(result, 'Working …');
+  const slow = setTimeout(() => isOpen() && setText(result, 'Working … there is no answer yet.'), SLOW_MS);
   try {
     const answer = await request(action.method, action.path(id));
-    asked.acted = true;
+    mine.acted = true;
+    if (!isOpen()) {
+      mine.done();
+      return;
+    }
     result.className = 'result good';
     setText(result, plainText(answer.message) || 'Done.');
     confirm.hidden = true;
     setText(byId('ask-cancel'), 'Close');
     byId('ask-cancel').focus();
   } catch (error) {
+    if (!isOpen()) return;
     result.className = 'result bad';
     setText(result, error.message);
     confirm.disabled = false;
     confirm.focus();
+  } finally {
+    clearTimeout(slow);
   }
 }
 

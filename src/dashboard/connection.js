@@ -7,16 +7,12 @@ const POLL_LIST_MS = 30000; // … for the list of a fleet that is large
 const LARGE = 1000;
 const READ_AGAIN_MS = 60000; // what a stream should have told is checked
 const QUIET_MS = 8000; // a stream says something every 5 s: events may be missing
-const DEAD_MS = 15000; // … this one says nothing any more
-const STREAM_AGAIN_MS = 10000;
 const FIRST_POLL_MS = 1500; // a stream has so long to begin
 const FOLLOW_MS = 1000; // after an event, what follows from it is asked for: once for all events of that time
 
 // modes: connecting, live (events come), polling (answers come, events don't), lost
 const connection = {mode: 'connecting', detail: '', heardAt: null};
 
-// streamIsNew: it is being opened, by us or by the browser after a break; its first word is yet to come
-let stream = null, streamIsNew = true, streamOpenedAt = 0, streamHeardAt = 0, streamAgainAt = 0;
 let polling = false, polledAt = 0, listedAt = 0, readAt = 0;
 
 function setMode(mode, detail = '') {
@@ -28,43 +24,47 @@ function setMode(mode, detail = '') {
   announce('connection');
 }
 
-function openStream() {
-  stream?.close();
-  streamOpenedAt = Date.now();
-  streamIsNew = true;
-  stream = new EventSource('api/events');
-  const on = (name, take) => stream.addEventListener(name, event => {
-    streamHeardAt = Date.now();
-    take(event.data && JSON.parse(event.data));
-  });
-  for (const kind of ['registered', 'online', 'updated', 'offline', 'removed']) on('worker.' + kind, event => {
-    takeWorkerEvent(kind, event);
-    follow();
-  });
-  on('heartbeats', takeHeartbeats);
-  on('reset', readAll);
-  on('stats', stats => {
-    const changed = takeStats(stats);
+function takeEvent(name, data, isNew) {
+  if (name === 'unavailable') {
+    setMode('lost', plainText(data.detail));
+    return;
+  }
+  if (name === 'stats') {
+    const changed = takeStats(data), wasLost = connection.mode === 'lost';
     setMode('live');
-    if (streamIsNew) readAll();
-    else if (changed) follow();
-    streamIsNew = false;
-  });
-  stream.onerror = () => {
-    streamIsNew = true; // the browser connects again by itself, unless it was refused
-    if (stream.readyState === EventSource.CLOSED) {
-      stream = null;
-      streamAgainAt = Date.now() + STREAM_AGAIN_MS;
-      if (connection.mode === 'live') setMode('connecting');
-    }
+    if (wasLost) readAll();
+    else if (changed && !isNew) follow();
+  } else if (name === 'heartbeats') {
+    takeHeartbeats(data);
+  } else if (name.startsWith('worker.')) {
+    takeWorkerEvent(name.slice('worker.'.length), data);
+    follow();
+  }
+  if (isNew || name === 'reset') readAll();
+}
+
+function streamBroke() {
+  if (!stream.source && connection.mode === 'live') setMode('connecting');
+  poll();
+}
+
+// The events come by way of another tab, which has had the first ones already.
+async function joinStream() {
+  if (connection.mode === 'live' && Date.now() - stream.heardAt <= QUIET_MS) return;
+  try {
+    takeStats(await get('api/admin/stats'));
+    stream.heardAt = Date.now();
+    setMode('live');
+    readAll();
+  } catch {
     poll();
-  };
+  }
 }
 
 let following = false;
 
 function follow() {
-  if (following) return;
+  if (following || document.hidden) return;
   following = true;
   setTimeout(async () => {
     following = false;
@@ -74,6 +74,7 @@ function follow() {
 }
 
 async function readAll() {
+  if (document.hidden) return; // it is read when it is shown
   readAt = listedAt = Date.now();
   const results = await Promise.allSettled([readSummaries(), readHistory(), readWorkers()]);
   if (results.some(({status}) => status === 'rejected')) readAt += POLL_MS - READ_AGAIN_MS; // soon again
@@ -87,7 +88,7 @@ async function poll() {
     takeStats(await get('api/admin/stats'));
     const returned = connection.mode !== 'polling';
     if (connection.mode === 'live') return; // a short break of the stream
-    if (connection.mode === 'lost') streamAgainAt = 0;
+    if (connection.mode === 'lost') retryStream();
     setMode('polling');
     const list = returned || fleet.workers.size <= LARGE || Date.now() - listedAt >= POLL_LIST_MS;
     const history = returned || Date.now() - readAt >= READ_AGAIN_MS;
@@ -95,7 +96,7 @@ async function poll() {
     if (history) readAt = Date.now();
     await Promise.all([readSummaries(), list ? readWorkers() : null, history ? readHistory() : null]);
   } catch (error) {
-    if (streamHeardAt < polledAt) setMode('lost', error.message);
+    if (stream.heardAt < polledAt) setMode('lost', error.message);
   } finally {
     polling = false;
   }
@@ -103,20 +104,26 @@ async function poll() {
 
 function tick() {
   const time = Date.now();
-  if (stream ? time - Math.max(streamOpenedAt, streamHeardAt) > DEAD_MS : time >= streamAgainAt) openStream();
-  if (connection.mode === 'live' && time - streamHeardAt > QUIET_MS) setMode('connecting');
+  if (document.hidden) return;
+  if (connection.mode === 'live' && time - stream.heardAt > QUIET_MS) setMode('connecting');
   const started = connection.mode !== 'connecting' || time - startedAt >= FIRST_POLL_MS;
   if (connection.mode !== 'live' && started && time - polledAt >= POLL_MS) poll();
   if (connection.mode === 'live' && time - readAt >= READ_AGAIN_MS) readAll();
 }
 
-const startedAt = Date.now();
+let startedAt = Date.now(); // or shown
 
 function connect() {
   listen('connection', showConnection);
   showConnection();
-  openStream();
+  followStream(takeEvent, streamBroke, joinStream);
   setInterval(tick, 1000);
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) return;
+    startedAt = Date.now();
+    tick();
+    if (connection.mode === 'live') readAll();
+  });
 }
 
 // -- what is said of it -----------------------------------------------------------------------------------------------------------------

@@ -12,14 +12,22 @@ class RequestError extends Error {
   }
 }
 
+// The time runs from the beginning: while other pages keep all of the browser's connections, a request waits for one of them.
+function whyNoAnswer(method, answer, error) {
+  if (error.name === 'TimeoutError') {
+    const words = `No answer came within ${REQUEST_TIMEOUT_MS / 1000} s.`;
+    return method === 'GET' ? words : words + ' It may have been done all the same: look before you try again.';
+  }
+  return answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.';
+}
+
 async function request(method, path) {
   let answer, body;
   try {
     answer = await fetch(path, {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)});
     body = await answer.json();
-  } catch {
-    throw new RequestError(answer ? answer.status : 0,
-      answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.');
+  } catch (error) {
+    throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));
   }
   if (!answer.ok) throw new RequestError(answer.status, plainText(body && body.detail) || `The coordinator answered ${answer.status}.`);
   return body;

@@ -20,15 +20,20 @@ function listen(topic, listener) {
   (listeners[topic] ||= []).push(listener);
 }
 
-// Tells listeners soon, once for however many changes there are by then.
+// Tells listeners soon, once for however many changes there are by then; in a hidden tab, when it is shown.
 function announce(topic) {
-  if (announced.size === 0) setTimeout(() => {
-    const topics = [...announced];
-    announced.clear();
-    for (const each of topics) for (const listener of listeners[each] || []) listener();
-  }, ANNOUNCE_MS);
+  if (announced.size === 0) setTimeout(tellListeners, ANNOUNCE_MS);
   announced.add(topic);
 }
+
+function tellListeners() {
+  if (document.hidden) return;
+  const topics = [...announced];
+  announced.clear();
+  for (const each of topics) for (const listener of listeners[each] || []) listener();
+}
+
+document.addEventListener('visibilitychange', tellListeners);
 
 // The time on the coordinator's clock; while the connection is lost, that of the loss: nothing is known of later.
 function now() {
@@ -94,6 +99,7 @@ async function readWorkers() {
 const wanted = new Set(); // workers to be asked for
 
 function want(id) {
+  if (document.hidden) return;
   if (wanted.size === 0) setTimeout(fetchWanted, 250);
   wanted.add(id);
 }

@@ -155,7 +155,7 @@ function closeWorker() {
 function setUpWorker() {
   setInterval(() => {
     const {id, worker, readAt} = shownWorker, row = fleet.workers.get(id);
-    if (id === null) return;
+    if (id === null || document.hidden) return;
     if (worker && row) showNow(row);
     if (Date.now() - readAt >= WORKER_AGAIN_MS) readWorker();
   }, 1000);

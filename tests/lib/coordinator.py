@@ -190,9 +190,9 @@ class Coordinator:
     def connection(self, **more):
         return http_client.Connection(self.port, **more)
 
-    def events(self, headers=None):
+    def events(self, headers=None, query=""):
         """A stream of GET /api/events, open."""
-        return event_stream.EventStream(self.port, headers)
+        return event_stream.EventStream(self.port, headers, query=query)
 
     def raw(self, **more):
         return http_client.RawConnection(self.port, **more)

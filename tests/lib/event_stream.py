@@ -26,10 +26,10 @@ class Event:
 
 
 class EventStream:
-    def __init__(self, port, headers=None, host="127.0.0.1", last_event_id=None):
+    def __init__(self, port, headers=None, host="127.0.0.1", last_event_id=None, query=""):
         headers = {**({"Last-Event-ID": last_event_id} if last_event_id else {}), **(headers or {})}
         self._connection = http.client.HTTPConnection(host, port, timeout=30)
-        self._connection.request("GET", "/api/events", headers=headers)
+        self._connection.request("GET", "/api/events" + query, headers=headers)
         self._raw = self._connection.getresponse()
         self._socket = self._raw.fp.raw._sock if self._raw.fp else None
         self.status, self.headers = self._raw.status, self._raw.headers

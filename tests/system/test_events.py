@@ -137,6 +137,28 @@ def test_a_client_that_comes_back_misses_nothing(three_coordinators):
         assert not stream.workers and not stream.of("reset")
 
 
+def test_a_client_may_say_in_the_query_where_it_was(coordinator):
+    with coordinator.events() as stream:
+        for worker_id in ("a", "b", "c"):
+            coordinator.register(worker_id)
+        stream.wait_for(lambda stream: len(stream.workers) == 3)
+        first, second, _ = [event.id for event in stream.of("worker.registered")]
+    with coordinator.events(query=f"?last_event_id={first}") as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert stream.workers == [("registered", "new", "b"), ("registered", "new", "c")]
+    with coordinator.events({"Last-Event-ID": second}, query=f"?last_event_id={first}") as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert stream.workers == [("registered", "new", "c")], "the browser sends the header when it has seen more"
+    for query in ("?last_event_id=", "?last_event_id"):
+        with coordinator.events(query=query) as stream:
+            stream.wait_for(lambda stream: stream.of("stats"))
+            assert not stream.workers and not stream.of("reset")
+    for query in ("?last_event_id=nonsense", "?last_event_id=" + 60 * "1", "?last_event_id=%00%ff"):
+        with coordinator.events(query=query) as stream:
+            stream.wait_for(lambda stream: stream.of("stats"))
+            assert stream.of("reset") and not stream.workers
+
+
 def test_one_that_saw_no_event_can_come_back_too(coordinator):
     with coordinator.events() as stream:
         stream.wait_for(lambda stream: stream.events)

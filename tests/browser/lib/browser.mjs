@@ -8,8 +8,8 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
   '--disable-sync'];
 
-export function launch() {
-  return chromium.launch({executablePath: '/usr/bin/chromium', args: FLAGS});
+export function launch(flags = []) {
+  return chromium.launch({executablePath: '/usr/bin/chromium', args: [...FLAGS, ...flags]});
 }
 
 // Opens a page that keeps what went wrong in it: `faults`. What it could not load is no fault where connections are cut.

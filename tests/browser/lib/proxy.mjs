@@ -9,6 +9,7 @@ export class Proxy {
     proxy.requests = [];
     proxy.server = http.createServer((request, response) => {
       proxy.requests.push(request);
+      response.on('close', () => { request.closedAt = Date.now(); });
       if (!request.url.startsWith(prefix)) {
         response.writeHead(404).end('outside of the prefix');
         return;

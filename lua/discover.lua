@@ -1,6 +1,3 @@
---: arg removal
---: arg revive
---: arg sweep
 --: arg service
 --: arg model
 --: arg region
@@ -11,32 +8,23 @@
 --: key model
 --: key region
 --: use number
---: use clock
 --: use ranks
---: use sweep
 
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
 -- for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred) counts as if it were
 -- busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by `random` (0 to 1, less than 1).
--- Costs O(log n) for each worker returned.
--- removal, revive: as in stats; sweep: its max. Returns {"1" if so many have just fallen silent that it is to be asked again, how many
--- workers provide it that are live and not draining, id, id, …}.
+-- Costs O(log n) for each worker returned. Returns {how many workers provide it that are live and not draining, id, id, …}.
 
-local now, removal, revive, sweep = clock_now(), number_of(arg_removal), number_of(arg_revive), number_of(arg_sweep)
 local max, random = number_of(arg_max), number_of(arg_random)
-if not removal or not revive or not sweep then
-  return redis.error_reply('BADCALL removal, revive and sweep are numbers')
-end
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
   return redis.error_reply('BADCALL max and random are numbers')
 end
-local more = sweep_run(now, removal, revive, sweep)
 
 local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
 local found, seen = {}, {}
 
--- Adds worker `id`, unless it fell silent a moment ago, at once with so many that the sweep has not come to it.
+-- Adds worker `id`, unless it has fallen silent and no sweep has come to it yet.
 local function add_live(id)
   if redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
     found[#found + 1] = id
@@ -96,4 +84,4 @@ for _, band in ipairs({ 'healthy', 'degraded' }) do
   end
   add(all, near, low, high)
 end
-return { more and '1' or '0', redis.call('ZCOUNT', all, '-inf', '(' .. (ranks_range('draining'))), unpack(found) }
+return { redis.call('ZCOUNT', all, '-inf', '(' .. (ranks_range('draining'))), unpack(found) }

@@ -6,6 +6,7 @@
 --: key offline
 --: key ledger
 --: use events
+--: use memory
 --: use places
 --: use status
 
@@ -23,6 +24,7 @@ local place = ledger_read(entry) or registered
 if not reported or not registered then
   return redis.error_reply('NOTFOUND Worker not found')
 end
+memory_need_not_be_free()
 if arg_drain == '1' then
   redis.call('HSET', key_registration .. arg_worker_id, 'drained', '1')
 else

@@ -1,15 +1,34 @@
 --: key stats
 --: key history
 --: use clock
+--: use memory
 
 -- Keeps how the fleet is in this minute, once, whoever calls; of a day at most. Returns "1" if it did, "0" if that was done already.
 
-local MINUTE, DAY = 60000, 1440
+local MINUTE, HOUR, DAY = 60000, 3600000, 1440 -- ms, ms, points
 
 local now = clock_now()
 local minute = now - now % MINUTE
+
+local function time_of(entry)
+  return tonumber(string.match(entry[1], '^%d+'))
+end
+
+-- Redis's clock was set back: a stream takes no entry that is older than its last one. So it is made anew, of what is not in the future.
+local function drop_future()
+  local points = redis.call('XRANGE', key_history, '-', string.format('%.0f', now))
+  redis.call('DEL', key_history)
+  for _, point in ipairs(points) do
+    redis.call('XADD', key_history, 'MAXLEN', DAY, point[1], unpack(point[2]))
+  end
+  return points[#points]
+end
+
 local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
-if last and tonumber(string.match(last[1], '^%d+')) >= minute then
+if last and time_of(last) > now + HOUR then
+  last = drop_future()
+end
+if last and time_of(last) >= minute then
   return '0'
 end
 local point, counters = { 'tasks_completed', '0' }, redis.call('HGETALL', key_stats)
@@ -20,5 +39,6 @@ for at = 1, #counters, 2 do
     point[#point + 1] = counters[at + 1]
   end
 end
+memory_need_not_be_free()
 redis.call('XADD', key_history, 'MAXLEN', DAY, string.format('%.0f-0', minute), unpack(point))
 return '1'

@@ -8,14 +8,15 @@
 --: rest fields
 --: key worker
 --: key registration
+--: key ledger
 --: key stats
 --: use number
 --: use clock
 --: use events
 --: use identities
 --: use places
+--: use removal
 --: use status
---: use sweep
 --: use try
 
 -- Takes over a worker from another registry; one that is known here already stays as it is. timeout, removal, revive: as in register.
@@ -39,10 +40,13 @@ local place = ledger_offline(given.tier, given.provides, given.drained, given.re
 if not place then
   return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end
-sweep_run(now, removal, revive, 50)
 local hash, registration = key_worker .. id, key_registration .. id
 if redis.call('EXISTS', registration, hash) > 0 then
   return 'known'
+end
+local entry = redis.call('HGET', key_ledger, id)
+if entry then -- removed long ago, and no sweep has come to it
+  removal_archive(id, entry, removal, revive)
 end
 redis.call('HSET', registration, unpack(ARGV, rest, #ARGV))
 

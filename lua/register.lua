@@ -25,10 +25,10 @@
 --: use clock
 --: use events
 --: use identities
+--: use memory
 --: use names
 --: use places
 --: use removal
---: use sweep
 --: use try
 
 -- Registers a worker, or registers it again.
@@ -103,7 +103,6 @@ local function identify()
   return id
 end
 
-sweep_run(now, removal, revive, 50)
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
 local entry = redis.call('HGET', key_ledger, id)
@@ -126,6 +125,7 @@ local stood = #state > 0 and ledger_read(entry)
 -- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
 -- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
 if entry or redis.call('EXISTS', registration, hash) > 0 then
+  memory_need_not_be_free()
   removal_remove(id, entry, 0)
 end
 

@@ -2,6 +2,7 @@
 --: key worker
 --: key ledger
 --: use events
+--: use memory
 --: use places
 --: use removal
 
@@ -9,11 +10,12 @@
 
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
+local place = ledger_read(entry) or places_registered(arg_worker_id)
+memory_need_not_be_free()
+removal_remove(arg_worker_id, entry, 0)
 if known or entry then
-  local place = ledger_read(entry) or places_registered(arg_worker_id)
   events_tell('removed', known and 'unregistered' or 'timeout', arg_worker_id, place)
 end
-removal_remove(arg_worker_id, entry, 0)
 if not known then
   return redis.error_reply('NOTFOUND Worker not found')
 end

@@ -24,9 +24,3 @@ local function counters_flush()
     deltas[key] = {}
   end
 end
-
--- All counters of `key` as they now are: {field, value, field, value, …}
-local function counters_read(key)
-  counters_flush()
-  return redis.call('HGETALL', key)
-end

@@ -25,10 +25,13 @@ local function removal_remove(id, entry, keep_until)
 end
 
 -- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from then.
--- removal: ms from offline to removed.
+-- removal: ms from offline to removed. Returns the moment when it was to be removed (ms); nil when nobody knows.
 local function removal_archive(id, entry, removal, revive)
   local removed = redis.call('ZSCORE', key_offline, id)
   local silent = not removed and redis.call('ZSCORE', key_online, id)
-  events_tell('removed', 'timeout', id, ledger_read(entry) or places_registered(id))
-  removal_remove(id, entry, removed and removed + revive or silent and silent + removal + revive or 0)
+  local moment = removed and tonumber(removed) or silent and silent + removal or nil
+  local place = ledger_read(entry) or places_registered(id)
+  removal_remove(id, entry, moment and moment + revive or 0)
+  events_tell('removed', 'timeout', id, place)
+  return moment
 end

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define KINDS_MAX 128 /* what else comes is counted together */
-#define TEXT_MAX 64   /* bytes of a field by which lines are told apart */
+#define TEXT_MAX 192  /* bytes of a field by which lines are told apart */
 #define LOOK_MS 200
 
 /* Lines that are alike. */
@@ -18,7 +18,7 @@ struct kind {
         const char *name;
         bool is_number;
         double number;
-        size_t len;
+        size_t len; /* of the whole text; its first TEXT_MAX bytes are kept */
         char text[TEXT_MAX];
     } fields[LOG_ALIKE_MAX];
     size_t count; /* not told yet */
@@ -31,9 +31,9 @@ static _Thread_local size_t kind_count;
 static _Thread_local int64_t looked_at;
 static _Thread_local size_t others; /* lines that found no room in `kinds` */
 
-static size_t kept_len(struct str text)
+static size_t kept_len(size_t len)
 {
-    return text.len < TEXT_MAX ? text.len : TEXT_MAX;
+    return len < TEXT_MAX ? len : TEXT_MAX;
 }
 
 static bool is_of(const struct kind *kind, enum log_level level, const char *event, const char *message, size_t alike,
@@ -44,8 +44,8 @@ static bool is_of(const struct kind *kind, enum log_level level, const char *eve
     for (size_t i = 0; i < alike; i++) {
         struct str text = fields[i].text;
         bool same = text.ptr == NULL ? kind->fields[i].is_number && kind->fields[i].number == fields[i].number
-                                     : !kind->fields[i].is_number && kind->fields[i].len == kept_len(text) &&
-                                           memcmp(kind->fields[i].text, text.ptr, kept_len(text)) == 0;
+                                     : !kind->fields[i].is_number && kept_len(kind->fields[i].len) == kept_len(text.len) &&
+                                           memcmp(kind->fields[i].text, text.ptr, kept_len(text.len)) == 0;
         if (!same)
             return false;
     }
@@ -59,9 +59,9 @@ static void remember(struct kind *kind, const struct log_field *fields)
         kind->fields[i].name = fields[i].name;
         kind->fields[i].is_number = text.ptr == NULL;
         kind->fields[i].number = fields[i].number;
-        kind->fields[i].len = kept_len(text);
+        kind->fields[i].len = text.len;
         if (text.ptr != NULL)
-            memcpy(kind->fields[i].text, text.ptr, kept_len(text));
+            memcpy(kind->fields[i].text, text.ptr, kept_len(text.len));
     }
 }
 
@@ -94,16 +94,29 @@ void log_write_repeatable(enum log_level level, const char *event, const char *m
     log_write(level, event, message, fields);
 }
 
+/* Field `i` of a kind. One that was too long to be kept ends with a whole word and "...", in `room`. */
+static struct log_field field_of(const struct kind *kind, size_t i, char room[TEXT_MAX + 4])
+{
+    const char *text = kind->fields[i].text;
+    size_t len = kind->fields[i].len;
+    if (kind->fields[i].is_number)
+        return log_number(kind->fields[i].name, kind->fields[i].number);
+    if (len <= TEXT_MAX)
+        return log_str(kind->fields[i].name, (struct str){text, len});
+    const char *blank = memrchr(text, ' ', TEXT_MAX);
+    int kept = blank != NULL ? (int)(blank - text) : TEXT_MAX;
+    snprintf(room, TEXT_MAX + 4, "%.*s...", kept, text);
+    return log_text(kind->fields[i].name, room);
+}
+
 /* Tells how many have come since the last line of the kind. */
 static void tell(struct kind *kind, int64_t now)
 {
     if (kind->count > 0) {
         struct log_field fields[LOG_ALIKE_MAX + 3];
-        char message[128];
+        char message[128], rooms[LOG_ALIKE_MAX][TEXT_MAX + 4];
         for (size_t i = 0; i < kind->alike; i++)
-            fields[i] = kind->fields[i].is_number
-                            ? log_number(kind->fields[i].name, kind->fields[i].number)
-                            : log_str(kind->fields[i].name, (struct str){kind->fields[i].text, kind->fields[i].len});
+            fields[i] = field_of(kind, i, rooms[i]);
         fields[kind->alike] = log_number("times", (double)kind->count);
         int64_t seconds = (now - kind->told_at + 999) / 1000;
         fields[kind->alike + 1] = log_number("seconds", (double)seconds);

@@ -19,7 +19,7 @@
  * most LOG_ALIKE_MAX, are the same in their first bytes.
  */
 #define log_repeatable(level, event, message, alike, ...)                                                                          \
-    log_write_repeatable(level, event, message, alike, (const struct log_field[]){__VA_ARGS__, LOG_END})
+    log_write_repeatable(level, event, message, alike, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
 
 void log_write_repeatable(enum log_level level, const char *event, const char *message, size_t alike,
                           const struct log_field *fields);

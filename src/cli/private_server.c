@@ -55,8 +55,8 @@ enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], ch
     instance.server_config.host = STR("127.0.0.1");
     instance.server_config.port = instance.server_config.metrics_port = 0;
     instance.server_config.max_connections = 16;
-    instance.store_config.revive_ms = 2000000000; /* the longest that can be: only the fleet's coordinators know how long it is */
-    if (instance.api_config.public_url.len == 0)  /* its own would lead nobody anywhere */
+    instance.store_config.sweeps = false; /* only the fleet's coordinators know when, and for how long a removed one is kept */
+    if (instance.api_config.public_url.len == 0) /* its own would lead nobody anywhere */
         instance.api_config.public_url = STR("unknown");
     err = instance_listen(&instance, why);
     if (err != ERR_NONE)

@@ -273,6 +273,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .revive_ms = config->number[CONFIG_WORKER_REVIVE_SECONDS] * 1000,
         .interval_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1000,
         .missed_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1500,
+        .sweeps = true,
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
         .region = region,
     };

@@ -19,14 +19,24 @@ struct store {
     struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, missed, missed_edge;
-    bool sweeping;
+    bool sweeping;      /* a sweep that nobody waits for is under way */
+    bool more_to_sweep; /* what the last sweep said */
+    int lines;          /* written about workers that were moved on, since */
+    int64_t lines_since;
     struct replicated *unconfirmed; /* writes that Redis has taken, until replicas have them */
     bool waiting_for_replicas;      /* a WAIT is under way */
     size_t entries;                 /* room for workers that the listings under way have */
 };
 
-/* How many workers a script may move on, each way, while it reads: none on a replica. As text, which lasts for ever. */
-struct str store_sweep_max(const struct store *store);
+/* Sweeps before the next command, unless that is left to others. */
+void store_sweep_first(struct store *store);
+
+/*
+ * Runs a script that reads what sweeps keep right: behind a sweep, and again while there is more to sweep, for some 400 ms. `command` is taken in
+ * any case. On an error here the callback never runs.
+ */
+MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
+                                    void *data);
 
 /* A reply's text: of a string, a status or an error; absent for anything else. */
 struct str reply_text(const struct redisReply *reply);
@@ -43,7 +53,6 @@ struct waiter {
     store_callback *done; /* one of the two is set */
     store_fleet_callback *fleet;
     void *data;
-    int64_t since; /* clock_ms */
 };
 
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data);

@@ -55,7 +55,6 @@ struct listing {
     size_t waiting;          /* replies still to come */
     size_t count, at;        /* workers of the page; the one whose hash comes next */
     struct kept_state state; /* of the worker whose registration comes next */
-    struct buffer question;  /* discovery: the script call, to be sent again */
     int64_t *total;          /* discovery: where the number of all goes */
     size_t fields;           /* so many of a worker are read */
     size_t capacity;         /* workers of a page at most */
@@ -66,14 +65,18 @@ struct listing {
     } entries[];
 };
 
-/* Sends a command of the listing; counts its reply in. */
-static void ask(struct listing *listing, struct buffer *command, link_callback *callback)
+/* Counts in the reply to a command of the listing, unless it could not be sent. */
+static void asked(struct listing *listing, enum err err)
 {
-    enum err err = link_send(listing->store->link, command, callback, listing);
     if (err == ERR_NONE)
         listing->waiting++;
     else
         listing->err = err;
+}
+
+static void ask(struct listing *listing, struct buffer *command, link_callback *callback)
+{
+    asked(listing, link_send(listing->store->link, command, callback, listing));
 }
 
 static struct str id_at(const struct listing *listing, size_t i)
@@ -97,7 +100,6 @@ static void free_if_over(struct listing *listing)
         return;
     end(listing);
     buffer_fini(&listing->state.text);
-    buffer_fini(&listing->question);
     free(listing);
 }
 
@@ -244,33 +246,14 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
     free_if_over(listing);
 }
 
-static void on_found(void *data, enum err err, const struct redisReply *reply);
-
-static void ask_who_provides(struct listing *listing)
-{
-    struct buffer command = BUFFER_INIT;
-    buffer_append(&command, buffer_str(&listing->question));
-    enum err err = link_run(listing->store->link, SCRIPT_discover, &command, on_found, listing);
-    if (err == ERR_NONE)
-        listing->waiting++;
-    else
-        listing->err = err;
-}
-
 /* The ids that discovery found, best first, behind their number. */
 static void on_found(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
     if (!arrived(listing, err))
         return;
-    if (str_eq(reply_text(reply_element(reply, 0)), STR("1"))) {
-        /* many fell silent while nobody was there to see it: the best one may stand behind them */
-        ask_who_provides(listing);
-        free_if_over(listing);
-        return;
-    }
-    *listing->total = reply_number(reply_element(reply, 1));
-    take_ids(listing, reply, 2);
+    *listing->total = reply_number(reply_element(reply, 0));
+    take_ids(listing, reply, 1);
     listing->last_page = true;
     if (listing->count == 0)
         end(listing);
@@ -317,7 +300,6 @@ static enum err listing_begun(struct listing *listing)
         return ERR_NONE;
     }
     enum err err = listing->err;
-    buffer_fini(&listing->question);
     free(listing);
     return err;
 }
@@ -351,9 +333,6 @@ enum err store_discover(struct store *store, struct str service, struct str mode
     char max_room[24], random_room[16];
     int len = snprintf(max_room, sizeof(max_room), "%zu", capacity);
     struct str args[DISCOVER_ARGS] = {
-        [DISCOVER_removal] = buffer_str(&store->removal),
-        [DISCOVER_revive] = buffer_str(&store->revive),
-        [DISCOVER_sweep] = store_sweep_max(store),
         [DISCOVER_service] = service,
         [DISCOVER_model] = model,
         [DISCOVER_region] = store->config->region,
@@ -362,8 +341,9 @@ enum err store_discover(struct store *store, struct str service, struct str mode
     };
     struct listing *listing = listing_new(store, capacity, row, done, data);
     listing->total = total;
-    script_begin(&listing->question, SCRIPT_discover, args, 0);
-    ask_who_provides(listing);
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_discover, args, 0);
+    asked(listing, store_run_swept(store, SCRIPT_discover, &command, on_found, listing));
     return listing_begun(listing);
 }
 

@@ -127,20 +127,12 @@ static void ask_for_ids(struct inventory *inventory)
     }
 }
 
-static enum err run(struct inventory *inventory);
-
 static void on_counters(void *data, enum err err, const struct redisReply *reply)
 {
     struct inventory *inventory = data;
-    if (err == ERR_NONE && str_eq(reply_text(reply_element(reply, 0)), STR("1"))) {
-        /* many fell silent while nobody was there to see it: the counters are right when the last one has been moved on */
-        err = run(inventory);
-        if (err == ERR_NONE)
-            return;
-    }
     inventory->err = err;
     if (err == ERR_NONE) {
-        read_counters(inventory, reply_element(reply, 1));
+        read_counters(inventory, reply);
         if (inventory->with_ids)
             ask_for_ids(inventory);
         else
@@ -151,24 +143,13 @@ static void on_counters(void *data, enum err err, const struct redisReply *reply
         end(inventory);
 }
 
-static enum err run(struct inventory *inventory)
-{
-    struct store *store = inventory->store;
-    struct str args[SERVICES_ARGS] = {
-        [SERVICES_removal] = buffer_str(&store->removal),
-        [SERVICES_revive] = buffer_str(&store->revive),
-        [SERVICES_max] = store_sweep_max(store),
-    };
-    struct buffer command = BUFFER_INIT;
-    script_begin(&command, SCRIPT_services, args, 0);
-    return link_run(store->link, SCRIPT_services, &command, on_counters, inventory);
-}
-
 enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done, void *data)
 {
     struct inventory *inventory = store_alloc(sizeof(*inventory));
     *inventory = (struct inventory){.store = store, .with_ids = with_ids, .row = row, .done = done, .data = data};
-    enum err err = run(inventory);
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_services, NULL, 0);
+    enum err err = store_run_swept(store, SCRIPT_services, &command, on_counters, inventory);
     if (err != ERR_NONE)
         free(inventory);
     return err;

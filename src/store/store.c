@@ -1,13 +1,9 @@
 #include "store/store.h"
 
-#include "base/clock.h"
 #include "redis/replica.h"
 #include "store/internal.h"
 
 #include <stdlib.h>
-
-#define SWEEP_LONGEST_MS 400 /* then the counters are told as they are: most of the fleet has fallen silent at once */
-#define SWEEP_MAX "50"       /* workers moved on by one call of a script, each way: some 3 ms */
 
 void *store_alloc(size_t size)
 {
@@ -67,11 +63,6 @@ int32_t store_follow(struct store *store)
     return replica_tick(store->replica);
 }
 
-struct str store_sweep_max(const struct store *store)
-{
-    return store->replica == NULL ? STR(SWEEP_MAX) : STR("0");
-}
-
 bool store_is_up(const struct store *store)
 {
     return link_is_up(store->link);
@@ -85,7 +76,7 @@ const char *store_script_name(size_t i)
 struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data)
 {
     struct waiter *waiter = store_alloc(sizeof(*waiter));
-    *waiter = (struct waiter){store, done, fleet, data, clock_ms()};
+    *waiter = (struct waiter){store, done, fleet, data};
     return waiter;
 }
 
@@ -114,58 +105,23 @@ enum err store_ping(struct store *store, store_callback *callback, void *data)
     return err;
 }
 
-static enum err run_stats(struct store *store, link_callback *callback, void *data)
-{
-    struct str args[STATS_ARGS] = {
-        [STATS_removal] = buffer_str(&store->removal),
-        [STATS_revive] = buffer_str(&store->revive),
-        [STATS_max] = store_sweep_max(store),
-    };
-    struct buffer command = BUFFER_INIT;
-    script_begin(&command, SCRIPT_stats, args, 0);
-    return link_run(store->link, SCRIPT_stats, &command, callback, data);
-}
-
 static void on_fleet(void *data, enum err err, const struct redisReply *reply)
 {
     struct waiter *waiter = data;
-    bool more = str_eq(reply_text(reply_element(reply, 0)), STR("1"));
-    if (err == ERR_NONE && more && clock_ms() - waiter->since < SWEEP_LONGEST_MS) {
-        /* many fell silent while nobody was there to see it: the counters are right when the last one has been moved on */
-        err = run_stats(waiter->store, on_fleet, waiter);
-        if (err == ERR_NONE)
-            return;
-    }
-    if (err != ERR_NONE) {
-        waiter->fleet(waiter->data, err, NULL);
-    } else {
-        struct fleet fleet = {.load = {0}};
-        for (size_t i = 1; reply_element(reply, i + 1) != NULL; i += 2)
-            fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
-        waiter->fleet(waiter->data, ERR_NONE, &fleet);
-    }
+    struct fleet fleet = {.load = {0}};
+    for (size_t i = 0; err == ERR_NONE && reply_element(reply, i + 1) != NULL; i += 2)
+        fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
+    waiter->fleet(waiter->data, err, err == ERR_NONE ? &fleet : NULL);
     free(waiter);
 }
 
 enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data)
 {
     struct waiter *waiter = waiter_new(store, NULL, callback, data);
-    enum err err = run_stats(store, on_fleet, waiter);
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_stats, NULL, 0);
+    enum err err = store_run_swept(store, SCRIPT_stats, &command, on_fleet, waiter);
     if (err != ERR_NONE)
         free(waiter);
     return err;
-}
-
-static void on_swept(void *data, enum err err, const struct fleet *fleet)
-{
-    (void)err;
-    (void)fleet;
-    struct store *store = data;
-    store->sweeping = false;
-}
-
-void store_sweep(struct store *store)
-{
-    if (!store->sweeping && store_is_up(store) && store_fleet(store, on_swept, store) == ERR_NONE)
-        store->sweeping = true;
 }

@@ -27,6 +27,7 @@ struct store_config {
     int interval_ms;          /* how often workers are told to beat */
     int missed_ms;            /* silent so long: it has missed a heartbeat */
     int max_services;         /* assigned to one worker */
+    bool sweeps;              /* moves on workers that have fallen silent; else that is left to others */
     struct str region;        /* stored with each worker; may be empty */
 };
 
@@ -177,7 +178,7 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
 /* How the fleet was in each of the last `minutes`, oldest first; `time` in ms since 1970. A minute that nobody kept is left out. */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
-/* Moves on all workers that have fallen silent; see lua/lib/sweep.lua. Any instance may do it at any time. */
+/* Moves on all workers that have fallen silent; see lua/sweep.lua. To be called once a second, by any instance. */
 void store_sweep(struct store *store);
 
 #endif

@@ -158,6 +158,7 @@ enum err store_register(struct store *store, const struct registration *registra
 
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){.callback = callback, .data = data};
+    store_sweep_first(store); /* a place that time has freed is free */
     enum err err = store_run_replicated(store, SCRIPT_register, &command, on_registered, on_registration_kept, registering);
     if (err != ERR_NONE) {
         count_registration(err, false);

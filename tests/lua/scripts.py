@@ -78,7 +78,7 @@ class Scripts:
 
     def register(self, worker_id="", at=0, fields=(), **args):
         """-> (id, whether it was known, its assigned services, whether it restarted)"""
-        self.at(at)
+        self.sweep_once(at, timeout=args.get("timeout", TIMEOUT), revive=args.get("revive", REVIVE))
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": 2, "advertised": "",
                  "catalogue": "rag,ner,notes", "also": "", "max_services": 1, **args}
@@ -112,9 +112,8 @@ class Scripts:
 
     def discover(self, service, model="", most=100, at=0, chance=0, region="", revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""
-        self.at(at)
-        _, count, *ids = self.call("discover", removal=REMOVAL, revive=revive, sweep=50, service=service, model=model, region=region,
-                                   max=most, random=chance)
+        self.sweep_once(at, revive=revive)
+        count, *ids = self.call("discover", service=service, model=model, region=region, max=most, random=chance)
         return count, ids
 
     def import_worker(self, worker_id, fields, at=0, last_heartbeat=0, status="healthy", load="0", **args):
@@ -126,15 +125,15 @@ class Scripts:
 
     def stats(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters, but for those of events)"""
-        self.at(at)
-        more, *pairs = self.call("stats", removal=REMOVAL, revive=revive, max=most)
-        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2]) if not field.startswith("event:")}
+        more = self.sweep_once(at, most, revive=revive)
+        pairs = self.call("stats")
+        return more, {field: int(value) for field, value in zip(pairs[::2], pairs[1::2]) if not field.startswith("event:")}
 
     def services(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters)"""
-        self.at(at)
-        more, pairs = self.call("services", removal=REMOVAL, revive=revive, max=most)
-        return more == "1", {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
+        more = self.sweep_once(at, most, revive=revive)
+        pairs = self.call("services")
+        return more, {field: int(value) for field, value in zip(pairs[::2], pairs[1::2])}
 
     def history(self, at=0):
         """-> whether this call kept a point"""
@@ -147,7 +146,18 @@ class Scripts:
         return {worker_id: (entry, int(last), int(offline_at))
                 for worker_id, entry, last, offline_at in zip(words[::4], words[1::4], words[2::4], words[3::4])}
 
+    def swept(self, at, most=50, timeout=TIMEOUT, revive=REVIVE):
+        """One sweep -> (whether there is more to sweep, [("offline" or "removed", id, for how many ms it has been silent, None: unknown)])"""
+        self.at(at)
+        more, *words = self.call("sweep", timeout=timeout, removal=REMOVAL, revive=revive, max=most)
+        return more == "1", [(kind, worker_id, int(silent) if silent else None)
+                             for kind, worker_id, silent in zip(words[::3], words[1::3], words[2::3])]
+
+    def sweep_once(self, at, most=50, timeout=TIMEOUT, revive=REVIVE):
+        """What the coordinator does before it reads or registers -> whether there is more to sweep"""
+        return self.swept(at, most, timeout, revive)[0]
+
     def sweep(self, at, revive=REVIVE):
         """Lets the fleet catch up with the time."""
-        while self.stats(at, revive=revive)[0]:
+        while self.sweep_once(at, revive=revive):
             pass

@@ -113,6 +113,18 @@ def test_an_empty_fleet_and_a_clock_that_goes_back(scripts):
     assert scripts.redis.xlen("{rma}:history") == 1
 
 
+@pytest.mark.parametrize("back", [2, 24 * 30])
+def test_history_goes_on_when_the_clock_was_set_back(scripts, back):
+    """Without what is in the future."""
+    for minute in range(DAY):
+        scripts.history(at=60 * minute)
+    end = 60 * (DAY - 1) - back * 3600
+    assert [scripts.history(at=end + passed) for passed in (1, 61, 121, 122)] == [back > 24, True, True, False]
+    kept = [int(entry.partition("-")[0]) for entry, _ in scripts.redis.xrange("{rma}:history")]
+    assert kept == sorted(kept) and kept[-1] <= NOW + 1000 * (end + 121) < kept[-1] + 60_000
+    assert len(kept) == (DAY - 60 * back + 2 if back < 24 else 3)
+
+
 def test_history_ends_after_a_day(scripts):
     for minute in range(DAY + 10):
         assert scripts.history(at=60 * minute)

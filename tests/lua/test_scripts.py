@@ -826,8 +826,9 @@ def every_script(scripts, at):
     """Calls each script as it is called all the time; "w" is the worker whose keys are hurt, "v" one that is well."""
     scripts.heartbeat(scripts.beat_of("v"), scripts.beat_of("w"), at=at)
     scripts.register("new", at=at)
+    scripts.sweep_once(at)
     for name in ("stats", "services"):
-        scripts.call(name, removal=REMOVAL, revive=REVIVE, max=100)
+        scripts.call(name)
     scripts.discover("rag", at=at)
     scripts.drain("v")
     scripts.drain("v", False)
@@ -920,7 +921,7 @@ def test_what_a_script_has_changed_before_it_fails_is_counted(scripts):
     with pytest.raises(redis_library.ResponseError, match=r"^WRONGTYPE .* user_script:\d+: "):
         scripts.unregister("w")
     dump = scripts.dump()
-    assert invariants.told_events(dump) == invariants.counted_events(dump) == {"registered:new": 1, "removed:unregistered": 1}
+    assert invariants.told_events(dump) == invariants.counted_events(dump) == {"registered:new": 1}
     assert invariants.stored_counters(dump) == {}
 
 
@@ -941,11 +942,11 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
-        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "region": "", "random": "0.5", "sweep": 50, "last_heartbeat": NOW,
+        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services"),
-           "heartbeat": ("timeout", "removal", "revive", "interval"), "stats": ("removal", "revive", "max"),
-           "services": ("removal", "revive", "max"), "discover": ("removal", "revive", "sweep", "max", "random"),
+           "heartbeat": ("timeout", "removal", "revive", "interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
+           "services": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max")}
 
@@ -967,20 +968,22 @@ def assert_refused(scripts, name, keys, args):
 
 def due(scripts):
     """A fleet in which a sweep would find something to do."""
-    scripts.register("w")
-    scripts.register("gone", at=-REMOVED)
+    scripts.register("silent", at=-OFFLINE)
+    scripts.register("w", at=-1)
     scripts.at(0)
 
 
-def test_reading_scripts_that_sweep_none_write_nothing(scripts):
+READING = ("beats", "discover", "services", "stats")
+
+
+def test_reading_scripts_write_nothing(scripts):
     """As on a replica, where a write would be refused."""
     due(scripts)
     scripts.redis.replicaof("127.0.0.1", "1")
-    for name, none in (("stats", {"max": 0}), ("services", {"max": 0}), ("discover", {"sweep": 0})):
-        more = scripts.call_raw(name, scripts.full_keys(name), good_args(scripts, name, **none))[0]
-        assert more == "0", name
-        with pytest.raises(redis_library.exceptions.ReadOnlyError):
-            scripts.call_raw(name, scripts.full_keys(name), good_args(scripts, name))
+    for name in READING:
+        scripts.call_raw(name, scripts.full_keys(name), good_args(scripts, name))
+    with pytest.raises(redis_library.exceptions.ReadOnlyError):
+        scripts.sweep_once(0)
     scripts.redis.replicaof("NO", "ONE")
     assert scripts.stats()[1]["2:healthy"] == 1
 
@@ -1080,4 +1083,125 @@ def test_the_same_start_of_a_worker_that_said_offline_is_back(scripts):
     scripts.heartbeat(scripts.beat_of("w", "offline"))
     scripts.register("w", fields=["boot_id", "1"])
     assert scripts.redis.hget("{rma}:ledger", "w") == "2 healthy 0 - rag 0 - -"
+    invariants.assert_hold(scripts.dump())
+
+
+# -- a Redis that is full ---------------------------------------------------------------------------------------------------------------
+
+def fill(scripts):
+    scripts.redis.config_set("maxmemory", 1)
+
+
+@pytest.mark.parametrize("at", [OFFLINE + 1, REMOVED + 1])
+def test_a_full_redis_still_moves_on_those_that_fall_silent(scripts, at):
+    scripts.register("w", fingerprint="f", instance_id="i", fields=["instance_id", "i"])
+    if at > REMOVED:
+        scripts.sweep(OFFLINE + 1)
+    fill(scripts)
+    told = len(scripts.events())
+    kind = "offline" if at < REMOVED else "removed"
+    assert scripts.swept(at) == (False, [(kind, "w", at * 1000)])
+    assert scripts.swept(at) == (False, [])
+    assert [event[:3] for event in scripts.events()[told:]] == [(kind, "timeout", "w")]
+    invariants.assert_hold(scripts.dump())
+
+
+OPERATIONS = {
+    "heartbeat": lambda scripts: scripts.heartbeat(scripts.beat_of("w", "degraded", "0.5", active=3, models="m,n", fields=[
+        "loaded_models", '["m","n"]'])),
+    "heartbeat of one that is offline": lambda scripts: scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE + 1),
+    "heartbeat of one that was removed": lambda scripts: scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1),
+    "heartbeat that says offline": lambda scripts: scripts.heartbeat(scripts.beat_of("w", "offline")),
+    "heartbeat that announces a silence": lambda scripts: scripts.heartbeat(scripts.beat_of("w", silence=600_000)),
+    "register again": lambda scripts: scripts.register("w"),
+    "register again after a crash": lambda scripts: scripts.register(fingerprint="f", at=OFFLINE + 1),
+    "register again, removed": lambda scripts: scripts.register("w", at=REMOVED + 1),
+    "drain": lambda scripts: scripts.drain("w"),
+    "undrain": lambda scripts: scripts.drain("drained", False),
+    "unregister": lambda scripts: scripts.unregister("w"),
+    "history": lambda scripts: scripts.history(),
+    "discover": lambda scripts: scripts.discover("rag"),
+    "stats": lambda scripts: scripts.stats(at=OFFLINE + 1),
+    "services": lambda scripts: scripts.services(at=REMOVED + 1),
+    "beats": lambda scripts: scripts.beats(0)}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_full_redis_does_all_that_one_with_room_does(scripts, name):
+    outcomes = []
+    for is_full in (False, True):
+        scripts.redis.flushdb()
+        scripts.register("w", fingerprint="f")
+        scripts.register("drained")
+        scripts.drain("drained")
+        if is_full:
+            fill(scripts)
+        outcomes.append((OPERATIONS[name](scripts), scripts.state(), scripts.events()))
+        assert invariants.books_disagree(scripts.dump()) == []
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("at", [0, OFFLINE + 1, REMOVED + 1])
+def test_a_full_redis_takes_no_new_worker_whatever_is_due(scripts, at):
+    scripts.register("w")
+    fill(scripts)
+    scripts.sweep(at)
+    before = scripts.dump()
+    with pytest.raises(redis_library.ResponseError, match="OOM|maxmemory"):
+        scripts.register("v", at=at)
+    with pytest.raises(redis_library.ResponseError, match="OOM|maxmemory"):
+        scripts.import_worker("v", FIELDS, at=at)
+    assert scripts.dump() == before
+
+
+# -- a clock that is set back -------------------------------------------------------------------------------------------------------------
+
+DAYS = 86400
+
+
+@pytest.mark.parametrize("back", [400, 7200, 3 * DAYS])
+def test_after_the_clock_was_set_back_the_silent_go_on_time(scripts, back):
+    """Counted from the moment at which it is noticed."""
+    scripts.register("dies", fingerprint="f", fields=["boot_id", "1"])
+    scripts.register("reports", at=0)
+    scripts.heartbeat(scripts.beat_of("reports", "offline"))
+    scripts.register("lives")
+    told = len(scripts.events())
+    assert scripts.swept(-back) == (False, [])
+    scripts.heartbeat(scripts.beat_of("lives"), at=-back + 200)
+    assert zero(scripts.stats(at=-back + OFFLINE - 1)[1]) == {"2:healthy": 2, "2:offline": 1}
+    assert scripts.swept(-back + OFFLINE + 1) == (False, [("offline", "dies", (OFFLINE + 1) * 1000)])
+    invariants.assert_hold(scripts.dump())
+    assert scripts.register(fingerprint="f", at=-back + OFFLINE + 1)[0] == "dies", "a worker that looks like it is it"
+    scripts.heartbeat(scripts.beat_of("lives"), at=-back + REMOVED - 1)
+    scripts.sweep(-back + REMOVED - 1)
+    assert set(scripts.dump()["{rma}:ledger"][1]) == {"dies", "reports", "lives"}
+    scripts.sweep(-back + REMOVED + 1)
+    assert set(scripts.dump()["{rma}:ledger"][1]) == {"dies", "lives"}
+    assert [event[:3] for event in scripts.events()[told:]] == [
+        ("offline", "timeout", "dies"), ("registered", "again", "dies"), ("offline", "timeout", "dies"), ("removed", "timeout", "reports")]
+    invariants.assert_hold(scripts.dump())
+
+
+def test_an_announced_silence_is_not_taken_for_a_clock_that_was_set_back(scripts):
+    for number in range(120):
+        scripts.register(f"w{number}", max_services=0)
+        scripts.heartbeat(scripts.beat_of(f"w{number}", silence=3_600_000))
+    before = scripts.dump()
+    for at in range(20):
+        assert scripts.swept(at / 1000) == (False, [])
+    assert scripts.dump() == before
+
+
+def test_many_that_stand_in_the_future_are_brought_forward_among_those_that_announced_it(scripts):
+    for number in range(60):
+        scripts.register(f"w{number}", max_services=0)
+    for number in range(60):
+        scripts.register(f"silent{number}", at=-7200, max_services=0)
+        scripts.heartbeat(scripts.beat_of(f"silent{number}", silence=3_600_000), at=-7200)
+    for step in range(200):
+        scripts.swept(-7200 + step / 10)
+    scores = scripts.dump()["{rma}:online"][1]
+    assert all(scores[f"w{number}"] <= NOW + (-7200 + 20 + OFFLINE) * 1000 for number in range(60))
+    assert all(scores[f"silent{number}"] == NOW + (-7200 + 3600) * 1000 for number in range(60))
     invariants.assert_hold(scripts.dump())

@@ -165,6 +165,36 @@ static void test_the_first_of_a_kind_is_told_the_others_are_counted(void **state
     capture_end(&capture);
 }
 
+/* Of a text that is too long to be kept whole, the line that tells the number has whole words. */
+static void test_long_texts_are_told_again_in_whole_words(void **state)
+{
+    (void)state;
+    static struct capture capture;
+    char why[400] = "what Redis has answered:";
+    log_init(LOG_INFO, false);
+    capture_begin(&capture);
+    log_repeatable(LOG_WARN, "lost", "Redis is lost", 1,
+                   log_text("why", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
+    log_repeatable(LOG_WARN, "lost", "Redis is lost", 1,
+                   log_text("why", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."));
+    log_repeat_flush();
+    assert_int_equal(take_lines(&capture), 2);
+    const char *again = strstr(capture.text, "Redis is lost again");
+    assert_non_null(again);
+    assert_non_null(strstr(again, "why=\"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\""));
+
+    while (strlen(why) < 390)
+        strncat(why, " wordword", sizeof(why) - strlen(why) - 1);
+    log_repeatable(LOG_WARN, "lost", "Redis is lost", 1, log_text("why", why));
+    log_repeatable(LOG_WARN, "lost", "Redis is lost", 1, log_text("why", why));
+    log_repeat_flush();
+    assert_int_equal(take_lines(&capture), 2);
+    again = strstr(capture.text, "Redis is lost again");
+    assert_non_null(again);
+    assert_non_null(strstr(again, " wordword...\""));
+    capture_end(&capture);
+}
+
 static void test_levels_hold_for_what_repeats(void **state)
 {
     (void)state;
@@ -203,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_the_first_of_a_kind_is_told_the_others_are_counted),
+        cmocka_unit_test(test_long_texts_are_told_again_in_whole_words),
         cmocka_unit_test(test_levels_hold_for_what_repeats),
         cmocka_unit_test(test_kinds_without_number_don_t_flood),
     };

@@ -1,0 +1,119 @@
+--: arg timeout
+--: arg removal
+--: arg revive
+--: arg max
+--: key worker
+--: key online
+--: key offline
+--: key ledger
+--: use clock
+--: use events
+--: use identities
+--: use memory
+--: use number
+--: use places
+--: use removal
+--: use try
+
+-- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet. timeout: ms until a silent worker is
+-- offline; removal: ms from then until it is removed; revive: ms for which a removed worker's registration is kept.
+-- Costs nothing while nothing is due. Returns {"1" if there may be more to move on, then for each worker that was moved on: "offline" or
+-- "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
+
+local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
+if not timeout or not removal or not revive or not max or max < 1 then
+  return redis.error_reply('BADCALL timeout, removal, revive and max are numbers, max is 1 or more')
+end
+local now = clock_now()
+local result = { '0' }
+local writes = false
+
+local function begin_to_write()
+  if not writes then
+    writes = true
+    memory_need_not_be_free()
+  end
+end
+
+-- Notes that worker `id` was moved on. heard: when it was last heard of (ms), if that is known.
+local function note(kind, id, heard)
+  result[#result + 1] = kind
+  result[#result + 1] = id
+  result[#result + 1] = heard and heard > 0 and string.format('%.0f', math.max(now - heard, 0)) or ''
+end
+
+local function remove(id, entry)
+  local moment = removal_archive(id, entry, removal, revive)
+  note('removed', id, moment and moment - removal - timeout)
+end
+
+-- Moves on those in `online` whose moment has come. Returns how many.
+local function end_silent()
+  local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
+  for _, id in ipairs(silent) do
+    begin_to_write()
+    local entry = redis.call('HGET', key_ledger, id)
+    local place = ledger_read(entry) or places_registered(id)
+    local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
+    if place and removed_at > now then
+      place.status = 'offline'
+      places_move(id, entry, place, removed_at)
+      events_tell('offline', 'timeout', id, place)
+      note('offline', id, tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or ''))
+    else
+      remove(id, entry)
+    end
+  end
+  return #silent
+end
+
+-- Moves on those in `offline` whose moment has come. Returns how many.
+local function end_gone()
+  local gone = redis.call('ZRANGEBYSCORE', key_offline, '-inf', now, 'LIMIT', 0, max)
+  for _, id in ipairs(gone) do
+    begin_to_write()
+    remove(id, redis.call('HGET', key_ledger, id))
+  end
+  return #gone
+end
+
+-- Makes `moment` (ms) the end of worker `id` in `index`, and the present the moment when it was last heard of.
+local function bring_forward(id, index, moment)
+  local hash = key_worker .. id
+  begin_to_write()
+  redis.call('ZADD', index, moment, id)
+  redis.call('HSET', hash, 'last_heartbeat', string.format('%.0f', now))
+  redis.call('HDEL', hash, 'silent_until')
+  redis.call('PEXPIREAT', hash .. ':online', string.format('%.0f', moment))
+  redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
+  local _, twins = identities_of(id)
+  if twins then
+    try_call('ZADD', twins, 'XX', now, id)
+  end
+end
+
+-- Redis's clock may have been set back. Then moments in `index` are further ahead than they can be, and a worker that has fallen silent
+-- would stand there for days. One that was heard of in the future is taken for one that was heard of now. Looked at are those from `ahead`
+-- ms on, others each time, since some may rightly be there: they have announced a silence. Returns how many were brought forward.
+local function end_future(index, ahead, moment)
+  local first = redis.call('ZCOUNT', index, '-inf', now + ahead)
+  local count = redis.call('ZCARD', index) - first
+  if count <= 0 then
+    return 0
+  end
+  first = first + (count > max and now % count or 0)
+  local brought = 0
+  for _, id in ipairs(redis.call('ZRANGE', index, first, first + max - 1)) do
+    local heard = tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or '')
+    if heard and heard > now then
+      bring_forward(id, index, moment)
+      brought = brought + 1
+    end
+  end
+  return brought
+end
+
+local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
+  end_future(key_offline, removal, now + timeout + removal))
+result[1] = most >= max and '1' or '0'
+return result

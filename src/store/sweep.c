@@ -1,0 +1,139 @@
+/*
+ * Moves on the workers that have fallen silent. Any instance does it at any time; a worker is moved on by one call of one instance, which says
+ * so in its log.
+ */
+#include "base/clock.h"
+#include "base/log_repeat.h"
+#include "store/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LONGEST_MS 400 /* then what is read is told as it is: most of the fleet has fallen silent at once */
+#define MOVED_MAX "50" /* workers moved on by one call, each way: some 3 ms */
+#define LINES_MAX 50   /* about single workers in a window; the others are only counted */
+#define LINES_WINDOW_MS 10000
+
+static void log_moved(struct store *store, struct str kind, struct str worker_id, struct str silent_ms)
+{
+    int64_t now = clock_ms();
+    bool is_removed = str_eq(kind, STR("removed"));
+    const char *event = is_removed ? "worker_removed" : "worker_offline";
+    if (now - store->lines_since >= LINES_WINDOW_MS) {
+        store->lines_since = now;
+        store->lines = 0;
+    }
+    if (store->lines++ >= LINES_MAX) {
+        log_repeatable(LOG_INFO, event,
+                       is_removed ? "many workers are removed at once; the others are only counted"
+                                  : "many workers are offline at once; the others are only counted",
+                       0);
+        return;
+    }
+    char message[256];
+    int64_t seconds = silent_ms.len > 0 ? strtoll(silent_ms.ptr, NULL, 10) / 1000 : -1;
+    int len = snprintf(message, sizeof(message), "worker %.*s is %.*s: silent for ", STR_PRINTF(worker_id), STR_PRINTF(kind));
+    if (seconds >= 0)
+        snprintf(message + len, sizeof(message) - (size_t)len, "%" PRId64 " s", seconds);
+    else
+        snprintf(message + len, sizeof(message) - (size_t)len, "too long");
+    log_event(LOG_INFO, event, message, log_str("worker_id", worker_id), log_number("silent_seconds", (double)seconds));
+}
+
+/* Takes the reply to a sweep: whether there is more to do, and whom it has moved on. */
+static void take_swept(struct store *store, enum err err, const struct redisReply *reply)
+{
+    store->more_to_sweep = err == ERR_NONE && str_eq(reply_text(reply_element(reply, 0)), STR("1"));
+    for (size_t i = 1; err == ERR_NONE && log_enabled(LOG_INFO) && reply_element(reply, i + 2) != NULL; i += 3)
+        log_moved(store, reply_text(reply_element(reply, i)), reply_text(reply_element(reply, i + 1)),
+                  reply_text(reply_element(reply, i + 2)));
+}
+
+static void on_swept(void *data, enum err err, const struct redisReply *reply)
+{
+    take_swept(data, err, reply);
+}
+
+static enum err sweep(struct store *store, link_callback *callback)
+{
+    struct str args[SWEEP_ARGS] = {
+        [SWEEP_timeout] = buffer_str(&store->timeout),
+        [SWEEP_removal] = buffer_str(&store->removal),
+        [SWEEP_revive] = buffer_str(&store->revive),
+        [SWEEP_max] = STR(MOVED_MAX),
+    };
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_sweep, args, 0);
+    return link_run(store->link, SCRIPT_sweep, &command, callback, store);
+}
+
+/* A Redis that refuses the sweep (it is full, its disk is, its user may not) may still be read: that is the next command's to find out. */
+void store_sweep_first(struct store *store)
+{
+    store->more_to_sweep = false;
+    if (store->config->sweeps && store->replica == NULL && sweep(store, on_swept) != ERR_NONE)
+        return;
+}
+
+/* A script that reads what the sweep keeps right. */
+struct reading {
+    struct store *store;
+    enum script script;
+    struct buffer command;
+    link_callback *callback;
+    void *data;
+    int64_t since; /* clock_ms */
+};
+
+static enum err reading_ask(struct reading *reading);
+
+static void reading_free(struct reading *reading)
+{
+    buffer_fini(&reading->command);
+    free(reading);
+}
+
+/* The reply to the sweep has come just before this one. */
+static void on_read(void *data, enum err err, const struct redisReply *reply)
+{
+    struct reading *reading = data;
+    bool again = err == ERR_NONE && reading->store->more_to_sweep && clock_ms() - reading->since < LONGEST_MS;
+    if (again && reading_ask(reading) == ERR_NONE)
+        return;
+    reading->callback(reading->data, err, reply);
+    reading_free(reading);
+}
+
+static enum err reading_ask(struct reading *reading)
+{
+    struct buffer command = BUFFER_INIT;
+    buffer_append(&command, buffer_str(&reading->command));
+    store_sweep_first(reading->store);
+    return link_run(reading->store->link, reading->script, &command, on_read, reading);
+}
+
+enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback, void *data)
+{
+    struct reading *reading = store_alloc(sizeof(*reading));
+    *reading = (struct reading){store, script, *command, callback, data, clock_ms()};
+    *command = BUFFER_INIT;
+    enum err err = reading_ask(reading);
+    if (err != ERR_NONE)
+        reading_free(reading);
+    return err;
+}
+
+/* Goes on for as long as there is something to do, until the next call is due. */
+static void on_swept_all(void *data, enum err err, const struct redisReply *reply)
+{
+    struct store *store = data;
+    take_swept(store, err, reply);
+    store->sweeping = store->more_to_sweep && sweep(store, on_swept_all) == ERR_NONE;
+}
+
+void store_sweep(struct store *store)
+{
+    if (store->config->sweeps && !store->sweeping && store_is_up(store))
+        store->sweeping = sweep(store, on_swept_all) == ERR_NONE;
+}

@@ -8,12 +8,14 @@
 
 /* A blank in a mark is the begin or the end of a word. */
 static const char *const error_marks[] = {
-    "error",        "exception", "traceback",        " fail",         " not ",       " no ",          " cannot ",
-    " can t ",      " couldn",   " wasn t ",         " isn t ",       " doesn t ",   " unable ",      " unavailable",
-    " missing ",    " denied ",  " timed out ",      " timeout ",     " make sure ", " without ",     " invalid ",
-    " warning ",    " mismatch", " install",         " unsupported ", " refused ",   " insufficient", " nvml ",
-    " nvidia smi ", " fault ",   " dumped ",         " usage ",       " undefined ", " unexpected ",  " lost ",
-    " rocm smi ",   " please ",  " unknown option ",
+    " error",        "founderror ",   "importerror ",     "runtimeerror ",   "assertionerror ", " oserror ",     "valueerror ",
+    "typeerror ",    "processerror ", "nvmlerror",        "attributeerror ", "keyerror ",       "nameerror ",    "permissionerror ",
+    "timeouterror ", "exception",     "traceback",        " fail",           " not ",           " no ",          " cannot ",
+    " can t ",       " couldn",       " wasn t ",         " isn t ",         " doesn t ",       " unable ",      " unavailable",
+    " missing ",     " denied ",      " timed out ",      " timeout ",       " make sure ",     " without ",     " invalid ",
+    " warning ",     " mismatch",     " install",         " unsupported ",   " refused ",       " insufficient", " nvml ",
+    " nvidia smi ",  " fault ",       " dumped ",         " usage ",         " undefined ",     " unexpected ",  " lost ",
+    " rocm smi ",    " please ",      " unknown option ",
 };
 
 /* What is no GPU though it has a name: none at all, processors, software, displays of virtual machines, chips of servers' management. */

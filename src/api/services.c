@@ -4,10 +4,12 @@
 #include "api/api.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
+#include "model/endpoint.h"
 #include "model/heartbeat.h"
 #include "model/id.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define NO_WORKER "No live worker takes work for this service; GET /api/services/list shows what there is."
@@ -240,8 +242,11 @@ void api_gaps(struct request *request)
 struct discovery {
     struct pending *pending;
     struct buffer body;
-    size_t count; /* that are in the body */
+    size_t count, max; /* endpoints that are in the body; that may be */
+    unsigned turn;     /* the endpoint of a worker that comes first */
     int64_t total;
+    char service_room[ID_MAX];
+    struct str service;
     char best[ID_MAX];
     size_t best_len;
 };
@@ -272,6 +277,14 @@ static bool read_question(struct request *request, char model_room[ID_MAX + 1], 
     return false;
 }
 
+/* So that the endpoints of one worker take their turns, whoever asks. */
+static unsigned take_turn(void)
+{
+    static atomic_uint turns;
+    return atomic_fetch_add(&turns, 1);
+}
+
+/* A row for each of the worker's endpoints; one without a URL, where nobody knows where it is. */
 static bool on_discovered(void *data, const struct worker *worker, int64_t now)
 {
     (void)now;
@@ -280,14 +293,19 @@ static bool on_discovered(void *data, const struct worker *worker, int64_t now)
         return false;
     if (worker->online.len == 0)
         return true; /* it has just gone */
-    if (discovery->count++ == 0) {
+    if (discovery->count == 0) {
         memcpy(discovery->best, worker->id.ptr, worker->id.len);
         discovery->best_len = worker->id.len;
-    } else {
-        buffer_append(&discovery->body, STR(","));
     }
-    worker_write_discovered(&discovery->body, worker);
-    return true;
+    struct endpoints endpoints;
+    endpoints_find(&endpoints, worker, discovery->service);
+    size_t rows = endpoints.count > 0 ? endpoints.count : 1;
+    for (size_t i = 0; i < rows && discovery->count < discovery->max; i++) {
+        buffer_append(&discovery->body, discovery->count++ > 0 ? STR(",") : STR(""));
+        worker_write_discovered(&discovery->body, worker, endpoints_at(&endpoints, (i + discovery->turn) % rows));
+    }
+    endpoints_fini(&endpoints);
+    return discovery->count < discovery->max;
 }
 
 static void on_all_discovered(void *data, enum err err)
@@ -322,6 +340,10 @@ void api_discover(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct discovery));
     struct discovery *discovery = pending_payload(pending);
     discovery->pending = pending;
+    discovery->max = max;
+    discovery->turn = take_turn();
+    discovery->service = (struct str){discovery->service_room, asked_service(request).len};
+    memcpy(discovery->service_room, asked_service(request).ptr, discovery->service.len);
     buffer_append(&discovery->body, STR("{\"service\":"));
     buffer_json_string(&discovery->body, asked_service(request));
     buffer_append(&discovery->body, STR(",\"workers\":["));
@@ -348,7 +370,10 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
         buffer_append(&body, STR(",\"worker_id\":"));
         buffer_json_string(&body, worker->id);
         buffer_append(&body, STR(",\"worker_url\":"));
-        worker_write_url(&body, worker, asked_service(request));
+        struct endpoints endpoints;
+        endpoints_find(&endpoints, worker, asked_service(request));
+        buffer_json_string(&body, endpoints_at(&endpoints, endpoints.count > 0 ? take_turn() % endpoints.count : 0));
+        endpoints_fini(&endpoints);
         buffer_append(&body, STR(",\"load\":"));
         worker_write_load(&body, worker);
         buffer_append(&body, STR("}"));

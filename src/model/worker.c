@@ -5,8 +5,6 @@
 #include "model/hardware.h"
 #include "model/status.h"
 
-#include <cjson/cJSON.h>
-
 #include <stdio.h>
 
 const struct str worker_field_names[WORKER_FIELD_COUNT] = {
@@ -180,6 +178,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
     write_json(out, STR(",\"drained\":"), fields[WORKER_drained].len > 0 ? STR("true") : STR("false"), null);
     write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
+    write_number(out, STR(",\"port\":"), fields[WORKER_port], null);
     write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
     write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);
     write_string(out, STR(",\"instance_id\":"), fields[WORKER_instance_id]);
@@ -202,69 +201,11 @@ void worker_write_load(struct buffer *out, const struct worker *worker)
     write_number(out, STR(""), worker->fields[WORKER_current_load], STR("0"));
 }
 
-/*
- * What the worker itself says of the service in `services`: its service_url if it has one, else its port in *port (0: none).
- * What is stored has been checked when it came.
- */
-static bool write_advertised_url(struct buffer *out, struct str services, struct str name, int *port)
-{
-    cJSON *list = services.len > 0 ? cJSON_ParseWithLength(services.ptr, services.len) : NULL;
-    const cJSON *item;
-    bool written = false;
-    *port = 0;
-    cJSON_ArrayForEach(item, list)
-    {
-        if (!str_eq(str_from(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"))), name))
-            continue;
-        const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "service_url"));
-        const cJSON *number = cJSON_GetObjectItemCaseSensitive(item, "port");
-        if (cJSON_IsNumber(number) && number->valuedouble >= 1 && number->valuedouble <= 65535)
-            *port = number->valueint;
-        if (url != NULL && url[0] != '\0') {
-            buffer_json_string(out, str_from(url));
-            written = true;
-        }
-        break;
-    }
-    cJSON_Delete(list);
-    return written;
-}
-
-static bool is_url(struct str text)
-{
-    return text.len > 0 && memmem(text.ptr, text.len, "://", 3) != NULL;
-}
-
-void worker_write_url(struct buffer *out, const struct worker *worker, struct str service)
-{
-    const struct str *fields = worker->fields;
-    int port;
-    if (write_advertised_url(out, fields[WORKER_services], service, &port))
-        return;
-    struct str host = fields[WORKER_vpn_ip].len > 0 ? fields[WORKER_vpn_ip] : fields[WORKER_ip_address];
-    if (fields[WORKER_tunnel_url].len > 0 || is_url(host) || host.len == 0) {
-        struct str url = fields[WORKER_tunnel_url].len > 0 ? fields[WORKER_tunnel_url] : host;
-        buffer_json_string(out, url.len > 0 ? url : (struct str){NULL, 0});
-        return;
-    }
-    const struct catalogue_service *known = catalogue_find(service);
-    if (port == 0 && known != NULL)
-        port = known->port;
-    struct buffer url = BUFFER_INIT;
-    bool brackets = memchr(host.ptr, ':', host.len) != NULL && host.ptr[0] != '[';
-    buffer_append(&url, brackets ? STR("http://[") : STR("http://"));
-    buffer_append(&url, host);
-    buffer_append(&url, brackets ? STR("]") : STR(""));
-    if (port > 0)
-        buffer_printf(&url, ":%d", port);
-    buffer_json_string(out, buffer_str(&url));
-    buffer_fini(&url);
-}
-
-void worker_write_discovered(struct buffer *out, const struct worker *worker)
+void worker_write_discovered(struct buffer *out, const struct worker *worker, struct str url)
 {
     const struct str *fields = worker->fields;
     write_string(out, STR("{\"worker_id\":"), worker->id);
+    write_string(out, STR(",\"worker_url\":"), url);
     write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
     write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);
     write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);

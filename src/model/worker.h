@@ -30,6 +30,7 @@
     X(services)          /* JSON as it came */                                                                                     \
     X(capabilities)      /* JSON as it came */                                                                                     \
     X(ip_address)                                                                                                                  \
+    X(port) /* that was told with the address */                                                                                   \
     X(tunnel_url)                                                                                                                  \
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
@@ -76,9 +77,8 @@ bool worker_is_healthy(const struct worker *worker);
  */
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url);
 
-/* Append the worker as discovery shows it; the URL under which it provides `service` (null: none is known); its load. */
-void worker_write_discovered(struct buffer *out, const struct worker *worker);
-void worker_write_url(struct buffer *out, const struct worker *worker, struct str service);
+/* Append the worker as discovery shows it, reached at `url` (absent: nobody knows where); its load. */
+void worker_write_discovered(struct buffer *out, const struct worker *worker, struct str url);
 void worker_write_load(struct buffer *out, const struct worker *worker);
 
 #endif

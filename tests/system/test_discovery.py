@@ -329,3 +329,26 @@ def test_without_redis(redis, coordinator):
         response = coordinator.get(path)
         assert response.status == 503 and response.headers["Retry-After"], path
         assert response.headers["Content-Type"].startswith("application/problem+json")
+
+
+def test_discovery_says_where_each_worker_provides_it(coordinator):
+    coordinator.register("a", services=[{"name": "ocr", "port": 9}], ip_address="203.0.113.9")
+    coordinator.register("b", services=[{"name": "ocr", "service_url": "https://b.example/ocr"}], tunnel_url="https://t.example")
+    coordinator.register("c", ip_address="203.0.113.10", services=[{"name": "ocr", "port": "8000"}])
+    found = coordinator.get("/api/services/discover/ocr").json
+    assert {row["worker_id"]: row["worker_url"] for row in found["workers"]} == {
+        "a": "http://203.0.113.9:9", "b": "https://b.example/ocr", "c": "http://203.0.113.10:8000"}
+    assert found["count"] == 3
+    for service in coordinator.worker("a")["assigned_services"]:
+        row, = coordinator.get(f"/api/services/discover/{service}").json["workers"]
+        assert row["worker_url"].startswith("http://203.0.113.9:8")
+
+
+def test_two_entries_of_one_service_are_two_endpoints_and_both_are_used(coordinator):
+    coordinator.register("w", services=[{"name": "ocr", "port": 9001}, {"name": "ocr", "port": 9002}], ip_address="203.0.113.9")
+    urls = ["http://203.0.113.9:9001", "http://203.0.113.9:9002"]
+    found = coordinator.get("/api/services/discover/ocr").json
+    assert sorted(row["worker_url"] for row in found["workers"]) == urls and {row["worker_id"] for row in found["workers"]} == {"w"}
+    assert (found["count"], found["recommended"]) == (1, "w")
+    assert sorted(coordinator.get("/api/worker/find/ocr").json["worker_url"] for _ in range(2)) == urls, "they take turns"
+    assert sorted(coordinator.get("/api/services/discover/ocr?limit=1").json["workers"][0]["worker_url"] for _ in range(2)) == urls

@@ -78,31 +78,32 @@ static void test_full_row(void **state)
 {
     (void)state;
     struct worker worker = make_worker();
-    expect_row(
-        &worker, by_name,
-        "{\"worker_id\":\"worker-810f649f\",\"tier\":2,\"worker_type\":\"cpu\",\"status\":\"healthy\",\"current_load\":0.24,"
-        "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
-        "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
-        "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
-        "\"ip_address\":\"203.0.113.9\",\"tunnel_url\":\"https://x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
-        "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
-        "memory\":\"9.8GB\",\"available_memory_size\":{\"bytes\":9800000000,\"text\":\"9.8 GB\"},"
-        "\"active_requests\":2,\"gpu_utilization\":65.3,\"loaded_models\":[\"llama3.2\"],\"specialization\":\"r\\\"ag\","
-        "\"services_status\":{\"rag\":\"running\"}}");
+    expect_row(&worker, by_name,
+               "{\"worker_id\":\"worker-810f649f\",\"tier\":2,\"worker_type\":\"cpu\",\"status\":\"healthy\",\"current_load\":0.24,"
+               "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
+               "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
+               "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
+               "\"ip_address\":\"203.0.113.9\",\"port\":null,\"tunnel_url\":\"https://"
+               "x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
+               "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
+               "memory\":\"9.8GB\",\"available_memory_size\":{\"bytes\":9800000000,\"text\":\"9.8 GB\"},"
+               "\"active_requests\":2,\"gpu_utilization\":65.3,\"loaded_models\":[\"llama3.2\"],\"specialization\":\"r\\\"ag\","
+               "\"services_status\":{\"rag\":\"running\"}}");
 }
 
 static void test_empty_row(void **state)
 {
     (void)state;
     struct worker worker = {.id = STR("w")};
-    expect_row(&worker, by_name,
-               "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
-               "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"last_heartbeat\":null,"
-               "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,"
-               "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
-               "\"available_memory\":null,\"available_memory_size\":null,"
-               "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
-               "\"services_status\":{}}");
+    expect_row(
+        &worker, by_name,
+        "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
+        "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"last_heartbeat\":null,"
+        "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,\"port\":null,"
+        "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
+        "\"available_memory\":null,\"available_memory_size\":null,"
+        "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
+        "\"services_status\":{}}");
 }
 
 static void test_in_full(void **state)

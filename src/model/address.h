@@ -1,0 +1,55 @@
+/*
+ * Where a worker can be reached, as agents tell it: addresses, host names, URLs, and what is none of these.
+ */
+#ifndef MODEL_ADDRESS_H
+#define MODEL_ADDRESS_H
+
+#include "base/buffer.h"
+
+#define ADDRESS_HOST_MAX 253 /* bytes of a host name */
+#define ADDRESS_SCHEME_MAX 15
+
+/* From where a host can be reached. */
+enum reach {
+    REACH_FAR,    /* from other machines, as far as one can tell */
+    REACH_SELF,   /* only from the machine itself: loopback addresses, "localhost" */
+    REACH_NOWHERE /* no place at all: "0.0.0.0", multicast, an address of one link alone */
+};
+
+/* A host[:port], or the parts of a URL; in their normal form: lower case, addresses as inet_ntop writes them, no default port. */
+struct place {
+    char scheme[ADDRESS_SCHEME_MAX + 1]; /* "": it is a host[:port] */
+    char host[ADDRESS_HOST_MAX + 1];     /* without brackets */
+    int port;                            /* 0: none, or the scheme's own */
+    struct str rest;                     /* path and query, as they came; points into the text that was read */
+    enum reach reach;
+    bool had_user; /* a user name or password stood before the host, and was left out */
+};
+
+/*
+ * Reads a URL. One without a scheme gets https when its host is a public name without a port of its own, else http. A slash at its end
+ * goes, and so does a fragment. Returns NULL, or what is wrong with `text` (static: "must be …"); *place is then undefined.
+ */
+const char *place_read_url(struct str text, struct place *place);
+
+/* Whether it is an http or https URL. */
+bool place_is_web(const struct place *place);
+
+/*
+ * Reads what agents tell as an IP address: an address or a host name, with a port or without, a URL, or several of these with white
+ * space, commas or semicolons between them, as `hostname -I` prints them. Of several the first one that can be reached from other
+ * machines is taken, else one that can't; *others says how many more there were. Returns NULL, or what is wrong.
+ */
+const char *place_read_address(struct str text, struct place *place, size_t *others);
+
+/* Appends it as it is stored: the URL, or the host alone, whose port stands elsewhere. */
+void place_write(struct buffer *out, const struct place *place);
+
+/* Appends "http://host:port/rest"; `port` 0: none. */
+void place_write_url(struct buffer *out, const char *scheme, struct str host, int port, struct str rest);
+
+/* The port that a JSON value or text means: 1 to 65535, else 0. */
+int port_of_number(double number);
+int port_of_text(struct str text);
+
+#endif

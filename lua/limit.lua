@@ -14,6 +14,11 @@ local interval, burst = number_of(arg_interval), number_of(arg_burst)
 if not interval or not burst or interval < 1 or burst < 1 then
   return redis.error_reply('BADCALL interval and burst are numbers from 1 on')
 end
+for at = rest, #ARGV do
+  if not string.find(ARGV[at], '^%l+:[%w:._-]+$') then
+    return redis.error_reply('BADCALL malformed name of a bucket')
+  end
+end
 local now, wait = clock_now(), 0
 local full_at = {} -- when each would be full again; a bucket that is full has no key
 for at = rest, #ARGV do

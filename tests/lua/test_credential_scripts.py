@@ -139,7 +139,7 @@ def test_the_audit_has_all_of_it(scripts):
 
 
 def take(scripts, *names, interval=12_000, burst=3):
-    return scripts.call("limit", *names, interval=interval, burst=burst)
+    return scripts.call("limit", *(f"test:{name}" for name in names), interval=interval, burst=burst)
 
 
 def test_a_burst_and_then_one_an_interval(scripts):
@@ -163,9 +163,9 @@ def test_where_one_is_empty_nothing_is_taken_from_the_others(scripts):
 
 def test_a_full_bucket_needs_no_room(scripts):
     take(scripts, "a")
-    assert scripts.redis.exists("{rma}:limit:a") == 1
+    assert scripts.redis.exists("{rma}:limit:test:a") == 1
     scripts.at(13)
-    assert scripts.redis.exists("{rma}:limit:a") == 0
+    assert scripts.redis.exists("{rma}:limit:test:a") == 0
 
 
 def test_a_clock_that_jumps_back_locks_nobody_out_for_long(scripts):

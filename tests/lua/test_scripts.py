@@ -943,12 +943,16 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
         "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
-        "status": "healthy", "load": "0", "since": NOW, "interval": 30_000}
+        "status": "healthy", "load": "0", "since": NOW, "interval": 30_000,
+        "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
+        "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services"),
            "heartbeat": ("timeout", "removal", "revive", "interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
-           "history": (), "beats": ("since", "max")}
+           "history": (), "beats": ("since", "max"),
+           "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
+           "audit": (), "limit": ("interval", "burst")}
 
 
 def good_args(scripts, name, **changes):

@@ -17,8 +17,9 @@ struct api_config {
     struct str version;
     struct str public_url; /* empty: the request's own base URL */
     bool trust_proxy;
-    int heartbeat_interval_s; /* told to agents */
-    int max_replica_lag_ms;   /* a replica that is further behind is not read from */
+    struct str workers_array_hosts; /* names under which all workers are listed as a bare array; see base/hosts.h */
+    int heartbeat_interval_s;       /* told to agents */
+    int max_replica_lag_ms;         /* a replica that is further behind is not read from */
 };
 
 /* What the handlers of one thread share. */
@@ -58,13 +59,13 @@ request_handler api_register, api_heartbeat, api_unregister, api_worker, api_dra
 request_handler api_heartbeats;
 
 /* fleet.c */
-request_handler api_workers, api_live_workers, api_coordinators, api_stats, api_fleet_health;
+request_handler api_workers, api_live_workers, api_coordinators, api_dht_bootstrap, api_stats, api_fleet_health;
 
 /* services.c */
 request_handler api_services, api_services_list, api_gaps, api_discover, api_find;
 
 /* edge.c */
-request_handler api_edge_register, api_edge_heartbeat;
+request_handler api_edge_register, api_edge_heartbeat, api_dht_stats, api_dht_topology;
 
 /* events.c */
 request_handler api_events;

@@ -1,5 +1,5 @@
 /*
- * Edge nodes: workers of tier 4 whose agents know two paths of their own.
+ * Edge nodes: workers of tier 4 whose agents know two paths of their own. Some of them, and a page, ask for a DHT: there is none.
  */
 #include "api/api.h"
 #include "http/reply.h"
@@ -60,12 +60,11 @@ void api_edge_register(struct request *request)
     struct registration registration;
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
-    enum err err = registration_parse(request->body, &registration, &faults, &why);
+    enum err err = registration_parse_edge(request->body, &registration, &faults, &why);
     if (err != ERR_NONE) {
         api_refuse(request, err, why, &faults);
         return;
     }
-    registration.tier = TIER_EDGE; /* the path says it */
     char room[64];
     struct str address = request_client_address(request, api->config->trust_proxy, room);
     request_name_worker(request, registration.worker_id);
@@ -112,4 +111,16 @@ void api_edge_heartbeat(struct request *request)
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
         pending_release(pending, err);
+}
+
+void api_dht_stats(struct request *request)
+{
+    reply_constant(request, 200, STR("{\"dht_enabled\":false}"));
+}
+
+void api_dht_topology(struct request *request)
+{
+    reply_constant(request, 200,
+                   STR("{\"nodes\":[],\"edges\":[],\"connections\":[],\"stats\":{\"total_nodes\":0,\"coordinator_count\":0,"
+                       "\"worker_count\":0,\"healthy_count\":0}}"));
 }

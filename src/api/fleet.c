@@ -1,19 +1,23 @@
 #include "api/api.h"
 
 #include "base/clock.h"
+#include "base/hosts.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
+#include "model/edge_node.h"
 #include "model/id.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 #define LIMIT_MAX 10000
+#define SEEDS_MAX 64
 
 /* Which workers a listing shows. */
 struct filter {
     char tier;       /* '1' to '4'; 0: all */
     bool live;       /* only those that are not offline */
+    bool reachable;  /* only those that have a tunnel */
     bool has_status; /* only those that are `status` */
     enum worker_status status;
     char service[ID_MAX + 1]; /* "": all */
@@ -22,10 +26,13 @@ struct filter {
 
 struct listing;
 
-/* How a listing's answer begins and ends. */
+/* How a listing's answer begins, what a row of it is, and how it ends. */
 struct shape {
     struct str head;
+    void (*write)(struct buffer *out, const struct worker *worker, int64_t now);
     void (*finish)(struct buffer *out, const struct listing *listing);
+    enum shared_name shared; /* the answer for all who ask; of those that have one */
+    bool whole;              /* rows need all fields */
 };
 
 struct listing {
@@ -56,7 +63,7 @@ static bool is_wanted(const struct filter *filter, const struct worker *worker)
     struct str tier = worker->fields[WORKER_tier];
     if (filter->tier != 0 && (tier.len != 1 || tier.ptr[0] != filter->tier))
         return false;
-    if (filter->live && worker->online.len == 0)
+    if ((filter->live && worker->online.len == 0) || (filter->reachable && worker->fields[WORKER_tunnel_url].len == 0))
         return false;
     if (filter->has_status && !str_eq(worker_status(worker), worker_status_words[filter->status]))
         return false;
@@ -79,7 +86,7 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
     if (listing->total++ > 0)
         buffer_append(&listing->body, STR(","));
     listing->healthy += worker_is_healthy(worker);
-    worker_write(&listing->body, worker, now, (struct str){NULL, 0});
+    listing->shape->write(&listing->body, worker, now);
     memcpy(listing->last, worker->id.ptr, worker->id.len);
     listing->last_len = worker->id.len;
     api->listed += listing->body.len - before;
@@ -97,7 +104,7 @@ static void on_listed(void *data, enum err err)
     if (err == ERR_NONE)
         listing->shape->finish(&listing->body, listing);
     if (pending == NULL) {
-        shared_publish(listing->api, SHARED_WORKERS, err, &listing->body);
+        shared_publish(listing->api, listing->shape->shared, err, &listing->body);
         free(listing);
         return;
     }
@@ -108,6 +115,36 @@ static void on_listed(void *data, enum err err)
         reading_fail(request, err, NULL);
     buffer_fini(&listing->body);
     pending_release(pending, err);
+}
+
+static void write_row(struct buffer *out, const struct worker *worker, int64_t now)
+{
+    worker_write(out, worker, now, (struct str){NULL, 0});
+}
+
+static void write_coordinator(struct buffer *out, const struct worker *worker, int64_t now)
+{
+    (void)now;
+    edge_node_write(out, worker);
+}
+
+static void write_seed(struct buffer *out, const struct worker *worker, int64_t now)
+{
+    (void)now;
+    edge_node_write_seed(out, worker);
+}
+
+static void finish_array(struct buffer *out, const struct listing *listing)
+{
+    (void)listing;
+    buffer_append(out, STR("]"));
+}
+
+static void finish_seeds(struct buffer *out, const struct listing *listing)
+{
+    buffer_printf(out, "],\"seed_count\":%zu,\"count\":%zu,\"ttl\":300,\"timestamp\":", listing->total, listing->total);
+    buffer_json_time(out, clock_wall_ms());
+    buffer_append(out, STR("}"));
 }
 
 static void finish_with_totals(struct buffer *out, const struct listing *listing)
@@ -126,15 +163,18 @@ static void finish_with_count(struct buffer *out, const struct listing *listing)
     buffer_append(out, STR("}"));
 }
 
-static const struct shape all_workers = {{"{\"workers\":[", 12}, finish_with_totals};
-static const struct shape live_workers = {{"{\"workers\":[", 12}, finish_with_count};
-static const struct shape coordinators = {{"{\"coordinators\":[", 17}, finish_with_count};
+static const struct shape all_workers = {{"{\"workers\":[", 12}, write_row, finish_with_totals, .shared = SHARED_WORKERS};
+static const struct shape workers_array = {{"[", 1}, write_row, finish_array, .shared = SHARED_WORKERS_ARRAY};
+static const struct shape live_workers = {{"{\"workers\":[", 12}, write_row, .finish = finish_with_count};
+static const struct shape coordinators = {{"[", 1}, write_coordinator, finish_array, .whole = true};
+static const struct shape seeds = {{"{\"seeds\":[", 10}, write_seed, finish_seeds, .whole = true};
 
 /* Begins a listing of what its filter wants, from the first one after `cursor`. On an error on_listed is not called. */
 static enum err begin(struct listing *listing, struct str cursor)
 {
     buffer_append(&listing->body, listing->shape->head);
-    enum err err = store_list(listing->store, cursor, listing->filter.service[0] != '\0', on_row, on_listed, listing);
+    bool whole = listing->shape->whole || listing->filter.service[0] != '\0';
+    enum err err = store_list(listing->store, cursor, whole, on_row, on_listed, listing);
     if (err != ERR_NONE)
         buffer_fini(&listing->body);
     return err;
@@ -157,22 +197,32 @@ static void list(struct request *request, const struct shape *shape, const struc
 }
 
 /* Lists all workers for all who ask. */
-static void make_workers(struct api *api, struct store *store)
+static void make_listing(struct api *api, struct store *store, const struct shape *shape)
 {
     struct buffer nothing = BUFFER_INIT;
     if (api_is_crowded(api)) {
-        shared_publish(api, SHARED_WORKERS, ERR_CROWDED, &nothing);
+        shared_publish(api, shape->shared, ERR_CROWDED, &nothing);
         return;
     }
     struct listing *listing = calloc(1, sizeof(*listing));
     if (listing == NULL)
         abort();
-    *listing = (struct listing){.api = api, .store = store, .shape = &all_workers};
+    *listing = (struct listing){.api = api, .store = store, .shape = shape};
     enum err err = begin(listing, (struct str){NULL, 0});
     if (err != ERR_NONE) {
         free(listing);
-        shared_publish(api, SHARED_WORKERS, err, &nothing);
+        shared_publish(api, shape->shared, err, &nothing);
     }
+}
+
+static void make_workers(struct api *api, struct store *store)
+{
+    make_listing(api, store, &all_workers);
+}
+
+static void make_workers_array(struct api *api, struct store *store)
+{
+    make_listing(api, store, &workers_array);
 }
 
 /* Reads the filter and the cursor from the query; what is wrong with them goes to *faults. */
@@ -222,10 +272,14 @@ static void list_as_asked(struct request *request, const struct shape *shape, st
 
 void api_workers(struct request *request)
 {
-    if (shared_suits(request))
+    const struct api_config *config = ((const struct api *)request_app(request))->config;
+    bool as_array = hosts_have(config->workers_array_hosts, request_asked_host(request, config->trust_proxy));
+    if (shared_suits(request) && as_array)
+        shared_answer(request, SHARED_WORKERS_ARRAY, make_workers_array);
+    else if (shared_suits(request))
         shared_answer(request, SHARED_WORKERS, make_workers);
     else
-        list_as_asked(request, &all_workers, (struct filter){.limit = 0});
+        list_as_asked(request, as_array ? &workers_array : &all_workers, (struct filter){.limit = 0});
 }
 
 void api_live_workers(struct request *request)
@@ -235,7 +289,13 @@ void api_live_workers(struct request *request)
 
 void api_coordinators(struct request *request)
 {
-    list_as_asked(request, &coordinators, (struct filter){.tier = '0' + TIER_EDGE});
+    list_as_asked(request, &coordinators, (struct filter){.tier = '0' + TIER_EDGE, .live = true});
+}
+
+void api_dht_bootstrap(struct request *request)
+{
+    static const struct filter filter = {.tier = '0' + TIER_EDGE, .live = true, .reachable = true, .limit = SEEDS_MAX};
+    list(request, &seeds, &filter, (struct str){NULL, 0});
 }
 
 /* Answers with the fleet as `write` puts it. */

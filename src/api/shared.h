@@ -16,7 +16,7 @@
 struct api;
 struct store;
 
-enum shared_name { SHARED_WORKERS, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
+enum shared_name { SHARED_WORKERS, SHARED_WORKERS_ARRAY, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
 
 #define SHARED_FRESH_MS 1000 /* an answer whose making began no longer ago is given to whoever asks */
 

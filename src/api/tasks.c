@@ -4,10 +4,38 @@
  */
 #include "api/api.h"
 #include "http/reply.h"
+#include "model/id.h"
+
+static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
+{
+    (void)worker;
+    (void)now;
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    if (request != NULL && err == ERR_NONE)
+        reply_constant(request, 200, STR("{\"tasks\":[]}"));
+    else if (request != NULL)
+        reply_error(request, err, NULL, NULL);
+    pending_release(pending, err);
+}
 
 void api_tasks(struct request *request)
 {
-    reply_constant(request, 200, STR("{\"tasks\":[]}"));
+    const struct api *api = request_app(request);
+    char room[ID_MAX + 1];
+    struct str worker_id = request_query(request, "worker_id", room, sizeof(room));
+    if (!id_is_valid(worker_id)) {
+        struct faults faults = FAULTS_INIT;
+        faults_add(&faults, "worker_id", worker_id.len == 0 ? "is required" : ID_RULE);
+        reply_error(request, ERR_INVALID, NULL, &faults);
+        faults_fini(&faults);
+        return;
+    }
+    request_name_worker(request, worker_id);
+    struct pending *pending = api_wait(request, 0);
+    enum err err = store_get(api->store, worker_id, on_worker, pending);
+    if (err != ERR_NONE)
+        pending_release(pending, err);
 }
 
 void api_task_complete(struct request *request)

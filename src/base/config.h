@@ -44,6 +44,8 @@
          "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \
     TEXT(PUBLIC_URL, "", 0, 512, "URL that workers reach the coordinator under; default: the one they used")                       \
     TEXT(ALLOWED_ORIGINS, "*", 0, 4096, "origins that browsers may call from, with commas between")                                \
+    TEXT(WORKERS_ARRAY_HOSTS, "", 0, 4096,                                                                                         \
+         "host names, with commas between, under which GET /api/admin/workers answers a bare array")                               \
     CHOICE(TRUST_PROXY, "", "whether to believe Fly-Client-IP and X-Forwarded-*; default: 1 on Fly.io, else 0", "0", "1")          \
     CHOICE(LOG_LEVEL, "info", "the least that is logged", "debug", "info", "warn", "error")                                        \
     CHOICE(LOG_FORMAT, "", "how it is logged; default: text on a terminal, else json", "text", "json")

@@ -296,6 +296,12 @@ struct str request_client_address(const struct request *request, bool trust_prox
     return write_address(&peer, len, room);
 }
 
+struct str request_asked_host(const struct request *request, bool trust_proxy)
+{
+    struct str said = trust_proxy ? first_of(request_header(request, "x-forwarded-host")) : STR("");
+    return said.len > 0 ? said : request->host;
+}
+
 struct str request_base_url(const struct request *request, bool trust_proxy, char *room, size_t size)
 {
     bool https = trust_proxy && str_eq_nocase(first_of(request_header(request, "x-forwarded-proto")), STR("https"));

@@ -75,6 +75,9 @@ void *request_app(const struct request *request);
 /* The address of the client: of the connection's other end, or what a trusted proxy says, in `room`. */
 struct str request_client_address(const struct request *request, bool trust_proxy, char room[64]);
 
+/* The host[:port] that the client asked for: what a trusted proxy says that it was, else that of the request. */
+struct str request_asked_host(const struct request *request, bool trust_proxy);
+
 /*
  * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is plain
  * enough to be handed on, else of the address that it is connected to. Cut when it does not fit.

@@ -1,6 +1,7 @@
 #include "instance/instance.h"
 
 #include "base/clock.h"
+#include "base/hosts.h"
 #include "base/log_repeat.h"
 #include "base/metrics.h"
 #include "base/process.h"
@@ -203,6 +204,8 @@ static enum err check_settings(struct instance *instance, char why[256])
                  "KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, as in {rma}");
     else if (config->number[CONFIG_WORKER_TIMEOUT_SECONDS] <= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])
         snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
+    else if (!hosts_are_valid(config->text[CONFIG_WORKERS_ARRAY_HOSTS]))
+        snprintf(why, 256, "WORKERS_ARRAY_HOSTS must be host names with commas between, as in api.example,www.example");
     else if (url.len > 0 && address_parse(url, &instance->address, &url_why) != ERR_NONE)
         snprintf(why, 256, "REDIS_URL: %s", url_why);
     else if (replica_url.len > 0 && address_parse(replica_url, &instance->replica_address, &url_why) != ERR_NONE)
@@ -283,6 +286,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .version = STR(VERSION),
         .public_url = config->text[CONFIG_PUBLIC_URL],
         .trust_proxy = trust.len > 0 ? str_eq(trust, STR("1")) : getenv("FLY_APP_NAME") != NULL,
+        .workers_array_hosts = config->text[CONFIG_WORKERS_ARRAY_HOSTS],
         .max_replica_lag_ms = config->number[CONFIG_MAX_REPLICA_LAG_SECONDS] * 1000,
         .heartbeat_interval_s = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS],
     };

@@ -162,7 +162,29 @@ static char *keep_text(struct str body, const struct member *members, size_t cou
     return text;
 }
 
-static void read_root(const cJSON *root, struct str body, struct registration *out, struct faults *faults)
+/* What only an edge node says, and what it may leave out. */
+static void read_edge(const cJSON *root, struct registration *out, struct faults *faults)
+{
+    struct faults ignored = FAULTS_INIT;
+    double port = 0;
+    const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
+    if (out->tunnel_url.len == 0)
+        read_url(root, "url", &out->tunnel_url, faults);
+    json_get_number(root, "dht_port", 1, 65535, "dht_port", &port, &ignored);
+    json_get_string(root, "location", REGISTRATION_LOCATION_MAX, "location", &out->location, &ignored);
+    if (out->location.len == 0)
+        json_get_string(capabilities, "location", REGISTRATION_LOCATION_MAX, "location", &out->location, &ignored);
+    faults_fini(&ignored);
+    out->dht_port = (int)port;
+    out->tier = TIER_EDGE;
+    if (capabilities != NULL && !cJSON_IsNull(capabilities))
+        return;
+    out->capabilities = STR("{}");
+    if (out->worker_id.len + out->instance_id.len + out->tunnel_url.len == 0)
+        faults_add(faults, "tunnel_url", "is required where nothing else says which node it is: worker_id, instance_id or url");
+}
+
+static void read_root(const cJSON *root, struct str body, bool is_edge, struct registration *out, struct faults *faults)
 {
     read_id(root, "worker_id", &out->worker_id, faults);
     read_id(root, "instance_id", &out->instance_id, faults);
@@ -176,9 +198,12 @@ static void read_root(const cJSON *root, struct str body, struct registration *o
         out->tier = read_tier(capabilities, &out->hardware, faults);
     } else {
         bool is_absent = capabilities == NULL || cJSON_IsNull(capabilities);
-        faults_add(faults, "capabilities", is_absent ? "is required" : "must be an object");
+        if (!is_absent || !is_edge)
+            faults_add(faults, "capabilities", is_absent ? "is required" : "must be an object");
         capabilities = NULL;
     }
+    if (is_edge)
+        read_edge(root, out, faults);
     const cJSON *services = find_array(root, "services", faults);
     const cJSON *containers = find_array(root, "containers", faults);
     read_services(services, out, faults);
@@ -192,20 +217,30 @@ static void read_root(const cJSON *root, struct str body, struct registration *o
     out->text = keep_text(body, members, sizeof(members) / sizeof(members[0]), faults);
 }
 
-enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why)
+static enum err parse(struct str body, bool is_edge, struct registration *out, struct faults *faults, const char **why)
 {
     cJSON *root;
     enum err err = json_parse_object(body, &root, why);
     if (err != ERR_NONE)
         return err;
     struct registration registration = {.document = root};
-    read_root(root, body, &registration, faults);
+    read_root(root, body, is_edge, &registration, faults);
     if (faults->count > 0) {
         registration_fini(&registration);
         return ERR_INVALID;
     }
     *out = registration;
     return ERR_NONE;
+}
+
+enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why)
+{
+    return parse(body, false, out, faults, why);
+}
+
+enum err registration_parse_edge(struct str body, struct registration *out, struct faults *faults, const char **why)
+{
+    return parse(body, true, out, faults, why);
 }
 
 static int by_name(const void *a, const void *b)

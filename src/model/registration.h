@@ -14,6 +14,7 @@
 #define REGISTRATION_CAPABILITIES_MAX 16384 /* bytes of minified JSON */
 #define REGISTRATION_SERVICES_TEXT_MAX 16384
 #define REGISTRATION_URL_MAX 2048
+#define REGISTRATION_LOCATION_MAX 128
 
 struct registration {
     /* all absent when the request has none; they point into `document` or `text` */
@@ -30,6 +31,8 @@ struct registration {
     size_t service_count;
     struct buffer hardware; /* owned: JSON, see hardware_write */
     enum tier tier;
+    struct str location; /* of an edge node: where it says that it is */
+    int dht_port;        /* of an edge node; 0: it says none */
 
     void *document; /* owned: the parsed JSON */
     char *text;     /* owned: the minified members */
@@ -40,6 +43,12 @@ struct registration {
  * wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases *out with registration_fini.
  */
 MUST_CHECK enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why);
+
+/*
+ * The same for POST /api/edge/register: tier 4 whatever it has, "capabilities" may be missing, "url" stands for a missing "tunnel_url". Its
+ * location and dht_port are left out where they are none: nobody depends on them.
+ */
+MUST_CHECK enum err registration_parse_edge(struct str body, struct registration *out, struct faults *faults, const char **why);
 
 /* Appends the capabilities in canonical form: the same text for the same JSON, however its members are ordered or spaced. */
 void registration_write_looks(struct buffer *out, const struct registration *registration);

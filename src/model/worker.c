@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "model/catalogue.h"
 #include "model/hardware.h"
+#include "model/json.h"
 #include "model/status.h"
 
 #include <stdio.h>
@@ -158,6 +159,23 @@ static void write_available_memory(struct buffer *out, struct str told)
         json_add_null(out, "available_memory_size");
 }
 
+/* Each as an object, also one that was advertised by its name alone. */
+static void write_services(struct buffer *out, struct str services)
+{
+    struct json_items items = json_items(services);
+    struct json_item item;
+    struct str separator = STR("");
+    buffer_append(out, STR(",\"services\":["));
+    for (; json_next(&items, &item); separator = STR(",")) {
+        bool is_name = item.value.len > 0 && item.value.ptr[0] == '"';
+        buffer_append(out, separator);
+        buffer_append(out, is_name ? STR("{\"name\":") : STR(""));
+        buffer_append(out, item.value);
+        buffer_append(out, is_name ? STR("}") : STR(""));
+    }
+    buffer_append(out, STR("]"));
+}
+
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
 {
     const struct str *fields = worker->fields;
@@ -171,7 +189,8 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_number(out, STR(",\"tasks_completed\":"), fields[WORKER_tasks_completed], zero);
     write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
     write_assigned_services(out, fields[WORKER_assigned_services]);
-    write_json(out, STR(",\"services\":"), fields[WORKER_services], no_array);
+    write_services(out, fields[WORKER_services]);
+    write_json(out, STR(",\"containers\":"), fields[WORKER_containers], no_array);
     write_time(out, STR(",\"last_heartbeat\":"), fields[WORKER_last_heartbeat]);
     write_time(out, STR(",\"registered_at\":"), fields[WORKER_registered_at]);
     write_age(out, fields[WORKER_last_heartbeat], now);
@@ -191,8 +210,6 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], no_array);
     write_string(out, STR(",\"specialization\":"), fields[WORKER_specialization]);
     write_json(out, STR(",\"services_status\":"), fields[WORKER_services_status], no_object);
-    if (coordinator_url.ptr != NULL)
-        write_json(out, STR(",\"containers\":"), fields[WORKER_containers], no_array);
     buffer_append(out, STR("}"));
 }
 

@@ -37,9 +37,11 @@
     X(region)                                                                                                                      \
     X(hardware)   /* JSON, see hardware_write */                                                                                   \
     X(drained)    /* "1" while an operator keeps new work away */                                                                  \
-    X(provides)   /* names with commas between: assigned, and advertised in services */                                            \
     X(containers) /* JSON as it came */                                                                                            \
-    X(boot_id)
+    X(provides)   /* names with commas between: assigned, and advertised in services */                                            \
+    X(boot_id)                                                                                                                     \
+    X(location) /* of an edge node */                                                                                              \
+    X(dht_port) /* of an edge node */
 
 /* Both, in the order in which they are read. */
 #define WORKER_FIELDS(X)                                                                                                           \

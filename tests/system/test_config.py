@@ -12,7 +12,7 @@ import project
 DEFAULTS = {
     "HOST": "::", "PORT": "8080", "THREADS": "", "REDIS_URL": "", "DATA_DIR": "./data", "KEY_PREFIX": "{rma}",
     "HEARTBEAT_INTERVAL_SECONDS": "30", "HEARTBEAT_TIMEOUT_SECONDS": "300", "WORKER_TIMEOUT_SECONDS": "1800", "COORDINATOR_ID": "",
-    "REGION": "", "PUBLIC_URL": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "", "MAX_SERVICES_PER_WORKER": "1",
+    "REGION": "", "PUBLIC_URL": "", "WORKERS_ARRAY_HOSTS": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "", "MAX_SERVICES_PER_WORKER": "1",
     "SERVICE_CATALOG": "",    "REQUEST_TIMEOUT_MS": "1500", "LOG_LEVEL": "", "LOG_FORMAT": ""}
 
 # Every numeric setting, with the range that its message must name.

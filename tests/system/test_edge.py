@@ -25,7 +25,7 @@ def test_is_a_worker_of_tier_4(coordinator):
     register(coordinator, capabilities={"cpu_cores": 64, "ram": "256GB", "gpu_memory": "24GB", "gpu_type": "NVIDIA"})
     worker = coordinator.worker("edge-1")
     assert (worker["tier"], worker["worker_type"]) == (4, "edge")
-    assert worker["services"] == ["coordinator", "edge-proxy"]
+    assert worker["services"] == [{"name": "coordinator"}, {"name": "edge-proxy"}]
     assert coordinator.stats()["workers_by_tier"]["edge_workers"] == 1
     assert coordinator.get("/api/services/discover/coordinator").json["recommended"] == "edge-1"
 
@@ -34,13 +34,12 @@ def test_they_are_listed(coordinator):
     coordinator.register("no-edge")
     register(coordinator)
     answer = coordinator.get("/api/admin/coordinators").json
-    assert [node["worker_id"] for node in answer["coordinators"]] == ["edge-1"]
-    assert answer["count"] == 1 and answer["timestamp"].endswith("Z")
+    assert [node["worker_id"] for node in answer] == ["edge-1"]
 
 
 def test_what_is_refused(coordinator):
     assert register(coordinator, worker_id="bad id").status == 422
-    assert register(coordinator, capabilities=None).status == 422
+    assert register(coordinator, capabilities=[]).status == 422
     assert coordinator.post("/api/edge/register", b"{").status == 400
     assert coordinator.post("/api/edge/heartbeat", {}).status == 422
     assert coordinator.get("/api/edge/register").status == 405

@@ -163,7 +163,9 @@ EXERCISES = {
         422: [Request(query=query) for query in ("?tier=5", "?status=fine", "?service=a%20b", "?limit=0", "?limit=10001", "?cursor=%00")]},
     "GET /api/admin/stats": {200: [Request()]},
     "GET /api/admin/health": {200: [Request()]},
-    "GET /api/worker/tasks": {200: [Request(), Request(query="?worker_id=w")]},
+    "GET /api/worker/tasks": {
+        200: [Request(query="?worker_id=w")], 404: [Request(query="?worker_id=nobody")],
+        422: [Request(), Request(query="?worker_id=a%20b")]},
     "POST /api/worker/task-complete": {
         501: [Request(query="?worker_id=w&task_id=t", body={"answer": 42})], 413: BAD_BODY[413], 415: BAD_BODY[415]},
     "GET /health": {200: [Request()]},
@@ -182,12 +184,17 @@ EXERCISES = {
         422: [Request(body=body) for body in ({}, {"heartbeats": None}, {"heartbeats": []}, {"heartbeats": [{"worker_id": "w"}] * 1001})],
         400: BAD_BODY[400], 415: BAD_BODY[415]},
     "POST /api/edge/register": {
-        200: [Request(body=EDGE), Request(body=W), Request(body={"capabilities": {}})],
-        422: [Request(body={}), Request(body={**EDGE, "services": [5]})],
+        200: [Request(body=EDGE), Request(body=W), Request(body={"capabilities": {}}),
+              Request(body={"url": "https://u.example", "location": "home"}), Request(body={"worker_id": "e2", "dht_port": "x"})],
+        422: [Request(body={}), Request(body={"url": ""}), Request(body={**EDGE, "services": [5]}), Request(body={**EDGE, "url": 5, "tunnel_url": ""}),
+              Request(body={"worker_id": "e", "capabilities": []})],
         **BAD_BODY},
     "POST /api/edge/heartbeat": {
         200: [Request(body={"worker_id": "w"})], 404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
     "GET /api/admin/coordinators": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
+    "GET /api/dht/bootstrap": {200: [Request()]},
+    "GET /api/dht/stats": {200: [Request()]},
+    "GET /api/dht/topology": {200: [Request()]},
     "GET /api/coordinator/workers": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
     "GET /api/services/list": {200: [Request()]},
     "GET /api/services/discover/{service}": {
@@ -217,6 +224,7 @@ def fleet(coordinator):
         coordinator.register(worker_id)
     coordinator.beat("gone", status="offline")
     assert coordinator.post("/api/worker/kept/drain").status == 200
+    assert coordinator.post("/api/edge/register", {**EDGE, "worker_id": "edge", "location": "home"}).status == 200
     return coordinator
 
 

@@ -78,17 +78,18 @@ static void test_full_row(void **state)
 {
     (void)state;
     struct worker worker = make_worker();
-    expect_row(&worker, by_name,
-               "{\"worker_id\":\"worker-810f649f\",\"tier\":2,\"worker_type\":\"cpu\",\"status\":\"healthy\",\"current_load\":0.24,"
-               "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
-               "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
-               "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
-               "\"ip_address\":\"203.0.113.9\",\"port\":null,\"tunnel_url\":\"https://"
-               "x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
-               "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
-               "memory\":\"9.8GB\",\"available_memory_size\":{\"bytes\":9800000000,\"text\":\"9.8 GB\"},"
-               "\"active_requests\":2,\"gpu_utilization\":65.3,\"loaded_models\":[\"llama3.2\"],\"specialization\":\"r\\\"ag\","
-               "\"services_status\":{\"rag\":\"running\"}}");
+    expect_row(
+        &worker, by_name,
+        "{\"worker_id\":\"worker-810f649f\",\"tier\":2,\"worker_type\":\"cpu\",\"status\":\"healthy\",\"current_load\":0.24,"
+        "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
+        "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"containers\":[{}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
+        "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
+        "\"ip_address\":\"203.0.113.9\",\"port\":null,\"tunnel_url\":\"https://"
+        "x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
+        "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
+        "memory\":\"9.8GB\",\"available_memory_size\":{\"bytes\":9800000000,\"text\":\"9.8 GB\"},"
+        "\"active_requests\":2,\"gpu_utilization\":65.3,\"loaded_models\":[\"llama3.2\"],\"specialization\":\"r\\\"ag\","
+        "\"services_status\":{\"rag\":\"running\"}}");
 }
 
 static void test_empty_row(void **state)
@@ -98,7 +99,8 @@ static void test_empty_row(void **state)
     expect_row(
         &worker, by_name,
         "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
-        "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"last_heartbeat\":null,"
+        "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"containers\":[],\"last_"
+        "heartbeat\":null,"
         "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,\"port\":null,"
         "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
         "\"available_memory\":null,\"available_memory_size\":null,"
@@ -123,9 +125,16 @@ static void test_in_full(void **state)
     worker_write(&out, &worker, NOW, STR("http://host:8080"));
     assert_true(str_eq(json_member_text(buffer_str(&out), "containers"), STR("[]")));
     buffer_fini(&out);
-    worker_write(&out, &worker, NOW, by_name);
-    assert_null(json_member_text(buffer_str(&out), "containers").ptr);
-    buffer_fini(&out);
+}
+
+static void test_services_are_objects(void **state)
+{
+    (void)state;
+    struct worker worker = make_worker();
+    worker.fields[WORKER_services] = STR("[\"a\",{\"name\":\"b\",\"x\":[\"y\"]},\"c:d\"]");
+    expect_member(&worker, "services", "[{\"name\":\"a\"},{\"name\":\"b\",\"x\":[\"y\"]},{\"name\":\"c:d\"}]");
+    worker.fields[WORKER_services] = STR("[]");
+    expect_member(&worker, "services", "[]");
 }
 
 static void test_assignments(void **state)
@@ -259,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_empty_row),
         cmocka_unit_test(test_in_full),
         cmocka_unit_test(test_assignments),
+        cmocka_unit_test(test_services_are_objects),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_empty_json_has_its_empty_form),

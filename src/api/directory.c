@@ -1,0 +1,269 @@
+#include "api/directory.h"
+
+#include "base/clock.h"
+#include "store/credentials.h"
+
+#include <stdlib.h>
+
+#define MISSES_MS 250 /* what is not found is looked for in Redis no more often than this */
+#define RETRIES 5     /* of a reading that changes under the reader */
+
+struct waiting {
+    struct waiting *next;
+    directory_callback *callback;
+    void *data;
+};
+
+/* One state of the directory. */
+struct copy {
+    struct directory_entry *entries; /* in the order of their members */
+    size_t count, capacity;
+    struct signing_key keys[16];
+    size_t key_count;
+    char signs[SIGNING_KEY_ID_LEN + 1];
+    int64_t newest; /* created_at of the key that signs */
+};
+
+struct directory {
+    struct store *store, *replica;
+    struct copy present, coming;
+    struct buffer version; /* of `present`; empty: nothing was ever read */
+    struct buffer version_coming;
+    bool reading;
+    int retries;
+    int64_t read_at; /* clock_ms when the last reading that succeeded began; 0: none has */
+    int64_t began_at;
+    struct signing_key own_key;
+    bool has_own_key;
+    struct waiting *waiting;
+};
+
+struct directory *directory_new(struct store *store, struct store *replica)
+{
+    struct directory *directory = calloc(1, sizeof(*directory));
+    if (directory == NULL)
+        abort();
+    directory->store = store;
+    directory->replica = replica;
+    return directory;
+}
+
+void directory_use_key(struct directory *directory, const struct signing_key *key)
+{
+    if (signing_key_read(buffer_str(&key->private_pem), &directory->own_key) != ERR_NONE)
+        abort();
+    directory->has_own_key = true;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    return strcmp(((const struct directory_entry *)a)->member, ((const struct directory_entry *)b)->member);
+}
+
+const struct directory_entry *directory_find(const struct directory *directory, struct str member)
+{
+    struct directory_entry key;
+    if (member.len == 0 || member.len >= sizeof(key.member) || directory->present.count == 0)
+        return NULL;
+    memcpy(key.member, member.ptr, member.len);
+    key.member[member.len] = '\0';
+    return bsearch(&key, directory->present.entries, directory->present.count, sizeof(key), compare_members);
+}
+
+const struct directory_entry *directory_entries(const struct directory *directory, size_t *count)
+{
+    *count = directory->present.count;
+    return directory->present.entries;
+}
+
+const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs)
+{
+    const struct copy *copy = &directory->present;
+    *count = copy->key_count;
+    *signs = NULL;
+    for (size_t i = 0; i < copy->key_count; i++)
+        if (strcmp(copy->keys[i].kid, copy->signs) == 0)
+            *signs = &copy->keys[i];
+    return copy->keys;
+}
+
+static void copy_fini(struct copy *copy)
+{
+    for (size_t i = 0; i < copy->count; i++)
+        buffer_fini(&copy->entries[i].services);
+    free(copy->entries);
+    for (size_t i = 0; i < copy->key_count; i++)
+        signing_key_fini(&copy->keys[i]);
+    *copy = (struct copy){0};
+}
+
+/* Copies a text that fits, with a NUL; cuts one that does not, which only somebody's redis-cli can have made. */
+static void set_text(char *room, size_t size, struct str text)
+{
+    size_t len = text.len < size ? text.len : size - 1;
+    if (len > 0)
+        memcpy(room, text.ptr, len);
+    room[len] = '\0';
+}
+
+static int64_t get_number(const struct credential *credential, const char *name)
+{
+    char room[24];
+    set_text(room, sizeof(room), credential_get(credential, name));
+    return strtoll(room, NULL, 10);
+}
+
+static void add_key(struct copy *copy, const struct credential *credential)
+{
+    struct signing_key key;
+    int64_t created_at = get_number(credential, "created_at");
+    if (copy->key_count == sizeof(copy->keys) / sizeof(copy->keys[0]) ||
+        signing_key_read(credential_get(credential, "pem"), &key) != ERR_NONE)
+        return;
+    if (credential_get(credential, "retired_at").ptr == NULL && created_at >= copy->newest) {
+        copy->newest = created_at;
+        set_text(copy->signs, sizeof(copy->signs), str_from(key.kid));
+    }
+    copy->keys[copy->key_count++] = key;
+}
+
+static struct directory_entry *new_entry(struct copy *copy)
+{
+    if (copy->count == copy->capacity) {
+        copy->capacity = copy->capacity > 0 ? 2 * copy->capacity : 64;
+        copy->entries = realloc(copy->entries, copy->capacity * sizeof(*copy->entries));
+        if (copy->entries == NULL)
+            abort();
+    }
+    struct directory_entry *entry = &copy->entries[copy->count++];
+    *entry = (struct directory_entry){.services = BUFFER_INIT};
+    return entry;
+}
+
+static void on_credential(void *data, struct str member, const struct credential *credential)
+{
+    struct copy *copy = &((struct directory *)data)->coming;
+    if (member.len > 4 && memcmp(member.ptr, "key:", 4) == 0) {
+        add_key(copy, credential);
+        return;
+    }
+    if (member.len >= sizeof(copy->entries->member))
+        return; /* none of ours */
+    struct directory_entry *entry = new_entry(copy);
+    set_text(entry->member, sizeof(entry->member), member);
+    set_text(entry->name, sizeof(entry->name), credential_get(credential, "name"));
+    set_text(entry->digest, sizeof(entry->digest), credential_get(credential, "digest"));
+    set_text(entry->created_by, sizeof(entry->created_by), credential_get(credential, "created_by"));
+    set_text(entry->tiers, sizeof(entry->tiers), credential_get(credential, "tiers"));
+    buffer_append(&entry->services, credential_get(credential, "services"));
+    entry->role = role_from_name(credential_get(credential, "role"));
+    entry->kind = str_eq(credential_get(credential, "kind"), STR("join")) ? SECRET_JOIN : SECRET_API;
+    entry->max_workers = (int)get_number(credential, "max_workers");
+    entry->created_at = get_number(credential, "created_at");
+    entry->changed_at = get_number(credential, "changed_at");
+    entry->expires_at = get_number(credential, "expires_at");
+    entry->revoked_at = get_number(credential, "revoked_at");
+    entry->with_workers = credential_get(credential, "with_workers").len > 0;
+}
+
+static void end_reading(struct directory *directory, enum err err)
+{
+    struct waiting *waiting = directory->waiting, *next;
+    directory->reading = false;
+    directory->waiting = NULL;
+    copy_fini(&directory->coming);
+    for (; waiting != NULL; waiting = next) {
+        next = waiting->next;
+        waiting->callback(waiting->data, err);
+        free(waiting);
+    }
+}
+
+static void read_page(struct directory *directory, struct str after);
+
+/* The whole copy has come. */
+static void use_coming(struct directory *directory)
+{
+    struct copy old = directory->present;
+    directory->present = directory->coming;
+    directory->coming = (struct copy){0};
+    copy_fini(&old);
+    struct buffer version = directory->version;
+    directory->version = directory->version_coming;
+    directory->version_coming = version;
+    struct copy *copy = &directory->present;
+    if (directory->has_own_key && copy->key_count < sizeof(copy->keys) / sizeof(copy->keys[0]) &&
+        signing_key_read(buffer_str(&directory->own_key.private_pem), &copy->keys[copy->key_count]) == ERR_NONE) {
+        set_text(copy->signs, sizeof(copy->signs), str_from(directory->own_key.kid));
+        copy->key_count++;
+    }
+}
+
+static void on_page(void *data, enum err err, const struct credentials_page *page)
+{
+    struct directory *directory = data;
+    if (err != ERR_NONE) {
+        end_reading(directory, err);
+        return;
+    }
+    bool first = directory->version_coming.len == 0;
+    if (first && str_eq(page->version, buffer_str(&directory->version))) {
+        directory->read_at = directory->began_at;
+        end_reading(directory, ERR_NONE);
+        return;
+    }
+    if (!first && !str_eq(page->version, buffer_str(&directory->version_coming)) && directory->retries++ < RETRIES) {
+        copy_fini(&directory->coming); /* something changed between two pages */
+        directory->version_coming.len = 0;
+        read_page(directory, (struct str){NULL, 0});
+        return;
+    }
+    directory->version_coming.len = 0;
+    buffer_append(&directory->version_coming, page->version);
+    if (page->more) {
+        read_page(directory, page->last);
+        return;
+    }
+    use_coming(directory);
+    directory->read_at = directory->began_at;
+    end_reading(directory, ERR_NONE);
+}
+
+static void read_page(struct directory *directory, struct str after)
+{
+    bool primary = store_is_up(directory->store) || directory->replica == NULL;
+    enum err err = store_credentials(primary ? directory->store : directory->replica, buffer_str(&directory->version), after,
+                                     on_credential, on_page, directory);
+    if (err != ERR_NONE)
+        end_reading(directory, err);
+}
+
+static void begin_reading(struct directory *directory)
+{
+    directory->reading = true;
+    directory->retries = 0;
+    directory->began_at = clock_ms();
+    directory->version_coming.len = 0;
+    read_page(directory, (struct str){NULL, 0});
+}
+
+bool directory_is_fresh(struct directory *directory, bool miss)
+{
+    int64_t age = clock_ms() - directory->read_at;
+    if (directory->read_at == 0 || age > DIRECTORY_OLDEST_MS || (miss && age > MISSES_MS))
+        return false;
+    if (age > DIRECTORY_STALE_MS && !directory->reading)
+        begin_reading(directory);
+    return true;
+}
+
+void directory_refresh(struct directory *directory, directory_callback *callback, void *data)
+{
+    struct waiting *waiting = malloc(sizeof(*waiting));
+    if (waiting == NULL)
+        abort();
+    *waiting = (struct waiting){directory->waiting, callback, data};
+    directory->waiting = waiting;
+    if (!directory->reading)
+        begin_reading(directory);
+}

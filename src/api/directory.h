@@ -1,0 +1,72 @@
+/*
+ * The users, tokens, ended sessions and keys of the fleet, as this thread knows them: a copy of what is in Redis. So a request is admitted without asking
+ * Redis, strangers with wrong tokens cost it nothing, and an outage locks nobody out.
+ *
+ * A copy is read anew when it is needed and older than DIRECTORY_STALE_MS, and costs one short call when nothing has changed. A coordinator that nobody
+ * asks reads nothing.
+ */
+#ifndef API_DIRECTORY_H
+#define API_DIRECTORY_H
+
+#include "auth/jwt.h"
+#include "auth/role.h"
+#include "auth/secret.h"
+#include "auth/signing_key.h"
+#include "store/store.h"
+
+#include <stdint.h>
+
+#define DIRECTORY_NAME_MAX 64
+#define DIRECTORY_USERS_MAX 1000
+#define DIRECTORY_TOKENS_MAX 10000
+#define DIRECTORY_SESSIONS_MAX 10000
+#define DIRECTORY_STALE_MS 2000  /* a copy that is older is read anew, while it goes on being used */
+#define DIRECTORY_OLDEST_MS 4000 /* a copy that is older is waited for, unless Redis is away */
+
+/* A user, a token, or an ended session. Its texts end with a NUL. */
+struct directory_entry {
+    char member[DIRECTORY_NAME_MAX + 16]; /* "user:anna", "token:<id>", "session:<id>" */
+    char name[DIRECTORY_NAME_MAX + 1];    /* of a token: what it is called */
+    enum role role;                       /* of a user, of a program's token */
+    enum secret_kind kind;                /* of a token */
+    char digest[SECRET_DIGEST_LEN + 1];   /* of a token */
+    char created_by[DIRECTORY_NAME_MAX + 16];
+    char tiers[8];          /* of a join token: those that it may register, "1,3"; empty: all */
+    struct buffer services; /* likewise its services, with commas between */
+    int max_workers;        /* of a join token; 0: any number */
+    int64_t created_at, changed_at;
+    int64_t expires_at; /* ms since 1970; 0: never */
+    int64_t revoked_at; /* ms since 1970; 0: not revoked */
+    bool with_workers;  /* the revocation takes the tokens of its workers along */
+};
+
+struct directory;
+
+/* Makes a directory of what `store` has, or, where the primary is away, `replica` (may be NULL). Lives as long as the program. */
+struct directory *directory_new(struct store *store, struct store *replica);
+
+/* The entry of that name; NULL when there is none. Valid until the next turn of the loop. */
+const struct directory_entry *directory_find(const struct directory *directory, struct str member);
+
+/* All entries, in the order of their members. Valid until the next turn of the loop. */
+const struct directory_entry *directory_entries(const struct directory *directory, size_t *count);
+
+/* The keys that sign and have signed. *signs is the one that signs now; NULL: none is known. Valid until the next turn of the loop. */
+const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
+
+/* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
+void directory_use_key(struct directory *directory, const struct signing_key *key);
+
+/*
+ * Whether the copy can be decided by at once. If it is stale, it is read anew meanwhile. `miss`: something was looked for in it and not found, so
+ * that it may be too old by now.
+ */
+bool directory_is_fresh(struct directory *directory, bool miss);
+
+/* ERR_NONE: the copy is new. Else it is what it was: Redis is away. */
+typedef void directory_callback(void *data, enum err err);
+
+/* Reads the copy anew, or waits for the reading that is under way, and then calls `callback`, once, in a later turn or before it returns. */
+void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
+
+#endif

@@ -20,25 +20,24 @@ struct str credential_get(const struct credential *credential, const char *name)
     return (struct str){NULL, 0};
 }
 
-enum err store_credential_put(struct store *store, const struct actor *actor, const char *action, struct str member,
-                              enum credential_mode mode, int max, int64_t ends_at, const struct credential_field *fields,
-                              size_t count, store_callback *callback, void *data)
+enum err store_credential_put(struct store *store, const struct actor *actor, const struct credential_change *change,
+                              store_callback *callback, void *data)
 {
     char most[16], end[24] = "";
-    snprintf(most, sizeof(most), "%d", max);
-    if (ends_at > 0)
-        snprintf(end, sizeof(end), "%lld", (long long)ends_at);
+    snprintf(most, sizeof(most), "%d", change->max);
+    if (change->ends_at > 0)
+        snprintf(end, sizeof(end), "%lld", (long long)change->ends_at);
     struct str args[CREDENTIAL_PUT_ARGS] = {
-        [CREDENTIAL_PUT_member] = member,         [CREDENTIAL_PUT_mode] = mode == CREDENTIAL_NEW ? STR("new") : STR("old"),
+        [CREDENTIAL_PUT_member] = change->member, [CREDENTIAL_PUT_mode] = change->mode == CREDENTIAL_NEW ? STR("new") : STR("old"),
         [CREDENTIAL_PUT_max] = str_from(most),    [CREDENTIAL_PUT_ends_at] = str_from(end),
         [CREDENTIAL_PUT_who] = actor->who,        [CREDENTIAL_PUT_from] = actor->address,
-        [CREDENTIAL_PUT_by] = actor->coordinator, [CREDENTIAL_PUT_action] = str_from(action),
+        [CREDENTIAL_PUT_by] = actor->coordinator, [CREDENTIAL_PUT_action] = str_from(change->action),
     };
     struct buffer command = BUFFER_INIT;
-    script_begin(&command, SCRIPT_credential_put, args, 2 * count);
-    for (size_t i = 0; i < count; i++) {
-        command_add(&command, str_from(fields[i].name));
-        command_add(&command, fields[i].value);
+    script_begin(&command, SCRIPT_credential_put, args, 2 * change->field_count);
+    for (size_t i = 0; i < change->field_count; i++) {
+        command_add(&command, str_from(change->fields[i].name));
+        command_add(&command, change->fields[i].value);
     }
     return store_run_replicated(store, SCRIPT_credential_put, &command, NULL, callback, data);
 }

@@ -24,13 +24,20 @@ enum credential_mode {
     CREDENTIAL_OLD, /* it must be there: ERR_NO_SUCH */
 };
 
-/*
- * Makes or changes the credential `member` ("user:anna", "token:<id>", "session:<id>"). At most `max` of its kind may be there: ERR_TOO_MANY.
- * ends_at: ms since 1970 when it goes by itself; 0: never. `action` is the audit's word for it. Confirmed by replicas where Redis demands some.
- */
-MUST_CHECK enum err store_credential_put(struct store *store, const struct actor *actor, const char *action, struct str member,
-                                         enum credential_mode mode, int max, int64_t ends_at, const struct credential_field *fields,
-                                         size_t count, store_callback *callback, void *data);
+/* What is to become of a credential. */
+struct credential_change {
+    struct str member;  /* "user:anna", "token:<id>", "session:<id>" */
+    const char *action; /* the audit's word for it */
+    enum credential_mode mode;
+    int max;         /* so many of its kind may be there: ERR_TOO_MANY */
+    int64_t ends_at; /* ms since 1970 when it goes by itself; 0: never */
+    const struct credential_field *fields;
+    size_t field_count;
+};
+
+/* Makes or changes a credential; confirmed by replicas where Redis demands some. */
+MUST_CHECK enum err store_credential_put(struct store *store, const struct actor *actor, const struct credential_change *change,
+                                         store_callback *callback, void *data);
 
 /* Removes a credential. ERR_NO_SUCH: there is none of that name. */
 MUST_CHECK enum err store_credential_remove(struct store *store, const struct actor *actor, const char *action, struct str member,

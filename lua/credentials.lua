@@ -8,8 +8,8 @@
 -- Reads the users, tokens, ended sessions and keys, a page at a time, in the order of their names, unless `version` is the
 -- present one and `after` is empty. after: the last member of the page before; "" for the first page. max: members of a page.
 -- prune: "1" to take those out of the index that have gone by themselves; "0" on a replica, which takes no writes.
--- Returns {version, "1" if there are more pages, then for each: member, {field, value, …}}. What has gone by itself has no fields. Password hashes are not among the
--- fields.
+-- Returns {version, "1" if there are more pages, then for each: member, {field, value, …}}. What has gone by itself has no fields.
+-- In place of a password's hash stands `password_tag`, a digest of it: sessions carry it, and end when the password changes.
 
 local max = number_of(arg_max)
 if not max or max < 1 or max > 1000 then
@@ -28,8 +28,8 @@ for _, member in ipairs(members) do
   end
   for at = #fields - 1, 1, -2 do
     if fields[at] == 'password' then
-      table.remove(fields, at + 1)
-      table.remove(fields, at)
+      fields[at] = 'password_tag'
+      fields[at + 1] = string.sub(redis.sha1hex(fields[at + 1]), 1, 16)
     end
   end
   result[#result + 1] = member

@@ -35,6 +35,7 @@ struct directory {
     int64_t began_at;
     struct signing_key own_key;
     bool has_own_key;
+    unsigned generation;
     struct waiting *waiting;
 };
 
@@ -85,6 +86,11 @@ const struct signing_key *directory_keys(const struct directory *directory, size
         if (strcmp(copy->keys[i].kid, copy->signs) == 0)
             *signs = &copy->keys[i];
     return copy->keys;
+}
+
+unsigned directory_generation(const struct directory *directory)
+{
+    return directory->generation;
 }
 
 static void copy_fini(struct copy *copy)
@@ -156,6 +162,7 @@ static void on_credential(void *data, struct str member, const struct credential
     set_text(entry->created_by, sizeof(entry->created_by), credential_get(credential, "created_by"));
     set_text(entry->tiers, sizeof(entry->tiers), credential_get(credential, "tiers"));
     buffer_append(&entry->services, credential_get(credential, "services"));
+    set_text(entry->password_tag, sizeof(entry->password_tag), credential_get(credential, "password_tag"));
     entry->role = role_from_name(credential_get(credential, "role"));
     entry->kind = str_eq(credential_get(credential, "kind"), STR("join")) ? SECRET_JOIN : SECRET_API;
     entry->max_workers = (int)get_number(credential, "max_workers");
@@ -191,6 +198,7 @@ static void use_coming(struct directory *directory)
     struct buffer version = directory->version;
     directory->version = directory->version_coming;
     directory->version_coming = version;
+    directory->generation++;
     struct copy *copy = &directory->present;
     if (directory->has_own_key && copy->key_count < sizeof(copy->keys) / sizeof(copy->keys[0]) &&
         signing_key_read(buffer_str(&directory->own_key.private_pem), &copy->keys[copy->key_count]) == ERR_NONE) {

@@ -9,6 +9,7 @@
 #define API_DIRECTORY_H
 
 #include "auth/jwt.h"
+#include "auth/password.h"
 #include "auth/role.h"
 #include "auth/secret.h"
 #include "auth/signing_key.h"
@@ -31,9 +32,10 @@ struct directory_entry {
     enum secret_kind kind;                /* of a token */
     char digest[SECRET_DIGEST_LEN + 1];   /* of a token */
     char created_by[DIRECTORY_NAME_MAX + 16];
-    char tiers[8];          /* of a join token: those that it may register, "1,3"; empty: all */
-    struct buffer services; /* likewise its services, with commas between */
-    int max_workers;        /* of a join token; 0: any number */
+    char tiers[8];                           /* of a join token: those that it may register, "1,3"; empty: all */
+    struct buffer services;                  /* likewise its services, with commas between */
+    int max_workers;                         /* of a join token; 0: any number */
+    char password_tag[PASSWORD_TAG_LEN + 1]; /* of a user: stands for the password; sessions carry it */
     int64_t created_at, changed_at;
     int64_t expires_at; /* ms since 1970; 0: never */
     int64_t revoked_at; /* ms since 1970; 0: not revoked */
@@ -53,6 +55,9 @@ const struct directory_entry *directory_entries(const struct directory *director
 
 /* The keys that sign and have signed. *signs is the one that signs now; NULL: none is known. Valid until the next turn of the loop. */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
+
+/* Grows whenever the copy has changed: what was concluded from an older one is to be concluded again. */
+unsigned directory_generation(const struct directory *directory);
 
 /* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
 void directory_use_key(struct directory *directory, const struct signing_key *key);

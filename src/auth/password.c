@@ -2,6 +2,7 @@
 
 #include <crypt.h>
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -67,4 +68,13 @@ bool password_matches(struct str password, const char *hash)
     }
     bool same = run_crypt(password, hash, again) && strlen(again) == strlen(hash) && CRYPTO_memcmp(again, hash, strlen(hash)) == 0;
     return can_be && same;
+}
+
+void password_tag(const char *hash, char tag[PASSWORD_TAG_LEN + 1])
+{
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    SHA1((const unsigned char *)hash, strlen(hash),
+         digest); /* Redis's scripts have no other digest; nothing rests on it but a change */
+    for (int i = 0; i < PASSWORD_TAG_LEN / 2; i++)
+        snprintf(tag + 2 * i, 3, "%02x", digest[i]);
 }

@@ -39,6 +39,9 @@ def test_what_is_put_is_read(scripts):
     assert members["token:abc"]["kind"] == "join" and members["token:abc"]["created_by"] == "user:anna"
     assert members["user:anna"]["role"] == "admin"
     assert "password" not in members["user:anna"] and "$y$secret" not in str(members)
+    tag = members["user:anna"]["password_tag"]
+    put(scripts, "user:anna", mode="old", password="$y$other")
+    assert len(tag) == 16 and read(scripts)[2]["user:anna"]["password_tag"] not in ("", tag)
 
 
 def test_nothing_is_read_again_until_something_has_changed(scripts):

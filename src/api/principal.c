@@ -1,0 +1,170 @@
+#include "api/principal.h"
+
+#include "auth/authorization.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VERIFIED_MAX 4096 /* two tokens that share a place are verified in turns */
+
+/* A token whose signature was good. Its digest stands for it, so that no token lies in memory. */
+struct verified_token {
+    char digest[SECRET_DIGEST_LEN + 1];
+    unsigned generation; /* of the directory whose keys it was verified with */
+    struct jwt_claims claims;
+};
+
+struct verified {
+    struct verified_token *places[VERIFIED_MAX];
+};
+
+struct verified *verified_new(void)
+{
+    struct verified *verified = calloc(1, sizeof(*verified));
+    if (verified == NULL)
+        abort();
+    return verified;
+}
+
+/* Checks a JWT, or remembers that it was checked. */
+static enum jwt_result check_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
+                                 struct jwt_claims *claims)
+{
+    char digest[SECRET_DIGEST_LEN + 1];
+    size_t count;
+    const struct signing_key *signs, *keys = directory_keys(directory, &count, &signs);
+    unsigned generation = directory_generation(directory);
+    secret_digest(token, digest);
+    struct verified_token **place =
+        &verified->places[strtoul((char[]){digest[0], digest[1], digest[2], '\0'}, NULL, 16) % VERIFIED_MAX];
+    if (*place != NULL && (*place)->generation == generation && secret_digests_are_equal((*place)->digest, digest)) {
+        *claims = (*place)->claims;
+        return claims->expires_at + JWT_LEEWAY > now / 1000 ? JWT_FINE : JWT_EXPIRED;
+    }
+    enum jwt_result result = jwt_check(keys, count, token, now / 1000, claims);
+    if (result != JWT_FINE)
+        return result;
+    if (*place == NULL && (*place = malloc(sizeof(**place))) == NULL)
+        abort();
+    memcpy((*place)->digest, digest, sizeof(digest));
+    (*place)->generation = generation;
+    (*place)->claims = *claims;
+    return JWT_FINE;
+}
+
+static const struct directory_entry *find(const struct directory *directory, const char *kind, const char *name)
+{
+    char member[DIRECTORY_NAME_MAX + 16];
+    int len = snprintf(member, sizeof(member), "%s:%s", kind, name);
+    return len > 0 && (size_t)len < sizeof(member) ? directory_find(directory, (struct str){member, (size_t)len}) : NULL;
+}
+
+/* A worker's own token: good as long as the join token that it was given for is not revoked together with its workers. */
+static enum identification identify_worker(const struct directory *directory, const struct jwt_claims *claims,
+                                           struct principal *out)
+{
+    const struct directory_entry *join = find(directory, "token", claims->grant);
+    if (join != NULL && join->revoked_at != 0 && join->with_workers)
+        return CREDENTIAL_REVOKED;
+    out->kind = PRINCIPAL_WORKER;
+    snprintf(out->join, sizeof(out->join), "%.12s", claims->grant);
+    return IDENTIFIED;
+}
+
+/* A user who has signed in: until the session ends, the password changes, or the user is removed. The role is that of now. */
+static enum identification identify_user(const struct directory *directory, const struct jwt_claims *claims, struct principal *out)
+{
+    const struct directory_entry *user = find(directory, "user", claims->subject);
+    if (user == NULL || strncmp(claims->grant, user->password_tag, PASSWORD_TAG_LEN) != 0 ||
+        find(directory, "session", claims->grant) != NULL)
+        return CREDENTIAL_REVOKED;
+    out->kind = PRINCIPAL_USER;
+    out->role = user->role;
+    snprintf(out->session, sizeof(out->session), "%s", claims->grant);
+    return IDENTIFIED;
+}
+
+static enum identification identify_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
+                                        struct principal *out)
+{
+    struct jwt_claims claims;
+    enum jwt_result result = check_jwt(directory, verified, token, now, &claims);
+    if (result != JWT_FINE)
+        return result == JWT_EXPIRED ? CREDENTIAL_EXPIRED : CREDENTIAL_UNKNOWN; /* its key may be new */
+    struct principal principal = {.expires_at = claims.expires_at};
+    memcpy(principal.name, claims.subject, sizeof(principal.name));
+    enum identification found =
+        claims.worker ? identify_worker(directory, &claims, &principal) : identify_user(directory, &claims, &principal);
+    if (found == IDENTIFIED)
+        *out = principal;
+    return found;
+}
+
+static enum identification identify_secret(const struct directory *directory, const struct secret *secret, int64_t now,
+                                           struct principal *out)
+{
+    char id[SECRET_ID_LEN + 1];
+    snprintf(id, sizeof(id), "%.*s", STR_PRINTF(secret->id));
+    const struct directory_entry *token = find(directory, "token", id);
+    if (token == NULL)
+        return CREDENTIAL_UNKNOWN;
+    if (token->kind != secret->kind || !secret_digests_are_equal(token->digest, secret->digest))
+        return CREDENTIAL_INVALID;
+    if (token->revoked_at != 0)
+        return CREDENTIAL_REVOKED;
+    if (token->expires_at != 0 && token->expires_at <= now)
+        return CREDENTIAL_EXPIRED;
+    *out = (struct principal){.kind = token->kind == SECRET_JOIN ? PRINCIPAL_JOIN : PRINCIPAL_PROGRAM, .token = token};
+    out->role = token->kind == SECRET_JOIN ? ROLE_NONE : token->role;
+    memcpy(out->name, id, sizeof(id));
+    if (token->kind == SECRET_JOIN)
+        memcpy(out->join, id, sizeof(id));
+    return IDENTIFIED;
+}
+
+/* The value of our cookie (RFC 6265, section 4.2.1); absent when there is none. */
+static struct str find_cookie(struct str cookies)
+{
+    while (cookies.len > 0) {
+        struct str value = str_trim(str_cut(&cookies, ';')), name = str_cut(&value, '=');
+        if (str_eq(name, STR(SESSION_COOKIE)) && value.len > 0)
+            return value;
+    }
+    return (struct str){NULL, 0};
+}
+
+enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
+                                       struct str cookie, int64_t now, struct principal *out)
+{
+    char room[AUTHORIZATION_TOKEN_MAX];
+    struct str token = {NULL, 0};
+    struct secret secret;
+    *out = (struct principal){.kind = PRINCIPAL_NONE};
+    switch (authorization_parse(authorization, room, &token)) {
+    case AUTHORIZATION_OTHER:
+        return CREDENTIAL_OTHER;
+    case AUTHORIZATION_BROKEN:
+        return CREDENTIAL_INVALID;
+    case AUTHORIZATION_TOKEN:
+        return secret_parse(token, &secret) ? identify_secret(directory, &secret, now, out)
+                                            : identify_jwt(directory, verified, token, now, out);
+    case AUTHORIZATION_NONE:
+        break;
+    }
+    token = find_cookie(cookie);
+    if (token.ptr == NULL)
+        return IDENTIFIED;
+    enum identification found = identify_jwt(directory, verified, token, now, out);
+    out->by_cookie = true;
+    return found;
+}
+
+struct str principal_label(const struct principal *principal, char room[160])
+{
+    static const char *const kinds[] = {
+        [PRINCIPAL_USER] = "user", [PRINCIPAL_PROGRAM] = "token", [PRINCIPAL_JOIN] = "token", [PRINCIPAL_WORKER] = "worker"};
+    if (principal->kind == PRINCIPAL_NONE)
+        return STR("nobody");
+    int len = snprintf(room, 160, "%s:%s", kinds[principal->kind], principal->name);
+    return (struct str){room, (size_t)len};
+}

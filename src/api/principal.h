@@ -1,0 +1,54 @@
+/*
+ * Who asks: what a request's credential says, and whether it may.
+ */
+#ifndef API_PRINCIPAL_H
+#define API_PRINCIPAL_H
+
+#include "api/directory.h"
+#include "http/request.h"
+
+enum principal_kind {
+    PRINCIPAL_NONE,    /* no credential, or none that is good: a stranger */
+    PRINCIPAL_USER,    /* somebody who has signed in */
+    PRINCIPAL_PROGRAM, /* an API token */
+    PRINCIPAL_JOIN,    /* a join token: speaks for the workers that registered with it */
+    PRINCIPAL_WORKER,  /* one worker */
+};
+
+struct principal {
+    enum principal_kind kind;
+    enum role role;                      /* of users and programs */
+    char name[JWT_SUBJECT_MAX + 1];      /* the user's name, the token's id, the worker's id */
+    char join[SECRET_ID_LEN + 1];        /* of join tokens and workers: the id of the join token */
+    char session[65];                    /* of users: what a logout ends */
+    const struct directory_entry *token; /* of join tokens and programs: valid until the next turn of the loop */
+    int64_t expires_at;                  /* of a JWT, seconds since 1970 */
+    bool by_cookie;                      /* a browser sends it by itself: changes need a proof that the page asks */
+};
+
+enum identification {
+    IDENTIFIED,       /* or there is no credential at all: PRINCIPAL_NONE */
+    CREDENTIAL_OTHER, /* the Authorization header is of a scheme that nobody here knows */
+    CREDENTIAL_INVALID,
+    CREDENTIAL_EXPIRED,
+    CREDENTIAL_REVOKED,
+    CREDENTIAL_UNKNOWN, /* nothing that this thread's copy has; a newer copy may have it */
+};
+
+/* Verified JWTs of a thread, so that a signature is checked once and not with each heartbeat. */
+struct verified;
+struct verified *verified_new(void);
+
+/*
+ * Finds out who asks. `authorization` and `cookie` are the values of the headers, absent without them; `now` in ms since 1970. On anything but IDENTIFIED
+ * *out is PRINCIPAL_NONE.
+ */
+enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
+                                       struct str cookie, int64_t now, struct principal *out);
+
+/* Who it is, for the audit and the log: "user:anna", "token:<id>", "worker:<id>", "nobody"; in `room`. */
+struct str principal_label(const struct principal *principal, char room[160]);
+
+#define SESSION_COOKIE "rma_session"
+
+#endif

@@ -4,6 +4,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "api/common.h"
 #include "api/events.h"
 #include "api/reading.h"
 #include "api/shared.h"
@@ -94,23 +95,5 @@ static inline bool api_is_crowded(const struct api *api)
 {
     return api->listed + server_thread_unread(api->thread) + shared_bytes(api->shared) > API_LISTED_MAX;
 }
-
-/* The sentence that a client reads for an error when nobody has a better one. */
-const char *api_explain(enum err err);
-
-/* Answers what a body was refused for, and frees the faults. */
-void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
-
-/*
- * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when there is
- * none; what is wrong with it goes to *faults.
- */
-void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
-
-/* Makes the request wait for Redis; see pending_new. */
-struct pending *api_wait(struct request *request, size_t payload_size);
-
-/* The URL that agents are told to reach this coordinator under. */
-struct str api_coordinator_url(const struct request *request, char room[512]);
 
 #endif

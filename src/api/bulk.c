@@ -61,18 +61,14 @@ static void arrived(struct bulk *bulk)
 {
     if (--bulk->waiting > 0)
         return;
-    struct pending *pending = bulk->pending;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && bulk->err == ERR_NONE) {
-        struct buffer body = BUFFER_INIT;
-        write_answer(&body, bulk);
-        reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reply_error(request, bulk->err, NULL, NULL);
-    }
+    struct buffer body = BUFFER_INIT;
+    write_answer(&body, bulk);
     buffer_fini(&bulk->invalid);
     free(bulk->beats);
-    pending_release(pending, ERR_UNAVAILABLE);
+    struct request *request = api_resume(bulk->pending, bulk->err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 static void on_beat(void *data, enum err err, bool revived)

@@ -21,9 +21,8 @@ struct registering {
 static void on_counted(void *data, enum err err, const struct fleet *fleet)
 {
     struct registering *registering = data;
-    struct pending *pending = registering->pending;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(registering->pending, err);
+    if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         struct str tunnel_url = {registering->tunnel_url_len > 0 ? registering->tunnel_url : NULL, registering->tunnel_url_len};
         struct str worker_id = {registering->worker_id, registering->worker_id_len};
@@ -35,10 +34,7 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
         buffer_printf(&body, ",\"heartbeat_interval\":%d,\"total_coordinators\":%" PRId64 ",\"message\":\"Edge node registered\"}",
                       EDGE_INTERVAL_S, fleet_live_of_tier(fleet, TIER_EDGE));
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
     }
-    pending_release(pending, err);
 }
 
 static void on_registered(void *data, enum err err, const struct registered *registered)
@@ -78,20 +74,15 @@ void api_edge_register(struct request *request)
     struct str ip_address = registration.ip_address.len > 0 ? registration.ip_address : address;
     err = store_register(api->store, &registration, ip_address, address, on_registered, registering);
     registration_fini(&registration);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, err);
 }
 
 static void on_heartbeat(void *data, enum err err, bool revived)
 {
     (void)revived;
-    struct pending *pending = data;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err == ERR_NONE)
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
         reply_constant(request, 200, STR("{\"status\":\"ok\"}"));
-    else if (request != NULL)
-        reply_error(request, err, NULL, NULL);
-    pending_release(pending, err);
 }
 
 void api_edge_heartbeat(struct request *request)
@@ -109,8 +100,7 @@ void api_edge_heartbeat(struct request *request)
     struct pending *pending = api_wait(request, 0);
     err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, err);
 }
 
 void api_dht_stats(struct request *request)

@@ -97,24 +97,21 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
 static void on_listed(void *data, enum err err)
 {
     struct listing *listing = data;
-    struct pending *pending = listing->pending;
     listing->api->listed -= listing->body.len - listing->shape->head.len;
     if (err == ERR_NONE && listing->too_much)
         err = ERR_CROWDED;
     if (err == ERR_NONE)
         listing->shape->finish(&listing->body, listing);
-    if (pending == NULL) {
+    if (listing->pending == NULL) {
         shared_publish(listing->api, listing->shape->shared, err, &listing->body);
         free(listing);
         return;
     }
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE)
-        reply_json(request, 200, &listing->body);
-    else if (request != NULL)
-        reading_fail(request, err, NULL);
-    buffer_fini(&listing->body);
-    pending_release(pending, err);
+    struct buffer body = listing->body;
+    struct request *request = api_resume(listing->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 static void write_row(struct buffer *out, const struct worker *worker, int64_t now)
@@ -191,9 +188,7 @@ static void list(struct request *request, const struct shape *shape, const struc
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
     *listing = (struct listing){.api = api, .store = reading_store(request), .shape = shape, .filter = *filter, .pending = pending};
-    enum err err = begin(listing, cursor);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, begin(listing, cursor));
 }
 
 /* Lists all workers for all who ask. */
@@ -302,15 +297,12 @@ void api_dht_bootstrap(struct request *request)
 static void answer_fleet(struct pending *pending, enum err err, const struct fleet *fleet,
                          void (*write)(struct buffer *, const struct fleet *))
 {
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(pending, err);
+    if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         write(&body, fleet);
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reading_fail(request, err, NULL);
     }
-    pending_release(pending, err);
 }
 
 static void on_stats(void *data, enum err err, const struct fleet *fleet)
@@ -326,9 +318,7 @@ static void on_fleet_health(void *data, enum err err, const struct fleet *fleet)
 static void ask_fleet(struct request *request, store_fleet_callback *callback)
 {
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_fleet(reading_store(request), callback, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, store_fleet(reading_store(request), callback, pending));
 }
 
 static void on_shared_stats(void *data, enum err err, const struct fleet *fleet)

@@ -23,16 +23,13 @@ static void on_point(void *data, int64_t time, const struct fleet *fleet)
 static void on_points_end(void *data, enum err err)
 {
     struct plotting *plotting = data;
-    struct pending *pending = plotting->pending;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE) {
-        buffer_append(&plotting->body, STR("]}"));
-        reply_json(request, 200, &plotting->body);
-    } else if (request != NULL) {
-        reading_fail(request, err, NULL);
+    struct buffer body = plotting->body;
+    struct request *request = api_resume(plotting->pending, err);
+    if (request != NULL) {
+        buffer_append(&body, STR("]}"));
+        reply_json(request, 200, &body);
     }
-    buffer_fini(&plotting->body);
-    pending_release(pending, err);
+    buffer_fini(&body);
 }
 
 void api_history(struct request *request)
@@ -49,8 +46,6 @@ void api_history(struct request *request)
     *plotting = (struct plotting){.pending = pending};
     buffer_append(&plotting->body, STR("{\"interval_seconds\":60,\"points\":["));
     enum err err = store_history(reading_store(request), minutes, on_point, on_points_end, plotting);
-    if (err != ERR_NONE) {
-        buffer_fini(&plotting->body);
-        pending_release(pending, err);
-    }
+    if (err != ERR_NONE)
+        on_points_end(plotting, err);
 }

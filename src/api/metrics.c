@@ -256,13 +256,12 @@ static void answer_without_redis(struct request *request)
 
 static void end(struct scrape *scrape, enum err err)
 {
-    struct pending *pending = scrape->pending;
-    struct request *request = pending_take(pending);
+    struct scrape own = *scrape;
+    struct request *request = api_resume(scrape->pending, ERR_NONE); /* without Redis there is an answer, too */
     if (request != NULL)
-        answer(request, err == ERR_NONE ? scrape : NULL);
-    buffer_fini(&scrape->named);
-    free(scrape->catalogue);
-    pending_release(pending, err);
+        answer(request, err == ERR_NONE ? &own : NULL);
+    buffer_fini(&own.named);
+    free(own.catalogue);
 }
 
 static void on_service(void *data, const struct service *service)
@@ -302,8 +301,7 @@ static void on_fleet(void *data, enum err err, const struct fleet *fleet)
 void api_metrics(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct pending *pending =
-        pending_new(request, server_thread_waiting_quick(api->thread), answer_without_redis, sizeof(struct scrape));
+    struct pending *pending = api_wait_or(request, answer_without_redis, sizeof(struct scrape));
     struct scrape *scrape = pending_payload(pending);
     scrape->pending = pending;
     scrape->store = api->store;

@@ -13,7 +13,7 @@
 #define WRITERS                                                                                                                    \
     4096 /* two clients that share a place see each other's writes as their own: they read from the primary a bit more often */
 
-/* What request->choice is for a read. */
+/* What request->app_state is for a read. */
 enum { READ_ANYWHERE, READ_FROM_REPLICA, READ_FROM_PRIMARY };
 
 struct writers {
@@ -39,12 +39,11 @@ static _Atomic int64_t *place_of(const struct request *request)
     return &api->writers->written_at[digest % WRITERS];
 }
 
-struct request *reading_take_write(struct pending *pending)
+void reading_note_write(struct request *request)
 {
-    struct request *request = pending_take(pending);
-    if (request != NULL && ((const struct api *)request_app(request))->replica_store != NULL)
+    const struct api *api = request_app(request);
+    if (api->replica_store != NULL)
         atomic_store(place_of(request), clock_ms());
-    return request;
 }
 
 /*
@@ -65,11 +64,11 @@ struct store *reading_store(struct request *request)
 {
     const struct api *api = request_app(request);
     int64_t now = clock_ms(), complete_until;
-    if (request->choice == READ_FROM_PRIMARY || !replica_is_near(api, now, &complete_until) ||
+    if (request->app_state == READ_FROM_PRIMARY || !replica_is_near(api, now, &complete_until) ||
         (store_is_up(api->store) && complete_until <= atomic_load(place_of(request))))
         return api->store;
     reading_tell_lag(request, complete_until, now);
-    request->choice = READ_FROM_REPLICA;
+    request->app_state = READ_FROM_REPLICA;
     return api->replica_store;
 }
 
@@ -87,13 +86,13 @@ void reading_tell_lag(struct request *request, int64_t complete_until, int64_t n
     request_replace_header(request, LAG_HEADER, lag);
 }
 
-void reading_fail(struct request *request, enum err err, const char *detail)
+void reading_fail(struct request *request, enum err err)
 {
-    if (request->choice != READ_FROM_REPLICA || err == ERR_WORKER_NOT_FOUND || err == ERR_CROWDED || err == ERR_NO_WORKER) {
-        reply_error(request, err, detail, NULL);
+    if (request->app_state != READ_FROM_REPLICA || err == ERR_WORKER_NOT_FOUND || err == ERR_CROWDED || err == ERR_NO_WORKER) {
+        reply_error(request, err, NULL, NULL);
         return;
     }
-    request->choice = READ_FROM_PRIMARY;
+    request->app_state = READ_FROM_PRIMARY;
     request_replace_header(request, LAG_HEADER, "");
     request->route->handler(request);
 }

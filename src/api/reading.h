@@ -11,15 +11,14 @@
 #include <stdint.h>
 
 struct api;
-struct pending;
 struct store;
 struct writers;
 
 /* Who has written when, by a digest of the client's address: for all threads of an instance. Lives as long as the program. */
 struct writers *writers_new(void);
 
-/* pending_take of a request that has written, or may have: the client's own next reads are to see it. */
-struct request *reading_take_write(struct pending *pending);
+/* Notes that the client of a request is about to hear what it has written, or may have: its own next reads are to see it. */
+void reading_note_write(struct request *request);
 
 /* The store to read from for this request. With that of the replica the answer gets X-Replica-Lag. */
 struct store *reading_store(struct request *request);
@@ -36,6 +35,6 @@ struct store *reading_store_for_all(const struct api *api, int64_t *complete_unt
 void reading_tell_lag(struct request *request, int64_t complete_until, int64_t now);
 
 /* Answers a read that has failed. One that the replica failed is asked of the primary instead: the handler runs once more. */
-void reading_fail(struct request *request, enum err err, const char *detail);
+void reading_fail(struct request *request, enum err err);
 
 #endif

@@ -10,7 +10,7 @@ const struct route api_routes[] = {
     {"GET", "/health", api_health, .access = ACCESS_ANYONE | ACCESS_FIELD, .patience = QUICK},
     {"GET", "/livez", api_livez, .access = ACCESS_ANYONE},
     {"GET", "/readyz", api_readyz, .access = ACCESS_ANYONE, .patience = QUICK},
-    {"GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER},
+    {"GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER, .patience = QUICK},
     {"GET", "/api/admin/workers", api_workers, .access = ACCESS_VIEWER | ACCESS_FIELD},
     {"GET", "/api/admin/coordinators", api_coordinators, .access = ACCESS_VIEWER | ACCESS_FIELD},
     {"GET", "/api/admin/services", api_services, .access = ACCESS_VIEWER | ACCESS_FIELD},

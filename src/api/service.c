@@ -36,7 +36,7 @@ static void answer_unhealthy(struct request *request)
 static void on_health(void *data, enum err err, const struct fleet *fleet)
 {
     struct pending *pending = data;
-    struct request *request = pending_take(pending);
+    struct request *request = api_resume(pending, ERR_NONE); /* an error is an answer, too */
     if (request != NULL && err != ERR_NONE) {
         answer_unhealthy(request);
     } else if (request != NULL) {
@@ -52,13 +52,12 @@ static void on_health(void *data, enum err err, const struct fleet *fleet)
         buffer_append(&body, STR("}"));
         reply_json(request, 200, &body);
     }
-    pending_release(pending, err);
 }
 
 void api_health(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct pending *pending = pending_new(request, server_thread_waiting_quick(api->thread), answer_unhealthy, sizeof(int64_t));
+    struct pending *pending = api_wait_or(request, answer_unhealthy, sizeof(int64_t));
     int64_t *asked_at = pending_payload(pending);
     *asked_at = clock_us();
     enum err err = store_fleet(api->store, on_health, pending);
@@ -68,9 +67,8 @@ void api_health(struct request *request)
 
 static void on_root(void *data, enum err err, const struct fleet *fleet)
 {
-    struct pending *pending = data;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(data, err);
+    if (request != NULL) {
         const struct api *api = request_app(request);
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"healthy\",\"service\":\"RMA Distributed Coordinator\",\"version\":"));
@@ -81,19 +79,14 @@ static void on_root(void *data, enum err err, const struct fleet *fleet)
             buffer_printf(&body, "%s\"%s %s\"", route > api_routes ? "," : "", route->method, route->path);
         buffer_append(&body, STR("]}"));
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
     }
-    pending_release(pending, err);
 }
 
 void api_root(struct request *request)
 {
     const struct api *api = request_app(request);
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_fleet(api->store, on_root, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, store_fleet(api->store, on_root, pending));
 }
 
 void api_livez(struct request *request)
@@ -103,13 +96,9 @@ void api_livez(struct request *request)
 
 static void on_ready(void *data, enum err err)
 {
-    struct pending *pending = data;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE)
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
         reply_constant(request, 200, STR("{\"status\":\"ready\"}"));
-    else if (request != NULL)
-        reply_error(request, err, NULL, NULL);
-    pending_release(pending, err);
 }
 
 void api_readyz(struct request *request)
@@ -119,8 +108,6 @@ void api_readyz(struct request *request)
         reply_error(request, ERR_STOPPING, NULL, NULL);
         return;
     }
-    struct pending *pending = pending_new(request, server_thread_waiting_quick(api->thread), NULL, 0);
-    enum err err = store_ping(api->store, on_ready, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    struct pending *pending = api_wait(request, 0);
+    api_sent(pending, store_ping(api->store, on_ready, pending));
 }

@@ -80,19 +80,16 @@ static void on_listed_service(void *data, const struct service *service)
 
 static void answer_inventory(struct inventory *inventory, enum err err, const char *end)
 {
-    struct pending *pending = inventory->pending;
-    struct request *request = pending_take(pending);
+    struct buffer body = inventory->body;
     inventory->api->listed -= inventory->listed;
     if (err == ERR_NONE && inventory->too_much)
         err = ERR_CROWDED;
-    if (request != NULL && err == ERR_NONE) {
-        buffer_printf(&inventory->body, "%s%zu}", end, inventory->count);
-        reply_json(request, 200, &inventory->body);
-    } else if (request != NULL) {
-        reading_fail(request, err, NULL);
-    }
-    buffer_fini(&inventory->body);
-    pending_release(pending, err);
+    if (err == ERR_NONE)
+        buffer_printf(&body, "%s%zu}", end, inventory->count);
+    struct request *request = api_resume(inventory->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 static void on_services_named(void *data, enum err err)
@@ -194,31 +191,26 @@ static void write_gaps(struct buffer *out, const struct gaps *gaps, enum gap_sta
 static void on_gaps(void *data, enum err err)
 {
     struct gaps *gaps = data;
-    struct pending *pending = gaps->pending;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE) {
-        struct buffer body = BUFFER_INIT;
-        size_t covered = 0;
-        qsort(gaps->gaps, gaps->count, sizeof(*gaps->gaps), by_need);
-        for (size_t i = 0; i < gaps->count; i++)
-            covered += gaps->gaps[i].workers > 0;
-        size_t well = 0;
-        for (size_t i = 0; i < gaps->count; i++)
-            well += gap_status(&gaps->gaps[i]) == GAP_OK;
-        buffer_append(&body, STR("{\"gaps\":["));
-        write_gaps(&body, gaps, GAP_CRITICAL, GAP_OK);
-        buffer_append(&body, STR("],\"critical_gaps\":["));
-        write_gaps(&body, gaps, GAP_CRITICAL, GAP_CRITICAL);
-        buffer_append(&body, STR("],\"warnings\":["));
-        write_gaps(&body, gaps, GAP_WARNING, GAP_WARNING);
-        buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count,
-                      covered, gaps->count - well);
-        reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reading_fail(request, err, NULL);
+    struct buffer body = BUFFER_INIT;
+    size_t covered = 0, well = 0;
+    qsort(gaps->gaps, gaps->count, sizeof(*gaps->gaps), by_need);
+    for (size_t i = 0; i < gaps->count; i++) {
+        covered += gaps->gaps[i].workers > 0;
+        well += gap_status(&gaps->gaps[i]) == GAP_OK;
     }
+    buffer_append(&body, STR("{\"gaps\":["));
+    write_gaps(&body, gaps, GAP_CRITICAL, GAP_OK);
+    buffer_append(&body, STR("],\"critical_gaps\":["));
+    write_gaps(&body, gaps, GAP_CRITICAL, GAP_CRITICAL);
+    buffer_append(&body, STR("],\"warnings\":["));
+    write_gaps(&body, gaps, GAP_WARNING, GAP_WARNING);
+    buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count, covered,
+                  gaps->count - well);
     free(gaps->gaps);
-    pending_release(pending, err);
+    struct request *request = api_resume(gaps->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 void api_gaps(struct request *request)
@@ -311,18 +303,17 @@ static bool on_discovered(void *data, const struct worker *worker, int64_t now)
 static void on_all_discovered(void *data, enum err err)
 {
     struct discovery *discovery = data;
-    struct pending *pending = discovery->pending;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE && discovery->count > 0) {
-        buffer_printf(&discovery->body, "],\"count\":%" PRId64 ",\"recommended\":", discovery->total);
-        buffer_json_string(&discovery->body, (struct str){discovery->best, discovery->best_len});
-        buffer_append(&discovery->body, STR("}"));
-        reply_json(request, 200, &discovery->body);
-    } else if (request != NULL) {
-        reading_fail(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER);
-    }
-    buffer_fini(&discovery->body);
-    pending_release(pending, err);
+    struct buffer body = discovery->body;
+    bool found = discovery->count > 0;
+    buffer_printf(&body, "],\"count\":%" PRId64 ",\"recommended\":", discovery->total);
+    buffer_json_string(&body, (struct str){discovery->best, discovery->best_len});
+    buffer_append(&body, STR("}"));
+    struct request *request = api_resume(discovery->pending, err);
+    if (request != NULL && found)
+        reply_json(request, 200, &body);
+    else if (request != NULL)
+        reply_error(request, ERR_NO_WORKER, NO_WORKER, NULL);
+    buffer_fini(&body);
 }
 
 void api_discover(struct request *request)
@@ -384,11 +375,9 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
 
 static void on_find_over(void *data, enum err err)
 {
-    struct pending *pending = ((struct finding *)data)->pending;
-    struct request *request = pending_take(pending);
+    struct request *request = api_resume(((struct finding *)data)->pending, err); /* NULL, too, when on_found has answered it */
     if (request != NULL)
-        reading_fail(request, err != ERR_NONE ? err : ERR_NO_WORKER, err != ERR_NONE ? NULL : NO_WORKER);
-    pending_release(pending, ERR_UNAVAILABLE);
+        reply_error(request, ERR_NO_WORKER, NO_WORKER, NULL);
 }
 
 void api_find(struct request *request)

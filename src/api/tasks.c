@@ -10,13 +10,9 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
 {
     (void)worker;
     (void)now;
-    struct pending *pending = data;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE)
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
         reply_constant(request, 200, STR("{\"tasks\":[]}"));
-    else if (request != NULL)
-        reply_error(request, err, NULL, NULL);
-    pending_release(pending, err);
 }
 
 void api_tasks(struct request *request)
@@ -27,15 +23,12 @@ void api_tasks(struct request *request)
     if (!id_is_valid(worker_id)) {
         struct faults faults = FAULTS_INIT;
         faults_add(&faults, "worker_id", worker_id.len == 0 ? "is required" : ID_RULE);
-        reply_error(request, ERR_INVALID, NULL, &faults);
-        faults_fini(&faults);
+        api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }
     request_name_worker(request, worker_id);
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_get(api->store, worker_id, on_worker, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, store_get(api->store, worker_id, on_worker, pending));
 }
 
 void api_task_complete(struct request *request)

@@ -4,37 +4,6 @@
 #include "model/catalogue.h"
 #include "model/id.h"
 
-struct pending *api_wait(struct request *request, size_t payload_size)
-{
-    const struct api *api = request_app(request);
-    return pending_new(request, server_thread_waiting(api->thread), NULL, payload_size);
-}
-
-struct str api_coordinator_url(const struct request *request, char room[512])
-{
-    const struct api_config *config = ((const struct api *)request_app(request))->config;
-    return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
-}
-
-void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults)
-{
-    reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
-    faults_fini(faults);
-}
-
-void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults)
-{
-    char room[16];
-    struct str text = request_query(request, name, room, sizeof(room));
-    int number = 0;
-    for (size_t i = 0; i < text.len && number <= most; i++)
-        number = text.ptr[i] >= '0' && text.ptr[i] <= '9' ? number * 10 + (text.ptr[i] - '0') : most + 1;
-    if (text.ptr != NULL && (number == 0 || number > most))
-        faults_add(faults, name, "must be a whole number from 1 to %d", most);
-    else if (text.ptr != NULL)
-        *out = number;
-}
-
 /* What the answer to a registration tells besides the store's reply; its texts are the copies that follow it. */
 struct registering {
     enum tier tier;
@@ -77,10 +46,8 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
 static void on_registered(void *data, enum err err, const struct registered *registered)
 {
     struct pending *pending = data;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err != ERR_NONE) {
-        reply_error(request, err, NULL, NULL);
-    } else if (request != NULL) {
+    struct request *request = api_resume(pending, err);
+    if (request != NULL) {
         const struct api *api = request_app(request);
         const struct registering *registering = pending_payload(pending);
         struct str tunnel_url = text_at(registering, 0, registering->tunnel_url_len);
@@ -107,7 +74,6 @@ static void on_registered(void *data, enum err err, const struct registered *reg
         request_name_worker(request, registered->worker_id);
         reply_json(request, 200, &body);
     }
-    pending_release(pending, err);
 }
 
 void api_register(struct request *request)
@@ -144,21 +110,16 @@ void api_register(struct request *request)
     }
     err = store_register(api->store, &registration, ip_address, origin, on_registered, pending);
     registration_fini(&registration);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, err);
 }
 
 static void on_heartbeat(void *data, enum err err, bool revived)
 {
-    struct pending *pending = data;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err == ERR_NONE)
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
         reply_constant(request, 200,
                        revived ? STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\",\"revived\":true}")
                                : STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
-    else if (request != NULL)
-        reply_error(request, err, NULL, NULL);
-    pending_release(pending, err);
 }
 
 void api_heartbeat(struct request *request)
@@ -176,64 +137,41 @@ void api_heartbeat(struct request *request)
     struct pending *pending = api_wait(request, 0);
     err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
     heartbeat_fini(&heartbeat);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
-}
-
-/* Whether the worker_id in the path is one; else answers what is wrong with it. */
-static bool path_id_is_valid(struct request *request)
-{
-    if (id_is_valid(request_parameter(request, "worker_id")))
-        return true;
-    struct faults faults = FAULTS_INIT;
-    faults_add(&faults, "worker_id", ID_RULE);
-    request_forget_parameter(request, "worker_id");
-    reply_error(request, ERR_INVALID, NULL, &faults);
-    faults_fini(&faults);
-    return false;
+    api_sent(pending, err);
 }
 
 static void on_unregistered(void *data, enum err err)
 {
-    struct pending *pending = data;
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(data, err);
+    if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
         buffer_append(&body, request_parameter(request, "worker_id"));
         buffer_append(&body, STR(" unregistered\"}"));
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
     }
-    pending_release(pending, err);
 }
 
 void api_unregister(struct request *request)
 {
     const struct api *api = request_app(request);
-    if (!path_id_is_valid(request))
+    if (!api_check_id(request, "worker_id"))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_unregister(api->store, request_parameter(request, "worker_id"), on_unregistered, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, store_unregister(api->store, request_parameter(request, "worker_id"), on_unregistered, pending));
 }
 
 /* What a drain and an undrain answer; the path says which of them it was. */
 static void on_drained(struct pending *pending, enum err err, const char *message)
 {
-    struct request *request = reading_take_write(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(pending, err);
+    if (request != NULL) {
         struct buffer body = BUFFER_INIT;
         buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
         buffer_append(&body, request_parameter(request, "worker_id"));
         buffer_printf(&body, " %s\"}", message);
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
     }
-    pending_release(pending, err);
 }
 
 static void on_drain(void *data, enum err err)
@@ -249,12 +187,11 @@ static void on_undrain(void *data, enum err err)
 static void drain(struct request *request, bool begin)
 {
     const struct api *api = request_app(request);
-    if (!path_id_is_valid(request))
+    if (!api_check_id(request, "worker_id"))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_drain(api->store, request_parameter(request, "worker_id"), begin, begin ? on_drain : on_undrain, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending,
+             store_drain(api->store, request_parameter(request, "worker_id"), begin, begin ? on_drain : on_undrain, pending));
 }
 
 void api_drain(struct request *request)
@@ -269,25 +206,19 @@ void api_undrain(struct request *request)
 
 static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
 {
-    struct pending *pending = data;
-    struct request *request = pending_take(pending);
-    if (request != NULL && err == ERR_NONE) {
+    struct request *request = api_resume(data, err);
+    if (request != NULL) {
         char room[512];
         struct buffer body = BUFFER_INIT;
         worker_write(&body, worker, now, api_coordinator_url(request, room));
         reply_json(request, 200, &body);
-    } else if (request != NULL) {
-        reading_fail(request, err, NULL);
     }
-    pending_release(pending, err);
 }
 
 void api_worker(struct request *request)
 {
-    if (!path_id_is_valid(request))
+    if (!api_check_id(request, "worker_id"))
         return;
     struct pending *pending = api_wait(request, 0);
-    enum err err = store_get(reading_store(request), request_parameter(request, "worker_id"), on_worker, pending);
-    if (err != ERR_NONE)
-        pending_release(pending, err);
+    api_sent(pending, store_get(reading_store(request), request_parameter(request, "worker_id"), on_worker, pending));
 }

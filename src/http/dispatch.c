@@ -123,6 +123,8 @@ static void dispatch(struct request *request)
         err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)
         reply_error(request, err, NULL, NULL);
+    else if (request->thread->server->config.admit != NULL)
+        request->thread->server->config.admit(request);
     else
         request->route->handler(request);
 }

@@ -59,6 +59,8 @@ void reply_count(h2o_req_t *req, const struct request *request, int status)
 static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
 {
     h2o_req_t *req = request->h2o;
+    if (request->before_answer != NULL)
+        request->before_answer(request);
     reply_count(req, request, status);
     req->res.status = status;
     req->res.reason = status_reason(status);

@@ -17,13 +17,14 @@ struct request {
     struct server_thread *thread;
     const struct route *route;                               /* NULL: none matches */
     struct route_parameter parameters[ROUTE_PARAMETERS_MAX]; /* decoded; read by request_parameter and by the log */
-    struct str host;     /* the host[:port] that the client asked for, as it came; absent without one */
-    struct str path;     /* as it came, without the query */
-    struct str query;    /* after '?', still encoded; absent without one */
-    struct str body;     /* absent without one */
-    struct str id;       /* X-Request-Id, the client's or made */
-    int64_t received_at; /* clock_us */
-    int choice;          /* the handler's own; 0 at first */
+    struct str host;                /* the host[:port] that the client asked for, as it came; absent without one */
+    struct str path;                /* as it came, without the query */
+    struct str query;               /* after '?', still encoded; absent without one */
+    struct str body;                /* absent without one */
+    struct str id;                  /* X-Request-Id, the client's or made */
+    int64_t received_at;            /* clock_us */
+    request_handler *before_answer; /* called when its answer begins; NULL: nothing */
+    int app_state;                  /* of whoever handles it; 0 at first */
 };
 
 /*

@@ -24,6 +24,8 @@ struct server_config {
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
     struct str allowed_origins; /* CORS: a comma list; "*" in it is any */
     const struct route *routes;
+    request_handler *
+        admit; /* gets each request whose route is found, to call its handler, at once or later, or to answer it; NULL: all go on */
     const char *(*explain)(enum err err); /* the sentence for an error that comes without one; NULL: its status's */
 };
 

@@ -1,5 +1,6 @@
 #include "instance/instance.h"
 
+#include "api/admit.h"
 #include "base/clock.h"
 #include "base/hosts.h"
 #include "base/log_repeat.h"
@@ -268,6 +269,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .quick_timeout_ms = QUICK_TIMEOUT_MS,
         .allowed_origins = config->text[CONFIG_ALLOWED_ORIGINS],
         .routes = api_routes,
+        .admit = api_admit,
         .explain = api_explain,
     };
     instance->store_config = (struct store_config){

@@ -1,6 +1,7 @@
 """Reading from a replica near by: who reads where, how far behind it is, and what happens when it is late, frozen, cut off, gone."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -146,6 +147,21 @@ def test_a_frozen_replica_costs_a_moment_and_no_request(pair, read_here):
     assert coordinator.get("/api/admin/workers").latency < 0.3
     replica.thaw()
     wait_for_the_replica(coordinator)
+
+
+@pytest.mark.parametrize("path", ["/api/coordinator/workers", "/api/admin/coordinators", "/api/admin/workers?limit=5"])
+def test_what_a_frozen_replica_takes_no_more_of_is_read_from_the_primary(pair, read_here, path):
+    """A thread reads so many listings at once from one server; those beyond are refused at once, before the replica has failed."""
+    _, replica = pair
+    coordinator = read_here(THREADS=1)
+    coordinator.register("w")
+    wait_for_the_replica(coordinator)
+    replica.freeze()
+    with ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(lambda _: coordinator.get(path), range(60)))
+    assert [answer.status for answer in answers] == [200] * 60
+    assert all(LAG not in answer.headers for answer in answers)
+    replica.thaw()
 
 
 def test_a_replica_that_is_killed_costs_no_request(pair, read_here):

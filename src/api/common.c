@@ -1,0 +1,70 @@
+#include "api/common.h"
+
+#include "api/api.h"
+#include "http/reply.h"
+#include "model/id.h"
+
+struct pending *api_wait_or(struct request *request, request_handler *late, size_t payload_size)
+{
+    const struct api *api = request_app(request);
+    struct pending_queue *queue =
+        request->route->patience == QUICK ? server_thread_waiting_quick(api->thread) : server_thread_waiting(api->thread);
+    return pending_new(request, queue, late, payload_size);
+}
+
+struct pending *api_wait(struct request *request, size_t payload_size)
+{
+    return api_wait_or(request, NULL, payload_size);
+}
+
+void api_sent(struct pending *pending, enum err err)
+{
+    if (err != ERR_NONE)
+        (void)api_resume(pending, err);
+}
+
+struct request *api_resume(struct pending *pending, enum err err)
+{
+    struct request *request = pending_take(pending);
+    pending_release(pending, ERR_INTERNAL);
+    if (request == NULL || err == ERR_NONE)
+        return request;
+    reading_fail(request, err);
+    return NULL;
+}
+
+struct str api_coordinator_url(const struct request *request, char room[512])
+{
+    const struct api_config *config = ((const struct api *)request_app(request))->config;
+    return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
+}
+
+void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults)
+{
+    reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
+    faults_fini(faults);
+}
+
+void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults)
+{
+    char room[16];
+    struct str text = request_query(request, name, room, sizeof(room));
+    int number = 0;
+    for (size_t i = 0; i < text.len && number <= most; i++)
+        number = text.ptr[i] >= '0' && text.ptr[i] <= '9' ? number * 10 + (text.ptr[i] - '0') : most + 1;
+    if (text.ptr != NULL && (number == 0 || number > most))
+        faults_add(faults, name, "must be a whole number from 1 to %d", most);
+    else if (text.ptr != NULL)
+        *out = number;
+}
+
+bool api_check_id(struct request *request, const char *name)
+{
+    if (id_is_valid(request_parameter(request, name)))
+        return true;
+    struct faults faults = FAULTS_INIT;
+    faults_add(&faults, name, ID_RULE);
+    request_forget_parameter(request, name);
+    api_refuse(request, ERR_INVALID, NULL, &faults);
+    return false;
+}

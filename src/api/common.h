@@ -1,0 +1,59 @@
+/*
+ * What handlers share: to check what was asked, to wait for Redis, and to go on when it has answered.
+ *
+ *     void api_thing(struct request *request)
+ *     {
+ *         const struct api *api = request_app(request);
+ *         struct pending *pending = api_wait(request, 0);
+ *         api_sent(pending, store_thing(api->store, on_thing, pending));
+ *     }
+ *
+ *     static void on_thing(void *data, enum err err, …)
+ *     {
+ *         struct request *request = api_resume(data, err);
+ *         if (request != NULL)
+ *             reply_…(request, …);
+ *     }
+ */
+#ifndef API_COMMON_H
+#define API_COMMON_H
+
+#include "base/faults.h"
+#include "http/pending.h"
+#include "http/request.h"
+
+/*
+ * Makes the request wait for Redis, as long as its route's patience lasts; then `late` answers it (NULL: 504). The object's payload (see
+ * pending_new) lives until api_resume returns NULL, or the request that it returns is answered.
+ */
+struct pending *api_wait(struct request *request, size_t payload_size);
+struct pending *api_wait_or(struct request *request, request_handler *late, size_t payload_size);
+
+/* Takes what a store function has returned: on an error its callback is not called, and the request is answered here. */
+void api_sent(struct pending *pending, enum err err);
+
+/*
+ * Ends the wait; once for each api_wait, unless api_sent had an error. Returns the request, to be answered now. NULL: it is gone, or it was late, or it
+ * failed with `err` and has been answered, or is asked of the primary since the replica failed it (see reading_fail).
+ */
+struct request *api_resume(struct pending *pending, enum err err);
+
+/* Answers what a body or a query was refused for, and frees the faults. */
+void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
+
+/* Whether the path's parameter of that name is an id; else answers what is wrong with it. */
+bool api_check_id(struct request *request, const char *name);
+
+/*
+ * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when there is
+ * none; what is wrong with it goes to *faults.
+ */
+void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
+
+/* The URL that agents are told to reach this coordinator under. */
+struct str api_coordinator_url(const struct request *request, char room[512]);
+
+/* The sentence that a client reads for an error when nobody has a better one. */
+const char *api_explain(enum err err);
+
+#endif

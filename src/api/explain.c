@@ -7,6 +7,7 @@ const char *api_explain(enum err err)
         [ERR_PATH_NOT_FOUND] = "There is no such path; GET /api lists what there is.",
         [ERR_WORKER_NOT_FOUND] = "Worker not found", /* agents in the field compare it */
         [ERR_METHOD] = "This path does not take that method; the Allow header lists those it takes.",
+        [ERR_LATE] = "The request did not arrive whole in time: it has 10 seconds, and one more for each KiB that has come.",
         [ERR_TOO_LARGE] = "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.",
         [ERR_MEDIA_TYPE] = "Send the body as application/json.",
         [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",

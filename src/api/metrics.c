@@ -112,6 +112,12 @@ static void write_requests_of(struct buffer *out, const struct metrics *sum, siz
         }
 }
 
+static const char *const closing_names[CLOSING_COUNT] = {
+    [CLOSING_IDLE] = "idle",     [CLOSING_FULL] = "full",         [CLOSING_LATE] = "late",
+    [CLOSING_BODIES] = "bodies", [CLOSING_TLS] = "tls",           [CLOSING_PROXY] = "proxy_protocol",
+    [CLOSING_HTTP2] = "http2",   [CLOSING_TOO_LONG] = "too_long", [CLOSING_MALFORMED] = "malformed",
+};
+
 static void write_http(struct buffer *out, const struct metrics *sum)
 {
     size_t places = 1;
@@ -128,6 +134,11 @@ static void write_http(struct buffer *out, const struct metrics *sum)
                 out, "rma_http_request_duration_seconds",
                 LABELS({"route", route_name(place)}, {"method", str_from(place == 0 ? "any" : api_routes[place - 1].method)}),
                 &sum->request_us[place], metrics_latency_bounds, US_PER_SECOND);
+    exposition_family(out, "rma_http_connections_closed_total", "counter",
+                      "Connections that the coordinator closed by itself, other than after an answer.");
+    for (int i = 0; i < CLOSING_COUNT; i++)
+        exposition_sample(out, "rma_http_connections_closed_total", LABELS({"reason", str_from(closing_names[i])}),
+                          (double)metric_read(&sum->closings[i]));
     exposition_single(out, "rma_http_connections", "gauge", "Open client connections.", (double)metric_read(&sum->connections));
     exposition_single(out, "rma_http_requests_waiting", "gauge", "Requests that wait for Redis, the scrape itself among them.",
                       (double)metric_read(&sum->waiting));

@@ -39,6 +39,8 @@
         REQUEST_TIMEOUT_MS, "1500", 10, 2000,                                                                                      \
         "a request that Redis has not answered by then gets 504; at most 2000, since a silent connection is given up after 2500")  \
     NUMBER(MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                      \
+    NUMBER(IDLE_TIMEOUT_SECONDS, "0", 0, 86400,                                                                                    \
+           "how long a client's connection is kept without a request; 0: 75, or HEARTBEAT_INTERVAL_SECONDS and 15 more")           \
     TEXT(COORDINATOR_ID, "", 0, 128, "what this instance calls itself; default: host name and process id")                         \
     TEXT(REGION, "", 0, 64,                                                                                                        \
          "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \

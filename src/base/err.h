@@ -15,6 +15,7 @@
     X(ERR_PATH_NOT_FOUND, 404, "", "path-not-found", false)                                                                        \
     X(ERR_WORKER_NOT_FOUND, 404, "NOTFOUND", "worker-not-found", false)                                                            \
     X(ERR_METHOD, 405, "", "method-not-allowed", false)                                                                            \
+    X(ERR_LATE, 408, "", "request-late", true)                                                                                     \
     X(ERR_TOO_LARGE, 413, "", "body-too-large", false)                                                                             \
     X(ERR_MEDIA_TYPE, 415, "", "not-json", false)                                                                                  \
     X(ERR_EXPECTATION, 417, "", "expectation-unknown", false)                                                                      \

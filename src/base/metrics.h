@@ -47,11 +47,26 @@ enum metrics_method {
     METHOD_COUNT
 };
 
+/* Why the server ended a connection by itself. */
+enum metrics_closing {
+    CLOSING_IDLE,      /* no request for IDLE_TIMEOUT_SECONDS */
+    CLOSING_FULL,      /* idle, and MAX_CONNECTIONS was reached */
+    CLOSING_LATE,      /* its request was not whole in time */
+    CLOSING_BODIES,    /* the largest, when requests that are not whole took too much memory */
+    CLOSING_TLS,       /* what came is no HTTP/1 request but this */
+    CLOSING_PROXY,     /* a header of the PROXY protocol */
+    CLOSING_HTTP2,     /* the preface of HTTP/2 */
+    CLOSING_TOO_LONG,  /* a head beyond all limits */
+    CLOSING_MALFORMED, /* anything else */
+    CLOSING_COUNT
+};
+
 /* Nothing but struct metric stands in here: the threads' are added up as arrays. */
 struct metrics {
     struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
     struct histogram request_us[METRICS_ROUTES_MAX];
     struct metric connections, waiting, event_streams; /* gauges */
+    struct metric closings[CLOSING_COUNT];
 
     struct histogram command_us[METRICS_SCRIPTS_MAX];
     struct metric command_errors[ERR_COUNT];

@@ -1,9 +1,14 @@
 #include "base/clock.h"
+#include "base/inet.h"
+#include "base/log_repeat.h"
+#include "http/connection.h"
 #include "http/reply.h"
 #include "http/thread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#define PATH_LOGGED 200 /* bytes of a path that no route has checked */
 
 /* Whether a client's X-Request-Id may be used: 1 to 128 visible ASCII characters. */
 static bool id_is_usable(struct str id)
@@ -138,6 +143,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     request->id = request_id(thread, req);
     request->body = (struct str){req->entity.base, req->entity.len};
     dispatch_common_headers(thread, req, request->id);
+    connection_begin_request(req);
     if (connection_may_go_on(req))
         dispatch(request);
     else
@@ -160,6 +166,17 @@ static void rewriter_send(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *buf
     h2o_ostream_send_next(&self->super, req, &self->body, 1, H2O_SEND_STATE_FINAL);
 }
 
+static void log_refusal(h2o_req_t *req, const char *detail)
+{
+    char room[INET_TEXT_MAX];
+    struct sockaddr_storage name;
+    socklen_t len = req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&name);
+    struct str path = {req->input.path.base, req->input.path.len < PATH_LOGGED ? req->input.path.len : PATH_LOGGED};
+    log_repeatable(LOG_INFO, "request", "refused", 3, log_number("status", req->res.status),
+                   log_str("method", (struct str){req->input.method.base, req->input.method.len}), log_text("detail", detail),
+                   log_str("path", str_cut(&path, '?')), log_str("address", inet_text(&name, len, room)));
+}
+
 /* Requests that h2o itself refuses (too large, broken chunks) never reach the handler: their answers are made over here. */
 static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
@@ -173,7 +190,9 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
     const char *detail = "The request is not proper HTTP: its body or its length can't be read.";
     if (err != ERR_BAD_REQUEST)
         detail = reply_sentence(thread, err);
+    connection_begin_request(req);
     reply_count(req, NULL, req->res.status);
+    log_refusal(req, detail);
     struct buffer problem = BUFFER_INIT;
     reply_write_problem(&problem, err, detail, NULL);
     struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);

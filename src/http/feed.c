@@ -1,6 +1,7 @@
 #include "http/feed.h"
 
 #include "base/metrics.h"
+#include "http/connection.h"
 #include "http/thread.h"
 
 #include <sys/socket.h>

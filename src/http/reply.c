@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log_repeat.h"
 #include "base/metrics.h"
+#include "http/connection.h"
 #include "http/thread.h"
 
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
@@ -77,9 +78,17 @@ static void finish(struct request *request, int status, struct str type, struct 
     h2o_req_t *req = request->h2o;
     if (status != 204 && status != 304)
         req->res.content_length = body.len;
+    if (req->conn->ctx->shutdown_requested)
+        req->http1_is_persistent = 0;
+    if (req->http1_is_persistent) {
+        const h2o_iovec_t *said = &request->thread->server->keep_alive;
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("keep-alive"), 0, "Keep-Alive", said->base, said->len);
+    }
     bool headers_only = start(request, status, type, &generator) || body.len == 0;
     h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
     h2o_send(req, &bytes, headers_only ? 0 : 1, H2O_SEND_STATE_FINAL);
+    connection_answered(socket);
 }
 
 bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator)

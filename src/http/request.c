@@ -1,9 +1,9 @@
 #include "http/request.h"
 
+#include "base/inet.h"
 #include "base/percent.h"
 #include "http/thread.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -159,6 +159,25 @@ enum err request_check_head(struct str head, bool is_http_1_1, const char **why)
     return ERR_BAD_REQUEST;
 }
 
+void request_hide_expect(char *bytes, size_t len)
+{
+    struct str rest = {bytes, len}, line = {NULL, 0};
+    while (rest.len > 0 && line.len == 0) {
+        line = str_cut(&rest, '\n');
+        line.len -= line.len > 0 && line.ptr[line.len - 1] == '\r';
+    }
+    if (line.len < 8 || memcmp(line.ptr + line.len - 8, "HTTP/1.0", 8) != 0)
+        return;
+    while (rest.len > 0) {
+        char *at = bytes + (rest.ptr - bytes);
+        line = str_cut(&rest, '\n');
+        if (line.len <= 1)
+            return; /* the head's end */
+        if (line.len >= 7 && str_eq_nocase((struct str){line.ptr, 7}, STR("expect:")))
+            memcpy(at, "ignore", 6);
+    }
+}
+
 /* Whether `encoded` is `name`, percent-encoded or not. */
 static bool is_name(struct str encoded, const char *name)
 {
@@ -233,17 +252,6 @@ void *request_app(const struct request *request)
     return request->thread->app;
 }
 
-static bool is_address(struct str text)
-{
-    char room[64];
-    struct in6_addr address;
-    if (text.len == 0 || text.len >= sizeof(room))
-        return false;
-    memcpy(room, text.ptr, text.len);
-    room[text.len] = '\0';
-    return inet_pton(AF_INET, room, &address) == 1 || inet_pton(AF_INET6, room, &address) == 1;
-}
-
 /* The first of a comma list's elements. */
 static struct str first_of(struct str list)
 {
@@ -263,29 +271,13 @@ static struct str without_port(struct str text)
     return other_colons ? text : before;
 }
 
-/* Writes an address, an IPv4 one in its own form; empty when `len` says that there is none. */
-static struct str write_address(const struct sockaddr_storage *name, socklen_t len, char room[64])
-{
-    const char *text;
-    if (len == 0)
-        return STR("");
-    if (name->ss_family == AF_INET6) {
-        const struct in6_addr *address = &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr;
-        text = IN6_IS_ADDR_V4MAPPED(address) ? inet_ntop(AF_INET, &address->s6_addr[12], room, 64)
-                                             : inet_ntop(AF_INET6, address, room, 64);
-    } else {
-        text = inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)name)->sin_addr, room, 64);
-    }
-    return text != NULL ? str_from(text) : STR("");
-}
-
 struct str request_client_address(const struct request *request, bool trust_proxy, char room[64])
 {
     if (trust_proxy) {
         struct str said = without_port(first_of(request_header(request, "fly-client-ip")));
-        if (!is_address(said))
+        if (!inet_is_address(said))
             said = without_port(first_of(request_header(request, "x-forwarded-for")));
-        if (is_address(said)) {
+        if (inet_is_address(said)) {
             memcpy(room, said.ptr, said.len);
             return (struct str){room, said.len};
         }
@@ -293,7 +285,7 @@ struct str request_client_address(const struct request *request, bool trust_prox
     struct sockaddr_storage peer;
     h2o_conn_t *conn = request->h2o->conn;
     socklen_t len = conn->callbacks->get_peername(conn, (struct sockaddr *)&peer);
-    return write_address(&peer, len, room);
+    return inet_text(&peer, len, room);
 }
 
 struct str request_asked_host(const struct request *request, bool trust_proxy)
@@ -314,7 +306,7 @@ struct str request_base_url(const struct request *request, bool trust_proxy, cha
         char address_room[64];
         struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
         h2o_conn_t *conn = request->h2o->conn;
-        host = write_address(&name, conn->callbacks->get_sockname(conn, (struct sockaddr *)&name), address_room);
+        host = inet_text(&name, conn->callbacks->get_sockname(conn, (struct sockaddr *)&name), address_room);
         bool brackets = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
         len = snprintf(room, size, brackets ? "%s://[%.*s]:%d" : "%s://%.*s:%d", scheme, STR_PRINTF(host),
                        (int)h2o_socket_getport((struct sockaddr *)&name));

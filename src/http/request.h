@@ -41,6 +41,12 @@ MUST_CHECK enum err request_route(struct request *request, const struct route *r
 MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
 
 /*
+ * Takes Expect out of the head of an HTTP/1.0 request, by giving it another name: h2o would answer it with 100 Continue, which HTTP/1.0 does not
+ * know (RFC 9110, section 10.1.1). `bytes` is what has been received, of the head or more.
+ */
+void request_hide_expect(char *bytes, size_t len);
+
+/*
  * The value of a query parameter, the first of that name, percent-decoded into `room`; as it came when it is badly encoded or does not
  * fit, and so to be checked like anything else; absent when it is not there or empty, as forms send what was not filled in.
  */

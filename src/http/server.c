@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "http/connection.h"
 #include "http/thread.h"
 
 #include <assert.h>
@@ -14,11 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEAD_TIMEOUT_MS 10000 /* to send a whole request, and to stay connected without one */
+#define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection.c */
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
 #define METRICS_CONNECTIONS_MAX 16
-#define DRAIN_MS 3500     /* to finish what is in flight when told to stop */
-#define DRAIN_IDLE_MS 300 /* likewise for connections that have sent no whole request */
+#define DRAIN_MS 3500 /* to finish what is in flight when told to stop */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -153,7 +153,9 @@ enum err server_new(const struct server_config *config, struct server **out, int
     server->h2o.server_name = (h2o_iovec_t){NULL, 0};
     server->h2o.max_request_entity_size = SERVER_BULK_BODY_MAX;
     server->h2o.http1.upgrade_to_http2 = 0;
-    server->h2o.http1.req_timeout = HEAD_TIMEOUT_MS;
+    server->h2o.http1.req_timeout = NEVER_MS;
+    server->keep_alive.base = h2o_mem_alloc(32);
+    server->keep_alive.len = (size_t)snprintf(server->keep_alive.base, 32, "timeout=%d", config->idle_timeout_ms / 1000);
     server->host = add_host(server, "default");
     if (config->metrics_port != 0)
         server->metrics_host = add_host(server, "metrics");
@@ -249,7 +251,7 @@ static int32_t turn(struct server_thread *thread, int32_t wait)
 {
     h2o_evloop_run(thread->context.loop, wait); /* -1 only says that a signal interrupted it */
     thread->turn++;
-    connections_tick(thread);
+    connection_check_bodies(thread);
     pending_tick(&thread->next_turn);
     int32_t next = thread->tick(thread->app);
     int32_t late = pending_tick(&thread->waiting);
@@ -269,13 +271,12 @@ void server_thread_run(struct server_thread *thread)
     /* even when told to stop meanwhile: who has connected already waits for an answer */
     while (!thread->is_ready(thread->app) && clock_ms() < warm_at)
         wait = turn(thread, wait < WARM_UP_MS / 10 ? wait : WARM_UP_MS / 10);
-    connections_start(thread);
+    listeners_start(thread);
     while (!server_thread_stopping(thread))
         wait = turn(thread, wait);
 
-    connections_stop(thread);
+    listeners_stop(thread);
     thread->context.shutdown_requested = 1; /* answers close their connections; what else h2o does then is for HTTP/2 */
-    thread->context.http1.req_timeout.timeout = DRAIN_IDLE_MS;
     int64_t end = clock_ms() + DRAIN_MS;
     while ((thread->connections > 0 || thread->lingering > 0) && clock_ms() < end) {
         turn(thread, 10);

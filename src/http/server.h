@@ -21,6 +21,7 @@ struct server_config {
     int max_connections;
     int threads;
     int request_timeout_ms;     /* patience of pending requests */
+    int idle_timeout_ms;        /* of a connection between two requests */
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
     struct str allowed_origins; /* CORS: a comma list; "*" in it is any */
     const struct route *routes;

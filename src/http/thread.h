@@ -13,6 +13,7 @@ struct server {
     struct server_config config;
     h2o_globalconf_t h2o;
     h2o_hostconf_t *host, *metrics_host; /* of requests to PORT and METRICS_PORT; metrics_host NULL: no such port */
+    h2o_iovec_t keep_alive;              /* the value of Keep-Alive */
     int *listeners;                      /* a descriptor for each thread, all on one port */
     int metrics_listener;                /* of the first thread; -1: none */
 };
@@ -26,6 +27,7 @@ struct listener {
     h2o_accept_ctx_t accept;
     int connections, connections_max;
     h2o_timeout_entry_t pause_entry;
+    h2o_timeout_t silent, idle; /* of its connections in these states, those of longest standing first */
 };
 
 struct connection;
@@ -37,12 +39,14 @@ struct server_thread {
     h2o_socket_t *waker;                        /* an eventfd: readable when the thread is told to stop */
     int waker_fd;
     atomic_bool stopping;
-    struct connection *first_connection;
+    struct connection *first_busy; /* the connections with a request or a part of one */
+    struct connection *calling;    /* that libh2o was called back for; NULL once it is gone */
     int64_t bodies_checked_at;
     int connections;
-    int connections_peak; /* since memory was last given back */
-    h2o_timeout_t pause;  /* of a listener, when descriptors have run out */
-    h2o_timeout_t linger; /* how long a refused client's rest is read */
+    int connections_peak;    /* since memory was last given back */
+    h2o_timeout_t pause;     /* of a listener, when descriptors have run out */
+    h2o_timeout_t linger;    /* how long a refused client's rest is read */
+    h2o_timeout_t receiving; /* how often a request that is not whole is looked at */
     int lingering;
     struct pending_queue waiting, waiting_quick;
     struct pending_queue next_turn; /* of connections that have had their share of this one */
@@ -54,25 +58,12 @@ struct server_thread {
     uint64_t next_id; /* of requests that bring none */
 };
 
-/* connection.c: begins and ends to take connections; to be called at the end of each turn. */
-void connections_start(struct server_thread *thread);
-void connections_stop(struct server_thread *thread);
-void connections_tick(struct server_thread *thread);
+/* listener.c: begins and ends to take connections. */
+void listeners_start(struct server_thread *thread);
+void listeners_stop(struct server_thread *thread);
 
-/*
- * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with what a
- * client has pipelined as long as answers are made at once, and nobody else's turn would come.
- */
-bool connection_may_go_on(h2o_req_t *req);
-
-/* What the client sends after this request is not read: the answer is the last of its connection, and may have no end. */
-void connection_sends_no_more(h2o_req_t *req);
-
-/*
- * The client goes on sending what was refused: without somebody to read it, the answer would be lost in a reset. Reads and forgets
- * a bounded rest after h2o has closed its side.
- */
-void connection_linger(h2o_req_t *req);
+/* listener.c: a connection has ended: takes new ones again, if there was no room. */
+void listener_resume(struct listener *listener);
 
 /* reply.c: begins an answer without end, status 200; `generator` then sends. Whether only its headers were asked for. */
 bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator);

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define QUICK_TIMEOUT_MS 800 /* health checks are answered within a second, whatever Redis does */
+#define IDLE_TIMEOUT_S 75
+#define IDLE_MARGIN_S 15 /* for a heartbeat that comes late */
 #define SWEEP_INTERVAL_MS 1000
 #define HISTORY_INTERVAL_MS 10000 /* some times a minute: an instance that ends in between leaves no gap */
 #define COUNT_INTERVAL_MS 2600    /* longer than an answer may take */
@@ -234,6 +236,15 @@ static void name_instance(struct instance *instance, struct str *region)
         *region = (struct str){fly_region, strnlen(fly_region, REGION_MAX)};
 }
 
+/* Workers keep their connection from one heartbeat to the next, and proxies expect at least a minute. */
+static int idle_timeout_s(const struct config *config)
+{
+    int interval = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] + IDLE_MARGIN_S;
+    if (config->number[CONFIG_IDLE_TIMEOUT_SECONDS] > 0)
+        return config->number[CONFIG_IDLE_TIMEOUT_SECONDS];
+    return interval > IDLE_TIMEOUT_S ? interval : IDLE_TIMEOUT_S;
+}
+
 static int count_threads(const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -266,6 +277,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .max_connections = config->number[CONFIG_MAX_CONNECTIONS],
         .threads = instance->thread_count,
         .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
+        .idle_timeout_ms = idle_timeout_s(config) * 1000,
         .quick_timeout_ms = QUICK_TIMEOUT_MS,
         .allowed_origins = config->text[CONFIG_ALLOWED_ORIGINS],
         .routes = api_routes,

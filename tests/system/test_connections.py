@@ -66,6 +66,18 @@ def test_calm_at_the_cap(redis, start_coordinator):
     assert assert_calm_when_full(coordinator, 80) <= 40
 
 
+def test_calm_when_full_of_requests(redis, start_coordinator):
+    """All connections wait for Redis, and new clients for them."""
+    coordinator = start_coordinator(redis, MAX_CONNECTIONS=40, REQUEST_TIMEOUT_MS=2000)
+    redis.freeze()
+    crowd = [coordinator.raw(timeout=15).send("GET /api/worker/w HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(80)]
+    assert cpu_while_watching(coordinator) < CALM
+    redis.thaw()
+    assert {connection.read_response().status for connection in crowd} <= {404, 503, 504}
+    for connection in crowd:
+        connection.close()
+
+
 def test_calm_without_descriptors(redis, start_coordinator):
     coordinator = start_coordinator(redis, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
     assert_calm_when_full(coordinator, 120)
@@ -106,7 +118,8 @@ def test_a_thousand_connections_leave_nothing(redis, start_coordinator):
         assert coordinator.memory_mb() <= 12
 
 
-def test_idle_connections_are_closed_in_the_end(coordinator):
+def test_idle_connections_are_closed_in_the_end(redis, start_coordinator):
+    coordinator = start_coordinator(redis, IDLE_TIMEOUT_SECONDS=3)
     idle = coordinator.raw().send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     started = time.monotonic()
     assert statuses(idle.read_to_end(within=90)) == [200]

@@ -64,6 +64,35 @@ static void test_http_1_0_knows_no_transfer_encoding(void **state)
     assert_non_null(strstr(why, "Transfer-Encoding"));
 }
 
+/* Heads of requests, and what is left of them. */
+static void test_expect_is_not_for_http_1_0(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *left;
+    } cases[] = {
+        {"POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", "POST / HTTP/1.0\r\nignore: 100-continue\r\n\r\n"},
+        {"\r\n\nPOST / HTTP/1.0\na: b\nEXPECT:x\n\n", "\r\n\nPOST / HTTP/1.0\na: b\nignore:x\n\n"},
+        {"POST / HTTP/1.0\r\nexpect: 1\r\nexpect: 2", "POST / HTTP/1.0\r\nignore: 1\r\nignore: 2"},
+        {"POST / HTTP/1.0\r\nexpected: 1\r\n\r\nexpect: x", NULL},
+        {"POST / HTTP/1.0\r\na: expect:\r\nexpect", NULL},
+        {"POST / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n", NULL},
+        {"POST /HTTP/1.0 HTTP/1.1\r\nExpect: HTTP/1.0\r\nExpect: 1\r\n\r\n", NULL},
+        {"expect:", NULL},
+        {"HTTP/1.0", NULL},
+        {"\n\n", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char room[128];
+        size_t len = strlen(cases[i].head);
+        memcpy(room, cases[i].head, len);
+        request_hide_expect(room, len);
+        room[len] = '\0';
+        assert_string_equal(room, cases[i].left != NULL ? cases[i].left : cases[i].head);
+    }
+}
+
 static struct str query(const char *text, const char *name, char *room, size_t size)
 {
     struct request request = {.query = str_from(text)};
@@ -99,6 +128,7 @@ int main(void)
         cmocka_unit_test(test_heads),
         cmocka_unit_test(test_http_1_0_needs_no_host),
         cmocka_unit_test(test_http_1_0_knows_no_transfer_encoding),
+        cmocka_unit_test(test_expect_is_not_for_http_1_0),
         cmocka_unit_test(test_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,19 @@
+/*
+ * IP addresses as text.
+ */
+#ifndef BASE_INET_H
+#define BASE_INET_H
+
+#include "base/str.h"
+
+#include <sys/socket.h>
+
+#define INET_TEXT_MAX 64 /* bytes; the longest address has 45 */
+
+/* Whether `text` is an IPv4 or IPv6 address: no port, no brackets, no zone. */
+bool inet_is_address(struct str text);
+
+/* Writes the address of `name`, an IPv4 one that IPv6 carries in its own form; empty where `len` is 0 or it is no IP address. */
+struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
+
+#endif

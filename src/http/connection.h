@@ -1,0 +1,83 @@
+/*
+ * A client's connection, as far as libh2o leaves it to us: how long it may be idle, how long a request may take to arrive, and what came that is no
+ * request. libh2o has one time limit for all of that, which is set so high that it never counts.
+ *
+ *        accepted                     first byte                    whole
+ *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING
+ *                          ▲                       │       ▲                   │
+ *                          │                       ▼       │ 100 Continue      │ sent
+ *                          │                     UNDECIDED ┘                   │
+ *                          └───────────────────────────────────────────────────┘
+ *
+ * A connection that leaves UNDECIDED by its end was answered by libh2o itself: what came was no request.
+ */
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
+
+#include "base/metrics.h"
+#include "http/linger.h"
+
+#include <h2o.h>
+
+struct listener;
+
+enum connection_state {
+    CONNECTION_SILENT,    /* nothing has come yet; in listener->silent */
+    CONNECTION_IDLE,      /* between two requests; in listener->idle */
+    CONNECTION_RECEIVING, /* a part of a request has come; in thread->receiving and thread->first_busy */
+    CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it says 100 or 400 */
+    CONNECTION_ANSWERING, /* a request was handed on; in thread->first_busy, unless the client may send no more */
+};
+
+struct connection {
+    struct server_thread *thread;
+    struct listener *listener;
+    h2o_socket_t *socket;
+    enum connection_state state;
+    h2o_timeout_entry_t timeout;
+    struct connection *previous, *next; /* in thread->first_busy */
+    h2o_socket_cb read, written;        /* libh2o's own callbacks, where ours stand in their place */
+    int64_t begun_at, progress_at;      /* RECEIVING: clock_ms of the first byte and of the latest ones */
+    size_t received;                    /* RECEIVING: bytes until then */
+    uint32_t turn;                      /* of its latest request, */
+    int requests;                       /* and how many it had in that one */
+    bool cut_off;
+    enum metrics_closing suspicion; /* UNDECIDED: what the bytes look like */
+    struct lingering *lingering;    /* the rest of a client that was refused */
+};
+
+/* Makes a connection of a socket that was accepted. */
+void connection_new(struct listener *listener, h2o_socket_t *socket);
+
+/* Sets up what the functions above need of a thread, and of a listener. */
+void connection_init_thread(struct server_thread *thread);
+void connection_init_listener(struct listener *listener);
+
+/* Ends the connection that has been idle for longest, if one has been for a moment; whether there was one. */
+bool connection_make_room(struct listener *listener);
+
+/* The program ends: who is idle gets a moment for a request that is on its way. */
+void connection_hurry(struct listener *listener);
+
+/* Cuts off the largest of those that are not whole, when together they are too much. To be called at the end of each turn. */
+void connection_check_bodies(struct server_thread *thread);
+
+/* A request of this connection is handed on, or refused by libh2o in the usual way. */
+void connection_begin_request(h2o_req_t *req);
+
+/*
+ * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with what a
+ * client has pipelined as long as answers are made at once, and nobody else's turn would come.
+ */
+bool connection_may_go_on(h2o_req_t *req);
+
+/* The answer to a request that a socket brought is on its way, whole: when it is sent, the connection is idle. `socket` may be NULL. */
+void connection_answered(h2o_socket_t *socket);
+
+/* What the client sends after this request is not read: the answer is the last of its connection, and may have no end. */
+void connection_sends_no_more(h2o_req_t *req);
+
+/* The client goes on sending what was refused; see linger.h. */
+void connection_linger(h2o_req_t *req);
+
+#endif

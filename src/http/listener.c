@@ -1,0 +1,108 @@
+#include "base/log_repeat.h"
+#include "http/connection.h"
+#include "http/thread.h"
+
+#include <errno.h>
+
+#define ACCEPTS_PER_TURN 16
+#define PAUSE_MS 50 /* without descriptors, or without room, accept would fail in a busy loop */
+
+static void on_readable(h2o_socket_t *listening, const char *err);
+
+void listener_resume(struct listener *listener)
+{
+    if (listener->socket != NULL && !h2o_timeout_is_linked(&listener->pause_entry) && !h2o_socket_is_reading(listener->socket))
+        h2o_socket_read_start(listener->socket, on_readable);
+}
+
+static void on_pause_over(h2o_timeout_entry_t *entry)
+{
+    listener_resume(H2O_STRUCT_FROM_MEMBER(struct listener, pause_entry, entry));
+}
+
+static void listener_pause(struct listener *listener)
+{
+    h2o_socket_read_stop(listener->socket);
+    h2o_timeout_link(listener->thread->context.loop, &listener->thread->pause, &listener->pause_entry);
+}
+
+/* Makes room for a connection that waits in the kernel, in place of one that is idle; whether it could. */
+static bool make_room(struct listener *listener)
+{
+    const struct server_thread *thread = listener->thread;
+    bool made = connection_make_room(listener);
+    if (listener == &thread->listener)
+        log_repeatable(LOG_WARN, "connections_full",
+                       made ? "MAX_CONNECTIONS is reached: idle connections are closed for new ones"
+                            : "MAX_CONNECTIONS is reached and none is idle: new connections wait",
+                       1, log_number("max_connections", thread->server->config.max_connections));
+    return made;
+}
+
+static void on_readable(h2o_socket_t *listening, const char *err)
+{
+    struct listener *listener = listening->data;
+    if (err != NULL)
+        return;
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        if (listener->connections >= listener->connections_max) {
+            if (i > 0)
+                return; /* if more wait, the loop says so */
+            if (!make_room(listener)) {
+                listener_pause(listener);
+                return;
+            }
+        }
+        h2o_socket_t *socket = h2o_evloop_socket_accept(listening);
+        if (socket != NULL) {
+            connection_new(listener, socket);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_repeatable(LOG_WARN, "accept_failed", "a connection can't be taken, trying on", 1,
+                           log_text("why", strerror(errno)));
+            listener_pause(listener);
+        }
+        return;
+    }
+}
+
+static void listener_start(struct listener *listener)
+{
+    if (listener->fd == -1)
+        return;
+    connection_init_listener(listener);
+    listener->pause_entry.cb = on_pause_over;
+    listener->socket = h2o_evloop_socket_create(listener->thread->context.loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
+    listener->fd = -1;
+    listener->socket->data = listener;
+    listener_resume(listener);
+}
+
+void listeners_start(struct server_thread *thread)
+{
+    h2o_timeout_init(thread->context.loop, &thread->pause, PAUSE_MS);
+    connection_init_thread(thread);
+    listener_start(&thread->listener);
+    listener_start(&thread->metrics_listener);
+}
+
+static void listener_stop(struct listener *listener)
+{
+    if (listener->socket == NULL)
+        return;
+    /* those that the kernel has accepted already would be reset */
+    h2o_socket_t *socket;
+    while (listener->connections < listener->connections_max && (socket = h2o_evloop_socket_accept(listener->socket)) != NULL)
+        connection_new(listener, socket);
+    h2o_timeout_unlink(&listener->pause_entry);
+    h2o_socket_close(listener->socket);
+    listener->socket = NULL;
+    connection_hurry(listener);
+}
+
+void listeners_stop(struct server_thread *thread)
+{
+    listener_stop(&thread->listener);
+    listener_stop(&thread->metrics_listener);
+}

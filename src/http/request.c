@@ -174,7 +174,7 @@ void request_hide_expect(char *bytes, size_t len)
         if (line.len <= 1)
             return; /* the head's end */
         if (line.len >= 7 && str_eq_nocase((struct str){line.ptr, 7}, STR("expect:")))
-            memcpy(at, "ignore", 6);
+            *at = '-';
     }
 }
 

@@ -12,7 +12,7 @@ BEAT = "/api/worker/heartbeat"
 HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(189))
 
 KINDS = {
-    "tls": (HELLO, "https"),
+    "tls": (HELLO, "plain HTTP"),
     "tls of a browser": (b"\x16\x03\x03" + HELLO[3:], "TLS"),
     "proxy_protocol": (b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "PROXY"),
     "proxy_protocol of unknown": (b"PROXY UNKNOWN\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "X-Forwarded-For"),

@@ -4,6 +4,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "api/admit.h"
 #include "api/common.h"
 #include "api/events.h"
 #include "api/reading.h"
@@ -36,56 +37,13 @@ struct api {
     struct shared_queue waiting[SHARED_COUNT];
 };
 
-/* All paths. */
+/* All paths. Their handlers are declared by the table itself. */
 extern const struct route api_routes[];
 
-/*
- * Who may ask for a route: .access of its row has the least role, which includes those after it; or, or besides, workers. A row without any
- * is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without credentials.
- */
-enum access {
-    ACCESS_ANYONE = 1,
-    ACCESS_VIEWER = 2,
-    ACCESS_USER = 4,
-    ACCESS_OPERATOR = 8,
-    ACCESS_ADMIN = 16,
-    ACCESS_WORKER = 32,
-    ACCESS_FIELD = 64,
-};
-
-/* workers.c */
-request_handler api_register, api_heartbeat, api_unregister, api_worker, api_drain, api_undrain;
-
-/* bulk.c */
-request_handler api_heartbeats;
-
-/* fleet.c */
-request_handler api_workers, api_live_workers, api_coordinators, api_dht_bootstrap, api_stats, api_fleet_health;
-
-/* services.c */
-request_handler api_services, api_services_list, api_gaps, api_discover, api_find;
-
-/* edge.c */
-request_handler api_edge_register, api_edge_heartbeat, api_dht_stats, api_dht_topology;
-
-/* events.c */
-request_handler api_events;
-
-/* history.c */
-request_handler api_history;
-
 /* service.c */
-request_handler api_root, api_health, api_livez, api_readyz;
+request_handler api_root;
 
-/* metrics.c */
 #define API_METRICS_PATH "/metrics"
-request_handler api_metrics;
-
-/* pages.c */
-request_handler api_openapi, api_docs, api_dashboard, api_front;
-
-/* tasks.c */
-request_handler api_tasks, api_task_complete;
 
 #define API_LISTED_MAX                                                                                                             \
     (32 << 20) /* bytes of a thread's long answers, in the making or on their way to clients that may be slow to read */

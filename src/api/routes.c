@@ -1,43 +1,54 @@
 #include "api/api.h"
 
 /* Frequent ones first; see http/route.h for what a row says. */
+#define ROUTES(X)                                                                                                                  \
+    X("POST", "/api/worker/heartbeat", api_heartbeat, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES)                    \
+    X("POST", "/api/worker/heartbeats", api_heartbeats, .access = ACCESS_WORKER, .effect = WRITES,                                 \
+      .body_max = SERVER_BULK_BODY_MAX)                                                                                            \
+    X("POST", "/api/worker/register", api_register, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES,                      \
+      .log_level = LOG_INFO)                                                                                                       \
+    X("GET", "/api/worker/tasks", api_tasks, .access = ACCESS_WORKER | ACCESS_FIELD)                                               \
+    X("POST", "/api/worker/task-complete", api_task_complete, .access = ACCESS_WORKER | ACCESS_FIELD, .log_level = LOG_INFO)       \
+    X("GET", "/health", api_health, .access = ACCESS_ANYONE | ACCESS_FIELD, .patience = QUICK)                                     \
+    X("GET", "/livez", api_livez, .access = ACCESS_ANYONE)                                                                         \
+    X("GET", "/readyz", api_readyz, .access = ACCESS_ANYONE, .patience = QUICK)                                                    \
+    X("GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER, .patience = QUICK)                                            \
+    X("GET", "/api/admin/workers", api_workers, .access = ACCESS_VIEWER | ACCESS_FIELD)                                            \
+    X("GET", "/api/admin/coordinators", api_coordinators, .access = ACCESS_VIEWER | ACCESS_FIELD)                                  \
+    X("GET", "/api/admin/services", api_services, .access = ACCESS_VIEWER | ACCESS_FIELD)                                          \
+    X("GET", "/api/admin/gaps", api_gaps, .access = ACCESS_VIEWER | ACCESS_FIELD)                                                  \
+    X("GET", "/api/coordinator/workers", api_live_workers, .access = ACCESS_VIEWER | ACCESS_FIELD)                                 \
+    X("GET", "/api/services/list", api_services_list, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD)                      \
+    X("POST", "/api/edge/register", api_edge_register, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES,                   \
+      .log_level = LOG_INFO)                                                                                                       \
+    X("POST", "/api/edge/heartbeat", api_edge_heartbeat, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES)                 \
+    X("GET", "/api/dht/bootstrap", api_dht_bootstrap, .access = ACCESS_WORKER | ACCESS_VIEWER | ACCESS_FIELD)                      \
+    X("GET", "/api/dht/stats", api_dht_stats, .access = ACCESS_VIEWER | ACCESS_FIELD)                                              \
+    X("GET", "/api/dht/topology", api_dht_topology, .access = ACCESS_VIEWER | ACCESS_FIELD)                                        \
+    X("GET", "/api/admin/stats", api_stats, .access = ACCESS_VIEWER | ACCESS_FIELD)                                                \
+    X("GET", "/api/admin/health", api_fleet_health, .access = ACCESS_VIEWER | ACCESS_FIELD)                                        \
+    X("GET", "/api/admin/history", api_history, .access = ACCESS_VIEWER)                                                           \
+    X("GET", "/api/events", api_events, .access = ACCESS_VIEWER)                                                                   \
+    X("GET", "/", api_front, .access = ACCESS_ANYONE)                                                                              \
+    X("GET", "/api", api_root, .access = ACCESS_ANYONE)                                                                            \
+    X("GET", "/openapi.json", api_openapi, .access = ACCESS_ANYONE)                                                                \
+    X("GET", "/docs", api_docs, .access = ACCESS_ANYONE)                                                                           \
+    X("GET", "/dashboard", api_dashboard, .access = ACCESS_ANYONE)                                                                 \
+    X("DELETE", "/api/worker/unregister/{worker_id}", api_unregister, .access = ACCESS_OPERATOR | ACCESS_WORKER | ACCESS_FIELD,    \
+      .effect = WRITES, .log_level = LOG_INFO)                                                                                     \
+    X("GET", "/api/worker/find/{service}", api_find, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD)                       \
+    X("GET", "/api/services/discover/{service}", api_discover, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD)             \
+    X("POST", "/api/worker/{worker_id}/drain", api_drain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)      \
+    X("POST", "/api/worker/{worker_id}/undrain", api_undrain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)  \
+    X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)
+
+#define X(method, path, handler, ...) request_handler handler;
+ROUTES(X)
+#undef X
+
 const struct route api_routes[] = {
-    {"POST", "/api/worker/heartbeat", api_heartbeat, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES},
-    {"POST", "/api/worker/heartbeats", api_heartbeats, .access = ACCESS_WORKER, .effect = WRITES, .body_max = SERVER_BULK_BODY_MAX},
-    {"POST", "/api/worker/register", api_register, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES, .log_level = LOG_INFO},
-    {"GET", "/api/worker/tasks", api_tasks, .access = ACCESS_WORKER | ACCESS_FIELD},
-    {"POST", "/api/worker/task-complete", api_task_complete, .access = ACCESS_WORKER | ACCESS_FIELD, .log_level = LOG_INFO},
-    {"GET", "/health", api_health, .access = ACCESS_ANYONE | ACCESS_FIELD, .patience = QUICK},
-    {"GET", "/livez", api_livez, .access = ACCESS_ANYONE},
-    {"GET", "/readyz", api_readyz, .access = ACCESS_ANYONE, .patience = QUICK},
-    {"GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER, .patience = QUICK},
-    {"GET", "/api/admin/workers", api_workers, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/coordinators", api_coordinators, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/services", api_services, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/gaps", api_gaps, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/coordinator/workers", api_live_workers, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/services/list", api_services_list, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD},
-    {"POST", "/api/edge/register", api_edge_register, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES,
-     .log_level = LOG_INFO},
-    {"POST", "/api/edge/heartbeat", api_edge_heartbeat, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES},
-    {"GET", "/api/dht/bootstrap", api_dht_bootstrap, .access = ACCESS_WORKER | ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/dht/stats", api_dht_stats, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/dht/topology", api_dht_topology, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/stats", api_stats, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/health", api_fleet_health, .access = ACCESS_VIEWER | ACCESS_FIELD},
-    {"GET", "/api/admin/history", api_history, .access = ACCESS_VIEWER},
-    {"GET", "/api/events", api_events, .access = ACCESS_VIEWER},
-    {"GET", "/", api_front, .access = ACCESS_ANYONE},
-    {"GET", "/api", api_root, .access = ACCESS_ANYONE},
-    {"GET", "/openapi.json", api_openapi, .access = ACCESS_ANYONE},
-    {"GET", "/docs", api_docs, .access = ACCESS_ANYONE},
-    {"GET", "/dashboard", api_dashboard, .access = ACCESS_ANYONE},
-    {"DELETE", "/api/worker/unregister/{worker_id}", api_unregister, .access = ACCESS_OPERATOR | ACCESS_WORKER | ACCESS_FIELD,
-     .effect = WRITES, .log_level = LOG_INFO},
-    {"GET", "/api/worker/find/{service}", api_find, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD},
-    {"GET", "/api/services/discover/{service}", api_discover, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD},
-    {"POST", "/api/worker/{worker_id}/drain", api_drain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO},
-    {"POST", "/api/worker/{worker_id}/undrain", api_undrain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO},
-    {"GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER},
-    {.path = NULL},
+#define X(method, path, handler, ...) {method, path, handler, __VA_ARGS__},
+    ROUTES(X)
+#undef X
+        {.path = NULL},
 };

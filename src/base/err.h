@@ -55,6 +55,7 @@
     X(206, "Partial Content")                                                                                                      \
     X(302, "Found")                                                                                                                \
     X(304, "Not Modified")                                                                                                         \
+    X(308, "Permanent Redirect")                                                                                                   \
     X(400, "Bad Request")                                                                                                          \
     X(401, "Unauthorized")                                                                                                         \
     X(403, "Forbidden")                                                                                                            \

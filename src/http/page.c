@@ -3,6 +3,10 @@
 #include "http/accept.h"
 #include "http/reply.h"
 
+#include <h2o.h>
+
+#define SLASHES_MAX 8 /* at a path's end; more are not worth a redirect */
+
 /* Whether an If-None-Match names `etag`. A proxy that compresses by itself marks tags as weak ("W/"). */
 static bool is_named(struct str tags, struct str etag)
 {
@@ -16,8 +20,34 @@ static bool is_named(struct str tags, struct str etag)
     return false;
 }
 
+/*
+ * The links of a page are relative to its path without a slash at the end. Answers a request with one by sending the client there, with a
+ * relative address that also works behind a proxy that serves this under a path of its own.
+ */
+static bool redirect(struct request *request)
+{
+    struct str target = {request->h2o->path.base, request->h2o->path.len};
+    struct str path = str_cut(&target, '?');
+    size_t slashes = 0;
+    while (slashes < path.len && path.ptr[path.len - 1 - slashes] == '/')
+        slashes++;
+    if (slashes == 0 || slashes == path.len || slashes > SLASHES_MAX)
+        return false;
+    struct buffer location = BUFFER_INIT;
+    for (size_t i = 0; i < slashes; i++)
+        buffer_append(&location, STR("../"));
+    buffer_printf(&location, "%s", request->route->path + 1);
+    buffer_append(&location, (struct str){"", 1}); /* its NUL */
+    request_replace_header(request, "Location", location.ptr);
+    buffer_fini(&location);
+    reply_constant(request, 308, STR(""));
+    return true;
+}
+
 void page_reply(struct request *request, const struct page *page)
 {
+    if (redirect(request))
+        return;
     bool compressed = accept_weight(request_header(request, "accept-encoding"), STR("gzip")) > 0;
     const char *etag = compressed ? page->gzip_etag : page->html_etag;
     request_set_header(request, "ETag", etag);

@@ -42,11 +42,49 @@ static void decode_parameter(struct request *request, struct route_parameter *pa
             parameter->value = (struct str){NULL, 0};
 }
 
+/* `path` with one slash for each run of them, and none at its end, in the request's pool. */
+static struct str without_slashes(struct request *request, struct str path)
+{
+    char *room = h2o_mem_alloc_pool(&request->h2o->pool, path.len + 1);
+    size_t len = 0;
+    for (size_t i = 0; i < path.len; i++)
+        if (path.ptr[i] != '/' || len == 0 || room[len - 1] != '/')
+            room[len++] = path.ptr[i];
+    if (len > 1 && room[len - 1] == '/')
+        len--;
+    return (struct str){room, len};
+}
+
+/*
+ * Clients put a base URL and a path together with a slash too many. A path that no row has is looked up again without them: first without those
+ * at its beginning, which never mean anything, then without any; but in the rest of a path ("{path...}") each may mean something.
+ */
+static enum err find_row(struct request *request, const struct route *routes, struct route_match *match)
+{
+    struct str method = {request->h2o->method.base, request->h2o->method.len};
+    enum err err = route_find(routes, method, request->path, match);
+    struct str path = request->path;
+    while (path.len > 1 && path.ptr[0] == '/' && path.ptr[1] == '/')
+        path = (struct str){path.ptr + 1, path.len - 1};
+    if (err == ERR_PATH_NOT_FOUND && path.len < request->path.len)
+        err = route_find(routes, method, path, match);
+    if (err == ERR_PATH_NOT_FOUND) {
+        path = without_slashes(request, path);
+        err = route_find(routes, method, path, match);
+        for (size_t i = 0; err == ERR_NONE && i < ROUTE_PARAMETERS_MAX && match->parameters[i].name.ptr != NULL; i++)
+            if (match->parameters[i].is_rest)
+                return ERR_PATH_NOT_FOUND;
+    }
+    if (err != ERR_PATH_NOT_FOUND)
+        request->path = path;
+    return err;
+}
+
 enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE])
 {
     struct route_match match;
     take_target(request);
-    enum err err = route_find(routes, (struct str){request->h2o->method.base, request->h2o->method.len}, request->path, &match);
+    enum err err = find_row(request, routes, &match);
     if (err == ERR_METHOD)
         memcpy(allow, match.allow, sizeof(match.allow));
     if (err != ERR_NONE)

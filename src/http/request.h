@@ -18,7 +18,7 @@ struct request {
     const struct route *route;                               /* NULL: none matches */
     struct route_parameter parameters[ROUTE_PARAMETERS_MAX]; /* decoded; read by request_parameter and by the log */
     struct str host;                /* the host[:port] that the client asked for, as it came; absent without one */
-    struct str path;                /* as it came, without the query */
+    struct str path;                /* without the query; without slashes too many where only so it has a route */
     struct str query;               /* after '?', still encoded; absent without one */
     struct str body;                /* absent without one */
     struct str id;                  /* X-Request-Id, the client's or made */

@@ -29,7 +29,7 @@ def assert_problem(response, status, code=None):
 # -- errors ---------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/worker", "/api/worker/", "/api/worker/a/b", "/api/admin", "/healthz", "/HEALTH",
-                                  "/api/worker/register/", "//health"])
+                                  "/health/x", "/.//health"])
 def test_unknown_path_is_404(coordinator, path):
     assert_problem(coordinator.get(path), 404, "path-not-found")
 

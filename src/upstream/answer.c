@@ -1,0 +1,339 @@
+#include "upstream/answer.h"
+
+#include <llhttp.h>
+#include <stdlib.h>
+
+#define LENGTH_DIGITS_MAX 18
+#define CHUNK_MAX ((uint64_t)0x0fffffffffffffff) /* 15 hex digits */
+#define TEXT_BEGIN 1                             /* nothing stands at 0: a value there is none yet */
+#define EXTENSION_MAX 256                        /* bytes of a chunk's extension: nobody uses them */
+
+/* A piece of the head's text. */
+struct span {
+    size_t at, len;
+};
+
+struct answer {
+    llhttp_t parser;
+    llhttp_settings_t settings;
+    const struct answer_events *events;
+    void *data;
+    bool is_head, upgrade;
+
+    struct buffer text; /* names and values of the head, one after the other */
+    struct span names[ANSWER_HEADERS_MAX], values[ANSWER_HEADERS_MAX];
+    struct answer_header headers[ANSWER_HEADERS_MAX]; /* once the head is whole */
+    size_t count;
+    size_t head_size;  /* bytes, status line and line ends included */
+    int interim;       /* answers of 1xx so far */
+    size_t extension;  /* bytes of the present chunk's extension */
+    size_t trailers;   /* bytes behind the last chunk */
+    int64_t length;    /* -1: not known */
+    bool head_is_read; /* of the real answer */
+    bool at_line_start;
+    bool in_trailers, done, upgraded;
+    const char *fault;
+};
+
+static int refuse(struct answer *answer, const char *fault)
+{
+    if (answer->fault == NULL)
+        answer->fault = fault;
+    return HPE_USER;
+}
+
+static struct str text_at(const struct answer *answer, struct span span)
+{
+    return (struct str){answer->text.ptr + span.at, span.len};
+}
+
+/* Trailers are read and not passed on. */
+static int drop_trailer(struct answer *answer, size_t len)
+{
+    answer->trailers += len;
+    return answer->trailers > ANSWER_TRAILERS_MAX ? refuse(answer, "trailers that are larger than they may be") : 0;
+}
+
+static int on_field(llhttp_t *parser, const char *at, size_t len)
+{
+    struct answer *answer = parser->data;
+    if (answer->in_trailers)
+        return drop_trailer(answer, len);
+    /* the last one has its value already, or there is none: another one begins */
+    if (answer->count == 0 || answer->values[answer->count - 1].at != 0) {
+        if (answer->count == ANSWER_HEADERS_MAX)
+            return refuse(answer, "more headers than may be");
+        answer->names[answer->count] = (struct span){answer->text.len, 0};
+        answer->values[answer->count++] = (struct span){0, 0};
+    }
+    buffer_append(&answer->text, (struct str){at, len});
+    answer->names[answer->count - 1].len += len;
+    return 0;
+}
+
+/* The name is whole: what comes now is the value, which may be empty. */
+static int on_field_complete(llhttp_t *parser)
+{
+    struct answer *answer = parser->data;
+    if (answer->in_trailers)
+        return 0;
+    if (answer->count == 0 || answer->names[answer->count - 1].len == 0 || answer->values[answer->count - 1].at != 0)
+        return refuse(answer, "a header without a name");
+    answer->values[answer->count - 1].at = answer->text.len;
+    return 0;
+}
+
+static int on_value(llhttp_t *parser, const char *at, size_t len)
+{
+    struct answer *answer = parser->data;
+    if (answer->in_trailers)
+        return drop_trailer(answer, len);
+    buffer_append(&answer->text, (struct str){at, len});
+    answer->values[answer->count - 1].len += len;
+    return 0;
+}
+
+/* Reads a Content-Length of 1 to 18 digits; -1 for anything else. */
+static int64_t read_length(struct str text)
+{
+    int64_t length = 0;
+    if (text.len == 0 || text.len > LENGTH_DIGITS_MAX)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return -1;
+        length = length * 10 + (text.ptr[i] - '0');
+    }
+    return length;
+}
+
+/* What says how long the body is must say it in one way only (RFC 9112, section 6.3). */
+static const char *check_length(struct answer *answer)
+{
+    bool chunked = false;
+    answer->length = -1;
+    for (size_t i = 0; i < answer->count; i++) {
+        struct str name = answer->headers[i].name, value = answer->headers[i].value;
+        if (str_eq_nocase(name, STR("transfer-encoding"))) {
+            if (chunked || !str_eq_nocase(value, STR("chunked")))
+                return "a Transfer-Encoding other than chunked";
+            chunked = true;
+        } else if (str_eq_nocase(name, STR("content-length"))) {
+            int64_t length = read_length(value);
+            if (length < 0 || (answer->length >= 0 && answer->length != length))
+                return "a Content-Length that is none";
+            answer->length = length;
+        }
+    }
+    if (chunked && (answer->length >= 0 || answer->parser.http_minor == 0))
+        return answer->length >= 0 ? "Content-Length and Transfer-Encoding together" : "Transfer-Encoding in HTTP/1.0";
+    int status = answer->parser.status_code;
+    if ((status < 200 || status == 204) && (chunked || answer->length > 0))
+        return "a body where none may be";
+    return NULL;
+}
+
+/* Whether a name is a token (RFC 9110, section 5.6.2); llhttp lets a blank before the colon pass. */
+static bool is_token(struct str name)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!alphanumeric && (c == '\0' || strchr(marks, c) == NULL))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static const char *check_head(struct answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        if (!is_token(answer->headers[i].name))
+            return "a header whose name is none";
+    int status = answer->parser.status_code;
+    if (answer->parser.http_major != 1 || answer->parser.http_minor > 1)
+        return "a version other than HTTP/1.0 and HTTP/1.1";
+    if (status < 100 || status > 599)
+        return "a status that is none";
+    if (status == 101 && !answer->upgrade)
+        return "another protocol that nobody asked for";
+    if (status < 200 && status != 101 && ++answer->interim > ANSWER_INTERIM_MAX)
+        return "more interim answers than may be";
+    return check_length(answer);
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+    struct answer *answer = parser->data;
+    for (size_t i = 0; i < answer->count; i++)
+        answer->headers[i] =
+            (struct answer_header){text_at(answer, answer->names[i]), str_trim(text_at(answer, answer->values[i]))};
+    const char *fault = check_head(answer);
+    if (fault != NULL)
+        return refuse(answer, fault);
+    int status = parser->status_code;
+    if (status < 200 && status != 101)
+        return 0;
+    answer->head_is_read = true;
+    answer->upgraded = status == 101;
+    answer->events->head(answer->data);
+    if (answer->upgraded)
+        return 2;
+    return answer->is_head || status == 204 || status == 304 ? 1 : 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t len)
+{
+    struct answer *answer = parser->data;
+    answer->events->body(answer->data, (struct str){at, len});
+    return 0;
+}
+
+static int on_chunk_header(llhttp_t *parser)
+{
+    struct answer *answer = parser->data;
+    answer->extension = 0;
+    answer->in_trailers = parser->content_length == 0;
+    return parser->content_length > CHUNK_MAX ? refuse(answer, "a chunk whose size is none") : 0;
+}
+
+static int on_extension(llhttp_t *parser, const char *at, size_t len)
+{
+    struct answer *answer = parser->data;
+    (void)at;
+    answer->extension += len;
+    return answer->extension > EXTENSION_MAX ? refuse(answer, "a chunk with an endless extension") : 0;
+}
+
+static int on_message_complete(llhttp_t *parser)
+{
+    struct answer *answer = parser->data;
+    if (answer->head_is_read) {
+        answer->done = true;
+        return HPE_PAUSED;
+    }
+    answer->count = 0; /* of an interim answer, which is dropped */
+    answer->text.len = TEXT_BEGIN;
+    answer->head_size = 0;
+    return 0;
+}
+
+struct answer *answer_new(const struct answer_events *events, void *data, bool is_head, bool upgrade)
+{
+    struct answer *answer = calloc(1, sizeof(*answer));
+    if (answer == NULL)
+        abort();
+    llhttp_settings_init(&answer->settings);
+    answer->settings.on_header_field = on_field;
+    answer->settings.on_header_field_complete = on_field_complete;
+    answer->settings.on_header_value = on_value;
+    answer->settings.on_headers_complete = on_headers_complete;
+    answer->settings.on_body = on_body;
+    answer->settings.on_chunk_header = on_chunk_header;
+    answer->settings.on_chunk_extension_name = on_extension;
+    answer->settings.on_chunk_extension_value = on_extension;
+    answer->settings.on_message_complete = on_message_complete;
+    llhttp_init(&answer->parser, HTTP_RESPONSE, &answer->settings);
+    answer->parser.data = answer;
+    answer->events = events;
+    answer->data = data;
+    answer->is_head = is_head;
+    answer->upgrade = upgrade;
+    answer->length = -1;
+    answer->at_line_start = true;
+    buffer_append(&answer->text, STR(" ")); /* TEXT_BEGIN */
+    return answer;
+}
+
+void answer_free(struct answer *answer)
+{
+    buffer_fini(&answer->text);
+    free(answer);
+}
+
+/* How much of `bytes` to read at once: of a head a line, so that what begins a line can be looked at; else all. NULL: *size is it. */
+static const char *choose_piece(struct answer *answer, struct str bytes, size_t *size)
+{
+    *size = bytes.len;
+    if (answer->head_is_read)
+        return NULL;
+    if (answer->at_line_start && answer->head_size > 0 && (bytes.ptr[0] == ' ' || bytes.ptr[0] == '\t'))
+        return "a folded header line";
+    const char *end = memchr(bytes.ptr, '\n', bytes.len);
+    *size = end != NULL ? (size_t)(end - bytes.ptr) + 1 : bytes.len;
+    answer->at_line_start = end != NULL;
+    answer->head_size += *size;
+    return answer->head_size > ANSWER_HEAD_MAX ? "a head that is larger than it may be" : NULL;
+}
+
+static enum answer_state state_of(const struct answer *answer)
+{
+    if (answer->fault != NULL)
+        return ANSWER_BAD;
+    return answer->upgraded ? ANSWER_UPGRADE : answer->done ? ANSWER_DONE : ANSWER_MORE;
+}
+
+enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used)
+{
+    *used = 0;
+    while (*used < bytes.len && state_of(answer) == ANSWER_MORE) {
+        struct str rest = {bytes.ptr + *used, bytes.len - *used};
+        size_t size;
+        const char *fault = choose_piece(answer, rest, &size);
+        if (fault != NULL) {
+            refuse(answer, fault);
+            break;
+        }
+        llhttp_errno_t err = llhttp_execute(&answer->parser, rest.ptr, size);
+        if (err == HPE_OK) {
+            *used += size;
+            continue;
+        }
+        *used += (size_t)(llhttp_get_error_pos(&answer->parser) - rest.ptr);
+        if (!answer->done && !answer->upgraded)
+            refuse(answer, llhttp_errno_name(err));
+    }
+    return state_of(answer);
+}
+
+enum answer_state answer_end(struct answer *answer)
+{
+    if (state_of(answer) == ANSWER_MORE && (llhttp_finish(&answer->parser) != HPE_OK || !answer->done) && !answer->done)
+        refuse(answer, "it ended early");
+    return state_of(answer);
+}
+
+const char *answer_fault(const struct answer *answer)
+{
+    return answer->fault;
+}
+
+int answer_status(const struct answer *answer)
+{
+    return answer->parser.status_code;
+}
+
+const struct answer_header *answer_headers(const struct answer *answer, size_t *count)
+{
+    *count = answer->count;
+    return answer->headers;
+}
+
+struct str answer_header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        if (str_eq_nocase(answer->headers[i].name, str_from(name)))
+            return answer->headers[i].value;
+    return (struct str){NULL, 0};
+}
+
+int64_t answer_length(const struct answer *answer)
+{
+    return answer->length;
+}
+
+bool answer_keeps_alive(const struct answer *answer)
+{
+    return answer->done && answer->fault == NULL && llhttp_should_keep_alive(&answer->parser) != 0;
+}

@@ -1,0 +1,59 @@
+/*
+ * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it, strictly; what llhttp lets pass and two readers could read differently is refused
+ * here. Nothing is kept but the head; the body goes on as it comes.
+ */
+#ifndef UPSTREAM_ANSWER_H
+#define UPSTREAM_ANSWER_H
+
+#include "base/buffer.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define ANSWER_HEAD_MAX 65536    /* bytes of all headers */
+#define ANSWER_HEADERS_MAX 100   /* their number */
+#define ANSWER_TRAILERS_MAX 4096 /* bytes of what follows the last chunk */
+#define ANSWER_INTERIM_MAX 8     /* answers of 1xx before the real one */
+
+struct answer_header {
+    struct str name, value; /* as they came; the value without blanks around it */
+};
+
+struct answer;
+
+/* What the parser tells while it reads. Neither may call answer_… of the same answer. */
+struct answer_events {
+    void (*head)(void *data);                   /* the head is whole: answer_status and so on have it */
+    void (*body)(void *data, struct str bytes); /* a piece of the body; valid during the call alone */
+};
+
+/* `is_head`: the request's method is HEAD, so no body follows. `upgrade`: 101 was asked for. */
+struct answer *answer_new(const struct answer_events *events, void *data, bool is_head, bool upgrade);
+void answer_free(struct answer *answer);
+
+enum answer_state {
+    ANSWER_MORE,    /* goes on */
+    ANSWER_DONE,    /* is whole */
+    ANSWER_UPGRADE, /* 101: from here on the bytes are another protocol's */
+    ANSWER_BAD,     /* is none, or one that must not be passed on; answer_fault says why */
+};
+
+/* Reads what has come. *used becomes how many of the bytes belong to the answer. Once it is not ANSWER_MORE, nothing more may be read. */
+enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used);
+
+/* The connection has ended: whether that made the answer whole. */
+enum answer_state answer_end(struct answer *answer);
+
+/* What is wrong with it, for the log: static text. */
+const char *answer_fault(const struct answer *answer);
+
+/* Of the head; valid as long as the answer. */
+int answer_status(const struct answer *answer);
+const struct answer_header *answer_headers(const struct answer *answer, size_t *count);
+struct str answer_header(const struct answer *answer, const char *name); /* the first of that name, any case; absent without one */
+int64_t answer_length(const struct answer *answer);                      /* bytes of the body; -1: not known */
+
+/* Whether the connection can take another request once this answer is whole. */
+bool answer_keeps_alive(const struct answer *answer);
+
+#endif

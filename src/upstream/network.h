@@ -1,0 +1,57 @@
+/*
+ * To which addresses a request may be passed on. A worker's URL is a stranger's word: it must lead neither to this machine and its network nor to the
+ * metadata service of a cloud, unless the operator allows it.
+ */
+#ifndef UPSTREAM_NETWORK_H
+#define UPSTREAM_NETWORK_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <netinet/in.h>
+#include <stdint.h>
+
+/* An IPv6 address; an IPv4 address is one in ::ffff:0:0/96. */
+struct network_address {
+    unsigned char bytes[16];
+};
+
+/* A network of addresses: those that share the first `bits` bits. */
+struct network {
+    struct network_address address;
+    int bits;
+};
+
+#define NETWORKS_MAX 64
+
+/* The networks that an operator allows beside the public ones. */
+struct network_list {
+    struct network networks[NETWORKS_MAX];
+    size_t count;
+};
+
+/* What speaks against an address. */
+enum network_verdict {
+    NETWORK_PUBLIC,    /* nothing */
+    NETWORK_PRIVATE,   /* loopback, private, shared (CGNAT), unique local: only what the list allows */
+    NETWORK_FORBIDDEN, /* unspecified, link-local, multicast, reserved: never */
+};
+
+/* Reads the address of a socket; false for other families. */
+bool network_address_read(const struct sockaddr *sockaddr, struct network_address *out);
+
+/*
+ * What the address is. IPv4 addresses within IPv6 ones (mapped, compatible, NAT64, 6to4, Teredo) count as what they lead to, and as never better than that.
+ */
+enum network_verdict network_classify(const struct network_address *address);
+
+/* Whether a request may go to the address. */
+bool network_is_allowed(const struct network_address *address, const struct network_list *allowed);
+
+/*
+ * Reads a comma list of networks ("10.0.0.0/8, fd00::/8, 127.0.0.1"). ERR_INVALID: *why (static text) says what is wrong with the entry *entry. Bits behind the
+ * prefix must be 0. An entry may not lie in what is always forbidden.
+ */
+MUST_CHECK enum err network_list_read(struct str text, struct network_list *out, struct str *entry, const char **why);
+
+#endif

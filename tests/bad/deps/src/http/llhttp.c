@@ -1,0 +1,2 @@
+/* rejects: http may not include llhttp */
+#include <llhttp.h>

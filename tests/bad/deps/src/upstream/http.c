@@ -1,0 +1,2 @@
+/* rejects: upstream may not include http */
+#include "http/request.h"

@@ -1,0 +1,2 @@
+/* rejects: upstream may not include redis */
+#include "redis/link.h"

@@ -6,6 +6,7 @@
 --: arg worker_id
 --: arg instance_id
 --: arg tunnel_url
+--: arg told_tunnel
 --: arg fingerprint
 --: arg tier
 --: arg advertised
@@ -35,7 +36,8 @@
 -- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
 -- registration is kept. missed: ms after which a worker has missed a heartbeat. candidate: the id of a new worker that has none.
 -- worker_id, instance_id, tunnel_url, fingerprint: its identity, each may be empty; the fingerprint is a digest of how the worker looks,
--- given when it has neither of the first two. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
+-- given when it has neither of the first two. told_tunnel: tunnel_url as it came, where that differs from its normal form: older coordinators
+-- stored that. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
 -- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
 -- max_services: how many to assign at most. fields: names and values of the registration's fields.
 -- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed}.
@@ -87,6 +89,7 @@ local function identify()
   local id = arg_instance_id ~= '' and known('instance:' .. arg_instance_id)
   if not id and arg_tunnel_url ~= '' then
     id = known('tunnel:' .. identities_digest(arg_tunnel_url))
+      or (arg_told_tunnel ~= '' and known('tunnel:' .. identities_digest(arg_told_tunnel)))
     local other = id and try_call('HGET', key_registration .. id, 'instance_id')
     if other and arg_instance_id ~= '' and other ~= arg_instance_id then
       id = nil

@@ -17,13 +17,19 @@
 #define REGISTRATION_LOCATION_MAX 128
 
 struct registration {
-    /* all absent when the request has none; they point into `document` or `text` */
+    /* all absent when the request has none; they point into `document`, `text` or `places` */
     struct str worker_id;   /* a valid id */
     struct str instance_id; /* a valid id */
     struct str boot_id;     /* a valid id */
-    struct str ip_address;  /* as it came, at most REGISTRATION_URL_MAX bytes (agents put URLs there too) */
-    struct str tunnel_url;
-    struct str vpn_ip;
+    struct str ip_address;  /* a host, or a URL (agents put URLs there, too) */
+    struct str tunnel_url;  /* a URL */
+    struct str told_tunnel; /* tunnel_url as it came, where that differs */
+    struct str vpn_ip;      /* like ip_address */
+    int port;               /* told with vpn_ip or ip_address; 0: none */
+    /* known after registration_settle */
+    bool address_is_taken; /* ip_address is where the request came from */
+    struct str origin;     /* the address that belongs to the worker's fingerprint */
+
     struct str capabilities;                             /* JSON object as it came, minified; always present */
     struct str services;                                 /* JSON array as it came, minified */
     struct str containers;                               /* JSON array as it came, minified */
@@ -34,12 +40,15 @@ struct registration {
     struct str location; /* of an edge node: where it says that it is */
     int dht_port;        /* of an edge node; 0: it says none */
 
-    void *document; /* owned: the parsed JSON */
-    char *text;     /* owned: the minified members */
+    void *document;        /* owned: the parsed JSON */
+    char *text;            /* owned: the minified members */
+    struct buffer places;  /* owned: addresses in their normal form */
+    struct faults ignored; /* owned: what can't be used, and was left out or changed */
 };
 
 /*
- * Fills *out from a request body. Returns ERR_BAD_REQUEST with *why set (malformed JSON), or ERR_INVALID with everything that is
+ * Fills *out from a request body. Addresses, URLs and ports that can't be used are left out and named in out->ignored; texts that stand
+ * for nothing ("None", "N/A", blanks) are absent. Returns ERR_BAD_REQUEST with *why set (malformed JSON), or ERR_INVALID with everything that is
  * wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases *out with registration_fini.
  */
 MUST_CHECK enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why);
@@ -49,6 +58,12 @@ MUST_CHECK enum err registration_parse(struct str body, struct registration *out
  * location and dht_port are left out where they are none: nobody depends on them.
  */
 MUST_CHECK enum err registration_parse_edge(struct str body, struct registration *out, struct faults *faults, const char **why);
+
+/*
+ * Takes `caller`, the address that the request came from, which must outlive *registration, where no address was told that others can reach;
+ * and leaves out a tunnel that only the worker's own machine can reach, unless that is where the request came from.
+ */
+void registration_settle(struct registration *registration, struct str caller);
 
 /* Appends the capabilities in canonical form: the same text for the same JSON, however its members are ordered or spaced. */
 void registration_write_looks(struct buffer *out, const struct registration *registration);

@@ -61,12 +61,9 @@ struct registered {
 };
 typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
 
-/*
- * Registers a worker. `ip_address` is stored where the registration has none of its own; `origin` is the address that belongs to how
- * the worker looks.
- */
-MUST_CHECK enum err store_register(struct store *store, const struct registration *registration, struct str ip_address,
-                                   struct str origin, store_registered_callback *callback, void *data);
+/* Registers a worker; `registration` has been settled. */
+MUST_CHECK enum err store_register(struct store *store, const struct registration *registration,
+                                   store_registered_callback *callback, void *data);
 
 /* `revived`: it had been removed, and is back as it was registered. */
 typedef void store_heartbeat_callback(void *data, enum err err, bool revived);

@@ -76,12 +76,12 @@ static struct str make_id(char room[16])
  * A digest of how a worker looks, for one that says neither its id nor its instance: of two that look alike, one that has missed a
  * heartbeat is the other. Absent for those that say who they are.
  */
-static struct str fingerprint(const struct registration *registration, struct str origin, char room[FINGERPRINT_SIZE])
+static struct str fingerprint(const struct registration *registration, char room[FINGERPRINT_SIZE])
 {
     if (registration->worker_id.len > 0 || registration->instance_id.len > 0)
         return (struct str){NULL, 0};
     struct buffer looks = BUFFER_INIT;
-    buffer_append(&looks, origin);
+    buffer_append(&looks, registration->origin);
     buffer_append(&looks, STR("\n"));
     registration_write_looks(&looks, registration);
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -107,18 +107,21 @@ static void add_catalogue(struct buffer *names, enum tier tier)
             add_name(names, catalogue[i].name);
 }
 
-enum err store_register(struct store *store, const struct registration *registration, struct str ip_address, struct str origin,
-                        store_registered_callback *callback, void *data)
+enum err store_register(struct store *store, const struct registration *registration, store_registered_callback *callback,
+                        void *data)
 {
     struct buffer fields = BUFFER_INIT, advertised = BUFFER_INIT, names = BUFFER_INIT, also = BUFFER_INIT, command = BUFFER_INIT;
     size_t count = 0;
+    char port[12];
     const char *worker_type = tier_worker_type(registration->tier);
     add_field(&fields, &count, WORKER_worker_type, str_from(worker_type));
     add_field(&fields, &count, WORKER_capabilities, registration->capabilities);
     add_field(&fields, &count, WORKER_hardware, buffer_str(&registration->hardware));
     add_field(&fields, &count, WORKER_services, registration->services);
     add_field(&fields, &count, WORKER_containers, registration->containers);
-    add_field(&fields, &count, WORKER_ip_address, registration->ip_address.len > 0 ? registration->ip_address : ip_address);
+    add_field(&fields, &count, WORKER_ip_address, registration->ip_address);
+    snprintf(port, sizeof(port), "%d", registration->port);
+    add_field(&fields, &count, WORKER_port, registration->port > 0 ? str_from(port) : STR(""));
     add_field(&fields, &count, WORKER_tunnel_url, registration->tunnel_url);
     add_field(&fields, &count, WORKER_vpn_ip, registration->vpn_ip);
     add_field(&fields, &count, WORKER_instance_id, registration->instance_id);
@@ -146,7 +149,8 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_worker_id] = registration->worker_id,
         [REGISTER_instance_id] = registration->instance_id,
         [REGISTER_tunnel_url] = registration->tunnel_url,
-        [REGISTER_fingerprint] = fingerprint(registration, origin, digest),
+        [REGISTER_told_tunnel] = registration->told_tunnel,
+        [REGISTER_fingerprint] = fingerprint(registration, digest),
         [REGISTER_tier] = str_from(tier),
         [REGISTER_advertised] = buffer_str(&advertised),
         [REGISTER_catalogue] = buffer_str(&names),

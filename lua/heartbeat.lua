@@ -13,6 +13,7 @@
 --: use places
 --: use removal
 --: use status
+--: use task_doubt
 --: use try
 
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
@@ -155,6 +156,7 @@ local function take(id, status, load, extra)
   place.load = math.floor(load * 1000000 + 0.5)
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
+    task_doubt_worker(id)
     places_move(id, entry, place, gone_at)
   else
     redis.call('SET', hash .. ':online', place.status, 'PXAT', live_until)

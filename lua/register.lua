@@ -30,6 +30,7 @@
 --: use names
 --: use places
 --: use removal
+--: use task_leases
 --: use try
 
 -- Registers a worker, or registers it again.
@@ -124,6 +125,11 @@ local restarted = again and boot_id and before[4] and boot_id ~= before[4]
 -- Of a worker that says that it has not been started anew, what it reported holds on.
 local state = again and boot_id and boot_id == before[4] and try_call('HGETALL', hash) or {}
 local stood = #state > 0 and ledger_read(entry)
+
+-- What it held before it was started anew is nobody's now.
+if not boot_id or boot_id ~= before[4] then
+  task_leases_release(id, 'restarted', id .. '/' .. (before[4] or string.format('%.0f', now)), now)
+end
 
 -- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
 -- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.

@@ -13,10 +13,13 @@
 --: use number
 --: use places
 --: use removal
+--: use task_doubt
+--: use task_sweep
 --: use try
 
--- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet. timeout: ms until a silent worker is
--- offline; removal: ms from then until it is removed; revive: ms for which a removed worker's registration is kept.
+-- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; and of tasks TASKS times as many.
+-- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
+-- registration is kept.
 -- Costs nothing while nothing is due. Returns {"1" if there may be more to move on, then for each worker that was moved on: "offline" or
 -- "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
 
@@ -24,6 +27,8 @@ local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_remo
 if not timeout or not removal or not revive or not max or max < 1 then
   return redis.error_reply('BADCALL timeout, removal, revive and max are numbers, max is 1 or more')
 end
+local TASKS = 4
+
 local now = clock_now()
 local result = { '0' }
 local writes = false
@@ -58,6 +63,7 @@ local function end_silent()
     if place and removed_at > now then
       place.status = 'offline'
       places_move(id, entry, place, removed_at)
+      task_doubt_worker(id)
       events_tell('offline', 'timeout', id, place)
       note('offline', id, tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or ''))
     else
@@ -115,5 +121,6 @@ end
 
 local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
   end_future(key_offline, removal, now + timeout + removal))
-result[1] = most >= max and '1' or '0'
+local more_tasks = task_sweep_run(now, TASKS * max)
+result[1] = (most >= max or more_tasks) and '1' or '0'
 return result

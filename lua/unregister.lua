@@ -5,6 +5,8 @@
 --: use memory
 --: use places
 --: use removal
+--: use clock
+--: use task_leases
 
 -- Removes a worker for good, at its own wish or an operator's. Returns "1", or the error NOTFOUND when there is none of that id.
 
@@ -12,6 +14,7 @@ local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
 local place = ledger_read(entry) or places_registered(arg_worker_id)
 memory_need_not_be_free()
+task_leases_release(arg_worker_id, 'unregistered', task_leases_incarnation(arg_worker_id), clock_now())
 removal_remove(arg_worker_id, entry, 0)
 if known or entry then
   events_tell('removed', known and 'unregistered' or 'timeout', arg_worker_id, place)

@@ -5,6 +5,7 @@
 --: use events
 --: use identities
 --: use places
+--: use task_doubt
 --: use try
 
 -- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it goes, too.
@@ -31,6 +32,7 @@ local function removal_archive(id, entry, removal, revive)
   local silent = not removed and redis.call('ZSCORE', key_online, id)
   local moment = removed and tonumber(removed) or silent and silent + removal or nil
   local place = ledger_read(entry) or places_registered(id)
+  task_doubt_worker(id)
   removal_remove(id, entry, moment and moment + revive or 0)
   events_tell('removed', 'timeout', id, place)
   return moment

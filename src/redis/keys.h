@@ -8,6 +8,7 @@
 
 /* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
 #define KEYS(X)                                                                                                                    \
+    X(prefix, "") /* of all keys, for scripts that make their names themselves */                                                  \
     X(worker, "worker:")                                                                                                           \
     X(registration, "registration:")                                                                                               \
     X(workers, "workers")                                                                                                          \

@@ -107,10 +107,15 @@ def counted_events(dump):
     return {name[len("event:"):]: int(value) for name, value in _get(dump, "stats", {}).items() if name.startswith("event:")}
 
 
+def of_workers(dump):
+    """The events that tell of workers."""
+    return [(event_id, entry) for event_id, entry in _get(dump, "events", []) if "." not in entry["event"]]
+
+
 def told_events(dump):
     """{kind:reason: count} of the events in the stream, of which the oldest may be gone."""
     told = {}
-    for _, entry in _get(dump, "events", []):
+    for _, entry in of_workers(dump):
         name = f"{entry['event']}:{entry['reason']}"
         told[name] = told.get(name, 0) + 1
     return told
@@ -119,7 +124,7 @@ def told_events(dump):
 def told_statuses(dump):
     """{id: status} of the workers that are there, as the events tell whoever has heard all of them."""
     statuses = {}
-    for _, entry in _get(dump, "events", []):
+    for _, entry in of_workers(dump):
         statuses[entry["worker_id"]] = entry["status"]
     return {worker_id: status for worker_id, status in statuses.items() if status != "removed"}
 

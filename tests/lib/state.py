@@ -1,31 +1,34 @@
 """The whole content of a Redis as a dict, to be compared."""
 
 
-def _value(client, key, kind):
-    if kind == "string":
-        return client.get(key)
-    if kind == "hash":
-        return client.hgetall(key)
-    if kind == "set":
-        return set(client.smembers(key))
-    if kind == "zset":
-        return dict(client.zrange(key, 0, -1, withscores=True))
-    if kind == "list":
-        return client.lrange(key, 0, -1)
-    if kind == "stream":
-        return client.xrange(key)
-    raise AssertionError(f"{key} is a {kind}: teach state.py to read it")
+# How the value of a key of each type is read, and shown.
+_READ = {
+    "string": (lambda pipe, key: pipe.get(key), lambda value: value),
+    "hash": (lambda pipe, key: pipe.hgetall(key), lambda value: value),
+    "set": (lambda pipe, key: pipe.smembers(key), set),
+    "zset": (lambda pipe, key: pipe.zrange(key, 0, -1, withscores=True), dict),
+    "list": (lambda pipe, key: pipe.lrange(key, 0, -1), lambda value: value),
+    "stream": (lambda pipe, key: pipe.xrange(key), lambda value: value),
+}
+
+
+def _all(client, ask, items):
+    """The replies to ask(pipe, item) for all items."""
+    pipe = client.pipeline(transaction=False)
+    for item in items:
+        ask(pipe, item)
+    return pipe.execute()
 
 
 def _read(client):
-    content = {}
-    for key in sorted(client.scan_iter(count=1000)):
-        kind = client.type(key)
-        if kind == "none":
-            continue
-        expiry = client.execute_command("PEXPIRETIME", key)
-        content[key] = (kind, _value(client, key, kind), expiry if expiry >= 0 else None)
-    return content
+    keys = sorted(set(client.scan_iter(count=1000)))
+    kinds = [(key, kind) for key, kind in zip(keys, _all(client, lambda pipe, key: pipe.type(key), keys)) if kind != "none"]
+    for key, kind in kinds:
+        assert kind in _READ, f"{key} is a {kind}: teach state.py to read it"
+    values = _all(client, lambda pipe, item: _READ[item[1]][0](pipe, item[0]), kinds)
+    expiries = _all(client, lambda pipe, item: pipe.execute_command("PEXPIRETIME", item[0]), kinds)
+    return {key: (kind, _READ[kind][1](value), expiry if expiry >= 0 else None)
+            for (key, kind), value, expiry in zip(kinds, values, expiries) if expiry != -2}
 
 
 def dump(client, everything=False):

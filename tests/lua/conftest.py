@@ -4,6 +4,7 @@ import pytest
 
 import project
 from scripts import Scripts
+from tasks import Tasks
 
 
 @pytest.fixture
@@ -11,3 +12,9 @@ def scripts(clock, start_redis):
     """Every script of the coordinator, callable by name."""
     assert project.SCRIPTS.exists(), f"{project.SCRIPTS} is missing: build the coordinator first"
     return Scripts(start_redis(clock=clock), clock)
+
+
+@pytest.fixture
+def tasks(scripts):
+    """The scripts of tasks."""
+    return Tasks(scripts)

@@ -7,6 +7,7 @@ PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
 KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint", "credential", "limit")}
+KEYS["prefix"] = ""  # of all keys
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
 TIMEOUT = 300_000

@@ -1,0 +1,28 @@
+-- The attempts of a task that did not complete it: a line for each, of the worker, its lease, when it began and ended, what came of it, and
+-- the worker's own words.
+
+local LINES = 10
+
+-- `history` (false: none yet) with one attempt more.
+local function task_history_add(history, worker, lease, started, ended, outcome, text)
+  -- the lease is two words
+  local lines = { table.concat({ worker, lease, started, string.format('%.0f', ended), outcome,
+    (string.gsub(string.gsub(string.sub(text, 1, 200), '[\192-\255][\128-\191]*$', ''), '%c', ' ')) }, ' ') }
+  for line in string.gmatch(history or '', '[^\n]+') do
+    if #lines < LINES then
+      lines[#lines + 1] = line
+    end
+  end
+  return table.concat(lines, '\n') -- the last one first
+end
+
+-- Calls visit(worker, lease, outcome) for each attempt, the last one first, until it returns true; returns that.
+local function task_history_find(history, visit)
+  for line in string.gmatch(history or '', '[^\n]+') do
+    local worker, seq, nonce, outcome = string.match(line, '^(%S+) (%S+) (%S+) %S+ %S+ (%S+)')
+    if worker and visit(worker, seq .. ' ' .. nonce, outcome) then
+      return true
+    end
+  end
+  return false
+end

@@ -1,0 +1,25 @@
+--: use task_history
+
+-- Who may say something of a task: by the lease that the worker names, or where it names none ("") by its id.
+
+-- "held": the worker holds the task; "ended": its lease was the last one, and has ended with `outcome`, so that it says it again; "lost":
+-- it held the task once, and no more; "never".
+local function task_holders_check(task, worker, lease, outcome)
+  local mine = task.worker_id == worker and (lease == '' or lease == task.lease)
+  if mine and task.state == 'leased' then
+    return 'held'
+  end
+  if mine and task.state == 'completed' then
+    return outcome == 'completed' and 'ended' or 'lost'
+  end
+  local last = true
+  local found = task_history_find(task.history, function(of, by, what)
+    local same = of == worker and (lease == '' or lease == by)
+    if same and last and what == outcome and mine then
+      outcome = nil
+    end
+    last = false
+    return same
+  end)
+  return found and not outcome and 'ended' or found and 'lost' or 'never'
+end

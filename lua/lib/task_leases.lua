@@ -1,0 +1,91 @@
+--: key prefix
+--: use task_moves
+--: use try
+
+-- What workers hold. `held:<worker>` has of each task "lease_ms until ends since queue request", all in ms, and " cancel" behind it once it
+-- is to be cancelled. A heartbeat renews leases without writing here: a lease lasts until the greater of `until` and the last heartbeat +
+-- lease_ms, but not beyond `ends`. `leases` has the workers by a moment before which none of theirs runs out.
+
+local NEWS_MS = 3600000 -- for which news waits for the next heartbeat
+
+-- Tells worker `id` by its next heartbeat that it has lost a task, or that one is to be cancelled; and its parked polls at once.
+local function task_leases_tell(worker, id, what)
+  local state = key_prefix .. 'worker:' .. worker
+  if redis.call('EXISTS', state) == 0 then
+    return
+  end
+  local news = key_prefix .. 'news:' .. worker
+  redis.call('HSET', news, id, what)
+  redis.call('PEXPIRE', news, NEWS_MS)
+  try_call('HSET', state, 'task_news', '1')
+  task_waiters_call(worker)
+end
+
+-- Which start of worker `id` this is.
+local function task_leases_incarnation(id)
+  return id .. '/' .. (try_call('HGET', key_prefix .. 'registration:' .. id, 'boot_id') or '')
+end
+
+-- Takes task `id` from its holder, whom it tells if `news`.
+local function lose(worker, id, reason, incarnation, now, news)
+  local task = task_moves_read(id)
+  if not task or task.state ~= 'leased' or task.worker_id ~= worker then
+    redis.call('HDEL', key_prefix .. 'held:' .. worker, id) -- somebody has written by hand
+    return
+  end
+  task_moves_lose(id, task, reason, incarnation, now)
+  if news then
+    task_leases_tell(worker, id, 'lost')
+  end
+end
+
+-- Takes from a worker all that it holds. incarnation: which start of it that was.
+local function task_leases_release(worker, reason, incarnation, now)
+  local held = redis.call('HKEYS', key_prefix .. 'held:' .. worker)
+  if #held == 0 then -- nothing is written then: a Redis that is full must be able to refuse what the script goes on with
+    return
+  end
+  for _, id in ipairs(held) do
+    lose(worker, id, reason, incarnation, now, false)
+  end
+  redis.call('ZREM', key_prefix .. 'leases', worker)
+  redis.call('DEL', key_prefix .. 'news:' .. worker)
+end
+
+-- Takes from a worker one task that it has never got, or never began. since: the lease must have begun before this moment.
+local function task_leases_give_back(worker, id, reason, now)
+  lose(worker, id, reason, '', now, false)
+end
+
+-- The moment at which a lease runs out. beaten: the worker's last heartbeat; silent_until: until when it may be silent.
+local function task_leases_deadline(entry, beaten, silent_until)
+  local lease_ms, until_then, ends = string.match(entry, '^(%d+) (%d+) (%d+)')
+  return math.min(tonumber(ends or 0), math.max(tonumber(until_then or 0), beaten + (lease_ms or 0), silent_until))
+end
+
+-- Takes from a worker at most `max` tasks whose leases have run out. Returns how many it looked at.
+local function task_leases_look(worker, now, max)
+  local key = key_prefix .. 'held:' .. worker
+  local held = redis.call('HGETALL', key)
+  local state = key_prefix .. 'worker:' .. worker
+  local live = redis.call('EXISTS', state .. ':online') == 1
+  local beats = live and try_call('HMGET', state, 'last_heartbeat', 'silent_until') or {}
+  local beaten, silent_until = tonumber(beats[1] or '') or 0, tonumber(beats[2] or '') or 0
+  local incarnation = task_leases_incarnation(worker)
+  local next_look, taken = nil, 0
+  for at = 1, #held, 2 do
+    local deadline = live and task_leases_deadline(held[at + 1], beaten, silent_until) or 0
+    if deadline <= now and taken < max then
+      lose(worker, held[at], live and 'ran out' or 'offline', incarnation, now, true)
+      taken = taken + 1
+    else
+      next_look = math.min(next_look or deadline, deadline)
+    end
+  end
+  if next_look then
+    redis.call('ZADD', key_prefix .. 'leases', next_look, worker)
+  else
+    redis.call('ZREM', key_prefix .. 'leases', worker)
+  end
+  return taken
+end

@@ -1,0 +1,136 @@
+--: key prefix
+--: use task_agenda
+--: use task_ends
+--: use task_history
+--: use task_lanes
+--: use task_queues
+--: use task_waiters
+--: finish task_moves_flush
+
+-- Moves of single tasks from one state to another. Each leaves the task in exactly one index.
+
+local DEAD_MS = 2592000000 -- for which dead tasks are kept: 30 days
+local ENDED_MS = 86400000 -- cancelled and expired ones
+local POISON = 3 -- different incarnations of workers that a task may take down
+
+local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
+  'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type' }
+local freed = {} -- by queue: the room that leases have left in one with a limit
+
+-- What the moves need of task `id`; nil when there is none.
+local function task_moves_read(id)
+  local values = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(FIELDS))
+  if not values[1] then
+    return nil
+  end
+  local task = {}
+  for at, name in ipairs(FIELDS) do
+    task[name] = values[at] or nil
+  end
+  task.group, task.shape = task.group or 'a', task.shape or ''
+  task.priority = tonumber(task.priority or 0)
+  task.attempts, task.max_attempts = tonumber(task.attempts or 0), tonumber(task.max_attempts or 5)
+  return task
+end
+
+-- Tells everybody who listens what happened to a task.
+local function tell_of(kind, reason, id, task)
+  redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'task.' .. kind, 'reason', reason, 'task_id', id,
+    'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
+end
+
+-- Queues a task that is in no index; front: where it was, before those that came after it.
+local function task_moves_queue(id, task, now, front, but)
+  redis.call('HSET', key_prefix .. 'task:' .. id, 'state', 'queued')
+  task_lanes_put(id, task.group, task.queue, task.shape, task.priority, front and tonumber(task.place or 0) or nil)
+  if task.expires_at then
+    task_agenda_add('expiring', task.queue, id, task.expires_at)
+  end
+  if not task_queues_closed(task.queue) then
+    task_waiters_wake(task.group, task.queue, task.shape, 1, now, but)
+  end
+end
+
+-- Takes a task that waits out of its indexes.
+local function task_moves_take_out(id, task)
+  if task.state == 'queued' then
+    task_lanes_remove(id, task.group, task.queue, task.shape)
+  else
+    task_agenda_remove('scheduled', task.queue, id)
+  end
+  if task.expires_at then
+    task_agenda_remove('expiring', task.queue, id)
+  end
+end
+
+-- Ends a task that is in no index any more as cancelled, expired or dead.
+local function task_moves_end(id, task, state, now, ...)
+  task_ends_put(id, task.queue, task.dedup, state, now, state == 'dead' and DEAD_MS or ENDED_MS, ...)
+end
+
+-- Ends a task as dead. reason: "attempts", "fatal" or "poison".
+local function task_moves_bury(id, task, reason, now, ...)
+  task_moves_end(id, task, 'dead', now, 'reason', reason, ...)
+  tell_of('dead', reason, id, task)
+end
+
+-- Ends the lease of a task: takes it from its holder.
+local function task_moves_unhold(id, task)
+  redis.call('HDEL', key_prefix .. 'held:' .. task.worker_id, id)
+  task_queues_count(task.queue, 'leased', -1)
+  if task_queues_limited(task.queue) then
+    freed[task.queue] = (freed[task.queue] or 0) + 1
+  end
+end
+
+-- Whether the list `lost_by` with one incarnation more names too many; and that list.
+local function poisoned(lost_by, incarnation)
+  local count, list = 1, incarnation
+  for other in string.gmatch(lost_by or '', '%S+') do
+    if other ~= incarnation then
+      count, list = count + 1, list .. ' ' .. other
+    end
+  end
+  return count >= POISON, list
+end
+
+-- Takes back a task that its holder has lost. reason: why; incarnation: which start of the worker it has taken down ("" for none).
+local function task_moves_lose(id, task, reason, incarnation, now)
+  local key = key_prefix .. 'task:' .. id
+  task_moves_unhold(id, task)
+  task_queues_count(task.queue, 'lost', 1)
+  local history = task_history_add(task.history, task.worker_id, task.lease, task.started_at, now, 'lost', reason)
+  redis.call('HSET', key, 'history', history)
+  local poison = false
+  if incarnation ~= '' then
+    local lost_by
+    poison, lost_by = poisoned(task.lost_by, incarnation)
+    redis.call('HSET', key, 'lost_by', lost_by)
+  end
+  tell_of('lost', reason, id, task)
+  if task.cancel then
+    task_moves_end(id, task, 'cancelled', now)
+  elseif poison then
+    task_moves_bury(id, task, 'poison', now, 'error', 'The task took down three workers, one after the other.')
+  elseif task.expires_at and tonumber(task.expires_at) <= now then
+    task_moves_end(id, task, 'expired', now)
+  else
+    task_moves_queue(id, task, now, true, incarnation ~= '' and task.worker_id or nil)
+  end
+end
+
+-- Wakes those that wait for room in queues with a limit.
+local function task_moves_flush()
+  for queue, count in pairs(freed) do
+    local lanes = redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, 16)
+    local time = #lanes > 0 and redis.call('TIME')
+    for _, lane in ipairs(lanes) do
+      local group, shape = string.match(lane, '^(%S+) (.*)$')
+      count = count - task_waiters_wake(group, queue, shape, count, time[1] * 1000 + math.floor(time[2] / 1000))
+      if count <= 0 then
+        break
+      end
+    end
+  end
+  freed = {}
+end

@@ -1,0 +1,70 @@
+--: key prefix
+--: use task_workers
+
+-- Polls of workers that are parked in some thread of some coordinator until there is a task, first come first served. A waiter is
+-- "thread poll"; `parked` has of each "deadline worker_id queues group group…", `parked:<group>` has them by the moment since when they
+-- wait. Every worker's waiters are in the group "a".
+
+local LOOKED_AT = 64 -- waiters, for one task, at the most
+
+-- Takes a waiter out.
+local function task_waiters_remove(waiter, entry)
+  entry = entry or redis.call('HGET', key_prefix .. 'parked', waiter)
+  redis.call('HDEL', key_prefix .. 'parked', waiter)
+  for group in string.gmatch(string.match(entry or '', '^%S+ %S+ %S+ (.*)$') or '', '%S+') do
+    redis.call('ZREM', key_prefix .. 'parked:' .. group, waiter)
+  end
+end
+
+-- queues: names with commas between, or "*" for all.
+local function task_waiters_add(waiter, worker, queues, since, deadline)
+  local entry = string.format('%.0f', deadline) .. ' ' .. worker.id .. ' ' .. queues .. ' ' .. table.concat(worker.groups, ' ')
+  redis.call('HSET', key_prefix .. 'parked', waiter, entry)
+  for _, group in ipairs(worker.groups) do
+    redis.call('ZADD', key_prefix .. 'parked:' .. group, since, waiter)
+  end
+end
+
+-- Whether a list of queues ("*" for all) names `queue`.
+local function task_waiters_names(queues, queue)
+  return queues == '*' or string.find(',' .. queues .. ',', ',' .. queue .. ',', 1, true) ~= nil
+end
+
+-- Tells the thread of a waiter; false when nobody listens there any more.
+local function tell_thread(waiter)
+  local thread, poll = string.match(waiter, '^(%S+) (%S+)$')
+  return thread and redis.call('PUBLISH', key_prefix .. 'wake:' .. thread, poll) > 0
+end
+
+-- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of any).
+-- Returns how many it woke.
+local function task_waiters_wake(group, queue, shape, count, now, but)
+  local key, passed, woken = key_prefix .. 'parked:' .. group, 0, 0
+  for _ = 1, LOOKED_AT + count do
+    local waiter = redis.call('ZRANGE', key, passed, passed)[1]
+    if not waiter or woken == count then
+      break
+    end
+    local entry = redis.call('HGET', key_prefix .. 'parked', waiter)
+    local deadline, id, queues = string.match(entry or '', '^(%S+) (%S+) (%S+)')
+    local worker = deadline and tonumber(deadline) > now and task_workers_read(id)
+    if not worker then
+      task_waiters_remove(waiter, entry)
+      redis.call('ZREM', key, waiter)
+    elseif id ~= but and task_workers_takes(worker) and task_waiters_names(queues, queue) and task_workers_fits(worker, shape) then
+      task_waiters_remove(waiter, entry)
+      woken = woken + (tell_thread(waiter) and 1 or 0)
+    else
+      passed = passed + 1
+    end
+  end
+  return woken
+end
+
+-- Wakes all waiters of one worker, since there is news for it.
+local function task_waiters_call(id)
+  for _, waiter in ipairs(redis.call('ZRANGE', key_prefix .. 'parked:w:' .. id, 0, LOOKED_AT - 1)) do
+    task_waiters_remove(waiter)
+    tell_thread(waiter)
+  end
+end

@@ -1,0 +1,62 @@
+--: arg from
+--: arg only
+--: arg max
+--: key prefix
+--: use clock
+--: use number
+
+-- Reads queues in the order of their names, from the first one after `from` ("" from the beginning), at most `max`; with `only` that one
+-- alone.
+-- Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, ms since when the oldest of the
+-- queued ones has waited ("" for none), its fields {name, value, …}}.
+
+local LANES = 64 -- looked into for the oldest
+local BAND = 17592186044416 -- of places, see lib/task_lanes.lua
+
+local max = number_of(arg_max)
+if not max then
+  return redis.error_reply('BADCALL max is a number')
+end
+local now = clock_now()
+
+-- The moment at which the first task that stands at `score` or behind it was made; `oldest` if that is earlier.
+local function older(key, score, oldest)
+  local id = redis.call('ZRANGE', key, score, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+  local created = id and tonumber(redis.call('HGET', key_prefix .. 'task:' .. id, 'created_at') or '')
+  return created and math.min(created, oldest or created) or oldest
+end
+
+local function queued_of(queue)
+  local count, oldest = 0, nil
+  for at, lane in ipairs(redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)) do
+    local group, shape = string.match(lane, '^(%S+) (.*)$')
+    local key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
+    count = count + redis.call('ZCARD', key)
+    if at <= LANES then
+      -- the first one of the most urgent, and of the least urgent
+      oldest = older(key, '-inf', oldest)
+      local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
+      oldest = last and older(key, last - last % BAND, oldest) or oldest
+    end
+  end
+  return count, oldest
+end
+
+local names = redis.call('SMEMBERS', key_prefix .. 'queues')
+table.sort(names)
+local result = { string.format('%.0f', now) }
+for _, queue in ipairs(names) do
+  if (arg_only == '' or queue == arg_only) and queue > arg_from and max > 0 then
+    max = max - 1
+    local count, oldest = queued_of(queue)
+    result[#result + 1] = queue
+    result[#result + 1] = count
+    for _, state in ipairs({ 'scheduled', 'completed', 'dead', 'cancelled', 'expired' }) do
+      local key = key_prefix .. state .. ':' .. queue
+      result[#result + 1] = state == 'scheduled' and redis.call('ZCARD', key) or redis.call('ZCOUNT', key, now, '+inf')
+    end
+    result[#result + 1] = oldest and string.format('%.0f', now - oldest) or ''
+    result[#result + 1] = redis.call('HGETALL', key_prefix .. 'queue:' .. queue)
+  end
+end
+return result

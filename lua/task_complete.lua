@@ -1,0 +1,100 @@
+--: rest results
+--: use clock
+--: use task_ends
+--: use task_holders
+--: use task_moves
+
+-- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that has none), the
+-- result as JSON.
+-- Returns for each a word: "completed", also when it was completed by this lease before; "lost": the lease is no longer the worker's;
+-- what it brings is kept apart; "conflict": it never was; "unknown": there is no such task.
+
+local DONE_MS = 30000 -- for which a task of which nothing is kept is known as completed, for a worker that missed the answer
+local DAY = 86400000
+local FAILED_MS, FAILED = 600000, 5
+
+if (#ARGV - rest + 1) % 4 ~= 0 then
+  return redis.error_reply('BADCALL malformed result')
+end
+local now = clock_now()
+local completed = {} -- by worker
+local queues = {} -- to be trimmed
+
+-- A task that others failed at has been completed after all: five such within ten minutes say something of a worker.
+local function suspect(id, task, worker)
+  task_history_find(task.history, function(of, _, outcome)
+    if outcome == 'failed' and of ~= worker then
+      local key = key_prefix .. 'failures:' .. of
+      redis.call('ZADD', key, now, id)
+      redis.call('ZREMRANGEBYSCORE', key, '-inf', now - FAILED_MS)
+      redis.call('PEXPIRE', key, FAILED_MS)
+      local state = key_prefix .. 'worker:' .. of
+      if redis.call('ZCARD', key) >= FAILED and redis.call('EXISTS', state) == 1
+        and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
+        redis.call('HINCRBY', key_prefix .. 'stats', 'event:suspect:tasks', 1)
+        redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'suspect', 'reason', 'tasks', 'worker_id', of,
+          'tier', '', 'status', '', 'services', '')
+      end
+    end
+  end)
+end
+
+local function complete(worker, id, lease, result)
+  local key = key_prefix .. 'task:' .. id
+  local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history' }
+  local values, task = redis.call('HMGET', key, unpack(fields)), {}
+  for at, name in ipairs(fields) do
+    task[name] = values[at]
+  end
+  if not task.state then
+    local done = redis.call('GET', key_prefix .. 'done:' .. id)
+    local by = done and string.match(done, '^%S+')
+    return done and by == worker and (lease == '' or done == worker .. ' ' .. lease) and 'completed' or 'unknown'
+  end
+  local may = task_holders_check(task, worker, lease, 'completed')
+  if may == 'ended' then
+    return 'completed'
+  elseif may == 'lost' then
+    if redis.call('HSETNX', key, 'late_by', worker) == 1 then
+      redis.call('HSET', key, 'late_result', result)
+    end
+    return 'lost'
+  elseif may == 'never' then
+    return 'conflict'
+  end
+  task_moves_unhold(id, task)
+  local keep = tonumber(task.result_ttl or DAY)
+  if keep > 0 then
+    task_ends_put(id, task.queue, task.dedup, 'completed', now, keep, 'result', result)
+    queues[task.queue] = true
+  else
+    redis.call('DEL', key)
+    redis.call('SET', key_prefix .. 'done:' .. id, worker .. ' ' .. task.lease, 'PX', DONE_MS)
+    task_queues_count(task.queue, 'completed', 1)
+    task_ends_free(id, task.queue, task.dedup)
+  end
+  completed[worker] = (completed[worker] or 0) + 1
+  if task.history then
+    suspect(id, task, worker)
+  end
+  return 'completed'
+end
+
+local answers = {}
+for at = rest, #ARGV, 4 do
+  answers[#answers + 1] = complete(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+end
+local total = 0
+for worker, count in pairs(completed) do
+  total = total + count
+  if redis.call('EXISTS', key_prefix .. 'registration:' .. worker) == 1 then
+    redis.call('HINCRBY', key_prefix .. 'registration:' .. worker, 'tasks_completed', count)
+  end
+end
+if total > 0 then
+  redis.call('HINCRBY', key_prefix .. 'stats', 'tasks_completed', total)
+end
+for queue in pairs(queues) do
+  task_ends_trim('completed', queue, now)
+end
+return answers

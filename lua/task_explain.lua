@@ -1,0 +1,124 @@
+--: arg task_id
+--: use clock
+--: use task_moves
+
+-- Why a task is where it is. Returns {"now", ms, then names and values: those of task_moves' fields that it has; "held_by": the workers
+-- of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue; "paused", "limit",
+-- "leased" of its queue; "able", "offline": workers that could do it, live and not; "offline_since" (ms) of the one silent longest;
+-- "closed": able ones that drain; "counted": how many workers it looked at; "all": how many there are; "average" ms that the last ones of
+-- its queue took}, or the error NOTFOUND.
+
+local COUNTED = 2000 -- workers, some 2 µs each
+local HOLDERS = 100
+
+local task = task_moves_read(arg_task_id)
+if not task then
+  return redis.error_reply('NOTFOUND Task not found')
+end
+local now = clock_now()
+local result = { 'now', string.format('%.0f', now) }
+local function say(name, value)
+  if value then
+    result[#result + 1] = name
+    result[#result + 1] = type(value) == 'number' and string.format('%.0f', value) or value
+  end
+end
+for _, name in ipairs({ 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'available_at', 'expires_at',
+  'worker_id', 'started_at', 'cancel', 'avoid' }) do
+  say(name, task[name])
+end
+
+local function say_position()
+  local place = redis.call('ZSCORE', task_lanes_key(task.group, task.queue, task.shape), arg_task_id)
+  local before, all = 0, 0
+  for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. task.queue, 64)) do
+    local group, shape = string.match(lane, '^(%S+) (.*)$')
+    local key = task_lanes_key(group, task.queue, shape)
+    all = all + redis.call('ZCARD', key)
+    before = before + (place and group == task.group and redis.call('ZCOUNT', key, '-inf', '(' .. place) or 0)
+  end
+  say('position', before + 1)
+  say('of', all)
+end
+
+local function say_queue()
+  local queue = redis.call('HMGET', key_prefix .. 'queue:' .. task.queue, 'paused', 'limit', 'leased')
+  say('paused', queue[1])
+  say('limit', queue[2])
+  say('leased', queue[3])
+  local holders = {}
+  for _, worker in ipairs(queue[2] and redis.call('ZRANGE', key_prefix .. 'leases', 0, HOLDERS - 1) or {}) do
+    for _, entry in ipairs(redis.call('HVALS', key_prefix .. 'held:' .. worker)) do
+      if string.match(entry, '^%d+ %d+ %d+ %d+ (%S+)') == task.queue and holders[#holders] ~= worker then
+        holders[#holders + 1] = worker
+      end
+    end
+  end
+  say('held_by', #holders > 0 and table.concat(holders, ' '))
+end
+
+-- What of a group's name is a demand: of the worker's id, or of what its shape would say.
+local GROUPS = { t = 'tier', s = 'service', m = 'model' }
+
+local function say_workers()
+  local shape = task.shape
+  local letter, value = string.match(task.group, '^(%l):(.*)$')
+  if GROUPS[letter] then
+    shape = GROUPS[letter] .. '=' .. value .. (shape ~= '' and ';' .. shape or '')
+  end
+  local able, offline, closed, counted, since, cursor = 0, 0, 0, 0, nil, '0'
+  repeat
+    local page = redis.call('HSCAN', key_prefix .. 'ledger', cursor, 'COUNT', 500)
+    cursor = page[1]
+    for at = 1, #page[2], 2 do
+      local id, place = page[2][at], ledger_read(page[2][at + 1])
+      counted = counted + 1
+      if place and (letter ~= 'w' or id == value) and task_workers_fits(task_workers_of(id, place), shape) then
+        if place.status == 'offline' then
+          offline = offline + 1
+          local last = tonumber(redis.call('HGET', key_prefix .. 'worker:' .. id, 'last_heartbeat') or '')
+          since = last and math.min(last, since or last) or since
+        elseif place.status == 'draining' then
+          closed = closed + 1
+        else
+          able = able + 1
+        end
+      end
+    end
+  until cursor == '0' or counted >= COUNTED
+  say('able', able)
+  say('offline', offline)
+  say('closed', closed)
+  say('offline_since', since)
+  say('counted', counted)
+  say('all', redis.call('HLEN', key_prefix .. 'ledger'))
+end
+
+-- What the last ones of its queue took.
+local function say_average()
+  local sum, count = 0, 0
+  for _, id in ipairs(redis.call('ZRANGE', key_prefix .. 'completed:' .. task.queue, -20, -1)) do
+    local times = redis.call('HMGET', key_prefix .. 'task:' .. id, 'started_at', 'finished_at')
+    if times[1] and times[2] then
+      sum, count = sum + times[2] - times[1], count + 1
+    end
+  end
+  say('average', count > 0 and sum / count)
+end
+
+if task.state == 'queued' or task.state == 'scheduled' then
+  if task.state == 'queued' then
+    say_position()
+  end
+  say_queue()
+  say_workers()
+  say_average()
+elseif task.state == 'leased' then
+  local entry = redis.call('HGET', key_prefix .. 'held:' .. task.worker_id, arg_task_id)
+  local beats = redis.call('HMGET', key_prefix .. 'worker:' .. task.worker_id, 'last_heartbeat', 'silent_until')
+  if entry then
+    local lease_ms, until_then, ends = string.match(entry, '^(%d+) (%d+) (%d+)')
+    say('deadline', math.min(tonumber(ends), math.max(tonumber(until_then), (beats[1] or 0) + lease_ms, tonumber(beats[2] or 0))))
+  end
+end
+return result

@@ -1,0 +1,267 @@
+--: rest asks
+--: use number
+--: use clock
+--: use task_lanes
+--: use task_queues
+--: use task_waiters
+--: use task_workers
+
+-- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with commas between
+-- ("*" all); the id of the ask ("-" none); a nonce; "1" if it is an agent that only ever works on one answer after the other; as whom to
+-- park it when there is nothing ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more.
+-- Returns for each an array: a word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the
+-- worker takes no work; "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with
+-- blanks between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline,
+-- started_at.
+
+local HELD_MAX = 256 -- by one worker
+local LANES_MAX = 1000 -- looked at for one ask
+local PAGE = 16
+local FIXED = 9
+local PATIENCE_MS = 15000 -- for which a task waits for another worker than the one that failed at it
+
+local now = clock_now()
+local at = rest
+while at <= #ARGV do
+  local max, wait = number_of(ARGV[at + 1]), number_of(ARGV[at + 8])
+  if not max or max < 1 or max > 100 or max % 1 ~= 0 or not wait or not string.find(ARGV[at + 2], '^%S+$')
+    or not string.find(ARGV[at + 3], '^%S+$') or not string.find(ARGV[at + 4], '^%S+$') then
+    return redis.error_reply('BADCALL malformed ask')
+  end
+  at = at + FIXED
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local WORK = { 'type', 'payload', 'priority', 'attempts', 'max_attempts', 'lease_ms', 'lease', 'expires_at', 'avoid', 'available_at',
+  'lease_max_ms', 'started_at' }
+
+local function read(id)
+  local task, values = { id = id }, redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(WORK))
+  for i, name in ipairs(WORK) do
+    task[name] = values[i]
+  end
+  return task
+end
+
+local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
+  for _, value in ipairs({ task.id, queue, task.type or '', task.payload or 'null', task.priority or '0', text((task.attempts or 0) + 1),
+    task.max_attempts or '5', lease, lease_ms, deadline, started_at }) do
+    answer[#answer + 1] = value
+  end
+end
+
+-- Of what the worker holds, adds to the answer at most `max` tasks: those that the ask `request` was given ("-": any).
+local function repeat_held(worker, answer, max, request)
+  local held, mine = redis.call('HGETALL', key_prefix .. 'held:' .. worker.id), {}
+  for i = 1, #held, 2 do
+    local lease_ms, until_then, _, since, queue, of = string.match(held[i + 1], '^(%d+) (%d+) (%d+) (%d+) (%S+) (%S+)')
+    if of and (request == '-' or of == request) then
+      mine[#mine + 1] = { id = held[i], since = since, queue = queue, lease_ms = lease_ms, deadline = until_then }
+    end
+  end
+  table.sort(mine, function(a, b)
+    return a.since < b.since or a.since == b.since and a.id < b.id
+  end)
+  for i = 1, math.min(max, #mine) do
+    local task = read(mine[i].id)
+    show(answer, task, mine[i].queue, task.lease or '', mine[i].lease_ms, mine[i].deadline, task.started_at or '')
+  end
+  return #mine > 0
+end
+
+-- Whether a task that the worker failed at waits for another one.
+local function is_avoided(task, worker)
+  return task.avoid == worker.id and now < (task.available_at or 0) + PATIENCE_MS
+    and redis.call('ZCARD', key_prefix .. 'online') > 1
+end
+
+-- Looks at the next lanes of a group; those that the worker may take from come into `pool`.
+local function look(state, worker, queues, pool)
+  local found = redis.call('ZRANGE', key_prefix .. 'lanes:' .. state.group, state.from, state.from + PAGE - 1, 'WITHSCORES')
+  state.from = state.from + PAGE
+  state.looked = state.looked + PAGE
+  state.floor = #found == 2 * PAGE and state.looked < LANES_MAX and tonumber(found[#found]) or nil
+  for i = 1, #found, 2 do
+    local queue, shape = string.match(found[i], '^(%S+) (.*)$')
+    if task_waiters_names(queues, queue) and not task_queues_closed(queue) and task_workers_fits(worker, shape) then
+      pool[#pool + 1] = { state = state, group = state.group, queue = queue, shape = shape, bound = tonumber(found[i + 1]), passed = 0 }
+    end
+  end
+end
+
+-- The lane of `pool` that may have the least place, taken out of it, and the bound of what comes after it.
+local function best_of(pool, states, worker, queues)
+  local best, after
+  repeat
+    best, after = nil, math.huge
+    for i, lane in ipairs(pool) do
+      if not best or lane.bound < pool[best].bound then
+        after = best and pool[best].bound or after
+        best = i
+      elseif lane.bound < after then
+        after = lane.bound
+      end
+    end
+    local looked = false
+    for _, state in ipairs(states) do
+      if state.floor and (not best or state.floor <= pool[best].bound) then
+        look(state, worker, queues, pool)
+        looked = true
+      elseif state.floor and state.floor < after then
+        after = state.floor
+      end
+    end
+  until not looked
+  return best and table.remove(pool, best), after
+end
+
+local function hold(worker, lane, task, place, nonce, request, answer, held)
+  local lease_ms = task.lease_ms or '90000'
+  local lease = text((tonumber(string.match(task.lease or '', '^%d+') or 0)) + 1) .. ' ' .. nonce
+  local ends = now + (task.lease_max_ms or 86400000)
+  local deadline = text(math.min(ends, now + lease_ms))
+  redis.call('HSET', key_prefix .. 'task:' .. task.id, 'state', 'leased', 'worker_id', worker.id, 'lease', lease, 'started_at', text(now),
+    'place', place)
+  if task.expires_at then
+    redis.call('ZREM', key_prefix .. 'expiring:' .. lane.queue, task.id)
+  end
+  held[#held + 1] = task.id
+  held[#held + 1] = lease_ms .. ' ' .. deadline .. ' ' .. text(ends) .. ' ' .. text(now) .. ' ' .. lane.queue .. ' ' .. request
+  held.first = math.min(held.first or math.huge, tonumber(deadline))
+  task_lanes_served(lane.group, place)
+  show(answer, task, lane.queue, lease, lease_ms, deadline, text(now))
+end
+
+-- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes back into
+-- `pool` if it may have more.
+local function take(lane, after, want, pool, worker, nonce, request, answer, held)
+  local key = task_lanes_key(lane.group, lane.queue, lane.shape)
+  local found = redis.call('ZRANGE', key, lane.passed, lane.passed + want, 'WITHSCORES')
+  local taken, tasks, following = {}, {}, nil
+  for i = 1, #found, 2 do
+    local place = tonumber(found[i + 1])
+    if #taken == want or place > after then
+      following = place
+      break
+    elseif task_queues_closed(lane.queue) then
+      following, after = place, -1
+      break
+    end
+    local task = read(found[i])
+    if is_avoided(task, worker) or (task.expires_at and tonumber(task.expires_at) <= now) then
+      lane.passed = lane.passed + 1
+      if lane.passed > PAGE then
+        following, after = place, -1
+        break
+      end
+    else
+      taken[#taken + 1] = found[i]
+      tasks[#tasks + 1] = { task, place }
+      task_queues_count(lane.queue, 'leased', 1)
+    end
+  end
+  if #taken > 0 then -- first what a Redis that is full takes
+    redis.call('ZREM', key, unpack(taken))
+  end
+  for _, each in ipairs(tasks) do
+    hold(worker, lane, each[1], each[2], nonce, request, answer, held)
+  end
+  if not following and lane.passed == 0 then
+    task_lanes_drop(lane.group, lane.queue, lane.shape)
+    lane.state.from = math.max(0, lane.state.from - 1)
+  elseif lane.passed == 0 and following > lane.bound then
+    redis.call('ZADD', key_prefix .. 'lanes:' .. lane.group, following, lane.queue .. ' ' .. lane.shape)
+    lane.state.from = math.max(0, lane.state.from - 1)
+  end
+  if following and after >= 0 then
+    lane.bound = following
+    pool[#pool + 1] = lane
+  end
+  return #taken
+end
+
+-- Leases at most `want` tasks to the worker.
+local function lease(worker, queues, want, nonce, request, answer)
+  local pool, states, held = {}, {}, {}
+  for i, present in ipairs(redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))) do
+    if present == 1 then
+      local state = { group = worker.groups[i], from = 0, looked = 0 }
+      states[#states + 1] = state
+      look(state, worker, queues, pool)
+    end
+  end
+  while want > 0 do
+    local lane, after = best_of(pool, states, worker, queues)
+    if not lane then
+      break
+    end
+    want = want - take(lane, after, want, pool, worker, nonce, request, answer, held)
+  end
+  if #held > 0 then
+    redis.call('HSET', key_prefix .. 'held:' .. worker.id, unpack(held))
+    redis.call('ZADD', key_prefix .. 'leases', 'LT', held.first, worker.id)
+  end
+  return #held > 0
+end
+
+-- Adds what the worker is to know of tasks that it holds or held. Returns whether there is anything.
+local function tell_news(worker, answer)
+  local news = redis.call('HGETALL', key_prefix .. 'news:' .. worker.id)
+  local lost, cancel = {}, {}
+  for i = 1, #news, 2 do
+    local list = news[i + 1] == 'lost' and lost or cancel
+    list[#list + 1] = news[i]
+  end
+  answer[3], answer[4] = table.concat(lost, ' '), table.concat(cancel, ' ')
+  if #news > 0 then
+    redis.call('DEL', key_prefix .. 'news:' .. worker.id)
+    redis.call('HDEL', key_prefix .. 'worker:' .. worker.id, 'task_news')
+  end
+  return #news > 0
+end
+
+local function is_due()
+  return redis.call('ZCOUNT', key_prefix .. 'agenda', '-inf', now) > 0 or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
+end
+
+-- Answers the ask at ARGV[at].
+local function serve(id, max, queues, request, nonce, one_by_one, waiter, since, wait)
+  local worker, answer = task_workers_read(id), { 'none', text(now), '', '' }
+  if waiter ~= '' and since ~= '' then
+    task_waiters_remove(waiter)
+  end
+  if not worker then
+    answer[1] = 'unknown'
+    return answer
+  end
+  if (request ~= '-' or one_by_one) and repeat_held(worker, answer, max, request) then
+    answer[1] = 'given'
+    return answer
+  end
+  if not task_workers_takes(worker) then
+    answer[1] = 'closed'
+    return answer
+  end
+  local room = HELD_MAX - redis.call('HLEN', key_prefix .. 'held:' .. id)
+  if room > 0 and lease(worker, queues, math.min(max, room), nonce, request, answer) or tell_news(worker, answer) then
+    answer[1] = 'given'
+  elseif is_due() then
+    answer[1] = 'due'
+  elseif waiter ~= '' and wait > 0 then
+    task_waiters_add(waiter, worker, queues, since ~= '' and since or now, now + wait)
+    answer[1] = 'parked'
+  end
+  return answer
+end
+
+local result = {}
+at = rest
+while at <= #ARGV do
+  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] == '1', ARGV[at + 6],
+    ARGV[at + 7], tonumber(ARGV[at + 8]))
+  at = at + FIXED
+end
+return result

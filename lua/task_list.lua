@@ -1,0 +1,135 @@
+--: arg queue
+--: arg state
+--: arg type
+--: arg worker_id
+--: arg error
+--: arg cursor
+--: arg max
+--: key prefix
+--: use number
+
+-- Lists tasks. queue, state, type, worker_id: "" for any; error: a part of it. cursor: "" from the beginning. First come those that are
+-- leased, by worker, then each queue's others; of those that have ended the newest first. Looks at some hundred tasks.
+-- Returns {the cursor of what follows ("" when there is nothing), then for each task its id and the fields of SHOWN ("" for what it has
+-- not)}.
+
+local SHOWN = { 'state', 'queue', 'type', 'priority', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at', 'finished_at',
+  'expires_at', 'worker_id', 'lease_ms', 'requirements', 'dedup', 'progress', 'error', 'reason', 'cancel' }
+local LOOKED_AT = 500
+local PAGE = 100
+local STATES = { 'queued', 'scheduled', 'dead', 'completed', 'cancelled', 'expired' }
+
+local max = number_of(arg_max)
+if not max or max < 1 or max > 500 then
+  return redis.error_reply('BADCALL max is 1 to 500')
+end
+local from = {} -- the words of the cursor: queue ("*" for those that are leased), state, lane or worker, score, id
+for word in string.gmatch(arg_cursor .. '\t', '([^\t]*)\t') do
+  from[#from + 1] = word
+end
+local result, looked = { '' }, 0
+
+-- Looks at a task; returns whether there is to be no more.
+local function look(id, queue, state, sub, score)
+  looked = looked + 1
+  local fields = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(SHOWN))
+  local err = fields[17]
+  if fields[1] and (arg_type == '' or fields[3] == arg_type) and (arg_worker_id == '' or fields[12] == arg_worker_id)
+    and (arg_error == '' or err and string.find(err, arg_error, 1, true)) then
+    result[#result + 1] = id
+    for at = 1, #SHOWN do
+      result[#result + 1] = fields[at] or ''
+    end
+  end
+  if looked >= LOOKED_AT or #result > max * (#SHOWN + 1) then
+    result[1] = table.concat({ queue, state, sub, score, id }, '\t')
+    return true
+  end
+end
+
+local function list_leased()
+  local worker = from[1] == '*' and from[3] or ''
+  local ids = redis.call('ZRANGEBYLEX', key_prefix .. 'workers', worker == '' and '-' or '[' .. worker, '+', 'LIMIT', 0, LOOKED_AT)
+  for _, id in ipairs(ids) do
+    local held = redis.call('HGETALL', key_prefix .. 'held:' .. id)
+    local tasks = {}
+    for at = 1, #held, 2 do
+      if arg_queue == '' or string.match(held[at + 1], '^%d+ %d+ %d+ %d+ (%S+)') == arg_queue then
+        tasks[#tasks + 1] = held[at]
+      end
+    end
+    table.sort(tasks)
+    for _, task in ipairs(tasks) do
+      if (id ~= worker or task > from[5]) and look(task, '*', '', id, '') then
+        return true
+      end
+    end
+  end
+  if #ids == LOOKED_AT and ids[#ids] ~= worker then
+    result[1] = table.concat({ '*', '', ids[#ids], '', '' }, '\t')
+    return true
+  end
+end
+
+-- Lists one sorted set, on from `score` and `id` ("" from its beginning).
+local function list_set(key, queue, state, sub, score, id)
+  local reverse = state ~= 'queued' and state ~= 'scheduled'
+  local offset = 0
+  while true do
+    local found
+    if reverse then
+      found = redis.call('ZRANGE', key, score == '' and '+inf' or score, '-inf', 'BYSCORE', 'REV', 'LIMIT', offset, PAGE, 'WITHSCORES')
+    else
+      found = redis.call('ZRANGE', key, score == '' and '-inf' or score, '+inf', 'BYSCORE', 'LIMIT', offset, PAGE, 'WITHSCORES')
+    end
+    for at = 1, #found, 2 do
+      local before = found[at + 1] == score and (reverse and found[at] >= id or not reverse and found[at] <= id)
+      if not before and look(found[at], queue, state, sub, found[at + 1]) then
+        return true
+      end
+    end
+    offset = offset + PAGE
+    if #found < 2 * PAGE then
+      return false
+    end
+  end
+end
+
+local function list_queue(queue)
+  local resumed = from[1] ~= queue
+  for _, state in ipairs(STATES) do
+    if resumed or state == from[2] then
+      if arg_state == '' or arg_state == state then
+        local subs = { '' }
+        if state == 'queued' then
+          subs = redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)
+          table.sort(subs)
+        end
+        for _, sub in ipairs(subs) do
+          local key = key_prefix .. state .. ':' .. queue
+          if state == 'queued' then
+            local group, shape = string.match(sub, '^(%S+) (.*)$')
+            key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
+          end
+          local again = not resumed and sub == from[3]
+          if (resumed or sub >= from[3]) and list_set(key, queue, state, sub, again and from[4] or '', again and from[5] or '') then
+            return true
+          end
+        end
+      end
+      resumed = true
+    end
+  end
+end
+
+if (from[1] == '' or from[1] == '*') and (arg_state == '' or arg_state == 'leased') and list_leased() then
+  return result
+end
+local queues = arg_queue ~= '' and { arg_queue } or redis.call('SMEMBERS', key_prefix .. 'queues')
+table.sort(queues)
+for _, queue in ipairs(queues) do
+  if arg_state ~= 'leased' and (from[1] == '' or from[1] == '*' or queue >= from[1]) and list_queue(queue) then
+    return result
+  end
+end
+return result

@@ -1,0 +1,36 @@
+--: rest ids
+--: use clock
+--: use task_moves
+
+-- Queues dead tasks once more, as if nobody had tried. Returns for each a word: "queued"; "blocked": another live task has its dedup key;
+-- "alive STATE": it is not dead; "unknown".
+
+local now = clock_now()
+
+local function retry(id)
+  local task = task_moves_read(id)
+  if not task then
+    return 'unknown'
+  elseif task.state ~= 'dead' then
+    return 'alive ' .. task.state
+  end
+  local dedup = task.dedup and key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup
+  if dedup and redis.call('SET', dedup, id, 'NX') == false then
+    return 'blocked'
+  end
+  local key = key_prefix .. 'task:' .. id
+  redis.call('ZREM', key_prefix .. 'dead:' .. task.queue, id)
+  redis.call('PERSIST', key)
+  redis.call('HDEL', key, 'attempts', 'lost_by', 'avoid', 'reason', 'error', 'finished_at', 'expires_at', 'available_at', 'cancel',
+    'progress')
+  task.expires_at = nil
+  task_queues_count(task.queue, 'retried', 1)
+  task_moves_queue(id, task, now, false)
+  return 'queued'
+end
+
+local answers = {}
+for at = rest, #ARGV do
+  answers[#answers + 1] = retry(ARGV[at])
+end
+return answers

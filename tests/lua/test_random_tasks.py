@@ -1,0 +1,222 @@
+"""Long random lives of tasks, with time passing in leaps: after every step the indexes, counters and hashes agree, each lease took the
+least place that it might, leases of a task never overlap, and each task has moved only as the states allow."""
+
+import random
+
+import pytest
+import redis as redis_library
+
+import task_invariants
+from scripts import INTERVAL, REMOVAL, REVIVE
+
+WORKERS = ["w1", "w2", "w3", "w4"]
+QUEUES = ["a", "b", "c"]
+SERVICES = ["ocr", "rag", "ner"]
+DEMANDS = [("a", ""), ("a", ""), ("s:ocr", ""), ("s:rag", "tier=2"), ("t:2", ""), ("t:1", ""), ("m:m1", ""), ("g", "gpu=8000"),
+           ("a", "label.rack=b"), ("w:w1", "")]
+MOVES = {
+    None: {"queued", "scheduled"},
+    "queued": {"leased", "cancelled", "expired"},
+    "scheduled": {"queued", "cancelled", "expired"},
+    "leased": {"queued", "scheduled", "completed", "dead", "cancelled", "expired"},
+    "dead": {"queued"},
+}
+# What one step may do in between, since sweeps do several at once.
+for state in ("completed", "cancelled", "expired"):
+    MOVES[state] = set()
+TIMEOUT = 300_000
+
+
+class Life:
+    def __init__(self, tasks, seed):
+        self.tasks = tasks
+        self.dice = random.Random(seed)
+        self.seconds = 0
+        self.made = 0
+        self.leases = {}  # (worker, task) -> leases that it was given
+        self.states = {}
+        self.seqs = {}
+        self.replaced = set()
+
+    def register(self):
+        worker = self.dice.choice(WORKERS)
+        services = ",".join(self.dice.sample(SERVICES, self.dice.randrange(3)))
+        self.tasks.worker(worker, self.seconds, services, self.dice.choice([None, "1", "2"]), self.dice.choice(["", "m1", "m1,m2"]),
+                          self.dice.choice([1, 2]), gpu_memory_mb=self.dice.choice(["4000", "16000"]),
+                          labels=self.dice.choice(["rack=a", "rack=b,x=1"]))
+
+    def heartbeat(self):
+        worker, status = self.dice.choice(WORKERS), self.dice.choice(["healthy", "healthy", "healthy", "degraded", "draining", "offline"])
+        self.tasks.scripts.call("heartbeat", *self.tasks.scripts.beat_of(worker, status), timeout=TIMEOUT, removal=REMOVAL,
+                                revive=REVIVE, interval=INTERVAL)
+
+    def unregister(self):
+        try:
+            self.tasks.scripts.unregister(self.dice.choice(WORKERS))
+        except redis_library.ResponseError as error:
+            assert str(error).startswith("NOTFOUND")
+
+    def enqueue(self):
+        batch = []
+        for _ in range(self.dice.choice([1, 1, 3, 20])):
+            self.made += 1
+            group, shape = self.dice.choice(DEMANDS)
+            task = {"id": f"t{self.made}", "queue": self.dice.choice(QUEUES), "group": group, "shape": shape,
+                    "priority": self.dice.choice([0, 0, 0, -100, 7, 100]), "due": self.dice.choice(["", "", "", "+4000", "+60000", "1900000010000"]),
+                    "ttl": self.dice.choice(["", "", "3000", "100000"]), "dedup": self.dice.choice(["", "", "", "d1", "d2"]),
+                    "on_conflict": self.dice.choice(["return", "replace"]), "fields": {}}
+            for name, value in (("max_attempts", "2"), ("lease_ms", "5000"), ("result_ttl", "0"), ("lease_max_ms", "20000")):
+                if self.dice.random() < 0.3:
+                    task["fields"][name] = value
+            batch.append(task)
+        for word, _ in self.tasks.enqueue_all(batch):
+            assert word in ("new", "same")
+
+    def best_place(self, worker, queues):
+        """The least place among the lanes that the worker may take from; None when there is none."""
+        dump = self.tasks.scripts.dump()
+        able = set(self.abilities(dump, worker))
+        places = []
+        for lane, members in task_invariants._under(dump, "ready:").items():
+            group, queue, shape = lane.split(" ")
+            settings = task_invariants._under(dump, "queue:").get(queue, {})
+            full = "limit" in settings and int(settings.get("leased", 0)) >= int(settings["limit"])
+            if (group in able and self.fits(dump, worker, shape) and "paused" not in settings and not full
+                    and (queues == "*" or queue in queues.split(","))):
+                for task, place in members.items():
+                    fields = dump[f"{{rma}}:task:{task}"][1]
+                    if fields.get("avoid") != worker and "expires_at" not in fields:
+                        places.append(place)
+        return min(places, default=None)
+
+    def abilities(self, dump, worker):
+        online = dump.get(f"{{rma}}:worker:{worker}:online")
+        entry = dump.get("{rma}:ledger", (0, {}, 0))[1].get(worker)
+        if not entry or not online or online[1] not in ("healthy", "degraded"):
+            return []
+        tier, _, _, _, services, _, _, models, *_ = entry.split(" ")
+        return ["a", "g", "w:" + worker, "t:" + tier] + ["s:" + name for name in services.split(",")] + ["m:" + name for name in models.split(",")]
+
+    @staticmethod
+    def fits(dump, worker, shape):
+        registration = dump[f"{{rma}}:registration:{worker}"][1]
+        entry = dump["{rma}:ledger"][1][worker].split(" ")
+        return {"": True, "tier=2": entry[0] == "2", "gpu=8000": int(registration.get("gpu_memory_mb", 0)) >= 8000,
+                "label.rack=b": "rack=b" in registration.get("labels", "")}[shape]
+
+    def ask(self):
+        worker, queues = self.dice.choice(WORKERS), self.dice.choice(["*", "*", "a,b", "c"])
+        best = self.best_place(worker, queues)
+        held = len(self.tasks.redis.hgetall(f"{{rma}}:held:{worker}"))
+        answer = self.tasks.ask(worker, self.dice.choice([1, 1, 3, 50]), queues, waiter=self.dice.choice(["", "x 1", "x 2", "x 3"]),
+                                wait=30_000)
+        for task in answer.tasks:
+            assert task.seq == self.seqs.get(task.id, 0) + 1, "leases of a task are numbered without a gap"
+            self.seqs[task.id] = task.seq
+            self.leases.setdefault((worker, task.id), []).append(task.lease)
+        if best is not None and held < 256:
+            places = [float(self.tasks.hash(task.id)["place"]) for task in answer.tasks]
+            assert places and places[0] <= best and places == sorted(places), (answer.ids, places, best)
+
+    def _some_lease(self):
+        worker, task = self.dice.choice(sorted(self.leases))
+        return worker, task, self.dice.choice(["", self.leases[worker, task][-1], self.leases[worker, task][0]])
+
+    def complete(self):
+        if self.leases:
+            worker, task, lease = self._some_lease()
+            before = self.tasks.hash(task)
+            word = self.tasks.complete(worker, task, lease)
+            if before.get("state") == "leased":
+                valid = before["worker_id"] == worker and lease in ("", before["lease"])
+                assert (word == "completed") == valid, (word, before, worker, lease)
+            else:
+                assert word != "completed" or before.get("state") in ("completed", None)
+
+    def fail(self):
+        if self.leases:
+            worker, task, lease = self._some_lease()
+            self.tasks.fail(worker, task, lease, "no", self.dice.random() < 0.8, self.dice.choice(["", "", "0", "9000"]), self.dice.random())
+
+    def touch(self):
+        if self.leases:
+            self.tasks.touch(*self._some_lease(), self.dice.choice(["", "30000"]), self.dice.choice(["", "50"]), "m")
+
+    def give_back(self):
+        if self.leases:
+            worker, task, lease = self._some_lease()
+            self.tasks.give_back(worker, task, lease)
+
+    def cancel(self):
+        if self.made:
+            self.tasks.cancel(f"t{self.dice.randrange(self.made) + 1}", self.dice.random() < 0.2)
+
+    def retry(self):
+        dead = [task for task, _ in self.tasks.pages(state="dead")]
+        if dead:
+            self.tasks.retry(*dead[:3])
+
+    def set_queue(self):
+        self.tasks.set_queue(self.dice.choice(QUEUES), *self.dice.choice([("paused", "1"), ("paused", ""), ("paused", ""), ("limit", "2"),
+                                                                          ("limit", "")]))
+
+    def sweep(self):
+        self.tasks.scripts.call("sweep", timeout=TIMEOUT, removal=REMOVAL, revive=REVIVE, max=self.dice.choice([1, 50]))
+
+    def pass_time(self):
+        self.seconds += self.dice.choice([1, 3, 6, 20, 91, 301])
+        self.tasks.at(self.seconds)
+
+    def step(self):
+        operation, = self.dice.choices(
+            [self.register, self.heartbeat, self.unregister, self.enqueue, self.ask, self.complete, self.fail, self.touch, self.give_back,
+             self.cancel, self.retry, self.set_queue, self.sweep, self.pass_time], weights=[2, 3, 1, 5, 9, 6, 4, 2, 1, 1, 1, 1, 3, 3])
+        operation()
+        return operation.__name__
+
+    def look(self):
+        """Checks what has become of each task since the last look."""
+        dump = self.tasks.scripts.dump()
+        problems = task_invariants.faults(dump, self.tasks.now())
+        states = {task: fields["state"] for task, (fields, _) in task_invariants.tasks_of(dump).items()}
+        for task, state in states.items():
+            before = self.states.get(task)
+            allowed = MOVES[before] | {before}
+            if state not in allowed:  # by way of one other
+                assert any(state in MOVES[way] for way in allowed if way), f"{task} went from {before} to {state}"
+        self.states.update(states)
+        return problems
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tasks_and_indexes_agree(tasks, seed):
+    life, history = Life(tasks, seed), []
+    life.tasks.at(0)
+    for _ in range(200):
+        history.append(life.step())
+        problems = life.look()
+        assert not problems, (history[-5:], problems)
+    # whoever is left does what is left: nothing is stuck
+    for queue in QUEUES:
+        tasks.set_queue(queue, "paused", "")
+        tasks.set_queue(queue, "limit", "")
+    for _ in range(60):
+        life.seconds += 1000
+        tasks.worker("w1", life.seconds, "ocr,rag,ner", None, "m1", 1, gpu_memory_mb="16000", labels="rack=b")
+        tasks.worker("w2", life.seconds, "ocr,rag,ner", None, "m1", 2, gpu_memory_mb="16000", labels="rack=b")
+        tasks.sweep(life.seconds)
+        for worker in ("w1", "w2"):
+            for task in tasks.ask(worker, 100).tasks:
+                assert tasks.complete(worker, task.id, task.lease) == "completed"
+        tasks.check()
+    live = [task for task, (fields, _) in task_invariants.tasks_of(tasks.scripts.dump()).items() if fields["state"] not in task_invariants.ENDED]
+    assert not live, live
+    life.seconds += 31 * 86400
+    tasks.at(life.seconds)
+    tasks.redis.delete("{rma}:events")
+    for _ in range(30):
+        tasks.sweep(life.seconds)
+    left = {key for key in tasks.scripts.dump() if key.startswith(
+        tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "places:", "held:", "scheduled:", "expiring:", "completed:",
+                                           "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:", "done:")))}
+    assert left <= {"{rma}:leases"}, left

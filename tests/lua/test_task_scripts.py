@@ -1,0 +1,651 @@
+"""Each thing that the scripts of tasks promise, alone."""
+
+import pytest
+import redis as redis_library
+
+from scripts import NOW
+
+DAY = 86400
+
+
+@pytest.fixture(autouse=True)
+def invariants_hold(tasks):
+    yield
+    tasks.check()
+
+
+def wakes(tasks, *threads):
+    """Listens to the threads; returns a function that gives what they have been told since."""
+    pubsub = tasks.redis.pubsub()
+    pubsub.subscribe(*[f"{{rma}}:wake:{thread}" for thread in threads])
+    for _ in threads:
+        assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+
+    def told():
+        found = []
+        while (message := pubsub.get_message(timeout=0.05)) is not None:
+            found.append((message["channel"].rpartition(":")[2], message["data"]))
+        return found
+    return told
+
+
+def park(tasks, worker_id, waiter, **how):
+    assert tasks.ask(worker_id, waiter=waiter, wait=30_000, **how).word == "parked"
+
+
+# -- order ------------------------------------------------------------------------------------------------------------------------
+
+def test_first_in_first_out_within_queue_and_priority(tasks):
+    tasks.worker("w")
+    for number in range(30):
+        tasks.enqueue(f"t{number:02}", priority=5 if number >= 20 else 0)
+    order = [task for _ in range(15) for task in tasks.ask("w", 2).ids]
+    assert order == [f"t{number:02}" for number in [*range(20, 30), *range(20)]]
+
+
+def test_queues_share_evenly(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"queue": "big"} for _ in range(1000)])
+    tasks.enqueue_all([{"queue": "small"} for _ in range(100)])
+    served = [task.queue for _ in range(2) for task in tasks.ask("w", 100).tasks]
+    assert 99 <= served.count("small") <= 100, "whoever comes late gets every other turn"
+
+
+def test_a_worker_gets_only_what_it_can_do(tasks):
+    tasks.worker("w", services="ocr", models="m", gpu_memory_mb="16000", labels="rack=a,zone=x", tier=2)
+    yes = [("a", ""), ("s:ocr", ""), ("m:m", ""), ("t:2", ""), ("w:w", ""), ("g", "gpu=16000"), ("s:ocr", "tier=2;model=m;gpu=1"),
+           ("a", "label.rack=a;label.zone=x")]
+    no = [("s:vision", ""), ("m:n", ""), ("t:1", ""), ("w:v", ""), ("g", "gpu=16001"), ("s:ocr", "tier=1"), ("a", "region=fra"),
+          ("a", "label.rack=b"), ("a", "label.row=1"), ("s:ocr", "service=vision"), ("a", "unheard-of=1")]
+    tasks.enqueue_all([{"id": f"{answer}{at}", "group": group, "shape": shape}
+                       for answer, demands in (("yes", yes), ("no", no)) for at, (group, shape) in enumerate(demands)])
+    assert sorted(tasks.ask("w", 100).ids) == sorted(f"yes{at}" for at in range(len(yes)))
+
+
+def test_many_lanes_in_the_way_are_walked_over(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"shape": f"label.n=x{number}"} for number in range(200)])
+    tasks.enqueue("mine", priority=-100)
+    assert tasks.ask("w", 3).ids == ["mine"]
+
+
+def test_an_ask_names_queues(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": queue, "queue": queue} for queue in ("a", "b", "ab")])
+    assert sorted(tasks.ask("w", 10, queues="a,b").ids) == ["a", "b"]
+
+
+# -- enqueueing -------------------------------------------------------------------------------------------------------------------
+
+def test_dedup_key_has_one_live_task(tasks):
+    assert tasks.enqueue_all([{"id": "t1", "dedup": "d"}, {"id": "t2", "dedup": "d"}]) == [("new", "t1"), ("same", "t1")]
+    assert tasks.enqueue_all([{"id": "t3", "dedup": "d", "queue": "other"}]) == [("new", "t3")]
+    assert tasks.enqueue_all([{"id": "t4", "dedup": "d", "on_conflict": "replace"}]) == [("new", "t4")]
+    assert (tasks.state("t1"), tasks.state("t4")) == ("cancelled", "queued")
+    tasks.worker("w")
+    tasks.ask("w", 10)
+    assert tasks.enqueue_all([{"id": "t5", "dedup": "d", "on_conflict": "replace"}]) == [("same", "t4")], "what has begun is not replaced"
+    tasks.complete("w", "t4")
+    assert tasks.enqueue("t6", dedup="d") == "new"
+
+
+def test_idempotency_key_makes_one_task_in_a_day(tasks):
+    tasks.at(0)
+    assert tasks.enqueue_all([{"id": "t1", "key": "k", "body": "b"}, {"id": "t2", "key": "k", "body": "b"},
+                              {"id": "t3", "key": "k", "body": "c"}]) == [("new", "t1"), ("again", "t1"), ("other", "t1")]
+    tasks.at(DAY + 1)
+    assert tasks.enqueue("t4", key="k", body="c") == "new"
+
+
+def test_delayed_tasks_wait_until_due(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "in10", "due": "+10000"}, {"id": "at20", "due": str(NOW + 20_000)}, {"id": "past", "due": "86400000"}])
+    assert tasks.ask("w", 10).ids == ["past"]
+    tasks.at(10.1)
+    assert tasks.ask("w").word == "due"
+    tasks.sweep(10.1)
+    assert tasks.ask("w").ids == ["in10"]
+    tasks.sweep(20.1)
+    assert tasks.ask("w").ids == ["at20"]
+
+
+def test_what_waits_too_long_expires(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "queued", "ttl": "5000"}, {"id": "later", "due": "+9000", "ttl": "5000"}, {"id": "begun", "ttl": "5000", "priority": 1}])
+    assert tasks.ask("w").ids == ["begun"]
+    tasks.at(5.1)
+    assert tasks.ask("w", 9).ids == [], "not even before the sweep"
+    tasks.sweep(5.2)
+    assert [tasks.state(task) for task in ("queued", "later", "begun")] == ["expired", "expired", "leased"]
+    tasks.fail("w", "begun")
+    assert tasks.state("begun") == "expired"
+
+
+def test_too_many_kinds_of_demands_are_refused(tasks):
+    words = [word for at in range(0, 520, 40) for word, _ in tasks.enqueue_all([{"shape": f"label.n=x{at + n}"} for n in range(40)])]
+    assert words == ["new"] * 512 + ["full"] * 8
+    assert tasks.enqueue(shape="label.n=x1") == "new"
+
+
+# -- leases -----------------------------------------------------------------------------------------------------------------------
+
+def test_complete_once_and_again(tasks):
+    tasks.worker("w", fields="x")
+    tasks.enqueue("t", fields={"lease_ms": "5000"})
+    task = tasks.ask("w").tasks[0]
+    assert (task.id, task.payload, task.attempt, task.max_attempts, task.seq) == ("t", "{}", 1, 5, 1)
+    assert tasks.complete("w", "t", task.lease, '{"a":1}') == "completed"
+    before = tasks.scripts.dump()
+    assert tasks.complete("w", "t", task.lease, '{"a":2}') == "completed"
+    assert tasks.complete("w", "t") == "completed", "an agent that sends no lease"
+    assert tasks.complete("v", "t", task.lease) == "conflict"
+    assert tasks.scripts.dump() == before
+    assert tasks.hash("t")["result"] == '{"a":1}'
+    assert tasks.redis.hget("{rma}:registration:w", "tasks_completed") == "1"
+    assert tasks.redis.hget("{rma}:stats", "tasks_completed") == "1"
+
+
+def test_a_result_that_is_not_kept(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"result_ttl": "0"}, dedup="d")
+    task = tasks.ask("w").tasks[0]
+    assert [tasks.complete("w", "t", task.lease) for _ in range(2)] == ["completed", "completed"]
+    assert tasks.complete("v", "t") == "unknown"
+    assert tasks.hash("t") == {} and tasks.queues()["q"]["completed"] == 0
+    assert tasks.redis.hget("{rma}:queue:q", "completed") == "1"
+
+
+def test_strangers_change_nothing(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue("t")
+    lease = tasks.ask("w").tasks[0].lease
+    before = tasks.scripts.dump()
+    assert tasks.complete("v", "t", lease) == tasks.complete("w", "t", "1 other") == tasks.complete("w", "t", "2 n0") == "conflict"
+    assert tasks.fail("v", "t") == "conflict" and tasks.touch("v", "t", extend="9000")[0] == "conflict"
+    assert tasks.complete("w", "nothing") == tasks.fail("w", "nothing") == tasks.touch("w", "nothing")[0] == "unknown"
+    assert tasks.scripts.dump() == before
+
+
+def test_a_lease_runs_out_and_its_holder_is_late(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"lease_ms": "5000"})
+    tasks.enqueue("u", fields={"lease_ms": "5000"})
+    first = tasks.ask("w").tasks[0]
+    tasks.sweep(4.9)
+    assert tasks.state("t") == "leased"
+    tasks.sweep(5.1)
+    assert tasks.state("t") == "queued"
+    assert "task_news" in tasks.redis.hgetall("{rma}:worker:w")
+    tasks.worker("v", at=5.2)
+    second = tasks.ask("v").tasks[0]
+    assert (second.id, second.seq, second.attempt) == ("t", 2, 1), "it is in front again, and losing it is no attempt"
+    assert tasks.complete("w", "t", first.lease, '"late"') == "lost"
+    assert tasks.complete("w", "t", "", '"later"') == "lost"
+    assert tasks.fail("w", "t", first.lease) == "lost"
+    assert tasks.complete("v", "t", second.lease, '"right"') == "completed"
+    kept = tasks.hash("t")
+    assert (kept["result"], kept["late_result"], kept["late_by"]) == ('"right"', '"late"', "w")
+
+
+def test_heartbeats_renew_leases_without_a_write(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"lease_ms": "5000", "lease_max_ms": "12000"})
+    tasks.ask("w")
+    for second in (4, 8):
+        held = tasks.scripts.state()["held:w"]
+        tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=second)
+        assert tasks.scripts.state()["held:w"] == held
+        tasks.sweep(second + 3)
+        assert tasks.state("t") == "leased"
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=11)
+    tasks.sweep(12.1)
+    assert tasks.state("t") == "queued", "whatever renews it, a lease has a greatest age"
+
+
+def test_an_announced_silence_keeps_leases(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"lease_ms": "5000"})
+    tasks.ask("w")
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w", silence=600_000), at=1)
+    tasks.sweep(590)
+    assert tasks.state("t") == "leased"
+
+
+def test_extending_a_lease(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"lease_ms": "5000"})
+    lease = tasks.ask("w").tasks[0].lease
+    word, deadline, cancel = tasks.touch("w", "t", lease, extend="60000", percent="50", message="half")
+    assert word == "held" and 0 <= int(deadline) - NOW - 60_000 < 3000 and cancel == "0"
+    assert tasks.hash("t")["progress"] == "50 half"
+    tasks.sweep(59)
+    assert tasks.state("t") == "leased"
+    tasks.sweep(64)
+    assert tasks.state("t") == "queued"
+
+
+@pytest.mark.parametrize("end", ["unregister", "restart", "restart without boot_id", "offline", "silent"])
+def test_what_a_worker_held_is_free_at_once_when_it_goes(tasks, end):
+    tasks.worker("w", boot="1")
+    tasks.enqueue("t", fields={"lease_ms": "86400000"})
+    tasks.ask("w")
+    at = 1
+    if end == "unregister":
+        tasks.scripts.unregister("w")
+    elif end == "restart":
+        tasks.worker("w", boot="2")
+    elif end == "restart without boot_id":
+        tasks.worker("w")
+    elif end == "offline":
+        tasks.scripts.heartbeat(tasks.scripts.beat_of("w", "offline"))
+        tasks.sweep(0.1)
+    else:
+        at = 301
+        tasks.sweep(300.5)
+    assert tasks.state("t") == "queued"
+    tasks.worker("v", at=at)
+    assert tasks.ask("v").ids == ["t"]
+
+
+def test_the_same_start_of_a_worker_keeps_its_leases(tasks):
+    tasks.worker("w", boot="1")
+    tasks.enqueue("t")
+    lease = tasks.ask("w").tasks[0].lease
+    tasks.worker("w", boot="1", at=1)
+    assert tasks.complete("w", "t", lease) == "completed"
+
+
+def test_a_task_that_takes_down_three_workers_is_poison(tasks):
+    tasks.enqueue("t")
+    for boot in "1123":
+        assert tasks.state("t") == "queued", "the same start of a worker counts once"
+        tasks.worker("w", boot=boot)
+        tasks.ask("w")
+        if boot == "1":  # its lease runs out
+            tasks.sweep(tasks.now() / 1000 - NOW / 1000 + 91)
+            continue
+        tasks.worker("w", boot=boot + "x")
+    assert tasks.state("t") == "dead" and tasks.hash("t")["reason"] == "poison"
+    assert tasks.retry("t") == ["queued"]
+    assert "lost_by" not in tasks.hash("t")
+
+
+def test_draining_offline_and_unknown_workers_get_nothing(tasks):
+    tasks.enqueue("t")
+    tasks.worker("w")
+    tasks.scripts.drain("w")
+    assert tasks.ask("w", waiter="x 1", wait=1000).word == "closed"
+    tasks.scripts.drain("w", False)
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w", "offline"))
+    assert tasks.ask("w").word == "closed"
+    assert tasks.ask("nobody").word == "unknown"
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w", "degraded"))
+    assert tasks.ask("w").ids == ["t"]
+
+
+def test_a_worker_holds_256_at_most(tasks):
+    tasks.worker("w")
+    for _ in range(6):
+        tasks.enqueue_all([{} for _ in range(50)])
+    assert [len(tasks.ask("w", 100).ids) for _ in range(4)] == [100, 100, 56, 0]
+
+
+# -- the answer to an ask is lost ---------------------------------------------------------------------------------------------------
+
+def test_the_same_ask_gets_the_same_tasks(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(5)])
+    first = tasks.ask("w", 2, request="r1")
+    assert [(task.id, task.lease) for task in tasks.ask("w", 2, request="r1").tasks] == [(task.id, task.lease) for task in first.tasks]
+    assert tasks.ask("w", 2, request="r2").ids == ["t2", "t3"]
+    assert tasks.ask("w", 9).ids == ["t4"]
+
+
+def test_an_agent_that_works_one_by_one_gets_again_what_it_holds(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "t1"}, {"id": "t2"}])
+    assert [tasks.ask("w", one_by_one=True).ids for _ in range(3)] == [["t1"]] * 3
+    tasks.complete("w", "t1")
+    assert tasks.ask("w", one_by_one=True).ids == ["t2"]
+
+
+def test_what_nobody_heard_of_is_given_back(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    lease = tasks.ask("w").tasks[0].lease
+    assert tasks.give_back("w", "t", "1 other") == 0 and tasks.give_back("w", "t", lease) == 1
+    assert tasks.state("t") == "queued" and "lost_by" not in tasks.hash("t")
+    assert tasks.ask("w").tasks[0].seq == 2
+
+
+# -- failures -----------------------------------------------------------------------------------------------------------------------
+
+def test_failures_are_retried_with_growing_delays(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    at, delays = 0, []
+    for _ in range(4):
+        task = tasks.ask("w").tasks[0]
+        word, state, again_at = tasks.fail("w", "t", task.lease, random=1).split(" ")
+        assert (word, state) == ("failed", "scheduled")
+        assert tasks.fail("w", "t", task.lease, random=0) == f"failed scheduled {again_at}", "asked again, counted once"
+        delays.append(round((int(again_at) - NOW) / 1000 - at))
+        at += delays[-1] + 1
+        tasks.sweep(at)
+        tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=at)
+    assert delays == [5, 10, 20, 40]
+    assert tasks.fail("w", "t", tasks.ask("w").tasks[0].lease) == "failed dead 0"
+    kept = tasks.hash("t")
+    assert (kept["state"], kept["attempts"], kept["error"], kept["reason"]) == ("dead", "5", "broken", "attempts")
+    assert len(kept["history"].split("\n")) == 5
+
+
+@pytest.mark.parametrize("how, low, high", [({"random": 0}, 2.5, 2.6), ({"random": 1}, 5, 5.1), ({"after": "77000"}, 77, 77.1), ({"after": "0"}, 0, 0.1)])
+def test_delays(tasks, how, low, high):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    before = tasks.now()
+    again_at = int(tasks.fail("w", "t", **how).split(" ")[2])
+    assert low * 1000 <= again_at - before <= high * 1000 + 900
+
+
+def test_a_backoff_of_its_own(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t", fields={"backoff": "1000 3000", "max_attempts": "9"})
+    at = 0
+    for want in (1000, 2000, 3000, 3000):
+        tasks.at(at)
+        tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=at)
+        tasks.ask("w")
+        before = tasks.now()
+        assert 0 <= int(tasks.fail("w", "t", random=1).split(" ")[2]) - before - want < 900
+        at += 10
+        tasks.sweep(at)
+
+
+def test_a_failure_that_no_attempt_mends(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    assert tasks.fail("w", "t", retryable=False) == "failed dead 0"
+    assert tasks.hash("t")["reason"] == "fatal"
+
+
+def test_a_retry_prefers_another_worker(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    tasks.fail("w", "t", after="0")
+    tasks.sweep(0.5)
+    assert tasks.ask("w").ids == []
+    tasks.enqueue("u")
+    assert tasks.ask("w").ids == ["u"], "it holds up nothing behind it"
+    assert tasks.ask("v").ids == ["t"]
+    tasks.fail("v", "t", after="0")
+    tasks.sweep(30)
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("v"), at=30)
+    assert tasks.ask("v").ids == ["t"], "but it does not wait for ever"
+
+
+def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
+    tasks.worker("bad")
+    tasks.worker("good")
+    for number in range(5):
+        assert "suspect_since" not in tasks.redis.hgetall("{rma}:worker:bad")
+        tasks.enqueue(f"t{number}")
+        assert tasks.ask("bad").ids == [f"t{number}"]
+        tasks.fail("bad", f"t{number}", after="0")
+        tasks.sweep(number + 1)
+        assert tasks.ask("good").ids == [f"t{number}"]
+        tasks.complete("good", f"t{number}")
+    assert "suspect_since" in tasks.redis.hgetall("{rma}:worker:bad")
+    assert ("suspect", "tasks", "bad", "") in tasks.scripts.events()
+    assert tasks.redis.hget("{rma}:stats", "event:suspect:tasks") == "1"
+
+
+# -- cancelling, retrying -----------------------------------------------------------------------------------------------------------
+
+def test_cancelling(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "queued", "ttl": "9000", "priority": -1}, {"id": "later", "due": "+9000"}, {"id": "failing"}, {"id": "winning"}])
+    assert tasks.ask("w", 2).ids == ["failing", "winning"]
+    assert [tasks.cancel(task) for task in ("queued", "later", "failing", "failing", "winning", "nothing")] == [
+        "cancelled", "cancelled", "cancelling", "cancelling", "cancelling", "unknown"]
+    assert tasks.touch("w", "failing")[2] == "1"
+    assert sorted(tasks.ask("w").cancel) == ["failing", "winning"]
+    assert tasks.fail("w", "failing") == "failed cancelled 0"
+    assert tasks.complete("w", "winning") == "completed", "a valid result still wins"
+    assert tasks.cancel("winning") == "ended completed" and tasks.cancel("winning", purge=True) == "deleted"
+
+
+def test_a_cancelled_task_that_is_lost_stays_so(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    tasks.cancel("t")
+    tasks.scripts.unregister("w")
+    assert tasks.state("t") == "cancelled"
+
+
+def test_dead_tasks_are_tried_again(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "t", "dedup": "d"}, {"id": "u"}])
+    tasks.ask("w", 2)
+    tasks.fail("w", "t", retryable=False)
+    assert tasks.enqueue("other", dedup="d") == "new"
+    assert tasks.retry("t", "u", "nothing") == ["blocked", "alive leased", "unknown"]
+    tasks.cancel("other")
+    assert tasks.retry("t") == ["queued"]
+    kept = tasks.hash("t")
+    assert "attempts" not in kept and "error" not in kept
+    assert tasks.redis.pttl("{rma}:task:t") == -1
+
+
+# -- queues -------------------------------------------------------------------------------------------------------------------------
+
+def test_a_limit_is_kept_and_never_leaks(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.set_queue("q", "limit", "3")
+    tasks.enqueue_all([{} for _ in range(10)])
+    tasks.enqueue("free", queue="other", priority=-100)
+    assert len(tasks.ask("w", 2).ids) == 2
+    last = tasks.ask("v", 5).ids
+    assert len(last) == 2 and "free" in last
+    assert tasks.ask("v").ids == []
+    tasks.scripts.unregister("w")
+    assert len(tasks.ask("v", 5).ids) == 2
+    tasks.set_queue("q", "limit", "")
+    assert len(tasks.ask("v", 50).ids) == 7
+
+
+def test_a_paused_queue_gives_nothing(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.set_queue("q", "paused", "1")
+    park(tasks, "w", "x 1")
+    tasks.enqueue("t")
+    assert tasks.ask("w").ids == [] and told() == []
+    tasks.set_queue("q", "paused", "")
+    assert told() == [("x", "1")]
+    assert tasks.ask("w").ids == ["t"]
+
+
+def test_queues_are_counted(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "a", "queue": "one"}, {"queue": "one", "due": "+9999"}, {"queue": "two"}, {"queue": "one", "priority": -5}])
+    tasks.at(20)
+    tasks.ask("w", 1, queues="one")
+    queues = tasks.queues()
+    assert list(queues) == ["one", "two"]
+    one = queues["one"]
+    assert (one["queued"], one["scheduled"], one["leased"], one["enqueued"]) == (1, 1, "1", "3")
+    assert 19_000 < int(one["oldest"]) < 22_000
+
+
+# -- waiting ------------------------------------------------------------------------------------------------------------------------
+
+def test_as_many_wake_as_there_are_tasks_first_come_first_served(tasks):
+    told = wakes(tasks, "x", "y")
+    tasks.worker("w")
+    tasks.worker("v", services="ocr")
+    for at, (worker, waiter) in enumerate([("w", "x 1"), ("v", "y 1"), ("w", "y 2"), ("v", "x 2")]):
+        tasks.at(at)
+        park(tasks, worker, waiter)
+    tasks.enqueue()
+    assert told() == [("x", "1")]
+    tasks.enqueue(group="s:ocr")
+    assert told() == [("y", "1")]
+    tasks.enqueue_all([{}, {}, {}])
+    assert told() == [("y", "2"), ("x", "2")]
+    assert "{rma}:parked" not in tasks.scripts.dump()
+
+
+def test_dead_threads_and_polls_that_are_over_are_passed_over(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    for number in range(40):
+        park(tasks, "w", f"dead {number}")
+    park(tasks, "w", "x 1")
+    park(tasks, "w", "x 2")
+    tasks.unpark("x 1", "x 9")
+    tasks.enqueue()
+    assert told() == [("x", "2")]
+
+
+def test_waiters_for_other_queues_sleep_on(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    park(tasks, "w", "x 1", queues="a,b")
+    park(tasks, "w", "x 2", queues="c")
+    tasks.enqueue(queue="c")
+    assert told() == [("x", "2")]
+
+
+def test_everything_that_makes_work_wakes(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue("t", fields={"lease_ms": "5000"})
+    tasks.set_queue("q", "limit", "1")
+    tasks.ask("v")
+    tasks.enqueue("u", due="+4000")
+    park(tasks, "w", "x 1")
+    tasks.sweep(4.1)
+    assert told() == [], "the queue is full"
+    tasks.complete("v", "t")
+    assert told() == [("x", "1")]
+    assert tasks.ask("w").ids == ["u"]
+    park(tasks, "v", "x 2")
+    tasks.scripts.unregister("w")
+    assert told() == [("x", "2")]
+
+
+def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    park(tasks, "w", "x 1")
+    tasks.cancel("t")
+    assert told() == [("x", "1")]
+    answer = tasks.ask("w", waiter="x 1", since=str(NOW), wait=1000)
+    assert (answer.word, answer.cancel) == ("given", ["t"])
+
+
+def test_a_woken_waiter_keeps_its_turn(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    park(tasks, "w", "x 1")
+    tasks.at(5)
+    park(tasks, "w", "x 2")
+    assert tasks.ask("w", waiter="x 1", since=str(NOW), wait=20_000).word == "parked"
+    tasks.enqueue()
+    assert told() == [("x", "1")]
+
+
+# -- looking ------------------------------------------------------------------------------------------------------------------------
+
+def test_listing_in_pages(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    for queue in ("a", "b"):
+        tasks.enqueue_all([{"id": f"{queue}{number}", "queue": queue, "priority": number % 3, "fields": {"type": f"k{number % 2}"}}
+                           for number in range(40)])
+        tasks.enqueue_all([{"id": f"{queue}-later{number}", "queue": queue, "due": "+9999", "group": "s:x"} for number in range(10)])
+    for worker in ("w", "v"):
+        for task in tasks.ask(worker, 20).tasks[:10]:
+            tasks.fail(worker, task.id, error=f"{worker} broke", retryable=False)
+    everything = {key.split(":task:")[1] for key in tasks.scripts.dump() if ":task:" in key}
+    for most in (1, 7, 500):
+        found = [task for task, _ in tasks.pages(most)]
+        assert len(found) == len(set(found)) and set(found) == everything
+    assert {task for task, _ in tasks.pages(3, state="dead", error="w broke")} == {
+        task for task in everything if tasks.hash(task).get("error") == "w broke"}
+    assert {task for task, _ in tasks.pages(3, queue="b", type="k1", state="queued")} == {
+        task for task in everything if tasks.hash(task)["state"] == "queued" and task.startswith("b") and tasks.hash(task)["type"] == "k1"}
+    assert {fields["worker_id"] for _, fields in tasks.pages(4, state="leased", worker_id="v")} == {"v"}
+
+
+def test_why_a_task_waits(tasks):
+    tasks.worker("w", services="ocr")
+    tasks.worker("gone", services="ner")
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("gone", "offline"))
+    tasks.set_queue("q", "limit", "1")
+    tasks.enqueue_all([{"id": "t1"}, {"id": "t2", "group": "s:ner"}, {"id": "t3"}, {"id": "later", "due": "+5000"}])
+    tasks.ask("w")
+    told = tasks.explain("t2")
+    assert (told["state"], told["able"], told["offline"]) == ("queued", "0", "1")
+    told = tasks.explain("t3")
+    assert (told["position"], told["of"], told["able"], told["limit"], told["leased"], told["held_by"]) == ("1", "2", "1", "1", "1", "w")
+    assert 4000 < int(tasks.explain("later")["available_at"]) - int(tasks.explain("later")["now"]) <= 5000
+    assert tasks.explain("t1")["worker_id"] == "w" and int(tasks.explain("t1")["deadline"]) > NOW
+    with pytest.raises(redis_library.ResponseError, match="NOTFOUND"):
+        tasks.explain("nothing")
+
+
+def test_what_has_ended_goes_by_itself(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "short", "fields": {"result_ttl": "5000"}}, {"id": "day"}, {"id": "dead"}, {"id": "cancelled", "priority": -1}])
+    tasks.ask("w", 3)
+    tasks.complete("w", "short")
+    tasks.complete("w", "day")
+    tasks.fail("w", "dead", retryable=False)
+    tasks.cancel("cancelled")
+    for at, left in ((6, {"day", "dead", "cancelled"}), (DAY + 6, {"dead"}), (31 * DAY, set())):
+        tasks.sweep(at)
+        assert {key.split(":task:")[1] for key in tasks.scripts.dump() if ":task:" in key} == left
+        assert {task for task, _ in tasks.pages()} == left
+        tasks.check()
+
+
+def test_malformed_calls_change_nothing(tasks):
+    before = tasks.scripts.dump()
+    for name, args in {"task_enqueue": [["t"], ["t", "q", "a", "", "101", "", "", "", "", "", "", "0"], ["t", "q q", "a", "", "0", "", "", "", "", "", "", "0"],
+                                        ["t", "q", "a", "", "0", "x", "", "", "", "", "", "0"], ["t", "q", "a", "", "0", "", "", "", "", "", "", "2", "x"]],
+                       "task_lease": [["w"], ["w", "0", "*", "-", "n", "0", "", "", "0"], ["w", "1", "", "-", "n", "0", "", "", "0"]],
+                       "task_complete": [["w", "t", ""]], "task_fail": [["w"], ["w", "t", "", "e", "1", "x", "0.5"], ["w", "t", "", "e", "1", "", "2"]]}.items():
+        for words in args:
+            with pytest.raises(redis_library.ResponseError, match="BADCALL"):
+                tasks.scripts.call(name, *words)
+    assert tasks.scripts.dump() == before
+
+
+def test_a_full_redis_refuses_tasks_and_takes_results(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(4)])
+    tasks.ask("w", 3)
+    tasks.redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(redis_library.ResponseError, match="OOM"):
+            tasks.enqueue("new")
+        assert tasks.complete("w", "t0") == "completed"
+        assert tasks.fail("w", "t1").startswith("failed scheduled")
+        assert tasks.ask("w").ids == ["t3"]
+        assert tasks.touch("w", "t2", extend="5000")[0] == "held"
+        assert tasks.cancel("t2") == "cancelling"
+    finally:
+        tasks.redis.config_set("maxmemory", "0")

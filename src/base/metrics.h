@@ -30,7 +30,7 @@ struct histogram {
 extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
 
 #define METRICS_ROUTES_MAX 80  /* rows of the route table, and before them one for requests that match none */
-#define METRICS_SCRIPTS_MAX 24 /* Lua scripts, and after them one for all other commands */
+#define METRICS_SCRIPTS_MAX 48 /* Lua scripts, and after them one for all other commands */
 #define METRICS_COUNTERS_MAX 64
 #define METRICS_HISTOGRAMS_MAX 8
 

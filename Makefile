@@ -19,7 +19,7 @@ BUILD := build/$(MODE)
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
-BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev node-llhttp \
+BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
 	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
@@ -30,7 +30,7 @@ BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 # libh2o's pkg-config file leaves out the define that says which loop it was built with.
-CPPFLAGS += -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc -I$(BUILD)/gen -isystem /usr/share/include/llhttp
+CPPFLAGS += -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc -I$(BUILD)/gen -isystem $(LLHTTP_DIR)/share/include/llhttp
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
@@ -49,7 +49,9 @@ PYTEST := /usr/bin/python3 -m pytest
 AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
-# The parser of answers, which Debian ships as source alone.
+# The parser of workers' answers, llhttp: Debian has its C source in a package for Node.js, which would bring Node.js along. So where that
+# is not installed, the package is only unpacked.
+LLHTTP_DIR := $(if $(wildcard /usr/share/llhttp/llhttp.c),/usr,build/node-llhttp/usr)
 LLHTTP := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o $(LLHTTP)
 SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html src/model/catalogue.json
@@ -69,10 +71,10 @@ $(BUILD)/%.o: src/%.c | $(BUILD)/gen/scripts.h
 	@echo '  $(CC)  $@'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+$(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/share/llhttp/%.c
 	@mkdir -p $(@D)
 	@echo '  $(CC)  $@'
-	@$(CC) -I/usr/share/include/llhttp -std=c11 $(CFLAGS_$(MODE)) -c -o $@ $<
+	@$(CC) -I$(LLHTTP_DIR)/share/include/llhttp -std=c11 $(CFLAGS_$(MODE)) -c -o $@ $<
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	@echo '  $(CC)  $@'
@@ -111,13 +113,19 @@ define install
 	fi
 endef
 
-build-packages:
+build-packages: llhttp
 	$(call install,$(BUILD_PACKAGES))
 
-test-packages:
+llhttp:
+	@if [ ! -f /usr/share/llhttp/llhttp.c ] && [ ! -f build/node-llhttp/usr/share/llhttp/llhttp.c ]; then \
+	    echo "unpacking Debian package: node-llhttp"; mkdir -p build/node-llhttp && cd build/node-llhttp && \
+	    { [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq; apt-get download -qq node-llhttp; } && dpkg-deb -x node-llhttp_*.deb .; \
+	fi
+
+test-packages: llhttp
 	$(call install,$(TEST_PACKAGES))
 
-bench-packages:
+bench-packages: llhttp
 	$(call install,$(BENCH_PACKAGES))
 
 run: build-packages
@@ -203,6 +211,6 @@ format:
 clean:
 	rm -rf build tests/*/node_modules
 
-.PHONY: all run test check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
+.PHONY: all llhttp run test check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
 .DELETE_ON_ERROR:
 .SECONDARY:

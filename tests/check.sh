@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 GATES='format tidy banned deps scripts browser size shell yaml length top links prometheus'
 GENERATED=build/release/gen
+LLHTTP=$([ -d /usr/share/include/llhttp ] || echo build/node-llhttp)/usr/share/include/llhttp
 LINES_MAX=450
 PAGE_MAX=102400
 CORES=$(getconf _NPROCESSORS_ONLN)
@@ -47,7 +48,7 @@ files_tidy() {
 
 gate_tidy() {
     if ! output=$(printf '%s\n' "$@" | xargs -P "$CORES" -I FILE clang-tidy --quiet FILE -- \
-        -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" -isystem /usr/share/include/llhttp -Wall -Wextra -Wvla 2>&1); then
+        -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" -isystem "$LLHTTP" -Wall -Wextra -Wvla 2>&1); then
         # without the sums of complexity, which are long
         printf '%s\n' "$output" | awk '/^[0-9]+ warnings? /{ next } /: (error|warning|note): /{ sum = /note: \+/ } !sum'
         return 1

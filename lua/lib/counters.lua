@@ -11,13 +11,21 @@ local function counters_add(key, field, by)
   deltas[key][field] = (deltas[key][field] or 0) + by
 end
 
+-- Whether HINCRBY refuses what somebody's redis-cli has left: no number, or one that is too large.
+local function is_no_number(refusal)
+  return string.find(refusal, 'not an integer', 1, true) or string.find(refusal, 'overflow', 1, true)
+end
+
 -- Writes what was added. Called when a script has ended, whether or not it failed on the way: see embed.lua.
 local function counters_flush()
   for key, fields in pairs(deltas) do
     for field, by in pairs(fields) do
       local count = by ~= 0 and redis.pcall('HINCRBY', key, field, string.format('%d', by))
-      -- anybody may make up names of services, and somebody's redis-cli what is no number
-      if (count == 0 and key == key_services) or type(count) == 'table' then
+      local refusal = type(count) == 'table' and count.err
+      if refusal and not is_no_number(refusal) then
+        error({ err = refusal .. ', calling HINCRBY' })
+      end
+      if refusal or (count == 0 and key == key_services) then -- anybody may make up names of services
         redis.call('HDEL', key, field)
       end
     end

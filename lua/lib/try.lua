@@ -2,7 +2,7 @@
 local function try_call(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then
-    return string.find(reply.err, 'WRONGTYPE', 1, true) == nil and error(reply)
+    return string.find(reply.err, 'WRONGTYPE', 1, true) == nil and error({ err = reply.err .. ', calling ' .. (...) })
   end
   return reply
 end

@@ -24,7 +24,7 @@ const char *api_explain(enum err err)
         [ERR_LOADING] = "Redis is loading its data; try again shortly.",
         [ERR_BUSY] = "Redis is busy with a long script; try again shortly.",
         [ERR_NO_SCRIPT] = "Redis keeps losing the coordinator's scripts; who calls SCRIPT FLUSH?",
-        [ERR_READONLY] = "Redis has been made a replica; the coordinator looks for the primary, try again.",
+        [ERR_READONLY] = "Redis is a replica and takes no writes; the coordinator looks for the primary, try again.",
         [ERR_MASTER_DOWN] = "Redis is a replica without its primary; try again shortly.",
         [ERR_NO_REPLICAS] = "Redis has too few replicas in step to take writes; try again shortly.",
         [ERR_UNCONFIRMED] = "Too few replicas have confirmed the change, so a failover may undo it; send it again.",
@@ -32,7 +32,12 @@ const char *api_explain(enum err err)
         [ERR_MOVED] = "The registry has moved to another node of the Redis cluster; try again.",
         [ERR_ASK] = "The registry is moving to another node of the Redis cluster; try again shortly.",
         [ERR_TRY_AGAIN] = "The registry is moving to another node of the Redis cluster; try again shortly.",
-        [ERR_FULL] = "Redis has reached its memory limit; raise maxmemory.",
+        [ERR_FULL] = "Redis has reached its memory limit and takes no new workers; raise maxmemory.",
+        [ERR_NOT_PERMITTED] =
+            "Redis does not permit its user a command that the coordinator needs; docs/redis.md has the ACL line.",
+        [ERR_NO_PASSWORD] = "Redis asks for a password, and REDIS_URL has none.",
+        [ERR_WRONG_PASSWORD] = "Redis refuses the user and password of REDIS_URL.",
+        [ERR_TOO_OLD] = "Redis is older than 7.0, which the coordinator needs.",
         [ERR_DISK] = "Redis can't write to its disk; free space on its volume.",
         [ERR_DEADLINE] = "Redis did not answer in time; whether the request took effect is unknown.",
     };

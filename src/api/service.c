@@ -3,53 +3,79 @@
  */
 #include "api/api.h"
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "http/reply.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static void write_identity(struct buffer *out, const struct api_config *config)
 {
-    buffer_append(out, STR("\"coordinator\":"));
-    buffer_json_string(out, config->coordinator_id);
-    buffer_append(out, STR(",\"region\":"));
-    buffer_json_string(out, config->region.len > 0 ? config->region : (struct str){NULL, 0});
-    buffer_append(out, STR(",\"version\":"));
-    buffer_json_string(out, config->version);
-    buffer_append(out, STR(",\"timestamp\":"));
-    buffer_json_time(out, clock_wall_ms());
+    json_add_text(out, "coordinator", config->coordinator_id);
+    json_add_text(out, "region", config->region.len > 0 ? config->region : (struct str){NULL, 0});
+    json_add_text(out, "version", config->version);
+    json_add_time(out, "timestamp", clock_wall_ms());
 }
 
-/* GET /health when Redis does not answer: for load balancers the status, for people the words. */
-static void answer_unhealthy(struct request *request)
+/* Why requests fail, or some: the code of an error, its sentence, and the commands that Redis does not permit. */
+static void write_cause(struct buffer *out, const struct api *api, enum err err)
+{
+    const char *missing = store_missing(api->store);
+    json_add_text(out, "code", err_code(err));
+    struct buffer detail = BUFFER_INIT;
+    buffer_append(&detail, str_from(api_explain(err)));
+    if (err == ERR_NOT_PERMITTED && missing[0] != '\0')
+        buffer_printf(&detail, " Not permitted: %s.", missing);
+    json_add_text(out, "detail", buffer_str(&detail));
+    buffer_fini(&detail);
+}
+
+/* GET /health when requests fail: for load balancers the status, for people the words. */
+static void answer_unhealthy(struct request *request, enum err err)
 {
     const struct api *api = request_app(request);
     struct buffer body = BUFFER_INIT;
-    buffer_append(&body, STR("{\"status\":\"unhealthy\","));
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("unhealthy"));
     write_identity(&body, api->config);
-    buffer_append(&body, STR(",\"redis\":{\"status\":\"down\",\"latency_ms\":null},\"detail\":"));
-    buffer_json_string(&body, str_from(api_explain(ERR_UNAVAILABLE)));
-    buffer_append(&body, STR("}"));
+    json_begin_object(&body, "redis");
+    json_add_text(&body, "status", STR("down"));
+    json_add_null(&body, "latency_ms");
+    json_end_object(&body);
+    write_cause(&body, api, err);
+    json_end_object(&body);
     request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
     reply_json(request, 503, &body);
+}
+
+static void answer_late(struct request *request)
+{
+    answer_unhealthy(request, ERR_DEADLINE);
 }
 
 static void on_health(void *data, enum err err, const struct fleet *fleet)
 {
     struct pending *pending = data;
     struct request *request = api_resume(pending, ERR_NONE); /* an error is an answer, too */
-    if (request != NULL && err != ERR_NONE) {
-        answer_unhealthy(request);
+    const struct api *api = request != NULL ? request_app(request) : NULL;
+    enum err refusal = request != NULL && err == ERR_NONE ? store_refusal(api->store) : err; /* its answer came before this one */
+    if (request != NULL && (err != ERR_NONE || refusal == ERR_NOT_PERMITTED)) {
+        answer_unhealthy(request, refusal);
     } else if (request != NULL) {
-        const struct api *api = request_app(request);
         const int64_t *asked_at = pending_payload(pending);
         struct buffer body = BUFFER_INIT;
-        buffer_append(&body, STR("{\"status\":\"healthy\","));
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "status", refusal == ERR_NONE ? STR("healthy") : STR("degraded"));
         write_identity(&body, api->config);
-        buffer_append(&body, STR(",\"redis\":{\"status\":\"up\",\"latency_ms\":"));
-        buffer_json_number(&body, (double)(clock_us() - *asked_at) / 1000);
-        buffer_append(&body, STR("},"));
+        json_begin_object(&body, "redis");
+        json_add_text(&body, "status", STR("up"));
+        json_add_number(&body, "latency_ms", (double)(clock_us() - *asked_at) / 1000);
+        if (refusal != ERR_NONE)
+            write_cause(&body, api, refusal);
+        json_end_object(&body);
+        buffer_append(&body, STR(","));
         fleet_write_summary(&body, fleet);
-        buffer_append(&body, STR("}"));
+        json_end_object(&body);
         reply_json(request, 200, &body);
     }
 }
@@ -57,10 +83,12 @@ static void on_health(void *data, enum err err, const struct fleet *fleet)
 void api_health(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct pending *pending = api_wait_or(request, answer_unhealthy, sizeof(int64_t));
+    struct pending *pending = api_wait_or(request, answer_late, sizeof(int64_t));
     int64_t *asked_at = pending_payload(pending);
     *asked_at = clock_us();
-    enum err err = store_fleet(api->store, on_health, pending);
+    enum err err = store_ready(api->store, NULL, NULL);
+    if (err == ERR_NONE)
+        err = store_fleet(api->store, on_health, pending);
     if (err != ERR_NONE)
         on_health(pending, err, NULL);
 }
@@ -94,11 +122,24 @@ void api_livez(struct request *request)
     reply_constant(request, 200, STR("{\"status\":\"ok\"}"));
 }
 
+/* Where only writes are refused, no other instance could do better: this one is ready to answer all else. */
+static bool is_ready(enum err err)
+{
+    return err == ERR_NONE || err == ERR_FULL || err == ERR_DISK || err == ERR_NO_REPLICAS;
+}
+
 static void on_ready(void *data, enum err err)
 {
-    struct request *request = api_resume(data, err);
-    if (request != NULL)
+    struct request *request = api_resume(data, ERR_NONE);
+    if (request != NULL && is_ready(err)) {
         reply_constant(request, 200, STR("{\"status\":\"ready\"}"));
+    } else if (request != NULL) {
+        const struct api *api = request_app(request);
+        char detail[STORE_MISSING_MAX + 64];
+        snprintf(detail, sizeof(detail), "Redis does not permit its user what requests need: %s.", store_missing(api->store));
+        bool is_known = err == ERR_NOT_PERMITTED && store_missing(api->store)[0] != '\0';
+        reply_error(request, err, is_known ? detail : NULL, NULL);
+    }
 }
 
 void api_readyz(struct request *request)
@@ -109,5 +150,5 @@ void api_readyz(struct request *request)
         return;
     }
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_ping(api->store, on_ready, pending));
+    api_sent(pending, store_ready(api->store, on_ready, pending));
 }

@@ -40,6 +40,10 @@
     X(ERR_ASK, 503, "ASK", "registry-moving", true)                                                                                \
     X(ERR_TRY_AGAIN, 503, "TRYAGAIN", "registry-divided", true)                                                                    \
     X(ERR_FULL, 503, "OOM", "registry-full", true)                                                                                 \
+    X(ERR_NOT_PERMITTED, 503, "NOPERM", "registry-forbids", true)                                                                  \
+    X(ERR_NO_PASSWORD, 503, "NOAUTH", "registry-wants-password", true)                                                             \
+    X(ERR_WRONG_PASSWORD, 503, "WRONGPASS", "registry-refuses-password", true)                                                     \
+    X(ERR_TOO_OLD, 503, "", "registry-too-old", true)                                                                              \
     X(ERR_DISK, 503, "MISCONF", "registry-disk-failed", true)                                                                      \
     X(ERR_EXISTS, 409, "EXISTS", "name-taken", false)                                                                              \
     X(ERR_NO_SUCH, 404, "NOSUCH", "not-found", false)                                                                              \

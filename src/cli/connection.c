@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "redis/command.h"
 #include "redis/embedded.h"
+#include "redis/keys.h"
 #include "redis/sentinel.h"
 
 #include <errno.h>
@@ -102,8 +103,8 @@ static enum err open_embedded(struct connection *connection, const struct config
     return err;
 }
 
-/* Sends a command of `count` words, all of which Redis answers with a status: other answers (an echo) are not from a Redis. */
-static enum err greet(struct connection *connection, size_t count, const char *const words[])
+/* Sends a command of `count` words that Redis answers with a reply of that type: other answers (an echo) are not from a Redis. */
+static enum err greet(struct connection *connection, int type, size_t count, const char *const words[])
 {
     struct buffer command = BUFFER_INIT;
     command_begin(&command, count);
@@ -112,7 +113,7 @@ static enum err greet(struct connection *connection, size_t count, const char *c
     redisReply *reply = connection_ask(connection, &command);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
-    bool is_redis = reply->type == REDIS_REPLY_STATUS;
+    bool is_redis = reply->type == type;
     if (!is_redis)
         snprintf(connection->why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", connection->place);
     freeReplyObject(reply);
@@ -122,11 +123,11 @@ static enum err greet(struct connection *connection, size_t count, const char *c
 /* Waits until Redis has its data in memory. */
 static enum err wait_until_loaded(struct connection *connection)
 {
-    static const char *const ping[] = {"PING"};
+    const char *const probe[] = {"EXISTS", key_name(KEY_workers).ptr};
     enum err err;
     int64_t end = clock_ms() + LOADING_TIMEOUT_MS;
-    while ((err = greet(connection, 1, ping)) != ERR_NONE && connection->redis->err == 0 && clock_ms() < end &&
-           strstr(connection->why, "LOADING") != NULL)
+    while ((err = greet(connection, REDIS_REPLY_INTEGER, 2, probe)) != ERR_NONE && connection->redis->err == 0 &&
+           clock_ms() < end && strstr(connection->why, "LOADING") != NULL)
         poll(NULL, 0, 50);
     return err;
 }
@@ -152,11 +153,12 @@ enum err connection_open(struct connection *connection, const struct transfer *t
     const char *const auth[] = {"AUTH", address.user, address.password}, *const select[] = {"SELECT", db};
     const char *const short_auth[] = {"AUTH", address.password}, *const name[] = {"CLIENT", "SETNAME", "rma-coordinator"};
     if (address.password[0] != '\0')
-        err = address.user[0] != '\0' ? greet(connection, 3, auth) : greet(connection, 2, short_auth);
+        err = address.user[0] != '\0' ? greet(connection, REDIS_REPLY_STATUS, 3, auth)
+                                      : greet(connection, REDIS_REPLY_STATUS, 2, short_auth);
     if (err == ERR_NONE && address.db != 0)
-        err = greet(connection, 2, select);
-    if (err == ERR_NONE)
-        err = greet(connection, 3, name);
+        err = greet(connection, REDIS_REPLY_STATUS, 2, select);
+    if (err == ERR_NONE && greet(connection, REDIS_REPLY_STATUS, 3, name) != ERR_NONE && connection->redis->err != 0)
+        err = ERR_UNAVAILABLE; /* a user who may not give itself a name is served all the same */
     return err == ERR_NONE ? wait_until_loaded(connection) : err;
 }
 

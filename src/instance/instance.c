@@ -73,7 +73,8 @@ static int32_t keep_house(struct worker_thread *thread)
         thread->sweep_at = now + SWEEP_INTERVAL_MS;
         store_sweep(thread->store);
     }
-    if (now >= thread->history_at && store_keep_history(thread->store) == ERR_NONE)
+    if (now >= thread->history_at && store_keep_history(thread->store) == ERR_NONE &&
+        store_ready(thread->store, NULL, NULL) == ERR_NONE) /* says in the log what is not permitted */
         thread->history_at = now + HISTORY_INTERVAL_MS;
     return (int32_t)(thread->sweep_at - now);
 }
@@ -157,7 +158,8 @@ static void *serve(void *data)
         thread->api.replica_store = store_new_replica(thread->replica_link, thread->link, &instance->store_config);
     }
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
-    thread->sweep_at = thread->count_at = thread->index == 0;
+    thread->count_at = thread->index == 0;
+    thread->sweep_at = thread->index == 0 && instance->store_config.sweeps;
     server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
     pthread_barrier_wait(&instance->threads_made);
     server_thread_run(thread->server);

@@ -85,14 +85,14 @@ static void warn_once(atomic_flag *told, const char *event, const char *message)
         log_event(LOG_WARN, event, message);
 }
 
-static bool judge_info(const struct redisReply *reply, char why[GREETING_WHY_MAX])
+static enum err judge_info(const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {
     static atomic_flag evicts = ATOMIC_FLAG_INIT, forgets = ATOMIC_FLAG_INIT;
     struct str version = info_value(reply, "redis_version");
     if (version.len > 0 && strtol(version.ptr, NULL, 10) < VERSION_NEEDED) {
         snprintf(why, GREETING_WHY_MAX, "Redis %.*s is too old: the scripts need 7.0 or newer (they call PEXPIRETIME)",
                  version.len < 20 ? (int)version.len : 20, version.ptr);
-        return false;
+        return ERR_TOO_OLD;
     }
     struct str policy = info_value(reply, "maxmemory_policy");
     if (policy.len > 0 && !str_eq(policy, STR("noeviction")))
@@ -100,7 +100,7 @@ static bool judge_info(const struct redisReply *reply, char why[GREETING_WHY_MAX
     if (str_eq(info_value(reply, "aof_enabled"), STR("0")))
         warn_once(&forgets, "redis_forgets",
                   "Redis writes no append-only file, its end may cost the register: set its appendonly to yes");
-    return true;
+    return ERR_NONE;
 }
 
 /* The value of a setting in the reply to a CONFIG GET; NULL when it is not there. */
@@ -129,21 +129,23 @@ static void judge_config(const struct address *address, const struct redisReply 
                   "Redis asks for no password and its protected mode is off: whoever reaches its port may change everything");
 }
 
-bool greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX])
+enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {
     if (reply->type == REDIS_REPLY_ERROR)
-        return true;
+        return ERR_NONE;
     const struct redisReply *role = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? reply->element[0] : NULL;
     if (role == NULL || role->type != REDIS_REPLY_STRING)
         snprintf(why, GREETING_WHY_MAX, "what answers there is no Redis");
     else if (strcmp(role->str, "master") == 0)
-        return true;
-    else if (strcmp(role->str, "slave") == 0 && reply->elements >= 3 && reply->element[1]->type == REDIS_REPLY_STRING)
+        return ERR_NONE;
+    else if (strcmp(role->str, "slave") != 0)
+        snprintf(why, GREETING_WHY_MAX, "it is a %.20s, no primary", role->str);
+    else if (reply->elements >= 3 && reply->element[1]->type == REDIS_REPLY_STRING)
         snprintf(why, GREETING_WHY_MAX, "it is a replica, of %.100s:%lld, and takes no writes", reply->element[1]->str,
                  reply->element[2]->integer);
     else
-        snprintf(why, GREETING_WHY_MAX, "it is a %.20s, no primary", role->str);
-    return false;
+        snprintf(why, GREETING_WHY_MAX, "it is a replica, and takes no writes");
+    return role != NULL && role->type == REDIS_REPLY_STRING && strcmp(role->str, "slave") == 0 ? ERR_READONLY : ERR_UNAVAILABLE;
 }
 
 static int type_of_reply(int step)
@@ -155,29 +157,32 @@ static int type_of_reply(int step)
 
 /*
  * An echo is no reply: a socket that connects to a local port where nobody listens may meet itself (RFC 9293, section 3.5, simultaneous
- * open). What a cautious operator does not permit (INFO, CONFIG, ROLE) is no hindrance.
+ * open). What a cautious operator does not permit (CLIENT SETNAME, ROLE, INFO, CONFIG) is no hindrance.
  */
-bool greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX])
+enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {
     if (reply == NULL) {
         snprintf(why, GREETING_WHY_MAX, "connection lost while greeting");
-        return false;
+        return ERR_UNAVAILABLE;
     }
     bool refused = reply->type == REDIS_REPLY_ERROR;
     if (step == GREETING_ROLE)
         return greeting_judge_role(reply, why);
+    if (step == GREETING_NAME && refused)
+        return ERR_NONE;
     if (step == GREETING_INFO && (refused || reply->type == REDIS_REPLY_STRING))
-        return refused || judge_info(reply, why);
+        return refused ? ERR_NONE : judge_info(reply, why);
     if (step == GREETING_CONFIG && (refused || reply->type == REDIS_REPLY_ARRAY)) {
         judge_config(address, reply);
-        return true;
+        return ERR_NONE;
     }
     if (refused) {
+        enum err err = err_from_reply((struct str){reply->str, reply->len});
         snprintf(why, GREETING_WHY_MAX, "%s", reply->str);
-        return false;
+        return err != ERR_INTERNAL ? err : ERR_UNAVAILABLE;
     }
     if (reply->type == type_of_reply(step))
-        return true;
+        return ERR_NONE;
     snprintf(why, GREETING_WHY_MAX, "what answers there is no Redis");
-    return false;
+    return ERR_UNAVAILABLE;
 }

@@ -33,16 +33,17 @@ int greeting_from(int step, const struct address *address);
 void greeting_command(struct buffer *out, int step, const struct address *address);
 
 /*
- * Judges the reply to a step (NULL: the connection is lost). Returns whether all is well; else `why` says what is not. Warns of a Redis that is
- * badly set up, once for each process and fault.
+ * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE when all is well; else what is wrong, as far as Redis says, and `why`
+ * in words. Warns of a Redis that is badly set up, once for each process and fault.
  */
-bool greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX]);
+MUST_CHECK enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply,
+                                   char why[GREETING_WHY_MAX]);
 
 /* The min-replicas-to-write that the reply to GREETING_CONFIG tells; 0 when it does not. */
 int greeting_min_replicas(const struct redisReply *reply);
 
 /* Appends the question whether it is a primary, and judges the reply likewise; a Redis that does not say is believed to be one. */
 void greeting_role(struct buffer *out);
-bool greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
+MUST_CHECK enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 
 #endif

@@ -6,6 +6,7 @@
 #include "redis/adapter.h"
 #include "redis/dial.h"
 #include "redis/greeting.h"
+#include "redis/refusal.h"
 #include "redis/sentinel.h"
 
 #include <assert.h>
@@ -50,6 +51,7 @@ struct link {
     int64_t give_up_at; /* CONNECTING, GREETING */
     int64_t watch_at;   /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
     bool hides_role;    /* UP: ROLE is not permitted, so it isn't asked again */
+    enum err cause;     /* not UP: why, as far as Redis has said */
     int32_t backoff;
     int failures; /* attempts that failed since it was last up */
 };
@@ -107,13 +109,6 @@ static bool send_quietly(struct link *link, struct buffer *command, link_callbac
     return false;
 }
 
-/* What Redis says, without the arguments that it quotes of a command that it does not know: one of AUTH is a password. */
-static struct str without_args(struct str text)
-{
-    const char *args = text.len > 0 ? memmem(text.ptr, text.len, ", with args", 11) : NULL;
-    return args != NULL ? (struct str){text.ptr, (size_t)(args - text.ptr)} : text;
-}
-
 /* Where it is or tries to be, for the log. */
 static const char *link_place(const struct link *link, char room[ADDRESS_PLACE_MAX])
 {
@@ -125,7 +120,7 @@ static const char *link_place(const struct link *link, char room[ADDRESS_PLACE_M
 }
 
 /* Gives up the present attempt or connection and plans the next. */
-static void link_drop(struct link *link, const char *why)
+static void link_drop(struct link *link, enum err cause, const char *why)
 {
     enum link_state before = link->state;
     if (before == LINK_DOWN)
@@ -135,11 +130,12 @@ static void link_drop(struct link *link, const char *why)
         clock_ms() + link->backoff + clock_us() % (link->backoff / 2 + 1); /* so that instances don't come all at once */
     link->backoff = link->backoff * 2 < BACKOFF_MAX_MS ? link->backoff * 2 : BACKOFF_MAX_MS;
     link->failures++;
+    link->cause = cause;
     if (before == LINK_UP)
         metric_add(&metrics->redis_disconnects, 1);
     char place[ADDRESS_PLACE_MAX];
     log_repeatable(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on", 2,
-                   log_text("redis", link_place(link, place)), log_str("why", without_args(str_from(why))));
+                   log_text("redis", link_place(link, place)), log_str("why", refusal_text(str_from(why))));
     dial_cancel(&link->dial);
     if (link->sentinel != NULL && (before == LINK_CONNECTING || before == LINK_GREETING))
         sentinel_doubt(link->sentinel);
@@ -176,7 +172,7 @@ static void link_heed(struct link *link, enum err err, struct str text)
         (void)str_cut(&text, ' ');
         link->redirected = endpoint_read(text, &link->endpoint);
     }
-    link_drop(link, why);
+    link_drop(link, err, why);
 }
 
 /* The script of a call is not in Redis (any more): loads it and sends the call again behind it. */
@@ -214,10 +210,9 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
         struct str text = {reply->str, reply->len};
         if (text.len >= 8 && memcmp(text.ptr, "NOSCRIPT", 8) == 0 && call_reload(link, call))
             return;
-        enum err err = err_from_reply(text);
-        if (err == ERR_INTERNAL && call->data != link) /* the link's own commands say it themselves */
-            log_repeatable(LOG_ERROR, "redis_error", "Redis refused a command", 2, log_str("reply", without_args(text)),
-                           log_text("script", call->script != NO_SCRIPT ? script_texts[call->script].name : ""));
+        enum err err = refusal_read(text);
+        if ((err == ERR_INTERNAL || err == ERR_NOT_PERMITTED) && call->data != link) /* the link's own commands say it themselves */
+            refusal_log(call->script, text);
         bool greets = link->state == LINK_GREETING;
         if (!greets || err == ERR_MOVED)
             link_heed(link, err, text);
@@ -228,13 +223,13 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
 /* Every reply of a greeting must be good; the last one opens the link. */
 static void on_greeted(void *data, enum err err, const struct redisReply *reply)
 {
-    (void)err;
     struct link *link = data;
     char why[GREETING_WHY_MAX];
     if (link->state != LINK_GREETING)
         return;
-    if (!greeting_judge(link->greeting, link->address, reply, why)) {
-        link_drop(link, why);
+    err = greeting_judge(link->greeting, link->address, reply, why);
+    if (err != ERR_NONE) {
+        link_drop(link, err, why);
         return;
     }
     if (link->greeting == GREETING_CONFIG)
@@ -251,14 +246,15 @@ static void on_disconnect(const redisAsyncContext *redis, int status)
     if (redis != link->redis)
         return;
     link->redis = NULL;
-    link_drop(link, redis->errstr != NULL && redis->errstr[0] != '\0' ? redis->errstr : "the connection was closed");
+    link_drop(link, ERR_UNAVAILABLE,
+              redis->errstr != NULL && redis->errstr[0] != '\0' ? redis->errstr : "the connection was closed");
 }
 
 static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
 {
     struct link *link = data;
     if (redis == NULL) {
-        link_drop(link, why);
+        link_drop(link, ERR_UNAVAILABLE, why);
         return;
     }
     redis->data = link;
@@ -306,13 +302,13 @@ static void on_primary(void *data, const struct endpoint *primary, const char *w
     struct link *link = data;
     if (link->state == LINK_SEEKING && primary == NULL) {
         link->endpoint.host[0] = '\0';
-        link_drop(link, why);
+        link_drop(link, ERR_UNAVAILABLE, why);
     } else if (link->state == LINK_SEEKING) {
         link->endpoint = *primary;
         link_connect(link);
     } else if (link->state != LINK_DOWN && primary != NULL && !endpoint_eq(primary, &link->endpoint)) {
         link->backoff = BACKOFF_MIN_MS;
-        link_drop(link, "the Sentinels name another primary");
+        link_drop(link, ERR_UNAVAILABLE, "the Sentinels name another primary");
     }
 }
 
@@ -320,10 +316,12 @@ static void on_role(void *data, enum err err, const struct redisReply *reply)
 {
     struct link *link = data;
     char why[GREETING_WHY_MAX];
-    if (err == ERR_INTERNAL)
+    if (err == ERR_NOT_PERMITTED)
         link->hides_role = true;
-    if (err == ERR_NONE && link->state == LINK_UP && !greeting_judge_role(reply, why))
-        link_drop(link, why);
+    if (err == ERR_NONE && link->state == LINK_UP)
+        err = greeting_judge_role(reply, why);
+    if (err != ERR_NONE && link->state == LINK_UP && reply != NULL)
+        link_drop(link, err, why);
 }
 
 /*
@@ -357,6 +355,7 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
         link->sentinel = sentinel_new(loop, resolver, address, on_primary, link);
     link->last = &link->first;
     link->backoff = BACKOFF_MIN_MS;
+    link->cause = ERR_UNAVAILABLE;
     return link;
 }
 
@@ -370,12 +369,15 @@ bool link_is_up(const struct link *link)
     return link->state == LINK_UP;
 }
 
+enum err link_check(const struct link *link)
+{
+    return link->state == LINK_UP ? ERR_NONE : link->cause;
+}
+
 enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data)
 {
-    enum err err = ERR_NONE;
-    if (link->state != LINK_UP)
-        err = ERR_UNAVAILABLE;
-    else if (link->in_flight >= LINK_IN_FLIGHT_MAX || link->in_flight_bytes >= LINK_BYTES_MAX)
+    enum err err = link_check(link);
+    if (err == ERR_NONE && (link->in_flight >= LINK_IN_FLIGHT_MAX || link->in_flight_bytes >= LINK_BYTES_MAX))
         err = ERR_OVERLOADED;
     if (err != ERR_NONE) {
         metric_add(&metrics->command_errors[err], 1);
@@ -417,9 +419,9 @@ static void link_keep(struct link *link, int64_t now)
     if (link->state == LINK_DOWN && now >= link->retry_at)
         link_seek(link);
     else if (link->state == LINK_UP && link->first != NULL && now - link->heard_at >= link_patience(link))
-        link_drop(link, "no reply in time");
+        link_drop(link, ERR_UNAVAILABLE, "no reply in time");
     else if ((link->state == LINK_CONNECTING || link->state == LINK_GREETING) && now >= link->give_up_at)
-        link_drop(link, "connecting took too long");
+        link_drop(link, ERR_UNAVAILABLE, "connecting took too long");
 }
 
 int32_t link_tick(struct link *link)

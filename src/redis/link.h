@@ -48,6 +48,9 @@ struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_re
 
 bool link_is_up(const struct link *link);
 
+/* ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or ERR_UNAVAILABLE. */
+enum err link_check(const struct link *link);
+
 /* How many replicas Redis demands for writes (min-replicas-to-write), as it was when it was greeted. */
 int link_min_replicas(const struct link *link);
 

@@ -156,9 +156,10 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
                          void *data)
 {
-    if (!store_is_up(store)) {
-        count(ERR_UNAVAILABLE, false);
-        return ERR_UNAVAILABLE;
+    enum err err = store_check(store);
+    if (err != ERR_NONE) {
+        count(err, false);
+        return err;
     }
     if (store->batch == NULL)
         store->batch = store_alloc(sizeof(*store->batch));

@@ -23,9 +23,11 @@ struct store {
     bool more_to_sweep; /* what the last sweep said */
     int lines;          /* written about workers that were moved on, since */
     int64_t lines_since;
-    struct replicated *unconfirmed; /* writes that Redis has taken, until replicas have them */
-    bool waiting_for_replicas;      /* a WAIT is under way */
-    size_t entries;                 /* room for workers that the listings under way have */
+    enum err refuses;                /* what store_ready found last */
+    char missing[STORE_MISSING_MAX]; /* likewise */
+    struct replicated *unconfirmed;  /* writes that Redis has taken, until replicas have them */
+    bool waiting_for_replicas;       /* a WAIT is under way */
+    size_t entries;                  /* room for workers that the listings under way have */
 };
 
 /* Sweeps before the next command, unless that is left to others. */

@@ -372,8 +372,9 @@ static void on_got_all(void *data, enum err err)
 
 enum err store_get(struct store *store, struct str worker_id, store_worker_callback *callback, void *data)
 {
-    if (!store_is_up(store))
-        return ERR_UNAVAILABLE;
+    enum err err = store_check(store);
+    if (err != ERR_NONE)
+        return err;
     struct getting *getting = store_alloc(sizeof(*getting));
     *getting = (struct getting){callback, data, false};
     struct listing *listing = listing_new(store, 1, on_got, on_got_all, getting);
@@ -383,7 +384,7 @@ enum err store_get(struct store *store, struct str worker_id, store_worker_callb
     listing->count = 1;
     listing->last_page = true;
     ask_for_page(listing);
-    enum err err = listing_begun(listing);
+    err = listing_begun(listing);
     if (err != ERR_NONE)
         free(getting);
     return err;

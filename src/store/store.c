@@ -63,6 +63,11 @@ int32_t store_follow(struct store *store)
     return replica_tick(store->replica);
 }
 
+enum err store_check(const struct store *store)
+{
+    return link_check(store->link);
+}
+
 bool store_is_up(const struct store *store)
 {
     return link_is_up(store->link);
@@ -91,18 +96,6 @@ void waiter_done(void *data, enum err err, const struct redisReply *reply)
 {
     (void)reply;
     waiter_end(data, err);
-}
-
-enum err store_ping(struct store *store, store_callback *callback, void *data)
-{
-    struct waiter *waiter = waiter_new(store, callback, NULL, data);
-    struct buffer command = BUFFER_INIT;
-    command_begin(&command, 1);
-    command_add(&command, STR("PING"));
-    enum err err = link_send(store->link, &command, waiter_done, waiter);
-    if (err != ERR_NONE)
-        free(waiter);
-    return err;
 }
 
 static void on_fleet(void *data, enum err err, const struct redisReply *reply)

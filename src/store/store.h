@@ -48,6 +48,9 @@ int32_t store_follow(struct store *store);
 
 bool store_is_up(const struct store *store);
 
+/* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
+enum err store_check(const struct store *store);
+
 /* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. */
 void store_tick(struct store *store);
 
@@ -91,8 +94,16 @@ MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callb
 /* The name of script number `i`, as link.c counts it in the metrics; NULL when there is none. */
 const char *store_script_name(size_t i);
 
-/* Whether Redis answers a PING. */
-MUST_CHECK enum err store_ping(struct store *store, store_callback *callback, void *data);
+/*
+ * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when its user may not call a command that they need,
+ * else what writes are refused with: ERR_FULL (only new workers are), ERR_DISK, ERR_NO_REPLICAS and others; reading works then.
+ */
+MUST_CHECK enum err store_ready(struct store *store, store_callback *callback, void *data);
+
+/* What store_ready found last, and the commands that were not permitted then: "TIME, HGET". */
+#define STORE_MISSING_MAX 256
+enum err store_refusal(const struct store *store);
+const char *store_missing(const struct store *store);
 
 /* Receives one worker of a listing; returns whether to go on. */
 typedef bool store_row_callback(void *data, const struct worker *worker, int64_t now);

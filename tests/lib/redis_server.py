@@ -57,6 +57,12 @@ class RedisServer:
         return self._process.pid
 
     def start(self, *options):
+        self.launch(*options)
+        wait_until(self._answers, within=10, what="redis-server answers PING", every=0.003)
+        return self
+
+    def launch(self, *options):
+        """Starts and does not wait."""
         if self.password:
             options = ("--requirepass", self.password, "--masterauth", self.password, *options)
         self._process = subprocess.Popen(
@@ -64,8 +70,6 @@ class RedisServer:
              "--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
              "--enable-debug-command", "yes", "--logfile", str(self.directory / "redis.log"), *options],
             env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        wait_until(self._answers, within=10, what="redis-server answers PING", every=0.003)
-        return self
 
     def _answers(self):
         assert self._process.poll() is None, "redis-server ended: " + (self.directory / "redis.log").read_text()[-500:]

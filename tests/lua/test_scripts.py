@@ -948,7 +948,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services"),
            "heartbeat": ("timeout", "removal", "revive", "interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
-           "services": (), "discover": ("max", "random"),
+           "services": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
            "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
@@ -977,7 +977,7 @@ def due(scripts):
     scripts.at(0)
 
 
-READING = ("beats", "discover", "services", "stats")
+READING = ("beats", "discover", "ready", "services", "stats")
 
 
 def test_reading_scripts_write_nothing(scripts):

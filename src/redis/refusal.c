@@ -1,0 +1,65 @@
+#include "redis/refusal.h"
+
+#include "base/log_repeat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum err refusal_read(struct str text)
+{
+    static const char in_script[] = "ERR The user executing the script can't"; /* so Redis 7.0 calls NOPERM in a script */
+    if (text.len >= sizeof(in_script) - 1 && memcmp(text.ptr, in_script, sizeof(in_script) - 1) == 0)
+        return ERR_NOT_PERMITTED;
+    return err_from_reply(text);
+}
+
+struct str refusal_text(struct str text)
+{
+    const char *args = text.len > 0 ? memmem(text.ptr, text.len, ", with args", 11) : NULL;
+    return args != NULL ? (struct str){text.ptr, (size_t)(args - text.ptr)} : text;
+}
+
+/* What follows `mark` in `text`; absent when it is not there. */
+static struct str str_behind(struct str text, struct str mark)
+{
+    const char *at = text.len >= mark.len ? memmem(text.ptr, text.len, mark.ptr, mark.len) : NULL;
+    if (at == NULL)
+        return (struct str){NULL, 0};
+    at += mark.len;
+    return (struct str){at, (size_t)(text.ptr + text.len - at)};
+}
+
+/* The letters that a text begins with; absent when there are none. */
+static struct str leading_word(struct str text)
+{
+    size_t len = 0;
+    while (len < text.len && text.ptr[len] >= 'A' && text.ptr[len] <= 'Z')
+        len++;
+    return len > 0 ? (struct str){text.ptr, len} : (struct str){NULL, 0};
+}
+
+/*
+ * The command that failed in a script: the error names it (lib/try.lua does), or a line of the script ("user_script:12"), which is looked up.
+ * Absent where it does neither.
+ */
+static struct str failed_command(enum script script, struct str text)
+{
+    struct str named = leading_word(str_behind(text, STR(", calling ")));
+    struct str number = str_behind(text, STR("user_script:"));
+    if (named.ptr != NULL || number.ptr == NULL)
+        return named;
+    char digits[12];
+    snprintf(digits, sizeof(digits), "%.*s", STR_PRINTF(number));
+    struct str rest = script_texts[script].text, line = {NULL, 0};
+    for (long left = strtol(digits, NULL, 10); left > 0; left--)
+        line = str_cut(&rest, '\n');
+    return leading_word(str_behind(line, STR("call('")));
+}
+
+void refusal_log(enum script script, struct str text)
+{
+    bool is_script = script < SCRIPT_COUNT;
+    log_repeatable(LOG_ERROR, "redis_error", "Redis refused a command", 3, log_str("reply", refusal_text(text)),
+                   log_text("script", is_script ? script_texts[script].name : ""),
+                   log_str("command", is_script ? failed_command(script, text) : (struct str){NULL, 0}));
+}

@@ -1,17 +1,21 @@
 --: arg worker_id
 --: arg drain
+--: arg reason
+--: arg from
 --: key worker
 --: key registration
 --: key online
 --: key offline
 --: key ledger
+--: use clock
 --: use events
 --: use memory
 --: use places
 --: use status
 
 -- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over re-registrations and
--- removal. Returns the status that the worker now counts as, or the error NOTFOUND when there is none of that id.
+-- removal. reason, from: why, and who wants it; both may be empty. Of a worker that is drained already a reason replaces the one before
+-- it, and it stays drained since when it was. Returns the status that the worker now counts as, or the error NOTFOUND when there is none of that id.
 
 if arg_drain ~= '0' and arg_drain ~= '1' then
   return redis.error_reply('BADCALL drain is 0 or 1')
@@ -25,12 +29,26 @@ if not reported or not registered then
   return redis.error_reply('NOTFOUND Worker not found')
 end
 memory_need_not_be_free()
-if arg_drain == '1' then
-  redis.call('HSET', key_registration .. arg_worker_id, 'drained', '1')
+local registration = key_registration .. arg_worker_id
+local drained, known_reason = unpack(redis.call('HMGET', registration, 'drained', 'drain_reason'))
+local changed = (arg_drain == '1') ~= (drained == '1')
+local told = {} -- fields of the registration and of the event
+if arg_drain == '0' then
+  redis.call('HDEL', registration, 'drained', 'drained_at', 'drain_reason', 'drained_from')
 else
-  redis.call('HDEL', key_registration .. arg_worker_id, 'drained')
+  if changed then
+    redis.call('HSET', registration, 'drained', '1', 'drained_at', clock_now())
+  end
+  changed = changed or (arg_reason ~= '' and arg_reason ~= known_reason)
+  for field, value in pairs(changed and { drain_reason = arg_reason, drained_from = arg_from } or {}) do
+    if value ~= '' then
+      redis.call('HSET', registration, field, value)
+      told[#told + 1] = field
+      told[#told + 1] = value
+    end
+  end
 end
-local changed = (arg_drain == '1') ~= (place.drained == 'd')
+changed = changed or (arg_drain == '1') ~= (place.drained == 'd')
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
 if live then
@@ -41,6 +59,6 @@ end
 local moment = redis.call('ZSCORE', place.status == 'offline' and key_offline or key_online, arg_worker_id)
 places_move(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
 if changed then
-  events_tell('updated', arg_drain == '1' and 'drained' or 'undrained', arg_worker_id, place)
+  events_tell('updated', arg_drain == '1' and 'drained' or 'undrained', arg_worker_id, place, unpack(told))
 end
 return live and place.status or 'offline'

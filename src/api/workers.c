@@ -1,6 +1,7 @@
 #include "api/api.h"
 
 #include "http/reply.h"
+#include "model/drain.h"
 #include "model/id.h"
 
 static void on_heartbeat(void *data, enum err err, bool revived)
@@ -74,24 +75,36 @@ static void on_undrain(void *data, enum err err)
     on_drained(data, err, "takes work again");
 }
 
-static void drain(struct request *request, bool begin)
+static void drain(struct request *request, bool begin, struct str reason)
 {
     const struct api *api = request_app(request);
-    if (!api_check_id(request, "worker_id"))
-        return;
+    char room[64];
+    struct str from =
+        api->config->client.len > 0 ? api->config->client : request_client_address(request, api->config->trust_proxy, room);
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending,
-             store_drain(api->store, request_parameter(request, "worker_id"), begin, begin ? on_drain : on_undrain, pending));
+    api_sent(pending, store_drain(api->store, request_parameter(request, "worker_id"), begin, reason, from,
+                                  begin ? on_drain : on_undrain, pending));
 }
 
 void api_drain(struct request *request)
 {
-    drain(request, true);
+    struct buffer reason = BUFFER_INIT;
+    struct faults faults = FAULTS_INIT;
+    const char *why = NULL;
+    if (!api_check_id(request, "worker_id"))
+        return;
+    enum err err = drain_parse(request->body, &reason, &faults, &why);
+    if (err == ERR_NONE)
+        drain(request, true, buffer_str(&reason));
+    else
+        api_refuse(request, err, why, &faults);
+    buffer_fini(&reason);
 }
 
 void api_undrain(struct request *request)
 {
-    drain(request, false);
+    if (api_check_id(request, "worker_id"))
+        drain(request, false, (struct str){NULL, 0});
 }
 
 static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)

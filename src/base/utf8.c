@@ -16,3 +16,19 @@ size_t utf8_length(struct str text)
         return 0;
     return length;
 }
+
+uint32_t utf8_take(struct str *text, struct str *bytes)
+{
+    size_t length = utf8_length(*text);
+    *bytes = (struct str){text->ptr, length > 0 ? length : 1};
+    text->ptr += bytes->len;
+    text->len -= bytes->len;
+    uint32_t character = (unsigned char)bytes->ptr[0];
+    if (length == 0)
+        return 0x80;
+    if (length > 1)
+        character &= 0x7Fu >> length;
+    for (size_t i = 1; i < length; i++)
+        character = character << 6 | ((unsigned char)bytes->ptr[i] & 0x3F);
+    return character;
+}

@@ -149,6 +149,9 @@ int client_open(struct client *client, const struct options *options)
             return cli_fail(err == ERR_BAD_REQUEST ? CLI_USAGE : CLI_FAILED, "%s", why);
     }
     client->curl = make_curl(client);
+    client->headers = libcurl.curl_slist_append(NULL, "Content-Type: application/json");
+    if (client->headers == NULL)
+        abort();
     if (!client->is_private || wait_until_ready(client))
         return CLI_DONE;
     cli_fail(CLI_FAILED, "Redis at %s does not serve: it is away, still loads its data, or refuses the password; see REDIS_URL",
@@ -160,6 +163,7 @@ int client_open(struct client *client, const struct options *options)
 void client_close(struct client *client)
 {
     libcurl.curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
+    libcurl.curl_slist_free_all(client->headers);
     if (client->is_private)
         private_server_stop();
     libcurl.curl_global_cleanup();
@@ -220,15 +224,23 @@ static int judge(struct client *client, struct answer *answer)
 
 int client_ask(struct client *client, const char *method, const char *path, struct answer *answer)
 {
+    return client_send(client, method, path, STR(""), answer);
+}
+
+int client_send(struct client *client, const char *method, const char *path, struct str body, struct answer *answer)
+{
     char url[2048];
     *answer = (struct answer){.status = 0};
     struct transfer transfer = {.body = &answer->body};
     snprintf(url, sizeof(url), "%s%s", client->url, path);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_URL, url);
-    if (strcmp(method, "POST") == 0)
-        libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "");
-    else
+    if (strcmp(method, "POST") == 0) {
+        libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, body.len > 0 ? body.ptr : "");
+        libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+    } else {
         libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+    }
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, body.len > 0 ? client->headers : NULL);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, strcmp(method, "DELETE") == 0 ? method : NULL);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &transfer);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer);

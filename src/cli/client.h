@@ -14,6 +14,7 @@
 
 struct client {
     void *curl;        /* CURL */
+    void *headers;     /* struct curl_slist of a request with a body */
     char url[1024];    /* without a slash at its end */
     char place[320];   /* the same for people: no password in it; where Redis is, with a private server */
     bool is_private;   /* it asks a server of its own */
@@ -40,6 +41,9 @@ void client_close(struct client *client);
  * object; CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer holds what came if it was a JSON object.
  */
 int client_ask(struct client *client, const char *method, const char *path, struct answer *answer);
+
+/* The same with a body, JSON or empty. */
+int client_send(struct client *client, const char *method, const char *path, struct str body, struct answer *answer);
 
 void answer_fini(struct answer *answer);
 

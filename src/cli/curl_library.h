@@ -21,6 +21,8 @@
     X(curl_free)                                                                                                                   \
     X(curl_global_cleanup)                                                                                                         \
     X(curl_global_init)                                                                                                            \
+    X(curl_slist_append)                                                                                                           \
+    X(curl_slist_free_all)                                                                                                         \
     X(curl_url)                                                                                                                    \
     X(curl_url_cleanup)                                                                                                            \
     X(curl_url_get)                                                                                                                \

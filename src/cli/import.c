@@ -88,6 +88,14 @@ static void send_record(struct import *import, const struct record *record)
     add_field(&fields, &count, WORKER_boot_id, record->boot_id);
     add_field(&fields, &count, WORKER_region, record->region);
     add_field(&fields, &count, WORKER_drained, record->drained ? STR("1") : STR(""));
+    if (record->drained) {
+        char drained_at[32] = "";
+        if (record->drained_at > 0)
+            snprintf(drained_at, sizeof(drained_at), "%lld", (long long)record->drained_at);
+        add_field(&fields, &count, WORKER_drained_at, str_from(drained_at));
+        add_field(&fields, &count, WORKER_drain_reason, record->drain_reason);
+        add_field(&fields, &count, WORKER_drained_from, record->drained_from);
+    }
     if (record->fingerprint.len > 0) {
         command_add(&fields, STR("fingerprint"));
         command_add(&fields, record->fingerprint);

@@ -2,7 +2,9 @@
 
 #include "cli/cli.h"
 #include "cli/text.h"
+#include "model/drain.h"
 #include "model/id.h"
+#include "model/json.h"
 #include "model/status.h"
 
 #include <stdarg.h>
@@ -14,7 +16,8 @@
 #define TAKES_ID 1
 #define TAKES_FILTER 2
 #define TAKES_YES 4
-#define TAKES_ALWAYS 8
+#define TAKES_REASON 8
+#define TAKES_ALWAYS 16
 
 static const struct command {
     const char *name;
@@ -24,7 +27,7 @@ static const struct command {
     {"workers", TAKES_FILTER, "Lists the workers of a fleet, by their ids."},
     {"worker", TAKES_ID, "Shows all there is to one worker."},
     {"services", 0, "Lists the services, what the fleet lacks first: critical has no live worker, warning has one."},
-    {"drain", TAKES_ID, "Gives a worker no new work, until undrain. It stays registered."},
+    {"drain", TAKES_ID | TAKES_REASON, "Gives a worker no new work, until undrain. It stays registered."},
     {"undrain", TAKES_ID, "Gives a drained worker work again."},
     {"remove", TAKES_ID, "Removes a worker. At a terminal it asks first. An agent that still runs may register again."},
     {"status", 0, "Shows on one screen how the coordinator, its Redis and the fleet are."},
@@ -32,7 +35,7 @@ static const struct command {
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-enum flag_name { FLAG_TIER, FLAG_STATUS, FLAG_SERVICE, FLAG_WATCH, FLAG_YES, FLAG_JSON, FLAG_URL, FLAG_SETTING };
+enum flag_name { FLAG_TIER, FLAG_STATUS, FLAG_SERVICE, FLAG_WATCH, FLAG_YES, FLAG_REASON, FLAG_JSON, FLAG_URL, FLAG_SETTING };
 
 static const struct flag {
     enum flag_name name;
@@ -46,6 +49,7 @@ static const struct flag {
     {FLAG_SERVICE, "--service", "NAME", TAKES_FILTER, "only those that provide a service"},
     {FLAG_WATCH, "--watch", NULL, TAKES_FILTER, "shows as many as the terminal holds, again every 2 s, until Ctrl-C"},
     {FLAG_YES, "--yes", NULL, TAKES_YES, "does not ask"},
+    {FLAG_REASON, "--reason", "TEXT", TAKES_REASON, "why, shown wherever the worker is; drain it again to change it"},
     {FLAG_JSON, "--json", NULL, TAKES_ALWAYS, "prints what the coordinator answered"},
     {FLAG_URL, "--url", "URL", TAKES_ALWAYS,
      "of any coordinator of the fleet (COORDINATOR_URL): http://host:8080, https://host/prefix"},
@@ -151,6 +155,9 @@ static bool set_flag(struct options *options, const struct flag *flag, char *val
         return options->watch = true;
     case FLAG_YES:
         return options->yes = true;
+    case FLAG_REASON:
+        options->reason = value;
+        return true;
     case FLAG_JSON:
         return options->json = true;
     case FLAG_URL:
@@ -180,6 +187,8 @@ static int check(const struct command *command, struct options *options)
         return cli_fail(CLI_USAGE, "--status " WORKER_STATUS_RULE ", not \"%.64s\"", options->status);
     if (options->service != NULL && !id_is_valid(str_from(options->service)))
         return cli_fail(CLI_USAGE, "--service " ID_RULE ", not \"%.160s\"", options->service);
+    if (options->reason != NULL && (strlen(options->reason) > DRAIN_REASON_MAX || !json_is_utf8(str_from(options->reason))))
+        return cli_fail(CLI_USAGE, "--reason takes up to %d bytes of UTF-8", DRAIN_REASON_MAX);
     if (options->watch && (options->json || !isatty(STDOUT_FILENO)))
         return cli_fail(CLI_USAGE, "--watch draws on a terminal: give no --json, and don't send the output elsewhere");
     return CLI_DONE;

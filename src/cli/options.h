@@ -14,6 +14,7 @@ struct options {
     const char *tier;    /* "1" to "4"; NULL: all */
     const char *status;  /* NULL: all */
     const char *service; /* NULL: all */
+    const char *reason;  /* of a drain; NULL: none is given */
     bool watch, yes, json;
     char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, as config_read takes them, up to a NULL */
 };

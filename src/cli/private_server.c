@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static struct instance instance; /* what it has stays reachable when it has stopped, so that leaks still show */
@@ -38,6 +39,15 @@ static enum err find_embedded(char why[256])
     return ERR_INVALID;
 }
 
+/* Who asks: its address would be this machine's own. */
+static struct str name_client(void)
+{
+    static char name[160];
+    struct utsname host;
+    snprintf(name, sizeof(name), "a command on %.64s, straight at Redis", uname(&host) == 0 ? host.nodename : "an unknown host");
+    return str_from(name);
+}
+
 enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], char place[ADDRESS_PLACE_MAX], char why[256])
 {
     enum err err = instance_configure(&instance, flags, why);
@@ -58,6 +68,7 @@ enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], ch
     instance.store_config.sweeps = false; /* only the fleet's coordinators know when, and for how long a removed one is kept */
     if (instance.api_config.public_url.len == 0) /* its own would lead nobody anywhere */
         instance.api_config.public_url = STR("unknown");
+    instance.api_config.client = name_client();
     err = instance_listen(&instance, why);
     if (err != ERR_NONE)
         return err;

@@ -41,29 +41,12 @@ static bool is_obeyed(uint32_t character)
     return is_in(obeyed, sizeof(obeyed) / sizeof(obeyed[0]), character);
 }
 
-/* Takes a character off the front of *text, its bytes in *bytes; a byte that begins none is taken as the control U+0080. */
-static uint32_t take_character(struct str *text, struct str *bytes)
-{
-    size_t length = utf8_length(*text);
-    *bytes = (struct str){text->ptr, length > 0 ? length : 1};
-    text->ptr += bytes->len;
-    text->len -= bytes->len;
-    uint32_t character = (unsigned char)bytes->ptr[0];
-    if (length == 0)
-        return 0x80;
-    if (length > 1)
-        character &= 0x7Fu >> length;
-    for (size_t i = 1; i < length; i++)
-        character = character << 6 | ((unsigned char)bytes->ptr[i] & 0x3F);
-    return character;
-}
-
 size_t text_show(struct buffer *out, struct str text, size_t room)
 {
     size_t columns = 0, whole_len = out->len, whole_columns = 0; /* where "…" would still fit */
     while (text.len > 0) {
         struct str bytes;
-        uint32_t character = take_character(&text, &bytes);
+        uint32_t character = utf8_take(&text, &bytes);
         size_t width = is_in(wide, sizeof(wide) / sizeof(wide[0]), character) ? 2 : 1;
         if (columns + width > room) {
             out->len = whole_len;
@@ -85,7 +68,7 @@ void text_show_json(struct buffer *out, struct str json)
 {
     while (json.len > 0) {
         struct str bytes;
-        uint32_t character = take_character(&json, &bytes);
+        uint32_t character = utf8_take(&json, &bytes);
         if (character < 0x20) /* in JSON these are white space */
             buffer_append(out, character == '\n' ? STR("\n") : STR(" "));
         else if (character <= 0xFFFF && is_obeyed(character))

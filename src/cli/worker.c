@@ -1,6 +1,7 @@
 /*
  * One worker: shown, drained, removed.
  */
+#include "base/json_writer.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/text.h"
@@ -142,7 +143,8 @@ static void add_worker(struct view *view, const cJSON *worker)
 }
 
 /* Asks about the worker of the options, and says what went wrong. */
-static int ask(const struct options *options, const char *method, const char *before, const char *behind, struct answer *answer)
+static int ask(const struct options *options, const char *method, const char *before, const char *behind, struct str body,
+               struct answer *answer)
 {
     struct client client;
     *answer = (struct answer){.status = 0};
@@ -152,7 +154,7 @@ static int ask(const struct options *options, const char *method, const char *be
     struct buffer path = BUFFER_INIT;
     buffer_printf(&path, "%s%s%s", before, options->id, behind); /* an id needs no percent-encoding */
     buffer_append(&path, (struct str){"", 1});
-    code = client_ask(&client, method, path.ptr, answer);
+    code = client_send(&client, method, path.ptr, body, answer);
     if (code == CLI_NO_WORKER)
         cli_fail(code, "there is no worker %s", options->id);
     else if (code != CLI_DONE)
@@ -184,7 +186,7 @@ int cli_worker(char **args)
     int code = options_read("worker", args, &options);
     if (code != CLI_DONE)
         return code;
-    code = ask(&options, "GET", "/api/worker/", "", &answer);
+    code = ask(&options, "GET", "/api/worker/", "", STR(""), &answer);
     if (code == CLI_DONE && member_text(answer.json, "worker_id").ptr == NULL)
         code = cli_fail(CLI_FAILED, "what answers shows no worker; is it a coordinator? check --url");
     if (code == CLI_DONE && options.json) {
@@ -199,10 +201,11 @@ int cli_worker(char **args)
 }
 
 /* Does something to a worker, and says so. */
-static int act(const struct options *options, const char *method, const char *before, const char *behind, const char *done)
+static int act(const struct options *options, const char *method, const char *before, const char *behind, struct str body,
+               const char *done)
 {
     struct answer answer;
-    int code = ask(options, method, before, behind, &answer);
+    int code = ask(options, method, before, behind, body, &answer);
     if (code == CLI_DONE && !str_eq(member_text(answer.json, "status"), STR("ok"))) {
         code = cli_fail(CLI_FAILED, "what answers does not say that it was done; is it a coordinator? check --url");
     } else if (code == CLI_DONE && options->json) {
@@ -220,14 +223,24 @@ int cli_drain(char **args)
 {
     struct options options;
     int code = options_read("drain", args, &options);
-    return code != CLI_DONE ? code : act(&options, "POST", "/api/worker/", "/drain", "is drained: it gets no new work");
+    if (code != CLI_DONE)
+        return code;
+    struct buffer body = BUFFER_INIT;
+    if (options.reason != NULL) {
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "reason", str_from(options.reason));
+        json_end_object(&body);
+    }
+    code = act(&options, "POST", "/api/worker/", "/drain", buffer_str(&body), "is drained: it gets no new work");
+    buffer_fini(&body);
+    return code;
 }
 
 int cli_undrain(char **args)
 {
     struct options options;
     int code = options_read("undrain", args, &options);
-    return code != CLI_DONE ? code : act(&options, "POST", "/api/worker/", "/undrain", "gets work again");
+    return code != CLI_DONE ? code : act(&options, "POST", "/api/worker/", "/undrain", STR(""), "gets work again");
 }
 
 /* Asks whoever sits at the terminal; where nobody does, the command itself is the answer. */
@@ -248,5 +261,5 @@ int cli_remove(char **args)
         return code;
     if (!is_meant(&options))
         return cli_fail(CLI_FAILED, "nothing was removed");
-    return act(&options, "DELETE", "/api/worker/unregister/", "", "is removed");
+    return act(&options, "DELETE", "/api/worker/unregister/", "", STR(""), "is removed");
 }

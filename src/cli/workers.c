@@ -10,7 +10,7 @@
 #define PAGE 100 /* workers asked for together */
 
 static const struct column columns[] = {
-    {"WORKER", false, true},    {"TIER", false, false},    {"STATUS", false, false}, {"LOAD", true, false},
+    {"WORKER", false, true},    {"TIER", false, false},    {"STATUS", false, true},  {"LOAD", true, false},
     {"HEARTBEAT", true, false}, {"SERVICES", false, true}, {"ADDRESS", false, true},
 };
 
@@ -58,6 +58,9 @@ static void add_row(struct table *table, const cJSON *worker)
     bool drained = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(worker, "drained"));
     buffer_append(&text, status);
     buffer_append(&text, drained && !str_eq(status, STR("draining")) ? STR(", drained") : STR(""));
+    struct str reason = member_text(worker, "drain_reason");
+    buffer_append(&text, drained && reason.len > 0 ? STR(": ") : STR(""));
+    buffer_append(&text, drained ? reason : STR(""));
     add_cell(table, &text, status_colour(status));
 
     text_add_load(&text, member_number(worker, "current_load"));

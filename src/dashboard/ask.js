@@ -6,6 +6,7 @@ const ACTIONS = {
   drain: {
     method: 'POST', path: id => workerPath(id) + '/drain', button: 'Drain',
     title: id => `Drain ${id}?`, text: 'It gets no new work until it is undrained, whatever it reports. What it works on goes on.',
+    input: 'Reason, shown wherever the worker is', body: reason => ({reason}),
   },
   undrain: {
     method: 'POST', path: id => workerPath(id) + '/undrain', button: 'Undrain',
@@ -27,6 +28,9 @@ function ask(action, id, done) {
   setText(byId('ask-title'), action.title(id));
   setText(byId('ask-text'), action.text);
   setText(byId('ask-result'), '');
+  setText(byId('ask-input-title'), action.input || '');
+  byId('ask-input').value = '';
+  byId('ask-input-label').hidden = !action.input;
   byId('ask-result').className = 'result';
   const confirm = byId('ask-confirm');
   setText(confirm, action.button);
@@ -45,7 +49,7 @@ async function act() {
   setText(result, 'Working …');
   const slow = setTimeout(() => isOpen() && setText(result, 'Working … there is no answer yet.'), SLOW_MS);
   try {
-    const answer = await request(action.method, action.path(id));
+    const answer = await request(action.method, action.path(id), action.body?.(byId('ask-input').value));
     mine.acted = true;
     if (!isOpen()) {
       mine.done();
@@ -53,7 +57,7 @@ async function act() {
     }
     result.className = 'result good';
     setText(result, plainText(answer.message) || 'Done.');
-    confirm.hidden = true;
+    confirm.hidden = byId('ask-input-label').hidden = true;
     setText(byId('ask-cancel'), 'Close');
     byId('ask-cancel').focus();
   } catch (error) {
@@ -70,6 +74,9 @@ async function act() {
 function setUpAsk() {
   byId('ask-cancel').addEventListener('click', () => byId('ask').close());
   byId('ask-confirm').addEventListener('click', act);
+  byId('ask-input').addEventListener('keydown', event => {
+    if (event.key === 'Enter' && !byId('ask-confirm').disabled) act();
+  });
   byId('ask').addEventListener('close', () => {
     if (asked.acted) asked.done();
   });

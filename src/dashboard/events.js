@@ -13,9 +13,9 @@ const EVENT_WORDS = {
 
 const EVENT_LOOKS = {offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy'};
 
-function eventWords({kind, reason, status}) {
+function eventWords({kind, reason, status, why}) {
   if (kind === 'updated' && reason === 'heartbeat') return `reports that it is ${plainText(status)}`;
-  return EVENT_WORDS[`${kind} ${reason}`] || `${kind}: ${plainText(reason)}`;
+  return (EVENT_WORDS[`${kind} ${reason}`] || `${kind}: ${plainText(reason)}`) + (why ? ` (${plainText(why)})` : '');
 }
 
 function makeEvent(event) {

@@ -21,16 +21,19 @@ function whyNoAnswer(method, answer, error) {
   return answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.';
 }
 
-async function request(method, path) {
-  let answer, body;
+// body: what becomes the request's JSON; undefined: it has none.
+async function request(method, path, body) {
+  const headers = {Accept: 'application/json', ...(body === undefined ? {} : {'Content-Type': 'application/json'})};
+  let answer, said;
   try {
-    answer = await fetch(path, {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)});
-    body = await answer.json();
+    answer = await fetch(path, {method, headers, body: body && JSON.stringify(body), cache: 'no-store',
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)});
+    said = await answer.json();
   } catch (error) {
     throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));
   }
-  if (!answer.ok) throw new RequestError(answer.status, plainText(body && body.detail) || `The coordinator answered ${answer.status}.`);
-  return body;
+  if (!answer.ok) throw new RequestError(answer.status, plainText(said && said.detail) || `The coordinator answered ${answer.status}.`);
+  return said;
 }
 
 function get(path) {

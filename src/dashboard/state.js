@@ -51,7 +51,7 @@ function rowOf(worker) {
     worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
   return {
     id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
-    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, hardware: capabilities,
+    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, why: plainText(worker.drain_reason), hardware: capabilities,
     text: words.map(plainText).join(' ').toLowerCase(),
   };
 }
@@ -120,11 +120,12 @@ async function fetchWanted() {
 // A worker.<kind> event.
 function takeWorkerEvent(kind, event) {
   const id = event.worker_id, row = fleet.workers.get(id);
-  fleet.events.unshift({kind, id, reason: event.reason, status: event.status, time: Date.parse(event.time)});
+  fleet.events.unshift({kind, id, reason: event.reason, why: event.drain_reason, status: event.status, time: Date.parse(event.time)});
   fleet.events.length = Math.min(fleet.events.length, EVENTS_KEPT);
   reading?.told.add(id);
   if (kind === 'removed') fleet.workers.delete(id);
   else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
+  if (row && /drained$/.test(event.reason)) row.why = plainText(event.drain_reason);
   if (kind === 'registered' || (kind !== 'removed' && !row)) want(id);
   announce('workers');
   announce('events');

@@ -63,6 +63,7 @@ function makeRow(row) {
 function fillRow(element, row) {
   const {status, tier, services, load, hardware: machine, tasks} = element.cells;
   setStatus(status.firstChild, row.status);
+  status.title = row.why;
   setText(tier, TIERS[row.tier]);
   const names = row.services.join(', ');
   setText(services, names || '–');

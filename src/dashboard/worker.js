@@ -28,6 +28,10 @@ function capabilityText({hardware}, name, told) {
   return read && read.text ? read.text + (read.text === plainText(told) ? '' : ` (told: ${plainText(told)})`) : told;
 }
 
+function drainWords({drain_reason: reason, drained_at: since, drained_from: from}) {
+  return 'drained by an operator' + (since ? ` since ${dateOf(since)}` : '') + (from ? `, from ${plainText(from)}` : '') + (reason ? `: ${plainText(reason)}` : '');
+}
+
 function servicesCard({assigned_services: assigned, services, services_status: states}) {
   const advertised = services.map(service => typeof service === 'object' && service ? service : {name: service});
   const names = [...new Set([...assigned, ...advertised.map(service => plainText(service.name))])].sort(byText);
@@ -100,7 +104,7 @@ function showWorker() {
   }
   const row = fleet.workers.get(id) || rowOf(worker);
   showNow(row);
-  setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? 'drained by an operator' : '',
+  setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? drainWords(worker) : '',
     `registered ${dateOf(worker.registered_at)}`].filter(Boolean).join(' · '));
   parts.drain.hidden = worker.drained;
   parts.undrain.hidden = !worker.drained;

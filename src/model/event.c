@@ -60,6 +60,12 @@ void event_write(struct buffer *out, const struct event *event)
     }
     buffer_append(out, STR("],\"reason\":"));
     buffer_json_string(out, event->reason);
+    if (event->drained_from.len > 0 || event->drain_reason.len > 0) {
+        buffer_append(out, STR(",\"drain_reason\":"));
+        buffer_json_string(out, event->drain_reason);
+        buffer_append(out, STR(",\"drained_from\":"));
+        buffer_json_string(out, event->drained_from);
+    }
     buffer_append(out, STR(",\"time\":"));
     buffer_json_time(out, (int64_t)event->id.milliseconds);
     buffer_append(out, STR("}"));

@@ -18,12 +18,13 @@ struct event_id {
 
 struct event {
     struct event_id id;
-    struct str kind;      /* "registered", "online", "updated", "offline", "removed" */
-    struct str reason;    /* "timeout", … */
-    struct str worker_id; /* where it stands since: */
-    struct str tier;      /* "1" to "4"; empty where nobody knows any more */
-    struct str status;    /* "healthy", …, "offline", "removed" */
-    struct str services;  /* names with commas between */
+    struct str kind;                       /* "registered", "online", "updated", "offline", "removed" */
+    struct str reason;                     /* "timeout", … */
+    struct str worker_id;                  /* where it stands since: */
+    struct str tier;                       /* "1" to "4"; empty where nobody knows any more */
+    struct str status;                     /* "healthy", …, "offline", "removed" */
+    struct str services;                   /* names with commas between */
+    struct str drain_reason, drained_from; /* of a drain, absent where it has none */
 };
 
 /* Reads an id, "1764020000000-0"; false when it is none. */

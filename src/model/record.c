@@ -1,6 +1,7 @@
 #include "model/record.h"
 
 #include "model/catalogue.h"
+#include "model/drain.h"
 #include "model/hardware.h"
 #include "model/id.h"
 #include "model/iso_time.h"
@@ -19,9 +20,10 @@
 
 /* The members that mean something here; each may be there once. */
 static const char *const known_members[] = {
-    "worker_id", "tier",     "status",   "current_load", "tasks_completed", "last_heartbeat",      "registered_at",
-    "drained",   "services", "boot_id",  "ip_address",   "tunnel_url",      "capabilities",        "containers",
-    "vpn_ip",    "region",   "provides", "instance_id",  "fingerprint",     "assigned_containers", "assigned_services",
+    "worker_id",  "tier",         "status",       "current_load", "tasks_completed", "last_heartbeat",      "registered_at",
+    "drained",    "services",     "boot_id",      "ip_address",   "tunnel_url",      "capabilities",        "containers",
+    "vpn_ip",     "region",       "provides",     "instance_id",  "fingerprint",     "assigned_containers", "assigned_services",
+    "drained_at", "drain_reason", "drained_from",
 };
 #define KNOWN_COUNT (sizeof(known_members) / sizeof(known_members[0]))
 
@@ -197,6 +199,9 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     out->registered_at = out->last_heartbeat;
     read_time(root, "registered_at", &out->registered_at, faults);
     json_get_bool(root, "drained", "drained", &out->drained, faults);
+    read_time(root, "drained_at", &out->drained_at, faults);
+    read_line(root, "drain_reason", DRAIN_REASON_MAX, &out->drain_reason, faults);
+    read_line(root, "drained_from", DRAIN_REASON_MAX, &out->drained_from, faults);
     read_line(root, "ip_address", REGISTRATION_URL_MAX, &out->ip_address, faults);
     read_line(root, "tunnel_url", REGISTRATION_URL_MAX, &out->tunnel_url, faults);
     read_line(root, "vpn_ip", REGISTRATION_URL_MAX, &out->vpn_ip, faults);
@@ -341,5 +346,13 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
     write_names(out, fields[WORKER_assigned_services]);
     buffer_append(out, STR(",\"provides\":"));
     write_names(out, fields[WORKER_provides]);
-    buffer_append(out, fields[WORKER_drained].len > 0 ? STR(",\"drained\":true}") : STR("}"));
+    if (fields[WORKER_drained].len > 0) {
+        buffer_append(out, STR(",\"drained\":true,\"drained_at\":"));
+        write_time(out, fields[WORKER_drained_at]);
+        buffer_append(out, STR(",\"drain_reason\":"));
+        buffer_json_string(out, fields[WORKER_drain_reason]);
+        buffer_append(out, STR(",\"drained_from\":"));
+        buffer_json_string(out, fields[WORKER_drained_from]);
+    }
+    buffer_append(out, STR("}"));
 }

@@ -21,9 +21,10 @@ struct record {
     int64_t last_heartbeat; /* ms since 1970; 0 when it was not said */
     int64_t registered_at;  /* likewise; the last heartbeat when it was not said */
     bool drained;
+    int64_t drained_at;                            /* likewise; 0 when it was not said */
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
     struct buffer hardware;                        /* likewise; owned */
-    struct str ip_address, tunnel_url, vpn_ip, region, instance_id, boot_id, fingerprint;
+    struct str ip_address, tunnel_url, vpn_ip, region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
     struct buffer assigned_services; /* names with commas between */
     struct buffer provides;          /* likewise: the assigned ones and those it provides besides */
 

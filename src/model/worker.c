@@ -196,6 +196,9 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_age(out, fields[WORKER_last_heartbeat], now);
     write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
     write_json(out, STR(",\"drained\":"), fields[WORKER_drained].len > 0 ? STR("true") : STR("false"), null);
+    write_string(out, STR(",\"drain_reason\":"), fields[WORKER_drain_reason]);
+    write_time(out, STR(",\"drained_at\":"), fields[WORKER_drained_at]);
+    write_string(out, STR(",\"drained_from\":"), fields[WORKER_drained_from]);
     write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
     write_number(out, STR(",\"port\":"), fields[WORKER_port], null);
     write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);

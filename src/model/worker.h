@@ -35,10 +35,13 @@
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
     X(region)                                                                                                                      \
-    X(hardware)   /* JSON, see hardware_write */                                                                                   \
-    X(drained)    /* "1" while an operator keeps new work away */                                                                  \
-    X(containers) /* JSON as it came */                                                                                            \
-    X(provides)   /* names with commas between: assigned, and advertised in services */                                            \
+    X(hardware) /* JSON, see hardware_write */                                                                                     \
+    X(drained)  /* "1" while an operator keeps new work away */                                                                    \
+    X(drain_reason)                                                                                                                \
+    X(drained_at)   /* since when */                                                                                               \
+    X(drained_from) /* by whom: an address, or a command on some machine */                                                        \
+    X(containers)   /* JSON as it came */                                                                                          \
+    X(provides)     /* names with commas between: assigned, and advertised in services */                                          \
     X(boot_id)                                                                                                                     \
     X(location) /* of an edge node */                                                                                              \
     X(dht_port) /* of an edge node */

@@ -35,6 +35,10 @@ static bool read_event(const struct redisReply *entry, struct event *event)
             event->status = value;
         else if (str_eq(name, STR("services")))
             event->services = value;
+        else if (str_eq(name, STR("drain_reason")))
+            event->drain_reason = value;
+        else if (str_eq(name, STR("drained_from")))
+            event->drained_from = value;
     }
     return event->kind.len > 0 && event->worker_id.len > 0;
 }

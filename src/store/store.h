@@ -75,8 +75,12 @@ typedef void store_heartbeat_callback(void *data, enum err err, bool revived);
 MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more,
                                     store_heartbeat_callback *callback, void *data);
 
-/* Begins or ends to keep new work away from a worker; it lasts until it is ended. */
-MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, store_callback *callback, void *data);
+/*
+ * Begins or ends to keep new work away from a worker; it lasts until it is ended. `reason` and `from`, which may be absent: why, and who
+ * wants it (see lua/drain.lua).
+ */
+MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
+                                store_callback *callback, void *data);
 
 MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data);
 

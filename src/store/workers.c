@@ -201,10 +201,16 @@ enum err store_unregister(struct store *store, struct str worker_id, store_callb
     return err;
 }
 
-enum err store_drain(struct store *store, struct str worker_id, bool drain, store_callback *callback, void *data)
+enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
+                     store_callback *callback, void *data)
 {
     struct waiter *waiter = waiter_new(store, callback, NULL, data);
-    struct str args[DRAIN_ARGS] = {[DRAIN_worker_id] = worker_id, [DRAIN_drain] = drain ? STR("1") : STR("0")};
+    struct str args[DRAIN_ARGS] = {
+        [DRAIN_worker_id] = worker_id,
+        [DRAIN_drain] = drain ? STR("1") : STR("0"),
+        [DRAIN_reason] = reason,
+        [DRAIN_from] = from,
+    };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_drain, args, 0);
     enum err err = store_run_replicated(store, SCRIPT_drain, &command, NULL, waiter_end, waiter);

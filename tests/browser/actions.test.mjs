@@ -96,3 +96,26 @@ test('what was refused says why, and can be tried again', async () => {
   await page.close();
   await proxy.stop();
 });
+
+test('a drain says why, and everybody sees it', async () => {
+  const page = await open(browser, fleet.url + '#/worker/w');
+  await page.getByRole('button', {name: 'Drain', exact: true}).click();
+  await page.getByLabel('Reason, shown wherever the worker is').fill('<b>disk</b> swap');
+  await page.keyboard.press('Enter');
+  await result(page, 'Worker w takes no new work');
+  assert.equal((await worker('w')).drain_reason, '<b>disk</b> swap');
+  await page.getByRole('button', {name: 'Close'}).click();
+  await waitUntil(async () => /drained by an operator since .*, from 127\.0\.0\.1: <b>disk<\/b> swap/.test(await page.locator('#worker .title .soft').textContent()),
+    'the page of the worker says why');
+  await page.goto(fleet.url + '#/');
+  await waitUntil(async () => await row(page, 'w').locator('.cell.status').getAttribute('title') === '<b>disk</b> swap', 'so does the table');
+  await waitUntil(async () => (await page.locator('#events li .what').allTextContents()).includes('w is drained: it gets no new work (<b>disk</b> swap)'),
+    'and the list of events');
+  await page.goto(fleet.url + '#/worker/w');
+  await page.getByRole('button', {name: 'Undrain'}).click();
+  assert.equal(await page.locator('#ask-input').isVisible(), false);
+  await page.locator('#ask-confirm').click();
+  await result(page, 'Worker w takes work again');
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});

@@ -107,9 +107,9 @@ class Scripts:
     def unregister(self, worker_id):
         return self.call("unregister", worker_id=worker_id)
 
-    def drain(self, worker_id, drain=True):
+    def drain(self, worker_id, drain=True, reason="", origin=""):
         """-> the status that it counts as"""
-        return self.call("drain", worker_id=worker_id, drain="1" if drain else "0")
+        return self.call("drain", **{"worker_id": worker_id, "drain": "1" if drain else "0", "reason": reason, "from": origin})
 
     def discover(self, service, model="", most=100, at=0, chance=0, region="", revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""

@@ -526,7 +526,7 @@ def test_unregister_of_a_removed_worker_cleans_up_and_is_an_error(scripts, swept
 
 # -- drain ------------------------------------------------------------------------------------------------------------------------
 
-DRAINED = {"worker:w:online": ("string", "draining", OFFLINE), "registration:w": (*registration_of(drained="1"), None),
+DRAINED = {"worker:w:online": ("string", "draining", OFFLINE), "registration:w": (*registration_of(drained="1", drained_at=str(NOW)), None),
            "ledger": ("hash", {"w": "2 draining 0 d rag 0 - -"}, None), "service:rag": ("zset", {"w": 5_000_000_000_000.0}, None),
            "services": ("hash", {"draining rag": "1"}, None), "stats": ("hash", {"2:draining": "1"}, None)}
 
@@ -541,6 +541,33 @@ def test_drain_leaves_exactly_this_and_undrain_takes_it_back(scripts):
     assert readable(scripts.state()) == one_worker()
     assert scripts.drain("w", False) == "healthy"
     assert readable(scripts.state()) == one_worker()
+
+
+def test_a_drain_keeps_why_since_when_and_from_where(scripts):
+    def told():
+        fields = scripts.redis.hgetall("{rma}:registration:w")
+        return {name: value for name, value in fields.items() if name.startswith("drain")}
+
+    def events():
+        return [(entry["reason"], entry.get("drain_reason"), entry.get("drained_from")) for _, entry in scripts.redis.xrange("{rma}:events")][1:]
+
+    scripts.register("w")
+    scripts.drain("w", reason="disk swap", origin="192.0.2.1")
+    assert told() == {"drained": "1", "drained_at": str(NOW), "drain_reason": "disk swap", "drained_from": "192.0.2.1"}
+    scripts.at(60)
+    scripts.drain("w", reason="disk swap", origin="192.0.2.2")
+    scripts.drain("w", origin="192.0.2.2")
+    assert told()["drained_from"] == "192.0.2.1", "nothing new was said"
+    scripts.drain("w", reason="two disks", origin="192.0.2.2")
+    assert told() == {"drained": "1", "drained_at": str(NOW), "drain_reason": "two disks", "drained_from": "192.0.2.2"}
+    assert events() == [("drained", "disk swap", "192.0.2.1"), ("drained", "two disks", "192.0.2.2")]
+    scripts.register("w", at=60)
+    assert told() == {"drained": "1", "drained_at": str(NOW), "drain_reason": "two disks", "drained_from": "192.0.2.2"}
+    scripts.drain("w", False, origin="192.0.2.2")
+    assert told() == {}
+    scripts.drain("w", reason="", origin="192.0.2.3")
+    assert told() == {"drained": "1", "drained_at": str(NOW + 60_000), "drained_from": "192.0.2.3"}
+    invariants.assert_hold(scripts.dump())
 
 
 def test_a_drained_worker_counts_as_draining_whatever_it_says(scripts):
@@ -560,7 +587,7 @@ def test_a_drain_lasts_over_removal_and_revival(scripts):
     scripts.register("w")
     scripts.drain("w")
     scripts.sweep(REMOVED + 1)
-    assert readable(scripts.state()) == kept_aside(drained="1")
+    assert readable(scripts.state()) == kept_aside(drained="1", drained_at=str(NOW))
     assert scripts.heartbeat(scripts.beat_of("w"), at=REMOVED + 1) == "2"
     assert scripts.redis.get("{rma}:worker:w:online") == "draining"
     invariants.assert_hold(scripts.dump())
@@ -738,7 +765,7 @@ def test_import_takes_no_identity_from_anybody(scripts):
 
 
 def test_import_of_a_drained_one(scripts):
-    assert scripts.import_worker("w", [*FIELDS, "drained", "1"]) == "live"
+    assert scripts.import_worker("w", [*FIELDS, "drained", "1", "drained_at", NOW]) == "live"
     assert readable(scripts.state()) == one_worker(**DRAINED)
 
 
@@ -942,7 +969,7 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
-        "max_services": "1", "max": 100, "drain": "1", "service": "rag", "model": "", "told_tunnel": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
+        "max_services": "1", "max": 100, "drain": "1", "reason": "", "service": "rag", "model": "", "told_tunnel": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
         "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3}

@@ -84,6 +84,7 @@ static void test_full_row(void **state)
         "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
         "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"containers\":[{}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
         "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
+        "\"drain_reason\":null,\"drained_at\":null,\"drained_from\":null,"
         "\"ip_address\":\"203.0.113.9\",\"port\":null,\"tunnel_url\":\"https://"
         "x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
         "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
@@ -96,16 +97,16 @@ static void test_empty_row(void **state)
 {
     (void)state;
     struct worker worker = {.id = STR("w")};
-    expect_row(
-        &worker, by_name,
-        "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
-        "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"containers\":[],\"last_"
-        "heartbeat\":null,"
-        "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,\"ip_address\":null,\"port\":null,"
-        "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
-        "\"available_memory\":null,\"available_memory_size\":null,"
-        "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
-        "\"services_status\":{}}");
+    expect_row(&worker, by_name,
+               "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
+               "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"containers\":[],\"last_"
+               "heartbeat\":null,"
+               "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,"
+               "\"drain_reason\":null,\"drained_at\":null,\"drained_from\":null,\"ip_address\":null,\"port\":null,"
+               "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
+               "\"available_memory\":null,\"available_memory_size\":null,"
+               "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
+               "\"services_status\":{}}");
 }
 
 static void test_in_full(void **state)

@@ -58,8 +58,13 @@ static void assert_written(const struct event *event, const char *expected)
 static void events_are_written(void **state)
 {
     (void)state;
-    struct event event = {{1772366400000, 3}, STR("offline"), STR("timeout"), STR("my-worker"),
-                          STR("2"),           STR("offline"), STR("rag,ocr")};
+    struct event event = {.id = {1772366400000, 3},
+                          .kind = STR("offline"),
+                          .reason = STR("timeout"),
+                          .worker_id = STR("my-worker"),
+                          .tier = STR("2"),
+                          .status = STR("offline"),
+                          .services = STR("rag,ocr")};
     assert_written(&event,
                    "{\"worker_id\":\"my-worker\",\"status\":\"offline\",\"tier\":2,\"worker_type\":\"cpu\",\"services\":[\"rag\","
                    "\"ocr\"],\"reason\":\"timeout\",\"time\":\"2026-03-01T12:00:00.000Z\"}");
@@ -67,9 +72,11 @@ static void events_are_written(void **state)
     event.worker_id = STR("a\"\nb");
     assert_written(&event, "{\"worker_id\":\"a\\\"\\nb\",\"status\":\"offline\",\"tier\":null,\"worker_type\":null,\"services\":[],"
                            "\"reason\":\"timeout\",\"time\":\"2026-03-01T12:00:00.000Z\"}");
-    event.tier = STR("9");
+    event.kind = STR("updated"), event.reason = STR("drained"), event.tier = STR("9");
+    event.drain_reason = STR("disk \"swap\""), event.drained_from = STR("::1");
     assert_written(&event, "{\"worker_id\":\"a\\\"\\nb\",\"status\":\"offline\",\"tier\":null,\"worker_type\":null,\"services\":[],"
-                           "\"reason\":\"timeout\",\"time\":\"2026-03-01T12:00:00.000Z\"}");
+                           "\"reason\":\"drained\",\"drain_reason\":\"disk \\\"swap\\\"\",\"drained_from\":\"::1\","
+                           "\"time\":\"2026-03-01T12:00:00.000Z\"}");
 }
 
 int main(void)

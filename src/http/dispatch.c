@@ -36,14 +36,27 @@ static struct str request_id(struct server_thread *thread, h2o_req_t *req)
     return (struct str){room, 16};
 }
 
+/* Whether `origin` is `listed`, or, where that has "*." before its name, one of its subdomains with the same scheme and port. */
+static bool origin_matches(struct str origin, struct str listed)
+{
+    const char *star = memchr(listed.ptr, '*', listed.len);
+    if (star == NULL || listed.len == 1)
+        return str_eq_nocase(origin, listed);
+    size_t before = (size_t)(star - listed.ptr), after = listed.len - before - 1;
+    if (origin.len <= before + after)
+        return false;
+    struct str name = {origin.ptr + before, origin.len - before - after};
+    return str_eq_nocase((struct str){origin.ptr, before}, (struct str){listed.ptr, before}) &&
+           str_eq_nocase((struct str){origin.ptr + origin.len - after, after}, (struct str){star + 1, after}) &&
+           name.ptr[0] != '.' && request_is_made_of(name, "-._");
+}
+
 /* Whether `origin` is one of the comma list `origins`. */
 static bool is_listed(struct str origins, struct str origin)
 {
-    while (origins.ptr != NULL) {
-        struct str each = str_trim(str_cut(&origins, ','));
-        if (each.len > 0 && str_eq_nocase(each, origin))
+    while (origins.len > 0)
+        if (origin_matches(origin, str_cut(&origins, ',')))
             return true;
-    }
     return false;
 }
 

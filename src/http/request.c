@@ -120,8 +120,7 @@ void request_forget_parameter(struct request *request, const char *name)
         parameter->value = (struct str){NULL, 0};
 }
 
-/* Whether `text` is of letters, digits and `marks` alone. */
-static bool is_made_of(struct str text, const char *marks)
+bool request_is_made_of(struct str text, const char *marks)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -146,7 +145,7 @@ static const char *take_header(struct framing *framing, struct str line)
     struct str name = str_cut(&value, ':');
     if (name.len == 4 && str_eq_nocase(name, STR("host"))) {
         framing->hosts++;
-        if (!is_made_of(str_trim(value), HOST_MARKS))
+        if (!request_is_made_of(str_trim(value), HOST_MARKS))
             return "The Host header holds more than a host and a port.";
     }
     framing->lengths += name.len == 14 && str_eq_nocase(name, STR("content-length"));
@@ -338,7 +337,7 @@ struct str request_base_url(const struct request *request, bool trust_proxy, cha
     const char *scheme = https ? "https" : "http";
     struct str host = request->host;
     int len;
-    if (host.len > 0 && host.len <= PLAIN_HOST_MAX && is_made_of(host, PLAIN_HOST_MARKS)) {
+    if (host.len > 0 && host.len <= PLAIN_HOST_MAX && request_is_made_of(host, PLAIN_HOST_MARKS)) {
         len = snprintf(room, size, "%s://%.*s", scheme, STR_PRINTF(host));
     } else {
         char address_room[64];

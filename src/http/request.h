@@ -40,6 +40,9 @@ MUST_CHECK enum err request_route(struct request *request, const struct route *r
  */
 MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
 
+/* Whether `text` is of letters, digits and `marks` alone. */
+bool request_is_made_of(struct str text, const char *marks);
+
 /*
  * Takes Expect out of the head of an HTTP/1.0 request, by giving it another name: h2o would answer it with 100 Continue, which HTTP/1.0 does not
  * know (RFC 9110, section 10.1.1). `bytes` is what has been received, of the head or more.

@@ -23,7 +23,7 @@ struct server_config {
     int request_timeout_ms;     /* patience of pending requests */
     int idle_timeout_ms;        /* of a connection between two requests */
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
-    struct str allowed_origins; /* CORS: a comma list; "*" in it is any */
+    struct str allowed_origins; /* CORS: "*", or a comma list without blanks; one with "*." at the name has all its subdomains */
     const struct route *routes;
     request_handler *
         admit; /* gets each request whose route is found, to call its handler, at once or later, or to answer it; NULL: all go on */

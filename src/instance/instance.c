@@ -6,6 +6,7 @@
 #include "base/log_repeat.h"
 #include "base/metrics.h"
 #include "base/process.h"
+#include "instance/web.h"
 #include "model/catalogue.h"
 #include "redis/keys.h"
 #include "redis/link.h"
@@ -217,6 +218,11 @@ static enum err check_settings(struct instance *instance, char why[256])
         snprintf(why, 256, "REDIS_READ_URL: %s", url_why);
     else if (replica_url.len > 0 && instance->replica_address.sentinel_count > 0)
         snprintf(why, 256, "REDIS_READ_URL: it names one server, by redis:// or unix://; Sentinels are for REDIS_URL");
+    else if (config->text[CONFIG_PUBLIC_URL].len > 0 &&
+             web_read_public_url(config->text[CONFIG_PUBLIC_URL], &instance->public_url, why) != ERR_NONE)
+        return ERR_INVALID;
+    else if (web_read_origins(config->text[CONFIG_ALLOWED_ORIGINS], &instance->allowed_origins, why) != ERR_NONE)
+        return ERR_INVALID;
     instance->has_replica = instance->replica_address.replica = replica_url.len > 0;
     return why[0] == '\0' ? ERR_NONE : ERR_INVALID;
 }
@@ -281,7 +287,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
         .idle_timeout_ms = idle_timeout_s(config) * 1000,
         .quick_timeout_ms = QUICK_TIMEOUT_MS,
-        .allowed_origins = config->text[CONFIG_ALLOWED_ORIGINS],
+        .allowed_origins = buffer_str(&instance->allowed_origins),
         .routes = api_routes,
         .admit = api_admit,
         .explain = api_explain,
@@ -300,7 +306,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .coordinator_id = str_from(instance->id),
         .region = region,
         .version = STR(VERSION),
-        .public_url = config->text[CONFIG_PUBLIC_URL],
+        .public_url = buffer_str(&instance->public_url),
         .trust_proxy = trust.len > 0 ? str_eq(trust, STR("1")) : getenv("FLY_APP_NAME") != NULL,
         .workers_array_hosts = config->text[CONFIG_WORKERS_ARRAY_HOSTS],
         .max_replica_lag_ms = config->number[CONFIG_MAX_REPLICA_LAG_SECONDS] * 1000,

@@ -6,6 +6,7 @@
 #define INSTANCE_INSTANCE_H
 
 #include "api/api.h"
+#include "base/buffer.h"
 #include "base/config.h"
 #include "model/catalogue_file.h"
 #include "redis/address.h"
@@ -26,6 +27,7 @@ struct instance {
     struct address address;         /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */
     struct address replica_address; /* of the one to read from */
     bool has_replica;
+    struct buffer public_url, allowed_origins; /* as web.h makes them */
     struct server_config server_config;
     struct store_config store_config;
     struct api_config api_config;

@@ -6,8 +6,8 @@
 
 #include "base/buffer.h"
 
-#define ADDRESS_HOST_MAX 253 /* bytes of a host name */
-#define ADDRESS_SCHEME_MAX 15
+#define ADDRESS_HOST_MAX 253  /* bytes of a host name */
+#define ADDRESS_SCHEME_MAX 31 /* "chrome-extension" is no short one */
 
 /* From where a host can be reached. */
 enum reach {

@@ -94,6 +94,16 @@ def test_a_bad_value_stops_the_start_with_one_clear_line(redis, make_coordinator
     assert name in says
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("PUBLIC_URL", "not a url"), ("PUBLIC_URL", "javascript:alert(1)"), ("PUBLIC_URL", "c.example"), ("PUBLIC_URL", "https://c.example?x"),
+    ("PUBLIC_URL", "https://user:pw@c.example"), ("PUBLIC_URL", "https://c.example:70000"), ("PUBLIC_URL", "https://c.example\n"),
+    ("ALLOWED_ORIGINS", "a.example"), ("ALLOWED_ORIGINS", "https://a.example/path"), ("ALLOWED_ORIGINS", "https://*"),
+    ("ALLOWED_ORIGINS", "null"), ("ALLOWED_ORIGINS", "https://a.example https://b.example"), ("ALLOWED_ORIGINS", "https://a.example,x")])
+def test_a_web_address_is_checked_at_the_start(name, value):
+    """Every bad form is in tests/unit/test_web.c."""
+    assert refusal(code=1, **{name: value}).startswith(f"rma-coordinator: {name}: ")
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_digits_within_its_range(name):
     low, high = NUMBERS[name]

@@ -211,6 +211,31 @@ def test_a_star_in_the_list_means_any_origin(redis, start_coordinator, origins):
         assert coordinator.get("/livez", {"Origin": origin}).headers["Access-Control-Allow-Origin"] == "*"
 
 
+def allowed_of(coordinator, candidates):
+    """Those of the origins that may read an answer, and whose preflights say the same."""
+    allowed = [origin for origin in candidates
+               if coordinator.get("/livez", {"Origin": origin}).headers.get("Access-Control-Allow-Origin") == origin]
+    assert allowed == [origin for origin in candidates if "Access-Control-Allow-Origin" in preflight(coordinator, origin).headers]
+    return allowed
+
+
+def test_a_star_before_a_name_means_its_subdomains_and_nothing_that_looks_like_one(redis, start_coordinator):
+    coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://*.example, http://*.lan.example:3000")
+    good = ["https://a.example", "https://a.b.example", "https://A-1.Example", "http://x.lan.example:3000"]
+    bad = ["https://example", "https://.example", "https://evil-example", "https://evilexample", "https://a.example.evil", "http://a.example",
+           "https://a.example:8443", "https://example.evil", "https://evil.com/.example", "https://evil.com#.example", "https://evil.com?.example",
+           "https://user@evil.com:1/.example", "https://user@a.example", "https://a.example/", "https://a.example.", "https://..example",
+           "https://a b.example", "https://*.example", "null", "https://", "", ".example", "http://x.lan.example", "http://lan.example:3000",
+           "http://x.lan.example:30000", "https://evil.com\t.example", "https://evil.com:443.example"]
+    assert allowed_of(coordinator, good + bad) == good
+
+
+def test_origins_are_taken_in_the_form_in_which_browsers_send_them(redis, start_coordinator):
+    coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://A.example/, https://b.example:443,http://c.example:8080/,http://[::1]:80")
+    good = ["https://a.example", "https://b.example", "http://c.example:8080", "http://[::1]"]
+    assert allowed_of(coordinator, [*good, "http://a.example", "https://a.example:444", "http://c.example"]) == good
+
+
 # -- where a request goes: targets, Host, proxies -----------------------------------------------------------------------------------
 
 def send_raw(coordinator, method, target, head="Host: x\r\n", version="1.1", body=""):
@@ -245,6 +270,14 @@ def test_agents_are_told_the_host_they_used(coordinator, host):
     assert told_url(coordinator, f"Host: {host}\r\n") == f"http://{host}"
     assert told_url(coordinator, f"Host: {host}\r\n", version="1.0") == f"http://{host}"
     assert told_url(coordinator, f"Host:\t{host} \t\r\n") == f"http://{host}"
+
+
+@pytest.mark.parametrize(("told", "normal"), [
+    ("https://c.example/", "https://c.example"), ("HTTPS://C.Example:443", "https://c.example"),
+    ("http://c.example:8080/rma/", "http://c.example:8080/rma")])
+def test_agents_are_told_the_public_url_in_its_normal_form(redis, start_coordinator, told, normal):
+    coordinator = start_coordinator(redis, PUBLIC_URL=told)
+    assert told_url(coordinator, "Host: other.example\r\n") == normal
 
 
 @pytest.mark.parametrize("version, host", [

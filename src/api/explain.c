@@ -10,6 +10,7 @@ const char *api_explain(enum err err)
         [ERR_LATE] = "The request did not arrive whole in time: it has 10 seconds, and one more for each KiB that has come.",
         [ERR_TOO_LARGE] = "The request body is larger than this path takes: 64 KiB, for bulk requests 1 MiB.",
         [ERR_MEDIA_TYPE] = "Send the body as application/json.",
+        [ERR_ENCODED] = "The body has a Content-Encoding; send it without one.",
         [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",
         [ERR_INVALID] = "The request has invalid fields; errors lists each of them.",
         [ERR_INTERNAL] =

@@ -18,6 +18,7 @@
     X(ERR_LATE, 408, "", "request-late", true)                                                                                     \
     X(ERR_TOO_LARGE, 413, "", "body-too-large", false)                                                                             \
     X(ERR_MEDIA_TYPE, 415, "", "not-json", false)                                                                                  \
+    X(ERR_ENCODED, 415, "", "body-encoded", false)                                                                                 \
     X(ERR_EXPECTATION, 417, "", "expectation-unknown", false)                                                                      \
     X(ERR_INVALID, 422, "", "fields-invalid", false)                                                                               \
     X(ERR_INTERNAL, 500, "", "internal", false)                                                                                    \

@@ -8,7 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PATH_LOGGED 200 /* bytes of a path that no route has checked */
+#define ENCODING_SHOWN 32 /* bytes of a Content-Encoding */
+#define PATH_LOGGED 200   /* bytes of a path that no route has checked */
 
 /* Whether a client's X-Request-Id may be used: 1 to 128 visible ASCII characters. */
 static bool id_is_usable(struct str id)
@@ -91,6 +92,32 @@ static bool type_is_foreign(const struct request *request)
     return !suffix && !str_eq_nocase(type, STR("application/json"));
 }
 
+/* The first coding other than "identity" of the Content-Encoding headers; absent without one. */
+static struct str find_encoding(const h2o_req_t *req)
+{
+    ssize_t at = -1;
+    while ((at = h2o_find_header(&req->headers, H2O_TOKEN_CONTENT_ENCODING, at)) != -1) {
+        h2o_iovec_t value = req->headers.entries[at].value;
+        for (struct str rest = {value.base, value.len}; rest.len > 0;) {
+            struct str coding = str_trim(str_cut(&rest, ','));
+            if (coding.len > 0 && !str_eq_nocase(coding, STR("identity")))
+                return coding;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
+/* Says which coding is meant, if it can be a name of one, and what is taken instead (RFC 9110, section 12.5.3). */
+static void refuse_encoding(struct request *request, struct str coding)
+{
+    char detail[128];
+    bool is_name = coding.len <= ENCODING_SHOWN && request_is_made_of(coding, "-._");
+    snprintf(detail, sizeof(detail), "The body has the Content-Encoding %.*s; send it without one.",
+             STR_PRINTF(is_name ? coding : STR("(unknown)")));
+    request_set_header(request, "Accept-Encoding", "identity");
+    reply_error(request, ERR_ENCODED, detail, NULL);
+}
+
 /* The request line and headers as they came (names in lower case); absent when the connection is no socket's. */
 static struct str head_as_received(h2o_req_t *req)
 {
@@ -137,6 +164,11 @@ static void dispatch(struct request *request)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
     if (err == ERR_NONE && request->body.len > (request->route->body_max > 0 ? request->route->body_max : SERVER_BODY_MAX))
         err = ERR_TOO_LARGE;
+    struct str coding = err == ERR_NONE && request->body.len > 0 ? find_encoding(req) : (struct str){NULL, 0};
+    if (coding.len > 0) {
+        refuse_encoding(request, coding);
+        return;
+    }
     if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
         err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)

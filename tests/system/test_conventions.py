@@ -1,5 +1,6 @@
 """What holds for every request: how errors look, methods and bodies that are refused, request ids, CORS, HEAD."""
 
+import gzip
 import json
 import re
 
@@ -234,6 +235,44 @@ def test_origins_are_taken_in_the_form_in_which_browsers_send_them(redis, start_
     coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://A.example/, https://b.example:443,http://c.example:8080/,http://[::1]:80")
     good = ["https://a.example", "https://b.example", "http://c.example:8080", "http://[::1]"]
     assert allowed_of(coordinator, [*good, "http://a.example", "https://a.example:444", "http://c.example"]) == good
+
+
+# -- bodies that are encoded ----------------------------------------------------------------------------------------------------
+
+GZIP = gzip.compress(json.dumps({"worker_id": "w", "capabilities": CAPABILITIES}).encode())
+BOMB = gzip.compress(bytes(30_000_000))
+
+
+@pytest.mark.parametrize(("encoding", "named"), [
+    ("gzip", "gzip"), ("GZIP", "GZIP"), ("x-gzip", "x-gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd"), ("gzip, gzip", "gzip"),
+    ("identity, br", "br"), (" , deflate", "deflate"), ("aes128gcm", "aes128gcm"), ("<b>", "(unknown)"), ("x" * 200, "(unknown)"),
+    ("\xe4", "(unknown)")])
+@pytest.mark.parametrize("path", [REGISTER, HEARTBEAT, "/api/worker/heartbeats", "/api/edge/register", "/api/worker/w/drain"])
+def test_an_encoded_body_is_refused_by_its_name(coordinator, encoding, named, path):
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+    with coordinator.connection() as connection:
+        answer = connection.request("POST", path, GZIP, headers)
+        problem = assert_problem(answer, 415, "body-encoded")
+        assert f" {named}; " in problem["detail"] and answer.headers["Accept-Encoding"] == "identity"
+        assert connection.request("GET", "/livez").status == 200, "the connection goes on"
+
+
+def test_an_encoded_body_is_not_unpacked(coordinator):
+    before = coordinator.memory_mb()
+    for _ in range(20):
+        assert_problem(coordinator.post(REGISTER, BOMB, {"Content-Encoding": "gzip"}), 415, "body-encoded")
+    assert coordinator.memory_mb() < before + 10
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", "", "identity, identity", ", ,"])
+def test_a_body_that_says_that_it_is_not_encoded_is_taken(coordinator, encoding):
+    assert coordinator.post(REGISTER, {"worker_id": "w", "capabilities": {}}, {"Content-Encoding": encoding}).status == 200
+
+
+def test_an_encoding_may_hide_in_a_second_line(coordinator):
+    head = "Host: x\r\nContent-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+    assert_problem(send_raw(coordinator, "POST", REGISTER, head, body="{}"), 415, "body-encoded")
+    assert send_raw(coordinator, "GET", "/livez", head).status == 200, "without a body there is nothing encoded"
 
 
 # -- where a request goes: targets, Host, proxies -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 --: use number
 --: use clock
 --: use events
+--: use health
 --: use identities
 --: use places
 --: use removal
@@ -20,8 +21,9 @@
 -- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat, an edge
 -- node in twice as many.
 -- heartbeats: for each its worker's id, the status it reports, its load (0 to 1), the ms it may be silent when that is more than
--- timeout (else 0), its ranking ("" for as before, else three words: active requests, what it is specialized for, its loaded models
--- with commas between; "-" for none, "=" for as before), the number of strings that follow, and these: names and values of hash fields.
+-- timeout (else 0), its ranking ("" for as before, else four words: active requests, what it is specialized for, its loaded models
+-- with commas between; "-" for none, "=" for as before; and what it tells of its services, see lib/health.lua, "-" for nothing), the number
+-- of strings that follow, and these: names and values of hash fields.
 -- Returns two strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; and for
 -- each, with blanks between, how many ms later than due it came, "-" where that is not known.
 
@@ -37,7 +39,7 @@ while at <= last do
   local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 5])
   local fits = extra and extra % 2 == 0 and extra >= 0 and at + 5 + extra <= last
   if not fits or not load or load < 0 or load > 1 or not silence or silence > 1e9 or not status_is(ARGV[at + 1])
-    or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+$')) then
+    or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+ %S+$')) then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
   at = at + 6 + extra
@@ -71,13 +73,22 @@ local function bring_back(id, entry)
   return place
 end
 
--- The ranking `new`, with what it leaves as it was taken from `old`.
-local function complete(new, old)
-  local words, were = { string.match(new, '^(%S+) (%S+) (%S+)$') }, { string.match(old, '^(%S+) (%S+) (%S+)$') }
+-- Takes over the ranking that a heartbeat gives, with what it leaves as it was, and what it tells of its services.
+local function take_ranking(place, given, hash)
+  local words, were = { string.match(given, '^(%S+) (%S+) (%S+) (%S+)$') }, { string.match(place.ranking, '^(%S+) (%S+) (%S+)$') }
   for i = 1, 3 do
     words[i] = words[i] == '=' and were[i] or words[i]
   end
-  return table.concat(words, ' ')
+  place.ranking = words[1] .. ' ' .. words[2] .. ' ' .. words[3]
+  local services = words[4] ~= '-' and health_apply(place.services, words[4]) or place.services
+  if services ~= place.services then
+    place.services = services
+    if health_unwell(services) ~= '' then
+      redis.call('HSET', hash, 'unwell', health_unwell(services))
+    else
+      redis.call('HDEL', hash, 'unwell')
+    end
+  end
 end
 
 -- Tells that a heartbeat has changed a worker's status.
@@ -149,7 +160,7 @@ local function take(id, status, load, extra)
   end
   local ranking = ARGV[at + 4]
   if ranking ~= '' then
-    place.ranking = string.find(ranking, '=', 1, true) and complete(ranking, place.ranking) or ranking
+    take_ranking(place, ranking, hash)
   end
   local was = result == '2' and 'removed' or place.status
   place.status = (status == 'offline' or place.drained == '-') and status or 'draining'

@@ -13,6 +13,7 @@
 --: arg catalogue
 --: arg also
 --: arg max_services
+--: arg health
 --: rest fields
 --: key worker
 --: key registration
@@ -25,6 +26,7 @@
 --: use number
 --: use clock
 --: use events
+--: use health
 --: use identities
 --: use memory
 --: use names
@@ -40,7 +42,8 @@
 -- given when it has neither of the first two. told_tunnel: tunnel_url as it came, where that differs from its normal form: older coordinators
 -- stored that. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
 -- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
--- max_services: how many to assign at most. fields: names and values of the registration's fields.
+-- max_services: how many to assign at most. health: what it tells of single services, names with commas between, "!" before those that are
+-- not well. fields: names and values of the registration's fields.
 -- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed}.
 
 local now = clock_now()
@@ -50,7 +53,7 @@ if not timeout or not removal or not revive or not missed or not max_services th
   return redis.error_reply('BADCALL timeout, removal, revive, missed and max_services are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
-  or string.find(arg_advertised .. arg_catalogue .. arg_also, '%s') then
+  or string.find(arg_advertised .. arg_catalogue .. arg_also .. arg_health, '%s') then
   return redis.error_reply('BADCALL malformed registration')
 end
 local PROBES = 1000 -- of workers that look alike, how many are asked whether they still beat
@@ -139,7 +142,7 @@ if entry or redis.call('EXISTS', registration, hash) > 0 then
   removal_remove(id, entry, 0)
 end
 
--- Assignment: what it had, where that still fits; else the service that the fewest live workers provide.
+-- Assignment: what it has already; else what it had, where that still fits; else the service that the fewest live workers provide.
 local catalogue, also = names_split(arg_catalogue), names_split(arg_also)
 local had, assigned = {}, {}
 for _, name in ipairs(again and names_split(before[3] or '') or {}) do
@@ -158,7 +161,15 @@ local function keep(names)
     end
   end
 end
-keep(catalogue)
+for _, name in ipairs(catalogue) do
+  if string.find(',' .. arg_advertised .. ',', ',' .. name .. ',', 1, true) then
+    assign(name)
+  end
+end
+local has_its_own = #assigned > 0 -- and is handed no other of its tier
+if not has_its_own then
+  keep(catalogue)
+end
 if #assigned == 0 then
   local least, fewest
   for _, name in ipairs(catalogue) do
@@ -172,7 +183,7 @@ if #assigned == 0 then
   end
 end
 keep(also)
-for _, names in ipairs({ catalogue, also }) do
+for _, names in ipairs({ has_its_own and {} or catalogue, also }) do
   for _, name in ipairs(names) do
     if redis.call('EXISTS', key_service .. name) == 0 then
       assign(name)
@@ -212,7 +223,13 @@ end
 local place = ledger_offline(arg_tier, provides, before[5], given.region)
 place.status = 'healthy'
 if stood and stood.status ~= 'offline' then
+  place.services = health_apply(place.services, health_marks(stood.services))
   place.status, place.load, place.ranking = redis.call('HGET', hash, 'status'), stood.load, stood.ranking
+end
+place.services = health_apply(place.services, arg_health)
+redis.call('HDEL', hash, 'unwell')
+if health_marks(place.services) ~= '' then
+  redis.call('HSET', hash, 'unwell', health_unwell(place.services))
 end
 place.status = place.drained == 'd' and 'draining' or place.status
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))

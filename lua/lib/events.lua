@@ -1,5 +1,6 @@
 --: key events
 --: use counters
+--: use health
 --: use try
 
 local EVENTS = '5000' -- kept, at the least, for those that ask for what they missed
@@ -10,5 +11,6 @@ local function events_tell(kind, reason, id, place, ...)
   counters_add(key_stats, 'event:' .. kind .. ':' .. reason, 1)
   place = place or { tier = '', status = '', services = '-' }
   try_call('XADD', key_events, 'MAXLEN', '~', EVENTS, '*', 'event', kind, 'reason', reason, 'worker_id', id, 'tier', place.tier,
-    'status', kind == 'removed' and kind or place.status, 'services', place.services ~= '-' and place.services or '', ...)
+    'status', kind == 'removed' and kind or place.status,
+    'services', place.services ~= '-' and health_names(place.services) or '', ...)
 end

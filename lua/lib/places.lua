@@ -1,9 +1,11 @@
+--: key worker
 --: key registration
 --: key workers
 --: key online
 --: key offline
 --: key ledger
 --: use counters
+--: use health
 --: use ledger
 --: use ranks
 --: use try
@@ -28,9 +30,14 @@ local function tally(place, by)
   end
 end
 
--- What its registration says about worker `id`; nil when there is none that can be read.
+-- What its registration says about worker `id`, and its hash about its services; nil when there is none that can be read.
 local function places_registered(id)
-  return ledger_offline(unpack(try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region') or {}))
+  local place = ledger_offline(unpack(try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region') or {}))
+  local unwell = place and try_call('HGET', key_worker .. id, 'unwell')
+  if unwell then
+    place.services = health_apply(place.services, '!' .. string.gsub(unwell, ',', ',!'))
+  end
+  return place
 end
 
 -- What is indexed under an entry that can't be read: at the least the services. What it counts as, nobody knows.

@@ -1,6 +1,7 @@
 --: key service
 --: key model
 --: key region
+--: use health
 --: use names
 
 -- In which indexes discovery finds a worker, and where in them. The lowest rank takes the next work: healthy before degraded before
@@ -9,6 +10,7 @@
 
 local BAND = 1000000000000
 local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- where the ranks of a status begin
+local UNWELL = 4 * BAND -- what is added for a service that its worker says is not well: it is behind all that are given out
 local MOST_ACTIVE = 100000 -- requests that count
 local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
 
@@ -32,7 +34,7 @@ local function ranks_visit(place, visit)
     indexed = math.min(#loaded, math.floor(MOST_MODELS / (commas + 1)))
   end
   for name in string.gmatch(place.services, '[^,]+') do
-    local value = name == special and special ~= '-' and rank or rank + BAND
+    local value = (name == special and special ~= '-' and rank or rank + BAND) + (health_is_unwell(place.services, name) and UNWELL or 0)
     local near = place.region ~= '' and key_region .. name .. '/' .. place.region
     visit(key_service .. name, value)
     if near then

@@ -2,11 +2,12 @@
  * Finding workers by what they provide.
  */
 #include "api/api.h"
+#include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/endpoint.h"
-#include "model/heartbeat.h"
 #include "model/id.h"
+#include "model/model_name.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -249,14 +250,16 @@ static struct str asked_service(const struct request *request)
     return catalogue_name(request_parameter(request, "service"));
 }
 
-/* Reads {service} and the query; answers what is wrong with them, and then returns false. */
-static bool read_question(struct request *request, char model_room[ID_MAX + 1], struct str *model, size_t *max)
+/* Reads {service} and the query, of which the model's name in its normal form; answers what is wrong with them, and then returns false. */
+static bool read_question(struct request *request, char model_room[MODEL_NAME_MAX], struct str *model, size_t *max)
 {
+    char room[MODEL_NAME_MAX + 1];
     struct faults faults = FAULTS_INIT;
     if (!id_is_valid(request_parameter(request, "service")))
         faults_add(&faults, "service", ID_RULE);
-    *model = request_query(request, "model", model_room, ID_MAX + 1);
-    if (model->ptr != NULL && !model_name_is_valid(*model))
+    struct str asked = request_query(request, "model", room, sizeof(room));
+    *model = model_name_normal(asked, model_room);
+    if (asked.ptr != NULL && model->ptr == NULL)
         faults_add(&faults, "model", "must be 1 to 128 visible ASCII characters without a comma");
     int limit = STORE_DISCOVER_MAX;
     api_query_number(request, "limit", STORE_DISCOVER_MAX, &limit, &faults);
@@ -319,7 +322,7 @@ static void on_all_discovered(void *data, enum err err)
 void api_discover(struct request *request)
 {
     const struct api *api = request_app(request);
-    char model_room[ID_MAX + 1];
+    char model_room[MODEL_NAME_MAX];
     struct str model;
     size_t max;
     if (!read_question(request, model_room, &model, &max))
@@ -347,12 +350,15 @@ void api_discover(struct request *request)
 struct finding {
     struct pending *pending;
     int64_t total;
+    char model_room[MODEL_NAME_MAX];
+    size_t model_len; /* 0: any will do */
 };
 
 static bool on_found(void *data, const struct worker *worker, int64_t now)
 {
     (void)now;
-    struct pending *pending = ((struct finding *)data)->pending;
+    const struct finding *finding = data;
+    struct pending *pending = finding->pending;
     struct request *request = worker->online.len > 0 ? pending_take(pending) : NULL;
     if (request != NULL) {
         struct buffer body = BUFFER_INIT;
@@ -367,6 +373,10 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
         endpoints_fini(&endpoints);
         buffer_append(&body, STR(",\"load\":"));
         worker_write_load(&body, worker);
+        if (finding->model_len > 0)
+            json_add_bool(
+                &body, "model_loaded",
+                model_names_have(worker->fields[WORKER_loaded_models], (struct str){finding->model_room, finding->model_len}));
         buffer_append(&body, STR("}"));
         reply_json(request, 200, &body);
     }
@@ -382,7 +392,7 @@ static void on_find_over(void *data, enum err err)
 
 void api_find(struct request *request)
 {
-    char model_room[ID_MAX + 1];
+    char model_room[MODEL_NAME_MAX];
     struct str model;
     size_t max;
     if (!read_question(request, model_room, &model, &max))
@@ -390,6 +400,8 @@ void api_find(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct finding));
     struct finding *finding = pending_payload(pending);
     finding->pending = pending;
+    finding->model_len = model.len;
+    memcpy(finding->model_room, model_room, model.len);
     enum err err =
         store_discover(reading_store(request), asked_service(request), model, 1, &finding->total, on_found, on_find_over, finding);
     if (err != ERR_NONE)

@@ -148,7 +148,7 @@ static void add_advertised(struct endpoints *endpoints, const struct worker *wor
     cJSON_ArrayForEach(item, list)
     {
         const cJSON *name = cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item;
-        if (!str_eq(str_from(cJSON_GetStringValue(name)), service))
+        if (!str_eq(catalogue_name(str_from(cJSON_GetStringValue(name))), service))
             continue;
         struct entry entry = read_entry(item);
         add(endpoints, worker, service, &entry);

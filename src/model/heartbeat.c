@@ -1,7 +1,9 @@
 #include "model/heartbeat.h"
 
+#include "model/health.h"
 #include "model/id.h"
 #include "model/json.h"
+#include "model/model_name.h"
 #include "model/status.h"
 
 #include <math.h>
@@ -10,7 +12,6 @@
 
 #define REQUESTS_MAX 1e9
 #define UTILIZATION_MAX 1e4 /* some drivers add up their cards */
-#define MODEL_NAME_MAX 128
 
 static void read_worker_id(const cJSON *root, struct heartbeat *out, struct faults *faults)
 {
@@ -119,30 +120,30 @@ enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *
     return ERR_NONE;
 }
 
-bool model_name_is_valid(struct str name)
-{
-    if (name.len == 0 || name.len > MODEL_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ',')
-            return false;
-    return !str_eq(name, STR("-")) && !str_eq(name, STR("=")); /* in the registry these two mean something else */
-}
-
 bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat)
 {
     int count = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(heartbeat->document, "loaded_models"))
     {
-        struct str name = str_from(cJSON_GetStringValue(item));
-        if (!model_name_is_valid(name) || count == HEARTBEAT_RANKED_MODELS_MAX)
+        char room[MODEL_NAME_MAX];
+        struct str name = model_name_normal(str_from(cJSON_GetStringValue(item)), room);
+        if (name.len == 0 || count == HEARTBEAT_RANKED_MODELS_MAX)
             continue;
         if (count++ > 0)
             buffer_append(out, STR(","));
         buffer_append(out, name);
     }
     return count > 0;
+}
+
+bool heartbeat_write_health(struct buffer *out, const struct heartbeat *heartbeat)
+{
+    struct health_list told = {.count = 0};
+    if (heartbeat->services_status.ptr != NULL)
+        health_add_all(&told, cJSON_GetObjectItemCaseSensitive(heartbeat->document, "services_status"));
+    health_write(out, &told);
+    return told.count > 0;
 }
 
 void heartbeat_fini(struct heartbeat *heartbeat)

@@ -34,13 +34,13 @@ struct heartbeat {
 MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, const char **why);
 
 /*
- * Appends the names of the loaded models that can be asked for, with commas between: visible ASCII of at most 128 bytes without a
- * comma, the first HEARTBEAT_RANKED_MODELS_MAX of them. Returns whether there was any.
+ * Appends the normal forms (see model_name.h) of the loaded models' names, with commas between, of the first HEARTBEAT_RANKED_MODELS_MAX
+ * that can be asked for. Returns whether there was any.
  */
 bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat);
 
-/* Whether `name` can be asked for as a model. */
-bool model_name_is_valid(struct str name);
+/* Appends what services_status tells, as health_write does. Returns whether it tells anything. */
+bool heartbeat_write_health(struct buffer *out, const struct heartbeat *heartbeat);
 
 void heartbeat_fini(struct heartbeat *heartbeat);
 

@@ -3,6 +3,7 @@
 #include "model/address.h"
 #include "model/catalogue.h"
 #include "model/endpoint.h"
+#include "model/health.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/minify.h"
@@ -213,6 +214,25 @@ static void read_services(const cJSON *services, struct registration *out, struc
     }
 }
 
+/* The name of an advertised service or container; absent when it has none that can be used. */
+static struct str name_of(const cJSON *item)
+{
+    struct str name = str_from(cJSON_GetStringValue(cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item));
+    return id_is_valid(name) ? catalogue_name(name) : (struct str){NULL, 0};
+}
+
+/* Some agents have their services' manifest in `containers`; others have containers without names there. */
+static void add_containers(const cJSON *containers, struct registration *out)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, containers)
+    {
+        struct str name = name_of(item);
+        if (name.len > 0 && out->service_count < REGISTRATION_SERVICES_MAX)
+            add_service_name(out, name);
+    }
+}
+
 static void read_containers(const cJSON *containers, struct faults *ignored, struct faults *faults)
 {
     size_t index = 0;
@@ -315,6 +335,7 @@ static void read_root(const cJSON *root, struct str body, bool is_edge, struct r
     const cJSON *containers = find_array(root, "containers", faults);
     read_services(services, out, faults);
     read_containers(containers, &out->ignored, faults);
+    add_containers(containers, out);
 
     const struct member members[] = {
         {"capabilities", capabilities, REGISTRATION_CAPABILITIES_MAX, &out->capabilities},
@@ -397,6 +418,21 @@ static void write_canonical(struct buffer *out, const cJSON *item)
 void registration_write_looks(struct buffer *out, const struct registration *registration)
 {
     write_canonical(out, cJSON_GetObjectItemCaseSensitive(registration->document, "capabilities"));
+}
+
+void registration_write_health(struct buffer *out, const struct registration *registration)
+{
+    static const char *const lists[] = {"services", "containers"};
+    struct health_list told = {.count = 0};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        const cJSON *item;
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(registration->document, lists[i]))
+        {
+            if (cJSON_IsObject(item))
+                health_add(&told, name_of(item), health_read(item));
+        }
+    }
+    health_write(out, &told);
 }
 
 void registration_fini(struct registration *registration)

@@ -33,7 +33,7 @@ struct registration {
     struct str capabilities;                             /* JSON object as it came, minified; always present */
     struct str services;                                 /* JSON array as it came, minified */
     struct str containers;                               /* JSON array as it came, minified */
-    struct str service_names[REGISTRATION_SERVICES_MAX]; /* the distinct names in `services`, each a valid id */
+    struct str service_names[REGISTRATION_SERVICES_MAX]; /* the distinct names in both, each a valid id; the catalogue's */
     size_t service_count;
     struct buffer hardware; /* owned: JSON, see hardware_write */
     enum tier tier;
@@ -67,6 +67,9 @@ void registration_settle(struct registration *registration, struct str caller);
 
 /* Appends the capabilities in canonical form: the same text for the same JSON, however its members are ordered or spaced. */
 void registration_write_looks(struct buffer *out, const struct registration *registration);
+
+/* Appends what it tells of the health of what it advertises; see health.h. */
+void registration_write_health(struct buffer *out, const struct registration *registration);
 
 void registration_fini(struct registration *registration);
 

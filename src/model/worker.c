@@ -121,10 +121,10 @@ static bool next_name(struct str *list, struct str *name)
     return false;
 }
 
-static void write_assigned_services(struct buffer *out, struct str names)
+static void write_names(struct buffer *out, struct str key, struct str names)
 {
     struct str name, separator = STR("");
-    buffer_append(out, STR(",\"assigned_services\":["));
+    buffer_append(out, key);
     for (; next_name(&names, &name); separator = STR(","))
         write_string(out, separator, name);
     buffer_append(out, STR("]"));
@@ -188,7 +188,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_number(out, STR(",\"current_load\":"), fields[WORKER_current_load], zero);
     write_number(out, STR(",\"tasks_completed\":"), fields[WORKER_tasks_completed], zero);
     write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
-    write_assigned_services(out, fields[WORKER_assigned_services]);
+    write_names(out, STR(",\"assigned_services\":["), fields[WORKER_assigned_services]);
     write_services(out, fields[WORKER_services]);
     write_json(out, STR(",\"containers\":"), fields[WORKER_containers], no_array);
     write_time(out, STR(",\"last_heartbeat\":"), fields[WORKER_last_heartbeat]);
@@ -213,6 +213,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], no_array);
     write_string(out, STR(",\"specialization\":"), fields[WORKER_specialization]);
     write_json(out, STR(",\"services_status\":"), fields[WORKER_services_status], no_object);
+    write_names(out, STR(",\"unwell_services\":["), fields[WORKER_unwell]);
     buffer_append(out, STR("}"));
 }
 

@@ -18,7 +18,8 @@
     X(gpu_utilization)                                                                                                             \
     X(loaded_models) /* JSON as it came */                                                                                         \
     X(specialization)                                                                                                              \
-    X(services_status) /* JSON as it came */
+    X(services_status) /* JSON as it came */                                                                                       \
+    X(unwell)          /* names with commas between, of the services that it says are not well */
 
 /* What its registration holds, which outlives the hash. */
 #define WORKER_REGISTRATION_FIELDS(X)                                                                                              \

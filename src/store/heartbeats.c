@@ -130,12 +130,13 @@ static void add_number_field(struct batch *batch, enum worker_field field, doubl
     add_number(batch, value);
 }
 
-/* What discovery ranks by: active requests, specialization, loaded models; see lua/heartbeat.lua. */
+/* What discovery ranks by: active requests, specialization, loaded models, what is told of services; see lua/heartbeat.lua. */
 static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 {
     struct buffer *ranking = &batch->ranking;
     ranking->len = 0;
-    if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL) {
+    if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL ||
+        heartbeat->services_status.ptr != NULL) {
         if (heartbeat->active_requests >= 0)
             buffer_printf(ranking, "%.0f ", heartbeat->active_requests);
         else
@@ -148,6 +149,9 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
         if (heartbeat->loaded_models.ptr == NULL)
             buffer_append(ranking, STR("="));
         else if (!heartbeat_write_model_names(ranking, heartbeat))
+            buffer_append(ranking, STR("-"));
+        buffer_append(ranking, STR(" "));
+        if (!heartbeat_write_health(ranking, heartbeat))
             buffer_append(ranking, STR("-"));
     }
     command_add(&batch->strings, buffer_str(ranking));

@@ -43,18 +43,28 @@ static void end(struct inventory *inventory)
     free(inventory);
 }
 
-/* Reads "status service" = count; false when the pair is none of ours. */
+/*
+ * Reads "status service" = count; false when the pair is none of ours. "status !service" = how many of them say that the service is not well: of
+ * the healthy ones these count as degraded.
+ */
 static bool read_counter(struct str field, int64_t value, struct counted *out)
 {
     struct str name = field;
     struct str status = str_cut(&name, ' ');
+    bool unwell = name.len > 0 && name.ptr[0] == '!';
+    if (unwell)
+        name = (struct str){name.ptr + 1, name.len - 1};
     if (name.ptr == NULL || !id_is_valid(name) || value <= 0)
         return false;
     *out = (struct counted){.len = name.len};
     memcpy(out->name, name.ptr, name.len);
-    out->healthy = str_eq(status, worker_status_words[WORKER_HEALTHY]) ? value : 0;
-    out->degraded = str_eq(status, worker_status_words[WORKER_DEGRADED]) ? value : 0;
-    out->draining = str_eq(status, worker_status_words[WORKER_DRAINING]) ? value : 0;
+    if (str_eq(status, worker_status_words[WORKER_HEALTHY])) {
+        out->healthy = unwell ? -value : value;
+        out->degraded = unwell ? value : 0;
+    } else if (!unwell) {
+        out->degraded = str_eq(status, worker_status_words[WORKER_DEGRADED]) ? value : 0;
+        out->draining = str_eq(status, worker_status_words[WORKER_DRAINING]) ? value : 0;
+    }
     return true;
 }
 
@@ -82,7 +92,8 @@ static void read_counters(struct inventory *inventory, const struct redisReply *
 
 static void tell(struct inventory *inventory, const struct counted *counted, const struct str *ids, size_t id_count)
 {
-    struct service service = {{counted->name, counted->len}, counted->healthy, counted->degraded, counted->draining, ids, id_count};
+    int64_t healthy = counted->healthy > 0 ? counted->healthy : 0;
+    struct service service = {{counted->name, counted->len}, healthy, counted->degraded, counted->draining, ids, id_count};
     inventory->row(inventory->data, &service);
 }
 

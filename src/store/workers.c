@@ -111,6 +111,7 @@ enum err store_register(struct store *store, const struct registration *registra
                         void *data)
 {
     struct buffer fields = BUFFER_INIT, advertised = BUFFER_INIT, names = BUFFER_INIT, also = BUFFER_INIT, command = BUFFER_INIT;
+    struct buffer health = BUFFER_INIT;
     size_t count = 0;
     char port[12];
     const char *worker_type = tier_worker_type(registration->tier);
@@ -133,6 +134,7 @@ enum err store_register(struct store *store, const struct registration *registra
     add_field(&fields, &count, WORKER_dht_port, registration->dht_port > 0 ? str_from(dht_port) : STR(""));
     for (size_t i = 0; i < registration->service_count; i++)
         add_name(&advertised, registration->service_names[i]);
+    registration_write_health(&health, registration);
     add_catalogue(&names, registration->tier);
     if (registration->tier == TIER_GPU)
         add_catalogue(&also, TIER_SERVICE);
@@ -156,11 +158,13 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_catalogue] = buffer_str(&names),
         [REGISTER_also] = buffer_str(&also),
         [REGISTER_max_services] = str_from(max_services),
+        [REGISTER_health] = buffer_str(&health),
     };
     script_begin(&command, SCRIPT_register, args, count);
     buffer_append(&command, buffer_str(&fields));
     buffer_fini(&fields);
     buffer_fini(&advertised);
+    buffer_fini(&health);
     buffer_fini(&names);
     buffer_fini(&also);
 

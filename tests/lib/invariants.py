@@ -7,6 +7,7 @@ import re
 PREFIX = "{rma}:"
 STATUSES = ("healthy", "degraded", "draining", "offline")
 BAND = 1_000_000_000_000
+UNWELL = 4 * BAND
 BANDS = {"healthy": 0, "degraded": 2 * BAND, "draining": 4 * BAND}
 ACTIVE_MOST = 100_000
 MODELS_MOST = 32
@@ -36,16 +37,25 @@ def registrations_of(dump):
     return _under(dump, "registration:")
 
 
+def normal_model(name):
+    return re.sub(r"(?<=.):latest$", "", name.lower())
+
+
 def models_of(fields):
     """The names of the loaded models that can be asked for, with commas between; "-" for none."""
-    names = [name for name in json.loads(fields.get("loaded_models") or "[]")
-             if re.fullmatch(r"[!-+.-~-]{1,128}", name) and name != "-"]
+    names = [normal_model(name) for name in json.loads(fields.get("loaded_models") or "[]")
+             if re.fullmatch(r"[!-+.-~-]{1,128}", name) and normal_model(name) not in ("-", "=")]
     return ",".join(names[:MODELS_MOST]) or "-"
 
 
 def specialization_of(fields):
     said = fields.get("specialization") or "-"
     return said if re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", said) and not said.endswith(":online") else "-"
+
+
+def services_of(registration, fields):
+    """Those that it provides, then with a "!" those of them that it says are not well, with commas between; "-" for none."""
+    return ",".join([*_names(registration.get("provides")), *(f"!{name}" for name in _names(fields.get("unwell")))]) or "-"
 
 
 def region_of(registration):
@@ -64,7 +74,7 @@ def places_of(dump):
         active = int(fields.get("active_requests") or 0)
         places[worker_id] = " ".join([
             registration.get("tier", "?"), online[1] if online else "offline", str(load), "d" if "drained" in registration else "-",
-            registration.get("provides") or "-", str(active), specialization_of(fields), models_of(fields), *region_of(registration)])
+            services_of(registration, fields), str(active), specialization_of(fields), models_of(fields), *region_of(registration)])
     return places
 
 
@@ -83,6 +93,7 @@ def books_of(ledger):
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
             rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(int(active), ACTIVE_MOST) * 100_000
+            rank += UNWELL if f"!{name}" in names else 0
             ranked_here = ranked[:RANKED_MOST // len(names)]
             keys = [f"service:{name}", *(f"model:{name}/{model}" for model in ranked_here)]
             if region:
@@ -198,7 +209,9 @@ def faults(dump):
                    f"{worker_id} goes offline at {expiry}, the index says {online.get(worker_id)}")
         else:
             expect(offline.get(worker_id) == removal, f"{worker_id} is removed at {removal}, the index says {offline.get(worker_id)}")
-        advertised = [item if isinstance(item, str) else item["name"] for item in json.loads(registration.get("services") or "[]")]
+        advertised = [item if isinstance(item, str) else item.get("name")
+                      for list_of in ("services", "containers") for item in json.loads(registration.get(list_of) or "[]")]
+        advertised = [name for name in advertised if name]
         provides = _names(registration.get("provides"))
         expect(set(provides) == set(_names(registration.get("assigned_services"))) | set(advertised) and
                len(set(provides)) == len(provides), f"{worker_id} provides {provides}, its registration is {registration}")

@@ -82,15 +82,15 @@ class Scripts:
         self.sweep_once(at, timeout=args.get("timeout", TIMEOUT), revive=args.get("revive", REVIVE))
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "", "tier": 2, "advertised": "",
-                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, **args}
+                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", **args}
         worker_id, known, services, restarted = self.call("register", *fields, **given)
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod
-    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=()):
-        """`active`, `special` and `models`: "" for as before"""
+    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health=""):
+        """`active`, `special` and `models`: "" for as before; `health`: as lua/lib/health.lua has it"""
         said = [str(word) for word in (active, special, models)]
-        ranking = " ".join(word or "=" for word in said) if any(said) else ""
+        ranking = " ".join([*(word or "=" for word in said), health or "-"]) if any(said) or health else ""
         return [worker_id, status, load, silence, ranking, len(fields), *fields]
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):

@@ -49,13 +49,18 @@ class Life:
         return {"candidate": f"made-{self.made}", "instance_id": instance, "tunnel_url": tunnel, "tier": tier,
                 "advertised": ",".join(advertised)}, fields
 
+    def health(self):
+        """What is told of some services, or of none."""
+        told = self.dice.sample(SERVICES, self.dice.choice([0, 0, 1, 2]))
+        return ",".join(self.dice.choice(["", "!"]) + name for name in told)
+
     def register(self):
         args, fields = self.registration()
         worker_id = self.dice.choice(IDS)
         looks = self.dice.choice(["", "f1", "f2"]) if not worker_id and not args["instance_id"] else ""
         self.scripts.register(worker_id, at=self.seconds, timeout=TIMEOUT, revive=self.revive, fields=fields, fingerprint=looks,
                               catalogue=CATALOGUE[args["tier"]], also="rag,ner" if args["tier"] == 1 else "",
-                              max_services=self.dice.choice([1, 1, 1, 3]), **args)
+                              max_services=self.dice.choice([1, 1, 1, 3]), health=self.health(), **args)
 
     def heartbeat(self):
         known = [key.rpartition("registration:")[2] for key in sorted(self.scripts.redis.keys("{rma}:registration:*"))] + ["nobody"]
@@ -73,7 +78,7 @@ class Life:
                 models = ",".join(name for name in names if name != "-") or "-"
                 fields += ["loaded_models", "[" + ",".join(f'"{name}"' for name in names) + "]"]
             beats.append(self.scripts.beat_of(self.dice.choice(known), self.dice.choice(STATUSES), str(self.dice.randrange(101) / 100),
-                                              self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields))
+                                              self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields, self.health()))
         answer = self.scripts.heartbeat(*beats, at=self.seconds, timeout=TIMEOUT, revive=self.revive)
         self.revived += answer.count("2")
 

@@ -968,7 +968,7 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 # -- calls that are wrong ---------------------------------------------------------------------------------------------------------
 
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
-        "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
+        "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "", "health": "",
         "max_services": "1", "max": 100, "drain": "1", "reason": "", "service": "rag", "model": "", "told_tunnel": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",

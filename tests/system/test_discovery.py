@@ -288,7 +288,8 @@ def test_gaps(coordinator):
     assert len(answer["gaps"]) == len(answer["critical_gaps"]) == 14 and answer["warnings"] == []
     assert [gap["priority"] for gap in answer["gaps"]] == sorted(gap["priority"] for gap in answer["gaps"])
     coordinator.register("one")
-    coordinator.register("two", services=["rag"])
+    coordinator.register("two")
+    coordinator.register("three", services=["rag"])
     coordinator.register("gpu", capabilities=GPU_CAPABILITIES)
     answer = coordinator.get("/api/admin/gaps").json
     by_name = {gap["service"]: gap for gap in answer["gaps"]}
@@ -314,12 +315,13 @@ def test_live_workers(coordinator):
 def test_live_workers_and_coordinators_are_paged(coordinator):
     for i in range(5):
         coordinator.post("/api/edge/register", {"worker_id": f"e{i}", "capabilities": {}})
-    for path, name in (("/api/coordinator/workers", "workers"), ("/api/admin/coordinators", "coordinators")):
-        first = coordinator.get(path + "?limit=3").json
-        rest = coordinator.get(path + "?limit=3&cursor=" + first["next_cursor"]).json
-        assert [worker["worker_id"] for worker in first[name] + rest[name]] == [f"e{i}" for i in range(5)]
-        assert rest["next_cursor"] is None
-        assert coordinator.get(path + "?limit=0").status == 422
+    first = coordinator.get("/api/coordinator/workers?limit=3").json
+    rest = coordinator.get("/api/coordinator/workers?limit=3&cursor=" + first["next_cursor"]).json
+    assert [worker["worker_id"] for worker in first["workers"] + rest["workers"]] == [f"e{i}" for i in range(5)]
+    assert rest["next_cursor"] is None
+    assert coordinator.get("/api/coordinator/workers?limit=0").status == 422
+    first, rest = (coordinator.get("/api/admin/coordinators?limit=3" + cursor).json for cursor in ("", "&cursor=e2"))
+    assert [worker["worker_id"] for worker in first + rest] == [f"e{i}" for i in range(5)]
 
 
 def test_without_redis(redis, coordinator):

@@ -18,11 +18,11 @@ def test_services_of_a_row_are_objects(coordinator, path):
     assert coordinator.post("/api/edge/register", EDGE).status == 200
     own = {"name": "own", "port": 9, "nested": {"a": ["x"]}}
     coordinator.register("mixed", services=["a:b", own, "c"])
-    coordinator.register("none")
+    coordinator.register("plain")
     rows = {row["worker_id"]: row for row in coordinator.get(path).json["workers"]}
     assert rows["edge-1"]["services"] == [{"name": "coordinator"}, {"name": "edge-proxy"}]
     assert rows["mixed"]["services"] == [{"name": "a:b"}, own, {"name": "c"}]
-    assert rows["none"]["services"] == []
+    assert rows["plain"]["services"] == []
     for worker_id, row in rows.items():
         assert coordinator.worker(worker_id)["services"] == row["services"]
 
@@ -31,9 +31,9 @@ def test_services_of_a_row_are_objects(coordinator, path):
 def test_containers_are_listed_as_they_were_registered(coordinator, path):
     containers = [{"name": "vllm", "service_url": "https://g.example", "port": 8102, "capabilities": ["llm"]}, {}]
     coordinator.register("w", containers=containers)
-    coordinator.register("none")
+    coordinator.register("plain")
     rows = {row["worker_id"]: row["containers"] for row in coordinator.get(path).json["workers"]}
-    assert rows == {"w": containers, "none": []}
+    assert rows == {"w": containers, "plain": []}
 
 
 # -- edge nodes -------------------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ static void test_full_row(void **state)
         "\"region\":\"lhr\",\"capabilities\":{\"cpu_cores\":8,\"ram\":\"15.6GB\"},\"hardware\":{\"gpu\":false},\"available_"
         "memory\":\"9.8GB\",\"available_memory_size\":{\"bytes\":9800000000,\"text\":\"9.8 GB\"},"
         "\"active_requests\":2,\"gpu_utilization\":65.3,\"loaded_models\":[\"llama3.2\"],\"specialization\":\"r\\\"ag\","
-        "\"services_status\":{\"rag\":\"running\"}}");
+        "\"services_status\":{\"rag\":\"running\"},\"unwell_services\":[]}");
 }
 
 static void test_empty_row(void **state)
@@ -106,7 +106,7 @@ static void test_empty_row(void **state)
                "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
                "\"available_memory\":null,\"available_memory_size\":null,"
                "\"active_requests\":null,\"gpu_utilization\":null,\"loaded_models\":[],\"specialization\":null,"
-               "\"services_status\":{}}");
+               "\"services_status\":{},\"unwell_services\":[]}");
 }
 
 static void test_in_full(void **state)

@@ -1,0 +1,37 @@
+#include "model/model_name.h"
+
+#include <cjson/cJSON.h>
+
+struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
+{
+    static const struct str tag = {":latest", 7};
+    const struct str none = {NULL, 0};
+    if (name.len == 0 || name.len > MODEL_NAME_MAX)
+        return none;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (c <= ' ' || c > '~' || c == ',')
+            return none;
+        room[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    }
+    struct str normal = {room, name.len};
+    if (normal.len > tag.len && memcmp(room + normal.len - tag.len, tag.ptr, tag.len) == 0)
+        normal.len -= tag.len;
+    if (str_eq(normal, STR("-")) || str_eq(normal, STR("="))) /* in the registry these two mean something else */
+        return none;
+    return normal;
+}
+
+bool model_names_have(struct str models, struct str normal)
+{
+    cJSON *list = models.len > 0 && normal.len > 0 ? cJSON_ParseWithLength(models.ptr, models.len) : NULL;
+    bool found = false;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        char room[MODEL_NAME_MAX];
+        found = found || str_eq(model_name_normal(str_from(cJSON_GetStringValue(item)), room), normal);
+    }
+    cJSON_Delete(list);
+    return found;
+}

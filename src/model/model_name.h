@@ -1,0 +1,20 @@
+/*
+ * Names of models, as workers tell what they have loaded and clients ask for it.
+ */
+#ifndef MODEL_MODEL_NAME_H
+#define MODEL_MODEL_NAME_H
+
+#include "base/str.h"
+
+#define MODEL_NAME_MAX 128
+
+/*
+ * The form in which names are indexed and asked for, in `room`: lower case, without the tag ":latest", which a name without a tag means
+ * ("Llama3:latest" is "llama3"). Absent for what is no name: it has 1 to MODEL_NAME_MAX visible ASCII characters, and no comma.
+ */
+struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX]);
+
+/* Whether `models`, a JSON array of strings that was checked when it came, or absent, has a name with that normal form. */
+bool model_names_have(struct str models, struct str normal);
+
+#endif

@@ -1,45 +1,11 @@
---: arg purge
 --: rest ids
 --: use clock
---: use task_leases
+--: use task_cancel
 
--- Cancels tasks; with purge "1" deletes those that have ended. Returns for each a word: "cancelled"; "cancelling": its worker is told;
--- "deleted"; "ended STATE"; "unknown".
+-- Cancels tasks. Returns for each a word: "cancelled"; "cancelling": its worker is told; "ended STATE"; "unknown".
 
-local now = clock_now()
-
-local function cancel(id)
-  local task = task_moves_read(id)
-  if not task then
-    return 'unknown'
-  end
-  local key = key_prefix .. 'task:' .. id
-  if task.state == 'queued' or task.state == 'scheduled' then
-    task_moves_take_out(id, task)
-    task_moves_end(id, task, 'cancelled', now)
-    task_ends_trim('cancelled', task.queue, now)
-    return 'cancelled'
-  elseif task.state ~= 'leased' then
-    if arg_purge == '1' then
-      redis.call('ZREM', key_prefix .. task.state .. ':' .. task.queue, id)
-      redis.call('DEL', key)
-      return 'deleted'
-    end
-    return 'ended ' .. task.state
-  end
-  if not task.cancel then
-    local held = key_prefix .. 'held:' .. task.worker_id
-    local entry = redis.call('HGET', held, id) or ''
-    redis.call('HDEL', held, id) -- a Redis that is full takes what begins so
-    redis.call('HSET', key, 'cancel', '1')
-    redis.call('HSET', held, id, entry .. ' cancel')
-    task_leases_tell(task.worker_id, id, 'cancel')
-  end
-  return 'cancelling'
-end
-
-local answers = {}
+local now, answers = clock_now(), {}
 for at = rest, #ARGV do
-  answers[#answers + 1] = cancel(ARGV[at])
+  answers[#answers + 1] = task_cancel_one(ARGV[at], false, now)
 end
 return answers

@@ -6,14 +6,14 @@
 -- of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue; "paused", "limit",
 -- "leased" of its queue; "able", "offline": workers that could do it, live and not; "offline_since" (ms) of the one silent longest;
 -- "closed": able ones that drain; "counted": how many workers it looked at; "all": how many there are; "average" ms that the last ones of
--- its queue took}, or the error NOTFOUND.
+-- its queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100
 
 local task = task_moves_read(arg_task_id)
 if not task then
-  return redis.error_reply('NOTFOUND Task not found')
+  return redis.error_reply('NOTASK Task not found')
 end
 local now = clock_now()
 local result = { 'now', string.format('%.0f', now) }

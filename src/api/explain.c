@@ -40,6 +40,14 @@ const char *api_explain(enum err err)
         [ERR_WRONG_PASSWORD] = "Redis refuses the user and password of REDIS_URL.",
         [ERR_TOO_OLD] = "Redis is older than 7.0, which the coordinator needs.",
         [ERR_DISK] = "Redis can't write to its disk; free space on its volume.",
+        [ERR_TASK_NOT_FOUND] = "Task not found: it was never there, or it has ended and is forgotten.",
+        [ERR_QUEUE_NOT_FOUND] = "Queue not found: nothing was ever submitted to it.",
+        [ERR_TASK_ENDED] = "The task has ended already.",
+        [ERR_TASK_ALIVE] = "Only a dead task can be tried again.",
+        [ERR_DEDUP_TAKEN] = "Another live task has the same dedup_key.",
+        [ERR_LEASE_LOST] = "The task is no longer this worker's: its lease has ended, or is another one's. Drop the work.",
+        [ERR_KEY_REUSED] = "This Idempotency-Key has made a task from another body; take a new key.",
+        [ERR_QUEUES_FULL] = "There are as many queues, or as many different requirements, as the coordinator takes: 1000 and 512.",
         [ERR_DEADLINE] = "Redis did not answer in time; whether the request took effect is unknown.",
     };
     return sentences[err] != NULL ? sentences[err] : status_reason(err_status(err));

@@ -49,6 +49,14 @@
     X(ERR_EXISTS, 409, "EXISTS", "name-taken", false)                                                                              \
     X(ERR_NO_SUCH, 404, "NOSUCH", "not-found", false)                                                                              \
     X(ERR_TOO_MANY, 409, "TOOMANY", "too-many", false)                                                                             \
+    X(ERR_TASK_NOT_FOUND, 404, "NOTASK", "task-not-found", false)                                                                  \
+    X(ERR_QUEUE_NOT_FOUND, 404, "", "queue-not-found", false)                                                                      \
+    X(ERR_TASK_ENDED, 409, "", "task-ended", false)                                                                                \
+    X(ERR_TASK_ALIVE, 409, "", "task-not-dead", false)                                                                             \
+    X(ERR_DEDUP_TAKEN, 409, "", "dedup-key-taken", false)                                                                          \
+    X(ERR_LEASE_LOST, 409, "", "lease-lost", false)                                                                                \
+    X(ERR_KEY_REUSED, 422, "", "idempotency-key-reused", false)                                                                    \
+    X(ERR_QUEUES_FULL, 429, "", "too-many-queues", true)                                                                           \
     X(ERR_DEADLINE, 504, "", "registry-late", true)
 
 /* The statuses of answers with their reason phrases. The metrics count each, and all others together. */

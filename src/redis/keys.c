@@ -53,6 +53,11 @@ struct str key_worker(char room[KEY_MAX], struct str id)
     return compose(room, KEY_worker, id, "");
 }
 
+struct str key_task(char room[KEY_MAX], struct str id)
+{
+    return compose(room, KEY_task, id, "");
+}
+
 struct str key_registration(char room[KEY_MAX], struct str id)
 {
     return compose(room, KEY_registration, id, "");

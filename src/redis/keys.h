@@ -9,6 +9,7 @@
 /* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
 #define KEYS(X)                                                                                                                    \
     X(prefix, "") /* of all keys, for scripts that make their names themselves */                                                  \
+    X(task, "task:")                                                                                                               \
     X(worker, "worker:")                                                                                                           \
     X(registration, "registration:")                                                                                               \
     X(workers, "workers")                                                                                                          \
@@ -54,7 +55,10 @@ struct str key_name(enum key key);
 /* Writes the hash key of worker `id` into `room` and returns it; `id` must be a valid id. */
 struct str key_worker(char room[KEY_MAX], struct str id);
 
-/* Likewise the key of its registration. */
+/* Likewise the key of task `id`. */
+struct str key_task(char room[KEY_MAX], struct str id);
+
+/* Likewise the key of a worker's registration. */
 struct str key_registration(char room[KEY_MAX], struct str id);
 
 /* Likewise the key that lives as long as the worker is online. */

@@ -3,6 +3,7 @@
  * and alone a heartbeat waits for nothing.
  */
 #include "model/id.h"
+#include "store/batch.h"
 #include "store/counters.h"
 #include "store/internal.h"
 
@@ -94,6 +95,7 @@ void store_tick(struct store *store)
 {
     if (store->batch != NULL)
         batch_send(store);
+    batch_flush(store);
 }
 
 static void add_number(struct batch *batch, double number)

@@ -11,12 +11,14 @@
 #include <hiredis/hiredis.h>
 
 struct batch;
+struct batches;
 
 struct store {
     struct link *link;
     const struct store_config *config;
     struct replica *replica; /* NULL: it is the primary's */
     struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
+    struct batches *batches; /* calls of this turn that are not sent yet, see batch.h */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, missed, missed_edge;
     bool sweeping;      /* a sweep that nobody waits for is under way */

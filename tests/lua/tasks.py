@@ -81,7 +81,7 @@ class Tasks:
                                  message=message)
 
     def cancel(self, task_id, purge=False):
-        return self.scripts.call("task_cancel", task_id, purge="1" if purge else "0")[0]
+        return self.scripts.call("task_purge" if purge else "task_cancel", task_id)[0]
 
     def retry(self, *task_ids):
         return self.scripts.call("task_retry", *task_ids)

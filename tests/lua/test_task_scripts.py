@@ -603,7 +603,7 @@ def test_why_a_task_waits(tasks):
     assert (told["position"], told["of"], told["able"], told["limit"], told["leased"], told["held_by"]) == ("1", "2", "1", "1", "1", "w")
     assert 4000 < int(tasks.explain("later")["available_at"]) - int(tasks.explain("later")["now"]) <= 5000
     assert tasks.explain("t1")["worker_id"] == "w" and int(tasks.explain("t1")["deadline"]) > NOW
-    with pytest.raises(redis_library.ResponseError, match="NOTFOUND"):
+    with pytest.raises(redis_library.ResponseError, match="NOTASK"):
         tasks.explain("nothing")
 
 

@@ -1,4 +1,5 @@
 --: key prefix
+--: use health
 --: use ledger
 --: use try
 
@@ -11,9 +12,11 @@ local function task_workers_of(id, place)
   local worker = { id = id, status = place.status, tier = place.tier, region = place.region, services = {}, models = {},
     groups = { 'w:' .. id, 'a', 'g', 't:' .. place.tier } }
   if place.services ~= '-' then
-    for name in string.gmatch(place.services, '[^,]+') do
-      worker.services[name] = true
-      worker.groups[#worker.groups + 1] = 's:' .. name
+    for name in string.gmatch(place.services, '[^,!]+') do
+      if not worker.services[name] and not health_is_unwell(place.services, name) then
+        worker.services[name] = true
+        worker.groups[#worker.groups + 1] = 's:' .. name
+      end
     end
   end
   local models = string.match(place.ranking, '(%S+)$')
@@ -49,7 +52,8 @@ end
 -- What its registration says that is rarely asked for.
 local function details_of(worker)
   if not worker.details then
-    local memory, labels = unpack(try_call('HMGET', key_prefix .. 'registration:' .. worker.id, 'gpu_memory_mb', 'labels') or {})
+    local hardware, labels = unpack(try_call('HMGET', key_prefix .. 'registration:' .. worker.id, 'hardware', 'labels') or {})
+    local memory = string.match(hardware or '', '"gpu_memory":{"bytes":(%d+)')
     local details = { memory = tonumber(memory or '') or 0, labels = {} }
     for key, value in string.gmatch(labels or '', '([^=,]+)=([^,]*)') do
       details.labels[key] = value
@@ -77,7 +81,7 @@ local MEETS = {
   end,
 }
 
--- Whether the worker meets `shape`: what its tasks demand besides their group, as "tier=1;gpu=16000;label.rack=b".
+-- Whether the worker meets `shape`: what its tasks demand besides their group, as "tier=1;gpu=16000000000;label.rack=b".
 local function task_workers_fits(worker, shape)
   if shape == '' then
     return true

@@ -1,11 +1,11 @@
 #include "model/submission.h"
 
-#include "model/heartbeat.h"
 #include "model/id.h"
 #include "model/iso_time.h"
 #include "model/json.h"
 #include "model/labels.h"
 #include "model/minify.h"
+#include "model/model_name.h"
 #include "model/size.h"
 
 #include <math.h>
@@ -158,10 +158,12 @@ static void read_requirements(const cJSON *requirements, struct submission *out,
     read_id(requirements, "worker_id", "requirements.worker_id", &demands.worker_id, faults);
     read_id(requirements, "region", "requirements.region", &demands.region, faults);
     json_get_string(requirements, "model", SIZE_MAX, "requirements.model", &demands.model, faults);
-    if (demands.model.ptr != NULL &&
-        (!model_name_is_valid(demands.model) || memchr(demands.model.ptr, ';', demands.model.len) != NULL))
-        faults_add(faults, "requirements.model",
-                   "must be the name of a model: 1 to 128 visible characters without commas and semicolons");
+    char normal[MODEL_NAME_MAX];
+    if (demands.model.ptr != NULL) {
+        demands.model = model_name_normal(demands.model, normal);
+        if (demands.model.ptr == NULL || memchr(demands.model.ptr, ';', demands.model.len) != NULL)
+            faults_add(faults, "requirements.model", "must be 1 to 128 visible characters without commas and semicolons");
+    }
     read_gpu_memory(requirements, &demands.gpu_memory, faults);
     labels_read(requirements, "requirements.labels", "label.", ";", &labels, faults);
     if (faults->count == 0)

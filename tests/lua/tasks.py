@@ -5,6 +5,9 @@ import itertools
 import task_invariants
 from scripts import PREFIX
 
+# As a registration keeps it.
+GPU_4, GPU_16 = ('{"gpu":true,"gpu_memory":{"bytes":%d000000000,"text":"%d GB"}}' % (size, size) for size in (4, 16))
+
 
 class Task:
     """One of an answer to an ask."""

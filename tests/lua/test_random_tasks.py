@@ -8,11 +8,12 @@ import redis as redis_library
 
 import task_invariants
 from scripts import INTERVAL, REMOVAL, REVIVE
+from tasks import GPU_4, GPU_16
 
 WORKERS = ["w1", "w2", "w3", "w4"]
 QUEUES = ["a", "b", "c"]
 SERVICES = ["ocr", "rag", "ner"]
-DEMANDS = [("a", ""), ("a", ""), ("s:ocr", ""), ("s:rag", "tier=2"), ("t:2", ""), ("t:1", ""), ("m:m1", ""), ("g", "gpu=8000"),
+DEMANDS = [("a", ""), ("a", ""), ("s:ocr", ""), ("s:rag", "tier=2"), ("t:2", ""), ("t:1", ""), ("m:m1", ""), ("g", "gpu=8000000000"),
            ("a", "label.rack=b"), ("w:w1", "")]
 MOVES = {
     None: {"queued", "scheduled"},
@@ -42,7 +43,7 @@ class Life:
         worker = self.dice.choice(WORKERS)
         services = ",".join(self.dice.sample(SERVICES, self.dice.randrange(3)))
         self.tasks.worker(worker, self.seconds, services, self.dice.choice([None, "1", "2"]), self.dice.choice(["", "m1", "m1,m2"]),
-                          self.dice.choice([1, 2]), gpu_memory_mb=self.dice.choice(["4000", "16000"]),
+                          self.dice.choice([1, 2]), hardware=self.dice.choice([GPU_4, GPU_16]),
                           labels=self.dice.choice(["rack=a", "rack=b,x=1"]))
 
     def heartbeat(self):
@@ -101,7 +102,7 @@ class Life:
     def fits(dump, worker, shape):
         registration = dump[f"{{rma}}:registration:{worker}"][1]
         entry = dump["{rma}:ledger"][1][worker].split(" ")
-        return {"": True, "tier=2": entry[0] == "2", "gpu=8000": int(registration.get("gpu_memory_mb", 0)) >= 8000,
+        return {"": True, "tier=2": entry[0] == "2", "gpu=8000000000": registration.get("hardware") == GPU_16,
                 "label.rack=b": "rack=b" in registration.get("labels", "")}[shape]
 
     def ask(self):
@@ -202,8 +203,8 @@ def test_tasks_and_indexes_agree(tasks, seed):
         tasks.set_queue(queue, "limit", "")
     for _ in range(60):
         life.seconds += 1000
-        tasks.worker("w1", life.seconds, "ocr,rag,ner", None, "m1", 1, gpu_memory_mb="16000", labels="rack=b")
-        tasks.worker("w2", life.seconds, "ocr,rag,ner", None, "m1", 2, gpu_memory_mb="16000", labels="rack=b")
+        tasks.worker("w1", life.seconds, "ocr,rag,ner", None, "m1", 1, hardware=GPU_16, labels="rack=b")
+        tasks.worker("w2", life.seconds, "ocr,rag,ner", None, "m1", 2, hardware=GPU_16, labels="rack=b")
         tasks.sweep(life.seconds)
         for worker in ("w1", "w2"):
             for task in tasks.ask(worker, 100).tasks:

@@ -4,6 +4,7 @@ import pytest
 import redis as redis_library
 
 from scripts import NOW
+from tasks import GPU_16
 
 DAY = 86400
 
@@ -52,14 +53,21 @@ def test_queues_share_evenly(tasks):
 
 
 def test_a_worker_gets_only_what_it_can_do(tasks):
-    tasks.worker("w", services="ocr", models="m", gpu_memory_mb="16000", labels="rack=a,zone=x", tier=2)
-    yes = [("a", ""), ("s:ocr", ""), ("m:m", ""), ("t:2", ""), ("w:w", ""), ("g", "gpu=16000"), ("s:ocr", "tier=2;model=m;gpu=1"),
+    tasks.worker("w", services="ocr", models="m", hardware=GPU_16, labels="rack=a,zone=x", tier=2)
+    yes = [("a", ""), ("s:ocr", ""), ("m:m", ""), ("t:2", ""), ("w:w", ""), ("g", "gpu=16000000000"), ("s:ocr", "tier=2;model=m;gpu=1"),
            ("a", "label.rack=a;label.zone=x")]
-    no = [("s:vision", ""), ("m:n", ""), ("t:1", ""), ("w:v", ""), ("g", "gpu=16001"), ("s:ocr", "tier=1"), ("a", "region=fra"),
+    no = [("s:vision", ""), ("m:n", ""), ("t:1", ""), ("w:v", ""), ("g", "gpu=16000000001"), ("s:ocr", "tier=1"), ("a", "region=fra"),
           ("a", "label.rack=b"), ("a", "label.row=1"), ("s:ocr", "service=vision"), ("a", "unheard-of=1")]
     tasks.enqueue_all([{"id": f"{answer}{at}", "group": group, "shape": shape}
                        for answer, demands in (("yes", yes), ("no", no)) for at, (group, shape) in enumerate(demands)])
     assert sorted(tasks.ask("w", 100).ids) == sorted(f"yes{at}" for at in range(len(yes)))
+
+
+def test_a_service_that_is_not_well_gets_nothing(tasks):
+    tasks.worker("w", services="ocr,ner")
+    tasks.enqueue_all([{"id": "ocr", "group": "s:ocr"}, {"id": "ner", "group": "s:ner"}])
+    tasks.redis.hset("{rma}:ledger", "w", "2 healthy 0 - rag,ocr,ner,!ocr 0 - -")
+    assert tasks.ask("w", 9).ids == ["ner"]
 
 
 def test_many_lanes_in_the_way_are_walked_over(tasks):

@@ -4,17 +4,9 @@
 #include "http/reply.h"
 #include "model/id.h"
 
-struct pending *api_wait_or(struct request *request, request_handler *late, size_t payload_size)
-{
-    const struct api *api = request_app(request);
-    struct pending_queue *queue =
-        request->route->patience == QUICK ? server_thread_waiting_quick(api->thread) : server_thread_waiting(api->thread);
-    return pending_new(request, queue, late, payload_size);
-}
-
 struct pending *api_wait(struct request *request, size_t payload_size)
 {
-    return api_wait_or(request, NULL, payload_size);
+    return pending_new(request, NULL, payload_size);
 }
 
 void api_sent(struct pending *pending, enum err err)

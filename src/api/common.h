@@ -23,17 +23,16 @@
 #include "http/request.h"
 
 /*
- * Makes the request wait for Redis, as long as its route's patience lasts; then `late` answers it (NULL: 504). The object's payload (see
- * pending_new) lives until api_resume returns NULL, or the request that it returns is answered.
+ * Makes the request wait for Redis, as pending_new without a late answer of its own. The object's payload lives until api_resume returns NULL, or the
+ * request that it returns is answered.
  */
 struct pending *api_wait(struct request *request, size_t payload_size);
-struct pending *api_wait_or(struct request *request, request_handler *late, size_t payload_size);
 
 /* Takes what a store function has returned: on an error its callback is not called, and the request is answered here. */
 void api_sent(struct pending *pending, enum err err);
 
 /*
- * Ends the wait; once for each api_wait, unless api_sent had an error. Returns the request, to be answered now. NULL: it is gone, or it was late, or it
+ * Ends the wait; once for each api_wait or pending_new, unless api_sent had an error. Returns the request, to be answered now. NULL: it is gone, or it was late, or it
  * failed with `err` and has been answered, or is asked of the primary since the replica failed it (see reading_fail).
  */
 struct request *api_resume(struct pending *pending, enum err err);

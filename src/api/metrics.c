@@ -312,7 +312,7 @@ static void on_fleet(void *data, enum err err, const struct fleet *fleet)
 void api_metrics(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct pending *pending = api_wait_or(request, answer_without_redis, sizeof(struct scrape));
+    struct pending *pending = pending_new(request, answer_without_redis, sizeof(struct scrape));
     struct scrape *scrape = pending_payload(pending);
     scrape->pending = pending;
     scrape->store = api->store;

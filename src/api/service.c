@@ -83,7 +83,7 @@ static void on_health(void *data, enum err err, const struct fleet *fleet)
 void api_health(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct pending *pending = api_wait_or(request, answer_late, sizeof(int64_t));
+    struct pending *pending = pending_new(request, answer_late, sizeof(int64_t));
     int64_t *asked_at = pending_payload(pending);
     *asked_at = clock_us();
     enum err err = store_ready(api->store, NULL, NULL);

@@ -189,10 +189,11 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     request->body = (struct str){req->entity.base, req->entity.len};
     dispatch_common_headers(thread, req, request->id);
     connection_begin_request(req);
+    server_thread_wants_ticks(thread);
     if (connection_may_go_on(req))
         dispatch(request);
     else
-        pending_defer(request, &thread->next_turn, dispatch);
+        pending_defer(request, dispatch);
     return 0;
 }
 

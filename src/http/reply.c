@@ -6,6 +6,8 @@
 #include "http/connection.h"
 #include "http/thread.h"
 
+#include <assert.h>
+
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
 /*
@@ -60,6 +62,7 @@ void reply_count(h2o_req_t *req, const struct request *request, int status)
 static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
 {
     h2o_req_t *req = request->h2o;
+    assert(request->thread->inside);
     if (request->before_answer != NULL)
         request->before_answer(request);
     reply_count(req, request, status);

@@ -18,7 +18,9 @@
 #define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection.c */
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
 #define METRICS_CONNECTIONS_MAX 16
-#define DRAIN_MS 3500 /* to finish what is in flight when told to stop */
+#define WAIT_MAX_MS 1000   /* of one turn, for what happens */
+#define DRAIN_WAIT_MS 2500 /* for requests that wait when told to stop, whatever their deadlines */
+#define DRAIN_MS 3500      /* to finish what is in flight when told to stop */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -171,6 +173,59 @@ static void on_waker_readable(h2o_socket_t *waker, const char *err)
     h2o_socket_read_stop(waker); /* its work is to end the wait; the loop looks at `stopping` */
 }
 
+/* --- what is done in each turn ------------------------------------------------------------------------------------------------ */
+
+static int32_t check_bodies(void *data)
+{
+    connection_check_bodies(data);
+    return WAIT_MAX_MS;
+}
+
+static int32_t go_on_with_deferred(void *data)
+{
+    struct server_thread *thread = data;
+    return pending_tick(&thread->next_turn);
+}
+
+static int32_t answer_late(void *data)
+{
+    struct server_thread *thread = data;
+    int32_t wait = pending_tick(&thread->waiting);
+    metric_set(&metrics->waiting, thread->waiting.deadlines.count + thread->next_turn.deadlines.count);
+    return wait;
+}
+
+/*
+ * A timer of 0 ms: the loop calls it when all that was ready in this run has been handled. libh2o's sockets must not be written to from
+ * outside of a run: what is written at once there, on a socket that has just changed its state, can abort the next one.
+ */
+static void on_ticks_due(h2o_timeout_entry_t *entry)
+{
+    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, tick_entry, entry);
+    thread->ticked = true;
+    thread->turn++;
+    thread->wait = WAIT_MAX_MS;
+    for (size_t i = 0; i < thread->tick_count; i++) {
+        int32_t wait = thread->ticks[i].tick(thread->ticks[i].data);
+        if (wait < thread->wait)
+            thread->wait = wait;
+    }
+}
+
+void server_thread_wants_ticks(struct server_thread *thread)
+{
+    if (thread->ticked)
+        thread->goes_on = true;
+    else if (!h2o_timeout_is_linked(&thread->tick_entry))
+        h2o_timeout_link(thread->context.loop, &thread->soon, &thread->tick_entry);
+}
+
+void server_thread_add_tick(struct server_thread *thread, server_tick *tick, void *data)
+{
+    assert(thread->tick_count < TICKS_MAX);
+    thread->ticks[thread->tick_count++] = (struct tick){tick, data};
+}
+
 static void listener_init(struct listener *listener, struct server_thread *thread, int fd, h2o_hostconf_t *host,
                           int connections_max)
 {
@@ -189,8 +244,10 @@ struct server_thread *server_thread_new(struct server *server, int index)
     listener_init(&thread->listener, thread, server->listeners[index], server->host, connections_max);
     listener_init(&thread->metrics_listener, thread, index == 0 ? server->metrics_listener : -1, server->metrics_host,
                   METRICS_CONNECTIONS_MAX);
-    thread->waiting.patience_ms = server->config.request_timeout_ms;
-    thread->waiting_quick.patience_ms = server->config.quick_timeout_ms;
+    h2o_timeout_init(thread->context.loop, &thread->soon, 0);
+    thread->tick_entry.cb = on_ticks_due;
+    server_thread_add_tick(thread, check_bodies, thread);
+    server_thread_add_tick(thread, go_on_with_deferred, thread);
     if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))
         abort();
     thread->waker_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -201,10 +258,9 @@ struct server_thread *server_thread_new(struct server *server, int index)
     return thread;
 }
 
-void server_thread_set_app(struct server_thread *thread, void *app, int32_t (*tick)(void *app), bool (*is_ready)(void *app))
+void server_thread_set_app(struct server_thread *thread, void *app, bool (*is_ready)(void *app))
 {
     thread->app = app;
-    thread->tick = tick;
     thread->is_ready = is_ready;
 }
 
@@ -223,16 +279,6 @@ size_t server_thread_unread(const struct server_thread *thread)
     return thread->unread;
 }
 
-struct pending_queue *server_thread_waiting(struct server_thread *thread)
-{
-    return &thread->waiting;
-}
-
-struct pending_queue *server_thread_waiting_quick(struct server_thread *thread)
-{
-    return &thread->waiting_quick;
-}
-
 void server_thread_stop(struct server_thread *thread)
 {
     atomic_store(&thread->stopping, true);
@@ -246,39 +292,35 @@ bool server_thread_stopping(const struct server_thread *thread)
     return atomic_load(&thread->stopping);
 }
 
-/* One turn of the loop and all that follows it. Returns how long the next may wait. */
-static int32_t turn(struct server_thread *thread, int32_t wait)
+/* One turn of the loop: what has happened, then the ticks. */
+static void turn(struct server_thread *thread, int32_t wait_max)
 {
-    h2o_evloop_run(thread->context.loop, wait); /* -1 only says that a signal interrupted it */
-    thread->turn++;
-    connection_check_bodies(thread);
-    pending_tick(&thread->next_turn);
-    int32_t next = thread->tick(thread->app);
-    int32_t late = pending_tick(&thread->waiting);
-    int32_t late_quick = pending_tick(&thread->waiting_quick);
-    metric_set(&metrics->waiting, thread->waiting.count + thread->waiting_quick.count + thread->next_turn.count);
-    h2o_loop_t *loop = thread->context.loop;
-    if (loop->_pending_as_server != NULL || loop->_pending_as_client != NULL)
-        return 0; /* what was answered just now goes on before anything is waited for */
-    next = late < next ? late : next;
-    return late_quick < next ? late_quick : next;
+    int32_t wait = thread->goes_on ? 0 : thread->wait;
+    thread->ticked = thread->goes_on = false;
+    thread->inside = true;
+    h2o_evloop_run(thread->context.loop, wait < wait_max ? wait : wait_max);
+    while (!thread->ticked) { /* nobody has asked for them, or a signal has interrupted it */
+        server_thread_wants_ticks(thread);
+        h2o_evloop_run(thread->context.loop, 0);
+    }
+    thread->inside = false;
 }
 
 void server_thread_run(struct server_thread *thread)
 {
-    int32_t wait = thread->tick(thread->app);
+    server_thread_add_tick(thread, answer_late, thread); /* the last one: what the others answer is not late */
     int64_t warm_at = clock_ms() + WARM_UP_MS;
     /* even when told to stop meanwhile: who has connected already waits for an answer */
     while (!thread->is_ready(thread->app) && clock_ms() < warm_at)
-        wait = turn(thread, wait < WARM_UP_MS / 10 ? wait : WARM_UP_MS / 10);
+        turn(thread, WARM_UP_MS / 10);
     listeners_start(thread);
     while (!server_thread_stopping(thread))
-        wait = turn(thread, wait);
+        turn(thread, WAIT_MAX_MS);
 
     listeners_stop(thread);
     thread->context.shutdown_requested = 1; /* answers close their connections; what else h2o does then is for HTTP/2 */
+    pending_hurry(&thread->waiting, DRAIN_WAIT_MS);
     int64_t end = clock_ms() + DRAIN_MS;
-    while ((thread->connections > 0 || thread->lingering > 0) && clock_ms() < end) {
+    while ((thread->connections > 0 || thread->lingering > 0) && clock_ms() < end)
         turn(thread, 10);
-    }
 }

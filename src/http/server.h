@@ -40,20 +40,25 @@ MUST_CHECK enum err server_new(const struct server_config *config, struct server
 struct server_thread *server_thread_new(struct server *server, int index);
 
 /*
- * What handlers of the thread find with request_app; what is to be done at the end of each turn of the loop (see link_tick); and whether
- * requests can be served: at the start, connections wait a moment for that in the kernel's queue rather than get 503.
+ * What handlers of the thread find with request_app; and whether requests can be served: at the start, connections wait a moment for that in the
+ * kernel's queue rather than get 503.
  */
-void server_thread_set_app(struct server_thread *thread, void *app, int32_t (*tick)(void *app), bool (*is_ready)(void *app));
+void server_thread_set_app(struct server_thread *thread, void *app, bool (*is_ready)(void *app));
+
+/* Returns the ms until its next call if nothing happens before. */
+typedef int32_t server_tick(void *data);
+
+/*
+ * Registers what is to be done in each turn of the loop, when its events have been handled and before the next are waited for. Ticks are
+ * called in the order in which they were registered, from inside the loop: they may answer requests.
+ */
+void server_thread_add_tick(struct server_thread *thread, server_tick *tick, void *data);
 
 struct st_h2o_evloop_t *server_thread_loop(struct server_thread *thread);
 struct st_h2o_multithread_receiver_t *server_thread_resolver(struct server_thread *thread);
 
 /* Bytes of answers that the thread has made and that their clients have not taken yet. */
 size_t server_thread_unread(const struct server_thread *thread);
-
-/* Pending requests of the thread: patient ones, and those that need a quick answer. */
-struct pending_queue *server_thread_waiting(struct server_thread *thread);
-struct pending_queue *server_thread_waiting_quick(struct server_thread *thread);
 
 /* Serves until server_thread_stop, then finishes what is in flight and returns, within 3.5 s. */
 void server_thread_run(struct server_thread *thread);

@@ -32,6 +32,13 @@ struct listener {
 
 struct connection;
 
+#define TICKS_MAX 16
+
+struct tick {
+    server_tick *tick;
+    void *data;
+};
+
 struct server_thread {
     struct server *server;
     h2o_context_t context;                      /* with the loop */
@@ -48,12 +55,19 @@ struct server_thread {
     h2o_timeout_t linger;    /* how long a refused client's rest is read */
     h2o_timeout_t receiving; /* how often a request that is not whole is looked at */
     int lingering;
-    struct pending_queue waiting, waiting_quick;
-    struct pending_queue next_turn; /* of connections that have had their share of this one */
-    uint32_t turn;                  /* the number of this turn of the loop */
-    size_t unread;                  /* bytes of answers that their clients have not taken yet */
+    struct pending_set waiting;
+    struct pending_set next_turn; /* of connections that have had their share of this one */
+    uint32_t turn;                /* the number of this turn of the loop */
+    struct tick ticks[TICKS_MAX];
+    size_t tick_count;
+    h2o_timeout_t soon; /* of tick_entry: 0 ms */
+    h2o_timeout_entry_t tick_entry;
+    bool inside;   /* the loop runs: what is sent now is sent from inside of it */
+    bool ticked;   /* in this turn, its ticks were called; */
+    bool goes_on;  /* and more has happened since: the next turn waits for nothing */
+    int32_t wait;  /* ms until the ticks must be called again, whatever happens */
+    size_t unread; /* bytes of answers that their clients have not taken yet */
     void *app;
-    int32_t (*tick)(void *app);
     bool (*is_ready)(void *app);
     uint64_t next_id; /* of requests that bring none */
 };
@@ -67,6 +81,9 @@ void listener_resume(struct listener *listener);
 
 /* reply.c: begins an answer without end, status 200; `generator` then sends. Whether only its headers were asked for. */
 bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator);
+
+/* server.c: something has happened that the ticks are to see in this turn. */
+void server_thread_wants_ticks(struct server_thread *thread);
 
 /* dispatch.c: the handler of all requests, and the filter that turns h2o's own errors into problems. */
 void dispatch_register(h2o_pathconf_t *path);

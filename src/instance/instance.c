@@ -121,24 +121,54 @@ int64_t instance_workers_found(struct instance *instance)
     return found;
 }
 
-static int32_t on_tick(void *data)
+/* --- what a serving thread does in each turn of its loop, in this order --- */
+
+static int32_t tick_house(void *data)
 {
-    struct worker_thread *thread = (struct worker_thread *)((char *)data - offsetof(struct worker_thread, api));
+    struct worker_thread *thread = data;
     count_workers(thread);
-    int32_t next = keep_house(thread);
-    int32_t events = events_tick(thread->api.events);
-    int32_t shared = shared_tick(&thread->api);
-    store_tick(thread->store);
     log_repeat_tick(clock_ms());
+    return keep_house(thread);
+}
+
+static int32_t tick_events(void *data)
+{
+    return events_tick(data);
+}
+
+static int32_t tick_shared(void *data)
+{
+    return shared_tick(data);
+}
+
+static int32_t tick_store(void *data)
+{
+    store_tick(data);
+    return 1000;
+}
+
+static int32_t tick_replica(void *data)
+{
+    return store_follow(data);
+}
+
+static int32_t tick_link(void *data)
+{
+    return link_tick(data);
+}
+
+/* The links come last: they send what the others ask for. */
+static void add_ticks(struct worker_thread *thread)
+{
+    server_thread_add_tick(thread->server, tick_house, thread);
+    server_thread_add_tick(thread->server, tick_events, thread->api.events);
+    server_thread_add_tick(thread->server, tick_shared, &thread->api);
+    server_thread_add_tick(thread->server, tick_store, thread->store);
     if (thread->replica_link != NULL) {
-        int32_t follow = store_follow(thread->api.replica_store), replica = link_tick(thread->replica_link);
-        next = follow < next ? follow : next;
-        next = replica < next ? replica : next;
+        server_thread_add_tick(thread->server, tick_replica, thread->api.replica_store);
+        server_thread_add_tick(thread->server, tick_link, thread->replica_link);
     }
-    int32_t link = link_tick(thread->link);
-    next = events < next ? events : next;
-    next = shared < next ? shared : next;
-    return link < next ? link : next;
+    server_thread_add_tick(thread->server, tick_link, thread->link);
 }
 
 /* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
@@ -161,7 +191,8 @@ static void *serve(void *data)
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->count_at = thread->index == 0;
     thread->sweep_at = thread->index == 0 && instance->store_config.sweeps;
-    server_thread_set_app(thread->server, &thread->api, on_tick, is_ready);
+    server_thread_set_app(thread->server, &thread->api, is_ready);
+    add_ticks(thread);
     pthread_barrier_wait(&instance->threads_made);
     server_thread_run(thread->server);
     log_repeat_flush();

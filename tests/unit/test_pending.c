@@ -62,7 +62,7 @@ static h2o_socket_t *no_socket(h2o_conn_t *conn)
 
 static void wait_handler(struct request *request)
 {
-    waiting = pending_new(request, &thread.waiting, NULL, 32);
+    waiting = pending_new(request, NULL, 32);
 }
 
 static void late_answer(struct request *request)
@@ -73,7 +73,7 @@ static void late_answer(struct request *request)
 
 static void wait_late_handler(struct request *request)
 {
-    waiting = pending_new(request, &thread.waiting, late_answer, 0);
+    waiting = pending_new(request, late_answer, 0);
 }
 
 static void naive_handler(struct request *request)
@@ -128,7 +128,7 @@ static int set_up(void **state)
 {
     (void)state;
     wire.answers = wire.status = late_calls = 0;
-    thread.waiting.patience_ms = 1000000;
+    server.config.request_timeout_ms = 1000000;
     return 0;
 }
 
@@ -137,12 +137,12 @@ static void test_answered(void **state)
     (void)state;
     struct fake *fake = receive("/wait");
     assert_int_equal(wire.answers, 0);
-    assert_int_equal(thread.waiting.count, 1);
+    assert_int_equal(thread.waiting.deadlines.count, 1);
     assert_true(pending_is_waited_for(waiting));
     assert_true(redis_answers());
     assert_int_equal(wire.answers, 1);
     assert_int_equal(wire.status, 200);
-    assert_int_equal(thread.waiting.count, 0);
+    assert_int_equal(thread.waiting.deadlines.count, 0);
     dispose(fake);
 }
 
@@ -152,7 +152,7 @@ static void test_disposed_while_waiting(void **state)
     struct fake *fake = receive("/wait");
     memset(pending_payload(waiting), 'x', 32);
     dispose(fake);
-    assert_int_equal(thread.waiting.count, 0);
+    assert_int_equal(thread.waiting.deadlines.count, 0);
     assert_false(pending_is_waited_for(waiting));
     assert_int_equal(((char *)pending_payload(waiting))[31], 'x'); /* the payload outlives the request */
     assert_false(redis_answers());
@@ -173,7 +173,7 @@ static void test_disposed_after_the_answer(void **state)
 static void test_deadline(void **state)
 {
     (void)state;
-    thread.waiting.patience_ms = 0;
+    server.config.request_timeout_ms = 0;
     struct fake *fake = receive("/wait");
     pending_tick(&thread.waiting);
     assert_int_equal(wire.answers, 1);
@@ -186,7 +186,7 @@ static void test_deadline(void **state)
 static void test_deadline_then_disposed_then_answered(void **state)
 {
     (void)state;
-    thread.waiting.patience_ms = 0;
+    server.config.request_timeout_ms = 0;
     struct fake *fake = receive("/wait");
     pending_tick(&thread.waiting);
     dispose(fake);
@@ -197,7 +197,7 @@ static void test_deadline_then_disposed_then_answered(void **state)
 static void test_late_answer_of_its_own(void **state)
 {
     (void)state;
-    thread.waiting.patience_ms = 0;
+    server.config.request_timeout_ms = 0;
     struct fake *fake = receive("/wait-late");
     pending_tick(&thread.waiting);
     assert_int_equal(late_calls, 1);
@@ -225,7 +225,7 @@ static void test_many_in_any_order(void **state)
         fakes[i] = receive("/wait");
         pendings[i] = waiting;
     }
-    assert_int_equal(thread.waiting.count, MANY);
+    assert_int_equal(thread.waiting.deadlines.count, MANY);
     for (int i = 0; i < MANY; i++) {
         int each = i * 7 % MANY; /* 7 and 50 have no common factor */
         waiting = pendings[each];
@@ -236,11 +236,10 @@ static void test_many_in_any_order(void **state)
             dispose(fakes[each]);
             assert_false(redis_answers());
         }
-        assert_int_equal(thread.waiting.count, MANY - 1 - i);
+        assert_int_equal(thread.waiting.deadlines.count, MANY - 1 - i);
     }
     assert_int_equal(wire.answers, MANY / 2);
-    assert_null(thread.waiting.first);
-    assert_null(thread.waiting.last);
+    assert_null(heap_first(&thread.waiting.deadlines));
 }
 
 static void test_naive_pointer(void **state)
@@ -258,7 +257,9 @@ static void start(void)
     h2o_hostconf_t *host = h2o_config_register_host(&server.h2o, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     dispatch_register(&host->fallback_path);
     thread.server = &server;
+    thread.inside = true;
     h2o_context_init(&thread.context, h2o_evloop_create(), &server.h2o);
+    h2o_timeout_init(thread.context.loop, &thread.soon, 0);
 }
 
 int main(void)

@@ -41,7 +41,8 @@ function now() {
 }
 
 function providedBy(worker) {
-  return [...new Set([...worker.assigned_services, ...worker.services.map(service => service.name ?? service)].map(plainText))].sort();
+  const advertised = [...worker.services, ...worker.containers || []].map(service => service.name ?? service).filter(name => typeof name === 'string');
+  return [...new Set([...worker.assigned_services, ...advertised].map(plainText))].sort();
 }
 
 // What the table shows, of a worker as the API gives it.
@@ -51,7 +52,7 @@ function rowOf(worker) {
     worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
   return {
     id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
-    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, why: plainText(worker.drain_reason), hardware: capabilities,
+    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason), hardware: capabilities,
     text: words.map(plainText).join(' ').toLowerCase(),
   };
 }

@@ -65,7 +65,7 @@ function fillRow(element, row) {
   setStatus(status.firstChild, row.status);
   status.title = row.why;
   setText(tier, TIERS[row.tier]);
-  const names = row.services.join(', ');
+  const names = row.services.map(name => row.unwell.includes(name) ? `${name} (not well)` : name).join(', ');
   setText(services, names || '–');
   services.title = names;
   setLoad(load.firstChild, row.status === 'offline' ? null : row.load);

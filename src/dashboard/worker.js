@@ -32,14 +32,17 @@ function drainWords({drain_reason: reason, drained_at: since, drained_from: from
   return 'drained by an operator' + (since ? ` since ${dateOf(since)}` : '') + (from ? `, from ${plainText(from)}` : '') + (reason ? `: ${plainText(reason)}` : '');
 }
 
-function servicesCard({assigned_services: assigned, services, services_status: states}) {
-  const advertised = services.map(service => typeof service === 'object' && service ? service : {name: service});
+function servicesCard({assigned_services: assigned, services, containers, services_status: states, unwell_services: unwell}) {
+  const advertised = [...services, ...(containers || []).filter(container => typeof container.name === 'string')]
+    .map(service => typeof service === 'object' && service ? service : {name: service});
   const names = [...new Set([...assigned, ...advertised.map(service => plainText(service.name))])].sort(byText);
   const rows = names.map(name => {
     const own = advertised.find(service => service.name === name) || {};
     const heading = make('th', '', name);
     heading.scope = 'row';
-    const cells = [assigned.includes(name) ? 'assigned' : 'advertised', (states || {})[name] ?? own.health, own.port, own.version];
+    const state = plainText((states || {})[name] ?? own.health);
+    const cells = [assigned.includes(name) ? 'assigned' : 'advertised',
+      (unwell || []).includes(name) ? `not well: not given out${state && ` (${state})`}` : state, own.port, own.version];
     return make('tr', '', heading, ...cells.map(cell => make('td', '', plainText(cell) || '–')));
   });
   return listCard('Services', ['Name', 'Origin', 'State', 'Port', 'Version'], rows, 'It provides none.');

@@ -148,7 +148,7 @@ static void read_pass_env(struct reading *reading, const struct member *member, 
         struct str text = str_from(reading->lookup(name));
         if (repeated)
             reading_add_fault(reading, variable.text.ptr, variable.path, "is given twice");
-        else if (!json_is_utf8(text))
+        else if (text.len > 0 && !json_is_utf8(text))
             reading_add_fault(reading, variable.text.ptr, variable.path, NOT_UTF8, name);
         else if (text.len > 0)
             write_variable(out, name, text);

@@ -162,7 +162,7 @@ static void write_available_memory(struct buffer *out, struct str told)
 /* Each as an object, also one that was advertised by its name alone. */
 static void write_services(struct buffer *out, struct str services)
 {
-    struct json_items items = json_items(services);
+    struct json_items items = json_items(services.len > 0 ? services : STR("[]"));
     struct json_item item;
     struct str separator = STR("");
     buffer_append(out, STR(",\"services\":["));

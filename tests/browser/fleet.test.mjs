@@ -147,6 +147,21 @@ test('ages tick', async () => {
   await page.close();
 });
 
+test('a service that is not well is marked', async () => {
+  fleet = await Fleet.start();
+  await fleet.register('w', SERVICE, {services: [{name: 'ocr', port: 9}], containers: [{name: 'own', port: 7}, {}]});
+  await fleet.beat('w', {services_status: {ocr: {status: 'down'}, own: 'running'}});
+  const page = await open(browser, fleet.url);
+  await row(page, 'w').waitFor();
+  assert.equal(await row(page, 'w').locator('.cell.services').textContent(), 'ocr (not well), own, rag');
+  await page.getByRole('link', {name: 'w', exact: true}).click();
+  const state = name => page.getByRole('rowheader', {name, exact: true}).locator('xpath=..').locator('td').nth(1).textContent();
+  await page.getByRole('heading', {name: 'Services', exact: true}).waitFor();
+  assert.equal(await state('ocr'), 'not well: not given out ({"status":"down"})');
+  assert.equal(await state('own'), 'running');
+  await page.close();
+});
+
 test('what workers say is shown as text', async () => {
   fleet = await Fleet.start();
   const bad = n => `<script>window.broken=${n}</script><img src=x onerror="window.broken=${n}">`;

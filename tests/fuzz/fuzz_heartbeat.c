@@ -72,6 +72,11 @@ static void check_heartbeat(const struct heartbeat *heartbeat)
     must(heartbeat->available_memory.len <= HEARTBEAT_MEMORY_MAX);
     must(heartbeat->specialization.len <= HEARTBEAT_SPECIALIZATION_MAX);
     must(heartbeat->loaded_models.len <= HEARTBEAT_JSON_MAX && heartbeat->services_status.len <= HEARTBEAT_JSON_MAX);
+    struct buffer health = BUFFER_INIT;
+    must(heartbeat_write_health(&health, heartbeat) == (health.len > 0));
+    for (size_t i = 0; i < health.len; i++)
+        must(health.ptr[i] > ' ' && health.ptr[i] <= '~');
+    buffer_fini(&health);
     check_row(heartbeat);
 }
 

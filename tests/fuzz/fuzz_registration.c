@@ -87,6 +87,11 @@ static void check_registration(const struct registration *registration)
         for (size_t j = 0; j < i; j++)
             must(!str_eq(registration->service_names[i], registration->service_names[j]));
     }
+    struct buffer health = BUFFER_INIT;
+    registration_write_health(&health, registration);
+    for (size_t i = 0; i < health.len; i++)
+        must(health.ptr[i] > ' ' && health.ptr[i] <= '~');
+    buffer_fini(&health);
     check_row(registration);
 }
 

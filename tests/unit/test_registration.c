@@ -600,6 +600,54 @@ static void test_malformed(void **state)
     }
 }
 
+static void test_containers_are_services(void **state)
+{
+    (void)state;
+    struct registration out =
+        parse("{'capabilities':{},'services':['a',{'name':'b','health':'down'}],'containers':[{'name':'c','healthy':false},{},"
+              "{'name':'b','status':'up'},{'name':5},{'name':'d e'},{'name':'f','health':'ok'}]}");
+    assert_int_equal(out.service_count, 4);
+    expect_text(out.service_names[2], "c");
+    expect_text(out.service_names[3], "f");
+    struct buffer told = BUFFER_INIT;
+    registration_write_health(&told, &out);
+    assert_true(str_eq(buffer_str(&told), STR("b,!c,f")));
+    buffer_fini(&told);
+    registration_fini(&out);
+}
+
+static void test_edge_nodes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *tunnel_url, *location;
+        int dht_port;
+    } cases[] = {
+        {"{'url':'https://u.example','location':'home'}", "https://u.example", "home", 0},
+        {"{'url':'https://u.example','tunnel_url':'https://t.example','dht_port':8468}", "https://t.example", NULL, 8468},
+        {"{'worker_id':'e','capabilities':{'location':'there'},'dht_port':'x','location':7}", NULL, "there", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct registration out;
+        struct faults faults = FAULTS_INIT;
+        const char *why;
+        struct str body = quote(cases[i].text);
+        assert_int_equal(registration_parse_edge(body, &out, &faults, &why), ERR_NONE);
+        assert_int_equal(out.tier, TIER_EDGE);
+        assert_true(str_eq(out.tunnel_url, str_from(cases[i].tunnel_url)));
+        assert_true(str_eq(out.location, str_from(cases[i].location)));
+        assert_int_equal(out.dht_port, cases[i].dht_port);
+        assert_true(out.capabilities.len >= 2);
+        registration_fini(&out);
+        free((char *)(uintptr_t)body.ptr);
+    }
+    struct registration out;
+    struct faults faults = FAULTS_INIT;
+    const char *why;
+    assert_int_equal(registration_parse_edge(STR("{}"), &out, &faults, &why), ERR_INVALID);
+    faults_fini(&faults);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +668,8 @@ int main(void)
         cmocka_unit_test(test_distinct_service_names_up_to_the_limit),
         cmocka_unit_test(test_first_of_duplicates),
         cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_containers_are_services),
+        cmocka_unit_test(test_edge_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@
 --: use task_workers
 
 -- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with commas between
--- ("*" all); the id of the ask ("-" none); a nonce; "1" if it is an agent that only ever works on one answer after the other; as whom to
+-- ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer after the other, "swept" if what
+-- is due has been moved on just now, else ""; as whom to
 -- park it when there is nothing ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more.
 -- Returns for each an array: a word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the
 -- worker takes no work; "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with
@@ -228,7 +229,7 @@ local function is_due()
 end
 
 -- Answers the ask at ARGV[at].
-local function serve(id, max, queues, request, nonce, one_by_one, waiter, since, wait)
+local function serve(id, max, queues, request, nonce, how, waiter, since, wait)
   local worker, answer = task_workers_read(id), { 'none', text(now), '', '' }
   if waiter ~= '' and since ~= '' then
     task_waiters_remove(waiter)
@@ -237,7 +238,7 @@ local function serve(id, max, queues, request, nonce, one_by_one, waiter, since,
     answer[1] = 'unknown'
     return answer
   end
-  if (request ~= '-' or one_by_one) and repeat_held(worker, answer, max, request) then
+  if (request ~= '-' or how == 'again') and repeat_held(worker, answer, max, request) then
     answer[1] = 'given'
     return answer
   end
@@ -248,7 +249,7 @@ local function serve(id, max, queues, request, nonce, one_by_one, waiter, since,
   local room = HELD_MAX - redis.call('HLEN', key_prefix .. 'held:' .. id)
   if room > 0 and lease(worker, queues, math.min(max, room), nonce, request, answer) or tell_news(worker, answer) then
     answer[1] = 'given'
-  elseif is_due() then
+  elseif how ~= 'swept' and is_due() then
     answer[1] = 'due'
   elseif waiter ~= '' and wait > 0 then
     task_waiters_add(waiter, worker, queues, since ~= '' and since or now, now + wait)
@@ -260,7 +261,7 @@ end
 local result = {}
 at = rest
 while at <= #ARGV do
-  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5] == '1', ARGV[at + 6],
+  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
     ARGV[at + 7], tonumber(ARGV[at + 8]))
   at = at + FIXED
 end

@@ -6,6 +6,7 @@
 -- wait. Every worker's waiters are in the group "a".
 
 local LOOKED_AT = 64 -- waiters, for one task, at the most
+local WAIT_MAX_MS = 90000 -- some more than a poll may wait
 
 -- Takes a waiter out.
 local function task_waiters_remove(waiter, entry)
@@ -30,10 +31,10 @@ local function task_waiters_names(queues, queue)
   return queues == '*' or string.find(',' .. queues .. ',', ',' .. queue .. ',', 1, true) ~= nil
 end
 
--- Tells the thread of a waiter; false when nobody listens there any more.
-local function tell_thread(waiter)
+-- Tells the thread of a waiter; false when nobody listens there any more. lane: in which there is a task, "" when there is news.
+local function tell_thread(waiter, lane)
   local thread, poll = string.match(waiter, '^(%S+) (%S+)$')
-  return thread and redis.call('PUBLISH', key_prefix .. 'wake:' .. thread, poll) > 0
+  return thread and redis.call('PUBLISH', key_prefix .. 'wake:' .. thread, poll .. ' ' .. lane) > 0
 end
 
 -- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of any).
@@ -53,7 +54,7 @@ local function task_waiters_wake(group, queue, shape, count, now, but)
       redis.call('ZREM', key, waiter)
     elseif id ~= but and task_workers_takes(worker) and task_waiters_names(queues, queue) and task_workers_fits(worker, shape) then
       task_waiters_remove(waiter, entry)
-      woken = woken + (tell_thread(waiter) and 1 or 0)
+      woken = woken + (tell_thread(waiter, group .. ' ' .. queue .. ' ' .. shape) and 1 or 0)
     else
       passed = passed + 1
     end
@@ -61,10 +62,20 @@ local function task_waiters_wake(group, queue, shape, count, now, but)
   return woken
 end
 
+-- Takes out at most `max` of those that wait for longer than any may: their thread has died. Returns how many.
+local function task_waiters_prune(now, max)
+  local gone = redis.call('ZRANGE', key_prefix .. 'parked:a', '-inf', now - WAIT_MAX_MS, 'BYSCORE', 'LIMIT', 0, max)
+  for _, waiter in ipairs(gone) do
+    task_waiters_remove(waiter)
+    redis.call('ZREM', key_prefix .. 'parked:a', waiter)
+  end
+  return #gone
+end
+
 -- Wakes all waiters of one worker, since there is news for it.
 local function task_waiters_call(id)
   for _, waiter in ipairs(redis.call('ZRANGE', key_prefix .. 'parked:w:' .. id, 0, LOOKED_AT - 1)) do
     task_waiters_remove(waiter)
-    tell_thread(waiter)
+    tell_thread(waiter, '')
   end
 end

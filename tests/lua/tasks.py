@@ -68,7 +68,7 @@ class Tasks:
         return self.enqueue_all([{"id": task_id, **task}])[0][0]
 
     def ask(self, worker_id, most=1, queues="*", request="-", one_by_one=False, waiter="", since="", wait=0):
-        return self.ask_all([(worker_id, most, queues, request, f"n{next(self._nonces)}", "1" if one_by_one else "0", waiter, since, wait)])[0]
+        return self.ask_all([(worker_id, most, queues, request, f"n{next(self._nonces)}", "again" if one_by_one else "", waiter, since, wait)])[0]
 
     def ask_all(self, asks):
         return [Answer(words) for words in self.scripts.call("task_lease", *[word for ask in asks for word in ask])]

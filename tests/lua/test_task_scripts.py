@@ -25,7 +25,7 @@ def wakes(tasks, *threads):
     def told():
         found = []
         while (message := pubsub.get_message(timeout=0.05)) is not None:
-            found.append((message["channel"].rpartition(":")[2], message["data"]))
+            found.append((message["channel"].rpartition(":")[2], message["data"].split(" ")[0]))
         return found
     return told
 
@@ -564,6 +564,28 @@ def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
     assert (answer.word, answer.cancel) == ("given", ["t"])
 
 
+def test_another_is_woken_in_place_of_one_that_is_gone(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    park(tasks, "w", "x 1")
+    park(tasks, "w", "x 2")
+    tasks.enqueue("t")
+    assert told() == [("x", "1")]
+    assert tasks.scripts.call("task_wake", "a q ") == 1 and told() == [("x", "2")]
+    assert tasks.ask("w").ids == ["t"]
+    park(tasks, "w", "x 3")
+    assert tasks.scripts.call("task_wake", "a q ", "nonsense", "s:x q tier=1") == 0 and told() == []
+
+
+def test_waiters_of_dead_threads_are_forgotten(tasks):
+    tasks.worker("w")
+    park(tasks, "w", "x 1")
+    tasks.sweep(89)
+    assert "{rma}:parked" in tasks.scripts.dump()
+    tasks.sweep(91)
+    assert "{rma}:parked" not in tasks.scripts.dump() and "{rma}:parked:a" not in tasks.scripts.dump()
+
+
 def test_a_woken_waiter_keeps_its_turn(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")
@@ -634,7 +656,7 @@ def test_malformed_calls_change_nothing(tasks):
     before = tasks.scripts.dump()
     for name, args in {"task_enqueue": [["t"], ["t", "q", "a", "", "101", "", "", "", "", "", "", "0"], ["t", "q q", "a", "", "0", "", "", "", "", "", "", "0"],
                                         ["t", "q", "a", "", "0", "x", "", "", "", "", "", "0"], ["t", "q", "a", "", "0", "", "", "", "", "", "", "2", "x"]],
-                       "task_lease": [["w"], ["w", "0", "*", "-", "n", "0", "", "", "0"], ["w", "1", "", "-", "n", "0", "", "", "0"]],
+                       "task_lease": [["w"], ["w", "0", "*", "-", "n", "", "", "", "0"], ["w", "1", "", "-", "n", "", "", "", "0"]],
                        "task_complete": [["w", "t", ""]], "task_fail": [["w"], ["w", "t", "", "e", "1", "x", "0.5"], ["w", "t", "", "e", "1", "", "2"]]}.items():
         for words in args:
             with pytest.raises(redis_library.ResponseError, match="BADCALL"):

@@ -1,0 +1,252 @@
+/*
+ * Tasks for workers: asked for, completed, failed, extended, given back.
+ */
+#include "store/leases.h"
+
+#include "store/batch.h"
+#include "store/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define LEASE_FIELDS 11 /* strings of a task in an answer, see lua/task_lease.lua */
+#define ANSWER_FIELDS 4 /* strings before them */
+
+static uint64_t random_bits(void)
+{
+    static __thread uint64_t supply[32];
+    static __thread size_t left;
+    if (left == 0) {
+        if (getrandom(supply, sizeof(supply), 0) != (ssize_t)sizeof(supply))
+            abort();
+        left = sizeof(supply) / sizeof(supply[0]);
+    }
+    return supply[--left];
+}
+
+struct asking {
+    store_answer_callback *callback;
+    void *data;
+};
+
+static bool read_kind(struct str word, enum answer_kind *kind)
+{
+    static const char *const words[] = {
+        [ANSWER_GIVEN] = "given", [ANSWER_PARKED] = "parked", [ANSWER_NONE] = "none",
+        [ANSWER_DUE] = "due",     [ANSWER_CLOSED] = "closed", [ANSWER_UNKNOWN] = "unknown",
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (str_eq(word, str_from(words[i]))) {
+            *kind = (enum answer_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_answer(void *data, enum err err, const struct redisReply *reply, size_t index)
+{
+    struct asking *asking = data;
+    struct answer answer = {.reply = reply_element(reply, index)};
+    if (err == ERR_NONE && !read_kind(reply_text(reply_element(answer.reply, 0)), &answer.kind))
+        err = ERR_INTERNAL;
+    if (err == ERR_NONE) {
+        answer.now = reply_text(reply_element(answer.reply, 1));
+        answer.lost = reply_text(reply_element(answer.reply, 2));
+        answer.cancel = reply_text(reply_element(answer.reply, 3));
+        answer.count = (answer.reply->elements - ANSWER_FIELDS) / LEASE_FIELDS;
+    }
+    asking->callback(asking->data, err, err == ERR_NONE ? &answer : NULL);
+    free(asking);
+}
+
+struct lease answer_lease(const struct answer *answer, size_t i)
+{
+    struct str texts[LEASE_FIELDS];
+    for (size_t field = 0; field < LEASE_FIELDS; field++)
+        texts[field] = reply_text(reply_element(answer->reply, ANSWER_FIELDS + i * LEASE_FIELDS + field));
+    return (struct lease){texts[0], texts[1], texts[2], texts[3], texts[4], texts[5],
+                          texts[6], texts[7], texts[8], texts[9], texts[10]};
+}
+
+static struct str or_else(struct str text, struct str otherwise)
+{
+    return text.len > 0 ? text : otherwise;
+}
+
+enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data)
+{
+    struct buffer *out = batch_begin(store, SCRIPT_task_lease);
+    if (out == NULL)
+        return ERR_UNAVAILABLE;
+    char nonce[20];
+    snprintf(nonce, sizeof(nonce), "%016llx", (unsigned long long)random_bits());
+    command_add(out, ask->worker_id);
+    command_add_number(out, ask->max);
+    command_add(out, or_else(ask->queues, STR("*")));
+    command_add(out, or_else(ask->id, STR("-")));
+    command_add(out, str_from(nonce));
+    command_add(out, ask->one_by_one ? STR("again") : ask->swept ? STR("swept") : STR(""));
+    command_add(out, or_else(ask->waiter, STR("")));
+    command_add(out, or_else(ask->since, STR("")));
+    command_add_number(out, ask->wait_ms);
+    struct asking *asking = store_alloc(sizeof(*asking));
+    *asking = (struct asking){callback, data};
+    /* answers with many tasks are long: no more than some of them in one call */
+    batch_add(store, SCRIPT_task_lease, 9, false, on_answer, asking);
+    return ERR_NONE;
+}
+
+/* Runs a script of which nobody waits for the reply. */
+static void run_quietly(struct store *store, enum script script, const struct str *args, const struct str *strings, size_t count)
+{
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, script, args, count);
+    for (size_t i = 0; i < count; i++)
+        command_add(&command, strings[i]);
+    enum err err = link_run(store->link, script, &command, NULL, NULL);
+    (void)err; /* who is not there any more is passed over */
+}
+
+void store_unpark(struct store *store, struct str waiter)
+{
+    run_quietly(store, SCRIPT_task_unpark, NULL, &waiter, 1);
+}
+
+void store_wake_another(struct store *store, struct str lane)
+{
+    run_quietly(store, SCRIPT_task_wake, NULL, &lane, 1);
+}
+
+void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count)
+{
+    struct str args[TASK_GIVE_BACK_ARGS] = {[TASK_GIVE_BACK_worker_id] = worker_id};
+    run_quietly(store, SCRIPT_task_give_back, args, strings, count);
+}
+
+/* Who waits for what becomes of a task. */
+struct ending {
+    store_task_change_callback *callback;
+    void *data;
+};
+
+static bool read_outcome(struct str word, enum task_outcome *outcome)
+{
+    static const struct {
+        const char *word;
+        enum task_outcome outcome;
+    } words[] = {{"completed", TASK_DONE}, {"failed", TASK_DONE},        {"held", TASK_DONE},
+                 {"lost", TASK_LOST},      {"conflict", TASK_NOT_YOURS}, {"unknown", TASK_UNKNOWN}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (str_eq(word, str_from(words[i].word))) {
+            *outcome = words[i].outcome;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_ended(void *data, enum err err, const struct redisReply *reply, size_t index)
+{
+    struct ending *ending = data;
+    struct task_change change = {.state = {NULL, 0}};
+    struct str rest = reply_text(reply_element(reply, index));
+    struct str word = str_cut(&rest, ' ');
+    if (err == ERR_NONE && !read_outcome(word, &change.outcome))
+        err = ERR_INTERNAL;
+    if (err == ERR_NONE && str_eq(word, STR("completed")))
+        change.state = STR("completed");
+    if (err == ERR_NONE && rest.len > 0) {
+        change.state = str_cut(&rest, ' ');
+        change.time = strtoll(rest.ptr, NULL, 10); /* Redis's texts end in NUL */
+    }
+    ending->callback(ending->data, err, err == ERR_NONE ? &change : NULL);
+    free(ending);
+}
+
+static struct buffer *begin_ending(struct store *store, enum script script, const struct holding *holding)
+{
+    struct buffer *out = batch_begin(store, script);
+    if (out == NULL)
+        return NULL;
+    command_add(out, holding->worker_id);
+    command_add(out, holding->task_id);
+    command_add(out, or_else(holding->lease, STR("")));
+    return out;
+}
+
+static void add_ending(struct store *store, enum script script, size_t strings, bool more, store_task_change_callback *callback,
+                       void *data)
+{
+    struct ending *ending = store_alloc(sizeof(*ending));
+    *ending = (struct ending){callback, data};
+    batch_add(store, script, strings, more, on_ended, ending);
+}
+
+enum err store_complete_task(struct store *store, const struct holding *holding, struct str result, bool more,
+                             store_task_change_callback *callback, void *data)
+{
+    struct buffer *out = begin_ending(store, SCRIPT_task_complete, holding);
+    if (out == NULL)
+        return ERR_UNAVAILABLE;
+    command_add(out, result);
+    add_ending(store, SCRIPT_task_complete, 4, more, callback, data);
+    return ERR_NONE;
+}
+
+enum err store_fail_task(struct store *store, const struct holding *holding, struct str error, bool retryable,
+                         int64_t retry_after_ms, bool more, store_task_change_callback *callback, void *data)
+{
+    struct buffer *out = begin_ending(store, SCRIPT_task_fail, holding);
+    if (out == NULL)
+        return ERR_UNAVAILABLE;
+    char after[24] = "", random[24];
+    if (retry_after_ms >= 0)
+        snprintf(after, sizeof(after), "%lld", (long long)retry_after_ms);
+    snprintf(random, sizeof(random), "%.9f", (double)(random_bits() >> 11) / (double)(UINT64_C(1) << 53));
+    command_add(out, error);
+    command_add(out, retryable ? STR("1") : STR("0"));
+    command_add(out, str_from(after));
+    command_add(out, str_from(random));
+    add_ending(store, SCRIPT_task_fail, 7, more, callback, data);
+    return ERR_NONE;
+}
+
+struct touching {
+    store_touched_callback *callback;
+    void *data;
+};
+
+static void on_touched(void *data, enum err err, const struct redisReply *reply)
+{
+    struct touching *touching = data;
+    struct touched touched = {.deadline = reply_number(reply_element(reply, 1))};
+    touched.cancel = str_eq(reply_text(reply_element(reply, 2)), STR("1"));
+    if (err == ERR_NONE && !read_outcome(reply_text(reply_element(reply, 0)), &touched.outcome))
+        err = ERR_INTERNAL;
+    touching->callback(touching->data, err, err == ERR_NONE ? &touched : NULL);
+    free(touching);
+}
+
+enum err store_touch_task(struct store *store, const struct holding *holding, int64_t extend_ms, double percent, struct str message,
+                          store_touched_callback *callback, void *data)
+{
+    char extend[24] = "", part[32] = "";
+    if (extend_ms >= 0)
+        snprintf(extend, sizeof(extend), "%lld", (long long)extend_ms);
+    if (percent >= 0)
+        snprintf(part, sizeof(part), "%.6g", percent);
+    struct str args[TASK_TOUCH_ARGS] = {
+        [TASK_TOUCH_worker_id] = holding->worker_id, [TASK_TOUCH_task_id] = holding->task_id, [TASK_TOUCH_lease] = holding->lease,
+        [TASK_TOUCH_extend] = str_from(extend),      [TASK_TOUCH_percent] = str_from(part),   [TASK_TOUCH_message] = message,
+    };
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_task_touch, args, 0);
+    struct touching *touching = store_alloc(sizeof(*touching));
+    *touching = (struct touching){callback, data};
+    enum err err = link_run(store->link, SCRIPT_task_touch, &command, on_touched, touching);
+    if (err != ERR_NONE)
+        free(touching);
+    return err;
+}

@@ -1,0 +1,95 @@
+/*
+ * Tasks in Redis, for those who work on them. As in store.h: nothing waits, and a callback runs exactly once, unless the operation itself
+ * returns an error. Texts that a callback gets are valid during the call alone.
+ */
+#ifndef STORE_LEASES_H
+#define STORE_LEASES_H
+
+#include "store/tasks.h"
+
+#define ASK_MAX 100 /* tasks given to one ask */
+
+/* A worker asks for tasks. */
+struct ask {
+    struct str worker_id;
+    int max;           /* tasks, 1 to ASK_MAX */
+    struct str queues; /* names with commas between; absent: all */
+    struct str id;     /* of the ask: asked again, it is given the same tasks; absent: none */
+    bool one_by_one;   /* the agent knows one task at a time: it gets again what it holds */
+    bool swept;        /* what is due has been moved on just now */
+    struct str waiter; /* as whom it is parked when there is nothing, "thread poll"; absent: it is not */
+    struct str since;  /* ms since 1970, as `now` of the answer that parked it; absent: from now on */
+    int64_t wait_ms;   /* for how long it is parked */
+};
+
+enum answer_kind {
+    ANSWER_GIVEN,   /* tasks, or news of those that it holds */
+    ANSWER_PARKED,  /* its waiter is woken when there is something */
+    ANSWER_NONE,    /* there is nothing */
+    ANSWER_DUE,     /* something is due: to be asked again behind a sweep */
+    ANSWER_CLOSED,  /* the worker takes no work: it drains, or is offline */
+    ANSWER_UNKNOWN, /* the worker is not registered */
+};
+
+struct redisReply;
+
+struct answer {
+    enum answer_kind kind;
+    struct str now;          /* ms since 1970 */
+    struct str lost, cancel; /* ids of tasks with blanks between: that it lost, that it is to cancel */
+    size_t count;            /* tasks given */
+    const struct redisReply *reply;
+};
+
+/* A task that is given. Numbers are decimal text, times ms since 1970. */
+struct lease {
+    struct str task_id, queue, type;
+    struct str payload; /* JSON */
+    struct str priority, attempt, max_attempts;
+    struct str lease; /* "seq nonce" */
+    struct str lease_ms, deadline, started_at;
+};
+
+/* Task number `i` of an answer. */
+struct lease answer_lease(const struct answer *answer, size_t i);
+
+typedef void store_answer_callback(void *data, enum err err, const struct answer *answer);
+
+MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data);
+
+/* Takes a waiter out of those that wait; nobody hears what comes of it. */
+void store_unpark(struct store *store, struct str waiter);
+
+/* Nothing came of a waiter that was woken for a task in that lane ("group queue shape"): wakes another one. */
+void store_wake_another(struct store *store, struct str lane);
+
+/* Takes back tasks that the worker has never heard of. ids and leases alternate; nobody hears what comes of it. */
+void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
+
+/* What a worker says of a task that it holds. `lease` is absent for an agent that has none: then its id alone counts. */
+struct holding {
+    struct str worker_id, task_id;
+    struct str lease; /* "seq nonce" */
+};
+
+/* Ends a task with its result, JSON: DONE (also when it was done by this lease before), LOST, NOT_YOURS, UNKNOWN. `more`: others follow. */
+MUST_CHECK enum err store_complete_task(struct store *store, const struct holding *holding, struct str result, bool more,
+                                        store_task_change_callback *callback, void *data);
+
+/* Ends an attempt. retryable: another one may succeed. retry_after_ms: -1 for as the task says. Likewise; the change has `state` and `time`. */
+MUST_CHECK enum err store_fail_task(struct store *store, const struct holding *holding, struct str error, bool retryable,
+                                    int64_t retry_after_ms, bool more, store_task_change_callback *callback, void *data);
+
+/* What a worker hears when it extends a lease, or tells how far it has come. */
+struct touched {
+    enum task_outcome outcome; /* DONE, LOST, NOT_YOURS, UNKNOWN */
+    int64_t deadline;          /* ms since 1970, of the lease without another heartbeat */
+    bool cancel;               /* the task is to be cancelled */
+};
+typedef void store_touched_callback(void *data, enum err err, const struct touched *touched);
+
+/* extend_ms: from now on; -1: as it is. percent: negative when it was not told; message: absent likewise. */
+MUST_CHECK enum err store_touch_task(struct store *store, const struct holding *holding, int64_t extend_ms, double percent,
+                                     struct str message, store_touched_callback *callback, void *data);
+
+#endif

@@ -2,6 +2,7 @@
 --: arg removal
 --: arg revive
 --: arg interval
+--: arg edge_interval
 --: rest heartbeats
 --: key worker
 --: key registration
@@ -12,37 +13,52 @@
 --: use health
 --: use identities
 --: use places
+--: use recall
 --: use removal
 --: use status
 --: use task_doubt
 --: use try
 
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
--- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat, an edge
--- node in twice as many.
--- heartbeats: for each its worker's id, the status it reports, its load (0 to 1), the ms it may be silent when that is more than
--- timeout (else 0), its ranking ("" for as before, else four words: active requests, what it is specialized for, its loaded models
--- with commas between; "-" for none, "=" for as before; and what it tells of its services, see lib/health.lua, "-" for nothing), the number
--- of strings that follow, and these: names and values of hash fields.
--- Returns two strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; and for
--- each, with blanks between, how many ms later than due it came, "-" where that is not known.
+-- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat;
+-- edge_interval: the same of an edge node.
+-- heartbeats: for each its worker's id, the status it counts as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
+-- ranking (four words: active requests, what it is specialized for, its loaded models with commas between; "-" for none, "=" for as
+-- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between, the number of strings that follow, and these: names and values of hash
+-- fields, reported_status the first of them. Of the status, the load and the ranking "" means that it does not tell: what is known stays.
+-- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; for each, with
+-- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
+-- is new, in the same way.
 
 local now = clock_now()
-local timeout, removal, revive, interval = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_interval)
-if not timeout or not removal or not revive or not interval then
-  return redis.error_reply('BADCALL timeout, removal, revive and interval are numbers')
+local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
+local interval, edge_interval = number_of(arg_interval), number_of(arg_edge_interval)
+if not timeout or not removal or not revive or not interval or not edge_interval then
+  return redis.error_reply('BADCALL timeout, removal, revive, interval and edge_interval are numbers')
+end
+
+-- The heartbeat at ARGV[at], and where the next one is; nil when it is malformed.
+local function decode(at)
+  local extra = number_of(ARGV[at + 6])
+  local beat = { id = ARGV[at], status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
+    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], ignored = ARGV[at + 5], first = at + 7, last = at + 6 + (extra or 0) }
+  beat.is_odd = ARGV[at + 7] == 'reported_status'
+  if not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV or not beat.silence or beat.silence < 0 or beat.silence > 1e9
+    or (beat.status ~= '' and not status_is(beat.status))
+    or (beat.load_text ~= '' and not (beat.load and beat.load >= 0 and beat.load <= 1))
+    or (beat.ranking ~= '' and not string.find(beat.ranking, '^[%d=]%d* %S+ %S+ %S+$')) then
+    return nil
+  end
+  return beat, beat.last + 1
 end
 
 -- First all is checked, then it is written: a malformed call changes nothing.
-local at, last = rest, #ARGV
-while at <= last do
-  local load, silence, extra = number_of(ARGV[at + 2]), number_of(ARGV[at + 3]), number_of(ARGV[at + 5])
-  local fits = extra and extra % 2 == 0 and extra >= 0 and at + 5 + extra <= last
-  if not fits or not load or load < 0 or load > 1 or not silence or silence > 1e9 or not status_is(ARGV[at + 1])
-    or (ARGV[at + 4] ~= '' and not string.find(ARGV[at + 4], '^[%d=]%d* %S+ %S+ %S+$')) then
+local beats, at = {}, rest
+while at <= #ARGV do
+  beats[#beats + 1], at = decode(at)
+  if not at then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
-  at = at + 6 + extra
 end
 
 -- Numbers that most heartbeats share, as text: Redis would make it anew for each of them.
@@ -108,20 +124,77 @@ local function lateness(before, announced, place)
   if not before then
     return '-'
   end
-  return text(math.max(0, now - math.max(before + interval * (place.tier == '4' and 2 or 1), announced or 0)))
+  return text(math.max(0, now - math.max(before + (place.tier == '4' and edge_interval or interval), announced or 0)))
 end
 
--- Takes the heartbeat at ARGV[at]; returns its character, and how late it came.
-local function take(id, status, load, extra)
-  local live_until, gone_at = offline_at, removed_at
-  if tonumber(ARGV[at + 3]) > timeout then
-    local silence = tonumber(ARGV[at + 3])
-    live_until, gone_at = text(now + silence), text(now + silence + removal)
+-- What the worker of a heartbeat counts as by it, and its load in millionths. was: what it counted as before.
+local function state_of(beat, place, was)
+  local status, load = place.status, place.load
+  if (was == 'offline' or was == 'removed') and (beat.status == '' or not beat.load) then
+    status, load = recall_state(beat.id)
+  end
+  status = beat.status ~= '' and beat.status or status
+  return (status == 'offline' or place.drained == '-') and status or 'draining', status,
+    beat.load and math.floor(beat.load * 1000000 + 0.5) or load
+end
+
+-- Writes what a heartbeat tells into the worker's hash, and what a new hash needs besides. Returns whether the hash is new; nil where it
+-- can't be written.
+local function write(beat, hash, was, reported, load)
+  local fields, told = { 'last_heartbeat', now_text }, 2
+  if beat.status ~= '' or was == 'offline' or was == 'removed' then
+    fields[3], fields[4], told = 'status', reported, 4
+  end
+  if beat.load or was == 'removed' then
+    fields[told + 1], fields[told + 2] = 'current_load', beat.load and beat.load_text or string.format('%.6g', load / 1000000)
+    told = told + 2
+  end
+  for at = beat.first, beat.last do
+    told = told + 1
+    fields[told] = ARGV[at]
+  end
+  local added = try_call('HSET', hash, unpack(fields))
+  return added and added == told / 2
+end
+
+-- Which of the members that a heartbeat told in vain are new for its worker; "-" for none.
+local function note_ignored(beat, hash)
+  local known, new = try_call('HGET', hash, 'ignored') or '', {}
+  for name in string.gmatch(beat.ignored, '[^,]+') do
+    if not string.find(',' .. known .. ',', ',' .. name .. ',', 1, true) then
+      new[#new + 1] = name
+    end
+  end
+  if not new[1] then
+    return '-'
+  end
+  redis.call('HSET', hash, 'ignored', (known ~= '' and known .. ',' or '') .. table.concat(new, ','))
+  return table.concat(new, ',')
+end
+
+-- Keeps until when a worker may be silent: another that looks alike must not take it for dead meanwhile. announced: what is kept so far.
+local function note_silence(beat, hash, announced)
+  if beat.silence > 0 then
+    local _, twins = identities_of(beat.id)
+    if twins then
+      try_call('ZADD', twins, text(now + beat.silence), beat.id)
+    end
+    redis.call('HSET', hash, 'silent_until', text(now + beat.silence))
+  elseif announced then
+    redis.call('HDEL', hash, 'silent_until')
+  end
+end
+
+-- Takes a heartbeat; returns its character, how late it came, and what is new of what it told in vain.
+local function take(beat)
+  local id, live_until, gone_at = beat.id, offline_at, removed_at
+  if beat.silence > timeout then
+    live_until, gone_at = text(now + beat.silence), text(now + beat.silence + removal)
   end
   -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
   local hash, result = key_worker .. id, '1'
   if redis.call('EXISTS', key_registration .. id) == 0 then
-    return '0', '-' -- whatever else there is of it: it is to register
+    return '0', '-', '-' -- whatever else there is of it: it is to register
   end
   local entry = redis.call('HGET', key_ledger, id)
   local place = ledger_read(entry)
@@ -131,58 +204,48 @@ local function take(id, status, load, extra)
     place = places_registered(id)
   end
   if not place then
-    return '0', '-'
-  end
-  local before = result == '1' and try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
-  local late = lateness(before[1], before[2], place)
-  local written
-  if extra == '0' then
-    written = try_call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text)
-  else
-    written = try_call('HSET', hash, 'status', status, 'current_load', load, 'last_heartbeat', now_text,
-      unpack(ARGV, at + 6, at + 5 + extra))
-  end
-  if not written then
-    redis.call('DEL', hash)
-    return '0', '-'
-  end
-  if result == '2' or written >= 3 then -- made anew; or the clock leapt so far that the first PEXPIREAT deleted it
-    redis.call('PEXPIREAT', hash, gone_at)
-  end
-  if ARGV[at + 3] ~= '0' then -- another that looks alike must not take it for dead meanwhile
-    local _, twins = identities_of(id)
-    if twins then
-      try_call('ZADD', twins, text(now + ARGV[at + 3]), id)
-    end
-    redis.call('HSET', hash, 'silent_until', text(now + ARGV[at + 3]))
-  elseif before[2] then
-    redis.call('HDEL', hash, 'silent_until')
-  end
-  local ranking = ARGV[at + 4]
-  if ranking ~= '' then
-    take_ranking(place, ranking, hash)
+    return '0', '-', '-'
   end
   local was = result == '2' and 'removed' or place.status
-  place.status = (status == 'offline' or place.drained == '-') and status or 'draining'
-  place.load = math.floor(load * 1000000 + 0.5)
+  local before = result == '1' and try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
+  local late = lateness(before[1], before[2], place)
+  local status, reported, load = state_of(beat, place, was)
+  local is_new = write(beat, hash, was, reported, load)
+  if is_new == nil then
+    redis.call('DEL', hash)
+    return '0', '-', '-'
+  end
+  if is_new then -- or the clock leapt so far that the first PEXPIREAT deleted it
+    redis.call('PEXPIREAT', hash, gone_at)
+  end
+  note_silence(beat, hash, before[2])
+  if was == 'removed' or (status == 'offline' and was ~= 'offline') then
+    recall_forget(id)
+  end
+  if beat.status ~= '' and not beat.is_odd and not (status == 'healthy' and was == 'healthy') then
+    redis.call('HDEL', hash, 'reported_status')
+  end
+  if beat.ranking ~= '' then
+    take_ranking(place, beat.ranking, hash)
+  end
+  place.status, place.load = status, load
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
     task_doubt_worker(id)
     places_move(id, entry, place, gone_at)
   else
-    redis.call('SET', hash .. ':online', place.status, 'PXAT', live_until)
+    redis.call('SET', hash .. ':online', status, 'PXAT', live_until)
     places_move(id, entry, place, live_until)
   end
-  if place.status ~= was then
+  if status ~= was then
     tell(id, place, was)
   end
-  return result, late
+  return result, late, beat.ignored ~= '' and note_ignored(beat, hash) or '-'
 end
 
-local results, late = {}, {}
-at = rest
-while at <= last do
-  results[#results + 1], late[#late + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5])
-  at = at + 6 + ARGV[at + 5]
+local results, late, news, has_news = {}, {}, {}, false
+for i, beat in ipairs(beats) do
+  results[i], late[i], news[i] = take(beat)
+  has_news = has_news or news[i] ~= '-'
 end
-return { table.concat(results), table.concat(late, ' ') }
+return { table.concat(results), table.concat(late, ' '), has_news and table.concat(news, ' ') or nil }

@@ -22,6 +22,7 @@ struct api_config {
     struct str client;              /* who asks, where that is known; empty: it is told by its address */
     struct str workers_array_hosts; /* names under which all workers are listed as a bare array; see base/hosts.h */
     int heartbeat_interval_s;       /* told to agents */
+    int edge_interval_s;            /* told to those of edge nodes */
     int max_replica_lag_ms;         /* a replica that is further behind is not read from */
 };
 

@@ -2,10 +2,13 @@
  * Heartbeats by the hundred: node agents beat for all their workers in one request.
  */
 #include "api/api.h"
+#include "api/heartbeat.h"
+#include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/id.h"
 #include "model/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HEARTBEATS_MAX 1000
@@ -18,6 +21,7 @@ struct bulk_beat {
     struct bulk *bulk;
     char worker_id[ID_MAX];
     size_t worker_id_len;
+    struct ignored_note *note; /* owned; NULL: all of it could be used */
     enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN } outcome;
 };
 
@@ -27,6 +31,9 @@ struct bulk {
     size_t waiting; /* outcomes still to come, and one for the reading of the request */
     size_t count, faulty;
     struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
+    struct buffer ignored; /* what could not be used of others, likewise */
+    size_t named, unnamed; /* how many elements that has, and how many it lacks */
+    char address[64];
     struct bulk_beat *beats;
 };
 
@@ -53,7 +60,15 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     write_ids(out, bulk, BEAT_REVIVED);
     buffer_printf(out, "],\"refused\":%zu,\"invalid\":[", bulk->faulty);
     buffer_append(out, buffer_str(&bulk->invalid));
-    buffer_append(out, STR("]}"));
+    buffer_append(out, STR("]"));
+    if (bulk->ignored.len > 0) {
+        json_begin_array(out, "ignored");
+        buffer_append(out, buffer_str(&bulk->ignored));
+        if (bulk->unnamed > 0)
+            buffer_printf(out, ",{\"index\":null,\"field\":\"...\",\"message\":\"and %zu more\"}", bulk->unnamed);
+        json_end_array(out);
+    }
+    buffer_append(out, STR("}"));
 }
 
 /* One thing less to wait for; after the last one the request is answered. */
@@ -64,6 +79,7 @@ static void arrived(struct bulk *bulk)
     struct buffer body = BUFFER_INIT;
     write_answer(&body, bulk);
     buffer_fini(&bulk->invalid);
+    buffer_fini(&bulk->ignored);
     free(bulk->beats);
     struct request *request = api_resume(bulk->pending, bulk->err);
     if (request != NULL)
@@ -71,10 +87,13 @@ static void arrived(struct bulk *bulk)
     buffer_fini(&body);
 }
 
-static void on_beat(void *data, enum err err, bool revived)
+static void on_beat(void *data, enum err err, const struct beaten *beaten)
 {
     struct bulk_beat *beat = data;
-    beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN : revived ? BEAT_REVIVED : BEAT_TAKEN;
+    beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN : beaten->revived ? BEAT_REVIVED : BEAT_TAKEN;
+    if (err == ERR_NONE && beat->note != NULL)
+        ignored_note_log(beat->note, (struct str){beat->worker_id, beat->worker_id_len}, beat->bulk->address, beaten);
+    free(beat->note);
     if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND)
         beat->bulk->err = err;
     arrived(beat->bulk);
@@ -96,17 +115,40 @@ static void describe(struct bulk *bulk, size_t index, const char *why, const str
     buffer_append(out, STR("}"));
 }
 
+/* Adds {"index", "field", "message"} for each, and keeps what the log is to tell. */
+static void note_ignored(struct bulk *bulk, struct bulk_beat *beat, size_t index, const struct heartbeat *heartbeat,
+                         const struct faults *ignored)
+{
+    for (size_t i = 0; i < ignored->count; i++) {
+        if (bulk->named >= FAULTS_MAX) {
+            bulk->unnamed++;
+            continue;
+        }
+        struct buffer *out = &bulk->ignored;
+        bulk->named++;
+        json_begin_object(out, NULL);
+        json_add_integer(out, "index", (int64_t)index);
+        json_add_text(out, "field", str_from(ignored->items[i].field));
+        json_add_text(out, "message", str_from(ignored->items[i].message));
+        json_end_object(out);
+    }
+    beat->note = malloc(sizeof(*beat->note));
+    if (beat->note == NULL)
+        abort();
+    ignored_note_init(beat->note, heartbeat, ignored);
+}
+
 /* Sends one of the request's heartbeats on its way, if it is a good one. */
 static void take(struct bulk *bulk, struct store *store, size_t index, struct str text)
 {
     struct heartbeat heartbeat;
-    struct faults faults = FAULTS_INIT;
+    struct faults faults = FAULTS_INIT, ignored = FAULTS_INIT;
     const char *why = NULL;
     if (text.len > SERVER_BODY_MAX) {
         describe(bulk, index, "A heartbeat takes at most 64 KiB.", &faults);
         return;
     }
-    if (heartbeat_parse(text, &heartbeat, &faults, &why) != ERR_NONE) {
+    if (heartbeat_parse(text, &heartbeat, &faults, &ignored, &why) != ERR_NONE) {
         describe(bulk, index, why, &faults);
         faults_fini(&faults);
         return;
@@ -116,10 +158,13 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
     memcpy(beat->worker_id, heartbeat.worker_id.ptr, heartbeat.worker_id.len);
     beat->worker_id_len = heartbeat.worker_id.len;
     bulk->waiting++;
+    if (ignored.count > 0)
+        note_ignored(bulk, beat, index, &heartbeat, &ignored);
+    faults_fini(&ignored);
     enum err err = store_heartbeat(store, &heartbeat, true, on_beat, beat);
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
-        on_beat(beat, err, false);
+        on_beat(beat, err, &(struct beaten){.revived = false});
 }
 
 /* The elements of a JSON array, as far as they may be; 0 for anything else. */
@@ -140,12 +185,13 @@ void api_heartbeats(struct request *request)
     const struct api *api = request_app(request);
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
-    enum err err = json_check_object(request->body, &why);
+    struct str body = request->body;
+    enum err err = json_check_body(&body, &why);
     if (err != ERR_NONE) {
         api_refuse(request, err, why, &faults);
         return;
     }
-    struct str list = json_member_text(request->body, "heartbeats");
+    struct str list = json_member_text(body, "heartbeats");
     size_t count = count_elements(list);
     if (count < 1 || count > HEARTBEATS_MAX) {
         faults_add(&faults, "heartbeats", "must be an array of 1 to %d heartbeats", HEARTBEATS_MAX);
@@ -155,6 +201,9 @@ void api_heartbeats(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct bulk));
     struct bulk *bulk = pending_payload(pending);
     bulk->pending = pending;
+    char room[64];
+    struct str address = request_client_address(request, api->config->trust_proxy, room);
+    snprintf(bulk->address, sizeof(bulk->address), "%.*s", STR_PRINTF(address));
     bulk->beats = calloc(count, sizeof(*bulk->beats));
     if (bulk->beats == NULL)
         abort();

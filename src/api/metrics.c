@@ -71,6 +71,9 @@ static void write_operations(struct buffer *out, const struct metrics *sum)
                   &sum->counters[COUNTER_REGISTRATIONS], registrations);
     write_results(out, "rma_heartbeats_total", "Heartbeats that were valid, by what came of them.",
                   &sum->counters[COUNTER_HEARTBEATS], heartbeats);
+    exposition_family(out, "rma_heartbeats_ignored_total", "counter",
+                      "Heartbeats that were taken, but for a part that could not be used as it came.");
+    exposition_sample(out, "rma_heartbeats_ignored_total", NULL, (double)metric_read(&sum->counters[COUNTER_HEARTBEATS_IGNORED]));
     write_results(out, "rma_unregistrations_total", "Requests to remove a worker, by what came of them.",
                   &sum->counters[COUNTER_UNREGISTRATIONS], unregistrations);
     exposition_family(

@@ -8,8 +8,6 @@
 
 #include <inttypes.h>
 
-#define EDGE_INTERVAL_S 60
-
 /* What the answer needs of the request when the registration is gone. */
 struct registering {
     const struct api *api;
@@ -94,7 +92,7 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     buffer_append(&body, STR(",\"role\":\"edge_coordinator\",\"tunnel_url\":"));
     buffer_json_string(&body, registering->tunnel_url);
     buffer_printf(&body, ",\"heartbeat_interval\":%d,\"total_coordinators\":%" PRId64 ",\"message\":\"Edge node registered\"",
-                  EDGE_INTERVAL_S, fleet_live_of_tier(fleet, TIER_EDGE));
+                  registering->api->config->edge_interval_s, fleet_live_of_tier(fleet, TIER_EDGE));
     buffer_append(&body, registering->ignored);
     buffer_append(&body, STR("}"));
     reply_json(request, 200, &body);

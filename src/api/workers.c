@@ -4,33 +4,6 @@
 #include "model/drain.h"
 #include "model/id.h"
 
-static void on_heartbeat(void *data, enum err err, bool revived)
-{
-    struct request *request = api_resume(data, err);
-    if (request != NULL)
-        reply_constant(request, 200,
-                       revived ? STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\",\"revived\":true}")
-                               : STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
-}
-
-void api_heartbeat(struct request *request)
-{
-    const struct api *api = request_app(request);
-    struct heartbeat heartbeat;
-    struct faults faults = FAULTS_INIT;
-    const char *why = NULL;
-    enum err err = heartbeat_parse(request->body, &heartbeat, &faults, &why);
-    if (err != ERR_NONE) {
-        api_refuse(request, err, why, &faults);
-        return;
-    }
-    request_name_worker(request, heartbeat.worker_id);
-    struct pending *pending = api_wait(request, 0);
-    err = store_heartbeat(api->store, &heartbeat, false, on_heartbeat, pending);
-    heartbeat_fini(&heartbeat);
-    api_sent(pending, err);
-}
-
 static void on_unregistered(void *data, enum err err)
 {
     struct request *request = api_resume(data, err);

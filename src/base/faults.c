@@ -1,5 +1,7 @@
 #include "base/faults.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +10,16 @@ void faults_fini(struct faults *faults)
 {
     free(faults->items);
     *faults = FAULTS_INIT;
+}
+
+/* Takes the half of a character away that cutting has left at the end of a text. */
+static void trim_half(char *text)
+{
+    size_t len = strlen(text), at = len;
+    while (at > 0 && len - at < 3 && (text[at - 1] & 0xC0) == 0x80)
+        at--;
+    if (at > 0 && ((unsigned char)text[at - 1] & 0xC0) == 0xC0 && utf8_length((struct str){text + at - 1, len - at + 1}) == 0)
+        text[at - 1] = '\0';
 }
 
 void faults_add(struct faults *faults, const char *field, const char *format, ...)
@@ -26,10 +38,12 @@ void faults_add(struct faults *faults, const char *field, const char *format, ..
     }
     struct fault *fault = &faults->items[faults->count++];
     snprintf(fault->field, sizeof(fault->field), "%s", field);
+    trim_half(fault->field);
     va_list args;
     va_start(args, format);
     vsnprintf(fault->message, sizeof(fault->message), format, args);
     va_end(args);
+    trim_half(fault->message);
 }
 
 void faults_write(struct buffer *out, const char *member, const struct faults *faults)

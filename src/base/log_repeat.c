@@ -24,6 +24,7 @@ struct kind {
     size_t count; /* not told yet */
     int64_t told_at, last_at;
     int64_t window_ms; /* from told_at until the count is told */
+    int64_t forget_ms; /* from last_at until it is forgotten */
 };
 
 static _Thread_local struct kind kinds[KINDS_MAX];
@@ -65,22 +66,21 @@ static void remember(struct kind *kind, const struct log_field *fields)
     }
 }
 
-void log_write_repeatable(enum log_level level, const char *event, const char *message, size_t alike,
-                          const struct log_field *fields)
+/* The kind of a line, new or known; NULL: there are too many already, and it was counted with the others. */
+static struct kind *find_kind(enum log_level level, const char *event, const char *message, size_t alike,
+                              const struct log_field *fields, bool *is_new)
 {
-    if (!log_enabled(level))
-        return;
     int64_t now = clock_ms();
+    *is_new = false;
     for (size_t i = 0; i < kind_count; i++) {
         if (is_of(&kinds[i], level, event, message, alike, fields)) {
-            kinds[i].count++;
             kinds[i].last_at = now;
-            return;
+            return &kinds[i];
         }
     }
     if (kind_count == KINDS_MAX) {
         others++;
-        return;
+        return NULL;
     }
     struct kind *kind = &kinds[kind_count++];
     kind->level = level;
@@ -89,9 +89,33 @@ void log_write_repeatable(enum log_level level, const char *event, const char *m
     kind->alike = alike;
     kind->count = 0;
     kind->told_at = kind->last_at = now;
-    kind->window_ms = LOG_REPEAT_MS;
+    kind->window_ms = kind->forget_ms = LOG_REPEAT_MS;
     remember(kind, fields);
-    log_write(level, event, message, fields);
+    *is_new = true;
+    return kind;
+}
+
+void log_write_repeatable(enum log_level level, const char *event, const char *message, size_t alike,
+                          const struct log_field *fields)
+{
+    bool is_new;
+    struct kind *kind = log_enabled(level) ? find_kind(level, event, message, alike, fields, &is_new) : NULL;
+    if (kind == NULL)
+        return;
+    if (is_new)
+        log_write(level, event, message, fields);
+    else
+        kind->count++;
+}
+
+void log_write_counted(enum log_level level, const char *event, const char *message, size_t alike, const struct log_field *fields)
+{
+    bool is_new;
+    struct kind *kind = log_enabled(level) ? find_kind(level, event, message, alike, fields, &is_new) : NULL;
+    if (kind == NULL)
+        return;
+    kind->forget_ms = LOG_COUNTED_MS;
+    kind->count++;
 }
 
 /* Field `i` of a kind. One that was too long to be kept ends with a whole word and "...", in `room`. */
@@ -135,7 +159,7 @@ void log_repeat_tick(int64_t now)
     looked_at = now;
     for (size_t i = kind_count; i-- > 0;) {
         struct kind *kind = &kinds[i];
-        if (now - kind->last_at >= LOG_REPEAT_MS) {
+        if (now - kind->last_at >= kind->forget_ms) {
             tell(kind, now);
             *kind = kinds[--kind_count];
         } else if (now - kind->told_at >= kind->window_ms) {

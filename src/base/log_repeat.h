@@ -12,6 +12,7 @@
 
 #define LOG_REPEAT_MS 10000          /* of silence, after which a line of that kind is news again */
 #define LOG_REPEAT_LONGEST_MS 320000 /* between two lines that tell the number of what goes on */
+#define LOG_COUNTED_MS 600000
 #define LOG_ALIKE_MAX 4
 
 /*
@@ -23,6 +24,12 @@
 
 void log_write_repeatable(enum log_level level, const char *event, const char *message, size_t alike,
                           const struct log_field *fields);
+
+/*
+ * Counts a line as one that has been written before, as often as need be: its number is told as those of log_write_repeatable are, though no
+ * sooner than after LOG_REPEAT_MS, and it stays known for LOG_COUNTED_MS of silence.
+ */
+void log_write_counted(enum log_level level, const char *event, const char *message, size_t alike, const struct log_field *fields);
 
 /* Tells the numbers whose time has come. To be called in each turn of the thread's loop, with clock_ms. */
 void log_repeat_tick(int64_t now);

@@ -239,6 +239,12 @@ static enum err check_settings(struct instance *instance, char why[256])
     if (!key_prefix_is_valid(config->text[CONFIG_KEY_PREFIX].ptr))
         snprintf(why, 256,
                  "KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, as in {rma}");
+    else if (config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] >= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])
+        snprintf(
+            why, 256,
+            "HEARTBEAT_INTERVAL_SECONDS must be less than HEARTBEAT_TIMEOUT_SECONDS: a worker that beats every %d seconds as it is "
+            "told would be offline after %d",
+            config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS], config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS]);
     else if (config->number[CONFIG_WORKER_TIMEOUT_SECONDS] <= config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS])
         snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
     else if (!hosts_are_valid(config->text[CONFIG_WORKERS_ARRAY_HOSTS]))
@@ -292,6 +298,13 @@ static int count_threads(const struct config *config)
     return cores >= 1 && cores <= 64 ? (int)cores : 1;
 }
 
+/* Edge nodes beat half as often, unless they would be offline by then. */
+static int edge_interval_s(const struct config *config)
+{
+    int interval = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS];
+    return 2 * interval < config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] ? 2 * interval : interval;
+}
+
 enum err instance_configure(struct instance *instance, char **args, char why[256])
 {
     const struct config *config = &instance->config;
@@ -328,7 +341,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .worker_timeout_ms = config->number[CONFIG_WORKER_TIMEOUT_SECONDS] * 1000,
         .revive_ms = config->number[CONFIG_WORKER_REVIVE_SECONDS] * 1000,
         .interval_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1000,
-        .missed_ms = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] * 1500,
+        .edge_interval_ms = edge_interval_s(config) * 1000,
         .sweeps = true,
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
         .region = region,
@@ -342,6 +355,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .workers_array_hosts = config->text[CONFIG_WORKERS_ARRAY_HOSTS],
         .max_replica_lag_ms = config->number[CONFIG_MAX_REPLICA_LAG_SECONDS] * 1000,
         .heartbeat_interval_s = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS],
+        .edge_interval_s = edge_interval_s(config),
     };
     return ERR_NONE;
 }

@@ -1,5 +1,8 @@
 /*
  * POST /api/worker/heartbeat, from its JSON to a checked struct.
+ *
+ * A live worker must not go offline for what it tells. So all that is wrong with a heartbeat, but for its worker_id, only leaves the member out, or
+ * gives it the value that is clearly meant.
  */
 #ifndef MODEL_HEARTBEAT_H
 #define MODEL_HEARTBEAT_H
@@ -11,27 +14,38 @@
 #define HEARTBEAT_JSON_MAX 8192 /* bytes of loaded_models and of services_status, each */
 #define HEARTBEAT_MEMORY_MAX 64 /* bytes of available_memory */
 #define HEARTBEAT_SPECIALIZATION_MAX 128
+#define HEARTBEAT_STATUS_MAX 64 /* bytes of reported_status; the rest is cut */
 #define HEARTBEAT_RANKED_MODELS_MAX 32
 #define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
 
 struct heartbeat {
     struct str worker_id; /* a valid id */
-    struct str status;    /* "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
-    double current_load;  /* 0 to 1; more has become 1 */
-    /* absent (NULL, or negative for numbers) when the request does not say, or a text is too long: what was known before stays */
+    /* absent (NULL, or negative for numbers) when the request does not say, or not in a way that can be used: what was known before stays */
+    struct str status; /* what it counts as: "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
+    struct str reported_status; /* what it says instead, where it counts as degraded for an unknown word */
+    double current_load;        /* 0 to 1; more has become 1 */
     struct str available_memory;
     struct str specialization;
-    struct str loaded_models;   /* JSON array of strings, as it came */
+    struct str loaded_models;   /* JSON array of strings */
     struct str services_status; /* JSON object, as it came */
     double active_requests;     /* a whole number */
     double gpu_utilization;     /* percent */
-    double expect_silence;      /* seconds */
+    double expect_silence;      /* seconds; more than HEARTBEAT_SILENCE_MAX has become that */
 
-    void *document; /* owned: the parsed JSON; loaded_models and services_status point into the request body instead */
+    struct buffer
+        ignored; /* owned: the members that were left out or changed, names with commas between; "other" for one that is none of these */
+    void *document;       /* owned: the parsed JSON */
+    struct buffer models; /* owned: what loaded_models points into, unless that is the body */
+    struct buffer mended; /* owned: what stands for the body where that can't be used as it came */
 };
 
-/* As registration_parse. loaded_models and services_status point into `body`, which must outlive them. */
-MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, const char **why);
+/*
+ * Fills *out from a request body. Returns ERR_BAD_REQUEST with *why set (no JSON object), or ERR_INVALID with what is wrong with the worker_id in
+ * *faults; *out is then left alone, *ignored empty. On ERR_NONE *ignored names what was left out or changed, and the caller releases *out with
+ * heartbeat_fini. Both lists must come in empty. loaded_models and services_status may point into `body`, which must outlive them.
+ */
+MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, struct faults *ignored,
+                                    const char **why);
 
 /*
  * Appends the normal forms (see model_name.h) of the loaded models' names, with commas between, of the first HEARTBEAT_RANKED_MODELS_MAX

@@ -18,8 +18,23 @@
  */
 MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
 
-/* Refuses what json_parse_object refuses, and builds nothing. */
-MUST_CHECK enum err json_check_object(struct str text, const char **why);
+/* What is let pass, each more than the one before it. */
+enum json_patience {
+    JSON_EXACT,  /* what json_parse_object takes */
+    JSON_NAN,    /* NaN, Infinity and -Infinity, which JSON does not have and Python writes */
+    JSON_PATIENT /* all other JSON: nested too deeply, strings with \u0000 or lone surrogates, numbers too large or too long */
+};
+
+/*
+ * As json_parse_object, of a body that is read with `patience`, a byte order mark before it or not. *text becomes what is to be read further:
+ * the body, or a copy in `room`, which comes in empty and is the caller's to release. In the copy, null stands for each value that can't be
+ * used, "" for such a name of a member; each is named in *ignored. On an error `room` and *ignored come back empty.
+ */
+MUST_CHECK enum err json_parse_body(enum json_patience patience, struct str *text, struct buffer *room, cJSON **document,
+                                    struct faults *ignored, const char **why);
+
+/* Refuses what json_parse_body refuses with all patience, and builds nothing. *text loses a byte order mark. */
+MUST_CHECK enum err json_check_body(struct str *text, const char **why);
 
 /*
  * Whether json_parse_object refuses `text` (present) for what it says: then *place is where in the text (its end, when something is
@@ -36,7 +51,7 @@ bool json_is_utf8(struct str text);
  *     struct json_items items = json_items(text);
  *     while (json_next(&items, &item))
  *
- * `text` must be of a document that passed json_parse_object; anything but an array or an object has no items. They come as often and
+ * `text` must be of a document that passed a check in here; anything but an array or an object has no items. They come as often and
  * in the same order as the children of the parsed array or object.
  */
 struct json_items {
@@ -57,7 +72,7 @@ bool json_next(struct json_items *items, struct json_item *item);
 
 /*
  * The text of the top-level member `name` of the JSON object `text` as it came, white space around it cut off; absent when there is
- * no such member. `text` must have passed json_parse_object. Of members with the same name the first counts, and escapes in a name
+ * no such member. `text` must have passed a check in here. Of members with the same name the first counts, and escapes in a name
  * are read as what they mean: as in cJSON_GetObjectItemCaseSensitive.
  */
 struct str json_member_text(struct str text, const char *name);

@@ -176,6 +176,14 @@ static void write_services(struct buffer *out, struct str services)
     buffer_append(out, STR("]"));
 }
 
+/* The word that the worker told, where it is no status and so counts as degraded. */
+static void write_reported_status(struct buffer *out, const struct worker *worker)
+{
+    struct str word = worker->fields[WORKER_reported_status];
+    if (word.len > 0 && str_eq(worker->fields[WORKER_status], worker_status_words[WORKER_DEGRADED]))
+        write_string(out, STR(",\"reported_status\":"), word);
+}
+
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
 {
     const struct str *fields = worker->fields;
@@ -185,6 +193,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_number(out, STR(",\"tier\":"), fields[WORKER_tier], zero);
     write_string(out, STR(",\"worker_type\":"), fields[WORKER_worker_type]);
     write_string(out, STR(",\"status\":"), worker_status(worker));
+    write_reported_status(out, worker);
     write_number(out, STR(",\"current_load\":"), fields[WORKER_current_load], zero);
     write_number(out, STR(",\"tasks_completed\":"), fields[WORKER_tasks_completed], zero);
     write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);

@@ -19,7 +19,8 @@
     X(loaded_models) /* JSON as it came */                                                                                         \
     X(specialization)                                                                                                              \
     X(services_status) /* JSON as it came */                                                                                       \
-    X(unwell)          /* names with commas between, of the services that it says are not well */
+    X(unwell)          /* names with commas between, of the services that it says are not well */                                  \
+    X(reported_status) /* a word that is no status: it counts as degraded */
 
 /* What its registration holds, which outlives the hash. */
 #define WORKER_REGISTRATION_FIELDS(X)                                                                                              \

@@ -21,6 +21,7 @@ struct batch {
     struct {
         store_heartbeat_callback *callback;
         void *data;
+        bool has_ignored;
     } callers[BATCH_MAX];
 };
 
@@ -46,14 +47,21 @@ static void observe_lateness(struct str late)
     }
 }
 
-static void batch_end(struct batch *batch, enum err err, struct str results)
+/* `news`: what of the names of ignored members is new, of each heartbeat, with blanks between; "-" for nothing. Absent: of none. */
+static void batch_end(struct batch *batch, enum err err, struct str results, struct str news)
 {
     for (size_t i = 0; i < batch->count; i++) {
         enum err each = err;
+        struct beaten beaten = {false, str_cut(&news, ' ')};
+        if (str_eq(beaten.newly_ignored, STR("-")))
+            beaten.newly_ignored = (struct str){NULL, 0};
         if (err == ERR_NONE && results.ptr[i] == '0')
             each = ERR_WORKER_NOT_FOUND;
-        count(each, err == ERR_NONE && results.ptr[i] == '2');
-        batch->callers[i].callback(batch->callers[i].data, each, each == ERR_NONE && results.ptr[i] == '2');
+        beaten.revived = err == ERR_NONE && results.ptr[i] == '2';
+        count(each, beaten.revived);
+        if (each == ERR_NONE && batch->callers[i].has_ignored)
+            metric_add(&metrics->counters[COUNTER_HEARTBEATS_IGNORED], 1);
+        batch->callers[i].callback(batch->callers[i].data, each, &beaten);
     }
     buffer_fini(&batch->strings);
     buffer_fini(&batch->number);
@@ -69,7 +77,7 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
         err = ERR_INTERNAL;
     if (err == ERR_NONE)
         observe_lateness(reply_text(reply_element(reply, 1)));
-    batch_end(batch, err, results);
+    batch_end(batch, err, results, reply_text(reply_element(reply, 2)));
 }
 
 /* Hands what was gathered to the link, or ends it with the error for which the link does not take it. */
@@ -82,13 +90,14 @@ static void batch_send(struct store *store)
         [HEARTBEAT_removal] = buffer_str(&store->removal),
         [HEARTBEAT_revive] = buffer_str(&store->revive),
         [HEARTBEAT_interval] = buffer_str(&store->interval),
+        [HEARTBEAT_edge_interval] = buffer_str(&store->edge_interval),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
     buffer_append(&command, buffer_str(&batch->strings));
     enum err err = link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
     if (err != ERR_NONE)
-        batch_end(batch, err, (struct str){NULL, 0});
+        batch_end(batch, err, (struct str){NULL, 0}, (struct str){NULL, 0});
 }
 
 void store_tick(struct store *store)
@@ -113,7 +122,7 @@ static size_t count_present(const struct heartbeat *heartbeat)
 {
     return (size_t)(heartbeat->available_memory.ptr != NULL) + (heartbeat->specialization.ptr != NULL) +
            (heartbeat->loaded_models.ptr != NULL) + (heartbeat->services_status.ptr != NULL) + (heartbeat->active_requests >= 0) +
-           (heartbeat->gpu_utilization >= 0);
+           (heartbeat->gpu_utilization >= 0) + (heartbeat->reported_status.ptr != NULL);
 }
 
 static void add_text_field(struct batch *batch, enum worker_field field, struct str value)
@@ -172,22 +181,28 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     struct batch *batch = store->batch;
     batch->callers[batch->count].callback = callback;
     batch->callers[batch->count].data = data;
+    batch->callers[batch->count].has_ignored = heartbeat->ignored.len > 0;
     batch->count++;
 
     size_t extra = 2 * count_present(heartbeat);
     command_add(&batch->strings, heartbeat->worker_id);
     command_add(&batch->strings, heartbeat->status);
-    add_number(batch, heartbeat->current_load);
+    if (heartbeat->current_load >= 0)
+        add_number(batch, heartbeat->current_load);
+    else
+        command_add(&batch->strings, STR(""));
     add_number(batch, heartbeat->expect_silence > 0 ? floor(heartbeat->expect_silence * 1000) : 0);
     add_ranking(batch, heartbeat);
+    command_add(&batch->strings, buffer_str(&heartbeat->ignored));
     command_add_number(&batch->strings, (long long)extra);
+    add_text_field(batch, WORKER_reported_status, heartbeat->reported_status); /* the script looks for it as the first one */
     add_text_field(batch, WORKER_available_memory, heartbeat->available_memory);
     add_text_field(batch, WORKER_specialization, heartbeat->specialization);
     add_text_field(batch, WORKER_loaded_models, heartbeat->loaded_models);
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 6 + extra;
+    batch->string_count += 7 + extra;
     if (batch->count >= (more ? BATCH_MAX : BATCH_FULL)) {
         batch_send(store);
         link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */

@@ -20,7 +20,7 @@ struct store {
     struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
     struct batches *batches; /* calls of this turn that are not sent yet, see batch.h */
     /* decimal text of ms: until offline, from then until removed, and so on */
-    struct buffer timeout, removal, revive, interval, missed, missed_edge;
+    struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
     bool sweeping;      /* a sweep that nobody waits for is under way */
     bool more_to_sweep; /* what the last sweep said */
     int lines;          /* written about workers that were moved on, since */

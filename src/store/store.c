@@ -41,8 +41,9 @@ struct store *store_new(struct link *link, const struct store_config *config)
     buffer_printf(&store->removal, "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);
     buffer_printf(&store->revive, "%d", config->revive_ms);
     buffer_printf(&store->interval, "%d", config->interval_ms);
-    buffer_printf(&store->missed, "%d", config->missed_ms);
-    buffer_printf(&store->missed_edge, "%d", 2 * config->missed_ms); /* edge nodes beat half as often */
+    buffer_printf(&store->missed, "%d", config->interval_ms / 2 * 3);
+    buffer_printf(&store->edge_interval, "%d", config->edge_interval_ms);
+    buffer_printf(&store->missed_edge, "%d", config->edge_interval_ms / 2 * 3);
     return store;
 }
 

@@ -24,8 +24,8 @@ struct store_config {
     int heartbeat_timeout_ms; /* silent so long: offline */
     int worker_timeout_ms;    /* silent so long: removed; more than heartbeat_timeout_ms */
     int revive_ms;            /* removed for so long at most: a heartbeat brings it back */
-    int interval_ms;          /* how often workers are told to beat */
-    int missed_ms;            /* silent so long: it has missed a heartbeat */
+    int interval_ms;          /* how often workers are told to beat; one that is silent for one and a half has missed a heartbeat */
+    int edge_interval_ms;     /* the same of edge nodes */
     int max_services;         /* assigned to one worker */
     bool sweeps;              /* moves on workers that have fallen silent; else that is left to others */
     struct str region;        /* stored with each worker; may be empty */
@@ -68,8 +68,12 @@ typedef void store_registered_callback(void *data, enum err err, const struct re
 MUST_CHECK enum err store_register(struct store *store, const struct registration *registration,
                                    store_registered_callback *callback, void *data);
 
-/* `revived`: it had been removed, and is back as it was registered. */
-typedef void store_heartbeat_callback(void *data, enum err err, bool revived);
+/* What came of a heartbeat; its text lasts for the call alone. */
+struct beaten {
+    bool revived;             /* it had been removed, and is back as it was registered */
+    struct str newly_ignored; /* of the names in heartbeat->ignored, those that are new for this worker; empty: none */
+};
+typedef void store_heartbeat_callback(void *data, enum err err, const struct beaten *beaten);
 
 /* `more`: others follow at once, and may share a larger script call. */
 MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more,

@@ -39,9 +39,11 @@ static void check_optional(double number, double high)
 static void check_row(const struct heartbeat *heartbeat)
 {
     struct buffer load = BUFFER_INIT, row = BUFFER_INIT;
-    buffer_json_number(&load, heartbeat->current_load);
+    double told_load = heartbeat->current_load >= 0 ? heartbeat->current_load : 0;
+    buffer_json_number(&load, told_load);
     struct worker worker = {.id = heartbeat->worker_id, .online = STR("healthy")};
     worker.fields[WORKER_status] = heartbeat->status;
+    worker.fields[WORKER_reported_status] = heartbeat->reported_status;
     worker.fields[WORKER_current_load] = buffer_str(&load);
     worker.fields[WORKER_available_memory] = heartbeat->available_memory;
     worker.fields[WORKER_specialization] = heartbeat->specialization;
@@ -52,7 +54,7 @@ static void check_row(const struct heartbeat *heartbeat)
     const char *why;
     must(json_parse_object(buffer_str(&row), &document, &why) == ERR_NONE);
     const cJSON *shown = cJSON_GetObjectItemCaseSensitive(document, "current_load");
-    must(cJSON_IsNumber(shown) && fabs(shown->valuedouble - heartbeat->current_load) < 1e-6);
+    must(cJSON_IsNumber(shown) && fabs(shown->valuedouble - told_load) < 1e-6);
     must(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(document, "loaded_models")));
     must(cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(document, "services_status")));
     cJSON_Delete(document);
@@ -63,8 +65,11 @@ static void check_row(const struct heartbeat *heartbeat)
 static void check_heartbeat(const struct heartbeat *heartbeat)
 {
     must(id_is_valid(heartbeat->worker_id));
-    must(is_known_status(heartbeat->status));
-    must(heartbeat->current_load >= 0 && heartbeat->current_load <= 1 && !signbit(heartbeat->current_load));
+    must(heartbeat->status.ptr == NULL || is_known_status(heartbeat->status));
+    must(heartbeat->reported_status.ptr == NULL ||
+         (str_eq(heartbeat->status, STR("degraded")) && heartbeat->reported_status.len > 0));
+    must(heartbeat->reported_status.len <= HEARTBEAT_STATUS_MAX && json_is_utf8(heartbeat->reported_status));
+    check_optional(heartbeat->current_load, 1);
     check_optional(heartbeat->active_requests, 1e9);
     must(floor(heartbeat->active_requests) >= heartbeat->active_requests);
     check_optional(heartbeat->gpu_utilization, 1e4);
@@ -83,21 +88,24 @@ static void check_heartbeat(const struct heartbeat *heartbeat)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct heartbeat heartbeat;
-    struct faults faults = FAULTS_INIT;
+    struct faults faults = FAULTS_INIT, ignored = FAULTS_INIT;
     const char *why = NULL;
-    enum err err = heartbeat_parse((struct str){(const char *)data, size}, &heartbeat, &faults, &why);
+    enum err err = heartbeat_parse((struct str){(const char *)data, size}, &heartbeat, &faults, &ignored, &why);
     switch (err) {
     case ERR_NONE:
-        must(faults.count == 0);
+        must(faults.count == 0 && (ignored.count > 0) == (heartbeat.ignored.len > 0));
+        if (ignored.count > 0)
+            check_faults(&ignored);
         check_heartbeat(&heartbeat);
         heartbeat_fini(&heartbeat);
+        faults_fini(&ignored);
         break;
     case ERR_INVALID:
         check_faults(&faults);
         faults_fini(&faults);
         break;
     default:
-        must(err == ERR_BAD_REQUEST && why != NULL && faults.count == 0);
+        must(err == ERR_BAD_REQUEST && ignored.items == NULL && why != NULL && faults.count == 0);
     }
     return 0;
 }

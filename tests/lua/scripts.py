@@ -87,22 +87,26 @@ class Scripts:
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod
-    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health=""):
-        """`active`, `special` and `models`: "" for as before; `health`: as lua/lib/health.lua has it"""
+    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="", ignored=""):
+        """What is "" is not told: it stays as before. `health`: as lua/lib/health.lua has it."""
         said = [str(word) for word in (active, special, models)]
         ranking = " ".join([*(word or "=" for word in said), health or "-"]) if any(said) or health else ""
-        return [worker_id, status, load, silence, ranking, len(fields), *fields]
+        return [worker_id, status, load, silence, ranking, ignored, len(fields), *fields]
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""
-        return self.heartbeat_and_lateness(*beats, at=at, timeout=timeout, revive=revive)[0]
+        return self.heartbeat_and_more(*beats, at=at, timeout=timeout, revive=revive)[0]
 
     def heartbeat_and_lateness(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats; by how many seconds each was late, None where that is not known"""
-        self.at(at)
-        results, late = self.call("heartbeat", *[word for beat in beats for word in beat], timeout=timeout, removal=REMOVAL,
-                                  revive=revive, interval=INTERVAL)
+        results, late, *_ = self.heartbeat_and_more(*beats, at=at, timeout=timeout, revive=revive)
         return results, [None if each == "-" else int(each) / 1000 for each in late.split()]
+
+    def heartbeat_and_more(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
+        """-> what the script returns"""
+        self.at(at)
+        return self.call("heartbeat", *[word for beat in beats for word in beat], timeout=timeout, removal=REMOVAL, revive=revive,
+                         interval=INTERVAL, edge_interval=2 * INTERVAL)
 
     def unregister(self, worker_id):
         return self.call("unregister", worker_id=worker_id)

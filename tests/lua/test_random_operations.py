@@ -77,7 +77,8 @@ class Life:
                 names = self.dice.sample(MODELS, self.dice.randrange(3))
                 models = ",".join(name for name in names if name != "-") or "-"
                 fields += ["loaded_models", "[" + ",".join(f'"{name}"' for name in names) + "]"]
-            beats.append(self.scripts.beat_of(self.dice.choice(known), self.dice.choice(STATUSES), str(self.dice.randrange(101) / 100),
+            beats.append(self.scripts.beat_of(self.dice.choice(known), self.dice.choice(["", *STATUSES]),
+                                              self.dice.choice(["", *[str(self.dice.randrange(101) / 100)] * 3]),
                                               self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields, self.health()))
         answer = self.scripts.heartbeat(*beats, at=self.seconds, timeout=TIMEOUT, revive=self.revive)
         self.revived += answer.count("2")

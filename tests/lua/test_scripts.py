@@ -334,6 +334,84 @@ def test_heartbeat_with_an_announced_silence(scripts):
     assert readable(scripts.state()) == one_worker()
 
 
+BARE = {"status": "", "load": ""}
+
+
+def reported(scripts, worker_id="w"):
+    return {name: scripts.redis.hget("{rma}:worker:" + worker_id, name) for name in ("status", "current_load")}
+
+
+@pytest.mark.parametrize("drained", [False, True])
+@pytest.mark.parametrize("silent_until", [None, OFFLINE + 1, REMOVED + 1])
+def test_what_a_heartbeat_does_not_tell_stays_as_it_was(scripts, drained, silent_until):
+    scripts.register("w")
+    scripts.heartbeat(scripts.beat_of("w", "degraded", "0.9", active="3", models="m", fields=["active_requests", "3", "loaded_models", '["m"]']))
+    if drained:
+        scripts.drain("w")
+    counts_as = "draining" if drained else "degraded"
+    at = silent_until or 10
+    if silent_until:
+        scripts.sweep(OFFLINE + 1)
+        scripts.sweep(at)
+    scripts.heartbeat(scripts.beat_of("w", **BARE), at=at)
+    assert reported(scripts) == {"status": "degraded", "current_load": "0.9"}
+    assert scripts.state()["ledger"][1]["w"].split()[1:4] == [counts_as, "900000", "d" if drained else "-"]
+    invariants.assert_hold(scripts.dump())
+    scripts.heartbeat(scripts.beat_of("w", "", "0.25"), at=at)
+    assert reported(scripts) == {"status": "degraded", "current_load": "0.25"}
+    scripts.heartbeat(scripts.beat_of("w", "healthy", ""), at=at)
+    assert reported(scripts) == {"status": "healthy", "current_load": "0.25"}
+    assert scripts.state()["ledger"][1]["w"].split()[1:3] == ["draining" if drained else "healthy", "250000"]
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("at", [10, REMOVED + 1])
+def test_a_worker_that_reported_itself_offline_and_beats_is_healthy(scripts, at):
+    scripts.register("w")
+    scripts.heartbeat(scripts.beat_of("w", "degraded", "0.9"))
+    scripts.sweep(OFFLINE + 1)  # the registration keeps it, and is not to when the worker comes back and leaves in order
+    scripts.heartbeat(scripts.beat_of("w", "healthy", "0.5"), at=OFFLINE + 1)
+    scripts.heartbeat(scripts.beat_of("w", "offline", "0"), at=OFFLINE + 2)
+    scripts.sweep(OFFLINE + 2 + at)
+    scripts.heartbeat(scripts.beat_of("w", **BARE), at=OFFLINE + 2 + at)
+    assert reported(scripts) == {"status": "healthy", "current_load": "0"}
+    invariants.assert_hold(scripts.dump())
+
+
+def test_an_unknown_status_is_kept_as_told_until_a_known_one_comes(scripts):
+    scripts.register("w")
+    odd = scripts.beat_of("w", "degraded", "0.5", fields=["reported_status", "busy"])
+
+    def told():
+        return scripts.redis.hget("{rma}:worker:w", "reported_status")
+
+    for known in ("healthy", "degraded", "draining", "offline"):
+        scripts.heartbeat(odd)
+        assert told() == "busy" and reported(scripts)["status"] == "degraded"
+        scripts.heartbeat(scripts.beat_of("w", **BARE))
+        assert told() == "busy"
+        scripts.heartbeat(scripts.beat_of("w", known))
+        assert told() is None and reported(scripts)["status"] == known
+    invariants.assert_hold(scripts.dump())
+
+
+def test_what_is_told_in_vain_is_news_once(scripts):
+    scripts.register("a")
+    scripts.register("b")
+
+    def news(*beats):
+        return scripts.heartbeat_and_more(*beats)[2:]
+
+    assert news(scripts.beat_of("a"), scripts.beat_of("b")) == []
+    assert news(scripts.beat_of("a", ignored="status"), scripts.beat_of("b")) == ["status -"]
+    assert news(scripts.beat_of("a", ignored="status"), scripts.beat_of("b")) == []
+    assert news(scripts.beat_of("a", ignored="gpu_utilization,status"), scripts.beat_of("b", ignored="status,other"),
+                scripts.beat_of("nobody", ignored="status")) == ["gpu_utilization status,other -"]
+    assert news(scripts.beat_of("a", ignored="status,gpu_utilization"), scripts.beat_of("b")) == []
+    scripts.register("a")
+    assert news(scripts.beat_of("a", ignored="status")) == ["status"], "a new registration begins anew"
+
+
 def test_lateness_of_heartbeats(scripts):
     """Counted from one interval after the last heartbeat, or the registration; an edge node has two."""
     scripts.register("w")
@@ -436,7 +514,7 @@ def test_heartbeat_brings_a_removed_worker_back(scripts, swept):
     if swept == "swept":
         scripts.sweep(REMOVED + 1)
         assert readable(scripts.state()) == {
-            **kept_aside(instance_id="i", tunnel_url=TUNNEL, fingerprint="f"), "identity:instance:i": ("string", "w", FORGOTTEN),
+            **kept_aside(instance_id="i", tunnel_url=TUNNEL, fingerprint="f", last_state="degraded 1000000"), "identity:instance:i": ("string", "w", FORGOTTEN),
             TUNNEL_KEY: ("string", "w", FORGOTTEN)}
     assert scripts.heartbeat(scripts.beat_of("w"), scripts.beat_of("w"), at=at) == "21"
     moved = NOW + at * 1000
@@ -970,11 +1048,11 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "", "health": "",
         "max_services": "1", "max": 100, "drain": "1", "reason": "", "service": "rag", "model": "", "told_tunnel": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
-        "status": "healthy", "load": "0", "since": NOW, "interval": 30_000,
+        "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
         "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services"),
-           "heartbeat": ("timeout", "removal", "revive", "interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
+           "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
@@ -1039,7 +1117,7 @@ def test_arguments_that_are_no_numbers_are_refused(scripts, name, argument, bad)
 
 
 @pytest.mark.parametrize("changes", [
-    {"at": 1, "status": ""}, {"status": "weird"}, {"status": "nan"}, {"load": "-0.1"}, {"load": "1.1"}, {"load": "nan"}, {"load": ""},
+    {"status": "weird"}, {"status": "nan"}, {"load": "-0.1"}, {"load": "1.1"}, {"load": "nan"}, {"load": "x"},
     {"silence": "x"}, {"silence": "nan"}, {"silence": ""}, {"silence": "1e300"}, {"active": "x"}, {"active": "-1"}, {"active": "1.5"},
     {"special": "a b"}, {"models": "a b"}, {"models": "a\nb"}], ids=str)
 def test_malformed_heartbeats_are_refused_whole(scripts, changes):
@@ -1050,10 +1128,10 @@ def test_malformed_heartbeats_are_refused_whole(scripts, changes):
 
 
 @pytest.mark.parametrize("beats", [
-    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0", "", "", ""], ["w", "healthy", "0", "0", "", "", "", "x"],
-    ["w", "healthy", "0", "0", "", "", "", "1", "field"], ["w", "healthy", "0", "0", "", "", "", "2", "field"],
-    ["w", "healthy", "0", "0", "", "", "", "-2"], ["w", "healthy", "0", "0", "", "", "", "0.5"],
-    ["w", "healthy", "0", "0", "", "", "", "0", "w", "healthy", "0", "0", "", "", "", "4", "a", "b"]], ids=" ".join)
+    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0", "", ""], ["w", "healthy", "0", "0", "", "", "x"],
+    ["w", "healthy", "0", "0", "", "", "1", "field"], ["w", "healthy", "0", "0", "", "", "2", "field"],
+    ["w", "healthy", "0", "0", "", "", "-2"], ["w", "healthy", "0", "0", "", "", "0.5"],
+    ["w", "healthy", "0", "0", "", "", "0", "w", "healthy", "0", "0", "", "", "4", "a", "b"]], ids=" ".join)
 def test_heartbeats_of_a_wrong_length_are_refused_whole(scripts, beats):
     scripts.register("w")
     for before in ([], scripts.beat_of("w", "degraded")):

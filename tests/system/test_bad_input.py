@@ -57,10 +57,17 @@ UNREADABLE = {
 }
 
 
+# JSON all the same, or nearly: a heartbeat counts.
+COUNTS = ("deep and closed", "an escaped NUL", "an escaped NUL in a name", "a lone high surrogate", "a lone low surrogate",
+          "a high surrogate before something else", "NaN", "Infinity", "-Infinity", "1e999", "-1e999")
+
+
 @pytest.mark.parametrize("path", [REGISTER, HEARTBEAT])
 def test_what_is_no_json_is_refused(fleet, path):
     with fleet.connection() as connection:
         for name, text in UNREADABLE.items():
+            if path == HEARTBEAT and name in COUNTS:
+                continue
             response = connection.request("POST", path, text)
             assert response.status == 400, (name, response)
             assert_problem(response, 400)
@@ -121,9 +128,6 @@ REGISTRATION_MEMBERS = {
 CAPABILITY_MEMBERS = {
     "cpu_cores": NUMBER, "ram": SIZE, "storage": SIZE, "gpu_type": STRING, "gpu_memory": SIZE, "worker_type": STRING, "has_gpu": BOOL,
     "has_storage": BOOL, "has_edge": BOOL, "has_public_ip": BOOL}
-HEARTBEAT_MEMBERS = {
-    "worker_id": STRING, "status": STRING, "current_load": NUMBER, "available_memory": STRING, "active_requests": NUMBER,
-    "gpu_utilization": NUMBER, "loaded_models": LIST, "services_status": OBJECT, "specialization": STRING, "expect_silence": NUMBER}
 
 
 def wrong_values(right):
@@ -133,7 +137,7 @@ def wrong_values(right):
 @pytest.mark.parametrize("path, valid, members, prefix", [
     (REGISTER, {"worker_id": "w", "capabilities": {}}, REGISTRATION_MEMBERS, ""),
     (REGISTER, {"worker_id": "w", "capabilities": {}}, CAPABILITY_MEMBERS, "capabilities."),
-    (HEARTBEAT, {"worker_id": "w"}, HEARTBEAT_MEMBERS, "")], ids=["registration", "capabilities", "heartbeat"])
+    (HEARTBEAT, {"worker_id": "w"}, {"worker_id": STRING}, "")], ids=["registration", "capabilities", "heartbeat"])
 def test_wrong_types_everywhere(fleet, path, valid, members, prefix):
     with fleet.connection() as connection:
         for member, right in members.items():
@@ -143,19 +147,6 @@ def test_wrong_types_everywhere(fleet, path, valid, members, prefix):
                 response = connection.request("POST", path, body)
                 assert response.status == 422, (member, value, response)
                 assert [fault["field"] for fault in response.json["errors"]] == [prefix + member], (member, value)
-
-
-@pytest.mark.parametrize("body, field", [
-    ({"current_load": -0.01}, "current_load"), ({"current_load": -1e300}, "current_load"), ({"active_requests": -1}, "active_requests"),
-    ({"active_requests": 1.5}, "active_requests"), ({"active_requests": 1e30}, "active_requests"),
-    ({"gpu_utilization": -1}, "gpu_utilization"), ({"expect_silence": -1}, "expect_silence"),
-    ({"expect_silence": 3601}, "expect_silence"), ({"expect_silence": 1e18}, "expect_silence"), ({"status": ""}, "status"),
-    ({"status": "HEALTHY"}, "status"), ({"status": "removed"}, "status"), ({"loaded_models": [1]}, "loaded_models"),
-    ({"loaded_models": [None]}, "loaded_models")])
-def test_numbers_and_words_out_of_range_in_a_heartbeat(fleet, body, field):
-    response = fleet.post(HEARTBEAT, {"worker_id": "w", **body})
-    assert_problem(response, 422)
-    assert response.json["errors"][0]["field"].split("[")[0] == field
 
 
 @pytest.mark.parametrize("body, field", [
@@ -356,10 +347,11 @@ def test_a_listing_of_nothing_but_members_that_are_no_ids(redis, coordinator):
 @pytest.mark.parametrize("count", [17, 256, 257, 5000])
 @pytest.mark.parametrize("path, valid, member", [
     (REGISTER, {"worker_id": "w", "capabilities": {}}, "containers"), (HEARTBEAT, {"worker_id": "w"}, "loaded_models")])
-def test_all_faults_are_told_at_once(fleet, path, valid, member, count):
-    response = fleet.post(path, json.dumps({**valid, member: [1] * count}, separators=(",", ":")))
-    assert_problem(response, 422)
-    errors = response.json["errors"]
+def test_all_faults_are_told_at_once(coordinator, path, valid, member, count):
+    coordinator.register("w")
+    response = coordinator.post(path, json.dumps({**valid, member: [1] * count}, separators=(",", ":")))
+    assert response.status == (422 if path == REGISTER else 200)
+    errors = response.json["errors" if path == REGISTER else "ignored"]
     named = min(count, 256)
     assert [fault["field"] for fault in errors[:named]] == [f"{member}[{index}]" for index in range(named)]
     assert errors[named:] == ([{"field": "...", "message": f"and {count - 256} more"}] if count > 256 else [])

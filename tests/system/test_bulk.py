@@ -30,11 +30,10 @@ def test_what_succeeds_in_part_says_so(coordinator):
     coordinator.register("good")
     coordinator.register("also")
     answer = beat_all(coordinator, {"worker_id": "good", "current_load": 0.5}, {"worker_id": "nobody"}, {"worker_id": "bad id"}, 7,
-                      {"worker_id": "also", "current_load": -1, "status": "fine"}, {"worker_id": "also", "current_load": 0.25},
-                      {"worker_id": "nothing"})
+                      {"worker_id": 7, "status": "healthy"}, {"worker_id": "also", "current_load": 0.25}, {"worker_id": "nothing"})
     assert (answer["ok"], answer["not_found"], answer["refused"]) == (2, ["nobody", "nothing"], 3)
     assert [entry["index"] for entry in answer["invalid"]] == [2, 3, 4]
-    assert {fault["field"] for fault in answer["invalid"][2]["errors"]} == {"current_load", "status"}
+    assert {fault["field"] for fault in answer["invalid"][2]["errors"]} == {"worker_id"}
     assert "detail" in answer["invalid"][1]
     assert coordinator.worker("good")["current_load"] == 0.5 and coordinator.worker("also")["current_load"] == 0.25
 

@@ -145,6 +145,12 @@ def test_removal_must_come_after_offline(redis, make_coordinator):
     assert len(says.splitlines()) == 1 and "WORKER_TIMEOUT_SECONDS" in says
 
 
+@pytest.mark.parametrize("interval, timeout", [(30, 30), (31, 30), (3600, 300), (1, 1)])
+def test_a_worker_that_keeps_to_its_interval_must_not_be_offline(redis, make_coordinator, interval, timeout):
+    says = make_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=interval, HEARTBEAT_TIMEOUT_SECONDS=timeout).refuses_to_start()
+    assert len(says.splitlines()) == 1 and "HEARTBEAT_INTERVAL_SECONDS" in says and "HEARTBEAT_TIMEOUT_SECONDS" in says
+
+
 def test_a_port_that_is_taken_is_one_clear_line(redis, make_coordinator):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,5 +1,7 @@
 """Edge nodes: two paths of their own, else workers like any other."""
 
+import pytest
+
 NODE = {"worker_id": "edge-1", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"],
         "capabilities": {}, "role": "edge_coordinator", "dht_port": 8468}
 
@@ -43,3 +45,22 @@ def test_what_is_refused(coordinator):
     assert coordinator.post("/api/edge/register", b"{").status == 400
     assert coordinator.post("/api/edge/heartbeat", {}).status == 422
     assert coordinator.get("/api/edge/register").status == 405
+
+
+@pytest.mark.parametrize("interval, timeout, told", [(30, 300, 60), (7, 300, 14), (30, 61, 60), (30, 60, 30), (1, 2, 1)])
+def test_the_interval_that_edge_nodes_are_told(redis, start_coordinator, interval, timeout, told):
+    """Twice that of others, unless a node that keeps to it would be offline by then."""
+    coordinator = start_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=interval, HEARTBEAT_TIMEOUT_SECONDS=timeout)
+    assert register(coordinator).json["heartbeat_interval"] == told
+    assert coordinator.register("w")["heartbeat_interval"] == interval
+
+
+def test_an_edge_node_that_keeps_to_its_interval_is_not_late(start_redis, start_coordinator, clock):
+    coordinator = start_coordinator(start_redis(clock=clock), clock=clock, HEARTBEAT_INTERVAL_SECONDS=30, HEARTBEAT_TIMEOUT_SECONDS=50)
+    interval = register(coordinator).json["heartbeat_interval"]
+    for seconds in (interval, 2 * interval - 15):
+        clock.advance(seconds)
+        coordinator.post("/api/edge/heartbeat", {"worker_id": "edge-1"})
+    on_time = [line for line in coordinator.get("/metrics").body.decode().splitlines()
+               if line.startswith('rma_heartbeat_lateness_seconds_bucket{le="5"}')]
+    assert on_time == ['rma_heartbeat_lateness_seconds_bucket{le="5"} 1'], "the second one is 15 s late"

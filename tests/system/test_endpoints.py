@@ -205,18 +205,6 @@ def test_status_words_mean_what_they_say(coordinator, word, status, healthy):
     assert row["is_healthy"] is healthy
 
 
-def test_any_other_status_word_is_refused_and_changes_nothing(redis, coordinator):
-    coordinator.register("w")
-    before = redis.dump()
-    response = coordinator.post("/api/worker/heartbeat", {"worker_id": "w", "status": "fine", "current_load": 0.9})
-    assert response.status == 422
-    fault, = response.json["errors"]
-    assert fault["field"] == "status"
-    for allowed in ("healthy", "degraded", "draining"):
-        assert allowed in fault["message"]
-    assert redis.dump() == before
-
-
 def test_load_above_one_is_one(coordinator):
     coordinator.register("w")
     coordinator.beat("w", current_load=1.7)

@@ -146,13 +146,12 @@ EXERCISES = {
     "POST /api/worker/heartbeat": {
         200: [Request(body=BEAT), Request(body={"worker_id": "w"}), Request(body=dict.fromkeys(BEAT) | {"worker_id": "w"}),
               *(Request(body={"worker_id": "w", **beat}) for beat in HEARTBEATS.values()),
-              *(Request(body={"worker_id": "w", "status": status}) for status in ("draining", "offline", "online"))],
+              *(Request(body={"worker_id": "w", "status": status}) for status in ("draining", "offline", "online")),
+              *(Request(body={**BEAT, **odd}) for odd in (
+                  {"status": "fine"}, {"current_load": -1}, {"available_memory": 5}, {"active_requests": 1.5}, {"gpu_utilization": 1e5},
+                  {"loaded_models": [1]}, {"services_status": []}, {"expect_silence": 3601}))],
         404: [Request(body={"worker_id": "nobody"})],
-        422: [Request(body=body) for body in (
-            {}, {"worker_id": ""}, *({**BEAT, **wrong} for wrong in (
-                {"status": "fine"}, {"current_load": -1}, {"available_memory": 5}, {"active_requests": 1.5},
-                {"gpu_utilization": 1e5}, {"loaded_models": [1]}, {"services_status": []},
-                {"expect_silence": 3601})))],
+        422: [Request(body=body) for body in ({}, {"worker_id": ""}, {**BEAT, "worker_id": 5})],
         **BAD_BODY},
     "DELETE /api/worker/unregister/{worker_id}": {200: [Request()], **ID_IN_PATH},
     "GET /api/worker/{worker_id}": {200: [Request(), Request("plain"), Request("gone"), Request("kept")], **ID_IN_PATH},
@@ -179,7 +178,8 @@ EXERCISES = {
     "GET /dashboard": {200: [Request()]},
     "POST /api/worker/heartbeats": {
         200: [Request(body={"heartbeats": [BEAT, {"worker_id": "nobody"}, {"worker_id": "plain"}]}),
-              Request(body=b'{"heartbeats": [5, {}, {"worker_id": "w", "status": "fine"}]}')],  # refused, each for itself
+              Request(body={"heartbeats": [BEAT, {**BEAT, "status": "fine", "active_requests": -1}]}),
+              Request(body=b'{"heartbeats": [5, {}, {"worker_id": "a b"}]}')],  # refused, each for itself
         413: [Request(body=b" " * 1_100_000)],
         422: [Request(body=body) for body in ({}, {"heartbeats": None}, {"heartbeats": []}, {"heartbeats": [{"worker_id": "w"}] * 1001})],
         400: BAD_BODY[400], 415: BAD_BODY[415]},
@@ -190,7 +190,8 @@ EXERCISES = {
               Request(body={"worker_id": "e", "capabilities": []})],
         **BAD_BODY},
     "POST /api/edge/heartbeat": {
-        200: [Request(body={"worker_id": "w"})], 404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
+        200: [Request(body={"worker_id": "w"}), Request(body={"worker_id": "w", "current_load": []})],
+        404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
     "GET /api/admin/coordinators": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
     "GET /api/dht/bootstrap": {200: [Request()]},
     "GET /api/dht/stats": {200: [Request()]},
@@ -265,7 +266,7 @@ def test_answers_while_redis_is_away(redis, coordinator):
 
 
 def test_a_worker_that_comes_back_is_as_documented(redis, start_coordinator):
-    coordinator = start_coordinator(redis, HEARTBEAT_TIMEOUT_SECONDS=1, WORKER_TIMEOUT_SECONDS=2)
+    coordinator = start_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=2, WORKER_TIMEOUT_SECONDS=3)
     coordinator.register("w")
     wait_until(lambda: not redis.client.exists("{rma}:worker:w"), what="it is removed")
     name = "POST /api/worker/heartbeat"

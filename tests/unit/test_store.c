@@ -103,9 +103,9 @@ static int answers[3 * BATCH]; /* how often each heartbeat was answered */
 static size_t answered;
 static enum err last_answer;
 
-static void on_answer(void *data, enum err err, bool revived)
+static void on_answer(void *data, enum err err, const struct beaten *beaten)
 {
-    (void)revived;
+    (void)beaten;
     ++*(int *)data;
     answered++;
     last_answer = err;

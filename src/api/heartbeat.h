@@ -1,0 +1,23 @@
+/*
+ * What the heartbeats of one worker and of many have in common.
+ */
+#ifndef API_HEARTBEAT_H
+#define API_HEARTBEAT_H
+
+#include "base/faults.h"
+#include "http/request.h"
+#include "store/store.h"
+
+/* Of a heartbeat of which something could not be used, what its line in the log tells: the first thing. Never what the worker wrote. */
+struct ignored_note {
+    char field[32];
+    char message[sizeof(((struct fault *)NULL)->message)];
+};
+
+/* `ignored` has an entry. */
+void ignored_note_init(struct ignored_note *note, const struct heartbeat *heartbeat, const struct faults *ignored);
+
+/* Logs what could not be used where it is new of this worker, else counts it. */
+void ignored_note_log(const struct ignored_note *note, struct str worker_id, const char *address, const struct beaten *beaten);
+
+#endif

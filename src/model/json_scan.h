@@ -1,0 +1,59 @@
+/*
+ * The scanner of json.c. It passes over a JSON text by the grammar of RFC 8259, and makes nothing of it but, on request, a mended copy.
+ */
+#ifndef MODEL_JSON_SCAN_H
+#define MODEL_JSON_SCAN_H
+
+#include "base/buffer.h"
+#include "model/json.h"
+
+#define JSON_SUBJECT "The body " /* all sentences begin with it */
+
+/* Where in the document the scanner is: what holds the value, and under what name or index. */
+struct place {
+    const struct place *outer;
+    struct str name; /* absent in an array */
+    size_t index;
+};
+
+/* A copy of a text, mended. */
+struct mending {
+    struct buffer *text;    /* the copy so far; empty until there is something to mend */
+    const char *copied;     /* how far it has come in the text */
+    struct faults *ignored; /* names what was mended */
+};
+
+struct scanner {
+    const char *at;
+    const char *end;
+    int depth;
+    const char *why; /* set by the first failure */
+    enum json_patience patience;
+    const char *unusable;      /* of the string at hand: why it can't be used */
+    const struct place *place; /* NULL: outside of the document's object */
+    struct mending *mending;   /* NULL: the text stays as it is, and nothing is named */
+};
+
+/*
+ * What follows takes its part of the text off the front, and returns whether that was there. Where a part is malformed, scan->why says so.
+ */
+
+bool scan_document(struct scanner *scan);
+bool scan_value(struct scanner *scan);
+
+/* A member's name and the colon behind it; *name becomes what stands between the quotes. scan->unusable says whether it can be used. */
+bool scan_name(struct scanner *scan, struct str *name);
+
+/* White space, if there is any. */
+void scan_space(struct scanner *scan);
+
+/* `byte`, if it is next. */
+bool scan_take(struct scanner *scan, char byte);
+
+/* The four hex digits of a \u escape; -1 when they are not there. */
+int scan_hex4(struct scanner *scan);
+
+/* Whether `text` begins with a byte order mark. */
+bool scan_begins_with_mark(struct str text);
+
+#endif

@@ -24,8 +24,9 @@
 -- edge_interval: the same of an edge node.
 -- heartbeats: for each its worker's id, the status it counts as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
 -- ranking (four words: active requests, what it is specialized for, its loaded models with commas between; "-" for none, "=" for as
--- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between, the number of strings that follow, and these: names and values of hash
--- fields, reported_status the first of them. Of the status, the load and the ranking "" means that it does not tell: what is known stays.
+-- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between,
+-- the number of strings that follow, and these: names and values of hash fields, reported_status the first of them. Of the status, the
+-- load and the ranking "" means that it does not tell: what is known stays.
 -- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; for each, with
 -- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
 -- is new, in the same way.
@@ -149,9 +150,9 @@ local function write(beat, hash, was, reported, load)
     fields[told + 1], fields[told + 2] = 'current_load', beat.load and beat.load_text or string.format('%.6g', load / 1000000)
     told = told + 2
   end
-  for at = beat.first, beat.last do
+  for i = beat.first, beat.last do
     told = told + 1
-    fields[told] = ARGV[at]
+    fields[told] = ARGV[i]
   end
   local added = try_call('HSET', hash, unpack(fields))
   return added and added == told / 2

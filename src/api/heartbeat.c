@@ -13,8 +13,8 @@
 
 void ignored_note_init(struct ignored_note *note, const struct heartbeat *heartbeat, const struct faults *ignored)
 {
-    struct str names = buffer_str(&heartbeat->ignored);
-    snprintf(note->field, sizeof(note->field), "%.*s", STR_PRINTF(str_cut(&names, ',')));
+    struct str rest = buffer_str(&heartbeat->ignored), first = str_cut(&rest, ',');
+    snprintf(note->field, sizeof(note->field), "%.*s", STR_PRINTF(first));
     snprintf(note->message, sizeof(note->message), "%s", ignored->items[0].message);
 }
 

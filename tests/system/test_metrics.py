@@ -81,7 +81,7 @@ def test_counts_are_exact(two_coordinators):
     for worker_id in ("w1", "w1", "w2"):
         a.beat(worker_id, current_load=0.5)
     b.beat("w3", status="degraded")
-    assert b.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w3"}, {"worker_id": "nobody"}, {}]}).status == 200
+    assert b.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w3", "status": "healthy"}, {"worker_id": "nobody"}, {}]}).status == 200
     assert a.post("/api/worker/heartbeat", {"worker_id": "nobody"}).status == 404
     b.unregister("w1")
     assert b.delete("/api/worker/unregister/w1").status == 404

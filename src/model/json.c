@@ -45,10 +45,15 @@ static enum err check(struct scanner *scan, struct str text, const char **why)
     return ERR_BAD_REQUEST;
 }
 
-enum err json_parse_object(struct str text, cJSON **document, const char **why)
+enum err json_check_object(struct str text, const char **why)
 {
     struct scanner scan = {.patience = JSON_EXACT};
-    enum err err = check(&scan, text, why);
+    return check(&scan, text, why);
+}
+
+enum err json_parse_object(struct str text, cJSON **document, const char **why)
+{
+    enum err err = json_check_object(text, why);
     return err == ERR_NONE ? build_tree(text, document, why) : err;
 }
 

@@ -18,6 +18,9 @@
  */
 MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
 
+/* Refuses what json_parse_object refuses, and builds nothing. */
+MUST_CHECK enum err json_check_object(struct str text, const char **why);
+
 /* What is let pass, each more than the one before it. */
 enum json_patience {
     JSON_EXACT,  /* what json_parse_object takes */

@@ -114,6 +114,8 @@ static bool name_is(struct str raw, const char *name)
 
 struct json_items json_items(struct str text)
 {
+    if (text.ptr == NULL)
+        text = STR("");
     struct scanner scan = {.at = text.ptr, .end = text.ptr + text.len};
     scan_space(&scan);
     bool has_names = scan_take(&scan, '{');

@@ -13,9 +13,9 @@ let openRoute = null, fleetScrolledTo = 0;
 
 // Where one left it.
 function openFleet() {
-  measure();
+  table.rows.measure();
   scrollTo(0, fleetScrolledTo);
-  table.elements.get(shownWorker.left)?.querySelector('a').focus({preventScroll: true});
+  table.rows.elements.get(shownWorker.left)?.querySelector('a').focus({preventScroll: true});
 }
 
 function closeFleet() {

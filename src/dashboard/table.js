@@ -1,8 +1,6 @@
 'use strict';
 
-// The workers in a table of which only those rows exist that can be seen.
-
-const OVERSCAN = 8; // rows above and below, so that scrolling and the Tab key find the next ones
+// The table of all workers.
 
 const byText = new Intl.Collator('en', {numeric: true}).compare;
 const COLUMNS = [
@@ -19,9 +17,7 @@ const COLUMNS = [
 const table = {
   sortedBy: COLUMNS[0], descending: false,
   text: [], status: '', tier: '', service: '',
-  shown: [], // rows that pass the filter, in order
-  elements: new Map(), // of the rows that can be seen, by id
-  rowHeight: 0,
+  rows: null, // Rows
 };
 
 function passes(row) {
@@ -32,32 +28,22 @@ function passes(row) {
 // Which rows are shown, and in which order.
 function arrange() {
   const {key, compare} = table.sortedBy, sign = table.descending ? -1 : 1;
-  table.shown = [...fleet.workers.values()].filter(passes).sort((a, b) => sign * compare(a[key], b[key]) || byText(a.id, b.id));
-  const total = fleet.workers.size, shown = table.shown.length;
+  const rows = [...fleet.workers.values()].filter(passes).sort((a, b) => sign * compare(a[key], b[key]) || byText(a.id, b.id));
+  const total = fleet.workers.size, shown = rows.length;
   setText(byId('workers-count'), shown === total ? countOf(total, 'worker') : `${count(shown)} of ${countOf(total, 'worker')}`);
-  byId('workers').setAttribute('aria-rowcount', shown + 1);
-  byId('workers-body').style.height = shown * table.rowHeight + 'px';
   byId('workers-none').hidden = shown > 0;
   setText(byId('workers-none'), total ? 'No worker matches.' : 'No workers yet.');
-  showRows();
+  table.rows.set(rows);
 }
 
 // -- rows ------------------------------------------------------------------------------------------------------------------------------
 
 function makeRow(row) {
-  const cells = {
+  return makeCells(COLUMNS, {
     id: make('div', 'cell', workerLink(row.id)), status: make('div', 'cell', statusBadge(row.status)), tier: make('div', 'cell'),
     services: make('div', 'cell services'), load: make('div', 'cell', loadBar(null)), lastHeartbeat: make('div', 'cell number'),
     hardware: make('div', 'cell soft'), tasks: make('div', 'cell number'),
-  };
-  const element = make('div', 'row', ...COLUMNS.map(({key}) => cells[key]));
-  element.setAttribute('role', 'row');
-  for (const [key, cell] of Object.entries(cells)) {
-    cell.classList.add(key);
-    cell.setAttribute('role', 'cell');
-  }
-  element.cells = cells;
-  return element;
+  });
 }
 
 function fillRow(element, row) {
@@ -80,52 +66,10 @@ function fillAge(element, row) {
   setText(element.cells.lastHeartbeat, duration(now() - row.lastHeartbeat) + ' ago');
 }
 
-function placeRow(element, at) {
-  element.style.transform = `translateY(${at * table.rowHeight}px)`;
-  element.setAttribute('aria-rowindex', at + 2);
-}
-
-// Makes the rows that can be seen, and away with the others; the one that has the focus stays.
-function showRows() {
-  const view = byId('workers'), body = byId('workers-body'), height = table.rowHeight;
-  const first = Math.max(0, Math.floor(view.scrollTop / height) - OVERSCAN);
-  const visible = table.shown.slice(first, Math.ceil((view.scrollTop + view.clientHeight) / height) + OVERSCAN);
-  const kept = new Set(visible.map(row => row.id));
-  for (const [id, element] of table.elements) {
-    if (kept.has(id)) continue;
-    const at = element.contains(document.activeElement) ? table.shown.findIndex(row => row.id === id) : -1;
-    if (at !== -1) {
-      placeRow(element, at);
-      continue;
-    }
-    element.remove();
-    table.elements.delete(id);
-  }
-  let next = body.firstChild;
-  visible.forEach((row, i) => {
-    let element = table.elements.get(row.id);
-    if (!element) table.elements.set(row.id, element = makeRow(row));
-    fillRow(element, row);
-    placeRow(element, first + i);
-    if (element === next) next = next.nextSibling;
-    else body.insertBefore(element, next);
-  });
-}
-
 function tickRows() {
-  for (const [id, element] of table.elements) {
+  for (const [id, element] of table.rows.elements) {
     const row = fleet.workers.get(id);
     if (row) fillAge(element, row);
-  }
-}
-
-function measure() {
-  const height = parseInt(getComputedStyle(byId('workers')).getPropertyValue('--row'), 10);
-  if (height === table.rowHeight) {
-    showRows();
-  } else {
-    table.rowHeight = height;
-    arrange();
   }
 }
 
@@ -183,6 +127,7 @@ function readFilters() {
 }
 
 function setUpTable() {
+  table.rows = new Rows('workers', makeRow, fillRow);
   makeHead();
   fillSelect(byId('filter-status'), [['', 'Any status'], ...STATUSES.map(status => [status, statusWord(status)])]);
   fillSelect(byId('filter-tier'), [['', 'Any tier'], ...Object.entries(TIERS)]);
@@ -194,12 +139,9 @@ function setUpTable() {
     const column = COLUMNS.find(({key}) => key === event.target.value);
     sortBy(column, Boolean(column.descending));
   });
-  byId('workers').addEventListener('scroll', showRows, {passive: true});
-  new ResizeObserver(measure).observe(byId('workers'));
   listen('workers', arrange);
   listen('services', fillServices);
   listen('connection', tickRows);
   setInterval(tickRows, 1000);
-  measure();
   sortBy(table.sortedBy, false);
 }

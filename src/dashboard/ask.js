@@ -22,48 +22,74 @@ const SLOW_MS = 3000; // an answer that takes longer is spoken of
 
 let asked = null; // what the dialog asks: action, id, done, and whether it has been done
 
-// Opens the dialog; `done` is called when the worker has been acted on and the dialog is closed.
+// Opens the dialog; `done` is called when it has been done and the dialog is closed. An action is a request (method, path, body), or
+// run(goesOn, say), which returns what came of it; before that prepare(goesOn, say) may look whether there is anything to do.
 function ask(action, id, done) {
-  asked = {action, id, done, acted: false};
+  const mine = asked = {action, id, done, acted: false};
   setText(byId('ask-title'), action.title(id));
   setText(byId('ask-text'), action.text);
-  setText(byId('ask-result'), '');
   setText(byId('ask-input-title'), action.input || '');
   byId('ask-input').value = '';
   byId('ask-input-label').hidden = !action.input;
-  byId('ask-result').className = 'result';
   const confirm = byId('ask-confirm');
   setText(confirm, action.button);
   confirm.className = action.dangerous ? 'danger' : 'primary';
-  confirm.hidden = confirm.disabled = false;
-  setText(byId('ask-cancel'), 'Cancel');
+  confirm.hidden = false;
+  confirm.disabled = Boolean(action.prepare);
+  setText(byId('ask-cancel'), action.keep || 'Cancel');
+  sayResult(mine, '');
   byId('ask').showModal();
   byId('ask-cancel').focus();
+  if (action.prepare) prepare(mine);
+}
+
+function isAsked(mine) {
+  return asked === mine && byId('ask').open;
+}
+
+// Says what comes of what is asked, unless something else is asked by now. looks: good, bad.
+function sayResult(mine, words, looks = '') {
+  if (asked !== mine) return;
+  byId('ask-result').className = 'result ' + looks;
+  setText(byId('ask-result'), words);
+}
+
+async function prepare(mine) {
+  sayResult(mine, 'Counting …');
+  try {
+    const useful = await mine.action.prepare(() => isAsked(mine), words => sayResult(mine, words));
+    if (asked === mine) byId('ask-confirm').disabled = !useful;
+  } catch (error) {
+    sayResult(mine, error.message, 'bad');
+  }
+}
+
+async function perform(mine) {
+  const {action, id} = mine;
+  if (action.run) return action.run(() => isAsked(mine), words => sayResult(mine, words));
+  const answer = await request(action.method, action.path(id), action.body?.(byId('ask-input').value));
+  return plainText(answer.message) || (typeof action.done === 'function' ? action.done(answer) : action.done) || 'Done.';
 }
 
 async function act() {
-  const mine = asked, {action, id} = mine, result = byId('ask-result'), confirm = byId('ask-confirm');
-  const isOpen = () => asked === mine && byId('ask').open;
+  const mine = asked, confirm = byId('ask-confirm');
   confirm.disabled = true;
-  result.className = 'result';
-  setText(result, 'Working …');
-  const slow = setTimeout(() => isOpen() && setText(result, 'Working … there is no answer yet.'), SLOW_MS);
+  sayResult(mine, 'Working …');
+  const slow = setTimeout(() => mine.action.run || sayResult(mine, 'Working … there is no answer yet.'), SLOW_MS);
   try {
-    const answer = await request(action.method, action.path(id), action.body?.(byId('ask-input').value));
+    const words = await perform(mine);
     mine.acted = true;
-    if (!isOpen()) {
+    if (!isAsked(mine)) {
       mine.done();
       return;
     }
-    result.className = 'result good';
-    setText(result, plainText(answer.message) || 'Done.');
+    sayResult(mine, words, 'good');
     confirm.hidden = byId('ask-input-label').hidden = true;
     setText(byId('ask-cancel'), 'Close');
     byId('ask-cancel').focus();
   } catch (error) {
-    if (!isOpen()) return;
-    result.className = 'result bad';
-    setText(result, error.message);
+    if (!isAsked(mine)) return;
+    sayResult(mine, error.message, 'bad');
     confirm.disabled = false;
     confirm.focus();
   } finally {

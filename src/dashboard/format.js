@@ -36,6 +36,11 @@ function duration(ms) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
 }
 
+// A text that is not longer than `most` characters.
+function cut(text, most) {
+  return text.length > most ? text.slice(0, most - 1) + '…' : text;
+}
+
 // JSON of any shape as one line of text; '' for nothing.
 function plainText(value) {
   if (value === null || value === undefined) return '';

@@ -2,11 +2,14 @@
 
 // Which page is shown, by what stands behind the # of the address.
 
-// A page: what its address matches, the element that it is in, its title; opened with what the address names. Queues and tasks have
-// their rows here once they exist: #/queues, #/queue/<name>, #/task/<id>.
+// A page: what its address matches, the element that it is in, its title, the link of the bar that leads there; opened with what the
+// address names.
 const ROUTES = [
-  {path: /^\/worker\/(.+)$/, element: 'worker', title: id => id, open: openWorker, close: closeWorker},
-  {path: /^/, element: 'fleet', title: () => 'Fleet', open: openFleet, close: closeFleet},
+  {path: /^\/work$/, element: 'work', title: () => 'Work', bar: 'bar-work', open: openWork, close: closeWork},
+  {path: /^\/tasks(?:\?(.*))?$/, element: 'tasks-page', title: () => 'Tasks', bar: 'bar-work', raw: true, open: openTasks, close: closeTasks},
+  {path: /^\/task\/(.+)$/, element: 'task', title: id => id, bar: 'bar-work', open: openTask, close: closeTask},
+  {path: /^\/worker\/(.+)$/, element: 'worker', title: id => id, bar: 'bar-fleet', open: openWorker, close: closeWorker},
+  {path: /^/, element: 'fleet', title: () => 'Fleet', bar: 'bar-fleet', open: openFleet, close: closeFleet},
 ];
 
 let openRoute = null, fleetScrolledTo = 0;
@@ -32,10 +35,14 @@ function decoded(text) {
 
 function route() {
   const address = location.hash.slice(1), found = ROUTES.find(({path}) => path.test(address));
-  const named = decoded(found.path.exec(address)[1] || '');
+  const [, name = ''] = found.path.exec(address), named = found.raw ? name : decoded(name);
   openRoute?.close();
   openRoute = found;
   for (const {element} of ROUTES) byId(element).hidden = element !== found.element;
+  for (const id of ['bar-fleet', 'bar-work']) {
+    if (id === found.bar) byId(id).setAttribute('aria-current', 'page');
+    else byId(id).removeAttribute('aria-current');
+  }
   document.title = `${found.title(named)} – RMA Coordinator`;
   found.open(named);
 }
@@ -46,6 +53,9 @@ setUpTable();
 setUpEvents();
 setUpAsk();
 setUpWorker();
+setUpWork();
+setUpTasks();
+setUpTask();
 addEventListener('hashchange', route);
 document.querySelector('.skip').addEventListener('click', event => {
   event.preventDefault(); // the # is the route's

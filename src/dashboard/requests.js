@@ -23,11 +23,14 @@ function whyNoAnswer(method, answer, error) {
 
 // body: what becomes the request's JSON; undefined: it has none.
 async function request(method, path, body) {
-  const headers = {Accept: 'application/json', ...(body === undefined ? {} : {'Content-Type': 'application/json'})};
+  const options = {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)};
   let answer, said;
+  if (body !== undefined) {
+    options.headers['Content-Type'] = 'application/json';
+    options.body = JSON.stringify(body);
+  }
   try {
-    answer = await fetch(path, {method, headers, body: body && JSON.stringify(body), cache: 'no-store',
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)});
+    answer = await fetch(path, options);
     said = await answer.json();
   } catch (error) {
     throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));

@@ -126,7 +126,7 @@ function takeWorkerEvent(kind, event) {
   reading?.told.add(id);
   if (kind === 'removed') fleet.workers.delete(id);
   else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
-  if (row && /drained$/.test(event.reason)) row.why = plainText(event.drain_reason);
+  if (row && event.reason.endsWith('drained')) row.why = plainText(event.drain_reason);
   if (kind === 'registered' || (kind !== 'removed' && !row)) want(id);
   announce('workers');
   announce('events');

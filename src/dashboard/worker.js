@@ -3,8 +3,10 @@
 // One worker's page.
 
 const WORKER_AGAIN_MS = 30000;
+const HELD_AGAIN_MS = 5000;
+const HELD_SHOWN = 20;
 
-const shownWorker = {id: null, left: null, worker: null, readAt: 0, parts: null, lastEvent: null};
+const shownWorker = {id: null, left: null, worker: null, readAt: 0, heldAt: 0, parts: null, lastEvent: null};
 
 function fact(title, value) {
   return make('div', '', make('dt', '', title), value instanceof Node ? make('dd', '', value) : make('dd', '', plainText(value) || '–'));
@@ -71,6 +73,27 @@ function listCard(title, columns, rows, none) {
   return make('section', 'card', make('header', '', make('h2', '', title)), wrap);
 }
 
+// What it holds: the tasks that it has leased.
+async function showHeld() {
+  const {id, parts} = shownWorker;
+  shownWorker.heldAt = Date.now();
+  try {
+    const page = await get('api/tasks' + queryOf({worker_id: id, state: 'leased', limit: HELD_SHOWN}));
+    if (shownWorker.id !== id) return;
+    const rows = page.tasks.map(task => {
+      const heading = make('th', '', taskLink(plainText(task.task_id)));
+      heading.scope = 'row';
+      return make('tr', '', heading, make('td', '', plainText(task.type)), make('td', '', plainText(task.queue)),
+        make('td', 'number', ageOf(task.started_at)), make('td', '', progressOf(task.progress) || '–'));
+    });
+    const card = listCard('Tasks that it holds', ['Task', 'Type', 'Queue', 'For', 'Progress'], rows, 'None.');
+    if (page.next_cursor) card.append(make('p', 'none', tasksLink('All of them', {worker_id: id, state: 'leased'})));
+    parts.held.replaceChildren(card);
+  } catch (error) {
+    if (shownWorker.id === id && error.status === 404) parts.held.replaceChildren();
+  }
+}
+
 // -- the parts that stay, so that the focus does --------------------------------------------------------------------------------------------
 
 function makeParts(id) {
@@ -83,7 +106,7 @@ function makeParts(id) {
   const parts = {
     status: statusBadge('offline'), note: make('p', 'soft'), figures: make('dl'), details: make('div', 'details'),
     drain: button('', ACTIONS.drain), undrain: button('', ACTIONS.undrain), remove: button('quiet-danger', ACTIONS.remove),
-    load: loadBar(null), lastHeartbeat: make('span', 'number'),
+    held: make('div'), load: loadBar(null), lastHeartbeat: make('span', 'number'),
   };
   const back = make('a', 'back', '← Fleet');
   back.href = '#/';
@@ -92,7 +115,7 @@ function makeParts(id) {
   parts.buttons = make('div', 'buttons', parts.drain, parts.undrain, parts.remove);
   byId('worker').replaceChildren(back,
     make('div', 'title', make('div', '', make('div', 'name', parts.title, parts.status), parts.note), parts.buttons),
-    make('section', 'figures card', parts.figures), parts.details);
+    make('section', 'figures card', parts.figures), parts.held, parts.details);
   return parts;
 }
 
@@ -143,7 +166,9 @@ async function readWorker() {
     if (shownWorker.id !== id || (shownWorker.worker && error.status !== 404)) return;
     Object.assign(shownWorker, {worker: null, why: error.status === 404 ? 'There is no such worker (any more).' : error.message});
   }
-  if (shownWorker.id === id) showWorker();
+  if (shownWorker.id !== id) return;
+  showWorker();
+  showHeld();
 }
 
 function openWorker(id) {
@@ -161,9 +186,10 @@ function closeWorker() {
 
 function setUpWorker() {
   setInterval(() => {
-    const {id, worker, readAt} = shownWorker, row = fleet.workers.get(id);
+    const {id, worker, readAt, heldAt} = shownWorker, row = fleet.workers.get(id);
     if (id === null || document.hidden) return;
     if (worker && row) showNow(row);
+    if (worker && Date.now() - heldAt >= HELD_AGAIN_MS) showHeld();
     if (Date.now() - readAt >= WORKER_AGAIN_MS) readWorker();
   }, 1000);
   listen('events', () => {

@@ -6,6 +6,7 @@ export class Proxy {
   static async start(fleet, prefix = '') {
     const proxy = new Proxy();
     proxy.answers = new Map(); // by path: (request, response) => …
+    proxy.others = () => false; // (request, response, address): whether it answers what has no entry there
     proxy.requests = [];
     proxy.server = http.createServer((request, response) => {
       proxy.requests.push(request);
@@ -16,7 +17,7 @@ export class Proxy {
       }
       const address = request.url.slice(prefix.length), own = proxy.answers.get(address.split('?')[0]);
       if (own) own(request, response);
-      else forward(fleet, address, request, response);
+      else if (!proxy.others(request, response, address)) forward(fleet, address, request, response);
     });
     await new Promise(resolve => proxy.server.listen(0, '127.0.0.1', resolve));
     proxy.url = `http://127.0.0.1:${proxy.server.address().port}${prefix}/`;

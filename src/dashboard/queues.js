@@ -1,0 +1,206 @@
+'use strict';
+
+// The page Work: all queues, and the dead tasks by what they died of.
+
+const QUEUES_AGAIN_MS = 5000;
+const RATE_MS = 60000; // rates are those of about the last minute
+const QUEUE_PAGE = 500;
+const ERROR_FILTER_MAX = 200; // characters: a part of an error finds it
+const DEAD_READ = 500; // of the newest dead tasks, which are grouped
+
+const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Oldest', 'New / min', 'Done / min', ''];
+
+const work = {
+  queues: [], why: '', samples: new Map(), // by queue: [{time, totals}], oldest first
+  rows: new Map(), // parts of rows by queue
+  groups: [], deadMore: false, deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0,
+  queuesAgain: null,
+};
+
+// -- queues --------------------------------------------------------------------------------------------------------------------------------
+
+async function readQueues() {
+  const queues = [];
+  let cursor = null;
+  do {
+    const page = await get('api/queues' + queryOf({limit: QUEUE_PAGE, cursor}));
+    queues.push(...page.queues);
+    cursor = page.next_cursor;
+  } while (cursor);
+  return queues;
+}
+
+// Keeps the totals of a queue, for its rates.
+function keepSample({queue, totals}) {
+  const time = Date.now(), samples = work.samples.get(queue) || [];
+  samples.push({time, totals: totals || {}});
+  while (samples.length > 2 && time - samples[1].time >= RATE_MS) samples.shift();
+  work.samples.set(queue, samples);
+}
+
+// How many a minute came to the sum of some totals lately; null: not known yet.
+function rateOf(queue, names) {
+  const samples = work.samples.get(queue) || [], first = samples[0], last = samples.at(-1);
+  if (!first || last.time - first.time < QUEUES_AGAIN_MS / 2) return null;
+  const sum = ({totals}) => names.reduce((all, name) => all + (totals[name] || 0), 0);
+  return Math.max(0, sum(last) - sum(first)) * 60000 / (last.time - first.time);
+}
+
+function rateWords(rate) {
+  return rate === null ? '–' : rate > 0 && rate < 10 ? rate.toFixed(1) : count(Math.round(rate));
+}
+
+function makeQueueRow(queue) {
+  const link = make('a', 'id', queue), heading = make('th', '', link, make('span', 'soft aside'));
+  link.href = '#/tasks' + queryOf({queue});
+  heading.scope = 'row';
+  const cells = Object.fromEntries(['queued', 'leased', 'scheduled', 'dead', 'oldest', 'news', 'done'].map(name => [name, make('td', 'number')]));
+  const toggle = makeButton('small', '', () => {
+    const {paused} = work.queues.find(each => each.queue === queue) || {};
+    ask(paused ? QUEUE_ACTIONS.resume : QUEUE_ACTIONS.pause, queue, () => work.queuesAgain.now());
+  });
+  const element = make('tr', '', heading, ...Object.values(cells), make('td', 'act', toggle));
+  Object.entries(cells).forEach(([name, cell]) => { cell.dataset.name = QUEUE_COLUMNS[Object.keys(cells).indexOf(name) + 1]; });
+  return {element, cells, toggle, note: heading.lastChild};
+}
+
+function countLink(cell, number, filters) {
+  if (cell.dataset.count === String(number)) return;
+  cell.dataset.count = number;
+  cell.replaceChildren(number ? tasksLink(count(number), filters) : '0');
+}
+
+function fillQueueRow({element, cells, toggle, note}, {queue, paused, limit, counts, oldest_seconds: oldest}) {
+  const limited = typeof limit === 'number';
+  element.classList.toggle('paused', Boolean(paused));
+  setText(note, [paused ? 'paused' : '', limited ? `at most ${count(limit)} at once` : ''].filter(Boolean).join(' · '));
+  for (const name of ['queued', 'leased', 'scheduled', 'dead']) countLink(cells[name], counts[name] || 0, {queue, state: name});
+  cells.dead.classList.toggle('bad', counts.dead > 0);
+  setText(cells.oldest, secondsWords(oldest));
+  setText(cells.news, rateWords(rateOf(queue, ['enqueued'])));
+  setText(cells.done, rateWords(rateOf(queue, ['completed'])));
+  setText(toggle, paused ? 'Resume' : 'Pause');
+  toggle.setAttribute('aria-label', `${paused ? 'Resume' : 'Pause'} ${queue}`);
+}
+
+function showQueueFigures() {
+  const sum = name => work.queues.reduce((all, {counts}) => all + (counts[name] || 0), 0);
+  const oldest = Math.max(-1, ...work.queues.map(({oldest_seconds: seconds}) => seconds ?? -1));
+  const rates = names => {
+    const known = work.queues.map(({queue}) => rateOf(queue, names)).filter(rate => rate !== null);
+    return known.length ? rateWords(known.reduce((all, rate) => all + rate, 0)) : '–';
+  };
+  byId('work-figures').replaceChildren(
+    figure('', 'Waiting', count(sum('queued')), oldest >= 0 ? `oldest ${duration(oldest * 1000)}` : ''),
+    figure('running', 'Running', count(sum('leased'))),
+    figure('draining', 'Scheduled', count(sum('scheduled'))),
+    figure('offline', 'Dead', count(sum('dead'))),
+    figure('', 'New', rates(['enqueued']), 'a minute'),
+    figure('', 'Done', rates(['completed']), 'a minute'));
+}
+
+function showQueues() {
+  const {queues, rows} = work, known = new Set(queues.map(({queue}) => queue));
+  for (const [queue, row] of rows) if (!known.has(queue)) {
+    row.element.remove();
+    rows.delete(queue);
+  }
+  queues.forEach((queue, at) => {
+    let row = rows.get(queue.queue);
+    if (!row) rows.set(queue.queue, row = makeQueueRow(queue.queue));
+    fillQueueRow(row, queue);
+    const there = byId('queues').children[at];
+    if (there !== row.element) byId('queues').insertBefore(row.element, there || null);
+  });
+  byId('queues-table').hidden = queues.length === 0;
+  byId('queues-none').hidden = queues.length > 0;
+  setText(byId('queues-none'), work.why || 'There are no queues yet: a queue is there once a task has been put into it.');
+  setText(byId('queues-count'), work.why && queues.length ? work.why : queues.length ? countOf(queues.length, 'queue') : '');
+  showQueueFigures();
+}
+
+async function refreshQueues() {
+  try {
+    work.queues = (await readQueues()).sort((a, b) => byText(a.queue, b.queue));
+    work.why = '';
+    work.queues.forEach(keepSample);
+  } catch (error) {
+    work.why = error.message;
+  }
+  showQueues();
+  const dead = work.queues.reduce((all, {counts}) => all + (counts.dead || 0), 0);
+  if (dead !== work.deadCount || !work.deadRead) {
+    work.deadCount = dead;
+    await refreshDead();
+  }
+}
+
+// -- dead tasks by error -------------------------------------------------------------------------------------------------------------------
+
+// Groups tasks by queue and error, the largest first: [{queue, error, types, count, last}].
+function groupDead(tasks) {
+  const groups = new Map();
+  for (const {queue, type, error, finished_at: time} of tasks) {
+    const words = plainText(error), key = JSON.stringify([queue, words]);
+    const group = groups.get(key) || {queue, error: words, types: new Set(), count: 0, last: ''};
+    group.types.add(plainText(type));
+    group.count++;
+    if (plainText(time) > group.last) group.last = plainText(time);
+    groups.set(key, group);
+  }
+  return [...groups.values()].sort((a, b) => b.count - a.count || byText(a.error, b.error));
+}
+
+async function refreshDead() {
+  const tasks = [];
+  let cursor = null;
+  try {
+    do {
+      const page = await get('api/tasks' + queryOf({state: 'dead', limit: 100, cursor}));
+      tasks.push(...page.tasks);
+      cursor = page.next_cursor;
+    } while (cursor && tasks.length < DEAD_READ);
+    Object.assign(work, {groups: groupDead(tasks), deadMore: Boolean(cursor), deadRead: true, deadShown: tasks.length});
+  } catch (error) {
+    Object.assign(work, {deadRead: false, deadWhy: error.message});
+  }
+  showDead();
+}
+
+function makeDeadRow({queue, error, types, count: many, last}) {
+  const filters = {queue, state: 'dead', error: error.slice(0, ERROR_FILTER_MAX)};
+  const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was told', filters));
+  heading.scope = 'row';
+  const retry = makeButton('small', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
+  retry.hidden = !error; // "any error" is not "none"
+  retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
+  return make('tr', '', heading, make('td', '', queue), make('td', '', cut([...types].join(', '), 60)), make('td', 'number', count(many)),
+    make('td', 'number', last ? ageOf(last) + ' ago' : '–'), make('td', 'act', retry));
+}
+
+function showDead() {
+  const {groups, deadMore, deadRead} = work;
+  byId('dead').hidden = groups.length === 0;
+  byId('dead-rows').replaceChildren(...groups.map(makeDeadRow));
+  setText(byId('dead-summary'), !deadRead ? work.deadWhy || '' : deadMore ? `the newest ${count(work.deadShown)}, by error` : 'by error');
+}
+
+// -- the page ------------------------------------------------------------------------------------------------------------------------------
+
+function openWork() {
+  byId('work-title').focus({preventScroll: true});
+  work.queuesAgain.start();
+}
+
+function closeWork() {
+  work.queuesAgain.stop();
+}
+
+function setUpWork() {
+  work.queuesAgain = new Repeated(QUEUES_AGAIN_MS, refreshQueues);
+  byId('queues-head').append(make('tr', '', ...QUEUE_COLUMNS.map((words, at) => {
+    const heading = make('th', at > 0 && words ? 'number' : '', words || make('span', 'hidden', 'Pause or resume'));
+    heading.scope = 'col';
+    return heading;
+  })));
+}

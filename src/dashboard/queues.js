@@ -174,7 +174,7 @@ function makeDeadRow({queue, error, types, count: many, last}) {
   const retry = makeButton('small', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
   retry.hidden = !error; // "any error" is not "none"
   retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
-  return make('tr', '', heading, make('td', '', queue), make('td', '', cut([...types].join(', '), 60)), make('td', 'number', count(many)),
+  return make('tr', '', heading, make('td', '', queue), make('td', '', cut([...types].sort(byText).join(', '), 60)), make('td', 'number', count(many)),
     make('td', 'number', last ? ageOf(last) + ' ago' : '–'), make('td', 'act', retry));
 }
 

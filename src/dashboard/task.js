@@ -7,24 +7,23 @@ const TEXT_SHOWN = 4000; // characters of a payload or a result, until more is a
 
 const shownTask = {id: null, left: null, task: null, why: '', explained: null, parts: null, again: null};
 
-const OUTCOME_LOOKS = {completed: 'healthy', failed: 'degraded', lost: 'degraded'};
+const OUTCOME_LOOKS = {completed: 'healthy', leased: 'running', failed: 'degraded', lost: 'degraded'};
+const ATTEMPTS_KEPT = 10;
 
 // -- the timeline --------------------------------------------------------------------------------------------------------------------------
 
 // What happened to a task, oldest first: [{time, looks, words, worker, error}].
 function lifeOf(task) {
-  const life = [{time: task.created_at, looks: 'queued', words: 'created'}];
-  if (task.state === 'scheduled') life.push({time: task.available_at, looks: 'draining', words: 'is due', later: true});
-  const attempts = [...(task.history || [])].sort((a, b) => byText(plainText(a.started_at), plainText(b.started_at)));
-  const hidden = (task.attempts || 0) - attempts.length - (task.state === 'leased' ? 1 : 0);
-  if (hidden > 0 && attempts.length >= 10) life.push({time: '', looks: '', words: `${countOf(hidden, 'earlier attempt')} not kept`});
+  const life = [{time: task.created_at, looks: 'queued', words: 'created'}], attempts = task.history || [];
+  if (attempts.length >= ATTEMPTS_KEPT) life.push({time: '', looks: '', words: 'earlier attempts are not kept'});
   for (const {worker_id: worker, started_at: started, ended_at: ended, outcome, error} of attempts) {
     const took = Date.parse(ended) - Date.parse(started), word = plainText(outcome);
     life.push({time: started, looks: OUTCOME_LOOKS[word] || '', worker, error: plainText(error),
-      words: `${word || 'attempted'}${Number.isNaN(took) ? '' : ` after ${duration(took)}`}`});
+      words: `${(TASK_STATE_WORDS[word] || word)}${Number.isNaN(took) ? '' : ` after ${duration(took)}`}`});
   }
-  if (task.state === 'leased') life.push({time: task.started_at, looks: 'running', worker: task.worker_id, words: 'running'});
-  if (!LIVE_STATES.has(task.state)) life.push({time: task.finished_at, looks: TASK_LOOKS[task.state] || '', words: taskStateWord(task.state).toLowerCase()});
+  if (task.state === 'scheduled') life.push({time: task.available_at, looks: 'draining', words: 'is due'});
+  else if (!LIVE_STATES.has(task.state) && attempts.at(-1)?.outcome !== task.state)
+    life.push({time: task.finished_at, looks: TASK_LOOKS[task.state] || '', words: task.state + (task.reason ? ` (${plainText(task.reason)})` : '')});
   return life;
 }
 
@@ -100,7 +99,7 @@ function showTask() {
     return;
   }
   setTaskState(parts.state, state);
-  setText(parts.note, [plainText(task.type), `queue ${plainText(task.queue)}`, task.priority ? `priority ${task.priority}` : '', task.cancel ? 'is being cancelled' : '']
+  setText(parts.note, [plainText(task.type), `queue ${plainText(task.queue)}`, task.priority ? `priority ${task.priority}` : '', task.cancelling ? 'is being cancelled' : '']
     .filter(Boolean).join(' · '));
   parts.cancel.hidden = !LIVE_STATES.has(state);
   parts.retry.hidden = state !== 'dead';
@@ -108,7 +107,7 @@ function showTask() {
   const progress = state === 'leased' ? progressOf(task.progress) : null;
   parts.now.replaceChildren(...(progress ? [make('section', 'card', make('header', '', make('h2', '', 'Progress')), progress)] : []));
   parts.figures.replaceChildren(
-    figure('', 'Attempts', `${task.attempts ?? 0}`, `of ${task.max_attempts ?? '?'}`),
+    figure('', 'Failed attempts', `${task.attempts ?? 0}`, `of ${task.max_attempts ?? '?'}`),
     figure('', LIVE_STATES.has(state) ? 'Age' : 'Took', LIVE_STATES.has(state) ? ageOf(task.created_at)
       : duration(Date.parse(task.finished_at) - Date.parse(task.created_at))),
     figure('', 'Worker', task.worker_id ? workerLink(plainText(task.worker_id)) : '–'),

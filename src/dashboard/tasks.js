@@ -8,12 +8,12 @@ const TASK_FILTERS = ['queue', 'state', 'type', 'worker_id', 'error'];
 const FILTER_MS = 300; // of no typing, until a filter is used
 const TASK_COLUMNS = [
   {key: 'id', title: 'Task'}, {key: 'state', title: 'State'}, {key: 'type', title: 'Type'}, {key: 'queue', title: 'Queue'},
-  {key: 'worker', title: 'Worker'}, {key: 'attempts', title: 'Attempts'}, {key: 'when', title: 'Created'}, {key: 'what', title: 'Progress or error'},
+  {key: 'worker', title: 'Worker'}, {key: 'attempts', title: 'Failed'}, {key: 'when', title: 'Created'}, {key: 'what', title: 'Progress or error'},
 ];
 
 const tasks = {
   rows: null, // Rows
-  filters: {}, list: [], cursor: null, more: false, reading: null, why: '', end: 0,
+  filters: {}, list: [], known: new Set(), cursor: null, more: false, reading: null, why: '', end: 0,
   left: null, // the task that was opened from here
   address: null, scrolledTo: 0,
 };
@@ -55,15 +55,15 @@ function showTasks() {
 // Reads on until there are rows enough below what can be seen, or no more.
 async function readTasks() {
   if (tasks.reading || !tasks.more) return;
-  const mine = tasks.reading = {}, known = new Set(tasks.list.map(({id}) => id));
+  const mine = tasks.reading = {};
   try {
     while (tasks.reading === mine && tasks.more && tasks.list.length < tasks.end + TASKS_AHEAD) {
       const page = await get('api/tasks' + queryOf({...tasks.filters, limit: TASK_PAGE, cursor: tasks.cursor}));
       if (tasks.reading !== mine) return;
       for (const task of page.tasks) {
         const id = plainText(task.task_id);
-        if (!known.has(id)) tasks.list.push({id, task}); // one that moved on meanwhile may come twice
-        known.add(id);
+        if (!tasks.known.has(id)) tasks.list.push({id, task}); // one that moved on meanwhile may come twice
+        tasks.known.add(id);
       }
       Object.assign(tasks, {cursor: page.next_cursor, more: Boolean(page.next_cursor), why: ''});
       showTasks();
@@ -78,7 +78,7 @@ async function readTasks() {
 }
 
 function readTasksAnew() {
-  Object.assign(tasks, {list: [], cursor: null, more: true, reading: null, why: '', end: 0});
+  Object.assign(tasks, {list: [], known: new Set(), cursor: null, more: true, reading: null, why: '', end: 0});
   byId('tasks').scrollTop = 0;
   showTasks();
   showTasksQueue();

@@ -26,7 +26,7 @@ export class FakeTasks {
   task(id, more = {}) {
     const task = {task_id: id, queue: 'default', type: 'echo', payload: {}, priority: 0, state: 'queued', attempts: 0, max_attempts: 5, progress: null, result: null,
       error: null, created_at: new Date(Date.now() - 60000).toISOString(), available_at: null, started_at: null, finished_at: null, expires_at: null,
-      worker_id: null, lease_seconds: 90, requirements: {}, dedup_key: null, history: [], ...more};
+      worker_id: null, lease_seconds: 90, requirements: {}, dedup_key: null, cancelling: false, reason: null, history: [], ...more};
     this.tasks.set(id, task);
     return task;
   }
@@ -59,7 +59,7 @@ export class FakeTasks {
     }
     if (method === 'DELETE') {
       const running = task.state === 'leased';
-      Object.assign(task, running ? {cancel: true} : {state: 'cancelled', finished_at: new Date().toISOString()});
+      Object.assign(task, running ? {cancelling: true} : {state: 'cancelled', finished_at: new Date().toISOString()});
       return [200, {status: running ? 'cancelling' : 'cancelled'}];
     }
     return [200, task];

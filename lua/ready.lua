@@ -1,6 +1,8 @@
 --: key worker
+--: key workers
 
--- Whether Redis does what requests need. Calls every command that the scripts and the coordinator call, in a form that changes nothing.
+-- Whether Redis does what requests need. Calls every command that the scripts and the coordinator call, in a form that changes nothing; but
+-- not PUBLISH, without which polls wait longer and nothing fails.
 -- Returns {what a write is refused with ("": writes are taken), then each command that Redis's user may not call}.
 
 local NONE = key_worker .. ' ' -- no worker's key: ids have no blanks
@@ -8,20 +10,33 @@ local NONE = key_worker .. ' ' -- no worker's key: ids have no blanks
 -- The write that needs memory comes first, since Redis lets a script go on after its first write.
 local HARMLESS = {
   { 'SET', NONE, '', 'XX' }, { 'DEL', NONE }, { 'EXISTS', NONE }, { 'GET', NONE }, { 'HDEL', NONE, 'f' }, { 'HEXISTS', NONE, 'f' },
-  { 'HGET', NONE, 'f' }, { 'HGETALL', NONE }, { 'HINCRBY', NONE, 'f', 'no number' }, { 'HMGET', NONE, 'f' },
-  { 'HSET', NONE, 'f', 'v', 'odd' }, { 'MGET', NONE }, { 'PERSIST', NONE }, { 'PEXPIREAT', NONE, '1' }, { 'PEXPIRETIME', NONE },
-  { 'TIME' }, { 'XADD', NONE, 'NOMKSTREAM', '*', 'f', 'v' }, { 'XRANGE', NONE, '-', '+' }, { 'XREVRANGE', NONE, '+', '-' },
-  { 'ZADD', NONE, 'XX', '0', 'm' }, { 'ZCARD', NONE }, { 'ZCOUNT', NONE, '0', '0' }, { 'ZLEXCOUNT', NONE, '-', '+' },
-  { 'ZRANGE', NONE, '0', '0' },
-  { 'ZRANGEBYLEX', NONE, '-', '+' }, { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZSCORE', NONE, 'm' },
+  { 'HGET', NONE, 'f' }, { 'HGETALL', NONE }, { 'HINCRBY', NONE, 'f', 'no number' }, { 'HKEYS', NONE }, { 'HLEN', NONE },
+  { 'HMGET', NONE, 'f' }, { 'HSCAN', NONE, '0' }, { 'HSET', NONE, 'f', 'v', 'odd' }, { 'HVALS', NONE }, { 'MGET', NONE },
+  { 'PERSIST', NONE }, { 'PEXPIRE', NONE, '1' }, { 'PEXPIREAT', NONE, '1' }, { 'PEXPIRETIME', NONE },
+  { 'SCARD', NONE }, { 'SISMEMBER', NONE, 'm' }, { 'SMEMBERS', NONE }, { 'SMISMEMBER', NONE, 'm' }, { 'SRANDMEMBER', NONE },
+  { 'SREM', NONE, 'm' }, { 'TIME' }, { 'XADD', NONE, 'NOMKSTREAM', '*', 'f', 'v' }, { 'XRANGE', NONE, '-', '+' },
+  { 'XREVRANGE', NONE, '+', '-' }, { 'ZADD', NONE, 'XX', '0', 'm' }, { 'ZCARD', NONE }, { 'ZCOUNT', NONE, '0', '0' },
+  { 'ZLEXCOUNT', NONE, '-', '+' }, { 'ZPOPMIN', NONE }, { 'ZRANGE', NONE, '0', '0' }, { 'ZRANGEBYLEX', NONE, '-', '+' },
+  { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' }, { 'ZSCORE', NONE, 'm' },
 }
 
-local result = { '' }
+-- These would make a key. On one of another type they change nothing either; where there is none yet, what they make is deleted.
+local has_workers = redis.pcall('EXISTS', key_workers) == 1
+for _, command in ipairs({ { 'HSETNX', NONE, 'f', 'v' }, { 'SADD', NONE, 'm' } }) do
+  command[2] = has_workers and key_workers or NONE
+  HARMLESS[#HARMLESS + 1] = command
+  HARMLESS[#HARMLESS + 1] = { 'DEL', NONE }
+end
+
+local result, refused = { '' }, {}
 for at, command in ipairs(HARMLESS) do
   local reply = redis.pcall(unpack(command))
   local err = type(reply) == 'table' and reply.err or ''
   if string.find(err, '^NOPERM') or string.find(err, '^ERR The user executing the script') then -- the second is Redis 7.0's
-    result[#result + 1] = command[1]
+    if not refused[command[1]] then
+      refused[command[1]] = true
+      result[#result + 1] = command[1]
+    end
   elseif at == 1 then
     result[1] = err
   end

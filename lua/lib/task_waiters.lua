@@ -31,10 +31,12 @@ local function task_waiters_names(queues, queue)
   return queues == '*' or string.find(',' .. queues .. ',', ',' .. queue .. ',', 1, true) ~= nil
 end
 
--- Tells the thread of a waiter; false when nobody listens there any more. lane: in which there is a task, "" when there is news.
+-- Tells the thread of a waiter; false when nobody listens there any more. Without a permission for channels nobody is told, and the task
+-- waits for the next poll. lane: in which there is a task, "" when there is news.
 local function tell_thread(waiter, lane)
   local thread, poll = string.match(waiter, '^(%S+) (%S+)$')
-  return thread and redis.call('PUBLISH', key_prefix .. 'wake:' .. thread, poll .. ' ' .. lane) > 0
+  local heard = thread and redis.pcall('PUBLISH', key_prefix .. 'wake:' .. thread, poll .. ' ' .. lane)
+  return type(heard) == 'number' and heard > 0
 end
 
 -- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of any).

@@ -162,6 +162,15 @@ for _, script in ipairs(scripts) do
   end
   header[#header + 1] = ('    %s_ARGS\n};\n'):format(script.name:upper())
 end
+local commands = {}
+for _, script in ipairs(scripts) do
+  for command in script.text:gmatch("call%('(%u+)'") do
+    add(commands, '+' .. command:lower())
+  end
+end
+table.sort(commands)
+header[#header + 1] = '/* What a Redis user must be permitted for the scripts, as ACL SETUSER takes it. */'
+header[#header + 1] = '#define SCRIPT_COMMANDS "' .. table.concat(commands, ' ') .. '"\n'
 header[#header + 1] = '#endif'
 
 local source = { '/* Made by lua/embed.lua from lua/; not to be edited. */', '#include "redis/script.h"', '' }

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "instance/instance.h"
 #include "redis/embedded.h"
+#include "redis/script.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -180,6 +181,8 @@ static void print_help(void)
     printf("\nCOMMAND --help says what an operator's command takes.\n"
            "\nFlags. Each may be given in the environment instead, by the name in capitals; a flag on the command line wins.\n");
     config_print_help();
+    printf("\nWhat a Redis user must be permitted, as ACL SETUSER takes it; docs/redis.md says more:\n"
+           "  ~{rma}:* &{rma}:* " SCRIPT_COMMANDS " " STORE_COMMANDS "\n");
     printf("\n  --help, -h                     shows this\n  --version                      shows the version\n");
 }
 

@@ -18,8 +18,8 @@
     NUMBER(METRICS_PORT, "0", 0, 65535, "port for /metrics alone, which PORT then does not serve; 0: none, PORT serves it")        \
     NUMBER(THREADS, "0", 0, 64, "event loops, each with its own connection to Redis; 0: one per core")                             \
     TEXT(REDIS_URL, "", 0, 1024,                                                                                                   \
-         "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; "                    \
-         "default: a private redis-server in DATA_DIR")                                                                            \
+         "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; a / @ ? % in a "     \
+         "password is %2F %40 %3F %25; the user needs what docs/redis.md lists; default: a private redis-server in DATA_DIR")      \
     TEXT(REDIS_READ_URL, "", 0, 1024,                                                                                              \
          "redis://… or unix:///… of a replica near by, which lists, statistics and discovery are read from; default: none")        \
     NUMBER(MAX_REPLICA_LAG_SECONDS, "5", 1, 60, "a replica that is further behind is not read from")                               \

@@ -152,7 +152,7 @@ enum err connection_open(struct connection *connection, const struct transfer *t
     snprintf(db, sizeof(db), "%d", address.db);
     const char *const auth[] = {"AUTH", address.user, address.password}, *const select[] = {"SELECT", db};
     const char *const short_auth[] = {"AUTH", address.password}, *const name[] = {"CLIENT", "SETNAME", "rma-coordinator"};
-    if (address.password[0] != '\0')
+    if (address_has_secret(&address))
         err = address.user[0] != '\0' ? greet(connection, REDIS_REPLY_STATUS, 3, auth)
                                       : greet(connection, REDIS_REPLY_STATUS, 2, short_auth);
     if (err == ERR_NONE && address.db != 0)

@@ -3,6 +3,9 @@
 #include "base/percent.h"
 
 #include <stdio.h>
+#include <strings.h>
+
+#define DB_MAX 1000000
 
 /* Copies a percent-encoded part of a URL into `room` of `size` bytes, decoded and terminated; false when it does not fit or is none. */
 static bool decode(struct str text, char *room, size_t size)
@@ -38,18 +41,26 @@ static bool skip(struct str *text, struct str prefix)
     return true;
 }
 
-static enum err parse_unix(struct str rest, struct address *out, const char **why)
+/* What may follow a "?": db and the two secrets, decoded into `out`; of an address with Sentinels their secrets, too. */
+static bool parse_options(struct str rest, bool sentinels, struct address *out, const char **why)
 {
-    struct str path = str_cut(&rest, '?');
-    if (!decode(path, out->path, sizeof(out->path)) || out->path[0] != '/') {
-        *why = "the path of the socket must be absolute and at most 107 bytes long: unix:///run/redis.sock";
-        return ERR_INVALID;
+    while (rest.ptr != NULL) {
+        struct str option = str_cut(&rest, '&');
+        bool good = skip(&option, STR("db=")) ? option.len > 0 && number(option, DB_MAX, 0, &out->db)
+                    : skip(&option, STR("user=")) || skip(&option, STR("username=")) ? decode(option, out->user, sizeof(out->user))
+                    : skip(&option, STR("password=")) ? decode(option, out->password, sizeof(out->password))
+                    : sentinels && skip(&option, STR("sentinel_user="))
+                        ? decode(option, out->sentinel_user, sizeof(out->sentinel_user))
+                        : sentinels && skip(&option, STR("sentinel_password=")) &&
+                              decode(option, out->sentinel_password, sizeof(out->sentinel_password));
+        if (!good) {
+            *why = sentinels
+                       ? "only db=N, user=, password=, sentinel_user= and sentinel_password=, with & between, may follow the ?"
+                       : "only db=N, user= and password=, with & between, may follow the ?";
+            return false;
+        }
     }
-    if (rest.ptr != NULL && (!skip(&rest, STR("db=")) || !number(rest, 1000000, 0, &out->db))) {
-        *why = "only ?db=N may follow the path of the socket";
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
+    return true;
 }
 
 /* Takes "user:password@" off the front of *authority. */
@@ -64,8 +75,36 @@ static enum err take_credentials(struct str *authority, struct address *out, con
     authority->ptr = at + 1;
     if (decode(user, out->user, sizeof(out->user)) && decode(password, out->password, sizeof(out->password)))
         return ERR_NONE;
-    *why = "the user or password is too long or badly percent-encoded";
+    *why = user.len > ADDRESS_SECRET_MAX || password.len > ADDRESS_SECRET_MAX
+               ? "the user and the password may have at most 512 bytes each"
+               : "a % in the user or password is written %25, other special characters likewise: / is %2F, @ is %40";
     return ERR_INVALID;
+}
+
+/* unix:///path, unix://user:password@/path */
+static enum err parse_unix(struct str rest, struct address *out, const char **why)
+{
+    struct str path = str_cut(&rest, '?'), authority = path;
+    if (path.len > 0 && path.ptr[0] != '/') { /* what is before the last "@/" */
+        const char *slash = NULL;
+        for (size_t i = 0; i + 1 < path.len; i++)
+            if (path.ptr[i] == '@' && path.ptr[i + 1] == '/')
+                slash = path.ptr + i + 1;
+        if (slash != NULL) {
+            authority.len = (size_t)(slash - authority.ptr);
+            path.len -= authority.len;
+            path.ptr = slash;
+            enum err err = take_credentials(&authority, out, why);
+            if (err != ERR_NONE)
+                return err;
+        }
+    }
+    if (!decode(path, out->path, sizeof(out->path)) || out->path[0] != '/') {
+        *why = "the path of the socket must be absolute and at most 107 bytes long: unix:///run/redis.sock, "
+               "unix://user:password@/run/redis.sock";
+        return ERR_INVALID;
+    }
+    return parse_options(rest, false, out, why) ? ERR_NONE : ERR_INVALID;
 }
 
 /* Parses "host", "host:port", "[address]" or "[address]:port". */
@@ -85,6 +124,10 @@ static enum err parse_endpoint(struct str text, int default_port, struct endpoin
         *why = "the host is missing: redis://[user:password@]host:port/db";
         return ERR_INVALID;
     }
+    if (text.len > 0 && memchr(text.ptr, ':', text.len) != NULL) {
+        *why = "an IPv6 address stands in brackets: redis://[fdaa::3]:6379";
+        return ERR_INVALID;
+    }
     if (!number(text, 65535, default_port, &out->port) || out->port == 0) {
         *why = "the port must be 1 to 65535";
         return ERR_INVALID;
@@ -92,39 +135,66 @@ static enum err parse_endpoint(struct str text, int default_port, struct endpoin
     return ERR_NONE;
 }
 
-static enum err parse_tcp(struct str rest, struct address *out, const char **why)
+/* Where the options begin: the first ? that one of them follows, or that no @ follows. A password may have one, too. NULL: there are none. */
+static const char *find_options(struct str text)
 {
-    struct str authority = str_cut(&rest, '/');
-    enum err err = take_credentials(&authority, out, why);
-    if (err == ERR_NONE)
-        err = parse_endpoint(authority, 6379, &out->tcp, why);
-    if (err == ERR_NONE && !number(rest, 1000000, 0, &out->db)) {
-        *why = "the database after the last / must be a number";
-        err = ERR_INVALID;
+    for (struct str rest = text; rest.len > 0; rest.ptr++, rest.len--) {
+        struct str option = {rest.ptr + 1, rest.len - 1};
+        if (rest.ptr[0] == '?' && (skip(&option, STR("db=")) || skip(&option, STR("user")) || skip(&option, STR("password=")) ||
+                                   skip(&option, STR("sentinel_")) || memchr(rest.ptr, '@', rest.len) == NULL))
+            return rest.ptr;
     }
-    return err;
+    return NULL;
 }
 
-/* Parses what follows the primary's name: "db=2&sentinel_password=secret". */
-static bool parse_sentinel_options(struct str rest, struct address *out)
+/* Takes "user:password@host" off the front of *rest: what is left is "/path?options", or either, or nothing. */
+static enum err cut_authority(struct str *rest, struct str *authority, const char **why)
 {
-    while (rest.ptr != NULL) {
-        struct str option = str_cut(&rest, '&');
-        bool good = skip(&option, STR("db=")) ? number(option, 1000000, 0, &out->db)
-                    : skip(&option, STR("sentinel_user="))
-                        ? decode(option, out->sentinel_user, sizeof(out->sentinel_user))
-                        : skip(&option, STR("sentinel_password=")) &&
-                              decode(option, out->sentinel_password, sizeof(out->sentinel_password));
-        if (!good)
-            return false;
+    const char *options = find_options(*rest), *last = options != NULL ? options : rest->ptr + rest->len;
+    const char *slash = memchr(rest->ptr, '/', (size_t)(last - rest->ptr)), *end = slash != NULL ? slash : last;
+    *authority = (struct str){rest->ptr, (size_t)(end - rest->ptr)};
+    rest->len -= authority->len;
+    rest->ptr = end;
+    if (memchr(end, '@', (size_t)(last - end)) == NULL)
+        return ERR_NONE;
+    *why = "a / in the user or password is written %2F, a ? is %3F, an @ is %40 and a % is %25";
+    return ERR_INVALID;
+}
+
+static enum err parse_tcp(struct str rest, struct address *out, const char **why)
+{
+    struct str authority;
+    enum err err = cut_authority(&rest, &authority, why);
+    if (err == ERR_NONE)
+        err = take_credentials(&authority, out, why);
+    if (err == ERR_NONE)
+        err = parse_endpoint(authority, 6379, &out->tcp, why);
+    if (err != ERR_NONE)
+        return err;
+    (void)skip(&rest, STR("/"));
+    struct str db = str_cut(&rest, '?');
+    if (!number(db, DB_MAX, 0, &out->db)) {
+        *why = "the database after the last / must be a number";
+        return ERR_INVALID;
     }
-    return true;
+    int in_path = out->db;
+    if (!parse_options(rest, false, out, why))
+        return ERR_INVALID;
+    if (db.len > 0 && in_path != out->db) {
+        *why = "the database after the last / and that of ?db= differ";
+        return ERR_INVALID;
+    }
+    return ERR_NONE;
 }
 
 static enum err parse_sentinels(struct str rest, struct address *out, const char **why)
 {
-    struct str authority = str_cut(&rest, '/'), name = str_cut(&rest, '?');
-    enum err err = take_credentials(&authority, out, why);
+    struct str authority;
+    enum err err = cut_authority(&rest, &authority, why);
+    (void)skip(&rest, STR("/"));
+    struct str name = str_cut(&rest, '?');
+    if (err == ERR_NONE)
+        err = take_credentials(&authority, out, why);
     while (err == ERR_NONE && authority.ptr != NULL) {
         if (out->sentinel_count == ADDRESS_SENTINELS_MAX) {
             *why = "it names more than 9 Sentinels";
@@ -138,24 +208,31 @@ static enum err parse_sentinels(struct str rest, struct address *out, const char
         *why = "the name that the Sentinels know the primary by is missing: redis+sentinel://host:port,host:port/name";
         return ERR_INVALID;
     }
-    if (!parse_sentinel_options(rest, out)) {
-        *why = "only ?db=N, sentinel_user= and sentinel_password=, with & between, may follow the primary's name";
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
+    return parse_options(rest, true, out, why) ? ERR_NONE : ERR_INVALID;
+}
+
+/* Takes a scheme, in letters of either case, off the front of *url. */
+static bool skip_scheme(struct str *url, const char *scheme)
+{
+    size_t len = strlen(scheme);
+    if (url->len < len || strncasecmp(url->ptr, scheme, len) != 0)
+        return false;
+    url->ptr += len;
+    url->len -= len;
+    return true;
 }
 
 enum err address_parse(struct str url, struct address *out, const char **why)
 {
     struct address address = {.db = 0};
     enum err err;
-    if (skip(&url, STR("redis://"))) {
+    if (skip_scheme(&url, "redis://")) {
         err = parse_tcp(url, &address, why);
-    } else if (skip(&url, STR("unix://"))) {
+    } else if (skip_scheme(&url, "unix://")) {
         err = parse_unix(url, &address, why);
-    } else if (skip(&url, STR("redis+sentinel://"))) {
+    } else if (skip_scheme(&url, "redis+sentinel://")) {
         err = parse_sentinels(url, &address, why);
-    } else if (skip(&url, STR("rediss://"))) {
+    } else if (skip_scheme(&url, "rediss://")) {
         *why = "this coordinator speaks no TLS to Redis; docs/redis.md says how to put a tunnel in between";
         err = ERR_INVALID;
     } else {
@@ -208,4 +285,9 @@ const char *address_place(const struct address *address, char room[ADDRESS_PLACE
     if (address->db != 0)
         snprintf(room + len, ADDRESS_PLACE_MAX - len, is_unix ? "?db=%d" : "/%d", address->db);
     return room;
+}
+
+bool address_has_secret(const struct address *address)
+{
+    return address->user[0] != '\0' || address->password[0] != '\0';
 }

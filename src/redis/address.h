@@ -1,6 +1,7 @@
 /*
- * Where Redis is: redis://[user:password@]host[:port][/db], unix:///path[?db=N], or, where Sentinels know it,
- * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?db=N&sentinel_user=U&sentinel_password=P].
+ * Where Redis is: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, where Sentinels know it,
+ * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may have ?db=N, user= and
+ * password=. All parts are percent-encoded.
  */
 #ifndef REDIS_ADDRESS_H
 #define REDIS_ADDRESS_H
@@ -34,6 +35,9 @@ struct address {
 
 /* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong with it (static text, without its secrets). */
 MUST_CHECK enum err address_parse(struct str url, struct address *out, const char **why);
+
+/* Whether it says who comes: a user, a password, or both. */
+bool address_has_secret(const struct address *address);
 
 #define ADDRESS_PLACE_MAX (ADDRESS_HOST_MAX + sizeof("[]:65535/1000000")) /* more than a path and its database take */
 

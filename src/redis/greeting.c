@@ -13,7 +13,7 @@
 
 int greeting_from(int step, const struct address *address)
 {
-    if (step == GREETING_AUTH && address->password[0] == '\0')
+    if (step == GREETING_AUTH && !address_has_secret(address))
         step++;
     if (step == GREETING_SELECT && address->db == 0)
         step++;
@@ -124,7 +124,7 @@ static void judge_config(const struct address *address, const struct redisReply 
 {
     static atomic_flag open = ATOMIC_FLAG_INIT;
     const char *mode = config_value(reply, "protected-mode");
-    if (mode != NULL && strcmp(mode, "no") == 0 && address->password[0] == '\0' && address->path[0] == '\0')
+    if (mode != NULL && strcmp(mode, "no") == 0 && !address_has_secret(address) && address->path[0] == '\0')
         warn_once(&open, "redis_open",
                   "Redis asks for no password and its protected mode is off: whoever reaches its port may change everything");
 }

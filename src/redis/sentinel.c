@@ -52,7 +52,7 @@ static void ask_the_next(struct sentinel *sentinel, const char *why)
 
 bool sentinel_auth(struct buffer *out, const struct address *address)
 {
-    if (address->sentinel_password[0] == '\0')
+    if (address->sentinel_user[0] == '\0' && address->sentinel_password[0] == '\0')
         return false;
     command_auth(out, address->sentinel_user, address->sentinel_password);
     return true;

@@ -199,6 +199,23 @@ def test_any_number_of_threads(redis, start_coordinator, threads):
     assert len(coordinator.workers()) == 12
 
 
+@pytest.mark.parametrize("url", [
+    "redis://open@127.0.0.1:{port}", "redis://open:@127.0.0.1:{port}/0", "redis://127.0.0.1:{port}?user=open",
+    "redis://fleet:p%2Fw%40%25@127.0.0.1:{port}?db=0", "redis://127.0.0.1:{port}?user=fleet&password=p%2Fw%40%25",
+    "unix://fleet:p%2Fw%40%25@{socket}", "unix://open@{socket}", "unix://{socket}?username=fleet&password=p%2Fw%40%25&db=0"])
+def test_who_comes_can_be_said_in_every_kind_of_url(start_redis, start_coordinator, directory, url):
+    redis = start_redis(password="s3cret")
+    redis.client.execute_command("ACL", "SETUSER", "open", "on", "nopass", "allkeys", "allchannels", "allcommands")
+    redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">p/w@%", "allkeys", "allchannels", "allcommands")
+    url = url.format(port=redis.port, socket=redis.socket)
+    coordinator = start_coordinator(REDIS_URL=url, LOG_LEVEL="debug")
+    coordinator.register("w")
+    assert "p/w@%" not in coordinator.stderr() and "p%2Fw" not in coordinator.stderr()
+    result = subprocess.run([str(project.BINARY), "export"], env=coordinator_module.environment({"REDIS_URL": url}), cwd=directory, capture_output=True,
+                            text=True, timeout=30)
+    assert result.returncode == 0 and '"w"' in result.stdout, result.stderr
+
+
 def test_the_password_is_in_no_log(redis, start_coordinator):
     redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "allkeys", "allcommands")
     coordinator = start_coordinator(REDIS_URL=f"redis://fleet:s3cret@127.0.0.1:{redis.port}/0", LOG_LEVEL="debug")

@@ -170,6 +170,12 @@ def test_the_documented_permissions_are_those_that_are_needed():
     assert given == commands_used() | {"+wait"}
 
 
+def test_help_says_what_is_needed():
+    text = subprocess.run([str(project.BINARY), "--help"], capture_output=True, text=True, check=True).stdout
+    line, = [line for line in text.splitlines() if "+evalsha" in line]
+    assert set(line.split()) == set(acl_line("What it needs")[5:])
+
+
 def test_every_command_is_tried_before_it_is_needed():
     tried = set(re.findall(r"\{ '([A-Z]+)'", (project.ROOT / "lua" / "ready.lua").read_text()))
     assert {"+" + name.lower() for name in tried} == commands_used() - {"+evalsha", "+script|load", "+wait", "+publish"}

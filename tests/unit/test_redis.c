@@ -73,7 +73,13 @@ static void test_bad_addresses(void **state)
         "unix://",
         "unix://relative/path",
         "unix:///a?db=x",
-        "unix:///a?password=x",
+        "unix:///a?passwd=x",
+        "unix://:pw@relative",
+        "unix://u:%zz@/a",
+        "redis://fdaa::3:6379",
+        "redis://host/1?db=2",
+        "redis://host?db=",
+        "redis://host?tls=1",
         "rediss://host",
         "redis+sentinel://host",
         "redis+sentinel://host/",
@@ -81,7 +87,7 @@ static void test_bad_addresses(void **state)
         "redis+sentinel://a,,b/name",
         "redis+sentinel://a:0/name",
         "redis+sentinel://a/name?db=x",
-        "redis+sentinel://a/name?db=1&password=x",
+        "redis+sentinel://a/name?db=1&passwd=x",
         "redis+sentinel://a/name?sentinel_password=%zz",
         "redis+sentinel://a,a,a,a,a,a,a,a,a,a/name",
         TOO_LONG,
@@ -93,6 +99,63 @@ static void test_bad_addresses(void **state)
         assert_int_equal(address_parse(str_from(urls[i]), &address, &why), ERR_INVALID);
         assert_non_null(why);
         assert_int_equal(address.tcp.port, 1234); /* untouched */
+    }
+}
+
+/* Passwords as people have them, and as other programs write such URLs. */
+static void test_secrets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *user, *password, *path;
+        int db;
+    } good[] = {
+        {"redis://me@host", "me", "", "", 0},
+        {"redis://me:@host/3", "me", "", "", 3},
+        {"redis://host?db=2", "", "", "", 2},
+        {"redis://host/?db=2", "", "", "", 2},
+        {"redis://host/2?db=2", "", "", "", 2},
+        {"redis://host:6379?user=me&password=a%2Fb", "me", "a/b", "", 0},
+        {"redis://host/1?password=a/b@c", "", "a/b@c", "", 1},
+        {"REDIS://:pw@host", "", "pw", "", 0},
+        {"redis://:a?b#c@host/1", "", "a?b#c", "", 1},
+        {"redis://:a@b@host", "", "a@b", "", 0},
+        {"redis://:%2F%3A%40%25@host", "", "/:@%", "", 0},
+        {"unix://:pw@/run/redis.sock", "", "pw", "/run/redis.sock", 0},
+        {"unix://me@/run/redis.sock", "me", "", "/run/redis.sock", 0},
+        {"unix://me:p@w@/run/redis.sock?db=4", "me", "p@w", "/run/redis.sock", 4},
+        {"unix:///run/redis.sock?password=p%26w&db=1", "", "p&w", "/run/redis.sock", 1},
+        {"unix:///run/redis.sock?username=me&password=pw", "me", "pw", "/run/redis.sock", 0},
+        {"unix:///run/a@/redis.sock", "", "", "/run/a@/redis.sock", 0},
+    };
+    const char *why;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct address address;
+        print_message("%s\n", good[i].url);
+        assert_int_equal(address_parse(str_from(good[i].url), &address, &why), ERR_NONE);
+        assert_string_equal(address.user, good[i].user);
+        assert_string_equal(address.password, good[i].password);
+        assert_string_equal(address.path, good[i].path);
+        assert_string_equal(address.tcp.host, good[i].path[0] != '\0' ? "" : "host");
+        assert_int_equal(address.db, good[i].db);
+        assert_true(address_has_secret(&address) == (good[i].user[0] != '\0' || good[i].password[0] != '\0'));
+    }
+}
+
+static void test_misleading_urls(void **state)
+{
+    (void)state;
+    static const char *const misleading[][2] = {
+        {"redis://me:pa/ss@host:6379", "%2F"},      {"redis://:/@host", "%2F"},         {"redis://:pa%ss@host", "%25"},
+        {"redis+sentinel://:p/w@a,b/fleet", "%2F"}, {"redis://fdaa::3", "brackets"},    {"redis://host/one", "database"},
+        {"redis://host?database=1", "db=N"},        {"redis://host:65536", "the port"},
+    };
+    const char *why;
+    for (size_t i = 0; i < sizeof(misleading) / sizeof(misleading[0]); i++) {
+        struct address address;
+        print_message("%s\n", misleading[i][0]);
+        assert_int_equal(address_parse(str_from(misleading[i][0]), &address, &why), ERR_INVALID);
+        assert_non_null(strstr(why, misleading[i][1]));
     }
 }
 
@@ -216,10 +279,16 @@ static void test_script_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_address),    cmocka_unit_test(test_unix_address),
-        cmocka_unit_test(test_bad_addresses),  cmocka_unit_test(test_places),
-        cmocka_unit_test(test_keys),           cmocka_unit_test(test_commands),
-        cmocka_unit_test(test_script_command), cmocka_unit_test(test_sentinel_address),
+        cmocka_unit_test(test_tcp_address),
+        cmocka_unit_test(test_unix_address),
+        cmocka_unit_test(test_bad_addresses),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_misleading_urls),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_script_command),
+        cmocka_unit_test(test_sentinel_address),
         cmocka_unit_test(test_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

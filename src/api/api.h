@@ -17,8 +17,7 @@ struct api_config {
     struct str coordinator_id;
     struct str region;
     struct str version;
-    struct str public_url; /* empty: the request's own base URL */
-    bool trust_proxy;
+    struct str public_url;          /* empty: the request's own base URL */
     struct str client;              /* who asks, where that is known; empty: it is told by its address */
     struct str workers_array_hosts; /* names under which all workers are listed as a bare array; see base/hosts.h */
     int heartbeat_interval_s;       /* told to agents */

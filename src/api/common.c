@@ -1,6 +1,7 @@
 #include "api/common.h"
 
 #include "api/api.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
 
@@ -28,7 +29,7 @@ struct request *api_resume(struct pending *pending, enum err err)
 struct str api_coordinator_url(const struct request *request, char room[512])
 {
     const struct api_config *config = ((const struct api *)request_app(request))->config;
-    return config->public_url.len > 0 ? config->public_url : request_base_url(request, config->trust_proxy, room, 512);
+    return config->public_url.len > 0 ? config->public_url : client_base_url(request, room, 512);
 }
 
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults)

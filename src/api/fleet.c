@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hosts.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/edge_node.h"
@@ -268,7 +269,7 @@ static void list_as_asked(struct request *request, const struct shape *shape, st
 void api_workers(struct request *request)
 {
     const struct api_config *config = ((const struct api *)request_app(request))->config;
-    bool as_array = hosts_have(config->workers_array_hosts, request_asked_host(request, config->trust_proxy));
+    bool as_array = hosts_have(config->workers_array_hosts, client_asked_host(request));
     if (shared_suits(request) && as_array)
         shared_answer(request, SHARED_WORKERS_ARRAY, make_workers_array);
     else if (shared_suits(request))

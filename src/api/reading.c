@@ -2,6 +2,7 @@
 
 #include "api/api.h"
 #include "base/clock.h"
+#include "http/client.h"
 #include "http/reply.h"
 
 #include <inttypes.h>
@@ -32,7 +33,7 @@ static _Atomic int64_t *place_of(const struct request *request)
 {
     const struct api *api = request_app(request);
     char room[64];
-    struct str address = request_client_address(request, api->config->trust_proxy, room);
+    struct str address = client_address(request, room);
     uint32_t digest = 2166136261; /* FNV-1a */
     for (size_t i = 0; i < address.len; i++)
         digest = (digest ^ (unsigned char)address.ptr[i]) * 16777619;

@@ -2,6 +2,7 @@
  * Registrations: of workers, and of edge nodes, which are workers of tier 4 with a path and an answer of their own.
  */
 #include "api/api.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
@@ -126,7 +127,7 @@ static void register_worker(struct request *request, struct registration *regist
     const struct api *api = request_app(request);
     char address_room[64], url_room[512];
     struct buffer ignored = BUFFER_INIT;
-    registration_settle(registration, request_client_address(request, api->config->trust_proxy, address_room));
+    registration_settle(registration, client_address(request, address_room));
     struct str url = api_coordinator_url(request, url_room);
     if (registration->ignored.count > 0) {
         buffer_append(&ignored, STR(","));

@@ -12,7 +12,7 @@
     X("GET", "/health", api_health, .access = ACCESS_ANYONE | ACCESS_FIELD, .patience = QUICK)                                     \
     X("GET", "/livez", api_livez, .access = ACCESS_ANYONE)                                                                         \
     X("GET", "/readyz", api_readyz, .access = ACCESS_ANYONE, .patience = QUICK)                                                    \
-    X("GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER, .patience = QUICK)                                            \
+    X("GET", API_METRICS_PATH, api_metrics, .access = ACCESS_VIEWER, .patience = QUICK, .exact = true)                             \
     X("GET", "/api/admin/workers", api_workers, .access = ACCESS_VIEWER | ACCESS_FIELD)                                            \
     X("GET", "/api/admin/coordinators", api_coordinators, .access = ACCESS_VIEWER | ACCESS_FIELD)                                  \
     X("GET", "/api/admin/services", api_services, .access = ACCESS_VIEWER | ACCESS_FIELD)                                          \

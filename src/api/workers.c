@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/drain.h"
 #include "model/id.h"
@@ -52,8 +53,7 @@ static void drain(struct request *request, bool begin, struct str reason)
 {
     const struct api *api = request_app(request);
     char room[64];
-    struct str from =
-        api->config->client.len > 0 ? api->config->client : request_client_address(request, api->config->trust_proxy, room);
+    struct str from = api->config->client.len > 0 ? api->config->client : client_address(request, room);
     struct pending *pending = api_wait(request, 0);
     api_sent(pending, store_drain(api->store, request_parameter(request, "worker_id"), begin, reason, from,
                                   begin ? on_drain : on_undrain, pending));

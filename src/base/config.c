@@ -55,6 +55,9 @@ static enum err set_text(const struct setting *setting, const char *value, char 
 
 static enum err set_number(const struct setting *setting, const char *value, int *out, char why[256])
 {
+    *out = -1;
+    if (value[0] == '\0' && setting->default_[0] == '\0')
+        return ERR_NONE;
     size_t digits = strspn(value, "0123456789");
     long number = strtol(value, NULL, 10); /* LONG_MAX, which none may be, when it is too large for a long */
     if (digits == 0 || value[digits] != '\0' || number < setting->low || number > setting->high) {

@@ -39,8 +39,8 @@
         REQUEST_TIMEOUT_MS, "1500", 10, 2000,                                                                                      \
         "a request that Redis has not answered by then gets 504; at most 2000, since a silent connection is given up after 2500")  \
     NUMBER(MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                      \
-    NUMBER(IDLE_TIMEOUT_SECONDS, "0", 0, 86400,                                                                                    \
-           "how long a client's connection is kept without a request; 0: 75, or HEARTBEAT_INTERVAL_SECONDS and 15 more")           \
+    NUMBER(IDLE_TIMEOUT_SECONDS, "", 1, 86400,                                                                                     \
+           "how long a client's connection is kept without a request; default: 75, or HEARTBEAT_INTERVAL_SECONDS and 15 more")     \
     TEXT(COORDINATOR_ID, "", 0, 128, "what this instance calls itself; default: host name and process id")                         \
     TEXT(REGION, "", 0, 64,                                                                                                        \
          "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \
@@ -48,7 +48,8 @@
     TEXT(ALLOWED_ORIGINS, "*", 0, 4096, "origins that browsers may call from, with commas between")                                \
     TEXT(WORKERS_ARRAY_HOSTS, "", 0, 4096,                                                                                         \
          "host names, with commas between, under which GET /api/admin/workers answers a bare array")                               \
-    CHOICE(TRUST_PROXY, "", "whether to believe Fly-Client-IP and X-Forwarded-*; default: 1 on Fly.io, else 0", "0", "1")          \
+    NUMBER(TRUST_PROXY, "", 0, 16,                                                                                                 \
+           "how many proxies clients come through, whose X-Forwarded-* are believed; default: 1 on Fly.io, else 0")                \
     CHOICE(LOG_LEVEL, "info", "the least that is logged", "debug", "info", "warn", "error")                                        \
     CHOICE(LOG_FORMAT, "", "how it is logged; default: text on a terminal, else json", "text", "json")
 
@@ -61,7 +62,7 @@ enum config_name {
 
 struct config {
     struct str text[CONFIG_COUNT]; /* as given, or the default; points into the environment or the arguments */
-    int number[CONFIG_COUNT];      /* of NUMBERs; of CHOICEs, which of the words it is, from 0 */
+    int number[CONFIG_COUNT];      /* of NUMBERs, -1 where there is no default; of CHOICEs, which of the words it is, from 0 */
 };
 
 /*

@@ -1,6 +1,5 @@
 #include "http/request.h"
 
-#include "base/inet.h"
 #include "base/percent.h"
 #include "http/thread.h"
 
@@ -8,8 +7,6 @@
 #include <stdlib.h>
 
 #define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
-#define PLAIN_HOST_MARKS "-._:[]"        /* likewise where it is handed on: nothing that a URL, a shell or a page takes for more */
-#define PLAIN_HOST_MAX 259               /* a name of 253 characters, a colon and a port */
 
 /* Takes the request line's target apart, into host, path and query. */
 static void take_target(struct request *request)
@@ -55,25 +52,32 @@ static struct str without_slashes(struct request *request, struct str path)
     return (struct str){room, len};
 }
 
+static bool has_rest(const struct route_match *match)
+{
+    for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && match->parameters[i].name.ptr != NULL; i++)
+        if (match->parameters[i].is_rest)
+            return true;
+    return false;
+}
+
 /*
  * Clients put a base URL and a path together with a slash too many. A path that no row has is looked up again without them: first without those
  * at its beginning, which never mean anything, then without any; but in the rest of a path ("{path...}") each may mean something.
  */
 static enum err find_row(struct request *request, const struct route *routes, struct route_match *match)
 {
-    struct str method = {request->h2o->method.base, request->h2o->method.len};
-    enum err err = route_find(routes, method, request->path, match);
-    struct str path = request->path;
-    while (path.len > 1 && path.ptr[0] == '/' && path.ptr[1] == '/')
-        path = (struct str){path.ptr + 1, path.len - 1};
-    if (err == ERR_PATH_NOT_FOUND && path.len < request->path.len)
+    struct str method = {request->h2o->method.base, request->h2o->method.len}, path = request->path;
+    enum err err = route_find(routes, method, path, match);
+    for (int step = 1; step <= 2 && err == ERR_PATH_NOT_FOUND; step++) {
+        while (step == 1 && path.len > 1 && path.ptr[0] == '/' && path.ptr[1] == '/')
+            path = (struct str){path.ptr + 1, path.len - 1};
+        if (step == 2)
+            path = without_slashes(request, path);
+        if (path.len == request->path.len)
+            continue;
         err = route_find(routes, method, path, match);
-    if (err == ERR_PATH_NOT_FOUND) {
-        path = without_slashes(request, path);
-        err = route_find(routes, method, path, match);
-        for (size_t i = 0; err == ERR_NONE && i < ROUTE_PARAMETERS_MAX && match->parameters[i].name.ptr != NULL; i++)
-            if (match->parameters[i].is_rest)
-                return ERR_PATH_NOT_FOUND;
+        if (err == ERR_NONE && (match->route->exact || (step == 2 && has_rest(match))))
+            return ERR_PATH_NOT_FOUND;
     }
     if (err != ERR_PATH_NOT_FOUND)
         request->path = path;
@@ -287,66 +291,4 @@ void request_name_worker(struct request *request, struct str worker_id)
 void *request_app(const struct request *request)
 {
     return request->thread->app;
-}
-
-/* The first of a comma list's elements. */
-static struct str first_of(struct str list)
-{
-    return str_trim(str_cut(&list, ','));
-}
-
-/* An address without the port ("192.0.2.1:555") and the brackets ("[::1]:80") that some proxies write. */
-static struct str without_port(struct str text)
-{
-    if (text.len > 0 && text.ptr[0] == '[') {
-        text = (struct str){text.ptr + 1, text.len - 1};
-        return str_cut(&text, ']');
-    }
-    struct str rest = text;
-    struct str before = str_cut(&rest, ':');
-    bool other_colons = rest.len > 0 && memchr(rest.ptr, ':', rest.len) != NULL;
-    return other_colons ? text : before;
-}
-
-struct str request_client_address(const struct request *request, bool trust_proxy, char room[64])
-{
-    if (trust_proxy) {
-        struct str said = without_port(first_of(request_header(request, "fly-client-ip")));
-        if (!inet_is_address(said))
-            said = without_port(first_of(request_header(request, "x-forwarded-for")));
-        if (inet_is_address(said)) {
-            memcpy(room, said.ptr, said.len);
-            return (struct str){room, said.len};
-        }
-    }
-    struct sockaddr_storage peer;
-    h2o_conn_t *conn = request->h2o->conn;
-    socklen_t len = conn->callbacks->get_peername(conn, (struct sockaddr *)&peer);
-    return inet_text(&peer, len, room);
-}
-
-struct str request_asked_host(const struct request *request, bool trust_proxy)
-{
-    struct str said = trust_proxy ? first_of(request_header(request, "x-forwarded-host")) : STR("");
-    return said.len > 0 ? said : request->host;
-}
-
-struct str request_base_url(const struct request *request, bool trust_proxy, char *room, size_t size)
-{
-    bool https = trust_proxy && str_eq_nocase(first_of(request_header(request, "x-forwarded-proto")), STR("https"));
-    const char *scheme = https ? "https" : "http";
-    struct str host = request->host;
-    int len;
-    if (host.len > 0 && host.len <= PLAIN_HOST_MAX && request_is_made_of(host, PLAIN_HOST_MARKS)) {
-        len = snprintf(room, size, "%s://%.*s", scheme, STR_PRINTF(host));
-    } else {
-        char address_room[64];
-        struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
-        h2o_conn_t *conn = request->h2o->conn;
-        host = inet_text(&name, conn->callbacks->get_sockname(conn, (struct sockaddr *)&name), address_room);
-        bool brackets = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
-        len = snprintf(room, size, brackets ? "%s://[%.*s]:%d" : "%s://%.*s:%d", scheme, STR_PRINTF(host),
-                       (int)h2o_socket_getport((struct sockaddr *)&name));
-    }
-    return (struct str){room, (size_t)len < size ? (size_t)len : size - 1};
 }

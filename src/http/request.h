@@ -82,16 +82,4 @@ void request_replace_header(struct request *request, const char *name, const cha
 /* What the handlers of this thread share; given to server_thread_set_app. */
 void *request_app(const struct request *request);
 
-/* The address of the client: of the connection's other end, or what a trusted proxy says, in `room`. */
-struct str request_client_address(const struct request *request, bool trust_proxy, char room[64]);
-
-/* The host[:port] that the client asked for: what a trusted proxy says that it was, else that of the request. */
-struct str request_asked_host(const struct request *request, bool trust_proxy);
-
-/*
- * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is plain
- * enough to be handed on, else of the address that it is connected to. Cut when it does not fit.
- */
-struct str request_base_url(const struct request *request, bool trust_proxy, char *room, size_t size);
-
 #endif

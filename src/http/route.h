@@ -33,6 +33,7 @@ struct route {
     enum route_patience patience;
     enum log_level log_level; /* of the line about a request that went well */
     size_t body_max;          /* bytes; 0: SERVER_BODY_MAX */
+    bool exact;               /* slashes too many are no other way to write this path */
     unsigned access;          /* who may ask; its values are those of whoever admits */
 };
 

@@ -23,6 +23,8 @@ struct server_config {
     int request_timeout_ms;     /* patience of pending requests */
     int idle_timeout_ms;        /* of a connection between two requests */
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
+    int proxies;                /* that every request comes through; what they say of the client is believed */
+    bool on_fly;                /* the nearest of them is Fly's */
     struct str allowed_origins; /* CORS: "*", or a comma list without blanks; one with "*." at the name has all its subdomains */
     const struct route *routes;
     request_handler *

@@ -318,7 +318,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     /* its words stand in the order of the levels */
     log_init((enum log_level)config->number[CONFIG_LOG_LEVEL],
              format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
-    struct str region, trust = config->text[CONFIG_TRUST_PROXY];
+    struct str region;
+    bool on_fly = getenv("FLY_APP_NAME") != NULL;
     name_instance(instance, &region);
     instance->thread_count = count_threads(config);
     instance->server_config = (struct server_config){
@@ -331,6 +332,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
         .idle_timeout_ms = idle_timeout_s(config) * 1000,
         .quick_timeout_ms = QUICK_TIMEOUT_MS,
+        .proxies = config->number[CONFIG_TRUST_PROXY] >= 0 ? config->number[CONFIG_TRUST_PROXY] : on_fly,
+        .on_fly = on_fly,
         .allowed_origins = buffer_str(&instance->allowed_origins),
         .routes = api_routes,
         .admit = api_admit,
@@ -351,7 +354,6 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .region = region,
         .version = STR(VERSION),
         .public_url = buffer_str(&instance->public_url),
-        .trust_proxy = trust.len > 0 ? str_eq(trust, STR("1")) : getenv("FLY_APP_NAME") != NULL,
         .workers_array_hosts = config->text[CONFIG_WORKERS_ARRAY_HOSTS],
         .max_replica_lag_ms = config->number[CONFIG_MAX_REPLICA_LAG_SECONDS] * 1000,
         .heartbeat_interval_s = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS],

@@ -340,18 +340,77 @@ def test_what_can_be_no_host_is_400(coordinator, host):
     assert_problem(send_raw(coordinator, "GET", "/livez", f"Host: {host}\r\n"), 400)
 
 
-@pytest.mark.parametrize("headers, address", [
-    ({"X-Forwarded-For": " 192.0.2.4 "}, "192.0.2.4"), ({"X-Forwarded-For": "192.0.2.4:555"}, "192.0.2.4"),
-    ({"X-Forwarded-For": "192.0.2.4:555 , 10.0.0.1"}, "192.0.2.4"), ({"X-Forwarded-For": "[2001:db8::1]:80"}, "2001:db8::1"),
-    ({"X-Forwarded-For": "[2001:db8::1]"}, "2001:db8::1"), ({"X-Forwarded-For": "2001:db8::1, 10.0.0.1"}, "2001:db8::1"),
-    ({"Fly-Client-IP": "192.0.2.7 "}, "192.0.2.7"), ({"Fly-Client-IP": "nobody", "X-Forwarded-For": "192.0.2.4"}, "192.0.2.4"),
-    ({"Fly-Client-IP": "", "X-Forwarded-For": "192.0.2.4"}, "192.0.2.4"),
-    ({"X-Forwarded-For": "unknown, 192.0.2.4"}, "127.0.0.1"), ({"X-Forwarded-For": "["}, "127.0.0.1"),
-    ({"X-Forwarded-For": ":80"}, "127.0.0.1"), ({"X-Forwarded-For": ""}, "127.0.0.1"), ({"X-Forwarded-For": "1" * 200}, "127.0.0.1")])
-def test_what_a_trusted_proxy_says_of_the_client(redis, start_coordinator, headers, address):
-    coordinator = start_coordinator(redis, TRUST_PROXY="1")
-    answer = coordinator.post(REGISTER, {"worker_id": "w", "capabilities": {}}, headers)
-    assert answer.json["endpoint"] == address
+def head_of(lines):
+    return "Host: c.example\r\n" + "".join(f"{line}\r\n" for line in lines)
+
+
+def endpoint(coordinator, *lines):
+    """The address that a registration with those header lines is taken to come from."""
+    answer = send_raw(coordinator, "POST", REGISTER, head_of(lines), body=json.dumps({"worker_id": "w", "capabilities": {}}))
+    assert answer.status == 200, answer
+    return answer.json["endpoint"]
+
+
+@pytest.mark.parametrize(("proxies", "said", "address"), [
+    (1, ["192.0.2.4"], "192.0.2.4"), (1, [" 192.0.2.4 "], "192.0.2.4"), (1, ["192.0.2.4:555"], "192.0.2.4"),
+    (1, ["198.51.100.9, 192.0.2.4:555"], "192.0.2.4"), (1, ["198.51.100.9", "192.0.2.4"], "192.0.2.4"),
+    (1, ["[2001:db8::1]:80"], "2001:db8::1"), (1, ["[2001:db8::1]"], "2001:db8::1"), (1, ["10.0.0.1, 2001:db8::1"], "2001:db8::1"),
+    (1, ["unknown, 192.0.2.4"], "192.0.2.4"), (1, ["192.0.2.4, "], "192.0.2.4"), (1, ["192.0.2.4,,"], "192.0.2.4"),
+    (1, ["192.0.2.4", ""], "192.0.2.4"), (1, ["192.0.2.4, unknown"], "127.0.0.1"), (1, ["["], "127.0.0.1"), (1, [":80"], "127.0.0.1"),
+    (1, [""], "127.0.0.1"), (1, [","], "127.0.0.1"), (1, ["1" * 200], "127.0.0.1"), (1, ["[::1"], "127.0.0.1"), (1, ["[::1]x"], "127.0.0.1"),
+    (1, ["[192.0.2.4]:x"], "192.0.2.4"), (1, ["::ffff:192.0.2.4"], "::ffff:192.0.2.4"), (1, ["fe80::1%eth0"], "127.0.0.1"),
+    (1, ['"192.0.2.4"'], "127.0.0.1"), (1, ["192.0.2.4 198.51.100.9"], "127.0.0.1"), (1, ["for=192.0.2.4"], "127.0.0.1"),
+    (1, [], "127.0.0.1"), (1, ["198.51.100.9"] * 40 + ["192.0.2.4"], "192.0.2.4"),
+    (2, ["192.0.2.4, 10.0.0.1"], "192.0.2.4"), (2, ["198.51.100.9, 192.0.2.4, 10.0.0.1"], "192.0.2.4"),
+    (2, ["198.51.100.9", "192.0.2.4", "10.0.0.1"], "192.0.2.4"), (2, ["198.51.100.9, 192.0.2.4", "10.0.0.1:1"], "192.0.2.4"),
+    (2, ["192.0.2.4"], "192.0.2.4"), (2, ["unknown, 10.0.0.1"], "10.0.0.1"), (2, ["192.0.2.4, unknown"], "192.0.2.4"), (2, [], "127.0.0.1"),
+    (3, ["198.51.100.9, 192.0.2.4, 10.0.0.1, 10.0.0.2"], "192.0.2.4"), (3, ["192.0.2.4,10.0.0.1"], "192.0.2.4"),
+    (16, ["192.0.2.4, 10.0.0.1"], "192.0.2.4"), (0, ["192.0.2.4"], "127.0.0.1"), (None, ["192.0.2.4"], "127.0.0.1")])
+def test_the_client_is_the_one_that_the_outermost_trusted_proxy_saw(redis, start_coordinator, proxies, said, address):
+    coordinator = start_coordinator(redis, TRUST_PROXY=proxies)
+    assert endpoint(coordinator, *[f"X-Forwarded-For: {line}" for line in said]) == address
+
+
+@pytest.mark.parametrize(("settings", "lines", "address"), [
+    ({"FLY_APP_NAME": "x"}, ["Fly-Client-IP: 192.0.2.7"], "192.0.2.7"),
+    ({"FLY_APP_NAME": "x"}, ["Fly-Client-IP: 192.0.2.7 ", "X-Forwarded-For: 198.51.100.9, 192.0.2.4"], "192.0.2.7"),
+    ({"FLY_APP_NAME": "x"}, ["Fly-Client-IP: nobody", "X-Forwarded-For: 192.0.2.4"], "192.0.2.4"),
+    ({"FLY_APP_NAME": "x"}, ["Fly-Client-IP: ", "X-Forwarded-For: 192.0.2.4"], "192.0.2.4"),
+    ({"FLY_APP_NAME": "x", "TRUST_PROXY": 2}, ["Fly-Client-IP: 192.0.2.7", "X-Forwarded-For: 192.0.2.4, 192.0.2.7"], "192.0.2.4"),
+    ({"FLY_APP_NAME": "x", "TRUST_PROXY": 0}, ["Fly-Client-IP: 192.0.2.7"], "127.0.0.1"),
+    ({"TRUST_PROXY": 1}, ["Fly-Client-IP: 192.0.2.7"], "127.0.0.1"),
+    ({"TRUST_PROXY": 1}, ["Fly-Client-IP: 192.0.2.7", "X-Forwarded-For: 192.0.2.4"], "192.0.2.4"),
+    ({"TRUST_PROXY": 1}, ["Forwarded: for=192.0.2.7"], "127.0.0.1"), ({"TRUST_PROXY": 1}, ["X-Real-IP: 192.0.2.7"], "127.0.0.1"),
+    ({}, ["Fly-Client-IP: 192.0.2.7"], "127.0.0.1")])
+def test_flys_own_header_counts_on_fly_alone(redis, start_coordinator, settings, lines, address):
+    coordinator = start_coordinator(redis, **settings)
+    assert endpoint(coordinator, *lines) == address
+
+
+@pytest.mark.parametrize(("lines", "url"), [
+    (["X-Forwarded-Host: pub.example"], "http://pub.example"), (["X-Forwarded-Host: pub.example:8443"], "http://pub.example:8443"),
+    (["X-Forwarded-Host: pub.example, in.example"], "http://pub.example"),
+    (["X-Forwarded-Host: pub.example", "X-Forwarded-Host: in.example"], "http://pub.example"),
+    (["X-Forwarded-Host: ", "X-Forwarded-Host: pub.example"], "http://pub.example"),
+    (["X-Forwarded-Host: [2001:db8::1]"], "http://[2001:db8::1]"), (["X-Forwarded-Host: <b>"], "http://c.example"),
+    (["X-Forwarded-Host: user@pub.example"], "http://c.example"), (["X-Forwarded-Host: pub.example/x"], "http://c.example"),
+    (["X-Forwarded-Host: " + "h" * 300], "http://c.example"), (["X-Forwarded-Host: "], "http://c.example"),
+    (["X-Forwarded-Port: 8443"], "http://c.example:8443"), (["X-Forwarded-Port: 80"], "http://c.example"),
+    (["X-Forwarded-Port: 8443, 8080"], "http://c.example:8443"), (["X-Forwarded-Port: 0"], "http://c.example"),
+    (["X-Forwarded-Port: 70000"], "http://c.example"), (["X-Forwarded-Port: 8o"], "http://c.example"), (["X-Forwarded-Port: -1"], "http://c.example"),
+    (["X-Forwarded-Port: 443", "X-Forwarded-Proto: https"], "https://c.example"),
+    (["X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"], "https://c.example:8443"),
+    (["X-Forwarded-Port: 443"], "http://c.example:443"),
+    (["X-Forwarded-Host: pub.example:8443", "X-Forwarded-Port: 8080"], "http://pub.example:8443"),
+    (["X-Forwarded-Host: [2001:db8::1]", "X-Forwarded-Port: 8080"], "http://[2001:db8::1]:8080"),
+    (["X-Forwarded-Host: [2001:db8::1]:81", "X-Forwarded-Port: 8080"], "http://[2001:db8::1]:81"),
+    (["X-Forwarded-Host: pub.example", "X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"], "https://pub.example:8443"),
+    (["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], "https://c.example"), (["Forwarded: host=x.example;proto=https"], "http://c.example")])
+def test_what_a_trusted_proxy_says_of_host_and_port(redis, start_coordinator, lines, url):
+    coordinator = start_coordinator(redis, TRUST_PROXY=1)
+    assert told_url(coordinator, head_of(lines)) == url
+    untrusting = start_coordinator(redis)
+    assert told_url(untrusting, head_of(lines)) == "http://c.example"
 
 
 @pytest.mark.parametrize("said, scheme", [("https", "https"), ("HTTPS", "https"), ("https, http", "https"), (" https ", "https"),

@@ -161,8 +161,9 @@ def test_address_is_what_the_worker_says_else_where_it_came_from(coordinator):
 
 
 @pytest.mark.parametrize("trust, headers, address", [
-    ("1", {"Fly-Client-IP": "198.51.100.7", "X-Forwarded-For": "192.0.2.1"}, "198.51.100.7"),
-    ("1", {"X-Forwarded-For": "192.0.2.1, 10.0.0.1"}, "192.0.2.1"),
+    ("1", {"Fly-Client-IP": "198.51.100.7", "X-Forwarded-For": "192.0.2.1"}, "192.0.2.1"),
+    ("1", {"X-Forwarded-For": "198.51.100.7, 192.0.2.1"}, "192.0.2.1"),
+    ("2", {"X-Forwarded-For": "192.0.2.1, 10.0.0.1"}, "192.0.2.1"),
     ("0", {"Fly-Client-IP": "198.51.100.7", "X-Forwarded-For": "192.0.2.1"}, "127.0.0.1"),
     (None, {"X-Forwarded-For": "192.0.2.1"}, "127.0.0.1"),
 ])

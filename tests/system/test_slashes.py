@@ -3,7 +3,6 @@
 import pytest
 
 from coordinator import CAPABILITIES
-from http_client import Connection
 from test_idle import metric
 
 REGISTER = "/api/worker/register"
@@ -21,7 +20,7 @@ def test_a_registration_finds_its_route(redis, start_coordinator, path):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "//health", 200), ("HEAD", "//livez/", 200), ("GET", "//", 200), ("GET", "/api/", 200), ("GET", "//metrics", 200),
+    ("GET", "//health", 200), ("HEAD", "//livez/", 200), ("GET", "//", 200), ("GET", "/api/", 200), ("GET", "//metrics", 404), ("GET", "/metrics/", 404), ("HEAD", "//metrics//", 404),
     ("GET", "/api/worker/w/", 200), ("GET", "/api//worker/w", 200), ("GET", "/api/admin/workers/?limit=5", 200),
     ("POST", "/api/worker//w//drain/", 200), ("DELETE", "/api/worker/unregister//w/", 200), ("GET", "//api/worker/find/none", 503),
     ("GET", "http://x//livez/", 200), ("GET", "//nowhere//", 404), ("GET", "//api/worker/", 404), ("GET", "/api/worker//", 404),
@@ -46,13 +45,3 @@ def test_pages_with_relative_links_send_the_browser_to_their_own_path(coordinato
 def test_the_page_at_the_root_needs_no_other_path(coordinator):
     for path in ("/", "//", "///?x"):
         assert coordinator.get(path, {"Accept": "text/html"}).headers["Content-Type"].startswith("text/html")
-
-
-def test_the_metrics_port_knows_its_path_with_slashes(redis, start_coordinator):
-    from redis_server import free_port
-    port = free_port()
-    coordinator = start_coordinator(redis, METRICS_PORT=port)
-    with Connection(port) as metrics:
-        assert metrics.request("GET", "//metrics/").status == 200
-        assert metrics.request("GET", "//livez").status == 404
-    assert coordinator.get("//metrics").status == 404 and coordinator.get("//livez").status == 200

@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/heartbeat.h"
 #include "base/json_writer.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
 #include "model/json.h"
@@ -202,7 +203,7 @@ void api_heartbeats(struct request *request)
     struct bulk *bulk = pending_payload(pending);
     bulk->pending = pending;
     char room[64];
-    struct str address = request_client_address(request, api->config->trust_proxy, room);
+    struct str address = client_address(request, room);
     snprintf(bulk->address, sizeof(bulk->address), "%.*s", STR_PRINTF(address));
     bulk->beats = calloc(count, sizeof(*bulk->beats));
     if (bulk->beats == NULL)

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "base/json_writer.h"
 #include "base/log_repeat.h"
+#include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
 
@@ -86,11 +87,10 @@ static void on_ignoring(void *data, enum err err, const struct beaten *beaten)
 /* Makes the request wait, with what its answer has to say of `ignored`, which is freed. */
 static struct pending *wait_ignoring(struct request *request, const struct heartbeat *heartbeat, struct faults *ignored)
 {
-    const struct api *api = request_app(request);
     struct buffer text = BUFFER_INIT;
     char room[64];
     faults_write(&text, "ignored", ignored);
-    struct str address = request_client_address(request, api->config->trust_proxy, room);
+    struct str address = client_address(request, room);
     struct pending *pending = api_wait(request, sizeof(struct ignoring) + text.len);
     struct ignoring *ignoring = pending_payload(pending);
     ignored_note_init(&ignoring->note, heartbeat, ignored);

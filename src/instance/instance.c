@@ -143,8 +143,7 @@ static int32_t tick_shared(void *data)
 
 static int32_t tick_store(void *data)
 {
-    store_tick(data);
-    return 1000;
+    return store_tick(data);
 }
 
 static int32_t tick_replica(void *data)

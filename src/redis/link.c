@@ -359,6 +359,11 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
     return link;
 }
 
+struct link *link_new_alike(const struct link *link)
+{
+    return link_new(link->dial.loop, link->dial.resolver, link->address);
+}
+
 int link_min_replicas(const struct link *link)
 {
     return link->min_replicas;

@@ -46,6 +46,9 @@ struct link;
  */
 struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver, const struct address *address);
 
+/* Makes another one to the same place, in the same loop. */
+struct link *link_new_alike(const struct link *link);
+
 bool link_is_up(const struct link *link);
 
 /* ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or ERR_UNAVAILABLE. */

@@ -100,11 +100,12 @@ static void batch_send(struct store *store)
         batch_end(batch, err, (struct str){NULL, 0}, (struct str){NULL, 0});
 }
 
-void store_tick(struct store *store)
+int32_t store_tick(struct store *store)
 {
     if (store->batch != NULL)
         batch_send(store);
     batch_flush(store);
+    return store_tick_confirmer(store);
 }
 
 static void add_number(struct batch *batch, double number)

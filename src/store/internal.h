@@ -13,6 +13,13 @@
 struct batch;
 struct batches;
 
+/* A connection over which writes are confirmed by replicas. */
+struct confirmer {
+    struct link *link;              /* NULL: it is not needed */
+    struct replicated *unconfirmed; /* writes that Redis has taken, until replicas have them */
+    bool waiting;                   /* a WAIT is under way */
+};
+
 struct store {
     struct link *link;
     const struct store_config *config;
@@ -27,8 +34,7 @@ struct store {
     int64_t lines_since;
     enum err refuses;                /* what store_ready found last */
     char missing[STORE_MISSING_MAX]; /* likewise */
-    struct replicated *unconfirmed;  /* writes that Redis has taken, until replicas have them */
-    bool waiting_for_replicas;       /* a WAIT is under way */
+    struct confirmer shared, own;    /* over `link`; over a connection of their own, once it is up */
     size_t entries;                  /* room for workers that the listings under way have */
 };
 
@@ -70,6 +76,9 @@ void waiter_end(void *data, enum err err);
  */
 MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                          store_callback *done, void *data);
+
+/* Connects and keeps the connection for such writes where Redis demands replicas. See link_tick. */
+int32_t store_tick_confirmer(struct store *store);
 
 /* A link_callback that hands the error alone to the waiter's `done`. */
 void waiter_done(void *data, enum err err, const struct redisReply *reply);

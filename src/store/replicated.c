@@ -1,20 +1,20 @@
 /*
  * Writes that are told to have succeeded only when a failover can't undo them. Where Redis is set to demand replicas (min-replicas-to-write),
- * it takes a write as long as they are connected, but answers before they have it. WAIT asks whether they do; it holds up
- * the connection meanwhile, so one at a time, and a short one, asks for all writes before it.
+ * it takes a write as long as they are connected, but answers before they have it. WAIT asks whether they do. It holds up its connection
+ * meanwhile, so these writes have one of their own; there one WAIT at a time, and a short one, asks for all writes before it.
  */
 #include "base/clock.h"
 #include "store/internal.h"
 
 #include <stdlib.h>
 
-#define WAIT_MS 50     /* that other commands of the thread may be held up where a replica does not answer */
+#define WAIT_MS 50     /* that other such writes may be held up where a replica does not answer */
 #define GIVE_UP_MS 900 /* then it is told that it is not known */
 
 /* A write that Redis has been asked for. */
 struct replicated {
     struct replicated *next; /* of those that Redis has taken and that replicas have not confirmed */
-    struct store *store;
+    struct confirmer *confirmer;
     link_callback *callback;
     store_callback *done;
     void *data;
@@ -31,20 +31,20 @@ static void finish(struct replicated *write, enum err err)
 static void keep(struct replicated *write)
 {
     write->asked = false;
-    write->next = write->store->unconfirmed;
-    write->store->unconfirmed = write;
+    write->next = write->confirmer->unconfirmed;
+    write->confirmer->unconfirmed = write;
 }
 
-static void ask(struct store *store);
+static void ask(struct confirmer *confirmer);
 
 static void on_waited(void *data, enum err err, const struct redisReply *reply)
 {
-    struct store *store = data;
+    struct confirmer *confirmer = data;
     int64_t now = clock_ms();
-    bool enough = err == ERR_NONE && reply_number(reply) >= link_min_replicas(store->link);
-    struct replicated *write = store->unconfirmed, *next;
-    store->waiting_for_replicas = false;
-    store->unconfirmed = NULL;
+    bool enough = err == ERR_NONE && reply_number(reply) >= link_min_replicas(confirmer->link);
+    struct replicated *write = confirmer->unconfirmed, *next;
+    confirmer->waiting = false;
+    confirmer->unconfirmed = NULL;
     for (; write != NULL; write = next) {
         next = write->next;
         if (write->asked && (err != ERR_NONE || enough || now - write->taken_at >= GIVE_UP_MS))
@@ -52,48 +52,56 @@ static void on_waited(void *data, enum err err, const struct redisReply *reply)
         else
             keep(write);
     }
-    ask(store);
+    ask(confirmer);
 }
 
 /* Asks for all that are not confirmed, unless that is being done. */
-static void ask(struct store *store)
+static void ask(struct confirmer *confirmer)
 {
-    if (store->waiting_for_replicas || store->unconfirmed == NULL)
+    if (confirmer->waiting || confirmer->unconfirmed == NULL)
         return;
     struct buffer command = BUFFER_INIT;
     command_begin(&command, 3);
     command_add(&command, STR("WAIT"));
-    command_add_number(&command, link_min_replicas(store->link));
+    command_add_number(&command, link_min_replicas(confirmer->link));
     command_add_number(&command, WAIT_MS);
-    for (struct replicated *write = store->unconfirmed; write != NULL; write = write->next)
+    for (struct replicated *write = confirmer->unconfirmed; write != NULL; write = write->next)
         write->asked = true;
-    store->waiting_for_replicas = true;
-    enum err err = link_send(store->link, &command, on_waited, store);
+    confirmer->waiting = true;
+    enum err err = link_send(confirmer->link, &command, on_waited, confirmer);
     if (err != ERR_NONE)
-        on_waited(store, err, NULL);
+        on_waited(confirmer, err, NULL);
 }
 
 static void on_taken(void *data, enum err err, const struct redisReply *reply)
 {
     struct replicated *write = data;
-    struct store *store = write->store;
     if (write->callback != NULL)
         write->callback(write->data, err, reply);
-    if (err != ERR_NONE || link_min_replicas(store->link) == 0) {
+    if (err != ERR_NONE || link_min_replicas(write->confirmer->link) == 0) {
         finish(write, err);
         return;
     }
     write->taken_at = clock_ms();
     keep(write);
-    ask(store);
+    ask(write->confirmer);
+}
+
+int32_t store_tick_confirmer(struct store *store)
+{
+    if (store->own.link == NULL && link_min_replicas(store->link) > 0)
+        store->own.link = link_new_alike(store->link);
+    return store->own.link != NULL ? link_tick(store->own.link) : 1000;
 }
 
 enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                               store_callback *done, void *data)
 {
     struct replicated *write = store_alloc(sizeof(*write));
-    *write = (struct replicated){.store = store, .callback = callback, .done = done, .data = data};
-    enum err err = link_run(store->link, script, command, on_taken, write);
+    bool on_its_own = link_min_replicas(store->link) > 0 && store->own.link != NULL && link_is_up(store->own.link);
+    struct confirmer *confirmer = on_its_own ? &store->own : &store->shared;
+    *write = (struct replicated){.confirmer = confirmer, .callback = callback, .done = done, .data = data};
+    enum err err = link_run(confirmer->link, script, command, on_taken, write);
     if (err != ERR_NONE)
         free(write);
     return err;

@@ -35,7 +35,7 @@ const struct redisReply *reply_element(const struct redisReply *reply, size_t i)
 struct store *store_new(struct link *link, const struct store_config *config)
 {
     struct store *store = store_alloc(sizeof(*store));
-    store->link = link;
+    store->link = store->shared.link = link;
     store->config = config;
     buffer_printf(&store->timeout, "%d", config->heartbeat_timeout_ms);
     buffer_printf(&store->removal, "%d", config->worker_timeout_ms - config->heartbeat_timeout_ms);

@@ -51,8 +51,8 @@ bool store_is_up(const struct store *store);
 /* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
 enum err store_check(const struct store *store);
 
-/* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. */
-void store_tick(struct store *store);
+/* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. Returns the ms until the next call. */
+int32_t store_tick(struct store *store);
 
 typedef void store_callback(void *data, enum err err);
 

@@ -264,6 +264,24 @@ def test_an_operators_commands_ask_the_sentinels_too(start_group, start_coordina
     assert refused.returncode == 1 and "no Sentinel knows the primary" in refused.stderr and "NOAUTH" in refused.stderr
 
 
+def test_what_waits_for_replicas_has_a_connection_of_its_own(start_replicated, start_coordinator):
+    """So WAIT holds up no heartbeat."""
+    primary, _ = start_replicated(1, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "60")
+    wait_until(lambda: primary.client.info("replication").get("min_slaves_good_slaves") == 1, within=10)
+    coordinator = start_coordinator(primary, THREADS=1)
+    wait_until(lambda: coordinator.register("w"), within=15)
+    calls = []
+    with primary.client.monitor() as monitor:
+        assert coordinator.post("/api/worker/register", {"worker_id": "w", "capabilities": {}}).status in (200, 503)
+        coordinator.beat("w", available_memory="mark-of-the-heartbeat")
+        coordinator.get("/readyz")
+        while not any("mark-of-the-heartbeat" in call["command"] for call in calls):
+            calls.append(monitor.next_command())
+    waiting = {call["client_port"] for call in calls if call["command"].startswith("WAIT")}
+    beating = {call["client_port"] for call in calls if call["command"].startswith("EVALSHA") and "mark-of" in call["command"]}
+    assert len(waiting) == len(beating) == 1 and waiting != beating
+
+
 def test_a_registration_is_acknowledged_when_a_replica_has_it(start_replicated, start_coordinator):
     """With min-replicas-to-write, and a replica that is connected and silent: Redis itself would say yes at once."""
     primary, replica = start_replicated(1, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "60")

@@ -4,36 +4,35 @@
 #include "base/clock.h"
 #include "http/feed.h"
 #include "http/reply.h"
+#include "store/follow.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define FOLLOW_MS 200 /* between two looks at what has happened */
-#define TELL_MS 5000  /* between two "stats", which keep the connection alive */
-#define READ_MAX 500  /* events read at once, and repeated at most to a client that comes back */
+#define TELL_MS 5000 /* between two "stats", which keep the connection alive */
+#define READ_MAX 500 /* events repeated at most to a client that comes back */
 #define BEATS_BYTES_MAX                                                                                                            \
     (FEED_BEHIND_MAX / 4) /* of one "heartbeats": a client that keeps up must not seem to be far behind; the rest comes next */
 #define BEATS_BYTES_PER_MS                                                                                                         \
     10000 /* of "heartbeats" to all streams together: where there are thousands, and a large fleet, they come less often */
 #define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
 
+static const struct str reset_event = STR(
+    "event: reset\ndata: {\"detail\":\"Events are no longer kept that come before the next ones: load anew what you show.\"}\n\n");
+
 struct events {
     struct server_thread *thread;
     struct store *store;
     struct feed *feed;
     int timeout_ms;
-    size_t joining;         /* requests that wait to become streams */
-    bool following;         /* while there are any streams, or about to be */
-    bool newest_known;      /* following: `newest` has been asked for and come */
-    struct event_id newest; /* the last event that was appended to the feed */
-    bool reading;           /* a reply of events is on its way */
-    size_t read;            /* events in it */
-    struct buffer news;     /* and they themselves */
-    int64_t read_at;        /* clock_ms of the next reading */
-    int64_t tell_at;        /* likewise of "stats" and "heartbeats" */
-    bool telling;           /* a reply of "stats" is on its way */
-    struct buffer stats;    /* the last "stats"; empty when it can't be had */
-    struct buffer beats;    /* "heartbeats" in the making */
+    size_t joining; /* requests that wait to become streams */
+    struct follower *follower;
+    bool following;      /* while there are any streams, or about to be */
+    struct buffer news;  /* events of the reply that is being read */
+    int64_t tell_at;     /* clock_ms of the next "stats" and "heartbeats" */
+    bool telling;        /* a reply of "stats" is on its way */
+    struct buffer stats; /* the last "stats"; empty when it can't be had */
+    struct buffer beats; /* "heartbeats" in the making */
     size_t beats_count;
     int beats_readings;  /* for this event so far; 0: none is under way */
     int64_t beats_since; /* who goes offline later has beaten since */
@@ -51,15 +50,6 @@ struct joining {
     size_t count;          /* events read since */
     struct buffer first;   /* what the stream begins with */
 };
-
-struct events *events_new(struct server_thread *thread, struct store *store, int timeout_ms)
-{
-    struct events *events = calloc(1, sizeof(*events));
-    if (events == NULL)
-        abort();
-    *events = (struct events){.thread = thread, .store = store, .timeout_ms = timeout_ms, .feed = feed_new(thread)};
-    return events;
-}
 
 /* Whether a kind is one of ours: it becomes a line of the stream. */
 static bool kind_is_plain(struct str kind)
@@ -86,41 +76,32 @@ static void write_event(struct buffer *out, const struct event *event)
 static void on_news(void *data, const struct event *event)
 {
     struct events *events = data;
-    events->read++;
-    if (!event_id_is_after(event->id, events->newest))
-        return; /* the one that was asked from */
-    events->newest = event->id;
     write_event(&events->news, event);
 }
 
-static void on_news_end(void *data, enum err err)
+/* As for a client that comes back too late. */
+static void on_news_lost(void *data)
 {
     struct events *events = data;
-    events->reading = false;
-    if (err == ERR_NONE && events->read == READ_MAX)
-        events->read_at = 0; /* there may be more */
+    buffer_append(&events->news, reset_event);
+}
+
+static void on_news_read(void *data)
+{
+    struct events *events = data;
     if (events->news.len > 0)
         feed_append(events->feed, &events->news);
 }
 
-static void on_newest(void *data, enum err err, struct event_id id)
+struct events *events_new(struct server_thread *thread, struct store *store, int timeout_ms)
 {
-    struct events *events = data;
-    events->reading = false;
-    if (err != ERR_NONE)
-        return;
-    events->newest = id;
-    events->newest_known = true;
-}
-
-static void read_news(struct events *events)
-{
-    events->read = 0;
-    events->read_at = clock_ms() + FOLLOW_MS;
-    enum err err = events->newest_known ? store_events(events->store, events->newest, READ_MAX, on_news, on_news_end, events)
-                                        : store_newest_event(events->store, on_newest, events);
-    if (err == ERR_NONE)
-        events->reading = true;
+    static const struct follow_callbacks callbacks = {on_news, on_news_lost, on_news_read};
+    struct events *events = calloc(1, sizeof(*events));
+    if (events == NULL)
+        abort();
+    *events = (struct events){.thread = thread, .store = store, .timeout_ms = timeout_ms, .feed = feed_new(thread)};
+    events->follower = follower_new(store, &callbacks, events);
+    return events;
 }
 
 /* How the fleet is. */
@@ -219,26 +200,25 @@ int32_t events_tick(struct events *events)
         feed_end(events->feed);
     if (feed_count(events->feed) == 0 && events->joining == 0) {
         events->following = false;
+        follower_stop(events->follower);
         return 1000;
     }
     int64_t now = clock_ms();
-    if (now >= events->read_at && !events->reading)
-        read_news(events);
+    int32_t reading = follower_tick(events->follower);
     if (now >= events->tell_at)
         tell(events);
-    int64_t next = (events->reading || events->tell_at < events->read_at) ? events->tell_at : events->read_at;
-    int32_t sending = feed_tick(events->feed);
-    return next - now < sending ? (int32_t)(next > now ? next - now : 0) : sending;
+    int32_t sending = feed_tick(events->feed), telling = (int32_t)(events->tell_at > now ? events->tell_at - now : 0);
+    int32_t next = reading < telling ? reading : telling;
+    return next < sending ? next : sending;
 }
 
 /* The first stream: everything is asked for, and its replies come before those that the stream itself waits for. */
 static void follow(struct events *events)
 {
     events->following = true;
-    events->newest_known = false;
     events->stats.len = 0;
     events->beats_since = NEVER;
-    read_news(events);
+    follower_start(events->follower);
     tell(events);
 }
 
@@ -247,11 +227,12 @@ static void follow(struct events *events)
 static void on_missed(void *data, const struct event *event)
 {
     struct joining *joining = data;
-    struct events *events = joining->events;
+    struct event_id newest;
     joining->count++;
     if (!event_id_is_after(event->id, joining->after))
         joining->found = true;
-    else if (!event_id_is_after(event->id, events->newest)) /* what is newer comes with the feed */
+    else if (follower_newest(joining->events->follower, &newest) &&
+             !event_id_is_after(event->id, newest)) /* what is newer comes with the feed */
         write_event(&joining->first, event);
 }
 
@@ -261,21 +242,20 @@ static void on_missed_end(void *data, enum err err)
     struct events *events = joining->events;
     struct request *request = pending_take(joining->pending);
     events->joining--;
-    if (err == ERR_NONE && !events->newest_known)
+    struct event_id newest_id;
+    if (err == ERR_NONE && !follower_newest(events->follower, &newest_id))
         err = ERR_UNAVAILABLE;
     if (request != NULL && err == ERR_NONE) {
         struct buffer first = BUFFER_INIT;
         char room[EVENT_ID_MAX];
-        struct str newest = event_id_text(events->newest, room);
+        struct str newest = event_id_text(newest_id, room);
         bool all = joining->found && joining->count < READ_MAX;
         buffer_append(&first, STR("retry: 2000\n"));
         if (!all) /* where to resume after this */
             buffer_printf(&first, "id: %.*s\n", STR_PRINTF(newest));
         buffer_append(&first, STR("\n"));
         if (joining->resumes && !all)
-            buffer_append(&first,
-                          STR("event: reset\ndata: {\"detail\":\"Events after your Last-Event-ID are no longer kept: load anew "
-                              "what you show.\"}\n\n"));
+            buffer_append(&first, reset_event);
         else
             buffer_append(&first, buffer_str(&joining->first));
         buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */

@@ -1,6 +1,7 @@
 """Live events: every instance tells what happens to the whole fleet, once, in time, to those who listen, and to nobody's harm."""
 
 import json
+import signal
 import socket
 
 import pytest
@@ -213,6 +214,23 @@ def test_one_that_missed_too_much_is_told_so(coordinator):
     with coordinator.events({"Last-Event-ID": last}) as stream:
         stream.wait_for(lambda stream: stream.of("stats"))
         assert stream.of("reset") and not stream.workers
+
+
+def test_an_open_stream_that_missed_what_was_trimmed_is_told_so(redis, coordinator):
+    """The instance was frozen while more happened than is kept."""
+    coordinator.register("w")
+    with coordinator.events() as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        coordinator.beat("w", status="degraded")
+        stream.wait_for(lambda stream: stream.workers)
+        coordinator.send_signal(signal.SIGSTOP)
+        redis.client.xtrim("{rma}:events", 0, approximate=False)
+        redis.client.xadd("{rma}:events", {"event": "removed", "reason": "unregistered", "worker_id": "v", "tier": "2", "status": "removed",
+                                           "services": ""})
+        coordinator.send_signal(signal.SIGCONT)
+        stream.wait_for(lambda stream: ("removed", "unregistered", "v") in stream.workers)
+        kinds = [event.kind for event in stream.events if event.kind == "reset" or event.kind.startswith("worker.")]
+        assert kinds == ["worker.updated", "reset", "worker.removed"]
 
 
 def test_streams_outlive_redis(redis, coordinator):

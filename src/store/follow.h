@@ -1,0 +1,33 @@
+/*
+ * Follows the stream of events as it grows: what happens to workers, whichever instance caused it. A follower begins with what comes after it
+ * was started and asks every 200 ms for what is new. What it can't know it says: events that were trimmed from the stream before it read them.
+ */
+#ifndef STORE_FOLLOW_H
+#define STORE_FOLLOW_H
+
+#include "store/store.h"
+
+#define FOLLOW_READ_MAX 500 /* events read at once */
+
+struct follower;
+
+struct follow_callbacks {
+    store_event_callback *event; /* one that is new, in their order; valid during the call alone */
+    void (*lost)(void *data);    /* events before those that come next are gone: what is shown of the fleet is to be loaded anew */
+    void (*read)(void *data);    /* all events of a reply have been told */
+};
+
+/* Makes a follower that is not started. It lives as long as the program. */
+struct follower *follower_new(struct store *store, const struct follow_callbacks *callbacks, void *data);
+
+/* Starts to follow, from now on; or stops, and forgets where it was. */
+void follower_start(struct follower *follower);
+void follower_stop(struct follower *follower);
+
+/* The last event that has been told, or the newest one at the start; false while that is not known. */
+bool follower_newest(const struct follower *follower, struct event_id *out);
+
+/* To be called at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */
+int32_t follower_tick(struct follower *follower);
+
+#endif

@@ -13,7 +13,6 @@
 --: use health
 --: use identities
 --: use places
---: use recall
 --: use removal
 --: use status
 --: use task_doubt
@@ -128,11 +127,22 @@ local function lateness(before, announced, place)
   return text(math.max(0, now - math.max(before + (place.tier == '4' and edge_interval or interval), announced or 0)))
 end
 
--- What the worker of a heartbeat counts as by it, and its load in millionths. was: what it counted as before.
-local function state_of(beat, place, was)
+-- What a worker that is offline last reported: its status, and its load in millionths. One that reported itself offline, and now beats, is
+-- healthy.
+local function recall(hash)
+  local status, load = unpack(try_call('HMGET', hash, 'status', 'current_load') or {})
+  load = math.max(0, math.min(number_of(load or '') or 0, 1))
+  return status and status ~= 'offline' and status_is(status) and status or 'healthy', math.floor(load * 1000000 + 0.5)
+end
+
+-- What the worker of a heartbeat counts as by it, what it reports, and its load in millionths. was: what it counted as before; one that was
+-- removed begins anew.
+local function state_of(beat, place, hash, was)
   local status, load = place.status, place.load
-  if (was == 'offline' or was == 'removed') and (beat.status == '' or not beat.load) then
-    status, load = recall_state(beat.id)
+  if was == 'removed' then
+    status, load = 'healthy', 0
+  elseif was == 'offline' and (beat.status == '' or not beat.load) then
+    status, load = recall(hash)
   end
   status = beat.status ~= '' and beat.status or status
   return (status == 'offline' or place.drained == '-') and status or 'draining', status,
@@ -141,13 +151,13 @@ end
 
 -- Writes what a heartbeat tells into the worker's hash, and what a new hash needs besides. Returns whether the hash is new; nil where it
 -- can't be written.
-local function write(beat, hash, was, reported, load)
+local function write(beat, hash, was, reported)
   local fields, told = { 'last_heartbeat', now_text }, 2
   if beat.status ~= '' or was == 'offline' or was == 'removed' then
     fields[3], fields[4], told = 'status', reported, 4
   end
   if beat.load or was == 'removed' then
-    fields[told + 1], fields[told + 2] = 'current_load', beat.load and beat.load_text or string.format('%.6g', load / 1000000)
+    fields[told + 1], fields[told + 2] = 'current_load', beat.load and beat.load_text or '0'
     told = told + 2
   end
   for i = beat.first, beat.last do
@@ -210,8 +220,8 @@ local function take(beat)
   local was = result == '2' and 'removed' or place.status
   local before = result == '1' and try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
   local late = lateness(before[1], before[2], place)
-  local status, reported, load = state_of(beat, place, was)
-  local is_new = write(beat, hash, was, reported, load)
+  local status, reported, load = state_of(beat, place, hash, was)
+  local is_new = write(beat, hash, was, reported)
   if is_new == nil then
     redis.call('DEL', hash)
     return '0', '-', '-'
@@ -220,9 +230,6 @@ local function take(beat)
     redis.call('PEXPIREAT', hash, gone_at)
   end
   note_silence(beat, hash, before[2])
-  if was == 'removed' or (status == 'offline' and was ~= 'offline') then
-    recall_forget(id)
-  end
   if beat.status ~= '' and not beat.is_odd and not (status == 'healthy' and was == 'healthy') then
     redis.call('HDEL', hash, 'reported_status')
   end

@@ -12,7 +12,6 @@
 --: use memory
 --: use number
 --: use places
---: use recall
 --: use removal
 --: use task_doubt
 --: use task_sweep
@@ -62,7 +61,6 @@ local function end_silent()
     local place = ledger_read(entry) or places_registered(id)
     local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
     if place and removed_at > now then
-      recall_keep(id, place)
       place.status = 'offline'
       places_move(id, entry, place, removed_at)
       task_doubt_worker(id)

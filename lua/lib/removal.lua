@@ -5,7 +5,6 @@
 --: use events
 --: use identities
 --: use places
---: use recall
 --: use task_doubt
 --: use try
 
@@ -35,9 +34,6 @@ local function removal_archive(id, entry, removal, revive)
   local place = ledger_read(entry) or places_registered(id)
   task_doubt_worker(id)
   removal_remove(id, entry, moment and moment + revive or 0)
-  if place then
-    recall_keep(id, place)
-  end
   events_tell('removed', 'timeout', id, place)
   return moment
 end

@@ -49,7 +49,7 @@ class Life:
     def heartbeat(self):
         worker, status = self.dice.choice(WORKERS), self.dice.choice(["healthy", "healthy", "healthy", "degraded", "draining", "offline"])
         self.tasks.scripts.call("heartbeat", *self.tasks.scripts.beat_of(worker, status), timeout=TIMEOUT, removal=REMOVAL,
-                                revive=REVIVE, interval=INTERVAL)
+                                revive=REVIVE, interval=INTERVAL, edge_interval=2 * INTERVAL)
 
     def unregister(self):
         try:

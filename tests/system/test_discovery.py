@@ -72,10 +72,10 @@ def test_draining_and_offline_ones_are_left_out(coordinator):
     assert coordinator.get("/api/worker/find/ocr").status == 503
     provide(coordinator, "here", current_load=1)
     assert ids(coordinator, "ocr") == ["here"]
-    coordinator.beat("drains")
+    coordinator.beat("drains", status="healthy")
     assert ids(coordinator, "ocr") == ["drains", "here"]
     assert coordinator.post("/api/worker/drains/drain").status == 200
-    coordinator.beat("drains")
+    coordinator.beat("drains", status="healthy")
     assert ids(coordinator, "ocr") == ["here"], "an operator's wish stands above what the worker reports"
     assert coordinator.post("/api/worker/drains/undrain").status == 200
     assert find(coordinator, "ocr") == "drains"

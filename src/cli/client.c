@@ -111,9 +111,10 @@ static CURL *make_curl(const struct client *client)
     libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
     libcurl.curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    if (client->is_private)
-        libcurl.curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
-    const char *authorities = getenv("SSL_CERT_FILE");     /* as OpenSSL's own programs take it */
+    /* decided here alone, so that what is said of a proxy is true */
+    libcurl.curl_easy_setopt(curl, CURLOPT_PROXY, client->proxy.variable != NULL ? client->proxy.url : "");
+    libcurl.curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
+    const char *authorities = getenv("SSL_CERT_FILE"); /* as OpenSSL's own programs take it */
     if (authorities != NULL && authorities[0] != '\0')
         libcurl.curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
     return curl;
@@ -148,6 +149,8 @@ int client_open(struct client *client, const struct options *options)
         if (err != ERR_NONE)
             return cli_fail(err == ERR_BAD_REQUEST ? CLI_USAGE : CLI_FAILED, "%s", why);
     }
+    if (!client->is_private)
+        proxy_find(str_from(client->url), &client->proxy);
     client->curl = make_curl(client);
     client->headers = libcurl.curl_slist_append(NULL, "Content-Type: application/json");
     if (client->headers == NULL)
@@ -169,6 +172,16 @@ void client_close(struct client *client)
     libcurl.curl_global_cleanup();
 }
 
+/* A request that failed on its way went through a proxy: names it, since whoever set the variable may not have thought of this. */
+static void blame_proxy(struct client *client)
+{
+    size_t len = strlen(client->why);
+    if (client->proxy.variable != NULL)
+        snprintf(client->why + len, sizeof(client->why) - len,
+                 " (through the proxy %s of %s; NO_PROXY names hosts to reach without it)", client->proxy.place,
+                 client->proxy.variable);
+}
+
 /* Says why no answer came, or none that ends. */
 static void explain(struct client *client, CURLcode code, const struct transfer *transfer)
 {
@@ -178,7 +191,11 @@ static void explain(struct client *client, CURLcode code, const struct transfer 
         snprintf(client->why, size, "%s answers with headers that don't end; is it a coordinator?", place);
     else if (transfer->too_much)
         snprintf(client->why, size, "%s answers with more than %d MiB; is it a coordinator?", place, CLIENT_BODY_MAX >> 20);
-    else if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
+    else if (code == CURLE_COULDNT_RESOLVE_PROXY)
+        snprintf(client->why, size, "the proxy before %s is not known", place);
+    else if (code == CURLE_COULDNT_CONNECT && client->proxy.variable != NULL)
+        snprintf(client->why, size, "the proxy before %s can't be reached", place);
+    else if (code == CURLE_COULDNT_RESOLVE_HOST)
         snprintf(client->why, size, "the host of %s is not known; check --url", place);
     else if (code == CURLE_COULDNT_CONNECT)
         snprintf(client->why, size, "no coordinator listens at %s; start it, or check --url", place);
@@ -189,6 +206,7 @@ static void explain(struct client *client, CURLcode code, const struct transfer 
     else
         snprintf(client->why, size, "%s does not answer as a coordinator does (%s); check --url", place,
                  libcurl.curl_easy_strerror(code));
+    blame_proxy(client);
 }
 
 /* Parses the body; false when it is no JSON object, or one that takes too much memory. */
@@ -210,6 +228,7 @@ static int judge(struct client *client, struct answer *answer)
     struct str detail = member_text(answer->json, "detail");
     if (str_eq(member_text(answer->json, "code"), err_code(ERR_WORKER_NOT_FOUND)))
         return CLI_NO_WORKER;
+    bool is_coordinators = detail.len > 0;
     if (answer->status == 200)
         snprintf(client->why, sizeof(client->why), "%s answers with something else than a coordinator's JSON; check --url",
                  client->place);
@@ -219,6 +238,8 @@ static int judge(struct client *client, struct answer *answer)
     else
         snprintf(client->why, sizeof(client->why), "%s answers %ld; is it a coordinator? check --url", client->place,
                  answer->status);
+    if (!is_coordinators)
+        blame_proxy(client);
     return CLI_FAILED;
 }
 

@@ -7,19 +7,21 @@
 
 #include "base/buffer.h"
 #include "cli/options.h"
+#include "cli/proxy.h"
 
 #include <cjson/cJSON.h>
 
 #define CLIENT_BODY_MAX (64 << 20) /* bytes of an answer */
 
 struct client {
-    void *curl;        /* CURL */
-    void *headers;     /* struct curl_slist of a request with a body */
-    char url[1024];    /* without a slash at its end */
-    char place[320];   /* the same for people: no password in it; where Redis is, with a private server */
-    bool is_private;   /* it asks a server of its own */
-    bool can_be_ended; /* a blocked signal that waits ends a request */
-    char why[768];     /* why the last request failed */
+    void *curl;         /* CURL */
+    void *headers;      /* struct curl_slist of a request with a body */
+    char url[1024];     /* without a slash at its end */
+    char place[320];    /* the same for people: no password in it; where Redis is, with a private server */
+    struct proxy proxy; /* that requests go through */
+    bool is_private;    /* it asks a server of its own */
+    bool can_be_ended;  /* a blocked signal that waits ends a request */
+    char why[768];      /* why the last request failed */
 };
 
 struct answer {

@@ -116,6 +116,68 @@ def test_a_private_server_uses_no_proxy(redis, coordinator):
     assert json.loads(run("worker", "w", "--json", settings=settings).stdout)["worker_id"] == "w"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_this_machine_is_reached_without_a_proxy(redis, start_coordinator, host):
+    coordinator = start_coordinator(redis, HOST="0.0.0.0")
+    coordinator.register("w")
+    astray = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
+    result = run("worker", "w", "--json", "--url", f"http://{host}:{coordinator.port}", settings={**astray, "NO_PROXY": "other.example"})
+    assert result.returncode == DONE and json.loads(result.stdout)["worker_id"] == "w", result
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Answers every request in the name of whoever it was for."""
+
+    def do_GET(self):
+        status, kind, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_CONNECT = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def proxy():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def through(port, variable):
+    return (f" (through the proxy http://127.0.0.1:{port} of {variable}; NO_PROXY names hosts to reach without it)\n")
+
+
+@pytest.mark.parametrize(("variable", "scheme"), [
+    ("http_proxy", "http"), ("all_proxy", "http"), ("ALL_PROXY", "http"), ("https_proxy", "https"), ("HTTPS_PROXY", "https"), ("ALL_PROXY", "https")])
+def test_a_proxy_that_sends_it_astray_is_named(proxy, variable, scheme):
+    dead = free_port()
+    url = f"{scheme}://coordinator.example"
+    result = run("workers", "--url", url, settings={variable: f"http://me:s3cret@127.0.0.1:{dead}"})
+    assert result.returncode == FAILED
+    assert result.stderr == f"rma-coordinator: the proxy before {url} can't be reached" + through(dead, variable)
+    for proxy.answer in [(502, "text/html", b"<p>Bad Gateway"), (407, "text/html", b""), (200, "text/html", b"<p>Please log in"),
+                         (200, "application/json", b"[1]")]:
+        result = run("workers", "--url", url, settings={variable: f"http://127.0.0.1:{proxy.server_port}"})
+        assert result.returncode == FAILED and result.stderr.startswith(f"rma-coordinator: {url} "), result
+        assert result.stderr.endswith(through(proxy.server_port, variable)), result
+
+
+def test_a_coordinators_own_word_is_not_the_proxys_fault(proxy):
+    proxy.answer = (503, "application/problem+json", b'{"status":503,"code":"registry-unavailable","detail":"The registry is away."}')
+    result = run("workers", "--url", "http://coordinator.example", settings={"http_proxy": f"http://127.0.0.1:{proxy.server_port}"})
+    assert result.returncode == FAILED
+    assert result.stderr == "rma-coordinator: http://coordinator.example answers 503: The registry is away.\n"
+
+
 def test_a_fleet_with_a_prefix_of_its_own(redis, start_coordinator):
     start_coordinator(redis, KEY_PREFIX="other").register("w")
     assert run("worker", "w", settings={"REDIS_URL": redis.url}).returncode == NO_WORKER

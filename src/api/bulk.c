@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/heartbeat.h"
 #include "base/json_writer.h"
+#include "base/log_repeat.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
@@ -72,6 +73,29 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     buffer_append(out, STR("}"));
 }
 
+/* The answer is a good one, whatever became of the heartbeats: the log has to say what it says of single ones that were refused. */
+static void log_not_taken(const struct bulk *bulk)
+{
+    const struct bulk_beat *first = NULL;
+    size_t unknown = 0;
+    for (size_t i = bulk->count; i-- > 0;) {
+        if (bulk->beats[i].outcome != BEAT_UNKNOWN)
+            continue;
+        first = &bulk->beats[i];
+        unknown++;
+    }
+    if (unknown + bulk->faulty == 0)
+        return;
+    const struct log_field fields[] = {
+        log_text("address", bulk->address),
+        log_number("refused", (double)bulk->faulty),
+        log_number("not_found", (double)unknown),
+        log_str("worker_id", first != NULL ? (struct str){first->worker_id, first->worker_id_len} : STR("")),
+        LOG_END,
+    };
+    log_write_repeatable(LOG_INFO, "heartbeat", "some heartbeats of a bulk request were not taken", 1, fields);
+}
+
 /* One thing less to wait for; after the last one the request is answered. */
 static void arrived(struct bulk *bulk)
 {
@@ -79,6 +103,8 @@ static void arrived(struct bulk *bulk)
         return;
     struct buffer body = BUFFER_INIT;
     write_answer(&body, bulk);
+    if (bulk->err == ERR_NONE)
+        log_not_taken(bulk);
     buffer_fini(&bulk->invalid);
     buffer_fini(&bulk->ignored);
     free(bulk->beats);

@@ -4,6 +4,7 @@
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
+#include "model/json.h"
 
 struct pending *api_wait(struct request *request, size_t payload_size)
 {
@@ -32,8 +33,19 @@ struct str api_coordinator_url(const struct request *request, char room[512])
     return config->public_url.len > 0 ? config->public_url : client_base_url(request, room, 512);
 }
 
+/* The worker that a refused body speaks of, if it names one: for the line in the log. */
+static void name_worker(struct request *request)
+{
+    struct str text = json_member_text(request->body, "worker_id");
+    struct str id = text.len > 2 ? (struct str){text.ptr + 1, text.len - 2} : (struct str){NULL, 0};
+    if (request_parameter(request, "worker_id").ptr == NULL && id.len > 0 && text.ptr[0] == '"' && id_is_valid(id))
+        request_name_worker(request, id);
+}
+
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults)
 {
+    if (err == ERR_INVALID)
+        name_worker(request);
     reply_error(request, err, err == ERR_BAD_REQUEST ? why : NULL, err == ERR_INVALID ? faults : NULL);
     faults_fini(faults);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log_repeat.h"
 #include "base/metrics.h"
+#include "http/client.h"
 #include "http/connection.h"
 #include "http/thread.h"
 
@@ -10,29 +11,41 @@
 
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
+/* The level of a line about an answer. What a worker or an operator wanted to be done and was refused is news even where its success is not. */
+static enum log_level level_of(const struct route *route, int status)
+{
+    if (status >= 500)
+        return status == 500 ? LOG_ERROR : LOG_WARN;
+    if (route == NULL)
+        return LOG_DEBUG;
+    return status >= 400 && route->effect == WRITES && route->log_level < LOG_INFO ? LOG_INFO : route->log_level;
+}
+
 /*
  * Failures come by the thousand when Redis is away or a client errs in a loop, so those that are alike are counted: of one route and status, and
  * where the fault is ours of one sentence, which clients have no hand in. LOG_DEBUG tells of every request.
  */
-static void log_request(const struct request *request, int status, const char *detail)
+static void log_request(const struct request *request, int status, const char *detail, const struct faults *faults)
 {
     const struct route *route = request->route;
-    enum log_level level = route != NULL ? route->log_level : LOG_DEBUG;
-    if (status >= 500)
-        level = status == 500 ? LOG_ERROR : LOG_WARN;
+    enum log_level level = level_of(route, status);
     if (!log_enabled(level))
         return;
     h2o_req_t *req = request->h2o;
     int64_t ms = (clock_us() - request->received_at) / 1000;
-    char names[ROUTE_PARAMETERS_MAX][32];
-    struct log_field fields[ROUTE_PARAMETERS_MAX + 7] = {
+    char names[ROUTE_PARAMETERS_MAX][32], room[64];
+    bool is_refused = status >= 400 && status < 500;
+    struct log_field fields[ROUTE_PARAMETERS_MAX + 9] = {
         log_number("status", status),
         log_str("method", (struct str){req->method.base, req->method.len}),
         log_text("route", route != NULL ? route->path : "none"),
         log_text("detail", detail != NULL ? detail : ""),
+        log_text("field", faults != NULL && faults->count > 0 ? faults->items[0].field : ""),
         log_number("ms", (double)ms),
     };
-    size_t count = 5;
+    size_t count = 6;
+    if (is_refused)
+        fields[count++] = log_str("address", client_address(request, room));
     for (size_t i = 0; i < ROUTE_PARAMETERS_MAX && request->parameters[i].name.ptr != NULL; i++) {
         snprintf(names[i], sizeof(names[i]), "%.*s", STR_PRINTF(request->parameters[i].name));
         fields[count++] = log_str(names[i], request->parameters[i].value);
@@ -96,7 +109,7 @@ static void finish(struct request *request, int status, struct str type, struct 
 
 bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator)
 {
-    log_request(request, 200, NULL);
+    log_request(request, 200, NULL, NULL);
     return start(request, 200, type, generator);
 }
 
@@ -127,19 +140,19 @@ static struct str give_to_pool(struct request *request, struct buffer *body)
 
 void reply_json(struct request *request, int status, struct buffer *body)
 {
-    log_request(request, status, NULL);
+    log_request(request, status, NULL, NULL);
     finish(request, status, STR("application/json"), give_to_pool(request, body));
 }
 
 void reply_body(struct request *request, struct str type, struct buffer *body)
 {
-    log_request(request, 200, NULL);
+    log_request(request, 200, NULL, NULL);
     finish(request, 200, type, give_to_pool(request, body));
 }
 
 void reply_constant(struct request *request, int status, struct str body)
 {
-    log_request(request, status, NULL);
+    log_request(request, status, NULL, NULL);
     finish(request, status, STR("application/json"), body);
 }
 
@@ -164,7 +177,7 @@ void reply_shared(struct request *request, struct str body, int age_s, void (*re
     snprintf(age, 16, "%d", age_s);
     request_set_header(request, "Age", age);
     request_set_header(request, "Cache-Control", "no-cache"); /* it is old enough as it is */
-    log_request(request, 200, NULL);
+    log_request(request, 200, NULL, NULL);
     finish(request, 200, STR("application/json"), body);
 }
 
@@ -197,7 +210,7 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
         request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
     struct buffer body = BUFFER_INIT;
     reply_write_problem(&body, err, detail, faults);
-    log_request(request, status, detail);
+    log_request(request, status, detail, faults);
     finish(request, status, STR("application/problem+json"), give_to_pool(request, &body));
 }
 
@@ -212,18 +225,18 @@ void reply_preflight(struct request *request)
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-allow-headers"), 1, NULL, wanted.ptr,
                           wanted.len);
     h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("access-control-max-age"), 1, NULL, H2O_STRLIT("86400"));
-    log_request(request, 204, NULL);
+    log_request(request, 204, NULL, NULL);
     finish(request, 204, STR(""), STR(""));
 }
 
 void reply_html(struct request *request, struct str html)
 {
-    log_request(request, 200, NULL);
+    log_request(request, 200, NULL, NULL);
     finish(request, 200, STR("text/html; charset=utf-8"), html);
 }
 
 void reply_not_modified(struct request *request)
 {
-    log_request(request, 304, NULL);
+    log_request(request, 304, NULL, NULL);
     finish(request, 304, STR(""), STR(""));
 }

@@ -212,5 +212,36 @@ def test_heartbeats_of_strangers_are_not_logged_so(coordinator):
     assert coordinator.post(SINGLE, {"worker_id": "nobody", "current_load": -1}).status == 404
     assert coordinator.post(SINGLE, {"worker_id": "no id", "current_load": -1}).status == 422
     assert coordinator.post(BULK, {"heartbeats": [{"worker_id": "nobody", "current_load": -1}]}).json["not_found"] == ["nobody"]
-    assert lines(coordinator) == []
+    assert [line for line in lines(coordinator) if line["level"] == "warn"] == []
     assert "rma_heartbeats_ignored_total 0\n" in coordinator.get("/metrics").body.decode()
+
+
+# -- what is refused all the same -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("path, body, status, more", [
+    (SINGLE, b"{", 400, {}), (EDGE, b'"x"', 400, {}), (BULK, b"[]", 400, {}),
+    (SINGLE, {"worker_id": "a b"}, 422, {"field": "worker_id"}), (EDGE, {}, 422, {"field": "worker_id"}),
+    (BULK, {"heartbeats": []}, 422, {"field": "heartbeats"}),
+    (SINGLE, {"worker_id": "nobody"}, 404, {"worker_id": "nobody"}), (EDGE, {"worker_id": "nobody"}, 404, {"worker_id": "nobody"}),
+    ("/api/worker/register", {"worker_id": "w", "capabilities": 5}, 422, {"field": "capabilities", "worker_id": "w"}),
+    ("/api/edge/register", {"worker_id": "w", "capabilities": [], "url": "https://x.example"}, 422, {"field": "capabilities", "worker_id": "w"}),
+    (SINGLE, b'{"worker_id": "w"' + b" " * 70_000 + b"}", 413, {})])
+def test_a_refused_request_of_a_worker_s_path_is_logged_once_and_counted(redis, start_coordinator, path, body, status, more):
+    coordinator = start_coordinator(redis, THREADS=1)
+    for _ in range(5):
+        assert coordinator.post(path, body).status == status
+    line, = lines(coordinator, "request")
+    assert (line["level"], line["message"], line["status"], line["route"]) == ("info", "refused", status, path)
+    assert line["address"] == "127.0.0.1" and line["detail"]
+    assert {name: line[name] for name in ("field", "worker_id") if name in line} == more
+    coordinator.stop()
+    assert [line["times"] for line in lines(coordinator, "request") if "times" in line] == [4]
+
+
+def test_what_a_bulk_request_loses_is_logged(redis, start_coordinator):
+    coordinator = start_coordinator(redis, THREADS=1)
+    coordinator.register("w")
+    for _ in range(3):
+        coordinator.post(BULK, {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}, {"worker_id": "nothing"}, 5]})
+    line, = lines(coordinator)
+    assert (line["level"], line["refused"], line["not_found"], line["worker_id"], line["address"]) == ("info", 1, 2, "nobody", "127.0.0.1")

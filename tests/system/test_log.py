@@ -270,4 +270,4 @@ def test_on_a_terminal_it_is_text_in_columns(redis):
         terminal.close()
     assert re.search(r"^\S+ info  rma-coordinator \S+ is listening, loaded 0 workers  version=", lines[0])
     assert re.search(rf"^\S+ info  answered  status=200  method=POST  route={REGISTER}  ms=\d+  worker_id=w-1  request_id=\w+$", lines[1])
-    assert re.search(rf'^\S+ info  refused   status=400  method=POST  route={REGISTER}  detail=".*"  ms=\d+  request_id=\w+$', lines[2])
+    assert re.search(rf'^\S+ info  refused   status=400  method=POST  route={REGISTER}  detail=".*"  ms=\d+  address=127.0.0.1  request_id=\w+$', lines[2])

@@ -31,3 +31,15 @@ bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size
     *out = (struct str){room, len};
     return true;
 }
+
+void percent_encode(struct buffer *out, struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if ((byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
+            (byte != '\0' && strchr("-._~", byte) != NULL))
+            buffer_append(out, (struct str){text.ptr + i, 1});
+        else
+            buffer_printf(out, "%%%02X", byte);
+    }
+}

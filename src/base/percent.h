@@ -4,12 +4,15 @@
 #ifndef BASE_PERCENT_H
 #define BASE_PERCENT_H
 
-#include "base/str.h"
+#include "base/buffer.h"
 
 /*
  * Decodes `text` into `room` of `size` bytes; with `plus_is_space` as in queries. *out points into room. Returns false when the text
  * is badly encoded or does not fit.
  */
 bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size, struct str *out);
+
+/* Appends `text` with all encoded that has a meaning in a path or a query. */
+void percent_encode(struct buffer *out, struct str text);
 
 #endif

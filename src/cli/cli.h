@@ -9,8 +9,9 @@
 #define CLI_DONE 0
 #define CLI_FAILED 1    /* nobody answered, or not as a coordinator does */
 #define CLI_USAGE 2     /* the arguments were not understood */
-#define CLI_NO_WORKER 3 /* there is no such worker */
+#define CLI_NO_WORKER 3 /* there is no such worker, task or queue */
 #define CLI_NOT_WELL 4  /* status: the fleet is degraded or unhealthy */
+#define CLI_NOT_DONE 5  /* submit --wait, task --follow: the task did not complete */
 
 /* workers.c, watch.c */
 int cli_workers(char **args);
@@ -24,6 +25,16 @@ int cli_remove(char **args);
 /* fleet.c */
 int cli_services(char **args);
 int cli_status(char **args);
+
+/* submit.c, task.c, tasks.c, queues.c */
+int cli_submit(char **args);
+int cli_task(char **args);
+int cli_cancel(char **args);
+int cli_tasks(char **args);
+int cli_retry(char **args);
+int cli_queues(char **args);
+int cli_pause(char **args);
+int cli_resume(char **args);
 
 /* transfer.c */
 int cli_import(char **args);

@@ -152,9 +152,7 @@ int client_open(struct client *client, const struct options *options)
     if (!client->is_private)
         proxy_find(str_from(client->url), &client->proxy);
     client->curl = make_curl(client);
-    client->headers = libcurl.curl_slist_append(NULL, "Content-Type: application/json");
-    if (client->headers == NULL)
-        abort();
+    client_set_key(client, NULL);
     if (!client->is_private || wait_until_ready(client))
         return CLI_DONE;
     cli_fail(CLI_FAILED, "Redis at %s does not serve: it is away, still loads its data, or refuses the password; see REDIS_URL",
@@ -223,7 +221,7 @@ static bool parse(struct answer *answer)
 static int judge(struct client *client, struct answer *answer)
 {
     bool is_json = parse(answer);
-    if (answer->status == 200 && is_json)
+    if ((answer->status == 200 || answer->status == 201) && is_json)
         return CLI_DONE;
     struct str detail = member_text(answer->json, "detail");
     if (str_eq(member_text(answer->json, "code"), err_code(ERR_WORKER_NOT_FOUND)))
@@ -272,6 +270,19 @@ int client_send(struct client *client, const char *method, const char *path, str
     }
     libcurl.curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
     return judge(client, answer);
+}
+
+void client_set_key(struct client *client, const char *key)
+{
+    libcurl.curl_slist_free_all(client->headers);
+    client->headers = libcurl.curl_slist_append(NULL, "Content-Type: application/json");
+    if (client->headers != NULL && key != NULL) {
+        char header[1200];
+        snprintf(header, sizeof(header), "Idempotency-Key: %s", key);
+        client->headers = libcurl.curl_slist_append(client->headers, header);
+    }
+    if (client->headers == NULL)
+        abort();
 }
 
 void answer_fini(struct answer *answer)

@@ -47,6 +47,9 @@ int client_ask(struct client *client, const char *method, const char *path, stru
 /* The same with a body, JSON or empty. */
 int client_send(struct client *client, const char *method, const char *path, struct str body, struct answer *answer);
 
+/* Sets the Idempotency-Key of the requests with a body from now on; NULL: none. */
+void client_set_key(struct client *client, const char *key);
+
 void answer_fini(struct answer *answer);
 
 /* The text of a string member; absent when there is none. */

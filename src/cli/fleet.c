@@ -2,7 +2,7 @@
  * The fleet as a whole: its services, and how it is.
  */
 #include "cli/cli.h"
-#include "cli/client.h"
+#include "cli/one.h"
 #include "cli/text.h"
 #include "model/status.h"
 #include "model/tier.h"
@@ -44,13 +44,6 @@ static void add_parts_as_json(struct buffer *out, const struct part *parts, size
         before = ",";
     }
     buffer_append(out, STR("}\n"));
-}
-
-static int print(struct buffer *out, int code)
-{
-    bool printed = print_buffer(out);
-    buffer_fini(out);
-    return printed ? code : cli_fail(CLI_FAILED, "stdout takes no more");
 }
 
 static void add_count_cell(struct table *table, double count)
@@ -153,7 +146,7 @@ int cli_services(char **args)
         add_services(&out, gaps, services);
     client_close(&client);
     free_parts(parts, 2);
-    return print(&out, code);
+    return one_print(&out, code);
 }
 
 /* -- status ------------------------------------------------------------------------------------------------------------------------ */
@@ -332,5 +325,5 @@ int cli_status(char **args)
         add_report(&out, &client, parts);
     client_close(&client);
     free_parts(parts, PART_COUNT);
-    return print(&out, code);
+    return one_print(&out, code);
 }

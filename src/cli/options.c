@@ -8,55 +8,100 @@
 #include "model/status.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define TEXT_MAX 1024 /* bytes of a flag that is a text */
+
 /* What a command takes. */
-#define TAKES_ID 1
-#define TAKES_FILTER 2
-#define TAKES_YES 4
-#define TAKES_REASON 8
-#define TAKES_ALWAYS 16
+enum takes {
+    TAKES_ID = 1,
+    TAKES_FILTER = 2,
+    TAKES_YES = 4,
+    TAKES_REASON = 8,
+    TAKES_SUBMISSION = 16,
+    TAKES_TASK_FILTER = 32,
+    TAKES_LIMIT = 64,
+    TAKES_WAIT = 128,
+    TAKES_FOLLOW = 256,
+    TAKES_DRY_RUN = 512,
+    TAKES_ALWAYS = 1024,
+};
 
 static const struct command {
     const char *name;
     unsigned takes;
+    const char *what; /* what it is about, in its usage; NULL: nothing by name */
+    const char *noun; /* the same for people */
     const char *help;
 } commands[] = {
-    {"workers", TAKES_FILTER, "Lists the workers of a fleet, by their ids."},
-    {"worker", TAKES_ID, "Shows all there is to one worker."},
-    {"services", 0, "Lists the services, what the fleet lacks first: critical has no live worker, warning has one."},
-    {"drain", TAKES_ID | TAKES_REASON, "Gives a worker no new work, until undrain. It stays registered."},
-    {"undrain", TAKES_ID, "Gives a drained worker work again."},
-    {"remove", TAKES_ID, "Removes a worker. At a terminal it asks first. An agent that still runs may register again."},
-    {"status", 0, "Shows on one screen how the coordinator, its Redis and the fleet are."},
+    {"workers", TAKES_FILTER, NULL, NULL, "Lists the workers of a fleet, by their ids."},
+    {"worker", TAKES_ID, "ID", "worker", "Shows all there is to one worker."},
+    {"services", 0, NULL, NULL, "Lists the services, what the fleet lacks first: critical has no live worker, warning has one."},
+    {"drain", TAKES_ID | TAKES_REASON, "ID", "worker", "Gives a worker no new work, until undrain. It stays registered."},
+    {"undrain", TAKES_ID, "ID", "worker", "Gives a drained worker work again."},
+    {"remove", TAKES_ID | TAKES_YES, "ID", "worker",
+     "Removes a worker. At a terminal it asks first. An agent that still runs may register again."},
+    {"status", 0, NULL, NULL, "Shows on one screen how the coordinator, its Redis and the fleet are."},
+    {"submit", TAKES_SUBMISSION | TAKES_WAIT, "TYPE [PAYLOAD]", "type",
+     "Puts a task into a queue, and prints its id. PAYLOAD is JSON; a single - reads it from standard input."},
+    {"tasks", TAKES_TASK_FILTER | TAKES_LIMIT, NULL, NULL,
+     "Lists tasks: those that are leased first, then each queue's others, of those that have ended the newest first."},
+    {"task", TAKES_ID | TAKES_FOLLOW, "ID", "task", "Shows all there is to one task, and why it waits."},
+    {"queues", 0, NULL, NULL, "Lists the queues, what waits in them and what has come of their tasks."},
+    {"cancel", TAKES_ID, "ID", "task", "Cancels a task: one that waits at once; the worker of one that is leased is told."},
+    {"retry", TAKES_TASK_FILTER | TAKES_DRY_RUN | TAKES_YES, "[ID]", "task",
+     "Queues a dead task once more; without an ID all dead tasks that the flags match. At a terminal it asks first."},
+    {"pause", TAKES_ID, "QUEUE", "queue", "Gives out none of a queue's tasks, until resume. What runs goes on."},
+    {"resume", TAKES_ID, "QUEUE", "queue", "Gives out a paused queue's tasks again."},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-enum flag_name { FLAG_TIER, FLAG_STATUS, FLAG_SERVICE, FLAG_WATCH, FLAG_YES, FLAG_REASON, FLAG_JSON, FLAG_URL, FLAG_SETTING };
+#define TEXT(member) offsetof(struct options, member), false
+#define SWITCH(member) offsetof(struct options, member), true
+#define SETTING SIZE_MAX, false
 
 static const struct flag {
-    enum flag_name name;
     const char *text;
     const char *value; /* what its value is called; NULL: it has none */
     unsigned of;       /* the commands that take it */
+    size_t at;         /* where in the options it goes; SIZE_MAX: it is one of the settings */
+    bool is_switch;    /* it has no value */
     const char *help;
 } flags[] = {
-    {FLAG_TIER, "--tier", "N", TAKES_FILTER, "only those of a tier: 1 (GPU), 2 (service), 3 (data) or 4 (edge)"},
-    {FLAG_STATUS, "--status", "STATUS", TAKES_FILTER, "only those that are healthy, degraded, draining or offline"},
-    {FLAG_SERVICE, "--service", "NAME", TAKES_FILTER, "only those that provide a service"},
-    {FLAG_WATCH, "--watch", NULL, TAKES_FILTER, "shows as many as the terminal holds, again every 2 s, until Ctrl-C"},
-    {FLAG_YES, "--yes", NULL, TAKES_YES, "does not ask"},
-    {FLAG_REASON, "--reason", "TEXT", TAKES_REASON, "why, shown wherever the worker is; drain it again to change it"},
-    {FLAG_JSON, "--json", NULL, TAKES_ALWAYS, "prints what the coordinator answered"},
-    {FLAG_URL, "--url", "URL", TAKES_ALWAYS,
+    {"--tier", "N", TAKES_FILTER | TAKES_SUBMISSION, TEXT(tier),
+     "only those of a tier: 1 (GPU), 2 (service), 3 (data) or 4 (edge)"},
+    {"--status", "STATUS", TAKES_FILTER, TEXT(status), "only those that are healthy, degraded, draining or offline"},
+    {"--service", "NAME", TAKES_FILTER | TAKES_SUBMISSION, TEXT(service), "only those that provide a service"},
+    {"--watch", NULL, TAKES_FILTER, SWITCH(watch), "shows as many as the terminal holds, again every 2 s, until Ctrl-C"},
+    {"--queue", "NAME", TAKES_SUBMISSION | TAKES_TASK_FILTER, TEXT(queue), "the queue (of a new task: default)"},
+    {"--file", "FILE", TAKES_SUBMISSION, TEXT(file), "the payload, JSON; - is standard input"},
+    {"--priority", "N", TAKES_SUBMISSION, TEXT(priority), "-100 to 100 (0): the highest first"},
+    {"--delay", "SECONDS", TAKES_SUBMISSION, TEXT(delay), "it is not given out before that"},
+    {"--max-attempts", "N", TAKES_SUBMISSION, TEXT(max_attempts), "it is dead after so many failures (5)"},
+    {"--model", "NAME", TAKES_SUBMISSION, TEXT(model), "only those that have a model loaded"},
+    {"--dedup-key", "TEXT", TAKES_SUBMISSION, TEXT(dedup_key), "one live task for each: where there is one, it is returned"},
+    {"--idempotency-key", "TEXT", TAKES_SUBMISSION, TEXT(idempotency_key), "the same key within 24 h makes no second task"},
+    {"--wait", NULL, TAKES_WAIT, SWITCH(wait), "waits for its end, prints its result, and exits by it"},
+    {"--state", "STATE", TAKES_LIMIT, TEXT(state), "queued, scheduled, leased, completed, dead, cancelled or expired"},
+    {"--type", "TEXT", TAKES_TASK_FILTER, TEXT(type), "only those of a type"},
+    {"--worker", "ID", TAKES_TASK_FILTER | TAKES_SUBMISSION, TEXT(worker), "only those of a worker (of a new task: for it alone)"},
+    {"--error", "TEXT", TAKES_TASK_FILTER, TEXT(error), "only those whose error has that text in it"},
+    {"--limit", "N", TAKES_LIMIT, TEXT(limit), "so many at most (100)"},
+    {"--follow", NULL, TAKES_FOLLOW, SWITCH(follow), "tells what changes until it has ended, prints its result, and exits by it"},
+    {"--dry-run", NULL, TAKES_DRY_RUN, SWITCH(dry_run), "only counts them"},
+    {"--yes", NULL, TAKES_YES, SWITCH(yes), "does not ask"},
+    {"--reason", "TEXT", TAKES_REASON, TEXT(reason), "why, shown wherever the worker is; drain it again to change it"},
+    {"--json", NULL, TAKES_ALWAYS, SWITCH(json), "prints what the coordinator answered"},
+    {"--url", "URL", TAKES_ALWAYS, TEXT(url),
      "of any coordinator of the fleet (COORDINATOR_URL): http://host:8080, https://host/prefix"},
-    {FLAG_SETTING, "--redis-url", "URL", TAKES_ALWAYS, "without a coordinator's URL: the fleet's Redis (REDIS_URL)"},
-    {FLAG_SETTING, "--data-dir", "DIR", TAKES_ALWAYS,
+    {"--redis-url", "URL", TAKES_ALWAYS, SETTING, "without a coordinator's URL: the fleet's Redis (REDIS_URL)"},
+    {"--data-dir", "DIR", TAKES_ALWAYS, SETTING,
      "without either: where a coordinator on this machine has its data (DATA_DIR; ./data)"},
-    {FLAG_SETTING, "--key-prefix", "PREFIX", TAKES_ALWAYS, "of the fleet's keys in that Redis (KEY_PREFIX; {rma})"},
+    {"--key-prefix", "PREFIX", TAKES_ALWAYS, SETTING, "of the fleet's keys in that Redis (KEY_PREFIX; {rma})"},
 };
 
 #define FLAG_COUNT (sizeof(flags) / sizeof(flags[0]))
@@ -86,27 +131,26 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static unsigned takes(const struct command *command)
-{
-    return command->takes | TAKES_ALWAYS | (strcmp(command->name, "remove") == 0 ? TAKES_YES : 0);
-}
-
 bool cli_print_help(const char *name)
 {
     const struct command *command = find_command(name);
     if (command == NULL)
         return false;
-    printf("Usage: rma-coordinator %s%s [FLAG...]\n\n%s\n\n", name, command->takes & TAKES_ID ? " ID" : "", command->help);
+    printf("Usage: rma-coordinator %s%s%s [FLAG...]\n\n%s\n\n", name, command->what != NULL ? " " : "",
+           command->what != NULL ? command->what : "", command->help);
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         char flag[32];
         snprintf(flag, sizeof(flag), "%s%s%s", flags[i].text, flags[i].value != NULL ? " " : "",
                  flags[i].value != NULL ? flags[i].value : "");
-        if (takes(command) & flags[i].of)
+        if ((command->takes | TAKES_ALWAYS) & flags[i].of)
             printf("  %-22s %s\n", flag, flags[i].help);
     }
+    bool waits = command->takes & (TAKES_WAIT | TAKES_FOLLOW);
     printf("\nA name in capitals is an environment variable that says the same. After -- an ID may begin with a dash.\n\n"
-           "Exit code: 0 done; 1 failed, nobody answered; 2 the arguments were not understood; 3 no such worker%s.\n",
-           strcmp(name, "status") == 0 ? "; 4 the fleet\nis degraded or unhealthy" : "");
+           "Exit code: 0 done; 1 failed, nobody answered; 2 the arguments were not understood; 3 no such %s%s%s.\n",
+           command->takes & TAKES_ID ? command->noun : "worker",
+           strcmp(name, "status") == 0 ? "; 4 the fleet\nis degraded or unhealthy" : "",
+           waits ? "; 5 the task\ndid not complete" : "");
     return true;
 }
 
@@ -115,7 +159,8 @@ static const struct flag *find_flag(const struct command *command, char **args, 
 {
     size_t len = strcspn(args[0], "=");
     for (size_t i = 0; i < FLAG_COUNT; i++) {
-        if (!(takes(command) & flags[i].of) || strlen(flags[i].text) != len || strncmp(args[0], flags[i].text, len) != 0)
+        if (!((command->takes | TAKES_ALWAYS) & flags[i].of) || strlen(flags[i].text) != len ||
+            strncmp(args[0], flags[i].text, len) != 0)
             continue;
         if (flags[i].value == NULL && args[0][len] == '=')
             return NULL;
@@ -141,31 +186,72 @@ static bool add_setting(struct options *options, const struct flag *flag, char *
 
 static bool set_flag(struct options *options, const struct flag *flag, char *value)
 {
-    switch (flag->name) {
-    case FLAG_TIER:
-        options->tier = value;
-        return true;
-    case FLAG_STATUS:
-        options->status = value;
-        return true;
-    case FLAG_SERVICE:
-        options->service = value;
-        return true;
-    case FLAG_WATCH:
-        return options->watch = true;
-    case FLAG_YES:
-        return options->yes = true;
-    case FLAG_REASON:
-        options->reason = value;
-        return true;
-    case FLAG_JSON:
-        return options->json = true;
-    case FLAG_URL:
-        options->url = value;
-        return true;
-    default:
+    if (flag->at == SIZE_MAX)
         return add_setting(options, flag, value);
-    }
+    if (flag->is_switch)
+        *(bool *)((char *)options + flag->at) = true;
+    else
+        *(const char **)((char *)options + flag->at) = value;
+    return true;
+}
+
+static bool is_number(const char *text, double least, double most, bool whole)
+{
+    char *end;
+    double number = strtod(text, &end);
+    return text[0] != '\0' && *end == '\0' && strspn(text, "+-.0123456789") == strlen(text) && text[0] != '+' && number >= least &&
+           number <= most && (!whole || strchr(text, '.') == NULL);
+}
+
+static bool is_text(const char *text)
+{
+    return text[0] != '\0' && strlen(text) <= TEXT_MAX && json_is_utf8(str_from(text));
+}
+
+/* Looks at the flags of tasks. */
+static int check_tasks(const struct options *options)
+{
+    static const char *const states[] = {"queued", "scheduled", "leased", "completed", "dead", "cancelled", "expired"};
+    bool known = options->state == NULL;
+    for (size_t i = 0; !known && i < sizeof(states) / sizeof(states[0]); i++)
+        known = strcmp(states[i], options->state) == 0;
+    if (!known)
+        return cli_fail(CLI_USAGE, "--state is queued, scheduled, leased, completed, dead, cancelled or expired, not \"%.64s\"",
+                        options->state);
+    if (options->queue != NULL && !id_is_valid(str_from(options->queue)))
+        return cli_fail(CLI_USAGE, "--queue " ID_RULE ", not \"%.160s\"", options->queue);
+    if (options->worker != NULL && !id_is_valid(str_from(options->worker)))
+        return cli_fail(CLI_USAGE, "--worker " ID_RULE ", not \"%.160s\"", options->worker);
+    if (options->limit != NULL && !is_number(options->limit, 1, 1e6, true))
+        return cli_fail(CLI_USAGE, "--limit must be a whole number from 1 to 1000000, not \"%.64s\"", options->limit);
+    if (options->priority != NULL && !is_number(options->priority, -100, 100, true))
+        return cli_fail(CLI_USAGE, "--priority must be a whole number from -100 to 100, not \"%.64s\"", options->priority);
+    if (options->max_attempts != NULL && !is_number(options->max_attempts, 1, 1000, true))
+        return cli_fail(CLI_USAGE, "--max-attempts must be a whole number from 1, not \"%.64s\"", options->max_attempts);
+    if (options->delay != NULL && !is_number(options->delay, 0, 1e9, false))
+        return cli_fail(CLI_USAGE, "--delay must be a number of seconds, not \"%.64s\"", options->delay);
+    const char *const texts[] = {options->type, options->error, options->model, options->dedup_key, options->idempotency_key};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (texts[i] != NULL && !is_text(texts[i]))
+            return cli_fail(CLI_USAGE, "the text of a flag must be 1 to %d bytes of UTF-8", TEXT_MAX);
+    return CLI_DONE;
+}
+
+/* Looks at what the command is about. */
+static int check_subject(const struct command *command, const struct options *options)
+{
+    const char *id = options->id;
+    if (command->takes & (TAKES_ID | TAKES_SUBMISSION) && id == NULL)
+        return cli_fail(CLI_USAGE, "which %s? rma-coordinator %s %s", command->noun, command->name, command->what);
+    if (id == NULL)
+        return CLI_DONE;
+    if (!(command->takes & TAKES_SUBMISSION) && !id_is_valid(str_from(id)))
+        return cli_fail(CLI_USAGE, "\"%.160s\" is no %s's ID: it " ID_RULE, id, command->noun);
+    if (command->takes & TAKES_SUBMISSION && !is_text(id))
+        return cli_fail(CLI_USAGE, "a type must be 1 to %d bytes of UTF-8", TEXT_MAX);
+    if (options->payload != NULL && options->file != NULL)
+        return cli_fail(CLI_USAGE, "the payload is given twice, as an argument and by --file");
+    return CLI_DONE;
 }
 
 /* Looks at what was given as a whole. */
@@ -176,10 +262,11 @@ static int check(const struct command *command, struct options *options)
         return cli_fail(CLI_USAGE, "--url asks a coordinator, %s a Redis; give one of them", options->settings[0]);
     if (options->url == NULL && options->settings[0] == NULL && environment != NULL && environment[0] != '\0')
         options->url = environment;
-    if (command->takes & TAKES_ID && options->id == NULL)
-        return cli_fail(CLI_USAGE, "which worker? rma-coordinator %s ID", command->name);
-    if (options->id != NULL && !id_is_valid(str_from(options->id)))
-        return cli_fail(CLI_USAGE, "\"%.160s\" is no worker's ID: it " ID_RULE, options->id);
+    int code = check_subject(command, options);
+    if (code == CLI_DONE)
+        code = check_tasks(options);
+    if (code != CLI_DONE)
+        return code;
     if (options->tier != NULL && (options->tier[0] < '1' || options->tier[0] > '4' || options->tier[1] != '\0'))
         return cli_fail(CLI_USAGE, "--tier must be 1, 2, 3 or 4, not \"%.64s\"", options->tier);
     enum worker_status status;
@@ -199,17 +286,20 @@ int options_read(const char *command_name, char **args, struct options *options)
     const struct command *command = find_command(command_name);
     const char *name = command->name;
     bool flags_end = false;
-    *options = (struct options){.id = NULL};
+    *options = (struct options){.noun = command->noun};
     for (int taken = 1; *args != NULL; args += taken, taken = 1) {
         if (!flags_end && strcmp(*args, "--") == 0) {
             flags_end = true;
             continue;
         }
-        if (flags_end || (*args)[0] != '-') {
-            if (!(command->takes & TAKES_ID) || options->id != NULL)
+        if (flags_end || (*args)[0] != '-' || (command->takes & TAKES_SUBMISSION && (*args)[1] == '\0')) {
+            if (command->what != NULL && options->id == NULL)
+                options->id = *args;
+            else if (command->takes & TAKES_SUBMISSION && options->payload == NULL)
+                options->payload = *args;
+            else
                 return cli_fail(CLI_USAGE, "%s takes no \"%.160s\"%s; %s --help says what it takes", name, *args,
                                 options->id != NULL ? " behind an ID" : "", name);
-            options->id = *args;
             continue;
         }
         char *value;

@@ -8,14 +8,17 @@
 
 #define OPTIONS_SETTINGS_MAX 6
 
+/* Texts are NULL where they are not given. */
 struct options {
-    const char *id;      /* of the worker; NULL when the command takes none */
+    const char *noun;    /* what the command is about, for people: "worker" */
+    const char *id;      /* of that; of a submission its type */
+    const char *payload; /* of a submission */
     const char *url;     /* of a coordinator; NULL: straight at Redis */
-    const char *tier;    /* "1" to "4"; NULL: all */
-    const char *status;  /* NULL: all */
-    const char *service; /* NULL: all */
-    const char *reason;  /* of a drain; NULL: none is given */
-    bool watch, yes, json;
+    const char *tier;    /* "1" to "4" */
+    const char *status, *service, *reason;
+    const char *queue, *state, *type, *worker, *error, *limit;
+    const char *file, *model, *priority, *delay, *max_attempts, *dedup_key, *idempotency_key;
+    bool watch, yes, json, wait, follow, dry_run;
     char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, as config_read takes them, up to a NULL */
 };
 

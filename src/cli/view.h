@@ -1,0 +1,20 @@
+/*
+ * An object of an answer for people: a line for each member, and more for what is nested.
+ */
+#ifndef CLI_VIEW_H
+#define CLI_VIEW_H
+
+#include "base/buffer.h"
+
+#include <cjson/cJSON.h>
+
+/* Seconds since 1970 of "2026-03-01T12:00:00.000Z"; NAN when the text is no such time. */
+double view_time(struct str text);
+
+/*
+ * Appends the object under a title. now: in seconds since 1970, to say how long ago times are; NAN: unknown. left_out: names of members of
+ * the object that are not shown, up to a NULL.
+ */
+void view_object(struct buffer *out, struct str title, const cJSON *object, double now, const char *const *left_out);
+
+#endif

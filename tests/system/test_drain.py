@@ -90,7 +90,7 @@ def test_behind_a_proxy_it_is_the_clients_address(redis, start_coordinator):
 
 
 def test_it_outlasts_registrations_removal_and_instances(redis, start_coordinator):
-    first, second = (start_coordinator(redis, HEARTBEAT_TIMEOUT_SECONDS=1, WORKER_TIMEOUT_SECONDS=2) for _ in range(2))
+    first, second = (start_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=2, WORKER_TIMEOUT_SECONDS=3) for _ in range(2))
     first.register("w")
     drain(first, body={"reason": "disk swap"})
     before = told(second)

@@ -5,7 +5,7 @@
 const QUEUES_AGAIN_MS = 5000;
 const RATE_MS = 60000; // rates are those of about the last minute
 const QUEUE_PAGE = 500;
-const ERROR_FILTER_MAX = 200; // characters: a part of an error finds it
+const ERROR_FILTER_MAX = 256; // bytes: a part of an error finds it
 const DEAD_READ = 500; // of the newest dead tasks, which are grouped
 
 const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Oldest', 'New / min', 'Done / min', ''];
@@ -167,8 +167,15 @@ async function refreshDead() {
   showDead();
 }
 
+// As much of a text as has no more than `most` bytes.
+function beginningOf(text, most) {
+  const encoder = new TextEncoder(), characters = [...text.slice(0, most)];
+  while (encoder.encode(characters.join('')).length > most) characters.pop();
+  return characters.join('');
+}
+
 function makeDeadRow({queue, error, types, count: many, last}) {
-  const filters = {queue, state: 'dead', error: error.slice(0, ERROR_FILTER_MAX)};
+  const filters = {queue, state: 'dead', error: beginningOf(error, ERROR_FILTER_MAX)};
   const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was told', filters));
   heading.scope = 'row';
   const retry = makeButton('small', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));

@@ -36,7 +36,7 @@ local given = {}
 for at = rest, #ARGV, 2 do
   given[ARGV[at]] = ARGV[at + 1]
 end
-local place = ledger_offline(given.tier, given.provides, given.drained, given.region)
+local place = ledger_offline(given.tier, given.provides, given.drained, given.region, given.caller)
 if not place then
   return redis.error_reply('BADCALL a worker needs a tier, and names of services have no white space')
 end

@@ -8,6 +8,10 @@
 --: arg tunnel_url
 --: arg told_tunnel
 --: arg fingerprint
+--: arg looks
+--: arg origin
+--: arg caller
+--: arg machine
 --: arg tier
 --: arg advertised
 --: arg catalogue
@@ -28,6 +32,7 @@
 --: use events
 --: use health
 --: use identities
+--: use machines
 --: use memory
 --: use names
 --: use places
@@ -38,13 +43,15 @@
 -- Registers a worker, or registers it again.
 -- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
 -- registration is kept. missed: ms after which a worker has missed a heartbeat. candidate: the id of a new worker that has none.
--- worker_id, instance_id, tunnel_url, fingerprint: its identity, each may be empty; the fingerprint is a digest of how the worker looks,
--- given when it has neither of the first two. told_tunnel: tunnel_url as it came, where that differs from its normal form: older coordinators
--- stored that. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
+-- worker_id, instance_id, tunnel_url: its identity, each may be empty. told_tunnel: tunnel_url as it came, where that differs from its normal
+-- form: older coordinators stored that. looks: a digest of what the worker has, given when it has neither worker_id nor instance_id; with origin,
+-- the address that it is at, it makes its fingerprint. fingerprint: that of older coordinators. caller: where the registration came from, with a
+-- mark (see whereabouts.lua). machine: see machines.lua. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
 -- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
 -- max_services: how many to assign at most. health: what it tells of single services, names with commas between, "!" before those that are
 -- not well. fields: names and values of the registration's fields.
--- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed}.
+-- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
+-- machines use the id}.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -53,9 +60,11 @@ if not timeout or not removal or not revive or not missed or not max_services th
   return redis.error_reply('BADCALL timeout, removal, revive, missed and max_services are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
-  or string.find(arg_advertised .. arg_catalogue .. arg_also .. arg_health, '%s') then
+  or string.find(arg_advertised .. arg_catalogue .. arg_also .. arg_machine .. arg_health, '%s')
+  or (arg_caller ~= '' and not string.find(arg_caller, '^[@~][%x.:]+$')) then
   return redis.error_reply('BADCALL malformed registration')
 end
+local fingerprint = arg_looks ~= '' and identities_fingerprint(arg_origin, arg_looks) or arg_fingerprint
 local PROBES = 1000 -- of workers that look alike, how many are asked whether they still beat
 
 -- The worker that an identity leads to, if its registration is still there.
@@ -66,8 +75,8 @@ end
 
 -- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
 -- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use here.
-local function silent_twin()
-  local twins = key_fingerprint .. arg_fingerprint
+local function silent_twin(looks_like)
+  local twins = key_fingerprint .. looks_like
   local list = try_call('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
   for i = 1, #list, 2 do
     local id, until_then = list[i], tonumber(list[i + 1])
@@ -99,7 +108,8 @@ local function identify()
       id = nil
     end
   end
-  id = id or (arg_fingerprint ~= '' and silent_twin())
+  id = id or (fingerprint ~= '' and silent_twin(fingerprint))
+    or (arg_fingerprint ~= '' and arg_fingerprint ~= fingerprint and silent_twin(arg_fingerprint))
   if id then
     return id
   end
@@ -129,6 +139,9 @@ local restarted = again and boot_id and before[4] and boot_id ~= before[4]
 -- Of a worker that says that it has not been started anew, what it reported holds on.
 local state = again and boot_id and boot_id == before[4] and try_call('HGETALL', hash) or {}
 local stood = #state > 0 and ledger_read(entry)
+
+local was = ledger_read(entry)
+local machines, in_turn = machines_register(id, arg_machine, string.sub(arg_caller, 2), was and string.sub(was.caller, 2) or '', now, timeout)
 
 -- What it held before it was started anew is nobody's now.
 if not boot_id or boot_id ~= before[4] then
@@ -203,8 +216,17 @@ for at, field in ipairs({ 'drained', 'drained_at', 'drain_reason', 'drained_from
     redis.call('HSET', registration, field, before[4 + at])
   end
 end
-if arg_fingerprint ~= '' then
-  redis.call('HSET', registration, 'fingerprint', arg_fingerprint)
+if machines[1] then
+  redis.call('HSET', registration, unpack(machines))
+end
+if fingerprint ~= '' then
+  redis.call('HSET', registration, 'fingerprint', fingerprint)
+end
+if arg_looks ~= '' then
+  redis.call('HSET', registration, 'looks', arg_looks, 'origin', arg_origin)
+end
+if arg_caller ~= '' then
+  redis.call('HSET', registration, 'caller', arg_caller)
 end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 if stood and stood.status ~= 'offline' then
@@ -220,7 +242,7 @@ end
 if twins then
   try_call('ZADD', twins, now, id)
 end
-local place = ledger_offline(arg_tier, provides, before[5], given.region)
+local place = ledger_offline(arg_tier, provides, before[5], given.region, arg_caller)
 place.status = 'healthy'
 if stood and stood.status ~= 'offline' then
   place.services = health_apply(place.services, health_marks(stood.services))
@@ -235,5 +257,6 @@ place.status = place.drained == 'd' and 'draining' or place.status
 redis.call('SET', hash .. ':online', place.status, 'PXAT', string.format('%.0f', now + timeout))
 places_move(id, false, place, now + timeout)
 events_tell('registered', again and 'again' or 'new', id, place)
+local is_news = in_turn and machines_conflict(id, place, 'registered', now)
 
-return { id, again and '1' or '0', assigned_services, restarted and '1' or '0' }
+return { id, again and '1' or '0', assigned_services, restarted and '1' or '0', is_news and '1' or '0' }

@@ -8,6 +8,11 @@ local function identities_digest(text)
   return string.sub(redis.sha1hex(text), 1, 20)
 end
 
+-- Stands for how a worker looks: the address that it is at, and a digest of what it has.
+local function identities_fingerprint(origin, looks)
+  return identities_digest(origin .. '\n' .. looks)
+end
+
 -- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).
 local function identities_of(id)
   local instance, tunnel, fingerprint =

@@ -4,32 +4,33 @@
 -- The text of a ledger entry, and the place that it stands for: a table of what the counters and indexes hold of a worker.
 --
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
--- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. A ninth is its region, where
--- it has one.
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Behind them stand its region, where
+-- it has one, and where its last request came from ("@203.0.113.7", "~203.0.113.7", see whereabouts.lua), where that is known.
 
 -- The place that an entry stands for. nil when there is no entry, or when somebody has written what is none.
 local function ledger_read(entry)
-  local tier, status, load, drained, services, ranking, region =
-    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+) ?(%S*)$')
+  local tier, status, load, drained, services, ranking, region, caller =
+    string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+) ?([^%s@~]*) ?([@~]?%S*)$')
   if not tier or not status_is(status) or #load > 7 then
     return nil
   end
   return { tier = tier, status = status, load = tonumber(load), drained = drained, services = services, ranking = ranking,
-    region = region }
+    region = region, caller = caller }
 end
 
 -- The entry that stands for a place.
 local function ledger_text(place)
   return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
-    .. (place.region ~= '' and ' ' .. place.region or '')
+    .. (place.region ~= '' and ' ' .. place.region or '') .. (place.caller ~= '' and ' ' .. place.caller or '')
 end
 
 -- The place of a worker that is registered so and has not been heard of; nil when these are no tier and no names of services.
-local function ledger_offline(tier, provides, drained, region)
+local function ledger_offline(tier, provides, drained, region, caller)
   if not tier or not string.find(tier, '^[1-4]$') or string.find(provides or '', '%s') then
     return nil
   end
   local services = table.concat(names_split(provides or ''), ',')
   return { tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-', services = services ~= '' and services or '-',
-    ranking = '0 - -', region = region and string.match(region, '^[%w._:-]+$') or '' }
+    ranking = '0 - -', region = region and string.match(region, '^[%w._:-]+$') or '',
+    caller = caller and string.match(caller, '^[@~][%x.:]+$') or '' }
 end

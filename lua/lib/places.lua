@@ -32,7 +32,7 @@ end
 
 -- What its registration says about worker `id`, and its hash about its services; nil when there is none that can be read.
 local function places_registered(id)
-  local place = ledger_offline(unpack(try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region') or {}))
+  local place = ledger_offline(unpack(try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region', 'caller') or {}))
   local unwell = place and try_call('HGET', key_worker .. id, 'unwell')
   if unwell then
     place.services = health_apply(place.services, '!' .. string.gsub(unwell, ',', ',!'))

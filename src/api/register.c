@@ -127,22 +127,22 @@ static void register_worker(struct request *request, struct registration *regist
     const struct api *api = request_app(request);
     char address_room[64], url_room[512];
     struct buffer ignored = BUFFER_INIT;
-    registration_settle(registration, client_address(request, address_room));
+    whereabouts_settle(&registration->where, client_address(request, address_room), &registration->ignored);
     struct str url = api_coordinator_url(request, url_room);
     if (registration->ignored.count > 0) {
         buffer_append(&ignored, STR(","));
         faults_write(&ignored, "ignored", &registration->ignored);
     }
     request_name_worker(request, registration->worker_id);
-    size_t texts_len = registration->tunnel_url.len + registration->ip_address.len + url.len + ignored.len;
+    size_t texts_len = registration->where.tunnel_url.len + registration->where.ip_address.len + url.len + ignored.len;
     struct pending *pending = api_wait(request, sizeof(struct registering) + texts_len);
     struct registering *registering = pending_payload(pending);
     char *to = registering->texts;
     registering->api = api;
     registering->pending = pending;
     registering->tier = registration->tier;
-    registering->tunnel_url = copy_text(&to, registration->tunnel_url);
-    registering->ip_address = copy_text(&to, registration->ip_address);
+    registering->tunnel_url = copy_text(&to, registration->where.tunnel_url);
+    registering->ip_address = copy_text(&to, registration->where.ip_address);
     registering->coordinator_url = copy_text(&to, url);
     registering->ignored = copy_text(&to, buffer_str(&ignored));
     enum err err = store_register(api->store, registration, callback, registering);

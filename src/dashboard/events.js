@@ -9,9 +9,10 @@ const EVENT_WORDS = {
   'updated drained': 'is drained: it gets no new work', 'updated undrained': 'takes work again',
   'offline timeout': 'went offline: no heartbeat', 'offline reported': 'went offline, as it said itself',
   'removed timeout': 'was removed: silent for too long', 'removed unregistered': 'was removed',
+  'updated moved': 'has another address', 'conflict registered': 'is used by two machines in turn', 'conflict heartbeat': 'is used by two machines in turn',
 };
 
-const EVENT_LOOKS = {offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy'};
+const EVENT_LOOKS = {offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy', conflict: 'degraded'};
 
 function eventWords({kind, reason, status, why}) {
   if (kind === 'updated' && reason === 'heartbeat') return `reports that it is ${plainText(status)}`;

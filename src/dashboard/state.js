@@ -52,7 +52,8 @@ function rowOf(worker) {
     worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
   return {
     id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
-    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason), hardware: capabilities,
+    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason),
+    hardware: capabilities, conflict: Boolean(worker.conflict),
     text: words.map(plainText).join(' ').toLowerCase(),
   };
 }
@@ -127,7 +128,8 @@ function takeWorkerEvent(kind, event) {
   if (kind === 'removed') fleet.workers.delete(id);
   else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
   if (row && event.reason.endsWith('drained')) row.why = plainText(event.drain_reason);
-  if (kind === 'registered' || (kind !== 'removed' && !row)) want(id);
+  if (row && kind === 'conflict') row.conflict = true;
+  if (kind === 'registered' || event.reason === 'moved' || (kind !== 'removed' && !row)) want(id);
   announce('workers');
   announce('events');
 }

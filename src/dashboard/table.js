@@ -38,15 +38,24 @@ function arrange() {
 
 // -- rows ------------------------------------------------------------------------------------------------------------------------------
 
+function conflictMark() {
+  const mark = make('span', 'mark');
+  mark.setAttribute('role', 'img');
+  mark.setAttribute('aria-label', mark.title = 'Two machines use this id in turn');
+  return mark;
+}
+
 function makeRow(row) {
   return makeCells(COLUMNS, {
-    id: make('div', 'cell', workerLink(row.id)), status: make('div', 'cell', statusBadge(row.status)), tier: make('div', 'cell'),
+    id: make('div', 'cell', workerLink(row.id), conflictMark()), status: make('div', 'cell', statusBadge(row.status)), tier: make('div', 'cell'),
     services: make('div', 'cell services'), load: make('div', 'cell', loadBar(null)), lastHeartbeat: make('div', 'cell number'),
     hardware: make('div', 'cell soft'), tasks: make('div', 'cell number'),
   });
 }
 
 function fillRow(element, row) {
+  element.cells.id.lastChild.hidden = !row.conflict;
+  setText(element.cells.id.lastChild, row.conflict ? '⚠' : '');
   const {status, tier, services, load, hardware: machine, tasks} = element.cells;
   setStatus(status.firstChild, row.status);
   status.title = row.why;

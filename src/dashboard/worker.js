@@ -131,6 +131,7 @@ function showWorker() {
   const row = fleet.workers.get(id) || rowOf(worker);
   showNow(row);
   setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? drainWords(worker) : '',
+    worker.conflict ? `two machines use this id in turn, since ${dateOf(worker.conflict.since)}: give each an id of its own` : '',
     `registered ${dateOf(worker.registered_at)}`].filter(Boolean).join(' · '));
   parts.drain.hidden = worker.drained;
   parts.undrain.hidden = !worker.drained;

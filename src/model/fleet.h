@@ -20,10 +20,13 @@
     X(updated, heartbeat)                                                                                                          \
     X(updated, drained)                                                                                                            \
     X(updated, undrained)                                                                                                          \
+    X(updated, moved)                                                                                                              \
     X(offline, timeout)                                                                                                            \
     X(offline, reported)                                                                                                           \
     X(removed, timeout)                                                                                                            \
-    X(removed, unregistered)
+    X(removed, unregistered)                                                                                                       \
+    X(conflict, registered)                                                                                                        \
+    X(conflict, heartbeat)
 
 enum fleet_event {
 #define X(kind, reason) FLEET_EVENT_##kind##_##reason,

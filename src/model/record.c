@@ -202,9 +202,9 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     read_time(root, "drained_at", &out->drained_at, faults);
     read_line(root, "drain_reason", DRAIN_REASON_MAX, &out->drain_reason, faults);
     read_line(root, "drained_from", DRAIN_REASON_MAX, &out->drained_from, faults);
-    read_line(root, "ip_address", REGISTRATION_URL_MAX, &out->ip_address, faults);
-    read_line(root, "tunnel_url", REGISTRATION_URL_MAX, &out->tunnel_url, faults);
-    read_line(root, "vpn_ip", REGISTRATION_URL_MAX, &out->vpn_ip, faults);
+    read_line(root, "ip_address", WHEREABOUTS_MAX, &out->ip_address, faults);
+    read_line(root, "tunnel_url", WHEREABOUTS_MAX, &out->tunnel_url, faults);
+    read_line(root, "vpn_ip", WHEREABOUTS_MAX, &out->vpn_ip, faults);
     read_line(root, "region", REGION_MAX, &out->region, faults);
     read_id(root, "instance_id", &out->instance_id, faults);
     read_id(root, "boot_id", &out->boot_id, faults);

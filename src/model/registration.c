@@ -1,6 +1,5 @@
 #include "model/registration.h"
 
-#include "model/address.h"
 #include "model/catalogue.h"
 #include "model/endpoint.h"
 #include "model/health.h"
@@ -26,121 +25,6 @@ static void read_id(const cJSON *root, const char *name, struct str *out, struct
         faults_add(faults, name, ID_RULE);
     else
         *out = id;
-}
-
-/* A text that names a place, without the white space around it; absent when it stands for nothing. */
-static struct str read_place_text(const cJSON *root, const char *name, struct faults *faults)
-{
-    struct str text = {NULL, 0};
-    json_get_string(root, name, REGISTRATION_URL_MAX, name, &text, faults);
-    while (text.len > 0 && strchr(" \t\r\n", text.ptr[0]) != NULL) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && strchr(" \t\r\n", text.ptr[text.len - 1]) != NULL)
-        text.len--;
-    return placeholder_is(text) && !str_eq(text, STR("::")) ? (struct str){NULL, 0} : text;
-}
-
-/* Whether `text` has a control character, though not one of `allowed`. */
-static bool has_control_character(struct str text, const char *allowed)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) && strchr(allowed, text.ptr[i]) == NULL)
-            return true;
-    return false;
-}
-
-static struct str keep_place(struct registration *out, const struct place *place)
-{
-    size_t at = out->places.len;
-    place_write(&out->places, place); /* has room: see registration_parse */
-    return (struct str){out->places.ptr + at, out->places.len - at};
-}
-
-/* The tunnel. */
-static void read_url(const cJSON *root, const char *name, struct registration *out, struct faults *faults)
-{
-    struct place place;
-    struct str text = read_place_text(root, name, faults);
-    if (text.len == 0)
-        return;
-    if (has_control_character(text, "")) {
-        faults_add(faults, name, "must have no control characters");
-        return;
-    }
-    const char *why = place_read_url(text, &place);
-    if (why == NULL && (!place_is_web(&place) || place.reach == REACH_NOWHERE))
-        why = "must be an http or https URL that other machines can reach";
-    if (why != NULL) {
-        faults_add(&out->ignored, name, "%s", why);
-        return;
-    }
-    if (place.had_user)
-        faults_add(&out->ignored, name, "must have no user name or password; they were left out");
-    out->tunnel_url = keep_place(out, &place);
-    struct str told = str_from(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, name)));
-    if (!str_eq(told, out->tunnel_url))
-        out->told_tunnel = told;
-}
-
-/* An address or several; of several one is taken. What only the worker's own machine can reach is kept for registration_settle. */
-static void read_address(const cJSON *root, const char *name, struct registration *out, struct str *address, struct faults *faults)
-{
-    struct place place;
-    size_t others;
-    struct str text = read_place_text(root, name, faults);
-    if (text.len == 0)
-        return;
-    const char *why = place_read_address(text, &place, &others);
-    if (has_control_character(text, why == NULL ? "\t\r\n" : "")) {
-        faults_add(faults, name, "must have no control characters");
-        return;
-    }
-    if (why == NULL && out->port == 0 && place.scheme[0] == '\0')
-        out->port = place.port;
-    if (why == NULL && place.reach == REACH_NOWHERE)
-        why = "must be an address that other machines can reach";
-    if (why == NULL)
-        *address = keep_place(out, &place);
-    if (why != NULL)
-        faults_add(&out->ignored, name, "%s", why);
-    else if (others > 0)
-        faults_add(&out->ignored, name, "must be one address; %s is taken", place.host);
-}
-
-static bool is_self(struct str text)
-{
-    struct place place;
-    size_t others;
-    return text.len > 0 && place_read_address(text, &place, &others) == NULL && place.reach == REACH_SELF;
-}
-
-static bool is_url(struct str text)
-{
-    return text.len > 0 && memmem(text.ptr, text.len, "://", 3) != NULL;
-}
-
-void registration_settle(struct registration *registration, struct str caller)
-{
-    bool is_local = is_self(caller);
-    struct {
-        const char *name;
-        struct str *text;
-    } const told[] = {
-        {"ip_address", &registration->ip_address}, {"vpn_ip", &registration->vpn_ip}, {"tunnel_url", &registration->tunnel_url}};
-    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-        if (is_local || !is_self(*told[i].text))
-            continue;
-        faults_add(&registration->ignored, told[i].name, "must be an address that other machines can reach");
-        *told[i].text = (struct str){NULL, 0};
-    }
-    /* a URL is another one at each start */
-    registration->origin =
-        registration->ip_address.len > 0 && !is_url(registration->ip_address) ? registration->ip_address : caller;
-    registration->address_is_taken = registration->ip_address.len == 0;
-    if (registration->address_is_taken)
-        registration->ip_address = caller;
 }
 
 static void read_worker_type(const cJSON *capabilities, struct str *out, struct faults *faults)
@@ -294,8 +178,7 @@ static void read_edge(const cJSON *root, struct registration *out, struct faults
     struct faults ignored = FAULTS_INIT;
     double port = 0;
     const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
-    if (out->tunnel_url.len == 0)
-        read_url(root, "url", out, faults);
+    whereabouts_read_tunnel(&out->where, root, "url", &out->ignored, faults);
     json_get_number(root, "dht_port", 1, 65535, "dht_port", &port, &ignored);
     json_get_string(root, "location", REGISTRATION_LOCATION_MAX, "location", &out->location, &ignored);
     if (out->location.len == 0)
@@ -306,7 +189,7 @@ static void read_edge(const cJSON *root, struct registration *out, struct faults
     if (capabilities != NULL && !cJSON_IsNull(capabilities))
         return;
     out->capabilities = STR("{}");
-    if (out->worker_id.len + out->instance_id.len + out->tunnel_url.len == 0)
+    if (out->worker_id.len + out->instance_id.len + out->where.tunnel_url.len == 0)
         faults_add(faults, "tunnel_url", "is required where nothing else says which node it is: worker_id, instance_id or url");
 }
 
@@ -315,10 +198,7 @@ static void read_root(const cJSON *root, struct str body, bool is_edge, struct r
     read_id(root, "worker_id", &out->worker_id, faults);
     read_id(root, "instance_id", &out->instance_id, faults);
     read_id(root, "boot_id", &out->boot_id, faults);
-    buffer_reserve(&out->places, 3 * (REGISTRATION_URL_MAX + 16)); /* more than their normal forms need: nothing moves */
-    read_address(root, "vpn_ip", out, &out->vpn_ip, faults);
-    read_address(root, "ip_address", out, &out->ip_address, faults);
-    read_url(root, "tunnel_url", out, faults);
+    whereabouts_read(&out->where, root, &out->ignored, faults);
 
     const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
     if (cJSON_IsObject(capabilities)) {
@@ -435,12 +315,29 @@ void registration_write_health(struct buffer *out, const struct registration *re
     health_write(out, &told);
 }
 
+void registration_write_machine(struct buffer *out, const struct registration *registration)
+{
+    static const char *const members[] = {"cpu_cores", "cpu_model", "gpu_type", "gpu_memory", "ram", "hostname"}; /* that stay */
+    const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(registration->document, "capabilities");
+    buffer_append(out, registration->boot_id.len > 0 ? STR("b:") : STR("h:"));
+    if (registration->boot_id.len > 0) {
+        buffer_append(out, registration->boot_id);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(capabilities, members[i]);
+        buffer_json_string(out, str_from(members[i]));
+        if (item != NULL)
+            write_canonical(out, item);
+    }
+}
+
 void registration_fini(struct registration *registration)
 {
     cJSON_Delete(registration->document);
     free(registration->text);
     buffer_fini(&registration->hardware);
-    buffer_fini(&registration->places);
+    whereabouts_fini(&registration->where);
     faults_fini(&registration->ignored);
     *registration = (struct registration){0};
 }

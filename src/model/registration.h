@@ -9,27 +9,19 @@
 #include "base/faults.h"
 #include "model/hardware.h"
 #include "model/tier.h"
+#include "model/whereabouts.h"
 
 #define REGISTRATION_SERVICES_MAX 128       /* services that one worker may advertise */
 #define REGISTRATION_CAPABILITIES_MAX 16384 /* bytes of minified JSON */
 #define REGISTRATION_SERVICES_TEXT_MAX 16384
-#define REGISTRATION_URL_MAX 2048
 #define REGISTRATION_LOCATION_MAX 128
 
 struct registration {
-    /* all absent when the request has none; they point into `document`, `text` or `places` */
+    /* all absent when the request has none; they point into `document` or `text` */
     struct str worker_id;   /* a valid id */
     struct str instance_id; /* a valid id */
     struct str boot_id;     /* a valid id */
-    struct str ip_address;  /* a host, or a URL (agents put URLs there, too) */
-    struct str tunnel_url;  /* a URL */
-    struct str told_tunnel; /* tunnel_url as it came, where that differs */
-    struct str vpn_ip;      /* like ip_address */
-    int port;               /* told with vpn_ip or ip_address; 0: none */
-    /* known after registration_settle */
-    bool address_is_taken; /* ip_address is where the request came from */
-    struct str origin;     /* the address that belongs to the worker's fingerprint */
-
+    struct whereabouts where;
     struct str capabilities;                             /* JSON object as it came, minified; always present */
     struct str services;                                 /* JSON array as it came, minified */
     struct str containers;                               /* JSON array as it came, minified */
@@ -42,7 +34,6 @@ struct registration {
 
     void *document;        /* owned: the parsed JSON */
     char *text;            /* owned: the minified members */
-    struct buffer places;  /* owned: addresses in their normal form */
     struct faults ignored; /* owned: what can't be used, and was left out or changed */
 };
 
@@ -59,17 +50,14 @@ MUST_CHECK enum err registration_parse(struct str body, struct registration *out
  */
 MUST_CHECK enum err registration_parse_edge(struct str body, struct registration *out, struct faults *faults, const char **why);
 
-/*
- * Takes `caller`, the address that the request came from, which must outlive *registration, where no address was told that others can reach;
- * and leaves out a tunnel that only the worker's own machine can reach, unless that is where the request came from.
- */
-void registration_settle(struct registration *registration, struct str caller);
-
 /* Appends the capabilities in canonical form: the same text for the same JSON, however its members are ordered or spaced. */
 void registration_write_looks(struct buffer *out, const struct registration *registration);
 
 /* Appends what it tells of the health of what it advertises; see health.h. */
 void registration_write_health(struct buffer *out, const struct registration *registration);
+
+/* Appends what tells the machine from others: its boot_id ("b:…"), else what its hardware looks like ("h:", and JSON). */
+void registration_write_machine(struct buffer *out, const struct registration *registration);
 
 void registration_fini(struct registration *registration);
 

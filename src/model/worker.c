@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define CONFLICT_SHOWN_MS 3600000 /* as in lua/lib/machines.lua */
+
 const struct str worker_field_names[WORKER_FIELD_COUNT] = {
 #define X(name) {#name, sizeof(#name) - 1},
     WORKER_FIELDS(X)
@@ -184,6 +186,23 @@ static void write_reported_status(struct buffer *out, const struct worker *worke
         write_string(out, STR(",\"reported_status\":"), word);
 }
 
+/* Two machines that use its id; null when that was not seen for a while. */
+static void write_conflict(struct buffer *out, struct str conflict, int64_t now)
+{
+    int64_t since, last;
+    struct str count = conflict;
+    struct str since_text = str_cut(&count, ' '), last_text = str_cut(&count, ' ');
+    if (!parse_time(since_text, &since) || !parse_time(last_text, &last) || now - last > CONFLICT_SHOWN_MS) {
+        json_add_null(out, "conflict");
+        return;
+    }
+    json_begin_object(out, "conflict");
+    json_add_time(out, "since", since);
+    json_add_time(out, "last_seen", last);
+    write_number(out, STR(",\"count\":"), count, STR("0"));
+    json_end_object(out);
+}
+
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
 {
     const struct str *fields = worker->fields;
@@ -204,6 +223,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_time(out, STR(",\"registered_at\":"), fields[WORKER_registered_at]);
     write_age(out, fields[WORKER_last_heartbeat], now);
     write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
+    write_conflict(out, fields[WORKER_conflict], now);
     write_json(out, STR(",\"drained\":"), fields[WORKER_drained].len > 0 ? STR("true") : STR("false"), null);
     write_string(out, STR(",\"drain_reason\":"), fields[WORKER_drain_reason]);
     write_time(out, STR(",\"drained_at\":"), fields[WORKER_drained_at]);

@@ -38,6 +38,7 @@
     X(instance_id)                                                                                                                 \
     X(region)                                                                                                                      \
     X(hardware) /* JSON, see hardware_write */                                                                                     \
+    X(conflict) /* "<since> <last seen> <how often>": two machines use its id */                                                   \
     X(drained)  /* "1" while an operator keeps new work away */                                                                    \
     X(drain_reason)                                                                                                                \
     X(drained_at)   /* since when */                                                                                               \

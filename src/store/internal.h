@@ -83,6 +83,9 @@ int32_t store_tick_confirmer(struct store *store);
 /* A link_callback that hands the error alone to the waiter's `done`. */
 void waiter_done(void *data, enum err err, const struct redisReply *reply);
 
+/* Logs that two machines use the id of a worker, which is news; how: by what that was seen, as in lua/lib/machines.lua. */
+void store_log_conflict(struct str worker_id, const char *how);
+
 void *store_alloc(size_t size);
 
 #endif

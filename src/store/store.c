@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "base/log.h"
 #include "redis/replica.h"
 #include "store/internal.h"
 
@@ -11,6 +12,12 @@ void *store_alloc(size_t size)
     if (ptr == NULL)
         abort();
     return ptr;
+}
+
+void store_log_conflict(struct str worker_id, const char *how)
+{
+    const struct log_field fields[] = {log_str("worker_id", worker_id), log_text("reason", how), LOG_END};
+    log_write(LOG_WARN, "worker", "two machines use one worker id in turn; give each an id of its own", fields);
 }
 
 struct str reply_text(const struct redisReply *reply)

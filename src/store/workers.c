@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define FINGERPRINT_SIZE 21 /* 80 bits in hex, and the end */
+#define DIGEST_SIZE 21 /* 80 bits in hex, and the end */
 
 struct registering {
     store_registered_callback *callback;
@@ -33,6 +33,8 @@ static void on_registered(void *data, enum err err, const struct redisReply *rep
     registering->again = str_eq(reply_text(reply_element(reply, 1)), STR("1"));
     buffer_append(&registering->services, reply_text(reply_element(reply, 2)));
     registering->restarted = str_eq(reply_text(reply_element(reply, 3)), STR("1"));
+    if (str_eq(reply_text(reply_element(reply, 4)), STR("1")))
+        store_log_conflict(reply_text(reply_element(reply, 0)), "registered");
 }
 
 static void on_registration_kept(void *data, enum err err)
@@ -72,24 +74,62 @@ static struct str make_id(char room[16])
     return (struct str){room, (size_t)len};
 }
 
-/*
- * A digest of how a worker looks, for one that says neither its id nor its instance: of two that look alike, one that has missed a
- * heartbeat is the other. Absent for those that say who they are.
- */
-static struct str fingerprint(const struct registration *registration, char room[FINGERPRINT_SIZE])
+/* A digest in hex. */
+static struct str write_digest(struct str text, char room[DIGEST_SIZE])
 {
-    if (registration->worker_id.len > 0 || registration->instance_id.len > 0)
-        return (struct str){NULL, 0};
-    struct buffer looks = BUFFER_INIT;
-    buffer_append(&looks, registration->origin);
-    buffer_append(&looks, STR("\n"));
-    registration_write_looks(&looks, registration);
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)looks.ptr, looks.len, digest);
-    buffer_fini(&looks);
-    for (size_t i = 0; i < FINGERPRINT_SIZE / 2; i++)
+    SHA256((const unsigned char *)text.ptr, text.len, digest);
+    for (size_t i = 0; i < DIGEST_SIZE / 2; i++)
         snprintf(room + 2 * i, 3, "%02x", digest[i]);
-    return (struct str){room, FINGERPRINT_SIZE - 1};
+    return (struct str){room, DIGEST_SIZE - 1};
+}
+
+/*
+ * How a worker looks that says neither its id nor its instance: of two that look alike, one that has missed a heartbeat is the other.
+ * `looks` is a digest of what it has, `fingerprint` one with its address: so older coordinators kept it. Absent for those that say who they are.
+ */
+struct looks {
+    struct str looks, fingerprint;
+    char looks_room[DIGEST_SIZE], fingerprint_room[DIGEST_SIZE];
+};
+
+static void look_at(struct looks *looks, const struct registration *registration)
+{
+    looks->looks = looks->fingerprint = (struct str){NULL, 0};
+    if (registration->worker_id.len > 0 || registration->instance_id.len > 0)
+        return;
+    struct buffer text = BUFFER_INIT;
+    buffer_append(&text, registration->where.origin);
+    buffer_append(&text, STR("\n"));
+    size_t start = text.len;
+    registration_write_looks(&text, registration);
+    looks->looks = write_digest((struct str){text.ptr + start, text.len - start}, looks->looks_room);
+    looks->fingerprint = write_digest(buffer_str(&text), looks->fingerprint_room);
+    buffer_fini(&text);
+}
+
+/* Which machine it is: its boot_id, or a digest of its hardware; see lua/lib/machines.lua. */
+static void write_machine(struct buffer *out, const struct registration *registration)
+{
+    char room[DIGEST_SIZE];
+    registration_write_machine(out, registration);
+    if (registration->boot_id.len > 0)
+        return;
+    struct str digest = write_digest(buffer_str(out), room);
+    out->len = strlen("h:");
+    buffer_append(out, digest);
+}
+
+/* Where it calls from, with a mark: whether that is its address; see lua/lib/whereabouts.lua. */
+static void write_caller(struct buffer *out, const struct whereabouts *where)
+{
+    for (size_t i = 0; i < where->caller.len; i++)
+        if (strchr("0123456789abcdefABCDEF.:", where->caller.ptr[i]) == NULL)
+            return; /* no address: a unix socket */
+    if (where->caller.len == 0)
+        return;
+    buffer_append(out, where->is_taken ? STR("@") : STR("~"));
+    buffer_append(out, where->caller);
 }
 
 static void add_name(struct buffer *names, struct str name)
@@ -120,11 +160,11 @@ enum err store_register(struct store *store, const struct registration *registra
     add_field(&fields, &count, WORKER_hardware, buffer_str(&registration->hardware));
     add_field(&fields, &count, WORKER_services, registration->services);
     add_field(&fields, &count, WORKER_containers, registration->containers);
-    add_field(&fields, &count, WORKER_ip_address, registration->ip_address);
-    snprintf(port, sizeof(port), "%d", registration->port);
-    add_field(&fields, &count, WORKER_port, registration->port > 0 ? str_from(port) : STR(""));
-    add_field(&fields, &count, WORKER_tunnel_url, registration->tunnel_url);
-    add_field(&fields, &count, WORKER_vpn_ip, registration->vpn_ip);
+    add_field(&fields, &count, WORKER_ip_address, registration->where.ip_address);
+    snprintf(port, sizeof(port), "%d", registration->where.port);
+    add_field(&fields, &count, WORKER_port, registration->where.port > 0 ? str_from(port) : STR(""));
+    add_field(&fields, &count, WORKER_tunnel_url, registration->where.tunnel_url);
+    add_field(&fields, &count, WORKER_vpn_ip, registration->where.vpn_ip);
     add_field(&fields, &count, WORKER_instance_id, registration->instance_id);
     add_field(&fields, &count, WORKER_boot_id, registration->boot_id);
     add_field(&fields, &count, WORKER_region, store->config->region);
@@ -139,7 +179,11 @@ enum err store_register(struct store *store, const struct registration *registra
     if (registration->tier == TIER_GPU)
         add_catalogue(&also, TIER_SERVICE);
 
-    char digest[FINGERPRINT_SIZE];
+    struct looks looks;
+    struct buffer machine = BUFFER_INIT, caller = BUFFER_INIT;
+    look_at(&looks, registration);
+    write_machine(&machine, registration);
+    write_caller(&caller, &registration->where);
     char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12];
     snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
     struct str args[REGISTER_ARGS] = {
@@ -150,9 +194,13 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_candidate] = make_id(id),
         [REGISTER_worker_id] = registration->worker_id,
         [REGISTER_instance_id] = registration->instance_id,
-        [REGISTER_tunnel_url] = registration->tunnel_url,
-        [REGISTER_told_tunnel] = registration->told_tunnel,
-        [REGISTER_fingerprint] = fingerprint(registration, digest),
+        [REGISTER_tunnel_url] = registration->where.tunnel_url,
+        [REGISTER_told_tunnel] = registration->where.told_tunnel,
+        [REGISTER_fingerprint] = looks.fingerprint,
+        [REGISTER_looks] = looks.looks,
+        [REGISTER_origin] = registration->where.origin,
+        [REGISTER_caller] = buffer_str(&caller),
+        [REGISTER_machine] = buffer_str(&machine),
         [REGISTER_tier] = str_from(tier),
         [REGISTER_advertised] = buffer_str(&advertised),
         [REGISTER_catalogue] = buffer_str(&names),
@@ -167,6 +215,8 @@ enum err store_register(struct store *store, const struct registration *registra
     buffer_fini(&health);
     buffer_fini(&names);
     buffer_fini(&also);
+    buffer_fini(&machine);
+    buffer_fini(&caller);
 
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){.callback = callback, .data = data};

@@ -239,3 +239,17 @@ test('one worker’s page follows its worker', async () => {
   await waitUntil(async () => (await text()).includes('There is no such worker'), 'it says that there is none');
   await page.close();
 });
+
+test('two machines that use one id are marked', async () => {
+  fleet = await Fleet.start();
+  const page = await open(browser, fleet.url);
+  await waitUntil(async () => await page.locator('#connection').textContent() === 'Live', 'the stream has begun');
+  for (const boot of ['one', 'two', 'one']) await fleet.register('w', SERVICE, {boot_id: boot});
+  await row(page, 'w').waitFor();
+  await row(page, 'w').getByRole('img', {name: 'Two machines use this id in turn'}).waitFor();
+  await waitUntil(async () => (await page.locator('#events').textContent()).includes('w is used by two machines in turn'), 'it is told');
+  await page.goto(fleet.url + '#/worker/w');
+  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('two machines use this id in turn'), 'its page says so');
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});

@@ -33,7 +33,7 @@ static void check_id(struct str id)
 
 static void check_url(struct str url)
 {
-    must(url.ptr == NULL || (url.len > 0 && url.len <= REGISTRATION_URL_MAX + 16));
+    must(url.ptr == NULL || (url.len > 0 && url.len <= WHEREABOUTS_MAX + 16));
     for (size_t i = 0; i < url.len; i++)
         must((unsigned char)url.ptr[i] >= 0x20 && url.ptr[i] != 0x7f);
 }
@@ -53,9 +53,9 @@ static void check_row(const struct registration *registration)
     worker.fields[WORKER_capabilities] = registration->capabilities;
     worker.fields[WORKER_services] = registration->services;
     worker.fields[WORKER_containers] = registration->containers;
-    worker.fields[WORKER_ip_address] = registration->ip_address;
-    worker.fields[WORKER_tunnel_url] = registration->tunnel_url;
-    worker.fields[WORKER_vpn_ip] = registration->vpn_ip;
+    worker.fields[WORKER_ip_address] = registration->where.ip_address;
+    worker.fields[WORKER_tunnel_url] = registration->where.tunnel_url;
+    worker.fields[WORKER_vpn_ip] = registration->where.vpn_ip;
     struct buffer row = BUFFER_INIT;
     worker_write(&row, &worker, 0, STR("http://host"));
     cJSON *document;
@@ -73,9 +73,9 @@ static void check_registration(const struct registration *registration)
     check_id(registration->worker_id);
     check_id(registration->instance_id);
     check_id(registration->boot_id);
-    check_url(registration->ip_address);
-    check_url(registration->tunnel_url);
-    check_url(registration->vpn_ip);
+    check_url(registration->where.ip_address);
+    check_url(registration->where.tunnel_url);
+    check_url(registration->where.vpn_ip);
     must(registration->capabilities.ptr != NULL);
     check_json(registration->capabilities, REGISTRATION_CAPABILITIES_MAX, '{');
     check_json(registration->services, REGISTRATION_SERVICES_TEXT_MAX, '[');
@@ -101,9 +101,9 @@ static void check_endpoints(const struct registration *registration)
     struct worker worker = {.id = STR("w")};
     worker.fields[WORKER_services] = registration->services;
     worker.fields[WORKER_containers] = registration->containers;
-    worker.fields[WORKER_ip_address] = registration->ip_address;
-    worker.fields[WORKER_tunnel_url] = registration->tunnel_url;
-    worker.fields[WORKER_vpn_ip] = registration->vpn_ip;
+    worker.fields[WORKER_ip_address] = registration->where.ip_address;
+    worker.fields[WORKER_tunnel_url] = registration->where.tunnel_url;
+    worker.fields[WORKER_vpn_ip] = registration->where.vpn_ip;
     struct endpoints endpoints;
     endpoints_find(&endpoints, &worker, registration->service_count > 0 ? registration->service_names[0] : STR("rag"));
     must(endpoints.count > 0);
@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case ERR_NONE:
         must(faults.count == 0);
         check_registration(&registration);
-        registration_settle(&registration, STR("198.51.100.7"));
+        whereabouts_settle(&registration.where, STR("198.51.100.7"), &registration.ignored);
         check_registration(&registration);
         check_endpoints(&registration);
         registration_fini(&registration);

@@ -74,7 +74,8 @@ def places_of(dump):
         active = int(fields.get("active_requests") or 0)
         places[worker_id] = " ".join([
             registration.get("tier", "?"), online[1] if online else "offline", str(load), "d" if "drained" in registration else "-",
-            services_of(registration, fields), str(active), specialization_of(fields), models_of(fields), *region_of(registration)])
+            services_of(registration, fields), str(active), specialization_of(fields), models_of(fields), *region_of(registration),
+            *([registration["caller"]] if registration.get("caller") else [])])
     return places
 
 
@@ -82,7 +83,8 @@ def books_of(ledger):
     """(stats, services, {index: {id: rank}}) that follow from ledger entries."""
     stats, services, indexes = {}, {}, {}
     for worker_id, entry in ledger.items():
-        tier, status, load, _, provides, active, special, models, *region = entry.split(" ")
+        tier, status, load, _, provides, active, special, models, *rest = entry.split(" ")
+        region = [word for word in rest if word[0] not in "@~"]
         for field, by in ((f"{tier}:{status}", 1), (f"{tier}:load", int(load))):
             stats[field] = stats.get(field, 0) + by
         if status == "offline":

@@ -81,9 +81,10 @@ class Scripts:
         """-> (id, whether it was known, its assigned services, whether it restarted)"""
         self.sweep_once(at, timeout=args.get("timeout", TIMEOUT), revive=args.get("revive", REVIVE))
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
-                 "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "", "tier": 2, "advertised": "",
+                 "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "",
+                 "looks": "", "origin": "", "caller": "", "machine": "", "tier": 2, "advertised": "",
                  "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", **args}
-        worker_id, known, services, restarted = self.call("register", *fields, **given)
+        worker_id, known, services, restarted, self.conflict = self.call("register", *fields, **given)
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod

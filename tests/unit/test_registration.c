@@ -110,9 +110,9 @@ static void test_docker_agents(void **state)
     expect_text(out.worker_id, NULL);
     expect_text(out.instance_id, NULL);
     expect_text(out.boot_id, NULL);
-    expect_text(out.ip_address, NULL);
-    expect_text(out.tunnel_url, NULL);
-    expect_text(out.vpn_ip, NULL);
+    expect_text(out.where.ip_address, NULL);
+    expect_text(out.where.tunnel_url, NULL);
+    expect_text(out.where.vpn_ip, NULL);
     expect_text(out.services, NULL);
     expect_text(out.containers, NULL);
     expect_text(out.capabilities, "{'cpu_cores':2,'ram':'23.5GB','storage':'251.0GB'}");
@@ -135,8 +135,8 @@ static void test_container_agents(void **state)
 {
     (void)state;
     struct registration out = parse(container);
-    expect_text(out.ip_address, "https://x1.trycloudflare.com");
-    expect_text(out.tunnel_url, "https://x1.trycloudflare.com");
+    expect_text(out.where.ip_address, "https://x1.trycloudflare.com");
+    expect_text(out.where.tunnel_url, "https://x1.trycloudflare.com");
     expect_text(out.capabilities, "{'cpu_cores':8,'ram':'15.6GB','storage':'466.0GB','containerized':true,'worker_type':'cpu',"
                                   "'ip_address':'203.0.113.44'}");
     expect_text(out.services, "[{'name':'rag','container':'rag-service','port':8102,'health':'healthy','version':'unknown'}]");
@@ -146,8 +146,8 @@ static void test_container_agents(void **state)
     registration_fini(&out);
 
     out = parse(container_alone);
-    expect_text(out.ip_address, NULL);
-    expect_text(out.tunnel_url, NULL);
+    expect_text(out.where.ip_address, NULL);
+    expect_text(out.where.tunnel_url, NULL);
     expect_text(out.services, "[]");
     expect_text(out.capabilities, "{'cpu_cores':8,'ram':'15.6GB','storage':'466.0GB','containerized':true,'worker_type':'cpu',"
                                   "'ip_address':null}");
@@ -160,8 +160,8 @@ static void test_universal_and_edge_agents(void **state)
     (void)state;
     struct registration out = parse(universal);
     expect_text(out.worker_id, "worker-edge-local-worker-1733665200");
-    expect_text(out.tunnel_url, "http://worker-edge-local-worker-1733665200:8000");
-    expect_text(out.vpn_ip, NULL);
+    expect_text(out.where.tunnel_url, "http://worker-edge-local-worker-1733665200:8000");
+    expect_text(out.where.vpn_ip, NULL);
     assert_int_equal(out.tier, TIER_SERVICE);
     registration_fini(&out);
 
@@ -186,9 +186,9 @@ static void test_everything_at_once(void **state)
     expect_text(out.worker_id, "w");
     expect_text(out.instance_id, "i");
     expect_text(out.boot_id, "b");
-    expect_text(out.ip_address, "::1");
-    expect_text(out.tunnel_url, "http://u");
-    expect_text(out.vpn_ip, "10.42.0.7");
+    expect_text(out.where.ip_address, "::1");
+    expect_text(out.where.tunnel_url, "http://u");
+    expect_text(out.where.vpn_ip, "10.42.0.7");
     expect_text(out.capabilities, "{'ram':'x','own':{'k':[]}}");
     expect_text(out.containers, "[{},{'a b':[1,'x \\' y']}]");
     expect_text(out.services, "['a',{'name':'b','port':1},'a',{'name':'a'}]");
@@ -209,9 +209,9 @@ static void test_null_is_absent(void **state)
     expect_text(out.worker_id, NULL);
     expect_text(out.instance_id, NULL);
     expect_text(out.boot_id, NULL);
-    expect_text(out.ip_address, NULL);
-    expect_text(out.tunnel_url, NULL);
-    expect_text(out.vpn_ip, NULL);
+    expect_text(out.where.ip_address, NULL);
+    expect_text(out.where.tunnel_url, NULL);
+    expect_text(out.where.vpn_ip, NULL);
     expect_text(out.services, NULL);
     expect_text(out.containers, NULL);
     assert_int_equal(out.tier, TIER_SERVICE);
@@ -223,9 +223,9 @@ static void test_empty_urls_are_absent(void **state)
 {
     (void)state;
     struct registration out = parse("{'capabilities': {}, 'ip_address': '', 'tunnel_url': '', 'vpn_ip': ''}");
-    expect_text(out.ip_address, NULL);
-    expect_text(out.tunnel_url, NULL);
-    expect_text(out.vpn_ip, NULL);
+    expect_text(out.where.ip_address, NULL);
+    expect_text(out.where.tunnel_url, NULL);
+    expect_text(out.where.vpn_ip, NULL);
     registration_fini(&out);
 }
 
@@ -241,7 +241,8 @@ static void test_words_for_nothing_are_absent(void **state)
             buffer_printf(&text, ", '%s': '%s'", names[name], words[i]);
         buffer_printf(&text, "}%c", 0);
         struct registration out = parse(text.ptr);
-        const struct str found[] = {out.worker_id, out.instance_id, out.boot_id, out.ip_address, out.tunnel_url, out.vpn_ip};
+        const struct str found[] = {out.worker_id,        out.instance_id,      out.boot_id,
+                                    out.where.ip_address, out.where.tunnel_url, out.where.vpn_ip};
         for (size_t name = 0; name < sizeof(names) / sizeof(names[0]); name++)
             expect_text(found[name], NULL);
         assert_int_equal(out.ignored.count, 0);
@@ -291,12 +292,12 @@ static void test_addresses(void **state)
         struct buffer text = BUFFER_INIT;
         buffer_printf(&text, "{'capabilities': {}%s%s}%c", cases[i].told[0] != '\0' ? ", " : "", cases[i].told, 0);
         struct registration out = parse(text.ptr);
-        registration_settle(&out, str_from(cases[i].caller));
-        expect_text(out.ip_address, cases[i].ip_address);
-        expect_text(out.tunnel_url, cases[i].tunnel_url);
-        expect_text(out.vpn_ip, cases[i].vpn_ip);
-        assert_int_equal(out.port, cases[i].port);
-        assert_int_equal(out.address_is_taken, out.ip_address.ptr == cases[i].caller);
+        whereabouts_settle(&out.where, str_from(cases[i].caller), &out.ignored);
+        expect_text(out.where.ip_address, cases[i].ip_address);
+        expect_text(out.where.tunnel_url, cases[i].tunnel_url);
+        expect_text(out.where.vpn_ip, cases[i].vpn_ip);
+        assert_int_equal(out.where.port, cases[i].port);
+        assert_int_equal(out.where.is_taken, out.where.ip_address.ptr == cases[i].caller);
         assert_int_equal(out.ignored.count, cases[i].ignored != NULL);
         if (cases[i].ignored != NULL)
             assert_string_equal(out.ignored.items[0].field, cases[i].ignored);
@@ -517,11 +518,11 @@ static void test_limits(void **state)
     expect_limit("{'capabilities': {}, 'worker_id': '", "x", ID_MAX, "'}", "worker_id", ID_RULE);
     expect_limit("{'capabilities': {}, 'instance_id': '", "x", ID_MAX, "'}", "instance_id", ID_RULE);
     expect_limit("{'capabilities': {}, 'boot_id': '", "x", ID_MAX, "'}", "boot_id", ID_RULE);
-    expect_limit("{'capabilities': {}, 'ip_address': '", "x", REGISTRATION_URL_MAX, "'}", "ip_address",
+    expect_limit("{'capabilities': {}, 'ip_address': '", "x", WHEREABOUTS_MAX, "'}", "ip_address",
                  "must be at most 2048 bytes long");
-    expect_limit("{'capabilities': {}, 'tunnel_url': '", "x", REGISTRATION_URL_MAX, "'}", "tunnel_url",
+    expect_limit("{'capabilities': {}, 'tunnel_url': '", "x", WHEREABOUTS_MAX, "'}", "tunnel_url",
                  "must be at most 2048 bytes long");
-    expect_limit("{'capabilities': {}, 'vpn_ip': '", "x", REGISTRATION_URL_MAX, "'}", "vpn_ip", "must be at most 2048 bytes long");
+    expect_limit("{'capabilities': {}, 'vpn_ip': '", "x", WHEREABOUTS_MAX, "'}", "vpn_ip", "must be at most 2048 bytes long");
     expect_limit("{'capabilities': {'ram': '", "x", REGISTRATION_CAPABILITIES_MAX - 10, "'}}", "capabilities",
                  "must be at most 16384 bytes of JSON");
     expect_limit("{'capabilities': {}, 'services': ['a'", ",'b'", REGISTRATION_SERVICES_MAX - 1, "]}", "services",
@@ -634,7 +635,7 @@ static void test_edge_nodes(void **state)
         struct str body = quote(cases[i].text);
         assert_int_equal(registration_parse_edge(body, &out, &faults, &why), ERR_NONE);
         assert_int_equal(out.tier, TIER_EDGE);
-        assert_true(str_eq(out.tunnel_url, str_from(cases[i].tunnel_url)));
+        assert_true(str_eq(out.where.tunnel_url, str_from(cases[i].tunnel_url)));
         assert_true(str_eq(out.location, str_from(cases[i].location)));
         assert_int_equal(out.dht_port, cases[i].dht_port);
         assert_true(out.capabilities.len >= 2);

@@ -83,7 +83,8 @@ static void test_full_row(void **state)
         "{\"worker_id\":\"worker-810f649f\",\"tier\":2,\"worker_type\":\"cpu\",\"status\":\"healthy\",\"current_load\":0.24,"
         "\"tasks_completed\":17,\"assigned_containers\":[\"rma-rag-worker\"],\"assigned_services\":[\"rag\"],"
         "\"services\":[{\"name\":\"rag\",\"port\":8102}],\"containers\":[{}],\"last_heartbeat\":\"2026-03-01T12:00:10.000Z\","
-        "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"drained\":false,"
+        "\"registered_at\":\"2026-03-01T12:00:00.000Z\",\"age_seconds\":2.345,\"is_healthy\":true,\"conflict\":null,\"drained\":"
+        "false,"
         "\"drain_reason\":null,\"drained_at\":null,\"drained_from\":null,"
         "\"ip_address\":\"203.0.113.9\",\"port\":null,\"tunnel_url\":\"https://"
         "x.example\",\"vpn_ip\":\"10.42.0.7\",\"instance_id\":\"i-1\","
@@ -101,7 +102,7 @@ static void test_empty_row(void **state)
                "{\"worker_id\":\"w\",\"tier\":0,\"worker_type\":null,\"status\":\"offline\",\"current_load\":0,"
                "\"tasks_completed\":0,\"assigned_containers\":[],\"assigned_services\":[],\"services\":[],\"containers\":[],\"last_"
                "heartbeat\":null,"
-               "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"drained\":false,"
+               "\"registered_at\":null,\"age_seconds\":null,\"is_healthy\":false,\"conflict\":null,\"drained\":false,"
                "\"drain_reason\":null,\"drained_at\":null,\"drained_from\":null,\"ip_address\":null,\"port\":null,"
                "\"tunnel_url\":null,\"vpn_ip\":null,\"instance_id\":null,\"region\":null,\"capabilities\":{},\"hardware\":{},"
                "\"available_memory\":null,\"available_memory_size\":null,"
@@ -251,6 +252,26 @@ static void test_status(void **state)
     }
 }
 
+static void test_conflicts(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", "null"},
+        {"1772366400000 1772366410000 3",
+         "{\"since\":\"2026-03-01T12:00:00.000Z\",\"last_seen\":\"2026-03-01T12:00:10.000Z\",\"count\":3}"},
+        {"1772366400000 1772362812344 3", "null"}, /* more than an hour ago */
+        {"1772366400000", "null"},
+        {"x y z", "null"},
+        {"1772366400000 1772366410000 x",
+         "{\"since\":\"2026-03-01T12:00:00.000Z\",\"last_seen\":\"2026-03-01T12:00:10.000Z\",\"count\":0}"},
+    };
+    struct worker worker = make_worker();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        worker.fields[WORKER_conflict] = str_from(cases[i][0]);
+        expect_member(&worker, "conflict", cases[i][1]);
+    }
+}
+
 static void test_field_names(void **state)
 {
     (void)state;
@@ -274,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_empty_json_has_its_empty_form),
         cmocka_unit_test(test_status),
+        cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_field_names),
     };
     return cmocka_run_group_tests(tests, use_built_in_catalogue, NULL);

@@ -1,0 +1,86 @@
+--: key worker
+--: key registration
+--: use events
+--: use try
+
+-- The machines that use one worker's id. Two of them that do so at the same time are a conflict: it is told and shown, and both are served.
+--
+-- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like ("h:…");
+-- `machine_at` (ms) since when; `machines` those before it, the latest first; `rival` is the address of the one before it, how often
+-- heartbeats have changed between that address and the other one, and when they did so last; `conflict` is since when two use the id, when that was
+-- last seen, and how often.
+
+local FORMER = 4 -- machines that are remembered
+local SHOWN = 3600000 -- ms for which a conflict is shown that is not seen again
+local SAME_HARDWARE = 3600000 -- ms within which hardware that comes back is that of another machine: a part may fail and work again
+local TURNS = 3 -- changes between two addresses: a worker that moves away and back makes two
+
+-- Notes that two machines use worker `id`; how: "registered" or "heartbeat", by what that is seen. Tells it when it is new, and returns that.
+local function machines_conflict(id, place, how, now)
+  local registration = key_registration .. id
+  local since, last, count = string.match(try_call('HGET', registration, 'conflict') or '', '^(%d+) (%d+) (%d+)$')
+  local is_new = not last or now - last > SHOWN
+  redis.call('HSET', registration, 'conflict',
+    string.format('%s %.0f %.0f', is_new and string.format('%.0f', now) or since, now, is_new and 1 or count + 1))
+  if is_new then
+    events_tell('conflict', how, id, place)
+  end
+  return is_new
+end
+
+-- What is remembered of the machines of worker `id` when `machine` registers, names and values of fields; and whether two use the id in turn:
+-- an earlier machine is back though the one that took its place still lives. A boot_id never comes back, but from another machine.
+-- caller, was_caller: where this registration and the last heartbeat came from.
+local function machines_register(id, machine, caller, was_caller, now, timeout)
+  local current, at, former, rival, conflict =
+    unpack(try_call('HMGET', key_registration .. id, 'machine', 'machine_at', 'machines', 'rival', 'conflict') or {})
+  local fields = { 'machine', machine, 'machine_at', string.format('%.0f', now) }
+  if machine == '' then
+    return {}, false
+  end
+  local function keep(name, value)
+    if value and value ~= '' then
+      fields[#fields + 1], fields[#fields + 2] = name, value
+    end
+  end
+  keep('conflict', conflict)
+  if not current or current == machine then
+    fields[4] = current and at or fields[4]
+    keep('machines', former)
+    keep('rival', rival)
+    return fields, false
+  end
+  local last = tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or '')
+  local list, is_known = { current }, false
+  for name in string.gmatch(former or '', '%S+') do
+    is_known = is_known or name == machine
+    if name ~= machine and #list < FORMER then
+      list[#list + 1] = name
+    end
+  end
+  keep('machines', table.concat(list, ' '))
+  if was_caller ~= '' and caller ~= was_caller then
+    keep('rival', string.format('%s 0 %.0f', was_caller, now))
+  end
+  local lives = last and now - last <= timeout
+  local is_other = string.sub(machine, 1, 2) == 'b:' or now - (tonumber(at or '') or 0) <= SAME_HARDWARE
+  return fields, is_known and lives and is_other or false
+end
+
+-- Takes note that heartbeats of worker `id` now come from `caller` and no longer from `was_caller`. Returns whether they change between
+-- two machines' addresses, so often that both must be in use; and whether `caller` is the other machine's. near: ms within which two changes
+-- follow each other when two machines beat.
+local function machines_move(id, caller, was_caller, now, near)
+  local registration = key_registration .. id
+  local rival, turns, at = string.match(try_call('HGET', registration, 'rival') or '', '^(%S+) (%d+) (%d+)$')
+  if not rival then
+    return false, false
+  end
+  if rival ~= caller then
+    redis.call('HDEL', registration, 'rival')
+    return false, false
+  end
+  turns = now - at <= near and turns + 1 or 1
+  redis.call('HSET', registration, 'rival', string.format('%s %d %.0f', was_caller, turns, now))
+  return turns >= TURNS, true
+end

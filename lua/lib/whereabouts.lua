@@ -1,0 +1,78 @@
+--: key registration
+--: key identity
+--: key fingerprint
+--: use identities
+--: use try
+
+-- Where a worker is. A registration remembers where its requests came from (`caller`: "@203.0.113.7", or "~203.0.113.7" where the
+-- worker told an address of its own), and `origin`, the address that belongs to its fingerprint.
+
+-- The address of a `caller`, without its mark.
+local function whereabouts_address(caller)
+  return string.sub(caller, 2)
+end
+
+-- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: what identities_of said before.
+local function follow(id, keys, twins, now)
+  local now_keys, now_twins = identities_of(id)
+  local stays = {}
+  for _, key in ipairs(now_keys) do
+    stays[key] = true
+  end
+  for _, key in ipairs(keys) do
+    if not stays[key] and try_call('GET', key) == id then
+      redis.call('DEL', key)
+    end
+  end
+  for _, key in ipairs(now_keys) do
+    redis.call('SET', key, id)
+  end
+  if twins and twins ~= now_twins then
+    try_call('ZREM', twins, id)
+  end
+  if now_twins then
+    try_call('ZADD', now_twins, string.format('%.0f', now), id)
+  end
+end
+
+-- Takes what a heartbeat of worker `id` told (names and values: ip_address, port, tunnel_url), and that it came from `address`. place: where
+-- it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
+local function whereabouts_take(id, place, told, address, now)
+  local registration = key_registration .. id
+  local ip_address, port, tunnel, origin, looks =
+    unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'origin', 'looks') or {})
+  local was_address = whereabouts_address(place.caller)
+  local is_taken = string.sub(place.caller, 1, 1) == '@' and not told.ip_address
+  local new_ip, new_port = ip_address, port
+  if told.ip_address then
+    new_ip, new_port = told.ip_address, told.port or false
+  elseif is_taken then
+    new_ip = address
+  end
+  local new_origin = origin
+  if looks and told.ip_address and not string.find(told.ip_address, '://', 1, true) then
+    new_origin = told.ip_address
+  elseif looks and (origin == was_address or told.ip_address) then
+    new_origin = address
+  end
+  local new_tunnel = told.tunnel_url or tunnel
+  place.caller = (is_taken and '@' or '~') .. address
+  local moved = new_ip ~= ip_address or new_port ~= port or new_tunnel ~= tunnel
+  if moved or new_origin ~= origin then
+    local keys, twins = identities_of(id)
+    local fields = { 'ip_address', new_ip, 'port', new_port, 'tunnel_url', new_tunnel, 'origin', new_origin }
+    if looks and new_origin then
+      fields[9], fields[10] = 'fingerprint', identities_fingerprint(new_origin, looks)
+    end
+    for at = 1, 10, 2 do
+      if fields[at] and fields[at + 1] then
+        redis.call('HSET', registration, fields[at], fields[at + 1])
+      elseif fields[at] then
+        redis.call('HDEL', registration, fields[at])
+      end
+    end
+    follow(id, keys, twins, now)
+  end
+  redis.call('HSET', registration, 'caller', place.caller)
+  return moved
+end

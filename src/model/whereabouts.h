@@ -1,0 +1,47 @@
+/*
+ * Where a worker says that it is, in a registration or a heartbeat, and where its request came from.
+ */
+#ifndef MODEL_WHEREABOUTS_H
+#define MODEL_WHEREABOUTS_H
+
+#include "base/buffer.h"
+#include "base/faults.h"
+
+struct cJSON;
+
+#define WHEREABOUTS_MAX 2048 /* bytes of an address or URL as it comes */
+
+struct whereabouts {
+    /* absent when they were not told; in their normal form */
+    struct str ip_address;  /* a host, or a URL (agents put URLs there, too) */
+    struct str tunnel_url;  /* a URL */
+    struct str told_tunnel; /* the tunnel's URL as it came, where that differs; points into the document */
+    struct str vpn_ip;      /* like ip_address */
+    int port;               /* told with vpn_ip or ip_address; 0: none */
+    /* known after whereabouts_settle */
+    struct str caller; /* where the request came from */
+    bool is_taken;     /* no address was told: ip_address is the caller's */
+    struct str origin; /* the address that belongs to the worker's fingerprint */
+
+    struct buffer text; /* owned: the normal forms */
+};
+
+/*
+ * Reads ip_address, vpn_ip and tunnel_url of `root`. What can't be used is left out and named in *ignored; what is no string, is too long or
+ * has control characters goes to *faults. Texts that stand for nothing are absent. Release with whereabouts_fini.
+ */
+void whereabouts_read(struct whereabouts *where, const struct cJSON *root, struct faults *ignored, struct faults *faults);
+
+/* Reads the tunnel from a member of another name, unless it is known already. */
+void whereabouts_read_tunnel(struct whereabouts *where, const struct cJSON *root, const char *name, struct faults *ignored,
+                             struct faults *faults);
+
+/*
+ * Takes `caller`, the address that the request came from, which must outlive *where, for ip_address where none was told that others can
+ * reach; and leaves out what only the worker's own machine can reach, unless that is where the request came from.
+ */
+void whereabouts_settle(struct whereabouts *where, struct str caller, struct faults *ignored);
+
+void whereabouts_fini(struct whereabouts *where);
+
+#endif

@@ -36,6 +36,7 @@ struct api {
     size_t listed; /* bytes of long answers in the making */
     struct shared *shared;
     struct shared_queue waiting[SHARED_COUNT];
+    struct watch *watches; /* requests that wait for the end of a task, see watch.h */
 };
 
 /* All paths. Their handlers are declared by the table itself. */

@@ -194,19 +194,6 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
         on_beat(beat, err, &(struct beaten){.revived = false});
 }
 
-/* The elements of a JSON array, as far as they may be; 0 for anything else. */
-static size_t count_elements(struct str list)
-{
-    size_t count = 0;
-    if (list.ptr == NULL || list.ptr[0] != '[')
-        return 0;
-    struct json_items items = json_items(list);
-    struct json_item item;
-    while (count <= HEARTBEATS_MAX && json_next(&items, &item))
-        count++;
-    return count;
-}
-
 void api_heartbeats(struct request *request)
 {
     const struct api *api = request_app(request);
@@ -219,7 +206,7 @@ void api_heartbeats(struct request *request)
         return;
     }
     struct str list = json_member_text(body, "heartbeats");
-    size_t count = count_elements(list);
+    size_t count = api_count_elements(list, HEARTBEATS_MAX);
     if (count < 1 || count > HEARTBEATS_MAX) {
         faults_add(&faults, "heartbeats", "must be an array of 1 to %d heartbeats", HEARTBEATS_MAX);
         api_refuse(request, ERR_INVALID, NULL, &faults);

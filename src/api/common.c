@@ -73,3 +73,15 @@ bool api_check_id(struct request *request, const char *name)
     api_refuse(request, ERR_INVALID, NULL, &faults);
     return false;
 }
+
+size_t api_count_elements(struct str list, size_t most)
+{
+    size_t count = 0;
+    if (list.ptr == NULL || list.ptr[0] != '[')
+        return 0;
+    struct json_items items = json_items(list);
+    struct json_item item;
+    while (count <= most && json_next(&items, &item))
+        count++;
+    return count;
+}

@@ -49,6 +49,9 @@ bool api_check_id(struct request *request, const char *name);
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
+/* How many elements the JSON array `list` has, counted as far as `most` + 1; 0 for anything else, also an absent text. See json_items. */
+size_t api_count_elements(struct str list, size_t most);
+
 /* The URL that agents are told to reach this coordinator under. */
 struct str api_coordinator_url(const struct request *request, char room[512]);
 

@@ -9,6 +9,23 @@
       .log_level = LOG_INFO)                                                                                                       \
     X("GET", "/api/worker/tasks", api_tasks, .access = ACCESS_WORKER | ACCESS_FIELD)                                               \
     X("POST", "/api/worker/task-complete", api_task_complete, .access = ACCESS_WORKER | ACCESS_FIELD, .log_level = LOG_INFO)       \
+    X("POST", "/api/tasks", api_submit, .access = ACCESS_USER, .effect = WRITES, .body_max = SERVER_TASK_BODY_MAX)                 \
+    X("POST", "/api/tasks/bulk", api_submit_bulk, .access = ACCESS_USER, .effect = WRITES, .body_max = SERVER_BULK_BODY_MAX)       \
+    X("GET", "/api/tasks", api_task_list, .access = ACCESS_VIEWER)                                                                 \
+    X("POST", "/api/tasks/retry", api_tasks_retry, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)             \
+    X("GET", "/api/tasks/{task_id}", api_task, .access = ACCESS_USER)                                                              \
+    X("DELETE", "/api/tasks/{task_id}", api_task_cancel, .access = ACCESS_USER, .effect = WRITES, .log_level = LOG_INFO)           \
+    X("POST", "/api/tasks/{task_id}/retry", api_task_retry, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)    \
+    X("GET", "/api/tasks/{task_id}/explain", api_task_explain, .access = ACCESS_VIEWER)                                            \
+    X("POST", "/api/tasks/{task_id}/progress", api_task_progress, .access = ACCESS_WORKER, .effect = WRITES)                       \
+    X("GET", "/api/queues", api_queues, .access = ACCESS_VIEWER)                                                                   \
+    X("GET", "/api/queues/{queue}", api_queue, .access = ACCESS_VIEWER)                                                            \
+    X("PUT", "/api/queues/{queue}", api_queue_limit, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)           \
+    X("POST", "/api/queues/{queue}/pause", api_queue_pause, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)    \
+    X("POST", "/api/queues/{queue}/resume", api_queue_resume, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)  \
+    X("DELETE", "/api/queues/{queue}/tasks", api_queue_purge, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)  \
+    X("POST", "/api/coordinator/broadcast-job", api_broadcast, .access = ACCESS_OPERATOR | ACCESS_FIELD, .effect = WRITES,         \
+      .log_level = LOG_INFO, .body_max = SERVER_TASK_BODY_MAX)                                                                     \
     X("GET", "/health", api_health, .access = ACCESS_ANYONE | ACCESS_FIELD, .patience = QUICK)                                     \
     X("GET", "/livez", api_livez, .access = ACCESS_ANYONE)                                                                         \
     X("GET", "/readyz", api_readyz, .access = ACCESS_ANYONE, .patience = QUICK)                                                    \

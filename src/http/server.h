@@ -11,6 +11,7 @@ struct st_h2o_evloop_t;
 struct st_h2o_multithread_receiver_t;
 
 #define SERVER_BODY_MAX (64 * 1024)        /* bytes of a request body, where the route says nothing else; above it 413 */
+#define SERVER_TASK_BODY_MAX (512 * 1024)  /* bytes of a body with one task */
 #define SERVER_BULK_BODY_MAX (1024 * 1024) /* bytes of the largest body that any route may take */
 
 struct server_config {

@@ -1,6 +1,7 @@
 #include "instance/instance.h"
 
 #include "api/admit.h"
+#include "api/watch.h"
 #include "base/clock.h"
 #include "base/hosts.h"
 #include "base/log_repeat.h"
@@ -157,11 +158,17 @@ static int32_t tick_link(void *data)
 }
 
 /* The links come last: they send what the others ask for. */
+static int32_t tick_watches(void *data)
+{
+    return watch_tick(data);
+}
+
 static void add_ticks(struct worker_thread *thread)
 {
     server_thread_add_tick(thread->server, tick_house, thread);
     server_thread_add_tick(thread->server, tick_events, thread->api.events);
     server_thread_add_tick(thread->server, tick_shared, &thread->api);
+    server_thread_add_tick(thread->server, tick_watches, &thread->api);
     server_thread_add_tick(thread->server, tick_store, thread->store);
     if (thread->replica_link != NULL) {
         server_thread_add_tick(thread->server, tick_replica, thread->api.replica_store);

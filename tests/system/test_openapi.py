@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator, RefResolver
 
 import project
+import task_work
 from agents import HEARTBEATS, REGISTRATIONS
 from waiting import wait_until
 
@@ -62,6 +63,8 @@ class Request:
 
     def send(self, coordinator, name):
         method, path = name.split(" ")
+        if self.at.startswith("@"):  # a task in that state
+            self.at = getattr(coordinator, "tasks", {}).get(self.at[1:], "nobody")
         path = re.sub(r"\{.*?\}", urllib.parse.quote(self.at, safe=""), path)
         if path == "/api/events":
             with coordinator.events(self.headers) as stream:
@@ -207,8 +210,60 @@ EXERCISES = {
     "GET /api/events": {200: [Request(), Request(headers={"Last-Event-ID": "1-0"}), Request(headers={"Last-Event-ID": "nonsense"})]},
     "GET /api/admin/history": {200: [Request(), Request(query="?minutes=1440")], 422: [Request(query="?minutes=0"), Request(query="?minutes=1441")]},
 }
+TASK = {"type": "t", "payload": {"a": 1}, "queue": "q", "priority": 5, "requirements": {"tier": 2, "labels": {"rack": "b"}}, "delay_seconds": 0,
+        "ttl_seconds": 60, "result_ttl_seconds": 0, "max_attempts": 3, "lease_seconds": 30, "dedup_key": "d", "on_conflict": "return"}
+TASK_BODY = {**BAD_BODY, 413: [Request(body=b" " * 600_000)]}
+TASK_IN_PATH = {404: [Request("nobody")], 422: [Request("a b"), Request("x" * 129)]}
+QUEUE_IN_PATH = {422: [Request("a b"), Request("x" * 129)]}
+EXERCISES |= {
+    "POST /api/tasks": {
+        200: [Request(body={"type": "t", "dedup_key": "taken"})],
+        201: [Request(body=body) for body in ({"type": "t"}, TASK, {**dict.fromkeys(TASK), "type": "t"}, {"type": "t", "on_conflict": "replace", "dedup_key": "d"})],
+        422: [*(Request(body=body) for body in ({}, {"type": 5}, {"type": ""}, *({**TASK, **wrong} for wrong in (
+            {"priority": 101}, {"queue": "a b"}, {"requirements": {"tier": 5}}, {"requirements": {"x": 1}}, {"requirements": []}, {"delay_seconds": -1},
+            {"max_attempts": 0}, {"lease_seconds": 1}, {"dedup_key": "x" * 257}, {"on_conflict": "?"})))),
+              Request(body={"type": "t"}, headers={"Idempotency-Key": "x" * 256})],
+        **TASK_BODY},
+    "POST /api/tasks/bulk": {
+        200: [Request(body={"tasks": [TASK, {}, 5, {"type": "t", "dedup_key": "taken"}]}), Request(body={"tasks": [{"type": "t"}]}, headers={"Idempotency-Key": "k"})],
+        422: [Request(body=body) for body in ({}, {"tasks": None}, {"tasks": []}, {"tasks": [TASK] * 1001})],
+        **BAD_BODY, 413: [Request(body=b" " * 1_100_000)]},
+    "GET /api/tasks": {
+        200: [Request(query=query) for query in ("", "?limit=1", "?queue=q&state=dead&type=t&worker_id=w&error=no", "?state=leased")],
+        422: [Request(query=query) for query in ("?limit=0", "?limit=501", "?state=x", "?queue=a%20b", "?cursor=x", "?type=" + "x" * 257)]},
+    "POST /api/tasks/retry": {
+        200: [Request(body={"error": "no", "dry_run": True}), Request(body={"queue": "elsewhere", "limit": 5})],
+        422: [Request(body=body) for body in ({"queue": "a b"}, {"limit": 0}, {"cursor": "x"}, {"dry_run": 1})], **BAD_BODY},
+    "GET /api/tasks/{task_id}": {
+        200: [*(Request("@" + state) for state in ("queued", "leased", "completed", "dead", "cancelled")), Request("@dead", query="?wait=5")],
+        404: [Request("nobody"), Request("nobody", query="?wait=5")], 422: [*TASK_IN_PATH[422], Request("@queued", query="?wait=0"), Request("@queued", query="?wait=61")]},
+    "DELETE /api/tasks/{task_id}": {200: [Request("@queued"), Request("@leased")], 409: [Request("@completed")], **TASK_IN_PATH},
+    "POST /api/tasks/{task_id}/retry": {200: [Request("@dead")], 409: [Request("@completed")], **TASK_IN_PATH},
+    "GET /api/tasks/{task_id}/explain": {200: [Request("@" + state) for state in ("queued", "leased", "dead")], **TASK_IN_PATH},
+    "POST /api/tasks/{task_id}/progress": {
+        200: [Request("@leased", body={"worker_id": "w", "percent": 40, "message": "page 4"})], 409: [Request("@leased", body={"worker_id": "plain", "percent": 1})],
+        404: [Request("nobody", body={"worker_id": "w", "percent": 1})],
+        422: [Request("@leased", body={}), Request("@leased", body={"worker_id": "a b"}), Request("@leased", body={"worker_id": "w", "percent": 101})],
+        400: BAD_BODY[400], 413: BAD_BODY[413], 415: BAD_BODY[415]},
+    "GET /api/queues": {200: [Request()]},
+    "GET /api/queues/{queue}": {200: [Request("default")], 404: [Request("nowhere")], **QUEUE_IN_PATH},
+    "PUT /api/queues/{queue}": {
+        200: [Request("q", body={"limit": 3}), Request("q", body={"limit": None})],
+        422: [*(Request("q", body=body) for body in ({}, {"limit": -1}, {"limit": "3"})), Request("a b", body={"limit": 3})], **BAD_BODY},
+    "POST /api/queues/{queue}/pause": {200: [Request("q")], **QUEUE_IN_PATH},
+    "POST /api/queues/{queue}/resume": {200: [Request("q")], **QUEUE_IN_PATH},
+    "DELETE /api/queues/{queue}/tasks": {200: [Request("default", query="?state=dead")],
+                                         422: [Request("default"), Request("default", query="?state=x"), Request("a b", query="?state=dead")]},
+    "POST /api/coordinator/broadcast-job": {
+        200: [Request(body={"job_type": "t", "job_data": {"a": 1}}), Request(body={"job_type": "t", "required_capability": "rag"})],
+        422: [Request(body=body) for body in ({}, {"job_type": ""}, {"job_type": "t", "required_capability": 5})],
+        503: [Request(body={"job_type": "t", "required_capability": "none of them"})],
+        **TASK_BODY},
+}
+
 # Statuses that an operation gets by what happens to Redis; every operation that has them gets them below.
 BY_REDIS = {503, 504}
+BY_NUMBER = {429}  # of queues; see test_tasks_api.py
 
 
 def usual(name):
@@ -216,8 +271,25 @@ def usual(name):
     return next(iter(EXERCISES[name].values()))[0]
 
 
+def tasks_of_all_states(redis, coordinator):
+    """{state: the id of a task in it}"""
+    def submit(**members):
+        return coordinator.post("/api/tasks", {"type": "t", **members}).json["task_id"]
+
+    ids = {"completed": submit(payload=[1])}
+    (task_id, held), = task_work.lease(redis, "w").items()
+    assert task_work.complete(redis, "w", task_id, held, '{"a": 1}') == "completed"
+    ids["dead"] = submit()
+    assert task_work.kill(redis, "w", "no luck") == [ids["dead"]]
+    ids["leased"] = submit()
+    assert list(task_work.lease(redis, "w")) == [ids["leased"]]
+    ids["cancelled"], ids["queued"] = submit(), submit(dedup_key="taken", requirements={"service": "ocr"})
+    coordinator.delete(f"/api/tasks/{ids['cancelled']}")
+    return ids
+
+
 @pytest.fixture
-def fleet(coordinator):
+def fleet(redis, coordinator):
     """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained."""
     assert coordinator.post("/api/worker/register", W).status == 200
     coordinator.beat("w", **{name: value for name, value in BEAT.items() if name != "worker_id"})
@@ -226,6 +298,7 @@ def fleet(coordinator):
     coordinator.beat("gone", status="offline")
     assert coordinator.post("/api/worker/kept/drain").status == 200
     assert coordinator.post("/api/edge/register", {**EDGE, "worker_id": "edge", "location": "home"}).status == 200
+    coordinator.tasks = tasks_of_all_states(redis, coordinator)
     return coordinator
 
 
@@ -240,7 +313,7 @@ def test_answers_are_as_documented(fleet, name):
 
 
 def test_every_operation_and_status_is_exercised():
-    documented = {name: {int(status) for status in operation["responses"] if status != "default"} - BY_REDIS
+    documented = {name: {int(status) for status in operation["responses"] if status != "default"} - BY_REDIS - BY_NUMBER
                   for name, operation in operations(DOCUMENT).items()}
     assert documented == {name: set(exercised) - BY_REDIS for name, exercised in EXERCISES.items()}
 

@@ -1,0 +1,135 @@
+/*
+ * One task: read, waited for, cancelled, tried again; and how far its worker has come with it.
+ */
+#include "api/api.h"
+#include "api/watch.h"
+#include "base/json_writer.h"
+#include "http/reply.h"
+#include "model/report.h"
+#include "store/leases.h"
+
+#include <stdio.h>
+
+#define WAIT_MAX_S 60
+
+/* -- GET /api/tasks/{task_id} ---------------------------------------------------------------------------------------------------- */
+
+void api_task(struct request *request)
+{
+    struct faults faults = FAULTS_INIT;
+    int wait = 0;
+    if (!api_check_id(request, "task_id"))
+        return;
+    api_query_number(request, "wait", WAIT_MAX_S, &wait, &faults);
+    if (faults.count > 0) {
+        api_refuse(request, ERR_INVALID, NULL, &faults);
+        return;
+    }
+    watch_begin(request, wait);
+}
+
+/* -- DELETE /api/tasks/{task_id}, POST /api/tasks/{task_id}/retry ------------------------------------------------------------------- */
+
+static void answer_state(struct request *request, const char *state)
+{
+    struct buffer body = BUFFER_INIT;
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", str_from(state));
+    json_add_text(&body, "task_id", request_parameter(request, "task_id"));
+    json_end_object(&body);
+    reply_json(request, 200, &body);
+}
+
+/* "The task is completed already.": `state` of `detail`'s %s. */
+static void refuse_state(struct request *request, enum err err, const char *detail, struct str state)
+{
+    char text[160];
+    snprintf(text, sizeof(text), detail, STR_PRINTF(state));
+    reply_error(request, err, text, NULL);
+}
+
+static void on_cancelled(void *data, enum err err, const struct task_change *change)
+{
+    if (err == ERR_NONE && change->outcome == TASK_UNKNOWN)
+        err = ERR_TASK_NOT_FOUND;
+    struct request *request = api_resume(data, err);
+    if (request == NULL)
+        return;
+    if (change->outcome == TASK_ENDED)
+        refuse_state(request, ERR_TASK_ENDED, "The task is %.*s already.", change->state);
+    else
+        answer_state(request, change->outcome == TASK_TELLING ? "cancelling" : "cancelled");
+}
+
+void api_task_cancel(struct request *request)
+{
+    const struct api *api = request_app(request);
+    if (!api_check_id(request, "task_id"))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), false, false, on_cancelled, pending));
+}
+
+static void on_retried(void *data, enum err err, const struct task_change *change)
+{
+    if (err == ERR_NONE && change->outcome == TASK_UNKNOWN)
+        err = ERR_TASK_NOT_FOUND;
+    if (err == ERR_NONE && change->outcome == TASK_BLOCKED)
+        err = ERR_DEDUP_TAKEN;
+    struct request *request = api_resume(data, err);
+    if (request == NULL)
+        return;
+    if (change->outcome == TASK_ENDED)
+        refuse_state(request, ERR_TASK_ALIVE, "Only a dead task can be tried again; this one is %.*s.", change->state);
+    else
+        answer_state(request, "queued");
+}
+
+void api_task_retry(struct request *request)
+{
+    const struct api *api = request_app(request);
+    if (!api_check_id(request, "task_id"))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    api_sent(pending, store_retry_task(api->store, request_parameter(request, "task_id"), false, on_retried, pending));
+}
+
+/* -- POST /api/tasks/{task_id}/progress --------------------------------------------------------------------------------------------- */
+
+static void on_touched(void *data, enum err err, const struct touched *touched)
+{
+    if (err == ERR_NONE && touched->outcome == TASK_UNKNOWN)
+        err = ERR_TASK_NOT_FOUND;
+    if (err == ERR_NONE && touched->outcome != TASK_DONE)
+        err = ERR_LEASE_LOST;
+    struct request *request = api_resume(data, err);
+    if (request == NULL)
+        return;
+    struct buffer body = BUFFER_INIT;
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("ok"));
+    json_add_bool(&body, "cancel", touched->cancel);
+    json_end_object(&body);
+    reply_json(request, 200, &body);
+}
+
+void api_task_progress(struct request *request)
+{
+    const struct api *api = request_app(request);
+    if (!api_check_id(request, "task_id"))
+        return;
+    struct report_names query = {.task_id = request_parameter(request, "task_id")};
+    struct report report;
+    struct faults faults = FAULTS_INIT;
+    const char *why = NULL;
+    enum err err = report_parse(REPORT_PROGRESS, request->body, &query, &report, &faults, &why);
+    if (err != ERR_NONE) {
+        api_refuse(request, err, why, &faults);
+        return;
+    }
+    struct holding holding = {report.names.worker_id, report.names.task_id, str_from(report.lease)};
+    struct pending *pending = api_wait(request, 0);
+    err = store_touch_task(api->store, &holding, -1, report.percent, report.message, on_touched, pending);
+    report_fini(&report);
+    api_sent(pending, err);
+}

@@ -1,0 +1,120 @@
+#include "api/watch.h"
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "http/reply.h"
+#include "model/id.h"
+#include "store/tasks.h"
+
+#define SOONEST_MS 50
+#define LATEST_MS 1000
+
+/* The payload of its pending object. */
+struct watch {
+    struct watch *previous, *next; /* in api->watches */
+    struct api *api;
+    struct pending *pending;
+    int64_t began_at, look_at; /* clock_ms */
+    bool looking;              /* a reply is on its way */
+    size_t id_len;
+    char id[ID_MAX];
+};
+
+static void unlink_watch(struct watch *watch)
+{
+    if (watch->previous != NULL)
+        watch->previous->next = watch->next;
+    else
+        watch->api->watches = watch->next;
+    if (watch->next != NULL)
+        watch->next->previous = watch->previous;
+}
+
+static void end(struct watch *watch, enum err err, const struct task *task)
+{
+    unlink_watch(watch);
+    struct request *request = api_resume(watch->pending, err);
+    if (request == NULL)
+        return;
+    struct buffer body = BUFFER_INIT;
+    task_write(&body, task, true);
+    reply_json(request, 200, &body);
+}
+
+static void on_look(void *data, enum err err, const struct task *task)
+{
+    struct watch *watch = data;
+    watch->looking = false;
+    if (err == ERR_TASK_NOT_FOUND || (err == ERR_NONE && task_has_ended(task))) {
+        end(watch, err, task);
+        return;
+    }
+    int64_t now = clock_ms(), pause = (now - watch->began_at) / 10;
+    watch->look_at = now + (pause < SOONEST_MS ? SOONEST_MS : pause > LATEST_MS ? LATEST_MS : pause);
+}
+
+static void look(struct watch *watch)
+{
+    watch->looking = true;
+    if (store_get_task(watch->api->store, (struct str){watch->id, watch->id_len}, on_look, watch) == ERR_NONE)
+        return;
+    watch->looking = false; /* Redis is away, and may be back in time */
+    watch->look_at = clock_ms() + LATEST_MS;
+}
+
+static void on_task(void *data, enum err err, const struct task *task)
+{
+    struct request *request = api_resume(data, err);
+    if (request == NULL)
+        return;
+    struct buffer body = BUFFER_INIT;
+    task_write(&body, task, true);
+    reply_json(request, 200, &body);
+}
+
+/* The time is over: the task as it is. */
+static void answer_now(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, 0);
+    api_sent(pending, store_get_task(api->store, request_parameter(request, "task_id"), on_task, pending));
+}
+
+void watch_begin(struct request *request, int wait_s)
+{
+    struct api *api = request_app(request);
+    struct str id = request_parameter(request, "task_id");
+    if (wait_s == 0) {
+        answer_now(request);
+        return;
+    }
+    struct pending *pending = pending_new(request, answer_now, sizeof(struct watch));
+    struct watch *watch = pending_payload(pending);
+    *watch = (struct watch){.next = api->watches, .api = api, .pending = pending, .began_at = clock_ms(), .id_len = id.len};
+    memcpy(watch->id, id.ptr, id.len);
+    if (api->watches != NULL)
+        api->watches->previous = watch;
+    api->watches = watch;
+    pending_park(pending, wait_s * 1000);
+    look(watch);
+}
+
+int32_t watch_tick(struct api *api)
+{
+    int64_t now = clock_ms();
+    int32_t wait = LATEST_MS;
+    for (struct watch *watch = api->watches, *next; watch != NULL; watch = next) {
+        next = watch->next;
+        if (watch->looking)
+            continue;
+        if (!pending_is_waited_for(watch->pending)) {
+            unlink_watch(watch);
+            pending_release(watch->pending, ERR_INTERNAL);
+        } else if (watch->look_at <= now) {
+            look(watch);
+        } else if (watch->look_at - now < wait) {
+            wait = (int32_t)(watch->look_at - now);
+        }
+    }
+    return wait;
+}

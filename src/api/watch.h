@@ -1,0 +1,19 @@
+/*
+ * Requests that wait for the end of a task. Each is looked after by the thread that has it: it reads the task again, at first often, later
+ * once a second.
+ */
+#ifndef API_WATCH_H
+#define API_WATCH_H
+
+#include "http/request.h"
+
+struct api;
+struct watch;
+
+/* Answers a GET of a task when the task has ended, or with how it is after `wait_s` seconds. */
+void watch_begin(struct request *request, int wait_s);
+
+/* To be called in each turn of the loop. Returns the ms until the next call. */
+int32_t watch_tick(struct api *api);
+
+#endif

@@ -5,6 +5,7 @@
 #include "model/health.h"
 #include "model/id.h"
 #include "model/json.h"
+#include "model/labels.h"
 #include "model/minify.h"
 #include "model/placeholder.h"
 
@@ -193,6 +194,14 @@ static void read_edge(const cJSON *root, struct registration *out, struct faults
         faults_add(faults, "tunnel_url", "is required where nothing else says which node it is: worker_id, instance_id or url");
 }
 
+/* Some agents have them among their capabilities. What is wrong with them is left out: the worker is of use all the same. */
+static void read_labels(const cJSON *root, const cJSON *capabilities, struct registration *out)
+{
+    const cJSON *own = cJSON_GetObjectItemCaseSensitive(root, "labels");
+    bool is_told = own != NULL && !cJSON_IsNull(own);
+    labels_read(is_told ? root : capabilities, is_told ? "labels" : "capabilities.labels", "", ",", &out->labels, &out->ignored);
+}
+
 static void read_root(const cJSON *root, struct str body, bool is_edge, struct registration *out, struct faults *faults)
 {
     read_id(root, "worker_id", &out->worker_id, faults);
@@ -211,6 +220,7 @@ static void read_root(const cJSON *root, struct str body, bool is_edge, struct r
     }
     if (is_edge)
         read_edge(root, out, faults);
+    read_labels(root, capabilities, out);
     const cJSON *services = find_array(root, "services", faults);
     const cJSON *containers = find_array(root, "containers", faults);
     read_services(services, out, faults);
@@ -339,5 +349,6 @@ void registration_fini(struct registration *registration)
     buffer_fini(&registration->hardware);
     whereabouts_fini(&registration->where);
     faults_fini(&registration->ignored);
+    buffer_fini(&registration->labels);
     *registration = (struct registration){0};
 }

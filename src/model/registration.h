@@ -29,8 +29,9 @@ struct registration {
     size_t service_count;
     struct buffer hardware; /* owned: JSON, see hardware_write */
     enum tier tier;
-    struct str location; /* of an edge node: where it says that it is */
-    int dht_port;        /* of an edge node; 0: it says none */
+    struct str location;  /* of an edge node: where it says that it is */
+    int dht_port;         /* of an edge node; 0: it says none */
+    struct buffer labels; /* owned: "name=value," of each, see labels_read */
 
     void *document;        /* owned: the parsed JSON */
     char *text;            /* owned: the minified members */

@@ -47,7 +47,8 @@
     X(provides)     /* names with commas between: assigned, and advertised in services */                                          \
     X(boot_id)                                                                                                                     \
     X(location) /* of an edge node */                                                                                              \
-    X(dht_port) /* of an edge node */
+    X(dht_port) /* of an edge node */                                                                                              \
+    X(labels)   /* "name=value," of each; a value percent-encoded, see labels.h */
 
 /* Both, in the order in which they are read. */
 #define WORKER_FIELDS(X)                                                                                                           \

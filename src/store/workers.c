@@ -171,6 +171,7 @@ enum err store_register(struct store *store, const struct registration *registra
     char dht_port[12];
     snprintf(dht_port, sizeof(dht_port), "%d", registration->dht_port);
     add_field(&fields, &count, WORKER_location, registration->location);
+    add_field(&fields, &count, WORKER_labels, buffer_str(&registration->labels));
     add_field(&fields, &count, WORKER_dht_port, registration->dht_port > 0 ? str_from(dht_port) : STR(""));
     for (size_t i = 0; i < registration->service_count; i++)
         add_name(&advertised, registration->service_names[i]);

@@ -320,6 +320,27 @@ def test_nobody_can_do_it(coordinator):
     assert explained["eta_seconds"] == 0
 
 
+@pytest.mark.parametrize("labels, able", [
+    ({"rack": "b", "disk": "nvme"}, 1), ({"rack": "a"}, 0), ({"rack": "b c"}, 0), ({}, 0), (None, 0), ({"rack": 5}, 0), ("rack", 0),
+    ({f"l{number}": "x" for number in range(40)} | {"rack": "b"}, 0)], ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("among_capabilities", [False, True])
+def test_labels_that_a_task_demands(redis, coordinator, labels, able, among_capabilities):
+    more = {"capabilities": {"cpu_cores": 4, "labels": labels}} if among_capabilities else {"capabilities": {"cpu_cores": 4}, "labels": labels}
+    answer = coordinator.post("/api/worker/register", {"worker_id": "w", **more})
+    assert answer.status == 200
+    task_id = submit(coordinator, requirements={"labels": {"rack": "b"}}).json["task_id"]
+    assert list(task_work.lease(redis, "w")) == [task_id] * able
+    if labels in ({"rack": 5}, "rack"):
+        assert answer.json["ignored"][0]["field"].endswith("labels")
+
+
+def test_labels_of_any_text(redis, coordinator):
+    labels = {"a.b:c-d_e": "b c;d=e,f%\u00e9"}
+    coordinator.register("w", labels=labels)
+    task_id = submit(coordinator, requirements={"labels": labels}).json["task_id"]
+    assert list(task_work.lease(redis, "w")) == [task_id]
+
+
 @pytest.mark.parametrize("requirements, words", [
     ({}, ""), ({"tier": 1}, " of tier 1"), ({"model": "Llama3:latest"}, " with model llama3"), ({"worker_id": "w9"}, " with id w9"),
     ({"min_gpu_memory": "16GB"}, " with 16.0 GB of GPU memory"), ({"region": "fra"}, " in region fra"),

@@ -1,10 +1,244 @@
 #include "api/admit.h"
 
 #include "api/api.h"
+#include "base/clock.h"
+#include "base/log_repeat.h"
+#include "base/metrics.h"
+#include "http/client.h"
+#include "http/reply.h"
+#include "store/credentials.h"
+
+#include <stdio.h>
+
+/* What is kept of a request while it is admitted, and afterwards. */
+struct admission {
+    struct principal principal;
+    enum identification found;
+    struct str token;      /* to be looked at in place of the headers; absent: the headers */
+    request_handler *then; /* once it is known who asks */
+    char address[INET_TEXT_MAX], label[160];
+};
+
+static struct admission *admission_of(struct request *request)
+{
+    if (request->app_data == NULL)
+        request->app_data = request_alloc(request, sizeof(struct admission));
+    return request->app_data;
+}
+
+const struct principal *admit_principal(const struct request *request)
+{
+    static const struct principal nobody = {.kind = PRINCIPAL_NONE};
+    const struct admission *admission = request->app_data;
+    return admission != NULL ? &admission->principal : &nobody;
+}
+
+enum identification admit_found(const struct request *request)
+{
+    const struct admission *admission = request->app_data;
+    return admission != NULL ? admission->found : IDENTIFIED;
+}
+
+struct actor admit_actor(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct admission *admission = admission_of(request);
+    return (struct actor){
+        .who = principal_label(&admission->principal, admission->label),
+        .address = client_address(request, admission->address),
+        .coordinator = api->config->coordinator_id,
+    };
+}
+
+static void go_on(struct request *request)
+{
+    request->route->handler(request);
+}
+
+/* The least role that a route takes. */
+static enum role least_role(unsigned access)
+{
+    return access & ACCESS_VIEWER     ? ROLE_VIEWER
+           : access & ACCESS_USER     ? ROLE_USER
+           : access & ACCESS_OPERATOR ? ROLE_OPERATOR
+           : access & ACCESS_ADMIN    ? ROLE_ADMIN
+                                      : ROLE_NONE;
+}
+
+static bool may(const struct principal *principal, unsigned access)
+{
+    enum role least = least_role(access);
+    if (access & ACCESS_ANYONE)
+        return true;
+    if (principal->kind == PRINCIPAL_JOIN || principal->kind == PRINCIPAL_WORKER)
+        return (access & ACCESS_WORKER) != 0;
+    return principal->kind != PRINCIPAL_NONE && least != ROLE_NONE && principal->role >= least;
+}
+
+/* Whether a request with our cookie comes from our own page: browsers send the cookie by themselves, but tell who asks. */
+static bool is_from_own_page(const struct request *request)
+{
+    struct str site = request_header(request, "sec-fetch-site"), origin = request_header(request, "origin");
+    if (site.ptr != NULL)
+        return str_eq(site, STR("same-origin"));
+    const char *host = origin.len > 0 ? memmem(origin.ptr, origin.len, "://", 3) : NULL;
+    return host != NULL &&
+           str_eq_nocase((struct str){host + 3, origin.len - (size_t)(host + 3 - origin.ptr)}, client_asked_host(request));
+}
+
+static bool is_safe(const struct request *request)
+{
+    return str_eq(str_from(request->route->method), STR("GET"));
+}
+
+/* Why a request is refused; ERR_NONE: it is not. */
+static enum err refusal_of(const struct request *request, const struct admission *admission)
+{
+    static const enum err errs[] = {
+        [IDENTIFIED] = ERR_NONE,
+        [CREDENTIAL_OTHER] = ERR_UNAUTHENTICATED,
+        [CREDENTIAL_INVALID] = ERR_TOKEN_INVALID,
+        [CREDENTIAL_EXPIRED] = ERR_TOKEN_EXPIRED,
+        [CREDENTIAL_REVOKED] = ERR_TOKEN_REVOKED,
+        [CREDENTIAL_UNKNOWN] = ERR_TOKEN_INVALID,
+    };
+    const struct principal *principal = &admission->principal;
+    unsigned access = request->route->access;
+    if (access & ACCESS_ANYONE)
+        return ERR_NONE;
+    if (errs[admission->found] != ERR_NONE)
+        return errs[admission->found];
+    if (!may(principal, access))
+        return principal->kind == PRINCIPAL_NONE ? ERR_UNAUTHENTICATED : ERR_FORBIDDEN;
+    if (principal->by_cookie && !is_safe(request) && !is_from_own_page(request))
+        return ERR_CROSS_SITE;
+    return ERR_NONE;
+}
+
+/* Answers a request that is not admitted; its sentence says what it takes. */
+static void refuse(struct request *request, enum err err)
+{
+    unsigned access = request->route->access;
+    char detail[160];
+    if (err_status(err) == 401)
+        request_set_header(request, "WWW-Authenticate", "Bearer realm=\"rma\"");
+    if (err != ERR_FORBIDDEN) {
+        reply_error(request, err, NULL, NULL);
+        return;
+    }
+    enum role least = least_role(access);
+    if (least == ROLE_NONE)
+        snprintf(detail, sizeof(detail), "This is for workers alone: it takes a join token or a worker's own token.");
+    else
+        snprintf(detail, sizeof(detail), "This takes the role %s%s.", role_name(least),
+                 access & ACCESS_WORKER ? ", or a worker's token" : "");
+    reply_error(request, err, detail, NULL);
+}
+
+/* Says that a request would have been refused with AUTH=on. */
+static void tell(struct request *request, enum err err)
+{
+    struct actor actor = admit_actor(request);
+    log_repeatable(LOG_WARN, "auth", "served without a good credential, since AUTH is warn", 3,
+                   log_str("route", str_from(request->route->path)), log_str("why", err_code(err)),
+                   log_str("address", actor.address));
+}
+
+static const enum err reasons[ADMIT_REASONS] = {ERR_UNAUTHENTICATED, ERR_TOKEN_EXPIRED, ERR_TOKEN_INVALID,
+                                                ERR_TOKEN_REVOKED,   ERR_FORBIDDEN,     ERR_CROSS_SITE};
+
+static size_t reason_of(enum err err)
+{
+    size_t reason = 0;
+    while (reason < ADMIT_REASONS - 1 && reasons[reason] != err)
+        reason++;
+    return reason;
+}
+
+const char *admit_reason(size_t i)
+{
+    return err_code(reasons[i]).ptr;
+}
+
+static void decide(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct admission *admission = admission_of(request);
+    enum err err = refusal_of(request, admission);
+    bool enforced = api->config->auth != AUTH_WARN || (request->route->access & ACCESS_FIELD) == 0;
+    if (err != ERR_NONE)
+        metric_add(&metrics->counters[ADMIT_COUNTERS + (enforced ? (size_t)ADMIT_REASONS : 0) + reason_of(err)], 1);
+    if (err != ERR_NONE && !enforced) {
+        tell(request, err);
+        admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
+        err = ERR_NONE;
+    }
+    if (err != ERR_NONE)
+        refuse(request, err);
+    else
+        go_on(request);
+}
+
+static enum identification identify(struct request *request, struct admission *admission)
+{
+    const struct api *api = request_app(request);
+    struct str cookie = request_header(request, "cookie"), authorization = request_header(request, "authorization");
+    if (admission->token.ptr != NULL)
+        return principal_identify_token(api->directory, api->verified, admission->token, clock_wall_ms(), &admission->principal);
+    return principal_identify(api->directory, api->verified, authorization, cookie, clock_wall_ms(), &admission->principal);
+}
+
+/* The directory has been read anew, or can't be: Redis is away. Then what is known decides, and what is not known can't be decided. */
+static void on_directory(void *data, enum err err)
+{
+    struct pending *pending = data;
+    struct request *request = pending_take(pending);
+    pending_release(pending, ERR_INTERNAL);
+    if (request == NULL)
+        return;
+    struct admission *admission = admission_of(request);
+    admission->found = identify(request, admission);
+    if (admission->found == CREDENTIAL_UNKNOWN && err != ERR_NONE)
+        reply_error(request, err, NULL, NULL);
+    else
+        admission->then(request);
+}
+
+void admit_identify(struct request *request, struct str token, request_handler *then)
+{
+    const struct api *api = request_app(request);
+    struct admission *admission = admission_of(request);
+    admission->then = then;
+    admission->token = token;
+    admission->found = identify(request, admission);
+    bool brought = admission->found != IDENTIFIED || admission->principal.kind != PRINCIPAL_NONE;
+    if (!brought || directory_is_fresh(api->directory, admission->found == CREDENTIAL_UNKNOWN))
+        then(request);
+    else
+        directory_refresh(api->directory, on_directory, api_wait(request, 0));
+}
 
 void api_admit(struct request *request)
 {
+    const struct api *api = request_app(request);
     if (request->route->effect == WRITES)
         request->before_answer = reading_note_write;
-    request->route->handler(request);
+    /* credentials are never made or taken away by nobody: what a stranger made would hold when AUTH is switched on */
+    bool open = api->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
+    if (open || request_is_at_metrics_port(request))
+        go_on(request);
+    else
+        admit_identify(request, (struct str){NULL, 0}, decide);
+}
+
+bool admit_worker(struct request *request, struct str worker_id, struct str *join)
+{
+    const struct principal *principal = admit_principal(request);
+    *join = (struct str){NULL, 0};
+    if (principal->kind == PRINCIPAL_JOIN)
+        *join = str_from(principal->join);
+    if (principal->kind != PRINCIPAL_WORKER || str_eq(worker_id, str_from(principal->name)))
+        return true;
+    reply_error(request, ERR_OTHERS, NULL, NULL);
+    return false;
 }

@@ -5,6 +5,8 @@
 #ifndef API_ADMIT_H
 #define API_ADMIT_H
 
+#include "api/principal.h"
+#include "base/metrics.h"
 #include "http/request.h"
 
 /*
@@ -21,7 +23,33 @@ enum access {
     ACCESS_FIELD = 64,
 };
 
+/* Refusals by their reasons, in metrics->counters from ADMIT_COUNTERS on: those that were only told of, then those that were enforced. */
+#define ADMIT_REASONS 6
+#define ADMIT_COUNTERS (METRICS_COUNTERS_MAX - 2 * ADMIT_REASONS)
+const char *admit_reason(size_t i);
+
+struct actor;
+
 /* Lets a request go on to its handler. A client whose request writes will see in its own next reads what it has written. */
 request_handler api_admit;
+
+/*
+ * Finds out who asks, whatever AUTH and the route say, and then calls `then`, at once or later; or answers, where that can't be known now. `token`: to be
+ * looked at in place of the headers; it must live as long as the request. admit_principal and admit_found then have what was found.
+ */
+void admit_identify(struct request *request, struct str token, request_handler *then);
+enum identification admit_found(const struct request *request);
+
+/* Who asks; of a request that has been admitted. PRINCIPAL_NONE where nobody has to say so. */
+const struct principal *admit_principal(const struct request *request);
+
+/* Likewise as the audit and the log name it. Its texts live as long as the request. */
+struct actor admit_actor(struct request *request);
+
+/*
+ * Whether the one who asks may speak for a worker, as far as that can be told here; else the request has been answered. *join becomes the join token
+ * that the worker must have registered with, which the script has to check; empty: any.
+ */
+bool admit_worker(struct request *request, struct str worker_id, struct str *join);
 
 #endif

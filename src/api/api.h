@@ -6,14 +6,21 @@
 
 #include "api/admit.h"
 #include "api/common.h"
+#include "api/directory.h"
 #include "api/events.h"
+#include "api/principal.h"
 #include "api/reading.h"
 #include "api/shared.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "store/store.h"
 
+/* Whether credentials are asked for: by nobody; where the field does not have them yet, only told of; by everybody. In the order of AUTH's words. */
+enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
+
 struct api_config {
+    enum auth_mode auth;
+    const struct signing_key *signing_key; /* of JWT_KEY_FILE; NULL: the one that is kept in Redis */
     struct str coordinator_id;
     struct str region;
     struct str version;
@@ -32,6 +39,9 @@ struct api {
     struct store *store;
     struct store *replica_store; /* NULL: there is none near by */
     struct writers *writers;
+    struct directory *directory;
+    struct verified *verified;
+    struct offload *offload;
     struct events *events;
     size_t listed; /* bytes of long answers in the making */
     struct shared *shared;

@@ -4,6 +4,22 @@ const char *api_explain(enum err err)
 {
     static const char *const sentences[ERR_COUNT] = {
         [ERR_BAD_REQUEST] = "The request could not be understood.",
+        [ERR_UNAUTHENTICATED] =
+            "This needs a credential: send a token as Authorization: Bearer, or sign in. A worker's agent takes it in its "
+            "coordinator's URL: https://worker:TOKEN@host.",
+        [ERR_TOKEN_EXPIRED] = "The token has expired; get a new one.",
+        [ERR_TOKEN_INVALID] = "The token is none of this fleet's; check that it is whole, or get another one.",
+        [ERR_TOKEN_REVOKED] = "The token has been revoked, or its session has ended; get a new one.",
+        [ERR_LOGIN] = "Invalid username or password",
+        [ERR_FORBIDDEN] = "This credential does not permit that.",
+        [ERR_OTHERS] =
+            "This credential does not speak for that worker: a worker's token is for that worker alone, a join token for the "
+            "workers that registered with it.",
+        [ERR_CROSS_SITE] = "A page of another site may not do this with your session; send a token instead.",
+        [ERR_LIMITED] = "Too many of these requests came from you; wait as long as Retry-After says.",
+        [ERR_EXISTS] = "There is one of this name already; choose another name.",
+        [ERR_NO_SUCH] = "There is none of this name.",
+        [ERR_TOO_MANY] = "There are as many of these as there may be; remove some that nobody needs.",
         [ERR_PATH_NOT_FOUND] = "There is no such path; GET /api lists what there is.",
         [ERR_WORKER_NOT_FOUND] = "Worker not found", /* agents in the field compare it */
         [ERR_METHOD] = "This path does not take that method; the Allow header lists those it takes.",

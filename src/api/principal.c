@@ -133,12 +133,20 @@ static struct str find_cookie(struct str cookies)
     return (struct str){NULL, 0};
 }
 
+enum identification principal_identify_token(const struct directory *directory, struct verified *verified, struct str token,
+                                             int64_t now, struct principal *out)
+{
+    struct secret secret;
+    *out = (struct principal){.kind = PRINCIPAL_NONE};
+    return secret_parse(token, &secret) ? identify_secret(directory, &secret, now, out)
+                                        : identify_jwt(directory, verified, token, now, out);
+}
+
 enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
                                        struct str cookie, int64_t now, struct principal *out)
 {
     char room[AUTHORIZATION_TOKEN_MAX];
     struct str token = {NULL, 0};
-    struct secret secret;
     *out = (struct principal){.kind = PRINCIPAL_NONE};
     switch (authorization_parse(authorization, room, &token)) {
     case AUTHORIZATION_OTHER:
@@ -146,8 +154,7 @@ enum identification principal_identify(const struct directory *directory, struct
     case AUTHORIZATION_BROKEN:
         return CREDENTIAL_INVALID;
     case AUTHORIZATION_TOKEN:
-        return secret_parse(token, &secret) ? identify_secret(directory, &secret, now, out)
-                                            : identify_jwt(directory, verified, token, now, out);
+        return principal_identify_token(directory, verified, token, now, out);
     case AUTHORIZATION_NONE:
         break;
     }

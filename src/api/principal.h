@@ -46,6 +46,10 @@ struct verified *verified_new(void);
 enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
                                        struct str cookie, int64_t now, struct principal *out);
 
+/* Likewise of a token that came otherwise. */
+enum identification principal_identify_token(const struct directory *directory, struct verified *verified, struct str token,
+                                             int64_t now, struct principal *out);
+
 /* Who it is, for the audit and the log: "user:anna", "token:<id>", "worker:<id>", "nobody"; in `room`. */
 struct str principal_label(const struct principal *principal, char room[160]);
 

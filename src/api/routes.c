@@ -57,6 +57,21 @@
     X("GET", "/api/services/discover/{service}", api_discover, .access = ACCESS_VIEWER | ACCESS_WORKER | ACCESS_FIELD)             \
     X("POST", "/api/worker/{worker_id}/drain", api_drain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)      \
     X("POST", "/api/worker/{worker_id}/undrain", api_undrain, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)  \
+    X("POST", "/api/auth/login", api_login, .access = ACCESS_ANYONE | ACCESS_FIELD, .log_level = LOG_INFO)                         \
+    X("POST", "/api/auth/logout", api_logout, .access = ACCESS_ANYONE, .log_level = LOG_INFO)                                      \
+    X("GET", "/api/auth/verify", api_verify, .access = ACCESS_ANYONE | ACCESS_FIELD)                                               \
+    X("POST", "/api/auth/verify", api_verify_body, .access = ACCESS_ANYONE | ACCESS_FIELD)                                         \
+    X("GET", "/.well-known/jwks.json", api_jwks, .access = ACCESS_ANYONE)                                                          \
+    X("GET", "/api/auth/users", api_users, .access = ACCESS_ADMIN)                                                                 \
+    X("POST", "/api/auth/users", api_user_add, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                                      \
+    X("PATCH", "/api/auth/users/{name}", api_user_change, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                           \
+    X("DELETE", "/api/auth/users/{name}", api_user_remove, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                          \
+    X("GET", "/api/auth/tokens", api_tokens, .access = ACCESS_ADMIN)                                                               \
+    X("POST", "/api/auth/tokens", api_token_add, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                                    \
+    X("DELETE", "/api/auth/tokens/{id}", api_token_revoke, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                          \
+    X("GET", "/api/auth/keys", api_key_list, .access = ACCESS_ADMIN)                                                               \
+    X("POST", "/api/auth/keys/rotate", api_key_rotate, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                              \
+    X("GET", "/api/admin/audit", api_audit, .access = ACCESS_OPERATOR)                                                             \
     X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)
 
 #define X(method, path, handler, ...) request_handler handler;

@@ -50,6 +50,10 @@
          "host names, with commas between, under which GET /api/admin/workers answers a bare array")                               \
     NUMBER(TRUST_PROXY, "", 0, 16,                                                                                                 \
            "how many proxies clients come through, whose X-Forwarded-* are believed; default: 1 on Fly.io, else 0")                \
+    CHOICE(AUTH, "off",                                                                                                            \
+           "whether credentials are needed: nobody needs any; those that the field does not have yet are told of; everybody does", \
+           "off", "warn", "on")                                                                                                    \
+    TEXT(JWT_KEY_FILE, "", 0, 4096, "PEM file with the P-256 private key that signs tokens; default: one that is kept in Redis")   \
     CHOICE(LOG_LEVEL, "info", "the least that is logged", "debug", "info", "warn", "error")                                        \
     CHOICE(LOG_FORMAT, "", "how it is logged; default: text on a terminal, else json", "text", "json")
 

@@ -12,6 +12,14 @@
 
 #define ERR_TABLE(X)                                                                                                               \
     X(ERR_BAD_REQUEST, 400, "", "bad-request", false)                                                                              \
+    X(ERR_UNAUTHENTICATED, 401, "", "unauthenticated", false)                                                                      \
+    X(ERR_TOKEN_EXPIRED, 401, "", "token-expired", false)                                                                          \
+    X(ERR_TOKEN_INVALID, 401, "", "token-invalid", false)                                                                          \
+    X(ERR_TOKEN_REVOKED, 401, "", "token-revoked", false)                                                                          \
+    X(ERR_LOGIN, 401, "", "login-refused", false)                                                                                  \
+    X(ERR_FORBIDDEN, 403, "", "forbidden", false)                                                                                  \
+    X(ERR_OTHERS, 403, "OTHERS", "not-your-worker", false)                                                                         \
+    X(ERR_CROSS_SITE, 403, "", "cross-site", false)                                                                                \
     X(ERR_PATH_NOT_FOUND, 404, "", "path-not-found", false)                                                                        \
     X(ERR_WORKER_NOT_FOUND, 404, "NOTFOUND", "worker-not-found", false)                                                            \
     X(ERR_METHOD, 405, "", "method-not-allowed", false)                                                                            \
@@ -21,6 +29,7 @@
     X(ERR_ENCODED, 415, "", "body-encoded", false)                                                                                 \
     X(ERR_EXPECTATION, 417, "", "expectation-unknown", false)                                                                      \
     X(ERR_INVALID, 422, "", "fields-invalid", false)                                                                               \
+    X(ERR_LIMITED, 429, "", "too-many-requests", true)                                                                             \
     X(ERR_INTERNAL, 500, "", "internal", false)                                                                                    \
     X(ERR_NOT_BUILT, 501, "", "not-offered", false)                                                                                \
     X(ERR_STOPPING, 503, "", "shutting-down", true)                                                                                \

@@ -292,3 +292,16 @@ void *request_app(const struct request *request)
 {
     return request->thread->app;
 }
+
+void *request_alloc(struct request *request, size_t size)
+{
+    void *memory = h2o_mem_alloc_pool(&request->h2o->pool, size);
+    memset(memory, 0, size);
+    return memory;
+}
+
+bool request_is_at_metrics_port(const struct request *request)
+{
+    const struct server *server = request->thread->server;
+    return server->metrics_host != NULL && request->h2o->hostconf == server->metrics_host;
+}

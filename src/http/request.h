@@ -25,6 +25,7 @@ struct request {
     int64_t received_at;            /* clock_us */
     request_handler *before_answer; /* called when its answer begins; NULL: nothing */
     int app_state;                  /* of whoever handles it; 0 at first */
+    void *app_data;                 /* likewise, from request_alloc; NULL at first */
 };
 
 /*
@@ -60,6 +61,12 @@ struct str request_query(const struct request *request, const char *name, char *
  * "{name...}": all the rest of the path, as it came.
  */
 struct str request_parameter(const struct request *request, const char *name);
+
+/* Memory that is gone with the request, all zeros. */
+void *request_alloc(struct request *request, size_t size);
+
+/* Whether it came to METRICS_PORT, which serves one path and is not public. */
+bool request_is_at_metrics_port(const struct request *request);
 
 /* The value of a request header, its name in lower case; absent when it is not there. */
 struct str request_header(const struct request *request, const char *name);

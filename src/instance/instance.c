@@ -2,11 +2,13 @@
 
 #include "api/admit.h"
 #include "api/watch.h"
+#include "auth/signing_key.h"
 #include "base/clock.h"
 #include "base/hosts.h"
 #include "base/log_repeat.h"
 #include "base/metrics.h"
 #include "base/process.h"
+#include "http/offload.h"
 #include "instance/web.h"
 #include "model/catalogue.h"
 #include "redis/keys.h"
@@ -194,6 +196,11 @@ static void *serve(void *data)
             link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->replica_address);
         thread->api.replica_store = store_new_replica(thread->replica_link, thread->link, &instance->store_config);
     }
+    thread->api.directory = directory_new(thread->store, thread->api.replica_store);
+    thread->api.verified = verified_new();
+    thread->api.offload = offload_new(thread->server);
+    if (instance->api_config.signing_key != NULL)
+        directory_use_key(thread->api.directory, instance->api_config.signing_key);
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->count_at = thread->index == 0;
     thread->sweep_at = thread->index == 0 && instance->store_config.sweeps;
@@ -233,6 +240,31 @@ void instance_stop(struct instance *instance)
         server_thread_stop(instance->threads[i].server);
     for (int i = 0; i < instance->thread_count; i++)
         pthread_join(instance->threads[i].id, NULL);
+}
+
+/* Reads JWT_KEY_FILE, if it is set. */
+static enum err read_signing_key(struct instance *instance, char why[256])
+{
+    const char *path = instance->config.text[CONFIG_JWT_KEY_FILE].ptr;
+    char pem[SIGNING_KEY_PEM_MAX + 1];
+    if (path[0] == '\0')
+        return ERR_NONE;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        snprintf(why, 256, "JWT_KEY_FILE: %.100s: %s", path, strerror(errno));
+        return ERR_INVALID;
+    }
+    size_t len = fread(pem, 1, sizeof(pem), file);
+    fclose(file);
+    enum err err = signing_key_read((struct str){pem, len}, &instance->signing_key);
+    explicit_bzero(pem, sizeof(pem));
+    instance->has_signing_key = err == ERR_NONE;
+    if (err != ERR_NONE)
+        snprintf(why, 256,
+                 "JWT_KEY_FILE: %.100s must have the private half of a P-256 key in PEM, without a passphrase: "
+                 "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+                 path);
+    return err;
 }
 
 /* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
@@ -318,6 +350,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     enum err err = config_read(&instance->config, args, why);
     if (err == ERR_NONE)
         err = check_settings(instance, why);
+    if (err == ERR_NONE)
+        err = read_signing_key(instance, why);
     if (err != ERR_NONE)
         return err;
     struct str format = config->text[CONFIG_LOG_FORMAT];
@@ -356,6 +390,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .region = region,
     };
     instance->api_config = (struct api_config){
+        .auth = (enum auth_mode)config->number[CONFIG_AUTH],
+        .signing_key = instance->has_signing_key ? &instance->signing_key : NULL,
         .coordinator_id = str_from(instance->id),
         .region = region,
         .version = STR(VERSION),

@@ -6,6 +6,7 @@
 #define INSTANCE_INSTANCE_H
 
 #include "api/api.h"
+#include "auth/signing_key.h"
 #include "base/buffer.h"
 #include "base/config.h"
 #include "model/catalogue_file.h"
@@ -22,6 +23,8 @@
 struct worker_thread;
 
 struct instance {
+    struct signing_key signing_key; /* of JWT_KEY_FILE */
+    bool has_signing_key;
     struct config config;
     struct catalogue_file catalogue;
     struct address address;         /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */

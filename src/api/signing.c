@@ -1,0 +1,96 @@
+#include "api/signing.h"
+
+#include "api/api.h"
+#include "store/credentials.h"
+
+#include <stdlib.h>
+
+struct preparing {
+    struct api *api;
+    struct actor actor;
+    struct buffer texts; /* those of the actor */
+    directory_callback *callback;
+    void *data;
+    bool made;
+};
+
+static const struct signing_key *key_of(const struct api *api)
+{
+    size_t count;
+    const struct signing_key *signs;
+    (void)directory_keys(api->directory, &count, &signs);
+    return signs;
+}
+
+static void finish(struct preparing *preparing, enum err err)
+{
+    preparing->callback(preparing->data, err);
+    buffer_fini(&preparing->texts);
+    free(preparing);
+}
+
+static void on_read(void *data, enum err err);
+
+static void on_made(void *data, enum err err, struct str kid)
+{
+    struct preparing *preparing = data;
+    (void)kid;
+    preparing->made = true;
+    if (err == ERR_NONE)
+        directory_refresh(preparing->api->directory, on_read, preparing);
+    else
+        finish(preparing, err);
+}
+
+static void make_key(struct preparing *preparing)
+{
+    struct signing_key key;
+    signing_key_make(&key);
+    enum err err = store_signing_key(preparing->api->store, &preparing->actor, str_from(key.kid), buffer_str(&key.private_pem),
+                                     false, on_made, preparing);
+    signing_key_fini(&key);
+    if (err != ERR_NONE)
+        finish(preparing, err);
+}
+
+static void on_read(void *data, enum err err)
+{
+    struct preparing *preparing = data;
+    if (err == ERR_NONE && key_of(preparing->api) == NULL && !preparing->made)
+        make_key(preparing);
+    else
+        finish(preparing, err == ERR_NONE && key_of(preparing->api) == NULL ? ERR_UNAVAILABLE : err);
+}
+
+/* A copy of the actor's texts, which may be gone when the key is made. */
+static void keep_actor(struct preparing *preparing, const struct actor *actor)
+{
+    struct buffer *texts = &preparing->texts;
+    buffer_append(texts, actor->who);
+    buffer_append(texts, actor->address);
+    buffer_append(texts, actor->coordinator);
+    const char *at = texts->ptr;
+    preparing->actor = (struct actor){{at, actor->who.len},
+                                      {at + actor->who.len, actor->address.len},
+                                      {at + actor->who.len + actor->address.len, actor->coordinator.len}};
+}
+
+void signing_prepare(struct api *api, const struct actor *actor, directory_callback *callback, void *data)
+{
+    struct preparing *preparing = calloc(1, sizeof(*preparing));
+    if (preparing == NULL)
+        abort();
+    preparing->api = api;
+    preparing->callback = callback;
+    preparing->data = data;
+    keep_actor(preparing, actor);
+    directory_refresh(api->directory, on_read, preparing);
+}
+
+bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out)
+{
+    const struct signing_key *key = key_of(api);
+    if (key != NULL)
+        jwt_issue(key, claims, out);
+    return key != NULL;
+}

@@ -10,8 +10,8 @@
 #include "model/account.h"
 #include "store/credentials.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define NO_CONTENT STR("{\"status\":\"ok\"}")
 
@@ -139,7 +139,7 @@ static void on_user_stored(void *data, enum err err)
 {
     struct user_change *change = data;
     bool made = change->made;
-    OPENSSL_cleanse(change->hash, sizeof(change->hash));
+    explicit_bzero(change->hash, sizeof(change->hash));
     struct request *request = api_resume(change->pending, err);
     if (request != NULL)
         reply_constant(request, made ? 201 : 200, NO_CONTENT);
@@ -169,7 +169,7 @@ static void hash_password(void *data)
 {
     struct user_change *change = data;
     change->hashed = password_hash(str_from(change->password), change->hash);
-    OPENSSL_cleanse(change->password, sizeof(change->password));
+    explicit_bzero(change->password, sizeof(change->password));
 }
 
 static void on_hashed(void *data)
@@ -278,7 +278,7 @@ static void on_token_made(void *data, enum err err)
 {
     struct pending *pending = data;
     struct token_made made = *(struct token_made *)pending_payload(pending);
-    OPENSSL_cleanse(pending_payload(pending), sizeof(made));
+    explicit_bzero(pending_payload(pending), sizeof(made));
     struct request *request = api_resume(pending, err);
     struct secret secret;
     if (request != NULL && secret_parse(str_from(made.text), &secret)) {
@@ -289,7 +289,7 @@ static void on_token_made(void *data, enum err err)
         json_end_object(&body);
         reply_json(request, 201, &body);
     }
-    OPENSSL_cleanse(&made, sizeof(made));
+    explicit_bzero(&made, sizeof(made));
 }
 
 /* Stores a new token's digest; the token itself is in the answer and nowhere else. */
@@ -304,7 +304,7 @@ static void make_token(struct request *request, const struct token_request *want
         abort();
     int len = snprintf(member, sizeof(member), "token:%.*s", STR_PRINTF(secret.id));
     if (wanted->expires_s > 0)
-        snprintf(expires, sizeof(expires), "%lld", (long long)(clock_wall_ms() + (int64_t)(wanted->expires_s * 1000)));
+        snprintf(expires, sizeof(expires), "%lld", (long long)clock_wall_ms() + (long long)(wanted->expires_s * 1000));
     if (wanted->max_workers > 0)
         snprintf(workers, sizeof(workers), "%d", (int)wanted->max_workers);
     struct credential_field fields[] = {
@@ -327,7 +327,7 @@ static void make_token(struct request *request, const struct token_request *want
     struct pending *pending = api_wait(request, sizeof(struct token_made));
     struct token_made *made = pending_payload(pending);
     memcpy(made->text, text.ptr, text.len);
-    OPENSSL_cleanse(text.ptr, text.len);
+    explicit_bzero(text.ptr, text.len);
     api_sent(pending, store_credential_put(api->store, &actor, &change, on_token_made, pending));
     buffer_fini(&text);
 }

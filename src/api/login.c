@@ -13,7 +13,6 @@
 #include "http/reply.h"
 #include "store/credentials.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 
 #define SESSION_S 86400 /* that a sign-in lasts */
@@ -36,8 +35,8 @@ struct signing_in {
 /* Ends a sign-in: the password is gone from memory. Returns the request, to be answered; NULL: it is answered or gone. */
 static struct request *end(struct signing_in *in, enum err err)
 {
-    OPENSSL_cleanse(in->password, sizeof(in->password));
-    OPENSSL_cleanse(in->hash, sizeof(in->hash));
+    explicit_bzero(in->password, sizeof(in->password));
+    explicit_bzero(in->hash, sizeof(in->hash));
     return api_resume(in->pending, err);
 }
 

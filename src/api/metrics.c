@@ -60,6 +60,18 @@ static void write_results(struct buffer *out, const char *name, const char *help
             exposition_sample(out, name, LABELS({"result", str_from(names[i])}), (double)metric_read(&results[i]));
 }
 
+static void write_refusals(struct buffer *out, const struct metrics *sum)
+{
+    exposition_family(
+        out, "rma_auth_refusals_total", "counter",
+        "Requests without a good credential, by the reason; enforced=\"0\": served all the same, since AUTH is warn.");
+    for (size_t place = 0; place < 2 * ADMIT_REASONS; place++)
+        exposition_sample(out, "rma_auth_refusals_total",
+                          LABELS({"enforced", place < ADMIT_REASONS ? STR("0") : STR("1")},
+                                 {"reason", str_from(admit_reason(place % ADMIT_REASONS))}),
+                          (double)metric_read(&sum->counters[ADMIT_COUNTERS + place]));
+}
+
 static void write_operations(struct buffer *out, const struct metrics *sum)
 {
     static const char *const registrations[RESULT_COUNT] = {
@@ -256,6 +268,7 @@ static void answer(struct request *request, const struct scrape *scrape)
         write_services(&body, scrape);
     }
     write_operations(&body, sum);
+    write_refusals(&body, sum);
     write_http(&body, sum);
     write_redis(&body, sum);
     write_process(&body);

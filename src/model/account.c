@@ -19,7 +19,7 @@ bool account_name_is_valid(struct str name)
     if (name.len == 0 || name.len > ACCOUNT_NAME_MAX || !is_alphanumeric(name.ptr[0]))
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_alphanumeric(name.ptr[i]) && memchr("._-", name.ptr[i], 3) == NULL)
+        if (!is_alphanumeric(name.ptr[i]) && name.ptr[i] != '.' && name.ptr[i] != '_' && name.ptr[i] != '-')
             return false;
     return true;
 }
@@ -76,7 +76,7 @@ enum err account_parse(struct str body, bool change, struct account *out, struct
 
 void account_fini(struct account *account)
 {
-    if (account->password.len > 0)
+    if (account->password.ptr != NULL)
         explicit_bzero((char *)(uintptr_t)account->password.ptr, account->password.len);
     cJSON_Delete(account->document);
     *account = (struct account){0};

@@ -33,7 +33,7 @@ enum err login_parse(struct str body, struct login *out, struct faults *faults, 
 
 void login_fini(struct login *login)
 {
-    if (login->password.len > 0)
+    if (login->password.ptr != NULL)
         explicit_bzero((char *)(uintptr_t)login->password.ptr, login->password.len);
     cJSON_Delete(login->document);
     *login = (struct login){0};

@@ -60,7 +60,7 @@ def test_names_and_labels(coordinator):
     for name in metrics.types:
         assert name.startswith(("rma_", "process_")), name
     labels = {key for samples in metrics.samples.values() for each in samples for key, _ in each}
-    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code", "script", "kind"}
+    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code", "script", "kind", "enforced"}
     histograms = [name for name, kind in metrics.types.items() if kind == "histogram"]
     assert len(histograms) == 3
     for name in histograms:

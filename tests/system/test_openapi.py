@@ -13,8 +13,10 @@ import pytest
 from jsonschema import Draft202012Validator, RefResolver
 
 import project
+import credentials
 import task_work
 from agents import HEARTBEATS, REGISTRATIONS
+from credentials import bearer, token_text
 from waiting import wait_until
 
 SOURCE = project.ROOT / "src" / "api" / "openapi.json"
@@ -135,7 +137,65 @@ EDGE = {"worker_id": "e", "worker_type": "edge", "tunnel_url": "https://e.exampl
 SERVICE_IN_PATH = {422: [Request("a b"), Request("x" * 129), Request("rag", query="?model=a%20b"), Request("rag", query="?model=a,b")],
                    503: [Request("nowhere")]}
 
+ADMIN = bearer(token_text(token_id="adminadminad"))
+VIEWER = bearer(token_text(token_id="viewerviewer"))
+ADMINS_ALONE = {401: [Request()], 403: [Request(headers=VIEWER)]}
+
+
+def as_admin(at="w", query="", body=None):
+    return Request(at, query, body, ADMIN)
+
+
+def admins_alone(body):
+    """What others get, and what an admin gets for a body that is none."""
+    return {401: [Request(body=body)], 403: [Request(body=body, headers=VIEWER)], 400: [as_admin(body=b"{")],
+            413: [as_admin(body=b" " * 70_000)], 415: [Request(body=b"{}", headers={**ADMIN, "Content-Type": "text/plain"})]}
+
+
 EXERCISES = {
+    "POST /api/auth/login": {
+        200: [Request(body={"username": "anna", "password": "correct horse"})],
+        401: [Request(body={"username": "anna", "password": "wrong"}), Request(body={"username": "nobody", "password": "wrong"})],
+        422: [Request(body=body) for body in ({}, {"username": 5, "password": "x"}, {"username": "anna"}, {"username": "x" * 65, "password": "x"})],
+        429: [Request(body={"username": "often", "password": "wrong"})], **BAD_BODY},
+    "POST /api/auth/logout": {200: [as_admin(), Request()]},
+    "GET /api/auth/verify": {
+        200: [Request(headers=ADMIN)], 401: [Request(headers=bearer("x"))], 403: [Request(), Request(headers={"Authorization": "Digest x"})]},
+    "POST /api/auth/verify": {
+        200: [Request(body={"token": ADMIN["Authorization"].split()[1]})],
+        401: [Request(body={"token": "x"}), Request(body={}), Request(body={"token": None})],
+        400: [Request(body=b"{")], 413: BAD_BODY[413], 415: BAD_BODY[415]},
+    "GET /.well-known/jwks.json": {200: [Request()]},
+    "GET /api/auth/users": {200: [as_admin()], **ADMINS_ALONE},
+    "POST /api/auth/users": {
+        201: [as_admin(body={"username": "bert", "password": "correct horse", "role": "viewer"})],
+        409: [as_admin(body={"username": "anna", "password": "correct horse", "role": "viewer"})],
+        422: [as_admin(body=body) for body in (
+            {}, {"username": "a b", "password": "correct horse", "role": "viewer"}, {"username": "c", "password": "short", "role": "viewer"},
+            {"username": "c", "password": "correct horse", "role": "root"})],
+        **admins_alone({"username": "bert", "password": "correct horse", "role": "viewer"})},
+    "PATCH /api/auth/users/{name}": {
+        200: [as_admin("anna", body={"role": "user"}), as_admin("anna", body={"password": "correct horse"})],
+        404: [as_admin("nobody", body={"role": "user"})],
+        422: [as_admin("anna", body=body) for body in ({}, {"role": "root"}, {"password": "short"})], **admins_alone({"role": "user"})},
+    "DELETE /api/auth/users/{name}": {200: [as_admin("anna")], 404: [as_admin("nobody")], **ADMINS_ALONE},
+    "GET /api/auth/tokens": {200: [as_admin()], **ADMINS_ALONE},
+    "POST /api/auth/tokens": {
+        201: [as_admin(body={"kind": "join", "name": "site", "max_workers": 3, "tiers": [1, 2], "services": ["rag"], "expires_seconds": 60}),
+              as_admin(body={"kind": "api", "name": "prometheus", "role": "viewer"})],
+        422: [as_admin(body=body) for body in (
+            {}, {"kind": "api", "name": "x"}, {"kind": "other", "name": "x"}, {"kind": "join", "name": ""},
+            {"kind": "join", "name": "x", "tiers": [5]}, {"kind": "join", "name": "x", "max_workers": 0},
+            {"kind": "join", "name": "x", "services": ["a b"]}, {"kind": "join", "name": "x", "expires_seconds": -1})],
+        **admins_alone({"kind": "join", "name": "x"})},
+    "DELETE /api/auth/tokens/{id}": {
+        200: [as_admin("viewerviewer"), as_admin("viewerviewer", query="?with_workers=1")], 404: [as_admin("abcdefghij23")],
+        401: [Request("viewerviewer")], 403: [Request("viewerviewer", headers=VIEWER)]},
+    "GET /api/auth/keys": {200: [as_admin()], **ADMINS_ALONE},
+    "POST /api/auth/keys/rotate": {200: [as_admin()], **ADMINS_ALONE},
+    "GET /api/admin/audit": {
+        200: [Request(), Request(query="?limit=1"), Request(query="?cursor=1-0")],
+        422: [Request(query="?limit=0"), Request(query="?limit=501"), Request(query="?cursor=x")]},
     "POST /api/worker/register": {
         200: [*(Request(body=body) for body in REGISTRATIONS.values()), Request(body=W), Request(body={"capabilities": {}}),
               Request(body={**dict.fromkeys(W), "capabilities": dict.fromkeys(REGISTRATIONS["docker worker agent"]["capabilities"])}),
@@ -288,9 +348,19 @@ def tasks_of_all_states(redis, coordinator):
     return ids
 
 
+def add_credentials(redis, coordinator):
+    """An admin, a viewer, a user, and somebody who has tried a password too often."""
+    credentials.make_token(redis.client, token_id="adminadminad")
+    credentials.make_token(redis.client, token_id="viewerviewer", role="viewer")
+    answer = coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "correct horse", "role": "operator"}, ADMIN)
+    assert answer.status == 201, answer
+    redis.client.set("{rma}:limit:login:name:" + hashlib.sha256(b"often").hexdigest()[:20], 2**43)
+
+
 @pytest.fixture
 def fleet(redis, coordinator):
     """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained."""
+    add_credentials(redis, coordinator)
     assert coordinator.post("/api/worker/register", W).status == 200
     coordinator.beat("w", **{name: value for name, value in BEAT.items() if name != "worker_id"})
     for worker_id in ("plain", "gone", "kept"):
@@ -439,14 +509,29 @@ def test_every_reference_leads_somewhere_and_every_component_is_used():
     used = {item["$ref"] for item in everything_in(DOCUMENT) if isinstance(item.get("$ref"), str)}
     for reference in used:
         resolve(DOCUMENT, {"$ref": reference})
+    used |= {f"#/components/securitySchemes/{name}" for operation in operations(DOCUMENT).values()
+             for requirement in operation["security"] for name in requirement}
     made = {f"#/components/{kind}/{name}" for kind, components in DOCUMENT["components"].items() for name in components}
     assert made == used
+
+
+def test_every_operation_says_which_security_it_takes():
+    """As the route table has it: nothing where anybody may ask, else a token; a browser's session where people may."""
+    source = (project.ROOT / "src" / "api" / "routes.c").read_text().replace("\\\n", " ")
+    rows = re.findall(r'X\("(\w+)", ("[^"]+"|API_METRICS_PATH), \w+,(.*?)\)(?=\s+X\(|\s*#)', source, re.DOTALL)
+    assert len(rows) == len(operations(DOCUMENT))
+    for method, path, rest in rows:
+        path = "/metrics" if path == "API_METRICS_PATH" else path.strip('"')
+        access = set(re.findall(r"ACCESS_(\w+)", rest))
+        people = access - {"WORKER", "FIELD"}
+        expected = set() if "ANYONE" in access else {"bearer", "basic", *(["cookie"] if people else [])}
+        assert {name for requirement in operations(DOCUMENT)[f"{method} {path}"]["security"] for name in requirement} == expected, path
 
 
 def test_no_word_is_misspelt():
     """OpenAPI's own words: what stands where it means nothing is a mistake."""
     for operation in operations(DOCUMENT).values():
-        assert set(operation) <= {"tags", "operationId", "summary", "description", "parameters", "requestBody", "responses"}
+        assert set(operation) <= {"tags", "operationId", "security", "summary", "description", "parameters", "requestBody", "responses"}
         for parameter in operation.get("parameters", []):
             assert set(resolve(DOCUMENT, parameter)) <= {"name", "in", "description", "required", "schema", "example"}
         bodies = [resolve(DOCUMENT, described) for described in operation["responses"].values()]

@@ -179,6 +179,13 @@ void connection_send(struct connection *connection, struct buffer *command)
     buffer_fini(command);
 }
 
+void connection_flush(struct connection *connection)
+{
+    int done = 0;
+    while (!done && redisBufferWrite(connection->redis, &done) == REDIS_OK)
+        ; /* an error is met again by the next receive */
+}
+
 redisReply *connection_receive(struct connection *connection)
 {
     void *got = NULL;

@@ -30,6 +30,9 @@ void connection_close(struct connection *connection);
 /* Puts a command in line, whose bytes are taken out of `command`. */
 void connection_send(struct connection *connection, struct buffer *command);
 
+/* Sends what is in line, without waiting for a reply. An error shows at the next receive. */
+void connection_flush(struct connection *connection);
+
 /*
  * The reply to the oldest command that has none yet; release it with freeReplyObject. NULL, with connection->why set, when the
  * connection is lost or Redis refuses the command.

@@ -1,8 +1,9 @@
 /*
- * The file is read and checked whole before anything is written. Each worker is then one call of lua/import.lua, which leaves alone those
- * that are known: an import may be broken off anywhere, and repeated.
+ * The file is checked whole before anything is written. Then its workers go to lua/import.lua, some in each call, which leaves alone those that
+ * are known: an import may be broken off anywhere, and repeated.
  */
 #include "cli/connection.h"
+#include "cli/mapped_file.h"
 #include "cli/transfer.h"
 #include "model/registry_file.h"
 #include "redis/command.h"
@@ -11,14 +12,14 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
-#define BATCH 64 /* calls on their way at once: serving coordinators' requests find their place between them */
+#define TOGETHER 16 /* workers of one call, some 0.5 ms of Redis */
+#define ON_THEIR_WAY                                                                                                               \
+    8 /* calls at once: Redis always has one to work on, and serving coordinators' requests find their place between them */
 
 enum outcome { LIVE, OFFLINE, ARCHIVED, KNOWN, OUTCOME_COUNT };
 
-static const char *const outcomes[OUTCOME_COUNT] = {"live", "offline", "archived", "known"}; /* the script's words */
+static const char outcomes[OUTCOME_COUNT + 1] = "loak"; /* the script's characters */
 
 struct import {
     struct connection connection;
@@ -27,29 +28,6 @@ struct import {
     size_t counts[OUTCOME_COUNT];
     size_t done; /* their sum */
 };
-
-static enum err read_file(const char *path, struct buffer *text, char why[TRANSFER_WHY_MAX])
-{
-    struct stat status;
-    FILE *stream = fopen(path, "re");
-    bool is_open = stream != NULL && fstat(fileno(stream), &status) == 0;
-    size_t room = is_open && status.st_size > 0 && (size_t)status.st_size <= REGISTRY_FILE_MAX ? (size_t)status.st_size + 1 : 65536;
-    while (is_open && !feof(stream) && !ferror(stream) && text->len <= REGISTRY_FILE_MAX) {
-        text->len += fread(buffer_reserve(text, room), 1, room, stream);
-        room = 65536;
-    }
-    enum err err = ERR_NONE;
-    if (!is_open || ferror(stream)) {
-        snprintf(why, TRANSFER_WHY_MAX, "%.160s can't be read: %s", path, strerror(errno));
-        err = ERR_INVALID;
-    } else if (text->len > REGISTRY_FILE_MAX) {
-        snprintf(why, TRANSFER_WHY_MAX, "%.160s is larger than 256 MiB; nothing was taken over", path);
-        err = ERR_INVALID;
-    }
-    if (stream != NULL)
-        fclose(stream);
-    return err;
-}
 
 static void add_field(struct buffer *strings, size_t *count, enum worker_field field, struct str value)
 {
@@ -60,7 +38,8 @@ static void add_field(struct buffer *strings, size_t *count, enum worker_field f
     *count += 2;
 }
 
-static void send_record(struct import *import, const struct record *record)
+/* Appends a worker as the script takes it to *workers, and adds its strings to *strings. */
+static void add_record(struct buffer *workers, size_t *strings, const struct record *record)
 {
     char tier[4], tasks[32], registered_at[32], last_heartbeat[32], load[32];
     snprintf(tier, sizeof(tier), "%d", (int)record->tier);
@@ -69,7 +48,7 @@ static void send_record(struct import *import, const struct record *record)
     snprintf(last_heartbeat, sizeof(last_heartbeat), "%lld", (long long)record->last_heartbeat);
     snprintf(load, sizeof(load), "%.6f", record->current_load);
 
-    struct buffer fields = BUFFER_INIT, command = BUFFER_INIT;
+    struct buffer fields = BUFFER_INIT;
     size_t count = 0;
     add_field(&fields, &count, WORKER_tier, str_from(tier));
     add_field(&fields, &count, WORKER_worker_type, str_from(tier_worker_type(record->tier)));
@@ -101,41 +80,64 @@ static void send_record(struct import *import, const struct record *record)
         command_add(&fields, record->fingerprint);
         count += 2;
     }
-    struct str args[IMPORT_ARGS] = {
-        [IMPORT_timeout] = str_from(import->timeout),
-        [IMPORT_removal] = str_from(import->removal),
-        [IMPORT_revive] = str_from(import->revive),
-        [IMPORT_worker_id] = record->id,
-        [IMPORT_last_heartbeat] = str_from(last_heartbeat),
-        [IMPORT_status] = record->status,
-        [IMPORT_load] = str_from(load),
-    };
-    script_begin(&command, SCRIPT_import, args, count);
-    buffer_append(&command, buffer_str(&fields));
+    command_add(workers, record->id);
+    command_add(workers, str_from(last_heartbeat));
+    command_add(workers, record->status);
+    command_add(workers, str_from(load));
+    command_add_number(workers, (long long)count);
+    buffer_append(workers, buffer_str(&fields));
     buffer_fini(&fields);
-    connection_send(&import->connection, &command);
+    *strings += 5 + count;
 }
 
-static enum err receive_outcome(struct import *import)
+/* Sends the next workers of the file in one call; how many, 0 at its end. */
+static size_t send_some(struct import *import)
+{
+    struct buffer workers = BUFFER_INIT, command = BUFFER_INIT;
+    struct record record;
+    size_t count = 0, strings = 0;
+    for (; count < TOGETHER && registry_file_next(&import->file, &record); count++) {
+        add_record(&workers, &strings, &record);
+        record_fini(&record);
+    }
+    if (count > 0) {
+        struct str args[IMPORT_ARGS] = {
+            [IMPORT_timeout] = str_from(import->timeout),
+            [IMPORT_removal] = str_from(import->removal),
+            [IMPORT_revive] = str_from(import->revive),
+        };
+        script_begin(&command, SCRIPT_import, args, strings);
+        buffer_append(&command, buffer_str(&workers));
+        connection_send(&import->connection, &command);
+        connection_flush(&import->connection);
+    }
+    buffer_fini(&workers);
+    return count;
+}
+
+/* Takes the outcome of `count` workers. */
+static enum err receive_some(struct import *import, size_t count)
 {
     redisReply *reply = connection_receive(&import->connection);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
-    int outcome = 0;
-    struct str answer = {reply->str, reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ? reply->len : 0};
-    while (outcome < OUTCOME_COUNT && !str_eq(answer, str_from(outcomes[outcome])))
-        outcome++;
+    bool is_good = reply->type == REDIS_REPLY_STRING && reply->len == count;
+    for (size_t i = 0; is_good && i < count; i++) {
+        const char *outcome = memchr(outcomes, reply->str[i], OUTCOME_COUNT);
+        is_good = outcome != NULL;
+        if (is_good)
+            import->counts[outcome - outcomes]++;
+    }
     freeReplyObject(reply);
-    if (outcome == OUTCOME_COUNT) {
+    if (!is_good) {
         snprintf(import->connection.why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", import->connection.place);
         return ERR_UNAVAILABLE;
     }
-    import->counts[outcome]++;
-    import->done++;
+    import->done += count;
     return ERR_NONE;
 }
 
-/* Sends all records, as many at once as a batch takes. */
+/* Takes over all workers of the file. */
 static enum err take_over(struct import *import)
 {
     struct buffer load = BUFFER_INIT;
@@ -146,16 +148,16 @@ static enum err take_over(struct import *import)
     freeReplyObject(reply);
 
     struct progress progress = {.doing = "taking over workers", .total = import->file.count};
-    struct record record;
-    size_t sent = 0;
+    size_t counts[ON_THEIR_WAY], sent = 0, received = 0; /* calls; `counts`: workers of those on their way, by their numbers */
     enum err err = ERR_NONE;
-    while (err == ERR_NONE && import->done < import->file.count) {
-        for (; sent < import->done + BATCH && registry_file_next(&import->file, &record); sent++) {
-            send_record(import, &record);
-            record_fini(&record);
+    for (bool ends = false; err == ERR_NONE && (!ends || received < sent);) {
+        while (!ends && sent - received < ON_THEIR_WAY) {
+            counts[sent % ON_THEIR_WAY] = send_some(import);
+            ends = counts[sent % ON_THEIR_WAY] == 0;
+            sent += !ends;
         }
-        while (err == ERR_NONE && import->done < sent)
-            err = receive_outcome(import);
+        if (received < sent)
+            err = receive_some(import, counts[received++ % ON_THEIR_WAY]);
         progress_show(&progress, import->done);
     }
     progress_end(&progress);
@@ -210,21 +212,23 @@ static enum err import_file(struct import *import, const struct transfer *transf
 enum err transfer_import(const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
 {
     struct import import = {.done = 0};
-    struct buffer text = BUFFER_INIT, faults = BUFFER_INIT;
+    struct buffer faults = BUFFER_INIT;
+    struct mapped_file text;
     if (transfer->file == NULL) {
         snprintf(why, TRANSFER_WHY_MAX, "import needs the file: rma-coordinator import FILE");
         return ERR_BAD_REQUEST;
     }
-    enum err err = read_file(transfer->file, &text, why);
-    if (err == ERR_NONE) {
-        err = registry_file_check(transfer->file, buffer_str(&text), &import.file, &faults);
-        fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
-        if (err == ERR_NONE)
-            err = import_file(&import, transfer, why);
-        else
-            snprintf(why, TRANSFER_WHY_MAX, "nothing was taken over from %.160s", transfer->file);
+    if (mapped_file_open(transfer->file, &text) != ERR_NONE) {
+        snprintf(why, TRANSFER_WHY_MAX, "%.160s can't be read: %s", transfer->file, strerror(errno));
+        return ERR_INVALID;
     }
+    enum err err = registry_file_check(transfer->file, text.text, &import.file, &faults);
+    fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
+    if (err == ERR_NONE)
+        err = import_file(&import, transfer, why);
+    else
+        snprintf(why, TRANSFER_WHY_MAX, "nothing was taken over from %.160s", transfer->file);
     buffer_fini(&faults);
-    buffer_fini(&text);
+    mapped_file_close(&text);
     return err;
 }

@@ -7,7 +7,6 @@
 #include "base/err.h"
 #include "model/record.h"
 
-#define REGISTRY_FILE_MAX ((size_t)256 * 1024 * 1024)
 #define REGISTRY_FAULTS_SHOWN 48
 
 /* A file that has been checked, and how far it has been read. */

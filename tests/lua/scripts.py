@@ -124,10 +124,18 @@ class Scripts:
 
     def import_worker(self, worker_id, fields, at=0, last_heartbeat=0, status="healthy", load="0", **args):
         """-> "live", "offline", "archived" or "known"; last_heartbeat in seconds from NOW"""
+        answer, = self.import_workers(self.import_of(worker_id, fields, last_heartbeat, status, load), at=at, **args)
+        return {"l": "live", "o": "offline", "a": "archived", "k": "known"}[answer]
+
+    @staticmethod
+    def import_of(worker_id="w", fields=(), last_heartbeat=0, status="healthy", load="0"):
+        return [worker_id, NOW + last_heartbeat * 1000, status, load, len(fields), *fields]
+
+    def import_workers(self, *workers, at=0, **args):
+        """-> one character for each of the workers (see import_of)"""
         self.at(at)
-        given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "worker_id": worker_id,
-                 "last_heartbeat": NOW + last_heartbeat * 1000, "status": status, "load": load, **args}
-        return self.call("import", *fields, **given)
+        given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, **args}
+        return self.call("import", *[word for worker in workers for word in worker], **given)
 
     def stats(self, at=0, most=100, revive=REVIVE):
         """-> (whether there is more to sweep, counters, but for those of events)"""

@@ -1058,7 +1058,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
-           "import": ("timeout", "removal", "revive", "last_heartbeat", "load"), "drain": ("drain",), "unregister": (),
+           "import": ("timeout", "removal", "revive"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
            "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
            "audit": (), "limit": ("interval", "burst")}
@@ -1069,7 +1069,7 @@ def good_args(scripts, name, **changes):
 
 
 def good_rest(name):
-    return {"heartbeat": Scripts.beat_of("w"), "import": FIELDS}.get(name, [])
+    return {"heartbeat": Scripts.beat_of("w"), "import": Scripts.import_of("w", FIELDS)}.get(name, [])
 
 
 def assert_refused(scripts, name, keys, args):
@@ -1155,13 +1155,33 @@ def test_malformed_questions_are_refused(scripts, changes):
     assert_refused(scripts, "discover", scripts.full_keys("discover"), good_args(scripts, "discover", **changes))
 
 
-@pytest.mark.parametrize("changes", [{"worker_id": ""}, {"status": ""}, {"status": "weird"}, {"load": "-0.1"}, {"load": "1.1"}], ids=str)
-def test_malformed_imports_are_refused(scripts, changes):
+@pytest.mark.parametrize("changes", [
+    {"worker_id": ""}, {"status": ""}, {"status": "weird"}, {"load": "-0.1"}, {"load": "1.1"}, {"load": "x"}, {"load": "nan"},
+    {"fields": FIELDS[:-1]}, {"fields": []}], ids=str)
+def test_malformed_imports_are_refused_whole(scripts, changes):
     due(scripts)
-    changes = {"worker_id": "new", **changes}
-    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", **changes) + FIELDS)
-    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", worker_id="new"))
-    assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import", worker_id="new") + FIELDS[:-1])
+    for before in ([], Scripts.import_of("new", FIELDS)):
+        bad = Scripts.import_of(**{"worker_id": "other", "fields": FIELDS, **changes})
+        assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import") + before + bad)
+
+
+@pytest.mark.parametrize("bad", [
+    ["v"], ["v", NOW, "healthy", "0"], ["v", "x", "healthy", "0", 2, "tier", "2"], ["v", NOW, "healthy", "0", "x", "tier", "2"],
+    ["v", NOW, "healthy", "0", 4, "tier", "2"], ["v", NOW, "healthy", "0", -2, "tier", "2"], ["v", NOW, "healthy", "0", "0.5", "tier", "2"]],
+    ids=str)
+def test_imports_of_a_wrong_length_are_refused_whole(scripts, bad):
+    due(scripts)
+    for before in ([], Scripts.import_of("new", FIELDS)):
+        assert_refused(scripts, "import", scripts.full_keys("import"), good_args(scripts, "import") + before + bad)
+
+
+def test_imports_of_many_and_of_one_twice(scripts):
+    scripts.register("known")
+    workers = [scripts.import_of(worker_id, FIELDS, last) for worker_id, last in (
+        ("live", 0), ("known", 0), ("offline", -OFFLINE - 1), ("archived", -REMOVED - 1), ("live", 0))]
+    assert scripts.import_workers(*workers) == "lkoak"
+    assert scripts.import_workers() == ""
+    invariants.assert_hold(scripts.dump())
 
 
 def test_every_script_states_its_interface(scripts):

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -331,12 +332,39 @@ def test_a_file_that_can_not_be_read_is_one_line(run, redis, directory):
         assert str(path) in result.stderr and "can't be read" in result.stderr
 
 
-def test_a_file_that_is_too_large_is_refused(run, redis, directory):
+def record_text(worker_id):
+    return json.dumps({worker_id: {"worker_id": worker_id, "tier": 2, "status": "healthy", "last_heartbeat": "2026-11-27T05:00:00", "registered_at": "2026-11-27T05:00:00",
+                                   "assigned_containers": [], "capabilities": {}}})
+
+
+def test_a_file_may_be_of_any_size(run, redis, directory):
+    """It is never in memory as a whole."""
     path = directory / "huge.json"
+    blanks = b" " * (1 << 20)
     with path.open("wb") as file:
-        file.truncate(256 * 1024 * 1024 + 1)
-    result = run("import", path, REDIS_URL=redis.url)
-    assert result.returncode == 1 and "is larger than 256 MiB" in result.stderr
+        file.write(record_text("first").encode()[:-1] + b",")
+        for _ in range(300):
+            file.write(blanks)
+        file.write(record_text("last").encode()[1:])
+    result = run("import", path, "--json", REDIS_URL=redis.url)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["workers"] == 2
+    assert redis.client.exists("{rma}:registration:first", "{rma}:registration:last") == 2
+
+
+def test_a_pipe_is_read_too(run, redis, directory):
+    pipe = directory / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, record_text("w"))
+        result = run("import", pipe, REDIS_URL=redis.url)
+    assert result.returncode == 0 and redis.client.exists("{rma}:registration:w"), result.stderr
+
+
+def test_an_empty_file_is_no_registry(run, redis, directory):
+    (directory / "empty.json").write_bytes(b"")
+    result = run("import", directory / "empty.json", REDIS_URL=redis.url)
+    assert result.returncode == 1 and "empty.json:1:1:" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["import"], ["import", "a", "b"], ["export", "a", "b"], ["export", "--json"], ["import", "a", "--no"]])

@@ -1,0 +1,20 @@
+/*
+ * The text of a file of any size, without a copy in memory: its pages come as they are read, and the system may take them back.
+ */
+#ifndef CLI_MAPPED_FILE_H
+#define CLI_MAPPED_FILE_H
+
+#include "base/err.h"
+
+struct mapped_file {
+    struct str text; /* present */
+};
+
+/*
+ * Opens the file at `path`; what is no regular file (a pipe) is copied to a temporary one first. On ERR_INVALID errno says why. While it
+ * is open, a file that somebody else cuts short ends the program with a message. Close it with mapped_file_close.
+ */
+MUST_CHECK enum err mapped_file_open(const char *path, struct mapped_file *file);
+void mapped_file_close(struct mapped_file *file);
+
+#endif

@@ -280,7 +280,7 @@ void api_events(struct request *request)
         reply_error(request, ERR_STOPPING, NULL, NULL);
         return;
     }
-    if (feed_is_full(events->feed)) {
+    if (events->joining >= feed_room(events->feed)) {
         reply_error(request, ERR_STREAMS, NULL, NULL);
         return;
     }

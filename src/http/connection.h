@@ -20,7 +20,7 @@
 #include <h2o.h>
 
 struct listener;
-struct pending;
+struct client_watch;
 
 enum connection_state {
     CONNECTION_SILENT,    /* nothing has come yet; in listener->silent */
@@ -43,7 +43,7 @@ struct connection {
     uint32_t turn;                      /* of its latest request, */
     int requests;                       /* and how many it had in that one */
     bool cut_off;
-    struct pending *waiting;        /* ANSWERING: its request waits, and whether the client leaves is looked for */
+    struct client_watch *watch;     /* ANSWERING: looks whether the client leaves; NULL: nobody does */
     enum metrics_closing suspicion; /* UNDECIDED: what the bytes look like */
     struct lingering *lingering;    /* the rest of a client that was refused */
 };

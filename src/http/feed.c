@@ -1,19 +1,16 @@
 #include "http/feed.h"
 
 #include "base/metrics.h"
-#include "http/connection.h"
+#include "http/stream.h"
 #include "http/thread.h"
 
-#include <sys/socket.h>
-
 #define SENDS_PER_TURN 256       /* so that a thousand streams don't hold up everybody else */
-#define CHUNKS_PER_SEND 16       /* written with one system call */
 #define SOCKET_BUFFER (64 << 10) /* of a stream in the kernel, which else takes megabytes before a slow client shows */
 
 /* A piece of what was appended. */
 struct chunk {
     struct chunk *next;
-    size_t holders;  /* streams that have been sent just this far */
+    size_t holders;  /* followers that have been sent just this far */
     uint64_t offset; /* of its end in all that was ever appended */
     struct buffer bytes;
 };
@@ -25,15 +22,14 @@ struct feed {
     h2o_linklist_t idle, ready, sending, dropped;
 };
 
-struct stream {
-    h2o_generator_t generator;
+/* One of those who are sent the feed. */
+struct follower {
     h2o_linklist_t link; /* in the list of its state */
     struct feed *feed;
-    h2o_req_t *req;
+    struct stream *stream;
     struct chunk *at;     /* how far it has been sent */
     struct chunk *target; /* SENDING: how far it has been sent after this */
     struct buffer first;  /* to be sent before anything of the feed */
-    bool ended;
 };
 
 struct feed *feed_new(struct server_thread *thread)
@@ -54,27 +50,28 @@ size_t feed_count(const struct feed *feed)
     return feed->count;
 }
 
-bool feed_is_full(const struct feed *feed)
+size_t feed_room(const struct feed *feed)
 {
-    return feed->count >= (size_t)(feed->thread->listener.connections_max + 1) / 2;
+    size_t most = (size_t)(feed->thread->listener.connections_max + 1) / 2;
+    return feed->count < most ? most - feed->count : 0;
 }
 
-static void count_streams(struct feed *feed, size_t count)
+static void count_followers(struct feed *feed, size_t count)
 {
     feed->count = count;
     metric_set(&metrics->event_streams, count);
 }
 
-static void set_state(struct stream *stream, h2o_linklist_t *list)
+static void set_state(struct follower *follower, h2o_linklist_t *list)
 {
-    if (h2o_linklist_is_linked(&stream->link))
-        h2o_linklist_unlink(&stream->link);
-    h2o_linklist_insert(list, &stream->link);
+    if (h2o_linklist_is_linked(&follower->link))
+        h2o_linklist_unlink(&follower->link);
+    h2o_linklist_insert(list, &follower->link);
 }
 
-static struct stream *stream_of(h2o_linklist_t *link)
+static struct follower *follower_of(h2o_linklist_t *link)
 {
-    return H2O_STRUCT_FROM_MEMBER(struct stream, link, link);
+    return H2O_STRUCT_FROM_MEMBER(struct follower, link, link);
 }
 
 /* Frees what nobody needs any more. */
@@ -88,93 +85,82 @@ static void trim(struct feed *feed)
     }
 }
 
-static void move_to(struct stream *stream, struct chunk *chunk)
+static void move_to(struct follower *follower, struct chunk *chunk)
 {
-    stream->at->holders--;
-    stream->at = chunk;
+    follower->at->holders--;
+    follower->at = chunk;
     chunk->holders++;
-    trim(stream->feed);
+    trim(follower->feed);
 }
 
-/* Sends what there is for the stream, which is not SENDING. */
-static void stream_send(struct stream *stream)
+/* Sends what there is for a follower, which is not SENDING. */
+static void send_next(struct follower *follower)
 {
-    struct feed *feed = stream->feed;
-    h2o_iovec_t pieces[CHUNKS_PER_SEND];
+    struct feed *feed = follower->feed;
+    struct str pieces[STREAM_PIECES_MAX];
     size_t count = 0;
-    if (stream->ended) {
-        set_state(stream, &feed->dropped);
-        h2o_send(stream->req, NULL, 0, H2O_SEND_STATE_FINAL);
-        return;
-    }
-    if (stream->first.len > 0)
-        pieces[count++] = h2o_iovec_init(stream->first.ptr, stream->first.len);
-    stream->target = stream->at;
-    while (count < CHUNKS_PER_SEND && stream->target->next != NULL) {
-        stream->target = stream->target->next;
-        pieces[count++] = h2o_iovec_init(stream->target->bytes.ptr, stream->target->bytes.len);
+    if (follower->first.len > 0)
+        pieces[count++] = buffer_str(&follower->first);
+    follower->target = follower->at;
+    while (count < STREAM_PIECES_MAX && follower->target->next != NULL) {
+        follower->target = follower->target->next;
+        pieces[count++] = buffer_str(&follower->target->bytes);
     }
     if (count == 0) {
-        set_state(stream, &feed->idle);
+        set_state(follower, &feed->idle);
         return;
     }
-    set_state(stream, &feed->sending);
-    h2o_send(stream->req, pieces, count, H2O_SEND_STATE_IN_PROGRESS);
+    set_state(follower, &feed->sending);
+    stream_write(follower->stream, pieces, count);
 }
 
-static void on_proceed(h2o_generator_t *generator, h2o_req_t *req)
+static void on_drained(struct stream *stream, void *data)
 {
-    struct stream *stream = H2O_STRUCT_FROM_MEMBER(struct stream, generator, generator);
-    (void)req;
-    buffer_fini(&stream->first);
-    move_to(stream, stream->target);
-    stream_send(stream);
+    struct follower *follower = data;
+    (void)stream;
+    buffer_fini(&follower->first);
+    move_to(follower, follower->target);
+    send_next(follower);
 }
 
-static void on_dispose(void *cell)
+static void on_gone(void *data)
 {
-    struct stream *stream = cell;
-    struct feed *feed = stream->feed;
-    h2o_linklist_unlink(&stream->link);
-    buffer_fini(&stream->first);
-    stream->at->holders--;
-    count_streams(feed, feed->count - 1);
+    struct follower *follower = data;
+    struct feed *feed = follower->feed;
+    h2o_linklist_unlink(&follower->link);
+    buffer_fini(&follower->first);
+    follower->at->holders--;
+    count_followers(feed, feed->count - 1);
     trim(feed);
+    free(follower);
 }
 
 void feed_join(struct feed *feed, struct request *request, struct buffer *first)
 {
-    h2o_req_t *req = request->h2o;
-    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    int size = SOCKET_BUFFER;
-    if (socket != NULL)
-        setsockopt(h2o_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    connection_sends_no_more(req);
-    struct stream *stream = h2o_mem_alloc_shared(&req->pool, sizeof(*stream), on_dispose);
-    *stream = (struct stream){.generator = {on_proceed, NULL}, .feed = feed, .req = req, .at = feed->tail, .first = *first};
+    static const struct stream_maker maker = {on_drained, on_gone, .socket_buffer = SOCKET_BUFFER, .last = true};
+    struct follower *follower = h2o_mem_alloc(sizeof(*follower));
+    *follower = (struct follower){.feed = feed, .at = feed->tail, .first = *first};
     *first = BUFFER_INIT;
     feed->tail->holders++;
-    count_streams(feed, feed->count + 1);
-    set_state(stream, &feed->ready);
+    count_followers(feed, feed->count + 1);
+    set_state(follower, &feed->ready);
     request_set_header(request, "Cache-Control", "no-store");
     request_set_header(request, "X-Accel-Buffering", "no"); /* a proxy must not gather it */
-    stream->ended = reply_begin(request, STR("text/event-stream"), &stream->generator);
-    stream_send(stream);
+    follower->stream = stream_begin(request, 200, STR("text/event-stream"), STREAM_LENGTH_UNKNOWN, &maker, follower);
+    send_next(follower);
 }
 
-/* Gives up those that hold most of what is kept. They may be reading it still, so it is freed when libh2o has found them closed. */
+/* Gives up those that hold most of what is kept. They may be reading it still, so it is freed when they are gone. */
 static void drop_laggards(struct feed *feed)
 {
     h2o_linklist_t *next;
     for (h2o_linklist_t *link = feed->sending.next; link != &feed->sending; link = next) {
         next = link->next;
-        struct stream *stream = stream_of(link);
-        if (feed->tail->offset - stream->at->offset <= FEED_BEHIND_MAX)
+        struct follower *follower = follower_of(link);
+        if (feed->tail->offset - follower->at->offset <= FEED_BEHIND_MAX)
             continue;
-        set_state(stream, &feed->dropped);
-        h2o_socket_t *socket = stream->req->conn->callbacks->get_socket(stream->req->conn);
-        if (socket != NULL)
-            shutdown(h2o_socket_get_fd(socket), SHUT_RDWR);
+        set_state(follower, &feed->dropped);
+        stream_abort(follower->stream);
     }
 }
 
@@ -193,16 +179,19 @@ void feed_append(struct feed *feed, struct buffer *text)
 
 void feed_end(struct feed *feed)
 {
-    h2o_linklist_insert_list(&feed->ready, &feed->idle);
-    for (h2o_linklist_t *link = feed->ready.next; link != &feed->ready; link = link->next)
-        stream_of(link)->ended = true;
-    for (h2o_linklist_t *link = feed->sending.next; link != &feed->sending; link = link->next)
-        stream_of(link)->ended = true;
+    h2o_linklist_t *const lists[] = {&feed->idle, &feed->ready, &feed->sending};
+    for (size_t i = 0; i < 3; i++) {
+        while (!h2o_linklist_is_empty(lists[i])) {
+            struct follower *follower = follower_of(lists[i]->next);
+            set_state(follower, &feed->dropped);
+            stream_end(follower->stream);
+        }
+    }
 }
 
 int32_t feed_tick(struct feed *feed)
 {
     for (int i = 0; i < SENDS_PER_TURN && !h2o_linklist_is_empty(&feed->ready); i++)
-        stream_send(stream_of(feed->ready.next));
+        send_next(follower_of(feed->ready.next));
     return h2o_linklist_is_empty(&feed->ready) ? 1000 : 0;
 }

@@ -1,6 +1,6 @@
 /*
- * Answers without end: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). What is appended to a feed goes
- * to all its streams, from one copy in memory. A client that falls too far behind is dropped, and may come back for what it has missed.
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed goes to all its streams, from
+ * one copy in memory. A client that falls too far behind is dropped, and may come back for what it has missed.
  *
  *                  appended              its turn
  *          IDLE -------------> READY ----------------> SENDING ---- too far behind ----> DROPPED
@@ -26,8 +26,8 @@ struct feed *feed_new(struct server_thread *thread);
 /* Open streams. */
 size_t feed_count(const struct feed *feed);
 
-/* Whether there are so many streams that other requests need what connections are left: half of all. */
-bool feed_is_full(const struct feed *feed);
+/* How many more streams there may be: other requests need half of all connections. */
+size_t feed_room(const struct feed *feed);
 
 /* Answers a request with a stream: `first`, whose bytes are taken, then all that is appended from now on. */
 void feed_join(struct feed *feed, struct request *request, struct buffer *first);

@@ -1,27 +1,22 @@
 #include "http/pending.h"
 
 #include "base/clock.h"
-#include "http/connection.h"
+#include "http/client_watch.h"
 #include "http/reply.h"
 #include "http/thread.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdalign.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
-#define HIDDEN_CHECK_MS 250
 #define LEFT_MS 750 /* for the answer to a client that has no more to say: it may have left, or may be reading still */
 
 struct pending {
     struct request *request; /* NULL: answered, late, or gone */
     int holders;
     bool parked;
-    struct pending_set *set;                       /* waits in it as long as request is set */
-    struct heap_entry deadline;                    /* in set->deadlines */
-    struct pending *hidden_previous, *hidden_next; /* in set->first_hidden */
-    bool hidden;
+    struct pending_set *set;    /* waits in it as long as request is set */
+    struct heap_entry deadline; /* in set->deadlines */
+    struct client_watch watch;
     request_handler *late;
     alignas(max_align_t) char payload[];
 };
@@ -49,101 +44,15 @@ static void end_late(struct pending *pending, enum err err)
         reply_error(request, err, NULL, NULL);
 }
 
-/* --- a client that leaves ---------------------------------------------------------------------------------------------------- */
-
-static void hide(struct pending *pending)
+/* A client that has nothing more to say may be reading still: it gets its answer if that comes soon, and an answer in any case. */
+static void on_left(struct client_watch *watch, bool reset)
 {
-    if (pending->hidden)
-        return;
-    pending->hidden = true;
-    pending->hidden_previous = NULL;
-    pending->hidden_next = pending->set->first_hidden;
-    if (pending->hidden_next != NULL)
-        pending->hidden_next->hidden_previous = pending;
-    pending->set->first_hidden = pending;
-}
-
-static void unhide(struct pending *pending)
-{
-    if (!pending->hidden)
-        return;
-    pending->hidden = false;
-    if (pending->hidden_previous != NULL)
-        pending->hidden_previous->hidden_next = pending->hidden_next;
-    else
-        pending->set->first_hidden = pending->hidden_next;
-    if (pending->hidden_next != NULL)
-        pending->hidden_next->hidden_previous = pending->hidden_previous;
-}
-
-/*
- * The client has closed its side. Whether it has left or only has no more to say can't be told apart before it is sent something. So it gets
- * its answer if that comes soon, and an answer in any case.
- */
-static void client_closed(struct pending *pending)
-{
-    unhide(pending);
-    if (pending->parked)
-        end_late(pending, ERR_STOPPING);
+    struct pending *pending = H2O_STRUCT_FROM_MEMBER(struct pending, watch, watch);
+    if (reset || pending->parked)
+        end_late(pending, pending->parked ? ERR_STOPPING : ERR_DEADLINE);
     else if (pending->deadline.at > clock_ms() + LEFT_MS)
         set_deadline(pending, clock_ms() + LEFT_MS);
 }
-
-/* Something has come from the client while its request waits: its end, or what it has pipelined, which h2o reads after the answer. */
-static void look(struct pending *pending, int fd)
-{
-    char byte;
-    struct pollfd poller = {.fd = fd, .events = POLLRDHUP};
-    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (got == -1 && errno != EAGAIN && errno != EINTR)
-        end_late(pending, ERR_DEADLINE); /* a reset: whoever sends finds the connection closed */
-    else if (got == 0 || (poll(&poller, 1, 0) == 1 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0))
-        client_closed(pending);
-    else
-        hide(pending);
-}
-
-static h2o_socket_t *socket_of(const struct request *request)
-{
-    h2o_conn_t *conn = request->h2o->conn;
-    return conn->callbacks->get_socket(conn);
-}
-
-/*
- * While a request waits, h2o does not read its connection, and takes it out of epoll, only to put it back in for the next request: two
- * system calls for each heartbeat. So the connection goes on being watched meanwhile, for the client's leaving.
- */
-static void on_early_data(h2o_socket_t *socket, const char *err)
-{
-    struct connection *connection = socket->on_close.data;
-    (void)err;
-    h2o_socket_read_stop(socket);
-    if (connection->waiting != NULL)
-        look(connection->waiting, h2o_socket_get_fd(socket));
-}
-
-static void watch(struct pending *pending)
-{
-    h2o_socket_t *socket = socket_of(pending->request);
-    if (socket == NULL || h2o_socket_is_reading(socket))
-        return;
-    ((struct connection *)socket->on_close.data)->waiting = pending;
-    h2o_socket_dont_read(socket, 1);
-    h2o_socket_read_start(socket, on_early_data);
-}
-
-static void unwatch(const struct request *request)
-{
-    h2o_socket_t *socket = socket_of(request);
-    if (socket == NULL)
-        return;
-    ((struct connection *)socket->on_close.data)->waiting = NULL;
-    if (socket->_cb.read == on_early_data)
-        h2o_socket_read_stop(socket);
-    h2o_socket_dont_read(socket, 0);
-}
-
-/* --- its life ---------------------------------------------------------------------------------------------------------------- */
 
 static void hold_end(struct pending *pending)
 {
@@ -171,7 +80,7 @@ static struct pending *wait_in(struct request *request, struct pending_set *set,
     set_deadline(pending, clock_ms() + patience_ms);
     struct pending **cell = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*cell), on_dispose);
     *cell = pending;
-    watch(pending);
+    client_watch_begin(&pending->watch, request->thread, request->h2o, on_left);
     return pending;
 }
 
@@ -207,9 +116,8 @@ struct request *pending_take(struct pending *pending)
     if (request == NULL)
         return NULL;
     heap_remove(&pending->set->deadlines, &pending->deadline);
-    unhide(pending);
     pending->request = NULL;
-    unwatch(request);
+    client_watch_end(&pending->watch);
     return request;
 }
 
@@ -226,16 +134,6 @@ void pending_release(struct pending *pending, enum err err)
     hold_end(pending);
 }
 
-static void check_hidden(struct pending_set *set, int64_t now)
-{
-    struct pending *next;
-    set->hidden_checked_at = now;
-    for (struct pending *pending = set->first_hidden; pending != NULL; pending = next) {
-        next = pending->hidden_next;
-        look(pending, h2o_socket_get_fd(socket_of(pending->request)));
-    }
-}
-
 int32_t pending_tick(struct pending_set *set)
 {
     int64_t now = set->deadlines.count > 0 ? clock_ms() : 0;
@@ -244,9 +142,7 @@ int32_t pending_tick(struct pending_set *set)
         struct pending *pending = of_deadline(heap_first(&set->deadlines));
         end_late(pending, pending->parked && server_thread_stopping(pending->request->thread) ? ERR_STOPPING : ERR_DEADLINE);
     }
-    if (set->first_hidden != NULL && now - set->hidden_checked_at >= HIDDEN_CHECK_MS)
-        check_hidden(set, now);
-    return heap_wait(&set->deadlines, now, set->first_hidden != NULL ? HIDDEN_CHECK_MS : 1000);
+    return heap_wait(&set->deadlines, now, 1000);
 }
 
 void pending_hurry(struct pending_set *set, int32_t most_ms)

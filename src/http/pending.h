@@ -25,8 +25,6 @@ struct pending;
 /* Requests of a thread that wait. Begins as zeros. */
 struct pending_set {
     struct heap deadlines;
-    struct pending *first_hidden; /* those with unread bytes behind them, which hide whether their client has left */
-    int64_t hidden_checked_at;
 };
 
 /*
@@ -55,10 +53,7 @@ bool pending_is_waited_for(const struct pending *pending);
 /* Ends the caller's hold. A request not taken yet is answered with `err` first, so none is forgotten. */
 void pending_release(struct pending *pending, enum err err);
 
-/*
- * Answers those whose time is over, and looks whose client has left. To be called in each turn of the loop. Returns the ms until the next call, at most
- * 1000.
- */
+/* Answers those whose time is over. To be called in each turn of the loop. Returns the ms until the next call, at most 1000. */
 int32_t pending_tick(struct pending_set *set);
 
 /* The program ends: parked requests are answered now, and nobody waits for longer than `most_ms`. */

@@ -79,6 +79,12 @@ static bool start(struct request *request, int status, struct str type, h2o_gene
     if (request->before_answer != NULL)
         request->before_answer(request);
     reply_count(req, request, status);
+    if (req->conn->ctx->shutdown_requested)
+        req->http1_is_persistent = 0;
+    if (req->http1_is_persistent) {
+        const h2o_iovec_t *said = &request->thread->server->keep_alive;
+        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("keep-alive"), 0, "Keep-Alive", said->base, said->len);
+    }
     req->res.status = status;
     req->res.reason = status_reason(status);
     if (type.len > 0)
@@ -94,12 +100,6 @@ static void finish(struct request *request, int status, struct str type, struct 
     h2o_req_t *req = request->h2o;
     if (status != 204 && status != 304)
         req->res.content_length = body.len;
-    if (req->conn->ctx->shutdown_requested)
-        req->http1_is_persistent = 0;
-    if (req->http1_is_persistent) {
-        const h2o_iovec_t *said = &request->thread->server->keep_alive;
-        h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("keep-alive"), 0, "Keep-Alive", said->base, said->len);
-    }
     bool headers_only = start(request, status, type, &generator) || body.len == 0;
     h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
@@ -107,10 +107,10 @@ static void finish(struct request *request, int status, struct str type, struct 
     connection_answered(socket);
 }
 
-bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator)
+bool reply_begin(struct request *request, int status, struct str type, struct st_h2o_generator_t *generator)
 {
-    log_request(request, 200, NULL, NULL);
-    return start(request, 200, type, generator);
+    log_request(request, status, NULL, NULL);
+    return start(request, status, type, generator);
 }
 
 /* What a request's pool holds of its answer. */

@@ -8,6 +8,8 @@
 #include "base/faults.h"
 #include "http/request.h"
 
+struct st_h2o_generator_t;
+
 #define RETRY_AFTER_SECONDS "2"
 
 /* Answers with JSON that is made, and with text that lives for ever. The buffer's bytes are taken. */
@@ -32,6 +34,9 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
 
 /* Answers a CORS preflight, or any other OPTIONS. */
 void reply_preflight(struct request *request);
+
+/* Begins an answer that `generator` then sends, for stream.c. Returns whether only its headers were asked for. */
+bool reply_begin(struct request *request, int status, struct str type, struct st_h2o_generator_t *generator);
 
 /* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
 void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "http/client_watch.h"
 #include "http/connection.h"
 #include "http/thread.h"
 
@@ -248,6 +249,7 @@ struct server_thread *server_thread_new(struct server *server, int index)
     thread->tick_entry.cb = on_ticks_due;
     server_thread_add_tick(thread, check_bodies, thread);
     server_thread_add_tick(thread, go_on_with_deferred, thread);
+    server_thread_add_tick(thread, client_watch_tick, thread);
     if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))
         abort();
     thread->waker_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -32,7 +32,7 @@ struct listener {
 
 struct connection;
 
-#define TICKS_MAX 16
+#define TICKS_MAX 32
 
 struct tick {
     server_tick *tick;
@@ -56,8 +56,10 @@ struct server_thread {
     h2o_timeout_t receiving; /* how often a request that is not whole is looked at */
     int lingering;
     struct pending_set waiting;
-    struct pending_set next_turn; /* of connections that have had their share of this one */
-    uint32_t turn;                /* the number of this turn of the loop */
+    struct pending_set next_turn;      /* of connections that have had their share of this one */
+    struct client_watch *first_hidden; /* clients whose leaving epoll would not tell */
+    int64_t hidden_checked_at;
+    uint32_t turn; /* the number of this turn of the loop */
     struct tick ticks[TICKS_MAX];
     size_t tick_count;
     h2o_timeout_t soon; /* of tick_entry: 0 ms */
@@ -78,9 +80,6 @@ void listeners_stop(struct server_thread *thread);
 
 /* listener.c: a connection has ended: takes new ones again, if there was no room. */
 void listener_resume(struct listener *listener);
-
-/* reply.c: begins an answer without end, status 200; `generator` then sends. Whether only its headers were asked for. */
-bool reply_begin(struct request *request, struct str type, struct st_h2o_generator_t *generator);
 
 /* server.c: something has happened that the ticks are to see in this turn. */
 void server_thread_wants_ticks(struct server_thread *thread);

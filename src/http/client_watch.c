@@ -1,0 +1,114 @@
+#include "http/client_watch.h"
+
+#include "base/clock.h"
+#include "http/connection.h"
+#include "http/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#define HIDDEN_CHECK_MS 250
+
+static void hide(struct client_watch *watch)
+{
+    struct server_thread *thread = watch->thread;
+    if (watch->hidden)
+        return;
+    watch->hidden = true;
+    watch->previous = NULL;
+    watch->next = thread->first_hidden;
+    if (watch->next != NULL)
+        watch->next->previous = watch;
+    thread->first_hidden = watch;
+}
+
+static void unhide(struct client_watch *watch)
+{
+    if (!watch->hidden)
+        return;
+    watch->hidden = false;
+    if (watch->previous != NULL)
+        watch->previous->next = watch->next;
+    else
+        watch->thread->first_hidden = watch->next;
+    if (watch->next != NULL)
+        watch->next->previous = watch->previous;
+}
+
+static void tell(struct client_watch *watch, bool reset)
+{
+    client_watch_callback *left = watch->left;
+    client_watch_end(watch);
+    left(watch, reset);
+}
+
+/* Something has come from the client: its end, or what libh2o reads later. */
+static void look(struct client_watch *watch)
+{
+    char byte;
+    struct pollfd poller = {.fd = h2o_socket_get_fd(watch->socket), .events = POLLRDHUP};
+    ssize_t got = recv(poller.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got == -1 && errno != EAGAIN && errno != EINTR)
+        tell(watch, true);
+    else if (got == 0 || (poll(&poller, 1, 0) == 1 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0))
+        tell(watch, (poller.revents & POLLERR) != 0);
+    else
+        hide(watch);
+}
+
+static void on_readable(h2o_socket_t *socket, const char *err)
+{
+    struct connection *connection = socket->on_close.data;
+    (void)err;
+    h2o_socket_read_stop(socket);
+    if (connection->watch != NULL)
+        look(connection->watch);
+}
+
+/*
+ * libh2o stops to read a connection that has a request, and takes it out of epoll, only to put it back in for the next one: two system calls for
+ * each heartbeat. To go on watching costs none.
+ */
+void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    if (socket == NULL || h2o_socket_is_reading(socket))
+        return;
+    watch->left = left;
+    watch->thread = thread;
+    watch->socket = socket;
+    ((struct connection *)socket->on_close.data)->watch = watch;
+    h2o_socket_dont_read(socket, 1);
+    h2o_socket_read_start(socket, on_readable);
+}
+
+void client_watch_end(struct client_watch *watch)
+{
+    h2o_socket_t *socket = watch->socket;
+    if (socket == NULL)
+        return;
+    unhide(watch);
+    watch->socket = NULL;
+    ((struct connection *)socket->on_close.data)->watch = NULL;
+    if (socket->_cb.read == on_readable)
+        h2o_socket_read_stop(socket);
+    h2o_socket_dont_read(socket, 0);
+}
+
+int32_t client_watch_tick(void *data)
+{
+    struct server_thread *thread = data;
+    if (thread->first_hidden == NULL)
+        return 1000;
+    int64_t now = clock_ms();
+    if (now - thread->hidden_checked_at < HIDDEN_CHECK_MS)
+        return HIDDEN_CHECK_MS;
+    thread->hidden_checked_at = now;
+    struct client_watch *next;
+    for (struct client_watch *watch = thread->first_hidden; watch != NULL; watch = next) {
+        next = watch->next; /* of another connection, which this one's leaving does not end */
+        look(watch);
+    }
+    return HIDDEN_CHECK_MS;
+}

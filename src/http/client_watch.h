@@ -1,0 +1,38 @@
+/*
+ * Whether a client leaves while libh2o does not read its connection: a request waits, or its answer goes on.
+ *
+ * A reset says so. The end of what the client sends does not: it may have left, or only have nothing more to say and be reading still. What it
+ * has pipelined hides that end from epoll, so such connections are looked at four times a second.
+ */
+#ifndef HTTP_CLIENT_WATCH_H
+#define HTTP_CLIENT_WATCH_H
+
+#include <h2o.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct server_thread;
+struct client_watch;
+
+/* Called at most once, from inside the loop; the watch has ended by itself. `reset`: what is sent now reaches nobody. */
+typedef void client_watch_callback(struct client_watch *watch, bool reset);
+
+/* Begins as zeros. */
+struct client_watch {
+    client_watch_callback *left;
+    struct server_thread *thread;
+    h2o_socket_t *socket;                 /* NULL: it does not watch */
+    bool hidden;                          /* in thread->first_hidden */
+    struct client_watch *previous, *next; /* there */
+};
+
+/* Watches the connection of a request. One that is no socket's, or that libh2o reads itself, is not watched. */
+void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left);
+
+/* To be called before libh2o reads the connection again, at the latest when it ends the answer or disposes of the request. */
+void client_watch_end(struct client_watch *watch);
+
+/* Looks at those that are hidden. A server_tick; `data` is the thread. */
+int32_t client_watch_tick(void *data);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * An answer in pieces, of which no end need be known at its beginning.
+ *
+ *               write                 drained
+ *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: whoever makes the pieces makes the next ones when these
+ *       │ end, abort           │ end, abort                   have gone, so that nothing piles up behind a slow reader
+ *       ▼                      ▼
+ *     ENDING ◀─────────── (when it has been sent)
+ *       │
+ *       ▼
+ *     gone        in any state: the client left, or everything has been sent; the stream is no more
+ *
+ * All functions are for the request's own thread, from inside its loop: from a handler, a tick, or a callback of something in the loop.
+ */
+#ifndef HTTP_STREAM_H
+#define HTTP_STREAM_H
+
+#include "http/request.h"
+
+#include <stddef.h>
+
+#define STREAM_PIECES_MAX 16 /* of one write, which goes out with one system call */
+#define STREAM_LENGTH_UNKNOWN SIZE_MAX
+
+struct stream;
+
+/* Who makes the pieces. */
+struct stream_maker {
+    void (*drained)(struct stream *stream, void *data); /* what was written has been sent: the next write may come */
+    void (*gone)(void *data);                           /* the stream is no more; exactly once for each, the last call */
+    int socket_buffer;                                  /* bytes that the kernel keeps for a slow reader; 0: as many as it likes */
+    bool last; /* nothing that the client sends afterwards is read: the connection ends with the stream */
+};
+
+/*
+ * Begins to answer a request, with the headers that have been set. `length` is that of the whole answer, or STREAM_LENGTH_UNKNOWN: then chunks are
+ * framed here, whatever the status, and HTTP/1.0 gets a connection that ends. Nothing is sent before the first write, which may be empty to send
+ * the head alone. What may have no body (HEAD, 204, 304) ends at once, and the writes go nowhere.
+ */
+struct stream *stream_begin(struct request *request, int status, struct str type, size_t length, const struct stream_maker *maker,
+                            void *data);
+
+/*
+ * Writes pieces, which must stay as they are until `drained` or `gone`. Only when the stream is ready. `gone` may be called meanwhile.
+ * But for the first one, a write has at least a byte.
+ */
+void stream_write(struct stream *stream, const struct str pieces[], size_t count);
+
+/* Whether a write may come. */
+bool stream_is_ready(const struct stream *stream);
+
+/* Ends the answer, whole, behind what is being sent. `gone` may be called meanwhile. */
+void stream_end(struct stream *stream);
+
+/* Ends the answer so that the client sees that it is not whole: by a reset, and never as if it had ended. `gone` may be called meanwhile. */
+void stream_abort(struct stream *stream);
+
+#endif

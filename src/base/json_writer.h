@@ -20,27 +20,73 @@
 
 #include "base/buffer.h"
 
-void json_begin_object(struct buffer *out, const char *key);
-void json_end_object(struct buffer *out);
-void json_begin_array(struct buffer *out, const char *key);
-void json_end_array(struct buffer *out);
+/* Writes what stands between the value before and this one: a comma where one is due, and the key. For the functions below. */
+void json_begin_value(struct buffer *out, struct str key);
+
+/* They are inline so that the length of a literal key costs nothing. */
+static inline void json_begin_object(struct buffer *out, const char *key)
+{
+    json_begin_value(out, str_from(key));
+    buffer_append(out, STR("{"));
+}
+
+static inline void json_end_object(struct buffer *out)
+{
+    buffer_append(out, STR("}"));
+}
+
+static inline void json_begin_array(struct buffer *out, const char *key)
+{
+    json_begin_value(out, str_from(key));
+    buffer_append(out, STR("["));
+}
+
+static inline void json_end_array(struct buffer *out)
+{
+    buffer_append(out, STR("]"));
+}
+
+/* `text` is UTF-8; an absent one becomes null. */
+static inline void json_add_text(struct buffer *out, const char *key, struct str text)
+{
+    json_begin_value(out, str_from(key));
+    buffer_json_string(out, text);
+}
+
+/* A value that is JSON already, not empty, without white space at its end. It is not checked again. */
+static inline void json_add_raw(struct buffer *out, const char *key, struct str json)
+{
+    json_begin_value(out, str_from(key));
+    buffer_append(out, json);
+}
+
+static inline void json_add_bool(struct buffer *out, const char *key, bool value)
+{
+    json_add_raw(out, key, value ? STR("true") : STR("false"));
+}
+
+static inline void json_add_null(struct buffer *out, const char *key)
+{
+    json_add_raw(out, key, STR("null"));
+}
+
+/* A finite number: up to 6 decimals, no trailing zeros, at least one decimal ("0.0"). */
+static inline void json_add_number(struct buffer *out, const char *key, double number)
+{
+    json_begin_value(out, str_from(key));
+    buffer_json_number(out, number);
+}
+
+/* Milliseconds since 1970, as a string: "2026-03-01T12:00:00.000Z" (see buffer_json_time). */
+static inline void json_add_time(struct buffer *out, const char *key, int64_t milliseconds)
+{
+    json_begin_value(out, str_from(key));
+    buffer_json_time(out, milliseconds);
+}
+
+void json_add_integer(struct buffer *out, const char *key, int64_t number);
 
 /* The name of a member, from anywhere: it is escaped. The value is added next, with a key of NULL. `name` is UTF-8. */
 void json_add_key(struct buffer *out, struct str name);
-
-/* `text` is UTF-8; an absent one becomes null. */
-void json_add_text(struct buffer *out, const char *key, struct str text);
-void json_add_integer(struct buffer *out, const char *key, int64_t number);
-
-/* A finite number: up to 6 decimals, no trailing zeros, at least one decimal ("0.0"). */
-void json_add_number(struct buffer *out, const char *key, double number);
-void json_add_bool(struct buffer *out, const char *key, bool value);
-void json_add_null(struct buffer *out, const char *key);
-
-/* Milliseconds since 1970, as a string: "2026-03-01T12:00:00.000Z" (see buffer_json_time). */
-void json_add_time(struct buffer *out, const char *key, int64_t milliseconds);
-
-/* A value that is JSON already, not empty, without white space at its end. It is not checked again. */
-void json_add_raw(struct buffer *out, const char *key, struct str json);
 
 #endif

@@ -69,47 +69,36 @@ static bool parse_time(struct str text, int64_t *milliseconds)
     return true;
 }
 
-/* `key` is the name with its quotes, the comma before it and the colon behind it. */
-static void write_string(struct buffer *out, struct str key, struct str value)
-{
-    buffer_append(out, key);
-    buffer_json_string(out, value);
-}
-
 /* What the hash has not is `missing`, what is no number 0. */
-static void write_number(struct buffer *out, struct str key, struct str value, struct str missing)
+static void write_number(struct buffer *out, const char *key, struct str value, struct str missing)
 {
-    buffer_append(out, key);
     if (value.len == 0)
-        buffer_append(out, missing);
+        json_add_raw(out, key, missing);
     else
-        buffer_append(out, is_json_number(value) ? value : STR("0"));
+        json_add_raw(out, key, is_json_number(value) ? value : STR("0"));
 }
 
-static void write_json(struct buffer *out, struct str key, struct str value, struct str empty)
+static void write_json(struct buffer *out, const char *key, struct str value, struct str empty)
 {
-    buffer_append(out, key);
-    buffer_append(out, value.len > 0 ? value : empty);
+    json_add_raw(out, key, value.len > 0 ? value : empty);
 }
 
-static void write_time(struct buffer *out, struct str key, struct str value)
+static void write_time(struct buffer *out, const char *key, struct str value)
 {
     int64_t milliseconds;
-    buffer_append(out, key);
     if (parse_time(value, &milliseconds))
-        buffer_json_time(out, milliseconds);
+        json_add_time(out, key, milliseconds);
     else
-        buffer_append(out, STR("null"));
+        json_add_null(out, key);
 }
 
 static void write_age(struct buffer *out, struct str last_heartbeat, int64_t now)
 {
     int64_t milliseconds;
-    buffer_append(out, STR(",\"age_seconds\":"));
     if (parse_time(last_heartbeat, &milliseconds))
-        buffer_json_number(out, now > milliseconds ? (double)(now - milliseconds) / 1000 : 0);
+        json_add_number(out, "age_seconds", now > milliseconds ? (double)(now - milliseconds) / 1000 : 0);
     else
-        buffer_append(out, STR("null"));
+        json_add_null(out, "age_seconds");
 }
 
 /* The next name of a list with commas between; false at its end. */
@@ -123,38 +112,34 @@ static bool next_name(struct str *list, struct str *name)
     return false;
 }
 
-static void write_names(struct buffer *out, struct str key, struct str names)
+static void write_names(struct buffer *out, const char *key, struct str names)
 {
-    struct str name, separator = STR("");
-    buffer_append(out, key);
-    for (; next_name(&names, &name); separator = STR(","))
-        write_string(out, separator, name);
-    buffer_append(out, STR("]"));
+    struct str name;
+    json_begin_array(out, key);
+    while (next_name(&names, &name))
+        json_add_text(out, NULL, name);
+    json_end_array(out);
 }
 
 /* A service that the catalogue no longer has is left out. */
 static void write_assigned_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id)
 {
-    struct str name, separator = STR("");
-    buffer_append(out, STR(",\"assigned_containers\":["));
+    struct str name;
+    json_begin_array(out, "assigned_containers");
     while (next_name(&names, &name)) {
         const struct catalogue_service *service = catalogue_find(name);
-        if (service == NULL)
-            continue;
-        buffer_append(out, separator);
-        if (coordinator_url.ptr != NULL)
+        if (service != NULL && coordinator_url.ptr != NULL)
             catalogue_write_container(out, service, coordinator_url, worker_id);
-        else
-            buffer_json_string(out, service->container);
-        separator = STR(",");
+        else if (service != NULL)
+            json_add_text(out, NULL, service->container);
     }
-    buffer_append(out, STR("]"));
+    json_end_array(out);
 }
 
 static void write_available_memory(struct buffer *out, struct str told)
 {
     struct size size;
-    write_string(out, STR(",\"available_memory\":"), told);
+    json_add_text(out, "available_memory", told);
     if (size_parse(told, &size))
         hardware_write_size(out, "available_memory_size", size);
     else
@@ -166,16 +151,17 @@ static void write_services(struct buffer *out, struct str services)
 {
     struct json_items items = json_items(services.len > 0 ? services : STR("[]"));
     struct json_item item;
-    struct str separator = STR("");
-    buffer_append(out, STR(",\"services\":["));
-    for (; json_next(&items, &item); separator = STR(",")) {
-        bool is_name = item.value.len > 0 && item.value.ptr[0] == '"';
-        buffer_append(out, separator);
-        buffer_append(out, is_name ? STR("{\"name\":") : STR(""));
-        buffer_append(out, item.value);
-        buffer_append(out, is_name ? STR("}") : STR(""));
+    json_begin_array(out, "services");
+    while (json_next(&items, &item)) {
+        if (item.value.len > 0 && item.value.ptr[0] == '"') {
+            json_begin_object(out, NULL);
+            json_add_raw(out, "name", item.value);
+            json_end_object(out);
+        } else {
+            json_add_raw(out, NULL, item.value);
+        }
     }
-    buffer_append(out, STR("]"));
+    json_end_array(out);
 }
 
 /* The word that the worker told, where it is no status and so counts as degraded. */
@@ -183,7 +169,7 @@ static void write_reported_status(struct buffer *out, const struct worker *worke
 {
     struct str word = worker->fields[WORKER_reported_status];
     if (word.len > 0 && str_eq(worker->fields[WORKER_status], worker_status_words[WORKER_DEGRADED]))
-        write_string(out, STR(",\"reported_status\":"), word);
+        json_add_text(out, "reported_status", word);
 }
 
 /* Two machines that use its id; null when that was not seen for a while. */
@@ -199,7 +185,7 @@ static void write_conflict(struct buffer *out, struct str conflict, int64_t now)
     json_begin_object(out, "conflict");
     json_add_time(out, "since", since);
     json_add_time(out, "last_seen", last);
-    write_number(out, STR(",\"count\":"), count, STR("0"));
+    write_number(out, "count", count, STR("0"));
     json_end_object(out);
 }
 
@@ -208,63 +194,65 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     const struct str *fields = worker->fields;
     const struct str null = STR("null"), zero = STR("0"), no_array = STR("[]"), no_object = STR("{}");
 
-    write_string(out, STR("{\"worker_id\":"), worker->id);
-    write_number(out, STR(",\"tier\":"), fields[WORKER_tier], zero);
-    write_string(out, STR(",\"worker_type\":"), fields[WORKER_worker_type]);
-    write_string(out, STR(",\"status\":"), worker_status(worker));
+    json_begin_object(out, NULL);
+    json_add_text(out, "worker_id", worker->id);
+    write_number(out, "tier", fields[WORKER_tier], zero);
+    json_add_text(out, "worker_type", fields[WORKER_worker_type]);
+    json_add_text(out, "status", worker_status(worker));
     write_reported_status(out, worker);
-    write_number(out, STR(",\"current_load\":"), fields[WORKER_current_load], zero);
-    write_number(out, STR(",\"tasks_completed\":"), fields[WORKER_tasks_completed], zero);
+    write_number(out, "current_load", fields[WORKER_current_load], zero);
+    write_number(out, "tasks_completed", fields[WORKER_tasks_completed], zero);
     write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
-    write_names(out, STR(",\"assigned_services\":["), fields[WORKER_assigned_services]);
+    write_names(out, "assigned_services", fields[WORKER_assigned_services]);
     write_services(out, fields[WORKER_services]);
-    write_json(out, STR(",\"containers\":"), fields[WORKER_containers], no_array);
-    write_time(out, STR(",\"last_heartbeat\":"), fields[WORKER_last_heartbeat]);
-    write_time(out, STR(",\"registered_at\":"), fields[WORKER_registered_at]);
+    write_json(out, "containers", fields[WORKER_containers], no_array);
+    write_time(out, "last_heartbeat", fields[WORKER_last_heartbeat]);
+    write_time(out, "registered_at", fields[WORKER_registered_at]);
     write_age(out, fields[WORKER_last_heartbeat], now);
-    write_json(out, STR(",\"is_healthy\":"), worker_is_healthy(worker) ? STR("true") : STR("false"), null);
+    json_add_bool(out, "is_healthy", worker_is_healthy(worker));
     write_conflict(out, fields[WORKER_conflict], now);
-    write_json(out, STR(",\"drained\":"), fields[WORKER_drained].len > 0 ? STR("true") : STR("false"), null);
-    write_string(out, STR(",\"drain_reason\":"), fields[WORKER_drain_reason]);
-    write_time(out, STR(",\"drained_at\":"), fields[WORKER_drained_at]);
-    write_string(out, STR(",\"drained_from\":"), fields[WORKER_drained_from]);
-    write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
-    write_number(out, STR(",\"port\":"), fields[WORKER_port], null);
-    write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
-    write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);
-    write_string(out, STR(",\"instance_id\":"), fields[WORKER_instance_id]);
-    write_string(out, STR(",\"region\":"), fields[WORKER_region]);
-    write_json(out, STR(",\"capabilities\":"), fields[WORKER_capabilities], no_object);
-    write_json(out, STR(",\"hardware\":"), fields[WORKER_hardware], no_object);
+    json_add_bool(out, "drained", fields[WORKER_drained].len > 0);
+    json_add_text(out, "drain_reason", fields[WORKER_drain_reason]);
+    write_time(out, "drained_at", fields[WORKER_drained_at]);
+    json_add_text(out, "drained_from", fields[WORKER_drained_from]);
+    json_add_text(out, "ip_address", fields[WORKER_ip_address]);
+    write_number(out, "port", fields[WORKER_port], null);
+    json_add_text(out, "tunnel_url", fields[WORKER_tunnel_url]);
+    json_add_text(out, "vpn_ip", fields[WORKER_vpn_ip]);
+    json_add_text(out, "instance_id", fields[WORKER_instance_id]);
+    json_add_text(out, "region", fields[WORKER_region]);
+    write_json(out, "capabilities", fields[WORKER_capabilities], no_object);
+    write_json(out, "hardware", fields[WORKER_hardware], no_object);
     write_available_memory(out, fields[WORKER_available_memory]);
-    write_number(out, STR(",\"active_requests\":"), fields[WORKER_active_requests], null);
-    write_number(out, STR(",\"gpu_utilization\":"), fields[WORKER_gpu_utilization], null);
-    write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], no_array);
-    write_string(out, STR(",\"specialization\":"), fields[WORKER_specialization]);
-    write_json(out, STR(",\"services_status\":"), fields[WORKER_services_status], no_object);
-    write_names(out, STR(",\"unwell_services\":["), fields[WORKER_unwell]);
-    buffer_append(out, STR("}"));
+    write_number(out, "active_requests", fields[WORKER_active_requests], null);
+    write_number(out, "gpu_utilization", fields[WORKER_gpu_utilization], null);
+    write_json(out, "loaded_models", fields[WORKER_loaded_models], no_array);
+    json_add_text(out, "specialization", fields[WORKER_specialization]);
+    write_json(out, "services_status", fields[WORKER_services_status], no_object);
+    write_names(out, "unwell_services", fields[WORKER_unwell]);
+    json_end_object(out);
 }
 
 void worker_write_load(struct buffer *out, const struct worker *worker)
 {
-    write_number(out, STR(""), worker->fields[WORKER_current_load], STR("0"));
+    write_number(out, NULL, worker->fields[WORKER_current_load], STR("0"));
 }
 
 void worker_write_discovered(struct buffer *out, const struct worker *worker, struct str url)
 {
     const struct str *fields = worker->fields;
-    write_string(out, STR("{\"worker_id\":"), worker->id);
-    write_string(out, STR(",\"worker_url\":"), url);
-    write_string(out, STR(",\"tunnel_url\":"), fields[WORKER_tunnel_url]);
-    write_string(out, STR(",\"vpn_ip\":"), fields[WORKER_vpn_ip]);
-    write_string(out, STR(",\"ip_address\":"), fields[WORKER_ip_address]);
-    write_string(out, STR(",\"status\":"), worker_status(worker));
-    write_string(out, STR(",\"region\":"), fields[WORKER_region]);
-    write_json(out, STR(",\"capabilities\":"), fields[WORKER_capabilities], STR("{}"));
-    write_number(out, STR(",\"load\":"), fields[WORKER_current_load], STR("0"));
-    write_number(out, STR(",\"active_requests\":"), fields[WORKER_active_requests], STR("null"));
-    write_json(out, STR(",\"loaded_models\":"), fields[WORKER_loaded_models], STR("[]"));
-    write_time(out, STR(",\"last_heartbeat\":"), fields[WORKER_last_heartbeat]);
-    buffer_append(out, STR("}"));
+    json_begin_object(out, NULL);
+    json_add_text(out, "worker_id", worker->id);
+    json_add_text(out, "worker_url", url);
+    json_add_text(out, "tunnel_url", fields[WORKER_tunnel_url]);
+    json_add_text(out, "vpn_ip", fields[WORKER_vpn_ip]);
+    json_add_text(out, "ip_address", fields[WORKER_ip_address]);
+    json_add_text(out, "status", worker_status(worker));
+    json_add_text(out, "region", fields[WORKER_region]);
+    write_json(out, "capabilities", fields[WORKER_capabilities], STR("{}"));
+    write_number(out, "load", fields[WORKER_current_load], STR("0"));
+    write_number(out, "active_requests", fields[WORKER_active_requests], STR("null"));
+    write_json(out, "loaded_models", fields[WORKER_loaded_models], STR("[]"));
+    write_time(out, "last_heartbeat", fields[WORKER_last_heartbeat]);
+    json_end_object(out);
 }

@@ -1,5 +1,6 @@
 #include "model/event.h"
 
+#include "base/json_writer.h"
 #include "model/tier.h"
 
 #include <inttypes.h>
@@ -43,30 +44,25 @@ bool event_id_is_after(struct event_id a, struct event_id b)
 
 void event_write(struct buffer *out, const struct event *event)
 {
-    buffer_append(out, STR("{\"worker_id\":"));
-    buffer_json_string(out, event->worker_id);
-    buffer_append(out, STR(",\"status\":"));
-    buffer_json_string(out, event->status);
-    if (event->tier.len == 1 && event->tier.ptr[0] >= '1' && event->tier.ptr[0] <= '0' + TIER_COUNT)
-        buffer_printf(out, ",\"tier\":%c,\"worker_type\":\"%s\"", event->tier.ptr[0],
-                      tier_worker_type((enum tier)(event->tier.ptr[0] - '0')));
+    bool has_tier = event->tier.len == 1 && event->tier.ptr[0] >= '1' && event->tier.ptr[0] <= '0' + TIER_COUNT;
+    int tier = has_tier ? event->tier.ptr[0] - '0' : 0;
+    json_begin_object(out, NULL);
+    json_add_text(out, "worker_id", event->worker_id);
+    json_add_text(out, "status", event->status);
+    if (has_tier)
+        json_add_integer(out, "tier", tier);
     else
-        buffer_append(out, STR(",\"tier\":null,\"worker_type\":null"));
-    buffer_append(out, STR(",\"services\":["));
-    struct str separator = STR("");
-    for (struct str rest = event->services; rest.len > 0; separator = STR(",")) {
-        buffer_append(out, separator);
-        buffer_json_string(out, str_cut(&rest, ','));
-    }
-    buffer_append(out, STR("],\"reason\":"));
-    buffer_json_string(out, event->reason);
+        json_add_null(out, "tier");
+    json_add_text(out, "worker_type", str_from(has_tier ? tier_worker_type((enum tier)tier) : NULL));
+    json_begin_array(out, "services");
+    for (struct str rest = event->services; rest.len > 0;)
+        json_add_text(out, NULL, str_cut(&rest, ','));
+    json_end_array(out);
+    json_add_text(out, "reason", event->reason);
     if (event->drained_from.len > 0 || event->drain_reason.len > 0) {
-        buffer_append(out, STR(",\"drain_reason\":"));
-        buffer_json_string(out, event->drain_reason);
-        buffer_append(out, STR(",\"drained_from\":"));
-        buffer_json_string(out, event->drained_from);
+        json_add_text(out, "drain_reason", event->drain_reason);
+        json_add_text(out, "drained_from", event->drained_from);
     }
-    buffer_append(out, STR(",\"time\":"));
-    buffer_json_time(out, (int64_t)event->id.milliseconds);
-    buffer_append(out, STR("}"));
+    json_add_time(out, "time", (int64_t)event->id.milliseconds);
+    json_end_object(out);
 }

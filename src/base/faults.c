@@ -1,5 +1,6 @@
 #include "base/faults.h"
 
+#include "base/json_writer.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
@@ -48,14 +49,12 @@ void faults_add(struct faults *faults, const char *field, const char *format, ..
 
 void faults_write(struct buffer *out, const char *member, const struct faults *faults)
 {
-    buffer_json_string(out, str_from(member));
-    buffer_append(out, STR(":["));
+    json_begin_array(out, member);
     for (size_t i = 0; i < faults->count; i++) {
-        buffer_append(out, i > 0 ? STR(",{\"field\":") : STR("{\"field\":"));
-        buffer_json_string(out, str_from(faults->items[i].field));
-        buffer_append(out, STR(",\"message\":"));
-        buffer_json_string(out, str_from(faults->items[i].message));
-        buffer_append(out, STR("}"));
+        json_begin_object(out, NULL);
+        json_add_text(out, "field", str_from(faults->items[i].field));
+        json_add_text(out, "message", str_from(faults->items[i].message));
+        json_end_object(out);
     }
-    buffer_append(out, STR("]"));
+    json_end_array(out);
 }

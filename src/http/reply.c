@@ -1,6 +1,7 @@
 #include "http/reply.h"
 
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/log_repeat.h"
 #include "base/metrics.h"
 #include "http/client.h"
@@ -189,16 +190,16 @@ const char *reply_sentence(const struct server_thread *thread, enum err err)
 
 void reply_write_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
 {
-    buffer_append(out, STR("{\"type\":\"about:blank\",\"title\":"));
-    buffer_json_string(out, str_from(status_reason(err_status(err))));
-    buffer_printf(out, ",\"status\":%d,\"code\":\"%.*s\",\"retryable\":%s,\"detail\":", err_status(err), STR_PRINTF(err_code(err)),
-                  err_is_retryable(err) ? "true" : "false");
-    buffer_json_string(out, str_from(detail));
-    if (faults != NULL) {
-        buffer_append(out, STR(","));
+    json_begin_object(out, NULL);
+    json_add_text(out, "type", STR("about:blank"));
+    json_add_text(out, "title", str_from(status_reason(err_status(err))));
+    json_add_integer(out, "status", err_status(err));
+    json_add_text(out, "code", err_code(err));
+    json_add_bool(out, "retryable", err_is_retryable(err));
+    json_add_text(out, "detail", str_from(detail));
+    if (faults != NULL)
         faults_write(out, "errors", faults);
-    }
-    buffer_append(out, STR("}"));
+    json_end_object(out);
 }
 
 void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults)

@@ -2,6 +2,7 @@
  * GET /api/admin/history: how the fleet was, minute by minute.
  */
 #include "api/api.h"
+#include "base/json_writer.h"
 #include "http/reply.h"
 
 #define MINUTES_MAX 1440
@@ -10,13 +11,11 @@
 struct plotting {
     struct pending *pending;
     struct buffer body;
-    size_t count;
 };
 
 static void on_point(void *data, int64_t time, const struct fleet *fleet)
 {
     struct plotting *plotting = data;
-    buffer_append(&plotting->body, plotting->count++ > 0 ? STR(",") : STR(""));
     fleet_write_point(&plotting->body, fleet, time);
 }
 
@@ -26,7 +25,8 @@ static void on_points_end(void *data, enum err err)
     struct buffer body = plotting->body;
     struct request *request = api_resume(plotting->pending, err);
     if (request != NULL) {
-        buffer_append(&body, STR("]}"));
+        json_end_array(&body);
+        json_end_object(&body);
         reply_json(request, 200, &body);
     }
     buffer_fini(&body);
@@ -44,7 +44,9 @@ void api_history(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct plotting));
     struct plotting *plotting = pending_payload(pending);
     *plotting = (struct plotting){.pending = pending};
-    buffer_append(&plotting->body, STR("{\"interval_seconds\":60,\"points\":["));
+    json_begin_object(&plotting->body, NULL);
+    json_add_integer(&plotting->body, "interval_seconds", 60);
+    json_begin_array(&plotting->body, "points");
     enum err err = store_history(reading_store(request), minutes, on_point, on_points_end, plotting);
     if (err != ERR_NONE)
         on_points_end(plotting, err);

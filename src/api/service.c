@@ -6,7 +6,6 @@
 #include "base/json_writer.h"
 #include "http/reply.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 static void write_identity(struct buffer *out, const struct api_config *config)
@@ -73,7 +72,6 @@ static void on_health(void *data, enum err err, const struct fleet *fleet)
         if (refusal != ERR_NONE)
             write_cause(&body, api, refusal);
         json_end_object(&body);
-        buffer_append(&body, STR(","));
         fleet_write_summary(&body, fleet);
         json_end_object(&body);
         reply_json(request, 200, &body);
@@ -99,13 +97,21 @@ static void on_root(void *data, enum err err, const struct fleet *fleet)
     if (request != NULL) {
         const struct api *api = request_app(request);
         struct buffer body = BUFFER_INIT;
-        buffer_append(&body, STR("{\"status\":\"healthy\",\"service\":\"RMA Distributed Coordinator\",\"version\":"));
-        buffer_json_string(&body, api->config->version);
-        buffer_printf(&body, ",\"active_workers\":%" PRId64 ",\"docs\":\"/docs\",\"api\":\"/api\",\"endpoints\":[",
-                      fleet_total(fleet) - fleet_by_status(fleet, WORKER_OFFLINE));
-        for (const struct route *route = api_routes; route->path != NULL; route++)
-            buffer_printf(&body, "%s\"%s %s\"", route > api_routes ? "," : "", route->method, route->path);
-        buffer_append(&body, STR("]}"));
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "status", STR("healthy"));
+        json_add_text(&body, "service", STR("RMA Distributed Coordinator"));
+        json_add_text(&body, "version", api->config->version);
+        json_add_integer(&body, "active_workers", fleet_total(fleet) - fleet_by_status(fleet, WORKER_OFFLINE));
+        json_add_text(&body, "docs", STR("/docs"));
+        json_add_text(&body, "api", STR("/api"));
+        json_begin_array(&body, "endpoints");
+        for (const struct route *route = api_routes; route->path != NULL; route++) {
+            char endpoint[128];
+            snprintf(endpoint, sizeof(endpoint), "%s %s", route->method, route->path);
+            json_add_text(&body, NULL, str_from(endpoint));
+        }
+        json_end_array(&body);
+        json_end_object(&body);
         reply_json(request, 200, &body);
     }
 }

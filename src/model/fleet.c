@@ -1,6 +1,6 @@
 #include "model/fleet.h"
 
-#include <inttypes.h>
+#include "base/json_writer.h"
 
 /* The counters' names, by enum fleet_event. */
 static const struct str event_names[FLEET_EVENT_COUNT] = {
@@ -62,9 +62,9 @@ int64_t fleet_healthy(const struct fleet *fleet)
     return fleet_by_status(fleet, WORKER_HEALTHY) + fleet_by_status(fleet, WORKER_DRAINING);
 }
 
-static void write_average(struct buffer *out, double load, int64_t workers)
+static void write_average(struct buffer *out, const char *key, double load, int64_t workers)
 {
-    buffer_json_number(out, workers > 0 && load > 0 ? load / (double)workers : 0.0);
+    json_add_number(out, key, workers > 0 && load > 0 ? load / (double)workers : 0.0);
 }
 
 static void write_average_load(struct buffer *out, const struct fleet *fleet)
@@ -75,23 +75,34 @@ static void write_average_load(struct buffer *out, const struct fleet *fleet)
         load += fleet->load[tier];
         live += fleet_live_of_tier(fleet, (enum tier)tier);
     }
-    write_average(out, load, live);
+    write_average(out, "average_load", load, live);
+}
+
+/* "1" for tier 1. */
+static struct str tier_name(int tier)
+{
+    static const char digits[] = "0123456789";
+    return (struct str){digits + tier, 1};
 }
 
 /* {"gpu_workers": 0, …} */
-static void write_by_group(struct buffer *out, const struct fleet *fleet)
+static void write_by_group(struct buffer *out, const char *key, const struct fleet *fleet)
 {
+    json_begin_object(out, key);
     for (int tier = 1; tier <= TIER_COUNT; tier++)
-        buffer_printf(out, "%s\"%s\":%" PRId64, tier > 1 ? "," : "{", tier_group((enum tier)tier), of_tier(fleet, tier));
-    buffer_append(out, STR("}"));
+        json_add_integer(out, tier_group((enum tier)tier), of_tier(fleet, tier));
+    json_end_object(out);
 }
 
 /* {"1": 0, …} */
 static void write_by_tier(struct buffer *out, const struct fleet *fleet)
 {
-    for (int tier = 1; tier <= TIER_COUNT; tier++)
-        buffer_printf(out, "%s\"%d\":%" PRId64, tier > 1 ? "," : "{", tier, of_tier(fleet, tier));
-    buffer_append(out, STR("}"));
+    json_begin_object(out, "by_tier");
+    for (int tier = 1; tier <= TIER_COUNT; tier++) {
+        json_add_key(out, tier_name(tier));
+        json_add_integer(out, NULL, of_tier(fleet, tier));
+    }
+    json_end_object(out);
 }
 
 /* Whether what a fleet needs at the least is there: a live service worker, a live GPU worker, and not more offline than healthy. */
@@ -103,66 +114,80 @@ static bool is_well(const struct fleet *fleet)
 
 void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
 {
-    buffer_printf(out,
-                  "{\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"degraded_workers\":%" PRId64
-                  ",\"offline_workers\":%" PRId64 ",\"workers_by_tier\":",
-                  fleet_total(fleet), fleet_healthy(fleet), fleet_by_status(fleet, WORKER_DEGRADED),
-                  fleet_by_status(fleet, WORKER_OFFLINE));
-    write_by_group(out, fleet);
-    buffer_append(out, STR(",\"by_tier\":"));
+    json_begin_object(out, NULL);
+    json_add_integer(out, "total_workers", fleet_total(fleet));
+    json_add_integer(out, "healthy_workers", fleet_healthy(fleet));
+    json_add_integer(out, "degraded_workers", fleet_by_status(fleet, WORKER_DEGRADED));
+    json_add_integer(out, "offline_workers", fleet_by_status(fleet, WORKER_OFFLINE));
+    write_by_group(out, "workers_by_tier", fleet);
     write_by_tier(out, fleet);
-    buffer_append(out, STR(",\"average_load\":"));
     write_average_load(out, fleet);
-    buffer_append(out, STR(",\"average_load_by_tier\":{"));
-    for (int tier = 1; tier <= TIER_COUNT; tier++) {
-        buffer_printf(out, "%s\"%s\":", tier > 1 ? "," : "", tier_group((enum tier)tier));
-        write_average(out, fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
-    }
-    buffer_printf(out, "},\"total_tasks_completed\":%" PRId64 ",\"status\":\"healthy\"}", fleet->tasks_completed);
+    json_begin_object(out, "average_load_by_tier");
+    for (int tier = 1; tier <= TIER_COUNT; tier++)
+        write_average(out, tier_group((enum tier)tier), fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
+    json_end_object(out);
+    json_add_integer(out, "total_tasks_completed", fleet->tasks_completed);
+    json_add_text(out, "status", STR("healthy"));
+    json_end_object(out);
 }
 
 void fleet_write_health(struct buffer *out, const struct fleet *fleet)
 {
-    buffer_printf(out,
-                  "{\"overall_status\":\"%s\",\"workers_by_status\":{\"healthy\":%" PRId64 ",\"degraded\":%" PRId64
-                  ",\"offline\":%" PRId64 "},\"has_minimum_workers\":{\"gpu_workers\":%s,\"service_workers\":%s}}",
-                  is_well(fleet) ? "healthy" : "degraded", fleet_healthy(fleet), fleet_by_status(fleet, WORKER_DEGRADED),
-                  fleet_by_status(fleet, WORKER_OFFLINE), fleet_live_of_tier(fleet, TIER_GPU) > 0 ? "true" : "false",
-                  fleet_live_of_tier(fleet, TIER_SERVICE) > 0 ? "true" : "false");
+    json_begin_object(out, NULL);
+    json_add_text(out, "overall_status", is_well(fleet) ? STR("healthy") : STR("degraded"));
+    json_begin_object(out, "workers_by_status");
+    json_add_integer(out, "healthy", fleet_healthy(fleet));
+    json_add_integer(out, "degraded", fleet_by_status(fleet, WORKER_DEGRADED));
+    json_add_integer(out, "offline", fleet_by_status(fleet, WORKER_OFFLINE));
+    json_end_object(out);
+    json_begin_object(out, "has_minimum_workers");
+    json_add_bool(out, "gpu_workers", fleet_live_of_tier(fleet, TIER_GPU) > 0);
+    json_add_bool(out, "service_workers", fleet_live_of_tier(fleet, TIER_SERVICE) > 0);
+    json_end_object(out);
+    json_end_object(out);
 }
 
 void fleet_write_summary(struct buffer *out, const struct fleet *fleet)
 {
     int64_t total = fleet_total(fleet), healthy = fleet_healthy(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
-    buffer_printf(out, "\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"workers_by_tier\":", total, healthy);
-    write_by_group(out, fleet);
-    buffer_append(out, STR(",\"average_load\":"));
+    json_add_integer(out, "total_workers", total);
+    json_add_integer(out, "healthy_workers", healthy);
+    write_by_group(out, "workers_by_tier", fleet);
     write_average_load(out, fleet);
-    buffer_printf(out,
-                  ",\"workers\":{\"total\":%" PRId64 ",\"healthy\":%" PRId64 ",\"active\":%" PRId64 ",\"stale\":%" PRId64
-                  ",\"by_tier\":",
-                  total, healthy, total - offline, offline);
+    json_begin_object(out, "workers");
+    json_add_integer(out, "total", total);
+    json_add_integer(out, "healthy", healthy);
+    json_add_integer(out, "active", total - offline);
+    json_add_integer(out, "stale", offline);
     write_by_tier(out, fleet);
-    buffer_append(out, STR("}"));
+    json_end_object(out);
 }
 
 void fleet_write_point(struct buffer *out, const struct fleet *fleet, int64_t time)
 {
+    static const char *const counts[WORKER_STATUS_COUNT] = {
+        [WORKER_HEALTHY] = "healthy_workers",
+        [WORKER_DEGRADED] = "degraded_workers",
+        [WORKER_DRAINING] = "draining_workers",
+        [WORKER_OFFLINE] = "offline_workers",
+    };
     int64_t total = fleet_total(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
-    buffer_append(out, STR("{\"time\":"));
-    buffer_json_time(out, time);
-    buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"live_workers\":%" PRId64, total, total - offline);
+    json_begin_object(out, NULL);
+    json_add_time(out, "time", time);
+    json_add_integer(out, "total_workers", total);
+    json_add_integer(out, "live_workers", total - offline);
     for (int status = 0; status < WORKER_STATUS_COUNT; status++)
-        buffer_printf(out, ",\"%s_workers\":%" PRId64, worker_status_words[status].ptr,
-                      fleet_by_status(fleet, (enum worker_status)status));
-    buffer_append(out, STR(",\"average_load\":"));
+        json_add_integer(out, counts[status], fleet_by_status(fleet, (enum worker_status)status));
     write_average_load(out, fleet);
-    buffer_append(out, STR(",\"by_tier\":{"));
+    json_begin_object(out, "by_tier");
     for (int tier = 1; tier <= TIER_COUNT; tier++) {
         int64_t live = fleet_live_of_tier(fleet, (enum tier)tier);
-        buffer_printf(out, "%s\"%d\":{\"live_workers\":%" PRId64 ",\"average_load\":", tier > 1 ? "," : "", tier, live);
-        write_average(out, fleet->load[tier], live);
-        buffer_append(out, STR("}"));
+        json_add_key(out, tier_name(tier));
+        json_begin_object(out, NULL);
+        json_add_integer(out, "live_workers", live);
+        write_average(out, "average_load", fleet->load[tier], live);
+        json_end_object(out);
     }
-    buffer_append(out, STR("}}"));
+    json_end_object(out);
+    json_end_object(out);
 }

@@ -535,3 +535,21 @@ def test_without_redis(redis, coordinator):
             ("DELETE", "/api/queues/q/tasks?state=dead", None), ("POST", "/api/coordinator/broadcast-job", {"job_type": "t"})):
         answer = coordinator.request(method, path, body)
         assert answer.status == 503 and answer.headers["Retry-After"], (method, path, answer)
+
+
+def test_a_full_redis_takes_no_new_tasks_and_all_else(redis, coordinator):
+    coordinator.register("w")
+    held, done, waits, dead = (submit(coordinator, payload=number).json["task_id"] for number in range(4))
+    leases = task_work.lease(redis, "w", 2)
+    assert set(leases) == {held, done}
+    redis.client.config_set("maxmemory", "1mb")
+    for answer in (submit(coordinator), coordinator.post("/api/tasks/bulk", {"tasks": [{"type": "t"}] * 2})):
+        assert (answer.status, answer.json["code"]) == (503, "registry-full"), answer
+    assert task_work.complete(redis, "w", done, leases[done], '"result"') == "completed"
+    assert task_of(coordinator, done)["result"] == "result"
+    assert coordinator.delete(f"/api/tasks/{waits}").json["status"] == "cancelled"
+    assert coordinator.delete(f"/api/tasks/{held}").json["status"] == "cancelling"
+    assert set(listed(coordinator)) == {held, done, waits, dead}
+    assert coordinator.get("/api/queues/default").json["counts"]["completed"] == 1
+    redis.client.config_set("maxmemory", 0)
+    assert submit(coordinator).status == 201

@@ -12,11 +12,13 @@
 --: use events
 --: use health
 --: use identities
+--: use machines
 --: use places
 --: use removal
 --: use status
 --: use task_doubt
 --: use try
+--: use whereabouts
 
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
 -- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat;
@@ -24,11 +26,12 @@
 -- heartbeats: for each its worker's id, the status it counts as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
 -- ranking (four words: active requests, what it is specialized for, its loaded models with commas between; "-" for none, "=" for as
 -- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between,
+-- where it came from and what it tells of where its worker is ("203.0.113.7 tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither),
 -- the number of strings that follow, and these: names and values of hash fields, reported_status the first of them. Of the status, the
 -- load and the ranking "" means that it does not tell: what is known stays.
 -- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; for each, with
 -- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
--- is new, in the same way.
+-- is new, in the same way; and where it is news that two machines use an id, these ids with blanks between.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -39,12 +42,13 @@ end
 
 -- The heartbeat at ARGV[at], and where the next one is; nil when it is malformed.
 local function decode(at)
-  local extra = number_of(ARGV[at + 6])
+  local extra = number_of(ARGV[at + 7])
   local beat = { id = ARGV[at], status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
-    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], ignored = ARGV[at + 5], first = at + 7, last = at + 6 + (extra or 0) }
-  beat.is_odd = ARGV[at + 7] == 'reported_status'
+    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], ignored = ARGV[at + 5], from = ARGV[at + 6],
+    first = at + 8, last = at + 7 + (extra or 0) }
+  beat.is_odd = ARGV[at + 8] == 'reported_status'
   if not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV or not beat.silence or beat.silence < 0 or beat.silence > 1e9
-    or (beat.status ~= '' and not status_is(beat.status))
+    or (beat.status ~= '' and not status_is(beat.status)) or not string.find(beat.from .. ' ', '^[%x.:]* ')
     or (beat.load_text ~= '' and not (beat.load and beat.load >= 0 and beat.load <= 1))
     or (beat.ranking ~= '' and not string.find(beat.ranking, '^[%d=]%d* %S+ %S+ %S+$')) then
     return nil
@@ -196,6 +200,27 @@ local function note_silence(beat, hash, announced)
   end
 end
 
+local conflicts = {} -- ids of which it is news
+
+-- Takes over where a heartbeat came from and what it tells of where its worker is. Returns whether anything that is shown has changed. Between
+-- the addresses of two machines it changes all the time: nobody is told.
+local function take_whereabouts(beat, place)
+  local address, told = string.match(beat.from, '^%S*'), {}
+  for name, value in string.gmatch(beat.from, ' ([%l_]+)=(%S+)') do
+    told[name] = value
+  end
+  local was, in_turn, is_rival = whereabouts_address(place.caller), false, false
+  address = address ~= '' and address or was
+  if was ~= '' and address ~= was then
+    in_turn, is_rival = machines_move(beat.id, address, was, now, 2 * (place.tier == '4' and edge_interval or interval))
+  end
+  local moved = whereabouts_take(beat.id, place, told, address, now)
+  if in_turn and machines_conflict(beat.id, place, 'heartbeat', now) then
+    conflicts[#conflicts + 1] = beat.id
+  end
+  return moved and not is_rival
+end
+
 -- Takes a heartbeat; returns its character, how late it came, and what is new of what it told in vain.
 local function take(beat)
   local id, live_until, gone_at = beat.id, offline_at, removed_at
@@ -237,6 +262,7 @@ local function take(beat)
     take_ranking(place, beat.ranking, hash)
   end
   place.status, place.load = status, load
+  local moved = beat.from ~= '' and beat.from ~= whereabouts_address(place.caller) and take_whereabouts(beat, place)
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
     task_doubt_worker(id)
@@ -247,6 +273,8 @@ local function take(beat)
   end
   if status ~= was then
     tell(id, place, was)
+  elseif moved then
+    events_tell('updated', 'moved', id, place)
   end
   return result, late, beat.ignored ~= '' and note_ignored(beat, hash) or '-'
 end
@@ -256,4 +284,8 @@ for i, beat in ipairs(beats) do
   results[i], late[i], news[i] = take(beat)
   has_news = has_news or news[i] ~= '-'
 end
-return { table.concat(results), table.concat(late, ' '), has_news and table.concat(news, ' ') or nil }
+local told_in_vain = has_news and table.concat(news, ' ') or nil
+if conflicts[1] then
+  return { table.concat(results), table.concat(late, ' '), told_in_vain or '', table.concat(conflicts, ' ') }
+end
+return { table.concat(results), table.concat(late, ' '), told_in_vain }

@@ -39,8 +39,8 @@ end
 -- it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
 local function whereabouts_take(id, place, told, address, now)
   local registration = key_registration .. id
-  local ip_address, port, tunnel, origin, looks =
-    unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'origin', 'looks') or {})
+  local ip_address, port, tunnel, vpn_ip, origin, looks =
+    unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'vpn_ip', 'origin', 'looks') or {})
   local was_address = whereabouts_address(place.caller)
   local is_taken = string.sub(place.caller, 1, 1) == '@' and not told.ip_address
   local new_ip, new_port = ip_address, port
@@ -55,16 +55,15 @@ local function whereabouts_take(id, place, told, address, now)
   elseif looks and (origin == was_address or told.ip_address) then
     new_origin = address
   end
-  local new_tunnel = told.tunnel_url or tunnel
-  place.caller = (is_taken and '@' or '~') .. address
-  local moved = new_ip ~= ip_address or new_port ~= port or new_tunnel ~= tunnel
+  local new_tunnel, new_vpn_ip = told.tunnel_url or tunnel, told.vpn_ip or vpn_ip
+  local moved = new_ip ~= ip_address or new_port ~= port or new_tunnel ~= tunnel or new_vpn_ip ~= vpn_ip
   if moved or new_origin ~= origin then
     local keys, twins = identities_of(id)
-    local fields = { 'ip_address', new_ip, 'port', new_port, 'tunnel_url', new_tunnel, 'origin', new_origin }
+    local fields = { 'ip_address', new_ip, 'port', new_port, 'tunnel_url', new_tunnel, 'vpn_ip', new_vpn_ip, 'origin', new_origin }
     if looks and new_origin then
-      fields[9], fields[10] = 'fingerprint', identities_fingerprint(new_origin, looks)
+      fields[11], fields[12] = 'fingerprint', identities_fingerprint(new_origin, looks)
     end
-    for at = 1, 10, 2 do
+    for at = 1, 12, 2 do
       if fields[at] and fields[at + 1] then
         redis.call('HSET', registration, fields[at], fields[at + 1])
       elseif fields[at] then
@@ -73,6 +72,10 @@ local function whereabouts_take(id, place, told, address, now)
     end
     follow(id, keys, twins, now)
   end
-  redis.call('HSET', registration, 'caller', place.caller)
+  local caller = address ~= '' and (is_taken and '@' or '~') .. address or ''
+  if caller ~= place.caller then
+    place.caller = caller
+    redis.call('HSET', registration, 'caller', caller)
+  end
   return moved
 end

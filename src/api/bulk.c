@@ -185,6 +185,7 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
     memcpy(beat->worker_id, heartbeat.worker_id.ptr, heartbeat.worker_id.len);
     beat->worker_id_len = heartbeat.worker_id.len;
     bulk->waiting++;
+    heartbeat_settle(&heartbeat, str_from(bulk->address), &ignored);
     if (ignored.count > 0)
         note_ignored(bulk, beat, index, &heartbeat, &ignored);
     faults_fini(&ignored);

@@ -85,12 +85,11 @@ static void on_ignoring(void *data, enum err err, const struct beaten *beaten)
 }
 
 /* Makes the request wait, with what its answer has to say of `ignored`, which is freed. */
-static struct pending *wait_ignoring(struct request *request, const struct heartbeat *heartbeat, struct faults *ignored)
+static struct pending *wait_ignoring(struct request *request, const struct heartbeat *heartbeat, struct str address,
+                                     struct faults *ignored)
 {
     struct buffer text = BUFFER_INIT;
-    char room[64];
     faults_write(&text, "ignored", ignored);
-    struct str address = client_address(request, room);
     struct pending *pending = api_wait(request, sizeof(struct ignoring) + text.len);
     struct ignoring *ignoring = pending_payload(pending);
     ignored_note_init(&ignoring->note, heartbeat, ignored);
@@ -116,8 +115,11 @@ static void beat(struct request *request)
         return;
     }
     request_name_worker(request, heartbeat.worker_id);
+    char room[INET_TEXT_MAX];
+    struct str address = client_address(request, room);
+    heartbeat_settle(&heartbeat, address, &ignored);
     bool is_whole = ignored.count == 0;
-    struct pending *pending = is_whole ? api_wait(request, 0) : wait_ignoring(request, &heartbeat, &ignored);
+    struct pending *pending = is_whole ? api_wait(request, 0) : wait_ignoring(request, &heartbeat, address, &ignored);
     err = store_heartbeat(api->store, &heartbeat, false, is_whole ? on_heartbeat : on_ignoring, pending);
     heartbeat_fini(&heartbeat);
     api_sent(pending, err);

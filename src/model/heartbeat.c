@@ -21,6 +21,7 @@ struct reading {
     struct str body;
     struct heartbeat *out;
     struct faults *faults, *ignored;
+    bool tells_where;
 };
 
 static void read_worker_id(struct reading *reading, const cJSON *item)
@@ -268,6 +269,13 @@ static void read_services_status(struct reading *reading, const cJSON *item)
         faults_add(reading->ignored, "services_status", "must be an object");
 }
 
+/* All such members are read together, after the others. */
+static void read_whereabouts(struct reading *reading, const cJSON *item)
+{
+    (void)item;
+    reading->tells_where = true;
+}
+
 static const struct member {
     const char *name;
     void (*read)(struct reading *reading, const cJSON *item); /* of anything but null */
@@ -282,6 +290,9 @@ static const struct member {
     {"services_status", read_services_status},
     {"specialization", read_specialization},
     {"expect_silence", read_expect_silence},
+    {"ip_address", read_whereabouts},
+    {"tunnel_url", read_whereabouts},
+    {"vpn_ip", read_whereabouts},
 };
 #define MEMBER_COUNT (sizeof(members) / sizeof(members[0]))
 
@@ -301,6 +312,8 @@ static void read_members(struct reading *reading, const cJSON *root)
             members[i].read(reading, item);
         seen[i] = true;
     }
+    if (reading->tells_where)
+        whereabouts_read(&reading->out->where, root, reading->ignored, reading->ignored);
     if (reading->out->worker_id.ptr == NULL && reading->faults->count == 0)
         faults_add(reading->faults, "worker_id", "is required");
 }
@@ -332,7 +345,7 @@ enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *
     if (err != ERR_NONE)
         return err;
     heartbeat.document = root;
-    struct reading reading = {body, &heartbeat, faults, ignored};
+    struct reading reading = {body, &heartbeat, faults, ignored, false};
     read_members(&reading, root);
     if (faults->count > 0) {
         heartbeat_fini(&heartbeat);
@@ -342,6 +355,16 @@ enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *
     write_ignored(&heartbeat.ignored, ignored);
     *out = heartbeat;
     return ERR_NONE;
+}
+
+void heartbeat_settle(struct heartbeat *heartbeat, struct str caller, struct faults *ignored)
+{
+    size_t before = ignored->count;
+    whereabouts_settle(&heartbeat->where, caller, ignored);
+    if (ignored->count == before)
+        return;
+    heartbeat->ignored.len = 0;
+    write_ignored(&heartbeat->ignored, ignored);
 }
 
 bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat)
@@ -374,6 +397,7 @@ void heartbeat_fini(struct heartbeat *heartbeat)
 {
     cJSON_Delete(heartbeat->document);
     buffer_fini(&heartbeat->ignored);
+    whereabouts_fini(&heartbeat->where);
     buffer_fini(&heartbeat->models);
     buffer_fini(&heartbeat->mended);
     *heartbeat = (struct heartbeat){0};

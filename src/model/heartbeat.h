@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/faults.h"
+#include "model/whereabouts.h"
 
 #define HEARTBEAT_JSON_MAX 8192 /* bytes of loaded_models and of services_status, each */
 #define HEARTBEAT_MEMORY_MAX 64 /* bytes of available_memory */
@@ -30,6 +31,7 @@ struct heartbeat {
     struct str services_status; /* JSON object, as it came */
     double active_requests;     /* a whole number */
     double gpu_utilization;     /* percent */
+    struct whereabouts where;   /* what it tells; known in full after heartbeat_settle */
     double expect_silence;      /* seconds; more than HEARTBEAT_SILENCE_MAX has become that */
 
     struct buffer
@@ -46,6 +48,9 @@ struct heartbeat {
  */
 MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, struct faults *ignored,
                                     const char **why);
+
+/* Takes note that the heartbeat came from `caller`, see whereabouts_settle; *ignored is what heartbeat_parse filled. */
+void heartbeat_settle(struct heartbeat *heartbeat, struct str caller, struct faults *ignored);
 
 /*
  * Appends the normal forms (see model_name.h) of the loaded models' names, with commas between, of the first HEARTBEAT_RANKED_MODELS_MAX

@@ -115,6 +115,15 @@ static bool is_url(struct str text)
     return text.len > 0 && memmem(text.ptr, text.len, "://", 3) != NULL;
 }
 
+/* Not so on a unix socket. */
+static bool is_address(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (strchr("0123456789abcdefABCDEF.:", text.ptr[i]) == NULL)
+            return false;
+    return true;
+}
+
 void whereabouts_settle(struct whereabouts *where, struct str caller, struct faults *ignored)
 {
     const struct {
@@ -128,7 +137,7 @@ void whereabouts_settle(struct whereabouts *where, struct str caller, struct fau
         faults_add(ignored, told[i].name, NO_ADDRESS);
         *told[i].text = (struct str){NULL, 0};
     }
-    where->caller = caller;
+    where->caller = is_address(caller) ? caller : (struct str){NULL, 0};
     where->is_taken = where->ip_address.len == 0;
     if (where->is_taken)
         where->ip_address = caller;

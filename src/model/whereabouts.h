@@ -19,7 +19,7 @@ struct whereabouts {
     struct str vpn_ip;      /* like ip_address */
     int port;               /* told with vpn_ip or ip_address; 0: none */
     /* known after whereabouts_settle */
-    struct str caller; /* where the request came from */
+    struct str caller; /* the address that the request came from; absent when it has none */
     bool is_taken;     /* no address was told: ip_address is the caller's */
     struct str origin; /* the address that belongs to the worker's fingerprint */
 

@@ -77,6 +77,9 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
         err = ERR_INTERNAL;
     if (err == ERR_NONE)
         observe_lateness(reply_text(reply_element(reply, 1)));
+    struct str conflicts = err == ERR_NONE ? reply_text(reply_element(reply, 3)) : (struct str){NULL, 0};
+    while (conflicts.len > 0)
+        store_log_conflict(str_cut(&conflicts, ' '), "heartbeat");
     batch_end(batch, err, results, reply_text(reply_element(reply, 2)));
 }
 
@@ -169,6 +172,37 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
     command_add(&batch->strings, buffer_str(ranking));
 }
 
+static void add_told(struct buffer *out, const char *name, struct str value)
+{
+    if (value.len == 0)
+        return;
+    buffer_append(out, STR(" "));
+    buffer_append(out, str_from(name));
+    buffer_append(out, STR("="));
+    buffer_append(out, value);
+}
+
+/* Where it came from and what it tells of that; see lua/heartbeat.lua. None of it has white space. */
+static void add_whereabouts(struct batch *batch, const struct whereabouts *where)
+{
+    bool tells = !where->is_taken || where->tunnel_url.len > 0 || where->vpn_ip.len > 0;
+    if (!tells || where->caller.len == 0) {
+        command_add(&batch->strings, where->caller);
+        return;
+    }
+    char port[12];
+    struct buffer *text = &batch->ranking;
+    snprintf(port, sizeof(port), "%d", where->port);
+    text->len = 0;
+    buffer_append(text, where->caller);
+    if (!where->is_taken)
+        add_told(text, "ip_address", where->ip_address);
+    add_told(text, "port", where->port > 0 ? str_from(port) : STR(""));
+    add_told(text, "tunnel_url", where->tunnel_url);
+    add_told(text, "vpn_ip", where->vpn_ip);
+    command_add(&batch->strings, buffer_str(text));
+}
+
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
                          void *data)
 {
@@ -195,6 +229,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_number(batch, heartbeat->expect_silence > 0 ? floor(heartbeat->expect_silence * 1000) : 0);
     add_ranking(batch, heartbeat);
     command_add(&batch->strings, buffer_str(&heartbeat->ignored));
+    add_whereabouts(batch, &heartbeat->where);
     command_add_number(&batch->strings, (long long)extra);
     add_text_field(batch, WORKER_reported_status, heartbeat->reported_status); /* the script looks for it as the first one */
     add_text_field(batch, WORKER_available_memory, heartbeat->available_memory);
@@ -203,7 +238,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 7 + extra;
+    batch->string_count += 8 + extra;
     if (batch->count >= (more ? BATCH_MAX : BATCH_FULL)) {
         batch_send(store);
         link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */

@@ -123,9 +123,6 @@ static void write_machine(struct buffer *out, const struct registration *registr
 /* Where it calls from, with a mark: whether that is its address; see lua/lib/whereabouts.lua. */
 static void write_caller(struct buffer *out, const struct whereabouts *where)
 {
-    for (size_t i = 0; i < where->caller.len; i++)
-        if (strchr("0123456789abcdefABCDEF.:", where->caller.ptr[i]) == NULL)
-            return; /* no address: a unix socket */
     if (where->caller.len == 0)
         return;
     buffer_append(out, where->is_taken ? STR("@") : STR("~"));

@@ -88,11 +88,12 @@ class Scripts:
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod
-    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="", ignored=""):
+    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="", ignored="",
+                whence=""):
         """What is "" is not told: it stays as before. `health`: as lua/lib/health.lua has it."""
         said = [str(word) for word in (active, special, models)]
         ranking = " ".join([*(word or "=" for word in said), health or "-"]) if any(said) or health else ""
-        return [worker_id, status, load, silence, ranking, ignored, len(fields), *fields]
+        return [worker_id, status, load, silence, ranking, ignored, whence, len(fields), *fields]
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""

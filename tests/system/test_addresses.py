@@ -131,3 +131,113 @@ def test_a_worker_whose_tunnel_an_older_coordinator_stored_as_it_came_is_still_k
     assert not redis.client.exists("{rma}:identity:tunnel:" + older)
     assert register(behind_proxy, {"tunnel_url": "https://abc.trycloudflare.com"})["worker_id"] == first["worker_id"]
     invariants.assert_hold(redis.dump())
+
+
+# -- a worker that moves ----------------------------------------------------------------------------------------------------------------
+
+MOVED = "203.0.113.50"
+BEATS = {"single": lambda beat: ("/api/worker/heartbeat", beat), "bulk": lambda beat: ("/api/worker/heartbeats", {"heartbeats": [beat]}),
+         "edge": lambda beat: ("/api/edge/heartbeat", beat)}
+
+
+def beat(coordinator, worker_id, address=CALLER, how="single", **said):
+    path, body = BEATS[how]({"worker_id": worker_id, **said})
+    answer = coordinator.post(path, body, {"X-Forwarded-For": address})
+    assert answer.status == 200 and answer.json.get("ok", 1) == 1, answer
+    return answer.json
+
+
+def moved_events(redis):
+    return [entry["worker_id"] for _, entry in redis.client.xrange("{rma}:events") if (entry["event"], entry["reason"]) == ("updated", "moved")]
+
+
+@pytest.mark.parametrize("how", BEATS)
+def test_an_address_that_was_taken_follows_the_worker(redis, behind_proxy, how):
+    worker_id = register(behind_proxy, {"services": [{"name": "ocr", "port": 9}]})["worker_id"]
+    beat(behind_proxy, worker_id, CALLER, how)
+    assert moved_events(redis) == []
+    beat(behind_proxy, worker_id, MOVED, how)
+    assert behind_proxy.worker(worker_id)["ip_address"] == MOVED
+    assert behind_proxy.get("/api/worker/find/ocr").json["worker_url"] == f"http://{MOVED}:9"
+    beat(behind_proxy, worker_id, MOVED, how)
+    assert moved_events(redis) == [worker_id], "told once"
+    beat(behind_proxy, worker_id, "2001:db8::5", how)
+    assert behind_proxy.get("/api/worker/find/ocr").json["worker_url"] == "http://[2001:db8::5]:9"
+    invariants.assert_hold(redis.dump())
+
+
+@pytest.mark.parametrize("how", BEATS)
+def test_an_address_that_was_told_stays(redis, behind_proxy, how):
+    register(behind_proxy, {"worker_id": "w", "ip_address": "192.168.1.5"})
+    for address in (MOVED, CALLER, MOVED):
+        beat(behind_proxy, "w", address, how)
+    assert behind_proxy.worker("w")["ip_address"] == "192.168.1.5" and moved_events(redis) == []
+    invariants.assert_hold(redis.dump())
+
+
+@pytest.mark.parametrize("how", BEATS)
+def test_a_heartbeat_may_tell_a_new_tunnel_and_address(redis, behind_proxy, how):
+    worker_id = register(behind_proxy, {"tunnel_url": "https://one.trycloudflare.com"})["worker_id"]
+    beat(behind_proxy, worker_id, how=how, tunnel_url="HTTPS://Two.trycloudflare.com/", ip_address="192.168.1.5:8000")
+    row = behind_proxy.worker(worker_id)
+    assert (row["tunnel_url"], row["ip_address"], row["port"]) == ("https://two.trycloudflare.com", "192.168.1.5", 8000)
+    beat(behind_proxy, worker_id, MOVED, how=how, tunnel_url="None")
+    row = behind_proxy.worker(worker_id)
+    assert (row["tunnel_url"], row["ip_address"], row["port"]) == ("https://two.trycloudflare.com", "192.168.1.5", 8000), "it was told"
+    beat(behind_proxy, worker_id, MOVED, how=how, ip_address="10.0.0.9")
+    row = behind_proxy.worker(worker_id)
+    assert (row["ip_address"], row["port"]) == ("10.0.0.9", None)
+    assert register(behind_proxy, {"tunnel_url": "https://two.trycloudflare.com"})["worker_id"] == worker_id, "its identity has moved"
+    assert register(behind_proxy, {"tunnel_url": "https://one.trycloudflare.com"})["worker_id"] != worker_id, "and left the old one"
+    invariants.assert_hold(redis.dump())
+
+
+@pytest.mark.parametrize("how", ["single", "edge"])
+def test_what_a_heartbeat_tells_in_vain_is_named(redis, behind_proxy, how):
+    register(behind_proxy, {"worker_id": "w", "tunnel_url": "https://one.example", "ip_address": "192.168.1.5"})
+    answer = beat(behind_proxy, "w", how=how, tunnel_url="javascript:alert(1)", ip_address="0.0.0.0")
+    assert sorted(ignored(answer)) == ["ip_address", "tunnel_url"]
+    assert ignored(beat(behind_proxy, "w", how=how, tunnel_url=7, ip_address="localhost")) == ["tunnel_url", "ip_address"]
+    row = behind_proxy.worker("w")
+    assert (row["tunnel_url"], row["ip_address"]) == ("https://one.example", "192.168.1.5")
+    invariants.assert_hold(redis.dump())
+
+
+def test_a_worker_that_is_brought_back_is_where_it_now_beats_from(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock, TRUST_PROXY=1)
+    register(coordinator, {"worker_id": "w"})
+    clock.advance(3600)
+    assert coordinator.workers() == {}
+    assert beat(coordinator, "w", MOVED)["revived"] is True
+    assert coordinator.worker("w")["ip_address"] == MOVED
+    invariants.assert_hold(redis.dump())
+
+
+def test_one_that_moved_and_then_crashed_is_known_by_its_looks(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock, TRUST_PROXY=1)
+    worker_id = register(coordinator, {"capabilities": {"cpu_cores": 8}})["worker_id"]
+    beat(coordinator, worker_id, MOVED)
+    clock.advance(60)
+    assert register(coordinator, {"capabilities": {"cpu_cores": 8}}, address=CALLER)["worker_id"] != worker_id, "somebody else"
+    assert register(coordinator, {"capabilities": {"cpu_cores": 8}}, address=MOVED)["worker_id"] == worker_id
+    invariants.assert_hold(redis.dump())
+
+
+def test_through_several_instances_the_last_heartbeat_counts(redis, start_coordinator):
+    one, two = (start_coordinator(redis, TRUST_PROXY=1) for _ in range(2))
+    register(one, {"worker_id": "w"})
+    for coordinator, address in [(two, MOVED), (one, CALLER), (two, MOVED), (one, CALLER)]:
+        beat(coordinator, "w", address)
+        assert one.worker("w")["ip_address"] == address
+    invariants.assert_hold(redis.dump())
+
+
+def test_a_registration_of_an_older_coordinator_is_left_where_it_is(redis, behind_proxy):
+    register(behind_proxy, {"worker_id": "w"})
+    redis.client.hdel("{rma}:registration:w", "caller")
+    redis.client.hset("{rma}:ledger", "w", redis.client.hget("{rma}:ledger", "w").split(" @")[0])
+    beat(behind_proxy, "w", MOVED)
+    assert behind_proxy.worker("w")["ip_address"] == CALLER
+    invariants.assert_hold(redis.dump())

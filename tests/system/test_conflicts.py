@@ -132,3 +132,52 @@ def test_an_id_that_is_used_after_the_other_machine_is_silent_is_none(fleet):
         machine.register().beat()
         fleet.clock.advance(400)
     assert_none(fleet)
+
+
+# -- by heartbeats -------------------------------------------------------------------------------------------------------------------------
+
+def beat_in_turn(fleet, machines, times, seconds):
+    for _ in range(times):
+        for machine in machines:
+            machine.beat()
+            fleet.clock.advance(seconds)
+
+
+def test_heartbeats_of_two_machines(fleet):
+    """Both have registered once, and go on beating: so does the field's agent."""
+    one = Machine(fleet, "198.51.100.1", worker_id="w", boot_id="one").register()
+    two = Machine(fleet, "198.51.100.2", worker_id="w", boot_id="two").register()
+    beat_in_turn(fleet, [one, two], 2, 15)
+    assert_conflict(fleet, reason="heartbeat")
+    beat_in_turn(fleet, [one, two], 3, 15)
+    assert_conflict(fleet, reason="heartbeat")
+    assert fleet.worker("w")["conflict"]["count"] > 1
+
+
+def test_a_laptop_that_moves_is_none(fleet):
+    home, away = (Machine(fleet, address, worker_id="w", boot_id="one") for address in ("198.51.100.1", "203.0.113.9"))
+    home.register()
+    beat_in_turn(fleet, [home], 3, 30)
+    away.id = home.id
+    beat_in_turn(fleet, [away], 3, 30)
+    Machine(fleet, "203.0.113.9", worker_id="w", boot_id="two").register()
+    beat_in_turn(fleet, [away], 3, 30)
+    beat_in_turn(fleet, [home], 3, 30)
+    assert fleet.worker("w")["ip_address"] == "198.51.100.1"
+    assert_none(fleet)
+
+
+def test_a_worker_with_two_ways_to_the_internet_is_none(fleet):
+    one = Machine(fleet, "198.51.100.1", worker_id="w", boot_id="one").register()
+    other_way = Machine(fleet, "2001:db8::1", worker_id="w", boot_id="one")
+    other_way.id = one.id
+    beat_in_turn(fleet, [one, other_way], 5, 30)
+    assert_none(fleet)
+
+
+def test_one_that_restarts_elsewhere_while_its_last_heartbeat_is_under_way_is_none(fleet):
+    old = Machine(fleet, "198.51.100.1", worker_id="w", boot_id="one").register()
+    new = Machine(fleet, "198.51.100.2", worker_id="w", boot_id="two").register()
+    old.beat()
+    beat_in_turn(fleet, [new], 5, 30)
+    assert_none(fleet)

@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The first of the variables that is set and not empty; NULL: none. */
-static const char *find_variable(const char *const names[])
+/* The first of the variables that is set and not empty, with its value in *value; NULL: none. */
+static const char *find_variable(const char *const names[], const char **value)
 {
     for (size_t i = 0; names[i] != NULL; i++) {
-        const char *value = getenv(names[i]);
-        if (value != NULL && value[0] != '\0')
+        *value = getenv(names[i]);
+        if (*value != NULL && (*value)[0] != '\0')
             return names[i];
     }
+    *value = "";
     return NULL;
 }
 
@@ -88,15 +89,15 @@ void proxy_find(struct str url, struct proxy *proxy)
     *proxy = (struct proxy){.variable = NULL};
     if (place_read_url(url, &place) != NULL || place.reach == REACH_SELF)
         return;
-    const char *list = find_variable(exempt);
-    if (list != NULL && is_exempt(str_from(getenv(list)), str_from(place.host)))
+    const char *list, *value;
+    if (find_variable(exempt, &list) != NULL && is_exempt(str_from(list), str_from(place.host)))
         return;
-    proxy->variable = find_variable(strcmp(place.scheme, "https") == 0 ? for_https : for_http);
+    proxy->variable = find_variable(strcmp(place.scheme, "https") == 0 ? for_https : for_http, &value);
     if (proxy->variable == NULL)
         return;
-    proxy->url = getenv(proxy->variable);
-    const char *scheme_end = strstr(proxy->url, "://"), *user_end = strrchr(proxy->url, '@');
-    size_t scheme = scheme_end != NULL ? (size_t)(scheme_end - proxy->url) + 3 : 0;
-    const char *host = user_end != NULL ? user_end + 1 : proxy->url + scheme;
-    snprintf(proxy->place, sizeof(proxy->place), "%.*s%.200s", scheme < 16 ? (int)scheme : 0, proxy->url, host);
+    proxy->url = value;
+    const char *scheme_end = strstr(value, "://"), *user_end = strrchr(value, '@');
+    size_t scheme = scheme_end != NULL ? (size_t)(scheme_end - value) + 3 : 0;
+    const char *host = user_end != NULL ? user_end + 1 : value + scheme;
+    snprintf(proxy->place, sizeof(proxy->place), "%.*s%.200s", scheme < 16 ? (int)scheme : 0, value, host);
 }

@@ -293,13 +293,11 @@ static enum err check_settings(struct instance *instance, char why[256])
         snprintf(why, 256, "REDIS_READ_URL: %s", url_why);
     else if (replica_url.len > 0 && instance->replica_address.sentinel_count > 0)
         snprintf(why, 256, "REDIS_READ_URL: it names one server, by redis:// or unix://; Sentinels are for REDIS_URL");
-    else if (config->text[CONFIG_PUBLIC_URL].len > 0 &&
-             web_read_public_url(config->text[CONFIG_PUBLIC_URL], &instance->public_url, why) != ERR_NONE)
-        return ERR_INVALID;
-    else if (web_read_origins(config->text[CONFIG_ALLOWED_ORIGINS], &instance->allowed_origins, why) != ERR_NONE)
-        return ERR_INVALID;
     instance->has_replica = instance->replica_address.replica = replica_url.len > 0;
-    return why[0] == '\0' ? ERR_NONE : ERR_INVALID;
+    if (why[0] != '\0')
+        return ERR_INVALID;
+    enum err err = web_read_public_url(config->text[CONFIG_PUBLIC_URL], &instance->public_url, why);
+    return err == ERR_NONE ? web_read_origins(config->text[CONFIG_ALLOWED_ORIGINS], &instance->allowed_origins, why) : err;
 }
 
 /* What this instance calls itself, and where it is. */

@@ -37,6 +37,8 @@ enum err web_read_public_url(struct str text, struct buffer *out, char why[256])
     struct place place;
     const char *fault;
     text = str_trim(text);
+    if (text.len == 0)
+        return ERR_NONE;
     enum err err = read(text, &place, &fault);
     if (err == ERR_NONE && !place_is_web(&place)) {
         fault = "it must be an http or https URL";

@@ -9,7 +9,7 @@
 
 /*
  * Reads PUBLIC_URL, "https://host[:port][/path]", and appends it with host and scheme in lower case, without the scheme's own port and without a
- * slash at its end. ERR_INVALID: `why` says what is wrong.
+ * slash at its end; nothing where it is empty. ERR_INVALID: `why` says what is wrong.
  */
 MUST_CHECK enum err web_read_public_url(struct str text, struct buffer *out, char why[256]);
 

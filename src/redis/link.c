@@ -369,6 +369,11 @@ int link_min_replicas(const struct link *link)
     return link->min_replicas;
 }
 
+const struct endpoint *link_endpoint(const struct link *link)
+{
+    return &link->endpoint;
+}
+
 bool link_is_up(const struct link *link)
 {
     return link->state == LINK_UP;

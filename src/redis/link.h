@@ -51,6 +51,9 @@ struct link *link_new_alike(const struct link *link);
 
 bool link_is_up(const struct link *link);
 
+/* Where it leads, while it is up; nowhere for a unix socket. Valid until the link's next turn. */
+const struct endpoint *link_endpoint(const struct link *link);
+
 /* ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or ERR_UNAVAILABLE. */
 enum err link_check(const struct link *link);
 

@@ -20,8 +20,8 @@
 -- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; and of tasks TASKS times as many.
 -- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
 -- registration is kept.
--- Costs nothing while nothing is due. Returns {"1" if there may be more to move on, then for each worker that was moved on: "offline" or
--- "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
+-- Costs nothing while nothing is due. Returns {"1" if there may be more to move on, else "0", with a "q" behind it while tasks are queued;
+-- then for each worker that was moved on: "offline" or "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
 
 local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
 if not timeout or not removal or not revive or not max or max < 1 then
@@ -122,5 +122,5 @@ end
 local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
   end_future(key_offline, removal, now + timeout + removal))
 local more_tasks = task_sweep_run(now, TASKS * max)
-result[1] = (most >= max or more_tasks) and '1' or '0'
+result[1] = ((most >= max or more_tasks) and '1' or '0') .. (redis.call('EXISTS', key_prefix .. 'groups') == 1 and 'q' or '')
 return result

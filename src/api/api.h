@@ -10,6 +10,7 @@
 #include "api/events.h"
 #include "api/principal.h"
 #include "api/reading.h"
+#include "api/polls.h"
 #include "api/shared.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -43,6 +44,7 @@ struct api {
     struct verified *verified;
     struct offload *offload;
     struct events *events;
+    struct polls *polls;
     size_t listed; /* bytes of long answers in the making */
     struct shared *shared;
     struct shared_queue waiting[SHARED_COUNT];

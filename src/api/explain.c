@@ -28,7 +28,6 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",
     [ERR_INVALID] = "The request has invalid fields; errors lists each of them.",
     [ERR_INTERNAL] = "The coordinator made an error; its log has a line about it and, before it, what Redis said if it was that.",
-    [ERR_NOT_BUILT] = "This coordinator does not offer that yet.",
     [ERR_STOPPING] = "This coordinator is shutting down; ask another one.",
     [ERR_OVERLOADED] = "The coordinator has too many requests waiting for Redis; try again shortly.",
     [ERR_CROWDED] = "Too many long answers are under way; ask for fewer workers with limit and cursor.",

@@ -7,8 +7,16 @@
       .body_max = SERVER_BULK_BODY_MAX)                                                                                            \
     X("POST", "/api/worker/register", api_register, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES,                      \
       .log_level = LOG_INFO)                                                                                                       \
-    X("GET", "/api/worker/tasks", api_tasks, .access = ACCESS_WORKER | ACCESS_FIELD)                                               \
-    X("POST", "/api/worker/task-complete", api_task_complete, .access = ACCESS_WORKER | ACCESS_FIELD, .log_level = LOG_INFO)       \
+    X("GET", "/api/worker/tasks", api_tasks, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES)                             \
+    X("POST", "/api/worker/task-complete", api_task_complete, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES,            \
+      .body_max = SERVER_BULK_BODY_MAX)                                                                                            \
+    X("POST", "/api/worker/tasks/complete", api_tasks_complete, .access = ACCESS_WORKER, .effect = WRITES,                         \
+      .body_max = SERVER_BULK_BODY_MAX)                                                                                            \
+    X("POST", "/api/worker/tasks/fail", api_tasks_fail, .access = ACCESS_WORKER, .effect = WRITES,                                 \
+      .body_max = SERVER_BULK_BODY_MAX)                                                                                            \
+    X("POST", "/api/worker/task-fail", api_task_fail, .access = ACCESS_WORKER, .effect = WRITES)                                   \
+    X("POST", "/api/worker/task-extend", api_task_extend, .access = ACCESS_WORKER, .effect = WRITES)                               \
+    X("POST", "/api/tasks/{task_id}/progress", api_task_progress, .access = ACCESS_WORKER, .effect = WRITES)                       \
     X("POST", "/api/tasks", api_submit, .access = ACCESS_USER, .effect = WRITES, .body_max = SERVER_TASK_BODY_MAX)                 \
     X("POST", "/api/tasks/bulk", api_submit_bulk, .access = ACCESS_USER, .effect = WRITES, .body_max = SERVER_BULK_BODY_MAX)       \
     X("GET", "/api/tasks", api_task_list, .access = ACCESS_VIEWER)                                                                 \
@@ -17,7 +25,6 @@
     X("DELETE", "/api/tasks/{task_id}", api_task_cancel, .access = ACCESS_USER, .effect = WRITES, .log_level = LOG_INFO)           \
     X("POST", "/api/tasks/{task_id}/retry", api_task_retry, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)    \
     X("GET", "/api/tasks/{task_id}/explain", api_task_explain, .access = ACCESS_VIEWER)                                            \
-    X("POST", "/api/tasks/{task_id}/progress", api_task_progress, .access = ACCESS_WORKER, .effect = WRITES)                       \
     X("GET", "/api/queues", api_queues, .access = ACCESS_VIEWER)                                                                   \
     X("GET", "/api/queues/{queue}", api_queue, .access = ACCESS_VIEWER)                                                            \
     X("PUT", "/api/queues/{queue}", api_queue_limit, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)           \

@@ -1,12 +1,10 @@
 /*
- * One task: read, waited for, cancelled, tried again; and how far its worker has come with it.
+ * One task: read, waited for, cancelled, tried again.
  */
 #include "api/api.h"
 #include "api/watch.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
-#include "model/report.h"
-#include "store/leases.h"
 
 #include <stdio.h>
 
@@ -92,44 +90,4 @@ void api_task_retry(struct request *request)
         return;
     struct pending *pending = api_wait(request, 0);
     api_sent(pending, store_retry_task(api->store, request_parameter(request, "task_id"), false, on_retried, pending));
-}
-
-/* -- POST /api/tasks/{task_id}/progress --------------------------------------------------------------------------------------------- */
-
-static void on_touched(void *data, enum err err, const struct touched *touched)
-{
-    if (err == ERR_NONE && touched->outcome == TASK_UNKNOWN)
-        err = ERR_TASK_NOT_FOUND;
-    if (err == ERR_NONE && touched->outcome != TASK_DONE)
-        err = ERR_LEASE_LOST;
-    struct request *request = api_resume(data, err);
-    if (request == NULL)
-        return;
-    struct buffer body = BUFFER_INIT;
-    json_begin_object(&body, NULL);
-    json_add_text(&body, "status", STR("ok"));
-    json_add_bool(&body, "cancel", touched->cancel);
-    json_end_object(&body);
-    reply_json(request, 200, &body);
-}
-
-void api_task_progress(struct request *request)
-{
-    const struct api *api = request_app(request);
-    if (!api_check_id(request, "task_id"))
-        return;
-    struct report_names query = {.task_id = request_parameter(request, "task_id")};
-    struct report report;
-    struct faults faults = FAULTS_INIT;
-    const char *why = NULL;
-    enum err err = report_parse(REPORT_PROGRESS, request->body, &query, &report, &faults, &why);
-    if (err != ERR_NONE) {
-        api_refuse(request, err, why, &faults);
-        return;
-    }
-    struct holding holding = {report.names.worker_id, report.names.task_id, str_from(report.lease)};
-    struct pending *pending = api_wait(request, 0);
-    err = store_touch_task(api->store, &holding, -1, report.percent, report.message, on_touched, pending);
-    report_fini(&report);
-    api_sent(pending, err);
 }

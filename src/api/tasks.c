@@ -1,38 +1,262 @@
 /*
- * The two task endpoints that agents in the field know. There is no queue behind them: an agent that asks for work is told, truly,
- * that there is none, and one that delivers work that nobody gave it is told so.
+ * What workers do with tasks: they ask for them, complete them, fail at them, extend their leases and tell how far they have come.
  */
 #include "api/api.h"
+#include "api/polls.h"
+#include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/id.h"
+#include "model/report.h"
 
-static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
+#define QUEUES_MAX 1024 /* bytes of the names that an ask has */
+
+/* Reads a whole number from `least` on; what is wrong with it goes to *faults. */
+static void query_from(const struct request *request, const char *name, int least, int most, int *out, struct faults *faults)
 {
-    (void)worker;
-    (void)now;
-    struct request *request = api_resume(data, err);
-    if (request != NULL)
-        reply_constant(request, 200, STR("{\"tasks\":[]}"));
+    char room[16];
+    struct str text = request_query(request, name, room, sizeof(room));
+    if (least == 0 && str_eq(text, STR("0")))
+        *out = 0;
+    else if (text.ptr != NULL && least == 0) {
+        *out = -1;
+        struct faults own = FAULTS_INIT;
+        api_query_number(request, name, most, out, &own);
+        if (own.count > 0)
+            faults_add(faults, name, "must be a whole number from 0 to %d", most);
+        faults_fini(&own);
+    } else
+        api_query_number(request, name, most, out, faults);
+}
+
+static void check_queues(struct str queues, struct faults *faults)
+{
+    if (queues.len > QUEUES_MAX) {
+        faults_add(faults, "queues", "must be at most %d bytes", QUEUES_MAX);
+        return;
+    }
+    for (struct str rest = queues; rest.len > 0;) {
+        bool is_last = memchr(rest.ptr, ',', rest.len) == NULL;
+        if (!id_is_valid(str_cut(&rest, ',')) || (!is_last && rest.len == 0)) {
+            faults_add(faults, "queues", "must be names of queues with commas between; a name " ID_RULE);
+            return;
+        }
+    }
+}
+
+/* Reads a query parameter that is an id, into room. */
+static struct str query_id(const struct request *request, const char *name, bool required, char room[ID_MAX + 2],
+                           struct faults *faults)
+{
+    struct str id = request_query(request, name, room, ID_MAX + 2);
+    if (id.ptr == NULL && required)
+        faults_add(faults, name, "is required");
+    else if (id.ptr != NULL && !id_is_valid(id))
+        faults_add(faults, name, ID_RULE);
+    return id;
 }
 
 void api_tasks(struct request *request)
 {
     const struct api *api = request_app(request);
-    char room[ID_MAX + 1];
-    struct str worker_id = request_query(request, "worker_id", room, sizeof(room));
-    if (!id_is_valid(worker_id)) {
-        struct faults faults = FAULTS_INIT;
-        faults_add(&faults, "worker_id", worker_id.len == 0 ? "is required" : ID_RULE);
+    struct faults faults = FAULTS_INIT;
+    char worker[ID_MAX + 2], id[ID_MAX + 2], queues[QUEUES_MAX + 2];
+    struct ask ask = {.max = 0};
+    int wait = -1;
+    ask.worker_id = query_id(request, "worker_id", true, worker, &faults);
+    ask.id = query_id(request, "request_id", false, id, &faults);
+    ask.queues = request_query(request, "queues", queues, sizeof(queues));
+    check_queues(ask.queues, &faults);
+    query_from(request, "max", 1, ASK_MAX, &ask.max, &faults);
+    query_from(request, "wait", 0, POLL_WAIT_MAX_S, &wait, &faults);
+    if (faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }
-    request_name_worker(request, worker_id);
-    struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_get(api->store, worker_id, on_worker, pending));
+    /* an agent of old asks for nothing but tasks, and would never know of one whose answer was lost */
+    ask.one_by_one = ask.max == 0 && wait < 0 && ask.id.ptr == NULL && ask.queues.ptr == NULL;
+    ask.max = ask.max > 0 ? ask.max : 1;
+    request_name_worker(request, ask.worker_id);
+    if (request_is_head(request)) /* nobody would hear of a task */
+        reply_constant(request, 200, STR("{\"tasks\":[]}"));
+    else
+        polls_ask(api->polls, request, &ask, wait > 0 ? wait : 0);
+}
+
+/* Where the names that a query has are decoded. */
+struct names_room {
+    char worker_id[ID_MAX + 2], task_id[ID_MAX + 2], lease[LEASE_TEXT_MAX + 2];
+};
+
+/* Reads what a worker reports from query and body, of which it keeps texts; false: the request has been answered. */
+static bool read_report(struct request *request, enum report_kind kind, struct names_room *room, struct report *report)
+{
+    struct faults faults = FAULTS_INIT;
+    const char *why = NULL;
+    struct report_names names = {
+        .worker_id = request_query(request, "worker_id", room->worker_id, sizeof(room->worker_id)),
+        .task_id = kind == REPORT_PROGRESS ? request_parameter(request, "task_id")
+                                           : request_query(request, "task_id", room->task_id, sizeof(room->task_id)),
+        .lease = request_query(request, "lease", room->lease, sizeof(room->lease)),
+    };
+    enum err err = report_parse(kind, request->body, &names, report, &faults, &why);
+    if (err != ERR_NONE) {
+        reply_error(request, err, why, err == ERR_INVALID ? &faults : NULL);
+        faults_fini(&faults);
+        return false;
+    }
+    request_name_worker(request, report->names.worker_id);
+    return true;
+}
+
+static struct holding holding_of(const struct report *report)
+{
+    return (struct holding){report->names.worker_id, report->names.task_id, str_from(report->lease)};
+}
+
+/* The error that an outcome is for the worker. */
+static enum err outcome_err(enum task_outcome outcome)
+{
+    if (outcome == TASK_UNKNOWN)
+        return ERR_TASK_NOT_FOUND;
+    return outcome == TASK_LOST || outcome == TASK_NOT_YOURS ? ERR_LEASE_LOST : ERR_NONE;
+}
+
+/* What an answer needs of its request, which waits. */
+struct reporting {
+    struct pending *pending;
+    char task_id[ID_MAX];
+    size_t task_id_len;
+};
+
+static struct reporting *reporting_new(struct request *request, const struct report *report)
+{
+    struct pending *pending = api_wait(request, sizeof(struct reporting));
+    struct reporting *reporting = pending_payload(pending);
+    reporting->pending = pending;
+    reporting->task_id_len = report->names.task_id.len;
+    memcpy(reporting->task_id, report->names.task_id.ptr, report->names.task_id.len);
+    return reporting;
+}
+
+static void on_completed(void *data, enum err err, const struct task_change *change)
+{
+    struct reporting *reporting = data;
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE)
+        err = outcome_err(change->outcome);
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("ok"));
+    json_add_text(&body, "message", STR("Task result received"));
+    json_add_text(&body, "task_id", (struct str){reporting->task_id, reporting->task_id_len});
+    json_add_text(&body, "state", STR("completed"));
+    json_end_object(&body);
+    struct request *request = api_resume(reporting->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 void api_task_complete(struct request *request)
 {
-    reply_error(request, ERR_NOT_BUILT,
-                "This coordinator hands out no tasks, so there is none to complete; the result was not stored.", NULL);
+    const struct api *api = request_app(request);
+    struct names_room room;
+    struct report report;
+    if (!read_report(request, REPORT_COMPLETE, &room, &report))
+        return;
+    struct reporting *reporting = reporting_new(request, &report);
+    struct holding holding = holding_of(&report);
+    api_sent(reporting->pending, store_complete_task(api->store, &holding, report.result, false, on_completed, reporting));
+    report_fini(&report);
+}
+
+static void on_failed(void *data, enum err err, const struct task_change *change)
+{
+    struct reporting *reporting = data;
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE)
+        err = outcome_err(change->outcome);
+    if (err == ERR_NONE) {
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "status", STR("ok"));
+        json_add_text(&body, "task_id", (struct str){reporting->task_id, reporting->task_id_len});
+        json_add_text(&body, "state", change->state);
+        if (change->time > 0)
+            json_add_time(&body, "available_at", change->time);
+        else
+            json_add_null(&body, "available_at");
+        json_end_object(&body);
+    }
+    struct request *request = api_resume(reporting->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
+}
+
+void api_task_fail(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct names_room room;
+    struct report report;
+    if (!read_report(request, REPORT_FAIL, &room, &report))
+        return;
+    struct reporting *reporting = reporting_new(request, &report);
+    struct holding holding = holding_of(&report);
+    api_sent(reporting->pending, store_fail_task(api->store, &holding, report.error, report.retryable, report.retry_after_ms, false,
+                                                 on_failed, reporting));
+    report_fini(&report);
+}
+
+static void reply_touched(struct pending *pending, enum err err, const struct touched *touched, bool with_deadline)
+{
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE)
+        err = outcome_err(touched->outcome);
+    if (err == ERR_NONE) {
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "status", STR("ok"));
+        if (with_deadline)
+            json_add_time(&body, "deadline", touched->deadline);
+        json_add_bool(&body, "cancel", touched->cancel);
+        json_end_object(&body);
+    }
+    struct request *request = api_resume(pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
+}
+
+static void on_extended(void *data, enum err err, const struct touched *touched)
+{
+    reply_touched(data, err, touched, true);
+}
+
+static void on_progress(void *data, enum err err, const struct touched *touched)
+{
+    reply_touched(data, err, touched, false);
+}
+
+void api_task_extend(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct names_room room;
+    struct report report;
+    if (!read_report(request, REPORT_EXTEND, &room, &report))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    struct holding holding = holding_of(&report);
+    api_sent(pending, store_touch_task(api->store, &holding, report.extend_ms, -1, (struct str){NULL, 0}, on_extended, pending));
+    report_fini(&report);
+}
+
+void api_task_progress(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct names_room room;
+    struct report report;
+    if (!api_check_id(request, "task_id") || !read_report(request, REPORT_PROGRESS, &room, &report))
+        return;
+    struct pending *pending = api_wait(request, 0);
+    struct holding holding = holding_of(&report);
+    api_sent(pending, store_touch_task(api->store, &holding, -1, report.percent, report.message, on_progress, pending));
+    report_fini(&report);
 }

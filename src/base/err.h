@@ -31,7 +31,6 @@
     X(ERR_INVALID, 422, "", "fields-invalid", false)                                                                               \
     X(ERR_LIMITED, 429, "", "too-many-requests", true)                                                                             \
     X(ERR_INTERNAL, 500, "", "internal", false)                                                                                    \
-    X(ERR_NOT_BUILT, 501, "", "not-offered", false)                                                                                \
     X(ERR_STOPPING, 503, "", "shutting-down", true)                                                                                \
     X(ERR_OVERLOADED, 503, "", "overloaded", true)                                                                                 \
     X(ERR_CROWDED, 503, "", "long-answers-crowded", true)                                                                          \

@@ -241,6 +241,11 @@ struct str request_query(const struct request *request, const char *name, char *
     return (struct str){NULL, 0};
 }
 
+bool request_is_head(const struct request *request)
+{
+    return h2o_memis(request->h2o->method.base, request->h2o->method.len, H2O_STRLIT("HEAD"));
+}
+
 struct str request_header(const struct request *request, const char *name)
 {
     ssize_t at = h2o_find_header_by_str(&request->h2o->headers, name, strlen(name), -1);

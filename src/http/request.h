@@ -26,6 +26,7 @@ struct request {
     request_handler *before_answer; /* called when its answer begins; NULL: nothing */
     int app_state;                  /* of whoever handles it; 0 at first */
     void *app_data;                 /* likewise, from request_alloc; NULL at first */
+    void *waiting;                  /* likewise; NULL at first */
 };
 
 /*
@@ -67,6 +68,9 @@ void *request_alloc(struct request *request, size_t size);
 
 /* Whether it came to METRICS_PORT, which serves one path and is not public. */
 bool request_is_at_metrics_port(const struct request *request);
+
+/* Whether only the headers of the answer are asked for. */
+bool request_is_head(const struct request *request);
 
 /* The value of a request header, its name in lower case; absent when it is not there. */
 struct str request_header(const struct request *request, const char *name);

@@ -139,6 +139,11 @@ static int32_t tick_events(void *data)
     return events_tick(data);
 }
 
+static int32_t tick_polls(void *data)
+{
+    return polls_tick(data);
+}
+
 static int32_t tick_shared(void *data)
 {
     return shared_tick(data);
@@ -171,6 +176,7 @@ static void add_ticks(struct worker_thread *thread)
     server_thread_add_tick(thread->server, tick_events, thread->api.events);
     server_thread_add_tick(thread->server, tick_shared, &thread->api);
     server_thread_add_tick(thread->server, tick_watches, &thread->api);
+    server_thread_add_tick(thread->server, tick_polls, thread->api.polls);
     server_thread_add_tick(thread->server, tick_store, thread->store);
     if (thread->replica_link != NULL) {
         server_thread_add_tick(thread->server, tick_replica, thread->api.replica_store);
@@ -201,6 +207,7 @@ static void *serve(void *data)
     thread->api.offload = offload_new(thread->server);
     if (instance->api_config.signing_key != NULL)
         directory_use_key(thread->api.directory, instance->api_config.signing_key);
+    thread->api.polls = polls_new(thread->store);
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->count_at = thread->index == 0;
     thread->sweep_at = thread->index == 0 && instance->store_config.sweeps;

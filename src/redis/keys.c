@@ -58,6 +58,11 @@ struct str key_task(char room[KEY_MAX], struct str id)
     return compose(room, KEY_task, id, "");
 }
 
+struct str key_wake(char room[KEY_MAX], struct str thread)
+{
+    return compose(room, KEY_wake, thread, "");
+}
+
 struct str key_registration(char room[KEY_MAX], struct str id)
 {
     return compose(room, KEY_registration, id, "");

@@ -9,6 +9,7 @@
 /* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
 #define KEYS(X)                                                                                                                    \
     X(prefix, "") /* of all keys, for scripts that make their names themselves */                                                  \
+    X(wake, "wake:")                                                                                                               \
     X(task, "task:")                                                                                                               \
     X(worker, "worker:")                                                                                                           \
     X(registration, "registration:")                                                                                               \
@@ -57,6 +58,9 @@ struct str key_worker(char room[KEY_MAX], struct str id);
 
 /* Likewise the key of task `id`. */
 struct str key_task(char room[KEY_MAX], struct str id);
+
+/* Likewise the channel over which a thread is told to wake polls. */
+struct str key_wake(char room[KEY_MAX], struct str thread);
 
 /* Likewise the key of a worker's registration. */
 struct str key_registration(char room[KEY_MAX], struct str id);

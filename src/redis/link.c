@@ -6,6 +6,7 @@
 #include "redis/adapter.h"
 #include "redis/dial.h"
 #include "redis/greeting.h"
+#include "redis/link_state.h"
 #include "redis/refusal.h"
 #include "redis/sentinel.h"
 
@@ -20,8 +21,6 @@
 _Static_assert(NO_SCRIPT < METRICS_SCRIPTS_MAX, "a place in the metrics for each script");
 #define SCRIPT_LOADS_MAX 3 /* a script that is gone again after so many loads is somebody's SCRIPT FLUSH in a loop */
 
-enum link_state { LINK_DOWN, LINK_SEEKING, LINK_CONNECTING, LINK_GREETING, LINK_UP };
-
 /* A command on its way. */
 struct call {
     struct call *next;
@@ -32,28 +31,6 @@ struct call {
     int loads;          /* how often the script had to be loaded for this call */
     int64_t sent_at;    /* clock_us */
     struct buffer command;
-};
-
-struct link {
-    const struct address *address;
-    enum link_state state;
-    struct sentinel *sentinel;  /* NULL: REDIS_URL says where the primary is */
-    struct dial dial;           /* CONNECTING */
-    struct endpoint endpoint;   /* CONNECTING, GREETING, UP: where, but for a unix socket */
-    bool redirected;            /* DOWN: a node of a cluster has said that the next attempt is to go to `endpoint` */
-    redisAsyncContext *redis;   /* GREETING, UP */
-    struct call *first, **last; /* commands in flight, oldest first */
-    size_t in_flight, in_flight_bytes;
-    int64_t heard_at;   /* when the last reply came, or else when the first command of those in flight was sent */
-    int greeting;       /* GREETING: the step whose reply comes next */
-    int min_replicas;   /* UP */
-    int64_t retry_at;   /* DOWN */
-    int64_t give_up_at; /* CONNECTING, GREETING */
-    int64_t watch_at;   /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
-    bool hides_role;    /* UP: ROLE is not permitted, so it isn't asked again */
-    enum err cause;     /* not UP: why, as far as Redis has said */
-    int32_t backoff;
-    int failures; /* attempts that failed since it was last up */
 };
 
 static void on_reply(redisAsyncContext *redis, void *data, void *privdata);
@@ -107,16 +84,6 @@ static bool send_quietly(struct link *link, struct buffer *command, link_callbac
     call->callback = NULL;
     call_finish(call, ERR_UNAVAILABLE, NULL);
     return false;
-}
-
-/* Where it is or tries to be, for the log. */
-static const char *link_place(const struct link *link, char room[ADDRESS_PLACE_MAX])
-{
-    struct address place = {.db = link->address->db};
-    if (link->endpoint.host[0] == '\0')
-        return address_place(link->address, room);
-    place.tcp = link->endpoint;
-    return address_place(&place, room);
 }
 
 /* Gives up the present attempt or connection and plans the next. */
@@ -362,26 +329,6 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
 struct link *link_new_alike(const struct link *link)
 {
     return link_new(link->dial.loop, link->dial.resolver, link->address);
-}
-
-int link_min_replicas(const struct link *link)
-{
-    return link->min_replicas;
-}
-
-const struct endpoint *link_endpoint(const struct link *link)
-{
-    return &link->endpoint;
-}
-
-bool link_is_up(const struct link *link)
-{
-    return link->state == LINK_UP;
-}
-
-enum err link_check(const struct link *link)
-{
-    return link->state == LINK_UP ? ERR_NONE : link->cause;
 }
 
 enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data)

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 #include "redis/address.h"
+#include "redis/dial.h"
 #include "redis/script.h"
 
 #include <stdint.h>
@@ -50,6 +51,10 @@ struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_re
 struct link *link_new_alike(const struct link *link);
 
 bool link_is_up(const struct link *link);
+
+/* What it was made with, for a second connection of the same thread: an address; a loop and a resolver, the rest of the dial being empty. */
+const struct address *link_address(const struct link *link);
+struct dial link_dial(const struct link *link);
 
 /* Where it leads, while it is up; nowhere for a unix socket. Valid until the link's next turn. */
 const struct endpoint *link_endpoint(const struct link *link);

@@ -120,15 +120,16 @@ static void dial(struct subscriber *subscriber)
     }
 }
 
-struct subscriber *subscriber_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, const struct address *address,
-                                  const struct link *link, struct str channel, subscriber_callback *callback, void *data)
+struct subscriber *subscriber_new(const struct link *link, struct str channel, subscriber_callback *callback, void *data)
 {
     struct subscriber *subscriber = calloc(1, sizeof(*subscriber));
     if (subscriber == NULL)
         abort();
-    subscriber->address = address;
+    subscriber->address = link_address(link);
     subscriber->link = link;
-    subscriber->dial = (struct dial){.loop = loop, .resolver = resolver, .done = on_dialled, .data = subscriber};
+    subscriber->dial = link_dial(link);
+    subscriber->dial.done = on_dialled;
+    subscriber->dial.data = subscriber;
     buffer_append(&subscriber->channel, channel);
     subscriber->callback = callback;
     subscriber->data = data;

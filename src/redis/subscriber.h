@@ -9,19 +9,14 @@
 
 #include <stdint.h>
 
-struct address;
 struct link;
-struct st_h2o_evloop_t;
-struct st_h2o_multithread_receiver_t;
 struct subscriber;
 
 /* Receives a message, valid during the call alone; an absent one says that it listens, now or again: what was said before may be lost. */
 typedef void subscriber_callback(void *data, struct str message);
 
-/* Belongs to the thread of `loop`, and lives as long as the program, as all that is given must. `channel` is copied. */
-struct subscriber *subscriber_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver,
-                                  const struct address *address, const struct link *link, struct str channel,
-                                  subscriber_callback *callback, void *data);
+/* Belongs to the link's thread, and lives as long as the program. `channel` is copied. */
+struct subscriber *subscriber_new(const struct link *link, struct str channel, subscriber_callback *callback, void *data);
 
 /* Begins to listen, if it does not yet; returns whether it listens at present. */
 bool subscriber_listen(struct subscriber *subscriber);

@@ -12,6 +12,7 @@
 
 struct batch;
 struct batches;
+struct wakes;
 
 /* A connection over which writes are confirmed by replicas. */
 struct confirmer {
@@ -25,6 +26,7 @@ struct store {
     const struct store_config *config;
     struct replica *replica; /* NULL: it is the primary's */
     struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
+    struct wakes *wakes;     /* of the primary's store; NULL before store_take_wakes */
     struct batches *batches; /* calls of this turn that are not sent yet, see batch.h */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;

@@ -48,7 +48,7 @@ static bool read_kind(struct str word, enum answer_kind *kind)
 static void on_answer(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
     struct asking *asking = data;
-    struct answer answer = {.reply = reply_element(reply, index)};
+    struct asked answer = {.reply = reply_element(reply, index)};
     if (err == ERR_NONE && !read_kind(reply_text(reply_element(answer.reply, 0)), &answer.kind))
         err = ERR_INTERNAL;
     if (err == ERR_NONE) {
@@ -61,7 +61,7 @@ static void on_answer(void *data, enum err err, const struct redisReply *reply, 
     free(asking);
 }
 
-struct lease answer_lease(const struct answer *answer, size_t i)
+struct lease asked_lease(const struct asked *answer, size_t i)
 {
     struct str texts[LEASE_FIELDS];
     for (size_t field = 0; field < LEASE_FIELDS; field++)

@@ -33,7 +33,7 @@ enum answer_kind {
 
 struct redisReply;
 
-struct answer {
+struct asked {
     enum answer_kind kind;
     struct str now;          /* ms since 1970 */
     struct str lost, cancel; /* ids of tasks with blanks between: that it lost, that it is to cancel */
@@ -51,11 +51,35 @@ struct lease {
 };
 
 /* Task number `i` of an answer. */
-struct lease answer_lease(const struct answer *answer, size_t i);
+struct lease asked_lease(const struct asked *answer, size_t i);
 
-typedef void store_answer_callback(void *data, enum err err, const struct answer *answer);
+typedef void store_answer_callback(void *data, enum err err, const struct asked *answer);
 
 MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data);
+
+/*
+ * Receives what wakes polls of this thread: the poll that a waiter's second word names, and the lane ("group queue shape") in which there is
+ * a task, empty when there is news of tasks that the worker holds. An absent poll: wakes may have been lost until now.
+ */
+typedef void store_wake_callback(void *data, struct str poll, struct str lane);
+
+/* To be called once for each thread, before the next three. */
+void store_take_wakes(struct store *store, store_wake_callback *callback, void *data);
+
+/* What this thread is called: the first word of its waiters. */
+const char *store_thread_name(const struct store *store);
+
+/* Begins to listen for wakes if it does not yet; whether it hears them at present. Waiters that nobody hears are passed over. */
+bool store_hears_wakes(struct store *store);
+
+/* To be called at the end of each turn, before the link's tick. Returns the ms until the next call. */
+int32_t store_wakes_tick(struct store *store);
+
+/* Whether anything was queued in the fleet when somebody in this process last swept. */
+bool store_has_queued(void);
+
+/* Sweeps before the next command. */
+void store_sweep_now(struct store *store);
 
 /* Takes a waiter out of those that wait; nobody hears what comes of it. */
 void store_unpark(struct store *store, struct str waiter);

@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/log_repeat.h"
 #include "store/internal.h"
+#include "store/leases.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +16,8 @@
 #define MOVED_MAX "50" /* workers moved on by one call, each way: some 3 ms */
 #define LINES_MAX 50   /* about single workers in a window; the others are only counted */
 #define LINES_WINDOW_MS 10000
+
+static atomic_bool has_queued; /* as the last sweep of any thread has found it */
 
 static void log_moved(struct store *store, struct str kind, struct str worker_id, struct str silent_ms)
 {
@@ -44,7 +48,10 @@ static void log_moved(struct store *store, struct str kind, struct str worker_id
 /* Takes the reply to a sweep: whether there is more to do, and whom it has moved on. */
 static void take_swept(struct store *store, enum err err, const struct redisReply *reply)
 {
-    store->more_to_sweep = err == ERR_NONE && str_eq(reply_text(reply_element(reply, 0)), STR("1"));
+    struct str words = reply_text(reply_element(reply, 0));
+    store->more_to_sweep = err == ERR_NONE && words.len > 0 && words.ptr[0] == '1';
+    if (err == ERR_NONE)
+        atomic_store_explicit(&has_queued, words.len == 2, memory_order_relaxed);
     for (size_t i = 1; err == ERR_NONE && log_enabled(LOG_INFO) && reply_element(reply, i + 2) != NULL; i += 3)
         log_moved(store, reply_text(reply_element(reply, i)), reply_text(reply_element(reply, i + 1)),
                   reply_text(reply_element(reply, i + 2)));
@@ -130,6 +137,16 @@ static void on_swept_all(void *data, enum err err, const struct redisReply *repl
     struct store *store = data;
     take_swept(store, err, reply);
     store->sweeping = store->more_to_sweep && sweep(store, on_swept_all) == ERR_NONE;
+}
+
+void store_sweep_now(struct store *store)
+{
+    store_sweep_first(store);
+}
+
+bool store_has_queued(void)
+{
+    return atomic_load_explicit(&has_queued, memory_order_relaxed);
 }
 
 void store_sweep(struct store *store)

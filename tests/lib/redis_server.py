@@ -56,6 +56,9 @@ class RedisServer:
     def pid(self):
         return self._process.pid
 
+    def is_running(self):
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *options):
         self.launch(*options)
         wait_until(self._answers, within=10, what="redis-server answers PING", every=0.003)

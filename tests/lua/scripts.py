@@ -165,7 +165,7 @@ class Scripts:
         """One sweep -> (whether there is more to sweep, [("offline" or "removed", id, for how many ms it has been silent, None: unknown)])"""
         self.at(at)
         more, *words = self.call("sweep", timeout=timeout, removal=REMOVAL, revive=revive, max=most)
-        return more == "1", [(kind, worker_id, int(silent) if silent else None)
+        return more[0] == "1", [(kind, worker_id, int(silent) if silent else None)
                              for kind, worker_id, silent in zip(words[::3], words[1::3], words[2::3])]
 
     def sweep_once(self, at, most=50, timeout=TIMEOUT, revive=REVIVE):

@@ -435,22 +435,6 @@ def test_root_and_api_introduce_the_service(coordinator, path):
     assert answer["active_workers"] == 1
 
 
-# -- until there is a queue ----------------------------------------------------------------------------------------------------
-
-def test_agents_that_ask_for_tasks_get_none(coordinator):
-    coordinator.register("w")
-    response = coordinator.get("/api/worker/tasks?worker_id=w")
-    assert response.status == 200 and response.json == {"tasks": []}
-
-
-def test_completing_a_task_says_that_it_is_not_built(coordinator):
-    coordinator.register("w")
-    response = coordinator.post("/api/worker/task-complete?worker_id=w&task_id=t", {"result": 1})
-    assert response.status == 501
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.json["detail"].endswith(".")
-
-
 def test_one_listener_serves_ipv4_and_ipv6(redis, start_coordinator):
     coordinator = start_coordinator(redis, HOST=None)
     assert coordinator.is_alive()

@@ -17,6 +17,7 @@ import credentials
 import task_work
 from agents import HEARTBEATS, REGISTRATIONS
 from credentials import bearer, token_text
+from submissions import submit
 from waiting import wait_until
 
 SOURCE = project.ROOT / "src" / "api" / "openapi.json"
@@ -130,6 +131,7 @@ BEAT = {"worker_id": "w", "status": "degraded", "current_load": 1.2, "available_
         "expect_silence": 600}
 BAD_BODY = {400: [Request(body=b"{")], 413: [Request(body=b" " * 70_000)],
             415: [Request(body=b"{}", headers={"Content-Type": "text/plain"})]}
+BIG_BODY = [Request(body=b" " * 1_100_000)]
 ID_IN_PATH = {404: [Request("nobody")], 422: [Request("a b"), Request("x" * 129), Request("w:online")]}
 
 EDGE = {"worker_id": "e", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"], "capabilities": {},
@@ -226,10 +228,39 @@ EXERCISES = {
     "GET /api/admin/stats": {200: [Request()]},
     "GET /api/admin/health": {200: [Request()]},
     "GET /api/worker/tasks": {
-        200: [Request(query="?worker_id=w")], 404: [Request(query="?worker_id=nobody")],
-        422: [Request(), Request(query="?worker_id=a%20b")]},
+        200: [Request(query="?worker_id=w"), Request(query="?worker_id=w&max=2&wait=1&queues=a,default&request_id=r"),
+              Request(query="?worker_id=plain")],
+        404: [Request(query="?worker_id=nobody")],
+        422: [Request(), *(Request(query="?worker_id=" + query) for query in ("a%20b", "w&max=101", "w&wait=61", "w&queues=a,,b", "w&request_id=a%20b"))]},
     "POST /api/worker/task-complete": {
-        501: [Request(query="?worker_id=w&task_id=t", body={"answer": 42})], 413: BAD_BODY[413], 415: BAD_BODY[415]},
+        200: [Request(query="?worker_id=w&task_id=t0", body={"answer": 42}), Request(body={"worker_id": "w", "task_id": "t1", "result": 5})],
+        404: [Request(query="?worker_id=w&task_id=none", body={})], 409: [Request(query="?worker_id=plain&task_id=t2", body={})],
+        413: BIG_BODY, 422: [Request(query="?worker_id=a%20b&task_id=t", body={})], 400: BAD_BODY[400], 415: BAD_BODY[415]},
+    "POST /api/worker/task-fail": {
+        200: [Request(query="?worker_id=w&task_id=t3", body={"error": "x", "retry_after": 5}),
+              Request(body={"worker_id": "w", "task_id": "t4", "error": {"code": 5}, "retryable": False})],
+        404: [Request(query="?worker_id=w&task_id=none", body={})], 409: [Request(query="?worker_id=plain&task_id=t2", body={})],
+        422: [Request(query="?worker_id=w&task_id=t2", body={"retryable": "no"})], **BAD_BODY},
+    "POST /api/worker/task-extend": {
+        200: [Request(query="?worker_id=w&task_id=t2", body={"seconds": 60})],
+        404: [Request(query="?worker_id=w&task_id=none", body={"seconds": 60})],
+        409: [Request(query="?worker_id=plain&task_id=t2", body={"seconds": 60})],
+        422: [Request(query="?worker_id=w&task_id=t2", body={"seconds": 0}), Request(query="?worker_id=w&task_id=t2", body={})], **BAD_BODY},
+    "POST /api/tasks/{task_id}/progress": {
+        200: [Request("t2", body={"worker_id": "w", "percent": 5, "message": "x"}), Request("t2", query="?worker_id=w", body={"message": "x"})],
+        404: [Request("none", body={"worker_id": "w", "percent": 5})], 409: [Request("t2", body={"worker_id": "plain", "percent": 5})],
+        422: [Request("t2", body={"worker_id": "w", "percent": 101}), Request("t2", body={"worker_id": "w"}),
+              Request("a b", body={"worker_id": "w", "percent": 5})], **BAD_BODY},
+    "POST /api/worker/tasks/complete": {
+        200: [Request(body={"worker_id": "w", "results": [{"task_id": "t0", "result": 1}, {"task_id": "none"}]}),
+              Request(body={"worker_id": "plain", "results": [{"task_id": "t2"}]}),
+              Request(body=b'{"worker_id": "w", "results": [5, {}, {"task_id": "t1", "lease": "x"}]}')],
+        413: BIG_BODY, 422: [Request(body=body) for body in ({}, {"worker_id": "w"}, {"worker_id": "w", "results": []}, {"results": [{"task_id": "t"}]})],
+        400: BAD_BODY[400], 415: BAD_BODY[415]},
+    "POST /api/worker/tasks/fail": {
+        200: [Request(body={"worker_id": "w", "results": [{"task_id": "t0", "error": "x"}, {"task_id": "t1", "retryable": False}, {"task_id": "none"}]})],
+        413: BIG_BODY, 422: [Request(body=body) for body in ({}, {"worker_id": "w"}, {"worker_id": "w", "results": []})],
+        400: BAD_BODY[400], 415: BAD_BODY[415]},
     "GET /health": {200: [Request()]},
     "GET /livez": {200: [Request()]},
     "GET /readyz": {200: [Request()]},
@@ -300,11 +331,6 @@ EXERCISES |= {
     "DELETE /api/tasks/{task_id}": {200: [Request("@queued"), Request("@leased")], 409: [Request("@completed")], **TASK_IN_PATH},
     "POST /api/tasks/{task_id}/retry": {200: [Request("@dead")], 409: [Request("@completed")], **TASK_IN_PATH},
     "GET /api/tasks/{task_id}/explain": {200: [Request("@" + state) for state in ("queued", "leased", "dead")], **TASK_IN_PATH},
-    "POST /api/tasks/{task_id}/progress": {
-        200: [Request("@leased", body={"worker_id": "w", "percent": 40, "message": "page 4"})], 409: [Request("@leased", body={"worker_id": "plain", "percent": 1})],
-        404: [Request("nobody", body={"worker_id": "w", "percent": 1})],
-        422: [Request("@leased", body={}), Request("@leased", body={"worker_id": "a b"}), Request("@leased", body={"worker_id": "w", "percent": 101})],
-        400: BAD_BODY[400], 413: BAD_BODY[413], 415: BAD_BODY[415]},
     "GET /api/queues": {200: [Request()]},
     "GET /api/queues/{queue}": {200: [Request("default")], 404: [Request("nowhere")], **QUEUE_IN_PATH},
     "PUT /api/queues/{queue}": {
@@ -359,7 +385,7 @@ def add_credentials(redis, coordinator):
 
 @pytest.fixture
 def fleet(redis, coordinator):
-    """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained."""
+    """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained; one has tasks."""
     add_credentials(redis, coordinator)
     assert coordinator.post("/api/worker/register", W).status == 200
     coordinator.beat("w", **{name: value for name, value in BEAT.items() if name != "worker_id"})
@@ -369,6 +395,9 @@ def fleet(redis, coordinator):
     assert coordinator.post("/api/worker/kept/drain").status == 200
     assert coordinator.post("/api/edge/register", {**EDGE, "worker_id": "edge", "location": "home"}).status == 200
     coordinator.tasks = tasks_of_all_states(redis, coordinator)
+    submit(redis, *[f"t{number}" for number in range(5)], queue="q")
+    assert len(coordinator.get("/api/worker/tasks?worker_id=w&max=5&queues=q").json["tasks"]) == 5
+    submit(redis, "more", "and-more")
     return coordinator
 
 

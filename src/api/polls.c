@@ -1,0 +1,337 @@
+#include "api/polls.h"
+
+#include "api/common.h"
+#include "base/clock.h"
+#include "base/json_writer.h"
+#include "http/reply.h"
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOOK_MS 5000 /* how often parked polls are looked after while something is queued: a wake may have been lost */
+#define LOOKED_AT 64 /* polls in one turn */
+#define NO_SLOT ((size_t)-1)
+
+struct poll {
+    struct polls *polls;
+    struct pending *pending;
+    size_t slot;     /* in polls->slots; NO_SLOT: it does not wait */
+    int64_t until;   /* clock_ms; when its wait is over */
+    bool asking;     /* Redis has not answered yet */
+    bool woken;      /* while asking: there may be something that the answer does not know of */
+    bool registered; /* it is among the waiters in Redis */
+    struct ask ask;  /* its texts are in `texts` */
+    struct buffer texts;
+    struct buffer lane; /* in which it was woken for a task; empty: it was not */
+    char waiter[64], since[24];
+};
+
+/* A slot has another number each time that it is taken: what was said of its last poll is not said of the next. */
+struct slot {
+    struct poll *poll; /* NULL: free */
+    uint32_t number;
+    size_t next_free;
+};
+
+struct polls {
+    struct store *store;
+    struct slot *slots;
+    size_t capacity, count, first_free;
+    size_t look_from; /* slots from here on are still to be looked after; `capacity` or more: none are */
+    bool ask_all;     /* those that are looked after ask again; else only those whose requests are gone are let go */
+    int64_t look_at;
+};
+
+static void ask_again(struct poll *poll);
+
+static void take_slot(struct poll *poll)
+{
+    struct polls *polls = poll->polls;
+    if (polls->first_free == NO_SLOT) {
+        size_t capacity = polls->capacity > 0 ? 2 * polls->capacity : 64;
+        polls->slots = realloc(polls->slots, capacity * sizeof(*polls->slots));
+        if (polls->slots == NULL)
+            abort();
+        for (size_t i = polls->capacity; i < capacity; i++)
+            polls->slots[i] = (struct slot){.next_free = i + 1 < capacity ? i + 1 : NO_SLOT};
+        polls->first_free = polls->capacity;
+        polls->capacity = capacity;
+    }
+    poll->slot = polls->first_free;
+    struct slot *slot = &polls->slots[poll->slot];
+    polls->first_free = slot->next_free;
+    slot->poll = poll;
+    slot->number++;
+    polls->count++;
+    snprintf(poll->waiter, sizeof(poll->waiter), "%s %zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
+}
+
+/* The poll of "slot-number"; NULL when it is over. */
+static struct poll *find(const struct polls *polls, struct str name)
+{
+    char text[48] = "", *end;
+    if (name.len >= sizeof(text))
+        return NULL;
+    memcpy(text, name.ptr, name.len);
+    unsigned long long slot = strtoull(text, &end, 10);
+    if (*end != '-' || slot >= polls->capacity || strtoul(end + 1, NULL, 10) != polls->slots[slot].number)
+        return NULL;
+    return polls->slots[slot].poll;
+}
+
+static void end(struct poll *poll)
+{
+    struct polls *polls = poll->polls;
+    if (poll->registered)
+        store_unpark(polls->store, str_from(poll->waiter));
+    if (poll->slot != NO_SLOT) {
+        polls->slots[poll->slot].poll = NULL;
+        polls->slots[poll->slot].next_free = polls->first_free;
+        polls->first_free = poll->slot;
+        polls->count--;
+    }
+    buffer_fini(&poll->texts);
+    buffer_fini(&poll->lane);
+    pending_release(poll->pending, ERR_INTERNAL);
+}
+
+static void write_lease(struct buffer *out, const struct lease *lease)
+{
+    char token[64];
+    snprintf(token, sizeof(token), "%.*s", STR_PRINTF(lease->lease));
+    char *blank = strchr(token, ' ');
+    if (blank != NULL)
+        *blank = '-';
+    json_begin_object(out, NULL);
+    json_add_text(out, "task_id", lease->task_id);
+    json_add_text(out, "queue", lease->queue);
+    json_add_text(out, "type", lease->type);
+    json_add_raw(out, "payload", lease->payload);
+    json_add_raw(out, "priority", lease->priority);
+    json_add_raw(out, "attempt", lease->attempt);
+    json_add_raw(out, "max_attempts", lease->max_attempts);
+    json_add_text(out, "lease", str_from(token));
+    json_add_integer(out, "lease_seq", strtoll(token, NULL, 10));
+    json_add_number(out, "lease_seconds", strtod(lease->lease_ms.ptr, NULL) / 1000); /* Redis's texts end in NUL */
+    json_add_time(out, "started_at", strtoll(lease->started_at.ptr, NULL, 10));
+    json_add_time(out, "deadline", strtoll(lease->deadline.ptr, NULL, 10));
+    json_end_object(out);
+}
+
+/* Adds ids with blanks between as an array; nothing where there are none. */
+static void write_ids(struct buffer *out, const char *key, struct str ids)
+{
+    if (ids.len == 0)
+        return;
+    json_begin_array(out, key);
+    while (ids.len > 0)
+        json_add_text(out, NULL, str_cut(&ids, ' '));
+    json_end_array(out);
+}
+
+static void reply_answer(struct request *request, const struct asked *answer)
+{
+    struct buffer body = BUFFER_INIT;
+    json_begin_object(&body, NULL);
+    json_begin_array(&body, "tasks");
+    for (size_t i = 0; i < answer->count; i++) {
+        struct lease lease = asked_lease(answer, i);
+        write_lease(&body, &lease);
+    }
+    json_end_array(&body);
+    write_ids(&body, "tasks_lost", answer->lost);
+    write_ids(&body, "tasks_cancel", answer->cancel);
+    json_end_object(&body);
+    reply_json(request, 200, &body);
+}
+
+static void reply_nothing(struct request *request)
+{
+    reply_constant(request, 200, STR("{\"tasks\":[]}"));
+}
+
+/* The request of a poll is gone, and here is what it was given: nobody will ever hear of it. */
+static void give_back(struct poll *poll, const struct asked *answer)
+{
+    struct store *store = poll->polls->store;
+    struct str strings[2 * ASK_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < answer->count && i < ASK_MAX; i++) {
+        struct lease lease = asked_lease(answer, i);
+        strings[count++] = lease.task_id;
+        strings[count++] = lease.lease;
+    }
+    if (count > 0)
+        store_give_back(store, poll->ask.worker_id, strings, count);
+    else if (poll->lane.len > 0 && answer->kind != ANSWER_GIVEN)
+        store_wake_another(store, buffer_str(&poll->lane));
+}
+
+/* Redis has nothing for it now. */
+static void wait_on(struct poll *poll, const struct asked *answer)
+{
+    if (answer->kind == ANSWER_PARKED) {
+        poll->registered = true;
+        if (poll->since[0] == '\0')
+            snprintf(poll->since, sizeof(poll->since), "%.*s", STR_PRINTF(answer->now));
+    }
+    if (poll->woken) { /* the wake was quicker than this answer */
+        poll->registered = false;
+        ask_again(poll);
+    }
+}
+
+static void on_answer(void *data, enum err err, const struct asked *answer)
+{
+    struct poll *poll = data;
+    poll->asking = false;
+    if (!pending_is_waited_for(poll->pending)) {
+        if (err == ERR_NONE) {
+            poll->registered = answer->kind == ANSWER_PARKED;
+            give_back(poll, answer);
+        }
+        end(poll);
+        return;
+    }
+    if (err == ERR_NONE && answer->kind == ANSWER_UNKNOWN)
+        err = ERR_WORKER_NOT_FOUND;
+    if (err == ERR_NONE && answer->kind == ANSWER_DUE) {
+        store_sweep_now(poll->polls->store);
+        poll->ask.swept = true;
+        ask_again(poll);
+        return;
+    }
+    if (err == ERR_NONE && answer->kind != ANSWER_GIVEN && poll->slot != NO_SLOT) {
+        wait_on(poll, answer);
+        return;
+    }
+    if (err_is_retryable(err) && poll->since[0] != '\0')
+        return; /* it has waited already, and goes on: it is looked after when Redis answers */
+    struct request *request = pending_take(poll->pending);
+    if (err != ERR_NONE)
+        reply_error(request, err, NULL, NULL);
+    else
+        reply_answer(request, answer);
+    end(poll);
+}
+
+static void ask_again(struct poll *poll)
+{
+    struct polls *polls = poll->polls;
+    int64_t left = poll->until - clock_ms();
+    bool may_wait = poll->slot != NO_SLOT && left > 0 && store_hears_wakes(polls->store);
+    poll->ask.waiter = may_wait || poll->since[0] != '\0' ? str_from(poll->waiter) : (struct str){NULL, 0};
+    poll->ask.since = str_from(poll->since);
+    poll->ask.wait_ms = may_wait ? left : 0;
+    poll->asking = true;
+    poll->woken = false;
+    enum err err = store_ask(polls->store, &poll->ask, on_answer, poll);
+    poll->ask.swept = false;
+    if (err != ERR_NONE)
+        on_answer(poll, err, NULL);
+}
+
+/* A poll's time is over, its client has left, or the program ends. */
+static void on_late(struct request *request)
+{
+    struct poll *poll = request->waiting;
+    reply_nothing(request);
+    if (!poll->asking)
+        end(poll);
+}
+
+static struct str keep(struct poll *poll, struct str text)
+{
+    char *to = poll->texts.ptr + poll->texts.len;
+    buffer_append(&poll->texts, text);
+    return text.ptr != NULL ? (struct str){to, text.len} : text;
+}
+
+void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s)
+{
+    struct pending *pending = pending_new(request, wait_s > 0 ? on_late : NULL, sizeof(struct poll));
+    struct poll *poll = pending_payload(pending);
+    *poll = (struct poll){.polls = polls, .pending = pending, .slot = NO_SLOT, .ask = *ask};
+    buffer_reserve(&poll->texts, ask->worker_id.len + ask->queues.len + ask->id.len + 1); /* nothing moves */
+    poll->ask.worker_id = keep(poll, ask->worker_id);
+    poll->ask.queues = keep(poll, ask->queues);
+    poll->ask.id = keep(poll, ask->id);
+    if (wait_s > 0) {
+        take_slot(poll);
+        poll->until = clock_ms() + wait_s * 1000;
+        request->waiting = poll;
+        pending_park(pending, wait_s * 1000);
+    }
+    ask_again(poll);
+}
+
+size_t polls_count(const struct polls *polls)
+{
+    return polls->count;
+}
+
+/* Begins to look after all polls. */
+static void look_after(struct polls *polls, bool ask_all)
+{
+    polls->look_from = 0;
+    polls->ask_all = ask_all;
+    polls->look_at = clock_ms() + LOOK_MS;
+}
+
+static void on_wake(void *data, struct str name, struct str lane)
+{
+    struct polls *polls = data;
+    if (name.ptr == NULL) { /* it listens now, or again: what was said before is lost */
+        look_after(polls, true);
+        return;
+    }
+    struct poll *poll = find(polls, name);
+    if (poll == NULL || !pending_is_waited_for(poll->pending)) {
+        if (lane.len > 0)
+            store_wake_another(polls->store, lane);
+        return;
+    }
+    poll->lane.len = 0;
+    buffer_append(&poll->lane, lane);
+    poll->registered = false;
+    if (poll->asking)
+        poll->woken = true;
+    else
+        ask_again(poll);
+}
+
+struct polls *polls_new(struct store *store)
+{
+    struct polls *polls = calloc(1, sizeof(*polls));
+    if (polls == NULL)
+        abort();
+    polls->store = store;
+    polls->first_free = NO_SLOT;
+    store_take_wakes(store, on_wake, polls);
+    return polls;
+}
+
+int32_t polls_tick(struct polls *polls)
+{
+    int32_t next = store_wakes_tick(polls->store);
+    if (polls->count == 0)
+        return next;
+    if (clock_ms() >= polls->look_at)
+        look_after(polls, store_has_queued());
+    for (size_t left = LOOKED_AT; left > 0 && polls->look_from < polls->capacity; polls->look_from++) {
+        struct poll *poll = polls->slots[polls->look_from].poll;
+        if (poll == NULL)
+            continue;
+        left--;
+        if (poll->asking) {
+            poll->woken = poll->woken || polls->ask_all;
+            continue;
+        }
+        if (!pending_is_waited_for(poll->pending))
+            end(poll);
+        else if (polls->ask_all)
+            ask_again(poll);
+    }
+    return polls->look_from < polls->capacity ? 0 : next;
+}

@@ -1,0 +1,36 @@
+/*
+ * Asks of workers for tasks, those that wait among them. A poll that waits costs Redis nothing: it is among the waiters there, and is woken
+ * when there is something for it.
+ *
+ *                 +------ woken, or looked after ------+
+ *                 v                                    |
+ *     asked --> ASKING --- nothing, and it may wait --> PARKED
+ *                 |                                    |
+ *                 v                                    v
+ *              answered                  its time is over, or its client has left: answered with nothing
+ *
+ * Whose client is gone when Redis answers gives back what it was given.
+ */
+#ifndef API_POLLS_H
+#define API_POLLS_H
+
+#include "http/pending.h"
+#include "store/leases.h"
+
+struct polls;
+
+/* The polls of one thread. */
+struct polls *polls_new(struct store *store);
+
+#define POLL_WAIT_MAX_S 60
+
+/* Answers a request with what there is for a worker, or when there is something, at latest after `wait_s` seconds. Of `ask` what a client asks for. */
+void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s);
+
+/* How many wait. */
+size_t polls_count(const struct polls *polls);
+
+/* To be called at the end of each turn. Returns the ms until the next call, at most 1000. */
+int32_t polls_tick(struct polls *polls);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * Results and failures by the hundred, each judged by itself.
+ */
+#include "api/api.h"
+#include "base/json_writer.h"
+#include "http/reply.h"
+#include "model/id.h"
+#include "model/json.h"
+#include "model/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REPORTS_MAX 1000
+
+struct reports;
+
+/* One of the request. */
+struct report_item {
+    struct reports *reports;
+    char task_id[ID_MAX];
+    size_t task_id_len;
+    int status; /* of the answer, as if it had come alone */
+    struct str code;
+    struct buffer why; /* what was wrong with it: members of a JSON object */
+    char state[16];
+    int64_t available_at;
+};
+
+struct reports {
+    struct pending *pending;
+    enum report_kind kind;
+    enum err err;   /* of any of them: what has become of the others is then of no use to tell */
+    size_t waiting; /* outcomes still to come, and one for the reading of the request */
+    size_t count;
+    struct report_item *items;
+};
+
+static void write_item(struct buffer *out, const struct report_item *item)
+{
+    json_begin_object(out, NULL);
+    if (item->task_id_len > 0)
+        json_add_text(out, "task_id", (struct str){item->task_id, item->task_id_len});
+    else
+        json_add_null(out, "task_id");
+    json_add_integer(out, "status", item->status);
+    if (item->code.len > 0)
+        json_add_text(out, "code", item->code);
+    if (item->state[0] != '\0')
+        json_add_text(out, "state", str_from(item->state));
+    if (item->available_at > 0)
+        json_add_time(out, "available_at", item->available_at);
+    if (item->why.len > 0) {
+        buffer_append(out, STR(","));
+        buffer_append(out, buffer_str(&item->why));
+    }
+    json_end_object(out);
+}
+
+/* One thing less to wait for; after the last one the request is answered. */
+static void arrived(struct reports *reports)
+{
+    if (--reports->waiting > 0)
+        return;
+    struct buffer body = BUFFER_INIT;
+    json_begin_object(&body, NULL);
+    json_begin_array(&body, "results");
+    for (size_t i = 0; i < reports->count; i++) {
+        write_item(&body, &reports->items[i]);
+        buffer_fini(&reports->items[i].why);
+    }
+    json_end_array(&body);
+    json_end_object(&body);
+    free(reports->items);
+    struct request *request = api_resume(reports->pending, reports->err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
+}
+
+static void refuse(struct report_item *item, enum err err)
+{
+    item->status = err_status(err);
+    item->code = err_code(err);
+}
+
+static void on_change(void *data, enum err err, const struct task_change *change)
+{
+    struct report_item *item = data;
+    struct reports *reports = item->reports;
+    if (err != ERR_NONE) {
+        reports->err = err;
+    } else if (change->outcome == TASK_DONE) {
+        item->status = 200;
+        item->available_at = change->time;
+        snprintf(item->state, sizeof(item->state), "%.*s", STR_PRINTF(change->state));
+    } else {
+        refuse(item, change->outcome == TASK_UNKNOWN ? ERR_TASK_NOT_FOUND : ERR_LEASE_LOST);
+    }
+    arrived(reports);
+}
+
+/* Sends one report on its way, if it is a good one. */
+static void take(struct reports *reports, struct store *store, struct str worker_id, struct str text)
+{
+    struct report_item *item = &reports->items[reports->count++];
+    struct report report;
+    struct faults faults = FAULTS_INIT;
+    const char *why = NULL;
+    item->reports = reports;
+    enum err err = report_parse(reports->kind, text, &(struct report_names){.worker_id = worker_id}, &report, &faults, &why);
+    if (err != ERR_NONE) {
+        refuse(item, err);
+        if (faults.count > 0)
+            faults_write(&item->why, "errors", &faults);
+        else if (why != NULL)
+            json_add_text(&item->why, "detail", str_from(why));
+        faults_fini(&faults);
+        return;
+    }
+    item->task_id_len = report.names.task_id.len;
+    memcpy(item->task_id, report.names.task_id.ptr, report.names.task_id.len);
+    struct holding holding = {report.names.worker_id, report.names.task_id, str_from(report.lease)};
+    reports->waiting++;
+    if (reports->kind == REPORT_COMPLETE)
+        err = store_complete_task(store, &holding, report.result, true, on_change, item);
+    else
+        err = store_fail_task(store, &holding, report.error, report.retryable, report.retry_after_ms, true, on_change, item);
+    report_fini(&report);
+    if (err != ERR_NONE)
+        on_change(item, err, NULL);
+}
+
+/* The elements of a JSON array, as far as they may be; 0 for anything else. */
+static size_t count_elements(struct str list)
+{
+    size_t count = 0;
+    if (list.ptr == NULL || list.ptr[0] != '[')
+        return 0;
+    struct json_items items = json_items(list);
+    struct json_item item;
+    while (count <= REPORTS_MAX && json_next(&items, &item))
+        count++;
+    return count;
+}
+
+/* The worker that the body names for all; absent, with a fault, when it names none. */
+static struct str read_worker(struct str body, char room[ID_MAX], struct faults *faults)
+{
+    struct str text = json_member_text(body, "worker_id");
+    if (text.len >= 2 && text.ptr[0] == '"' && text.len - 2 <= ID_MAX) {
+        struct str id = {text.ptr + 1, text.len - 2};
+        if (id_is_valid(id)) {
+            memcpy(room, id.ptr, id.len);
+            return (struct str){room, id.len};
+        }
+    }
+    faults_add(faults, "worker_id", text.ptr == NULL ? "is required" : ID_RULE);
+    return (struct str){NULL, 0};
+}
+
+static void take_all(struct request *request, enum report_kind kind)
+{
+    const struct api *api = request_app(request);
+    struct faults faults = FAULTS_INIT;
+    const char *why = NULL;
+    char room[ID_MAX];
+    enum err err = json_check_object(request->body, &why);
+    if (err != ERR_NONE) {
+        api_refuse(request, err, why, &faults);
+        return;
+    }
+    struct str worker_id = read_worker(request->body, room, &faults);
+    struct str list = json_member_text(request->body, "results");
+    size_t count = count_elements(list);
+    if (count < 1 || count > REPORTS_MAX)
+        faults_add(&faults, "results", "must be an array of 1 to %d", REPORTS_MAX);
+    if (faults.count > 0) {
+        api_refuse(request, ERR_INVALID, NULL, &faults);
+        return;
+    }
+    request_name_worker(request, worker_id);
+    struct pending *pending = api_wait(request, sizeof(struct reports));
+    struct reports *reports = pending_payload(pending);
+    *reports = (struct reports){.pending = pending, .kind = kind, .waiting = 1, .items = calloc(count, sizeof(*reports->items))};
+    if (reports->items == NULL)
+        abort();
+    struct json_items items = json_items(list);
+    struct json_item item;
+    while (json_next(&items, &item))
+        take(reports, api->store, worker_id, item.value);
+    arrived(reports);
+}
+
+void api_tasks_complete(struct request *request)
+{
+    take_all(request, REPORT_COMPLETE);
+}
+
+void api_tasks_fail(struct request *request)
+{
+    take_all(request, REPORT_FAIL);
+}

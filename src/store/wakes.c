@@ -1,0 +1,53 @@
+/*
+ * Parked polls are woken over a channel of Redis that this thread alone listens to.
+ */
+#include "redis/subscriber.h"
+#include "store/internal.h"
+#include "store/leases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct wakes {
+    char thread[20]; /* what this thread is called among all of all coordinators */
+    struct subscriber *subscriber;
+    store_wake_callback *callback;
+    void *data;
+};
+
+static void on_message(void *data, struct str message)
+{
+    struct wakes *wakes = data;
+    struct str poll = message.ptr != NULL ? str_cut(&message, ' ') : message;
+    wakes->callback(wakes->data, poll, message);
+}
+
+void store_take_wakes(struct store *store, store_wake_callback *callback, void *data)
+{
+    struct wakes *wakes = store_alloc(sizeof(*wakes));
+    uint64_t random;
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        abort();
+    snprintf(wakes->thread, sizeof(wakes->thread), "%016llx", (unsigned long long)random);
+    wakes->callback = callback;
+    wakes->data = data;
+    char channel[KEY_MAX];
+    wakes->subscriber = subscriber_new(store->link, key_wake(channel, str_from(wakes->thread)), on_message, wakes);
+    store->wakes = wakes;
+}
+
+const char *store_thread_name(const struct store *store)
+{
+    return store->wakes->thread;
+}
+
+bool store_hears_wakes(struct store *store)
+{
+    return subscriber_listen(store->wakes->subscriber);
+}
+
+int32_t store_wakes_tick(struct store *store)
+{
+    return subscriber_tick(store->wakes->subscriber);
+}

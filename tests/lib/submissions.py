@@ -1,0 +1,27 @@
+"""Tasks put into Redis by the coordinator's own script, for tests of what comes after that."""
+
+import itertools
+
+import project
+
+IDS = itertools.count()
+
+
+def submit(redis, *tasks, queue="default", group="a", shape="", payload="{}", priority=0, due="", **fields):
+    """Makes tasks of these ids, or one of some id; -> their ids. `fields`: of the hash, as lua/KEYS.md has them."""
+    tasks = tasks or (f"task-{next(IDS)}",)
+    fields = {"type": "work", "payload": payload, **fields}
+    for name, value, default in (("group", group, "a"), ("shape", shape, ""), ("priority", priority, 0)):
+        if value != default:
+            fields[name] = value
+    words = []
+    for task in tasks:
+        words += [task, queue, group, shape, priority, due, "", "", "return", "", "", 2 * len(fields)]
+        words += [word for pair in fields.items() for word in pair]
+    answer = redis.client.eval((project.SCRIPTS / "task_enqueue.lua").read_text(), 1, "{rma}:", *words)
+    assert all(word.startswith("new ") for word in answer[1:]), answer
+    return list(tasks)
+
+
+def state_of(redis, task):
+    return redis.client.hget("{rma}:task:" + task, "state")

@@ -1,0 +1,338 @@
+"""What workers do with tasks: they ask, wait, complete, fail, extend, and vanish."""
+
+import concurrent.futures
+import json
+import select
+import socket
+import threading
+import time
+
+import pytest
+
+import task_invariants
+from submissions import state_of, submit
+from waiting import wait_until
+
+TASKS = "/api/worker/tasks"
+
+
+@pytest.fixture(autouse=True)
+def invariants_hold(redis):
+    yield
+    if redis.is_running():
+        wait_until(lambda: not task_invariants.faults(redis.dump(), redis.now_ms()), what="the tasks' books agree", within=5)
+
+
+def ask(coordinator, worker="w", **query):
+    response = coordinator.get(TASKS + "?" + "&".join(f"{name}={value}" for name, value in {"worker_id": worker, **query}.items()))
+    assert response.status == 200, response
+    return response.json
+
+
+def lease(coordinator, worker="w", **query):
+    """-> the one task that there is"""
+    task, = ask(coordinator, worker, **{"max": 1, **query})["tasks"]
+    return task
+
+
+def complete(coordinator, task, worker="w", result=1):
+    return coordinator.post(f"/api/worker/task-complete?worker_id={worker}&task_id={task['task_id']}&lease={task['lease']}", json.dumps(result))
+
+
+def ids(answer):
+    return [task["task_id"] for task in answer["tasks"]]
+
+
+class Asking:
+    """An ask in a thread of its own."""
+
+    def __init__(self, coordinator, worker="w", wait=30, **query):
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._future = self._pool.submit(ask, coordinator, worker, wait=wait, **query)
+
+    def answer(self, within=5):
+        return self._future.result(within)
+
+    def is_over(self):
+        return self._future.done()
+
+
+def parked(redis):
+    return redis.client.hlen("{rma}:parked")
+
+
+def test_a_task_from_the_ask_to_its_result(redis, coordinator):
+    coordinator.register("w")
+    assert ask(coordinator) == {"tasks": []}
+    submit(redis, "t", payload='{"a":[1,"é"]}', priority=7)
+    task = lease(coordinator)
+    assert (task["task_id"], task["queue"], task["type"], task["payload"], task["priority"]) == ("t", "default", "work", {"a": [1, "é"]}, 7)
+    assert (task["attempt"], task["max_attempts"], task["lease_seq"], task["lease_seconds"]) == (1, 5, 1, 90)
+    for _ in range(2):
+        response = complete(coordinator, task, result={"answer": 42})
+        assert response.status == 200
+        assert response.json == {"status": "ok", "message": "Task result received", "task_id": "t", "state": "completed"}
+    assert redis.client.hget("{rma}:task:t", "result") == '{"answer":42}'
+    assert coordinator.worker("w")["tasks_completed"] == 1 and coordinator.stats()["total_tasks_completed"] == 1
+
+
+def test_the_fields_agent(redis, coordinator):
+    """It asks with its id alone, works on one task after the other, and sends all in the body."""
+    coordinator.register("w")
+    submit(redis, "t1", "t2")
+    assert ids(ask(coordinator)) == ids(ask(coordinator)) == ["t1"], "an answer that it never got comes again"
+    response = coordinator.post("/api/worker/task-complete", {"worker_id": "w", "task_id": "t1", "result": {"text": "x"}})
+    assert response.status == 200 and response.json["message"] == "Task result received"
+    assert redis.client.hget("{rma}:task:t1", "result") == '{"text":"x"}'
+    assert ids(ask(coordinator)) == ["t2"]
+    response = coordinator.post("/api/worker/task-complete?worker_id=w&task_id=t2", {"worker_id": "w", "task_id": "t2", "result": 5})
+    assert response.status == 200 and redis.client.hget("{rma}:task:t2", "result") == "5"
+
+
+@pytest.mark.parametrize("body, result", [(b"", "null"), (b"null", "null"), (b'"x"', '"x"'), (b"[1, 2]", "[1,2]"), (b'{"result": 3}', '{"result":3}'),
+                                          (b'{"task_id": "y"}', '{"task_id":"y"}')])
+def test_a_body_is_the_result(redis, coordinator, body, result):
+    coordinator.register("w")
+    submit(redis, "t")
+    task = lease(coordinator)
+    response = coordinator.post(f"/api/worker/task-complete?worker_id=w&task_id=t&lease={task['lease']}", body)
+    assert response.status == 200 and redis.client.hget("{rma}:task:t", "result") == result
+
+
+def test_what_was_lost_is_refused_and_kept_apart(redis, coordinator):
+    for worker in ("w", "v"):
+        coordinator.register(worker)
+    submit(redis, "t")
+    first = lease(coordinator)
+    coordinator.unregister("w")
+    second = lease(coordinator, "v")
+    assert second["lease_seq"] == 2 and second["attempt"] == 1
+    response = complete(coordinator, first, result="late")
+    assert response.status == 409 and response.json["code"] == "lease-lost"
+    assert complete(coordinator, second, "v", result="right").status == 200
+    kept = redis.client.hgetall("{rma}:task:t")
+    assert (kept["result"], kept["late_result"]) == ('"right"', '"late"')
+
+
+def test_failing(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t")
+    task = lease(coordinator)
+    path = f"/api/worker/task-fail?worker_id=w&task_id=t&lease={task['lease']}"
+    answers = [coordinator.post(path, {"error": "it broke", "retry_after": 60}).json for _ in range(2)]
+    assert answers[0] == answers[1] and (answers[0]["status"], answers[0]["state"]) == ("ok", "scheduled")
+    assert answers[0]["available_at"].endswith("Z")
+    submit(redis, "u")
+    lease(coordinator)
+    answer = coordinator.post("/api/worker/task-fail", {"worker_id": "w", "task_id": "u", "error": {"code": 5}, "retryable": False}).json
+    assert (answer["state"], answer["available_at"]) == ("dead", None)
+    assert redis.client.hget("{rma}:task:u", "error") == '{"code": 5}'
+
+
+def test_extending_and_progress(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t", lease_ms="5000")
+    task = lease(coordinator)
+    answer = coordinator.post(f"/api/worker/task-extend?worker_id=w&task_id=t&lease={task['lease']}", {"seconds": 600}).json
+    assert answer["status"] == "ok" and answer["cancel"] is False and answer["deadline"] > task["deadline"]
+    answer = coordinator.post("/api/tasks/t/progress", {"worker_id": "w", "lease": task["lease"], "percent": 50, "message": "half"}).json
+    assert answer == {"status": "ok", "cancel": False}
+    assert redis.client.hget("{rma}:task:t", "progress") == "50 half"
+    assert coordinator.post("/api/tasks/t/progress", {"worker_id": "v", "percent": 50}).status == 409
+    assert coordinator.post("/api/tasks/none/progress", {"worker_id": "w", "percent": 50}).json["code"] == "task-not-found"
+
+
+# -- waiting ------------------------------------------------------------------------------------------------------------------------
+
+def test_a_poll_is_woken_through_any_instance(redis, three_coordinators):
+    for number, coordinator in enumerate(three_coordinators):
+        coordinator.register(f"w{number}")
+    polls = []
+    for number, coordinator in enumerate(three_coordinators):
+        polls.append(Asking(coordinator, f"w{number}"))
+        wait_until(lambda: parked(redis) == len(polls))
+    for number, poll in enumerate(polls):
+        submit(redis, f"t{number}")
+        assert ids(poll.answer()) == [f"t{number}"], "first come, first served"
+        assert not any(later.is_over() for later in polls[number + 1:])
+
+
+def test_a_poll_that_nothing_comes_for_ends_with_nothing(redis, coordinator):
+    coordinator.register("w")
+    started = time.monotonic()
+    assert ask(coordinator, wait=1) == {"tasks": []}
+    assert 0.9 < time.monotonic() - started < 5
+    wait_until(lambda: parked(redis) == 0)
+
+
+def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
+    for number in range(20):
+        coordinator.register(f"w{number}")
+    polls = [Asking(coordinator, f"w{number}", wait=20) for number in range(20)]
+    wait_until(lambda: parked(redis) == 20)
+
+    def calls():
+        stats = redis.client.info("commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "zadd", "hset", "publish", "zrem", "hdel"))
+
+    def sweeps():
+        return redis.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    before, swept = calls(), sweeps()
+    time.sleep(3)
+    assert calls() - before - (sweeps() - swept) <= 2 and sweeps() - swept <= 6, "there is but the sweep of each second"
+    submit(redis, *[f"t{number}" for number in range(20)])
+    assert sorted(task for poll in polls for task in ids(poll.answer())) == sorted(f"t{number}" for number in range(20))
+
+
+def test_a_client_that_left_gets_nothing(redis, coordinator):
+    coordinator.register("w")
+    with socket.create_connection(("127.0.0.1", coordinator.port)) as client:
+        client.sendall(b"GET /api/worker/tasks?worker_id=w&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: parked(redis) == 1)
+    wait_until(lambda: parked(redis) == 0)
+    submit(redis, "t")
+    assert state_of(redis, "t") == "queued"
+    assert ids(ask(coordinator, max=1)) == ["t"]
+
+
+def test_clients_that_leave_all_the_time_lose_nothing(redis, coordinator):
+    """However close the wake comes to the leaving."""
+    coordinator.register("w")
+    coordinator.register("v")
+
+    def work():
+        for task in ask(coordinator, "v", max=100)["tasks"]:
+            assert complete(coordinator, task, "v").status == 200
+
+    for number in range(60):
+        work()
+        client = socket.create_connection(("127.0.0.1", coordinator.port))
+        client.sendall(b"GET /api/worker/tasks?worker_id=w&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        if number % 3:
+            wait_until(lambda: parked(redis) == 1 or select.select([client], [], [], 0)[0])  # what one gave back is the next one's
+        leaving = threading.Thread(target=client.close)
+        leaving.start()
+        submit(redis, f"t{number}")
+        leaving.join()
+        wait_until(lambda: parked(redis) == 0)
+    # what was written into a socket that nobody reads any more is the worker's until it says what it works on, or is started anew
+    coordinator.register("w", boot_id="again")
+
+    def all_done():
+        work()
+        return all(state_of(redis, f"t{number}") == "completed" for number in range(60))
+    wait_until(all_done, within=10)
+
+
+def test_polls_outlive_a_restart_of_redis(redis, coordinator):
+    coordinator.register("w")
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    redis.kill()
+    redis.restart()
+    coordinator.wait_until_ready()
+    submit(redis, "t")
+    assert ids(poll.answer(15)) == ["t"]
+
+
+def test_a_lost_wake_is_made_up_for(redis, coordinator):
+    coordinator.register("w")
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    redis.client.delete("{rma}:parked")
+    redis.client.delete(*redis.client.keys("{rma}:parked:*"))
+    submit(redis, "t")
+    assert ids(poll.answer(15)) == ["t"]
+
+
+def test_a_delayed_task_wakes_a_poll(redis, coordinator):
+    coordinator.register("w")
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    submit(redis, "t", due="+500")
+    assert ids(poll.answer(10)) == ["t"]
+
+
+def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
+    """Many workers, polls and tasks at once: each task is given once."""
+    for number in range(12):
+        three_coordinators[0].register(f"w{number}")
+    given, stop = [], threading.Event()
+
+    def work(number):
+        coordinator = three_coordinators[number % 3]
+        while not stop.is_set():
+            for task in ask(coordinator, f"w{number}", wait=2, max=1 + number % 3)["tasks"]:
+                given.append(task["task_id"])
+                assert complete(coordinator, task, f"w{number}").status == 200
+
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        works = [pool.submit(work, number) for number in range(12)]
+        for burst in range(60):
+            submit(redis, *[f"t{burst}-{number}" for number in range(1 + burst % 10)])
+        wait_until(lambda: redis.client.hget("{rma}:queue:default", "enqueued") == redis.client.hget("{rma}:queue:default", "completed"), within=20)
+        stop.set()
+        for each in works:
+            each.result()
+    assert len(given) == len(set(given)) == int(redis.client.hget("{rma}:queue:default", "enqueued"))
+
+
+# -- what is not done ---------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("query, fields", [
+    ("", ["worker_id"]), ("worker_id=a%20b", ["worker_id"]), ("worker_id=w&max=0", ["max"]), ("worker_id=w&max=101", ["max"]),
+    ("worker_id=w&wait=-1", ["wait"]), ("worker_id=w&wait=61", ["wait"]), ("worker_id=w&wait=x", ["wait"]), ("worker_id=w&queues=a,,b", ["queues"]),
+    ("worker_id=w&queues=a%20b", ["queues"]), ("worker_id=w&queues=" + "a" * 2000, ["queues"]), ("worker_id=w&request_id=%20", ["request_id"]),
+    ("max=-5&wait=-5", ["worker_id", "max", "wait"])])
+def test_asks_that_make_no_sense(redis, coordinator, query, fields):
+    coordinator.register("w")
+    submit(redis, "t")
+    response = coordinator.get(f"{TASKS}?{query}")
+    assert response.status == 422 and [error["field"] for error in response.json["errors"]] == fields
+    assert state_of(redis, "t") == "queued"
+
+
+def test_unknown_draining_and_offline_workers(redis, coordinator):
+    submit(redis, "t")
+    response = coordinator.get(TASKS + "?worker_id=nobody")
+    assert response.status == 404 and response.json["code"] == "worker-not-found"
+    coordinator.register("w")
+    coordinator.beat("w", status="draining")
+    assert ask(coordinator) == {"tasks": []} and ask(coordinator, wait=1) == {"tasks": []}
+    coordinator.beat("w", status="offline")
+    assert ask(coordinator) == {"tasks": []}
+    coordinator.beat("w", status="healthy")
+    assert coordinator.request("HEAD", TASKS + "?worker_id=w").status == 200
+    assert state_of(redis, "t") == "queued"
+
+
+@pytest.mark.parametrize("path, body, status, code", [
+    ("task-complete?worker_id=w&task_id=t&lease=LEASE", b"{", 400, "bad-request"),
+    ("task-complete?worker_id=w&task_id=t&lease=LEASE", b"1,2", 400, "bad-request"),
+    ("task-complete?worker_id=w&task_id=t&lease=LEASE", b'1,"x":2', 400, "bad-request"),
+    ("task-complete?worker_id=w&task_id=t&lease=LEASE", b'"' + b"x" * (256 * 1024 - 1) + b'"', 413, "body-too-large"),
+    ("task-complete?worker_id=w&task_id=t&lease=LEASE", b"[" * 40 + b"]" * 40, 400, "bad-request"),
+    ("task-complete?worker_id=w&task_id=t&lease=9-abc", b"1", 409, "lease-lost"),
+    ("task-complete?worker_id=v&task_id=t&lease=LEASE", b"1", 409, "lease-lost"),
+    ("task-complete?worker_id=v&task_id=t", b"1", 409, "lease-lost"),
+    ("task-complete?worker_id=w&task_id=other&lease=LEASE", b"1", 404, "task-not-found"),
+    ("task-complete?worker_id=w&task_id=t&lease=nonsense", b"1", 422, "fields-invalid"),
+    ("task-complete?worker_id=w", b"1", 400, "bad-request"),
+    ("task-complete", b"{}", 422, "fields-invalid"),
+    ("task-complete", b'{"worker_id": 5, "task_id": "a b", "result": 1}', 422, "fields-invalid"),
+    ("task-fail?worker_id=w&task_id=t", b'{"retryable": "no", "retry_after": -1}', 422, "fields-invalid"),
+    ("task-fail?worker_id=v&task_id=t", b"{}", 409, "lease-lost"),
+    ("task-extend?worker_id=w&task_id=t", b"{}", 422, "fields-invalid"),
+    ("task-extend?worker_id=w&task_id=t", b'{"seconds": 1e9}', 422, "fields-invalid"),
+    ("task-extend?worker_id=v&task_id=t", b'{"seconds": 60}', 409, "lease-lost")], ids=lambda value: str(value)[:40])
+def test_reports_that_change_nothing(redis, coordinator, path, body, status, code):
+    for worker in ("w", "v"):
+        coordinator.register(worker)
+    submit(redis, "t")
+    task = lease(coordinator)
+    before = {key: value for key, value in redis.dump().items() if ":task:" in key or ":held:" in key}
+    response = coordinator.post("/api/worker/" + path.replace("LEASE", task["lease"]), body)
+    assert (response.status, response.json["code"]) == (status, code), response.json
+    assert {key: value for key, value in redis.dump().items() if ":task:" in key or ":held:" in key} == before
+    assert complete(coordinator, task, result="x" * (256 * 1024 - 2)).status == 200

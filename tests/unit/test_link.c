@@ -1,0 +1,304 @@
+/*
+ * The link to Redis: when it is up, what becomes of commands, where it goes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "redis/command.h"
+#include "redis/link.h"
+#include "unit/fake_redis.h"
+
+#include <hiredis/hiredis.h>
+
+static struct link *made[FAKES_MAX]; /* links live as long as the program */
+static size_t made_count;
+
+static struct link *link_to(struct address *address)
+{
+    return made[made_count++] = link_new(fake_loop(), fake_resolver(), address);
+}
+
+static struct link *link_up(struct fake_redis *redis)
+{
+    struct link *link = link_to(fake_address(redis));
+    fake_wait(link_is_up(link), link_tick(link));
+    return link;
+}
+
+/* What became of a command. */
+struct outcome {
+    int calls;
+    enum err err;
+    char text[32];
+};
+
+static void on_reply(void *data, enum err err, const struct redisReply *reply)
+{
+    struct outcome *outcome = data;
+    outcome->calls++;
+    outcome->err = err;
+    assert_true((err == ERR_NONE) == (reply != NULL));
+    snprintf(outcome->text, sizeof(outcome->text), "%s", reply != NULL && reply->str != NULL ? reply->str : "");
+}
+
+static enum err send_get(struct link *link, struct outcome *outcome)
+{
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 2);
+    command_add(&command, STR("GET"));
+    command_add(&command, STR("key"));
+    return link_send(link, &command, on_reply, outcome);
+}
+
+static enum err run_script(struct link *link, struct outcome *outcome)
+{
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_stats, NULL, 0);
+    return link_run(link, SCRIPT_stats, &command, on_reply, outcome);
+}
+
+static void test_it_greets_and_takes_commands(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_to(fake_address(redis));
+    struct outcome early = {0}, outcome = {0};
+    assert_int_equal(send_get(link, &early), ERR_UNAVAILABLE);
+    fake_wait(link_is_up(link), link_tick(link));
+    assert_int_equal(fake_count(redis, "SCRIPT"), SCRIPT_COUNT);
+    fake_answer(redis, "GET", "$5\r\nvalue\r\n");
+    assert_int_equal(send_get(link, &outcome), ERR_NONE);
+    fake_wait(outcome.calls > 0, link_tick(link));
+    assert_int_equal(outcome.err, ERR_NONE);
+    assert_string_equal(outcome.text, "value");
+    assert_int_equal(early.calls, 0);
+}
+
+static void test_commands_in_flight_end_once_when_the_connection_dies(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    struct outcome outcomes[3] = {{0}};
+    fake_answer(redis, "GET", NULL);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(send_get(link, &outcomes[i]), ERR_NONE);
+    fake_wait(fake_count(redis, "GET") == 3, link_tick(link));
+    fake_hang_up(redis);
+    fake_wait(!link_is_up(link), link_tick(link));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(outcomes[i].calls, 1);
+        assert_int_equal(outcomes[i].err, ERR_UNAVAILABLE);
+    }
+    fake_wait(link_is_up(link), link_tick(link));
+    assert_int_equal(fake_count(redis, "GET"), 3); /* nothing is sent again */
+}
+
+static void test_it_comes_back_to_a_redis_that_was_away(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    fake_stop(redis);
+    fake_wait(!link_is_up(link), link_tick(link));
+    for (int turn = 0; turn < 50; turn++) {
+        link_tick(link);
+        fake_turn();
+    }
+    assert_int_equal(link_check(link), ERR_UNAVAILABLE);
+    fake_listen(redis);
+    fake_wait(link_is_up(link), link_tick(link));
+}
+
+static void test_it_says_why_it_is_not_up(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *command, *reply;
+        enum err err;
+    } greetings[] = {
+        {"EXISTS", "-LOADING Redis is loading the dataset in memory\r\n", ERR_LOADING},
+        {"EXISTS", "-NOAUTH Authentication required.\r\n", ERR_NO_PASSWORD},
+        {"EXISTS", "-NOPERM this user has no permissions to run the 'exists' command\r\n", ERR_NOT_PERMITTED},
+        {"SCRIPT", "-NOPERM this user has no permissions to run the 'script|load' command\r\n", ERR_NOT_PERMITTED},
+        {"ROLE", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:1\r\n$7\r\nconnect\r\n:0\r\n", ERR_READONLY},
+        {"ROLE", "*2\r\n$8\r\nsentinel\r\n*0\r\n", ERR_UNAVAILABLE},
+        {"INFO", "$21\r\nredis_version:6.2.14\n\r\n", ERR_TOO_OLD},
+        {"EXISTS", "-ERR unknown command\r\n", ERR_UNAVAILABLE},
+        {"EXISTS", "$6\r\nEXISTS\r\n", ERR_UNAVAILABLE}, /* an echo */
+    };
+    for (size_t i = 0; i < sizeof(greetings) / sizeof(greetings[0]); i++) {
+        struct fake_redis *redis = fake_new();
+        struct link *link = link_to(fake_address(redis));
+        struct outcome outcome = {0};
+        fake_answer(redis, greetings[i].command, greetings[i].reply);
+        print_message("%s\n", greetings[i].reply);
+        fake_wait(fake_count(redis, "EXISTS") > 1, link_tick(link)); /* it tries again */
+        assert_int_equal(link_check(link), greetings[i].err);
+        assert_int_equal(send_get(link, &outcome), greetings[i].err);
+        fake_stop(redis);
+    }
+}
+
+static void test_what_only_adorns_may_be_refused(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    static const char *const commands[] = {"CLIENT", "ROLE", "INFO", "CONFIG"};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fake_answer(redis, commands[i], "-NOPERM this user has no permissions to run this command\r\n");
+    struct link *link = link_up(redis);
+    assert_int_equal(link_min_replicas(link), 0);
+}
+
+static void test_a_script_that_is_gone_is_loaded_again_unseen(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    struct outcome outcome = {0}, never = {0};
+    fake_answer(redis, "EVALSHA", "+good\r\n");
+    fake_answer_times(redis, "EVALSHA", "-NOSCRIPT No matching script.\r\n", 2);
+    assert_int_equal(run_script(link, &outcome), ERR_NONE);
+    fake_wait(outcome.calls > 0, link_tick(link));
+    assert_int_equal(outcome.err, ERR_NONE);
+    assert_string_equal(outcome.text, "good");
+    assert_int_equal(fake_count(redis, "EVALSHA"), 3);
+    assert_int_equal(fake_count(redis, "SCRIPT"), SCRIPT_COUNT + 2);
+
+    fake_answer(redis, "EVALSHA", "-NOSCRIPT No matching script.\r\n"); /* somebody's SCRIPT FLUSH in a loop */
+    assert_int_equal(run_script(link, &never), ERR_NONE);
+    fake_wait(never.calls > 0, link_tick(link));
+    assert_int_equal(never.err, ERR_NO_SCRIPT);
+}
+
+static void test_errors_of_redis_have_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *reply;
+        enum err err;
+    } refusals[] = {
+        {"-OOM command not allowed when used memory > 'maxmemory'.\r\n", ERR_FULL},
+        {"-MISCONF Redis is configured to save RDB snapshots\r\n", ERR_DISK},
+        {"-NOREPLICAS Not enough good replicas to write.\r\n", ERR_NO_REPLICAS},
+        {"-ERR The user executing the script can't run this command or subcommand script: x, on @user_script:3.\r\n",
+         ERR_NOT_PERMITTED},
+        {"-NOPERM User fleet has no permissions to run the 'hget' command\r\n", ERR_NOT_PERMITTED},
+        {"-ERR something else\r\n", ERR_INTERNAL},
+    };
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        struct outcome outcome = {0};
+        fake_answer_times(redis, "EVALSHA", refusals[i].reply, 1);
+        assert_int_equal(run_script(link, &outcome), ERR_NONE);
+        fake_wait(outcome.calls > 0, link_tick(link));
+        assert_int_equal(outcome.err, refusals[i].err);
+        assert_true(link_is_up(link));
+    }
+}
+
+static void test_it_leaves_what_has_become_a_replica(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    struct outcome outcome = {0};
+    fake_answer_times(redis, "GET", "-READONLY You can't write against a read only replica.\r\n", 1);
+    assert_int_equal(send_get(link, &outcome), ERR_NONE);
+    fake_wait(outcome.calls > 0, link_tick(link));
+    assert_int_equal(outcome.err, ERR_READONLY);
+    assert_int_equal(link_check(link), ERR_READONLY);
+    fake_wait(link_is_up(link), link_tick(link));
+
+    /* and one that was demoted by hand, and goes on answering: it is asked */
+    fake_answer(redis, "ROLE", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:1\r\n$7\r\nconnect\r\n:0\r\n");
+    fake_wait(!link_is_up(link), link_tick(link));
+    assert_int_equal(link_check(link), ERR_READONLY);
+}
+
+static void test_it_goes_where_a_cluster_points_for_one_attempt(void **state)
+{
+    (void)state;
+    struct fake_redis *node = fake_new(), *owner = fake_new();
+    static char moved[64]; /* the fake keeps it */
+    snprintf(moved, sizeof(moved), "-MOVED 3999 127.0.0.1:%d\r\n", owner->port);
+    fake_answer(node, "EXISTS", moved);
+    struct link *link = link_up(node);
+    struct outcome outcome = {0};
+    fake_answer(owner, "GET", "$3\r\nour\r\n");
+    assert_int_equal(send_get(link, &outcome), ERR_NONE);
+    fake_wait(outcome.calls > 0, link_tick(link));
+    assert_string_equal(outcome.text, "our");
+    int before = fake_count(node, "EXISTS");
+    fake_stop(owner);
+    fake_wait(fake_count(node, "EXISTS") > before, link_tick(link));
+}
+
+static void test_one_that_answers_nothing_is_given_up(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    fake_address(redis)->replica = true; /* of which less patience is had */
+    struct link *link = link_to(&redis->address);
+    fake_wait(link_is_up(link), link_tick(link));
+    struct outcome outcome = {0};
+    fake_answer(redis, "GET", NULL);
+    assert_int_equal(send_get(link, &outcome), ERR_NONE);
+    fake_wait(outcome.calls > 0, link_tick(link));
+    assert_int_equal(outcome.err, ERR_UNAVAILABLE);
+    assert_int_equal(outcome.calls, 1);
+}
+
+static void test_what_is_in_flight_is_bounded(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis);
+    static struct outcome outcomes[LINK_IN_FLIGHT_MAX + 1];
+    size_t sent = 0;
+    fake_answer(redis, "GET", NULL);
+    while (sent <= LINK_IN_FLIGHT_MAX && send_get(link, &outcomes[sent]) == ERR_NONE)
+        sent++;
+    assert_in_range(sent, LINK_IN_FLIGHT_MAX - 16, LINK_IN_FLIGHT_MAX); /* the link's own questions count, too */
+    assert_int_equal(send_get(link, &outcomes[LINK_IN_FLIGHT_MAX]), ERR_OVERLOADED);
+    fake_stop(redis);
+    fake_wait(!link_is_up(link), link_tick(link));
+    for (size_t i = 0; i < sent; i++)
+        assert_int_equal(outcomes[i].calls, 1);
+    assert_int_equal(outcomes[LINK_IN_FLIGHT_MAX].calls, 0);
+}
+
+static void test_another_one_alike_goes_to_the_same_place(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    struct link *link = link_up(redis), *alike = made[made_count++] = link_new_alike(link);
+    fake_wait(link_is_up(alike), link_tick(alike));
+    assert_int_equal(fake_count(redis, "SCRIPT"), 2 * SCRIPT_COUNT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_it_greets_and_takes_commands),
+        cmocka_unit_test(test_commands_in_flight_end_once_when_the_connection_dies),
+        cmocka_unit_test(test_it_comes_back_to_a_redis_that_was_away),
+        cmocka_unit_test(test_it_says_why_it_is_not_up),
+        cmocka_unit_test(test_what_only_adorns_may_be_refused),
+        cmocka_unit_test(test_a_script_that_is_gone_is_loaded_again_unseen),
+        cmocka_unit_test(test_errors_of_redis_have_names),
+        cmocka_unit_test(test_it_leaves_what_has_become_a_replica),
+        cmocka_unit_test(test_it_goes_where_a_cluster_points_for_one_attempt),
+        cmocka_unit_test(test_one_that_answers_nothing_is_given_up),
+        cmocka_unit_test(test_what_is_in_flight_is_bounded),
+        cmocka_unit_test(test_another_one_alike_goes_to_the_same_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

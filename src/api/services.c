@@ -9,7 +9,6 @@
 #include "model/id.h"
 #include "model/model_name.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -31,20 +30,22 @@ struct inventory {
 };
 
 /* What somebody who needs the service can expect. */
-static const char *service_status(const struct service *service)
+static struct str service_status(const struct service *service)
 {
     if (service->healthy > 0)
-        return "available";
-    return service->degraded > 0 ? "degraded" : "draining";
+        return STR("available");
+    return service->degraded > 0 ? STR("degraded") : STR("draining");
 }
 
-static void write_service(struct buffer *out, const struct service *service)
+/* Begins the object of a service, which is to be ended. */
+static void begin_service(struct buffer *out, const struct service *service)
 {
-    int64_t healthy = service->healthy + service->draining;
-    buffer_append(out, STR("{\"name\":"));
-    buffer_json_string(out, service->name);
-    buffer_printf(out, ",\"total_workers\":%" PRId64 ",\"healthy_workers\":%" PRId64 ",\"status\":\"%s\",\"worker_count\":%" PRId64,
-                  live(service), healthy, service_status(service), live(service));
+    json_begin_object(out, NULL);
+    json_add_text(out, "name", service->name);
+    json_add_integer(out, "total_workers", live(service));
+    json_add_integer(out, "healthy_workers", service->healthy + service->draining);
+    json_add_text(out, "status", service_status(service));
+    json_add_integer(out, "worker_count", live(service));
 }
 
 /* A member of {"services": {…}}, with the workers' ids. */
@@ -56,16 +57,14 @@ static void on_named_service(void *data, const struct service *service)
     if (inventory->too_much)
         return;
     size_t before = body->len;
-    buffer_append(body, inventory->count++ > 0 ? STR(",") : STR(""));
-    buffer_json_string(body, service->name);
-    buffer_append(body, STR(":"));
-    write_service(body, service);
-    buffer_append(body, STR(",\"workers\":["));
-    for (size_t i = 0; i < service->id_count; i++) {
-        buffer_append(body, i > 0 ? STR(",") : STR(""));
-        buffer_json_string(body, service->ids[i]);
-    }
-    buffer_append(body, STR("]}"));
+    inventory->count++;
+    json_add_key(body, service->name);
+    begin_service(body, service);
+    json_begin_array(body, "workers");
+    for (size_t i = 0; i < service->id_count; i++)
+        json_add_text(body, NULL, service->ids[i]);
+    json_end_array(body);
+    json_end_object(body);
     inventory->listed += body->len - before;
     inventory->api->listed += body->len - before;
 }
@@ -74,19 +73,23 @@ static void on_named_service(void *data, const struct service *service)
 static void on_listed_service(void *data, const struct service *service)
 {
     struct inventory *inventory = data;
-    buffer_append(&inventory->body, inventory->count++ > 0 ? STR(",") : STR(""));
-    write_service(&inventory->body, service);
-    buffer_append(&inventory->body, STR("}"));
+    inventory->count++;
+    begin_service(&inventory->body, service);
+    json_end_object(&inventory->body);
 }
 
-static void answer_inventory(struct inventory *inventory, enum err err, const char *end)
+/* The services in `body`, an object or an array, are over. */
+static void answer_inventory(struct inventory *inventory, enum err err, void (*end)(struct buffer *), const char *count_key)
 {
     struct buffer body = inventory->body;
     inventory->api->listed -= inventory->listed;
     if (err == ERR_NONE && inventory->too_much)
         err = ERR_CROWDED;
-    if (err == ERR_NONE)
-        buffer_printf(&body, "%s%zu}", end, inventory->count);
+    if (err == ERR_NONE) {
+        end(&body);
+        json_add_integer(&body, count_key, (int64_t)inventory->count);
+        json_end_object(&body);
+    }
     struct request *request = api_resume(inventory->pending, err);
     if (request != NULL)
         reply_json(request, 200, &body);
@@ -95,16 +98,16 @@ static void answer_inventory(struct inventory *inventory, enum err err, const ch
 
 static void on_services_named(void *data, enum err err)
 {
-    answer_inventory(data, err, "},\"total_services\":");
+    answer_inventory(data, err, json_end_object, "total_services");
 }
 
 static void on_services_listed(void *data, enum err err)
 {
-    answer_inventory(data, err, "],\"count\":");
+    answer_inventory(data, err, json_end_array, "count");
 }
 
-static void ask_inventory(struct request *request, struct str head, bool with_ids, store_service_callback *row,
-                          store_callback *done)
+static void ask_inventory(struct request *request, void (*begin)(struct buffer *, const char *), bool with_ids,
+                          store_service_callback *row, store_callback *done)
 {
     struct api *api = request_app(request);
     if (api_is_crowded(api)) {
@@ -115,7 +118,8 @@ static void ask_inventory(struct request *request, struct str head, bool with_id
     struct inventory *inventory = pending_payload(pending);
     inventory->api = api;
     inventory->pending = pending;
-    buffer_append(&inventory->body, head);
+    json_begin_object(&inventory->body, NULL);
+    begin(&inventory->body, "services");
     enum err err = store_services(reading_store(request), with_ids, row, done, inventory);
     if (err != ERR_NONE)
         done(inventory, err);
@@ -123,12 +127,12 @@ static void ask_inventory(struct request *request, struct str head, bool with_id
 
 void api_services(struct request *request)
 {
-    ask_inventory(request, STR("{\"services\":{"), true, on_named_service, on_services_named);
+    ask_inventory(request, json_begin_object, true, on_named_service, on_services_named);
 }
 
 void api_services_list(struct request *request)
 {
-    ask_inventory(request, STR("{\"services\":["), false, on_listed_service, on_services_listed);
+    ask_inventory(request, json_begin_array, false, on_listed_service, on_services_listed);
 }
 
 /* -- what is missing: GET /api/admin/gaps ------------------------------------------------------------------------------------------ */
@@ -169,24 +173,26 @@ static int by_need(const void *a, const void *b)
     return catalogue_compare(x->service, y->service);
 }
 
-/* Appends those gaps that have one of the statuses from `worst` to `best`. */
-static void write_gaps(struct buffer *out, const struct gaps *gaps, enum gap_status worst, enum gap_status best)
+/* Adds an array of those gaps that have one of the statuses from `worst` to `best`. */
+static void write_gaps(struct buffer *out, const char *key, const struct gaps *gaps, enum gap_status worst, enum gap_status best)
 {
     static const char *const names[] = {"critical", "warning", "ok"};
-    struct str comma = STR("");
+    json_begin_array(out, key);
     for (size_t i = 0; i < gaps->count; i++) {
         const struct gap *gap = &gaps->gaps[i];
         enum gap_status status = gap_status(gap);
         if (status < worst || status > best)
             continue;
-        buffer_append(out, comma);
-        buffer_append(out, STR("{\"service\":"));
-        buffer_json_string(out, gap->service->name);
-        buffer_printf(
-            out, ",\"required_type\":\"%s\",\"priority\":%d,\"current_workers\":%" PRId64 ",\"status\":\"%s\",\"port\":%d}",
-            tier_worker_type(gap->service->tier), gap->service->priority, gap->workers, names[status], gap->service->port);
-        comma = STR(",");
+        json_begin_object(out, NULL);
+        json_add_text(out, "service", gap->service->name);
+        json_add_text(out, "required_type", str_from(tier_worker_type(gap->service->tier)));
+        json_add_integer(out, "priority", gap->service->priority);
+        json_add_integer(out, "current_workers", gap->workers);
+        json_add_text(out, "status", str_from(names[status]));
+        json_add_integer(out, "port", gap->service->port);
+        json_end_object(out);
     }
+    json_end_array(out);
 }
 
 static void on_gaps(void *data, enum err err)
@@ -199,14 +205,16 @@ static void on_gaps(void *data, enum err err)
         covered += gaps->gaps[i].workers > 0;
         well += gap_status(&gaps->gaps[i]) == GAP_OK;
     }
-    buffer_append(&body, STR("{\"gaps\":["));
-    write_gaps(&body, gaps, GAP_CRITICAL, GAP_OK);
-    buffer_append(&body, STR("],\"critical_gaps\":["));
-    write_gaps(&body, gaps, GAP_CRITICAL, GAP_CRITICAL);
-    buffer_append(&body, STR("],\"warnings\":["));
-    write_gaps(&body, gaps, GAP_WARNING, GAP_WARNING);
-    buffer_printf(&body, "],\"summary\":{\"total_services\":%zu,\"covered\":%zu,\"needs_attention\":%zu}}", gaps->count, covered,
-                  gaps->count - well);
+    json_begin_object(&body, NULL);
+    write_gaps(&body, "gaps", gaps, GAP_CRITICAL, GAP_OK);
+    write_gaps(&body, "critical_gaps", gaps, GAP_CRITICAL, GAP_CRITICAL);
+    write_gaps(&body, "warnings", gaps, GAP_WARNING, GAP_WARNING);
+    json_begin_object(&body, "summary");
+    json_add_integer(&body, "total_services", (int64_t)gaps->count);
+    json_add_integer(&body, "covered", (int64_t)covered);
+    json_add_integer(&body, "needs_attention", (int64_t)(gaps->count - well));
+    json_end_object(&body);
+    json_end_object(&body);
     free(gaps->gaps);
     struct request *request = api_resume(gaps->pending, err);
     if (request != NULL)
@@ -296,7 +304,7 @@ static bool on_discovered(void *data, const struct worker *worker, int64_t now)
     endpoints_find(&endpoints, worker, discovery->service);
     size_t rows = endpoints.count > 0 ? endpoints.count : 1;
     for (size_t i = 0; i < rows && discovery->count < discovery->max; i++) {
-        buffer_append(&discovery->body, discovery->count++ > 0 ? STR(",") : STR(""));
+        discovery->count++;
         worker_write_discovered(&discovery->body, worker, endpoints_at(&endpoints, (i + discovery->turn) % rows));
     }
     endpoints_fini(&endpoints);
@@ -308,9 +316,10 @@ static void on_all_discovered(void *data, enum err err)
     struct discovery *discovery = data;
     struct buffer body = discovery->body;
     bool found = discovery->count > 0;
-    buffer_printf(&body, "],\"count\":%" PRId64 ",\"recommended\":", discovery->total);
-    buffer_json_string(&body, (struct str){discovery->best, discovery->best_len});
-    buffer_append(&body, STR("}"));
+    json_end_array(&body);
+    json_add_integer(&body, "count", discovery->total);
+    json_add_text(&body, "recommended", (struct str){discovery->best, discovery->best_len});
+    json_end_object(&body);
     struct request *request = api_resume(discovery->pending, err);
     if (request != NULL && found)
         reply_json(request, 200, &body);
@@ -338,9 +347,9 @@ void api_discover(struct request *request)
     discovery->turn = take_turn();
     discovery->service = (struct str){discovery->service_room, asked_service(request).len};
     memcpy(discovery->service_room, asked_service(request).ptr, discovery->service.len);
-    buffer_append(&discovery->body, STR("{\"service\":"));
-    buffer_json_string(&discovery->body, asked_service(request));
-    buffer_append(&discovery->body, STR(",\"workers\":["));
+    json_begin_object(&discovery->body, NULL);
+    json_add_text(&discovery->body, "service", asked_service(request));
+    json_begin_array(&discovery->body, "workers");
     enum err err = store_discover(reading_store(request), asked_service(request), model, max, &discovery->total, on_discovered,
                                   on_all_discovered, discovery);
     if (err != ERR_NONE)
@@ -362,22 +371,20 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
     struct request *request = worker->online.len > 0 ? pending_take(pending) : NULL;
     if (request != NULL) {
         struct buffer body = BUFFER_INIT;
-        buffer_append(&body, STR("{\"service\":"));
-        buffer_json_string(&body, asked_service(request));
-        buffer_append(&body, STR(",\"worker_id\":"));
-        buffer_json_string(&body, worker->id);
-        buffer_append(&body, STR(",\"worker_url\":"));
+        json_begin_object(&body, NULL);
+        json_add_text(&body, "service", asked_service(request));
+        json_add_text(&body, "worker_id", worker->id);
         struct endpoints endpoints;
         endpoints_find(&endpoints, worker, asked_service(request));
-        buffer_json_string(&body, endpoints_at(&endpoints, endpoints.count > 0 ? take_turn() % endpoints.count : 0));
+        json_add_text(&body, "worker_url", endpoints_at(&endpoints, endpoints.count > 0 ? take_turn() % endpoints.count : 0));
         endpoints_fini(&endpoints);
-        buffer_append(&body, STR(",\"load\":"));
+        json_add_key(&body, STR("load"));
         worker_write_load(&body, worker);
         if (finding->model_len > 0)
             json_add_bool(
                 &body, "model_loaded",
                 model_names_have(worker->fields[WORKER_loaded_models], (struct str){finding->model_room, finding->model_len}));
-        buffer_append(&body, STR("}"));
+        json_end_object(&body);
         reply_json(request, 200, &body);
     }
     return false;

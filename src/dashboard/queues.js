@@ -169,7 +169,7 @@ async function refreshDead() {
 
 // As much of a text as has no more than `most` bytes.
 function beginningOf(text, most) {
-  const encoder = new TextEncoder(), characters = [...text.slice(0, most)];
+  const encoder = new TextEncoder(), characters = Array.from(text.slice(0, most));
   while (encoder.encode(characters.join('')).length > most) characters.pop();
   return characters.join('');
 }

@@ -50,17 +50,23 @@ function rateWords(rate) {
   return rate === null ? '–' : rate > 0 && rate < 10 ? rate.toFixed(1) : count(Math.round(rate));
 }
 
+// A cell that says its column's name where the screen is too narrow for columns.
+function namedCell(name, cell) {
+  cell.dataset.name = name;
+  return cell;
+}
+
 function makeQueueRow(queue) {
   const link = make('a', 'id', queue), heading = make('th', '', link, make('span', 'soft aside'));
   link.href = '#/tasks' + queryOf({queue});
   heading.scope = 'row';
-  const cells = Object.fromEntries(['queued', 'leased', 'scheduled', 'dead', 'oldest', 'news', 'done'].map(name => [name, make('td', 'number')]));
+  const names = ['queued', 'leased', 'scheduled', 'dead', 'oldest', 'news', 'done'];
+  const cells = Object.fromEntries(names.map((name, at) => [name, namedCell(QUEUE_COLUMNS[at + 1], make('td', 'number'))]));
   const toggle = makeButton('small', '', () => {
     const {paused} = work.queues.find(each => each.queue === queue) || {};
     ask(paused ? QUEUE_ACTIONS.resume : QUEUE_ACTIONS.pause, queue, () => work.queuesAgain.now());
   });
   const element = make('tr', '', heading, ...Object.values(cells), make('td', 'act', toggle));
-  Object.entries(cells).forEach(([name, cell]) => { cell.dataset.name = QUEUE_COLUMNS[Object.keys(cells).indexOf(name) + 1]; });
   return {element, cells, toggle, note: heading.lastChild};
 }
 
@@ -181,8 +187,9 @@ function makeDeadRow({queue, error, types, count: many, last}) {
   const retry = makeButton('small', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
   retry.hidden = !error; // "any error" is not "none"
   retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
-  return make('tr', '', heading, make('td', '', queue), make('td', '', cut([...types].sort(byText).join(', '), 60)), make('td', 'number', count(many)),
-    make('td', 'number', last ? ageOf(last) + ' ago' : '–'), make('td', 'act', retry));
+  const values = [['Queue', '', queue], ['Type', '', cut([...types].sort(byText).join(', '), 60)], ['Tasks', 'number', count(many)],
+    ['Last', 'number', last ? ageOf(last) + ' ago' : '–']];
+  return make('tr', '', heading, ...values.map(([name, looks, words]) => namedCell(name, make('td', looks, words))), make('td', 'act', retry));
 }
 
 function showDead() {

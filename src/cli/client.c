@@ -217,6 +217,13 @@ static bool parse(struct answer *answer)
     return items <= ITEMS_MAX && json_parse_object(buffer_str(&answer->body), &answer->json, &why) == ERR_NONE;
 }
 
+/* Whether an error's code says that what was asked for is not there. */
+static bool says_not_found(struct str code)
+{
+    return str_eq(code, err_code(ERR_WORKER_NOT_FOUND)) || str_eq(code, err_code(ERR_TASK_NOT_FOUND)) ||
+           str_eq(code, err_code(ERR_QUEUE_NOT_FOUND));
+}
+
 /* What an answer that came whole means. */
 static int judge(struct client *client, struct answer *answer)
 {
@@ -224,7 +231,7 @@ static int judge(struct client *client, struct answer *answer)
     if ((answer->status == 200 || answer->status == 201) && is_json)
         return CLI_DONE;
     struct str detail = member_text(answer->json, "detail");
-    if (str_eq(member_text(answer->json, "code"), err_code(ERR_WORKER_NOT_FOUND)))
+    if (says_not_found(member_text(answer->json, "code")))
         return CLI_NO_WORKER;
     bool is_coordinators = detail.len > 0;
     if (answer->status == 200)

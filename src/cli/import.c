@@ -66,6 +66,12 @@ static void add_record(struct buffer *workers, size_t *strings, const struct rec
     add_field(&fields, &count, WORKER_instance_id, record->instance_id);
     add_field(&fields, &count, WORKER_boot_id, record->boot_id);
     add_field(&fields, &count, WORKER_region, record->region);
+    add_field(&fields, &count, WORKER_location, record->location);
+    add_field(&fields, &count, WORKER_labels, record->labels);
+    char dht_port[12] = "";
+    if (record->dht_port > 0)
+        snprintf(dht_port, sizeof(dht_port), "%.0f", record->dht_port);
+    add_field(&fields, &count, WORKER_dht_port, str_from(dht_port));
     add_field(&fields, &count, WORKER_drained, record->drained ? STR("1") : STR(""));
     if (record->drained) {
         char drained_at[32] = "";

@@ -6,6 +6,7 @@
 #include "model/id.h"
 #include "model/iso_time.h"
 #include "model/json.h"
+#include "model/labels.h"
 #include "model/minify.h"
 #include "model/registration.h"
 #include "model/status.h"
@@ -15,15 +16,19 @@
 #include <stdlib.h>
 
 #define REGION_MAX 64
+#define LABELS_TEXT_MAX (LABELS_MAX * (LABEL_NAME_MAX + 3 * LABEL_VALUE_MAX + 2)) /* each byte may be encoded by three */
 #define TASKS_MAX 9007199254740991.0 /* 2^53 - 1: from there on a double skips whole numbers */
 #define TIME_RULE "must be a time like \"2025-12-01T14:20:00.123456\", UTC unless it has a zone"
 
 /* The members that mean something here; each may be there once. */
 static const char *const known_members[] = {
-    "worker_id",  "tier",         "status",       "current_load", "tasks_completed", "last_heartbeat",      "registered_at",
-    "drained",    "services",     "boot_id",      "ip_address",   "tunnel_url",      "capabilities",        "containers",
-    "vpn_ip",     "region",       "provides",     "instance_id",  "fingerprint",     "assigned_containers", "assigned_services",
-    "drained_at", "drain_reason", "drained_from",
+    "worker_id",         "tier",           "status",        "current_load",
+    "tasks_completed",   "last_heartbeat", "registered_at", "drained",
+    "services",          "boot_id",        "ip_address",    "tunnel_url",
+    "capabilities",      "containers",     "vpn_ip",        "region",
+    "provides",          "instance_id",    "fingerprint",   "assigned_containers",
+    "assigned_services", "drained_at",     "drain_reason",  "drained_from",
+    "location",          "dht_port",       "labels",
 };
 #define KNOWN_COUNT (sizeof(known_members) / sizeof(known_members[0]))
 
@@ -206,6 +211,9 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     read_line(root, "tunnel_url", WHEREABOUTS_MAX, &out->tunnel_url, faults);
     read_line(root, "vpn_ip", WHEREABOUTS_MAX, &out->vpn_ip, faults);
     read_line(root, "region", REGION_MAX, &out->region, faults);
+    read_line(root, "location", REGISTRATION_LOCATION_MAX, &out->location, faults);
+    read_line(root, "labels", LABELS_TEXT_MAX, &out->labels, faults);
+    read_whole_number(root, "dht_port", 1, 65535, &out->dht_port, faults);
     read_id(root, "instance_id", &out->instance_id, faults);
     read_id(root, "boot_id", &out->boot_id, faults);
     read_id(root, "fingerprint", &out->fingerprint, faults);
@@ -320,6 +328,9 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
         {"region", WORKER_region, NULL},
         {"instance_id", WORKER_instance_id, NULL},
         {"boot_id", WORKER_boot_id, NULL},
+        {"location", WORKER_location, NULL},
+        {"dht_port", WORKER_dht_port, "null"},
+        {"labels", WORKER_labels, NULL},
     };
     buffer_json_string(out, worker->id);
     buffer_append(out, STR(": {\"worker_id\":"));

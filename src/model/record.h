@@ -25,6 +25,8 @@ struct record {
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
     struct buffer hardware;                        /* likewise; owned */
     struct str ip_address, tunnel_url, vpn_ip, region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
+    struct str location, labels;     /* labels as the registration has them, see labels_read */
+    double dht_port;                 /* 0 when it was not said */
     struct buffer assigned_services; /* names with commas between */
     struct buffer provides;          /* likewise: the assigned ones and those it provides besides */
 

@@ -28,7 +28,8 @@ SERVICES = {"rma-rag-worker": "rag", "rma-ner-worker": "ner", "rma-notes-worker"
 COMPLETES = 120.0  # nothing here takes so long, on the slowest machine
 
 KEPT = ["worker_id", "tier", "registered_at", "tasks_completed", "capabilities", "assigned_services", "provides", "assigned_containers",
-        "ip_address", "tunnel_url", "vpn_ip", "instance_id", "boot_id", "fingerprint", "region", "drained", "services", "containers"]
+        "ip_address", "tunnel_url", "vpn_ip", "instance_id", "boot_id", "fingerprint", "region", "drained", "services", "containers",
+        "location", "dht_port", "labels"]
 
 
 def time_ago(seconds):
@@ -461,7 +462,7 @@ def registered_fleet(coordinator, write, take_over):
     take_over(OLD_REGISTRY)
     coordinator.register("plain")
     coordinator.register("rich", {"cpu_cores": 8, "name": "\u00e9\"\\\n"}, instance_id="pod-1", boot_id="b-1", vpn_ip="10.0.0.1",
-                         tunnel_url="https://x.example", services=[{"name": "mine", "port": 1}], containers=[{"name": "c"}])
+                         tunnel_url="https://x.example", services=[{"name": "mine", "port": 1}], containers=[{"name": "c"}], labels={"rack": "b c"})
     coordinator.register()
     coordinator.register("busy")
     coordinator.beat("busy", current_load=0.5, status="degraded")
@@ -483,6 +484,7 @@ def test_export_and_import_into_an_empty_redis(redis, start_redis, coordinator, 
     assert after.keys() == before.keys()
     for worker_id, row in before.items():
         assert {member: after[worker_id].get(member) for member in KEPT} == {member: row.get(member) for member in KEPT}
+    assert after["rich"]["labels"] == "rack=b%20c,"
     assert after["busy"]["status"] == "degraded" and after["busy"]["current_load"] == 0.5
     assert after["held"]["status"] == "draining" and after["held"]["drained"] is True
     assert any(row["fingerprint"] for row in after.values())

@@ -63,10 +63,8 @@ static void answer(struct pending *pending, enum err err, const struct beaten *b
         json_add_text(&body, "message", STR("Heartbeat received"));
     if (!is_edge && beaten->revived)
         json_add_bool(&body, "revived", true);
-    if (ignored.len > 0) {
-        buffer_append(&body, STR(","));
-        buffer_append(&body, ignored);
-    }
+    if (ignored.len > 0)
+        json_add_raw(&body, NULL, ignored);
     json_end_object(&body);
     reply_json(request, 200, &body);
 }

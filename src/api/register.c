@@ -2,12 +2,13 @@
  * Registrations: of workers, and of edge nodes, which are workers of tier 4 with a path and an answer of their own.
  */
 #include "api/api.h"
+#include "base/json_writer.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 
 /* What the answer needs of the request when the registration is gone. */
 struct registering {
@@ -15,7 +16,7 @@ struct registering {
     struct pending *pending;
     enum tier tier;
     struct str tunnel_url, ip_address, coordinator_url; /* copies in `texts` */
-    struct str ignored;                                 /* likewise: a member of the answer, a comma before it; may be empty */
+    struct str ignored;                                 /* likewise: a member of the answer; may be empty */
     char worker_id[ID_MAX];                             /* of an edge node: who it is, while the fleet is counted */
     size_t worker_id_len;
     char texts[];
@@ -26,26 +27,34 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
 {
     struct buffer names = BUFFER_INIT, configs = BUFFER_INIT;
     size_t count = 0;
-    buffer_append(out, STR(",\"assigned_containers\":["));
+    json_begin_array(out, "assigned_containers");
+    json_begin_array(&names, "assigned_services");
+    json_begin_array(&configs, "service_configs");
     for (struct str rest = registered->services; rest.len > 0;) {
         const struct catalogue_service *service = catalogue_find(str_cut(&rest, ','));
         if (service == NULL)
             continue;
-        struct str comma = count++ > 0 ? STR(",") : STR("");
-        buffer_append(out, comma);
+        count++;
         catalogue_write_container(out, service, coordinator_url, registered->worker_id);
-        buffer_append(&names, comma);
-        buffer_json_string(&names, service->name);
+        json_add_text(&names, NULL, service->name);
         catalogue_write_configs(&configs, service);
     }
-    buffer_append(out, STR("],\"assigned_services\":["));
-    buffer_append(out, buffer_str(&names));
-    buffer_append(out, STR("],\"service_configs\":["));
-    buffer_append(out, buffer_str(&configs));
-    buffer_append(out, STR("]"));
+    json_end_array(out);
+    json_end_array(&names);
+    json_end_array(&configs);
+    json_add_raw(out, NULL, buffer_str(&names));
+    json_add_raw(out, NULL, buffer_str(&configs));
     buffer_fini(&names);
     buffer_fini(&configs);
     return count;
+}
+
+/* Ends an answer with what of the registration could not be used. */
+static void end_answer(struct buffer *body, const struct registering *registering)
+{
+    if (registering->ignored.len > 0)
+        json_add_raw(body, NULL, registering->ignored);
+    json_end_object(body);
 }
 
 static void on_registered(void *data, enum err err, const struct registered *registered)
@@ -56,25 +65,25 @@ static void on_registered(void *data, enum err err, const struct registered *reg
         return;
     struct str tunnel_url = registering->tunnel_url;
     struct buffer body = BUFFER_INIT;
-    buffer_append(&body, STR("{\"status\":\"registered\",\"worker_id\":"));
-    buffer_json_string(&body, registered->worker_id);
-    buffer_printf(&body, ",\"tier\":%d,\"worker_type\":\"%s\"", registering->tier, tier_worker_type(registering->tier));
+    char message[64];
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("registered"));
+    json_add_text(&body, "worker_id", registered->worker_id);
+    json_add_integer(&body, "tier", registering->tier);
+    json_add_text(&body, "worker_type", str_from(tier_worker_type(registering->tier)));
     size_t count = write_assignment(&body, registered, registering->coordinator_url);
-    buffer_printf(&body,
-                  ",\"heartbeat_url\":\"/api/worker/heartbeat\",\"heartbeat_interval\":%d,"
-                  "\"task_pull_url\":\"/api/worker/tasks\",\"coordinator_url\":",
-                  registering->api->config->heartbeat_interval_s);
-    buffer_json_string(&body, registering->coordinator_url);
-    buffer_append(&body, STR(",\"tunnel_url\":"));
-    buffer_json_string(&body, tunnel_url);
-    buffer_append(&body, STR(",\"endpoint\":"));
-    buffer_json_string(&body, tunnel_url.len > 0 ? tunnel_url : registering->ip_address);
-    buffer_printf(&body,
-                  ",\"is_heartbeat_leader\":false,\"reregistered\":%s,\"restarted\":%s,"
-                  "\"message\":\"Worker registered with %zu service(s)\"",
-                  registered->again ? "true" : "false", registered->restarted ? "true" : "false", count);
-    buffer_append(&body, registering->ignored);
-    buffer_append(&body, STR("}"));
+    json_add_text(&body, "heartbeat_url", STR("/api/worker/heartbeat"));
+    json_add_integer(&body, "heartbeat_interval", registering->api->config->heartbeat_interval_s);
+    json_add_text(&body, "task_pull_url", STR("/api/worker/tasks"));
+    json_add_text(&body, "coordinator_url", registering->coordinator_url);
+    json_add_text(&body, "tunnel_url", tunnel_url);
+    json_add_text(&body, "endpoint", tunnel_url.len > 0 ? tunnel_url : registering->ip_address);
+    json_add_bool(&body, "is_heartbeat_leader", false);
+    json_add_bool(&body, "reregistered", registered->again);
+    json_add_bool(&body, "restarted", registered->restarted);
+    snprintf(message, sizeof(message), "Worker registered with %zu service(s)", count);
+    json_add_text(&body, "message", str_from(message));
+    end_answer(&body, registering);
     request_name_worker(request, registered->worker_id);
     reply_json(request, 200, &body);
 }
@@ -88,14 +97,15 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     struct buffer body = BUFFER_INIT;
     struct str worker_id = {registering->worker_id, registering->worker_id_len};
     request_name_worker(request, worker_id);
-    buffer_append(&body, STR("{\"status\":\"registered\",\"worker_id\":"));
-    buffer_json_string(&body, worker_id);
-    buffer_append(&body, STR(",\"role\":\"edge_coordinator\",\"tunnel_url\":"));
-    buffer_json_string(&body, registering->tunnel_url);
-    buffer_printf(&body, ",\"heartbeat_interval\":%d,\"total_coordinators\":%" PRId64 ",\"message\":\"Edge node registered\"",
-                  registering->api->config->edge_interval_s, fleet_live_of_tier(fleet, TIER_EDGE));
-    buffer_append(&body, registering->ignored);
-    buffer_append(&body, STR("}"));
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("registered"));
+    json_add_text(&body, "worker_id", worker_id);
+    json_add_text(&body, "role", STR("edge_coordinator"));
+    json_add_text(&body, "tunnel_url", registering->tunnel_url);
+    json_add_integer(&body, "heartbeat_interval", registering->api->config->edge_interval_s);
+    json_add_integer(&body, "total_coordinators", fleet_live_of_tier(fleet, TIER_EDGE));
+    json_add_text(&body, "message", STR("Edge node registered"));
+    end_answer(&body, registering);
     reply_json(request, 200, &body);
 }
 
@@ -129,10 +139,8 @@ static void register_worker(struct request *request, struct registration *regist
     struct buffer ignored = BUFFER_INIT;
     whereabouts_settle(&registration->where, client_address(request, address_room), &registration->ignored);
     struct str url = api_coordinator_url(request, url_room);
-    if (registration->ignored.count > 0) {
-        buffer_append(&ignored, STR(","));
+    if (registration->ignored.count > 0)
         faults_write(&ignored, "ignored", &registration->ignored);
-    }
     request_name_worker(request, registration->worker_id);
     size_t texts_len = registration->where.tunnel_url.len + registration->where.ip_address.len + url.len + ignored.len;
     struct pending *pending = api_wait(request, sizeof(struct registering) + texts_len);

@@ -1,20 +1,31 @@
 #include "api/api.h"
 
+#include "base/json_writer.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/drain.h"
 #include "model/id.h"
 
+/* Answers {"status": "ok", "message": "Worker w-1 …"}. */
+static void reply_done(struct request *request, const char *message)
+{
+    struct buffer body = BUFFER_INIT, sentence = BUFFER_INIT;
+    buffer_append(&sentence, STR("Worker "));
+    buffer_append(&sentence, request_parameter(request, "worker_id"));
+    buffer_append(&sentence, str_from(message));
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("ok"));
+    json_add_text(&body, "message", buffer_str(&sentence));
+    json_end_object(&body);
+    buffer_fini(&sentence);
+    reply_json(request, 200, &body);
+}
+
 static void on_unregistered(void *data, enum err err)
 {
     struct request *request = api_resume(data, err);
-    if (request != NULL) {
-        struct buffer body = BUFFER_INIT;
-        buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
-        buffer_append(&body, request_parameter(request, "worker_id"));
-        buffer_append(&body, STR(" unregistered\"}"));
-        reply_json(request, 200, &body);
-    }
+    if (request != NULL)
+        reply_done(request, " unregistered");
 }
 
 void api_unregister(struct request *request)
@@ -26,27 +37,18 @@ void api_unregister(struct request *request)
     api_sent(pending, store_unregister(api->store, request_parameter(request, "worker_id"), on_unregistered, pending));
 }
 
-/* What a drain and an undrain answer; the path says which of them it was. */
-static void on_drained(struct pending *pending, enum err err, const char *message)
-{
-    struct request *request = api_resume(pending, err);
-    if (request != NULL) {
-        struct buffer body = BUFFER_INIT;
-        buffer_append(&body, STR("{\"status\":\"ok\",\"message\":\"Worker "));
-        buffer_append(&body, request_parameter(request, "worker_id"));
-        buffer_printf(&body, " %s\"}", message);
-        reply_json(request, 200, &body);
-    }
-}
-
 static void on_drain(void *data, enum err err)
 {
-    on_drained(data, err, "takes no new work");
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
+        reply_done(request, " takes no new work");
 }
 
 static void on_undrain(void *data, enum err err)
 {
-    on_drained(data, err, "takes work again");
+    struct request *request = api_resume(data, err);
+    if (request != NULL)
+        reply_done(request, " takes work again");
 }
 
 static void drain(struct request *request, bool begin, struct str reason)

@@ -53,7 +53,10 @@ static inline void json_add_text(struct buffer *out, const char *key, struct str
     buffer_json_string(out, text);
 }
 
-/* A value that is JSON already, not empty, without white space at its end. It is not checked again. */
+/*
+ * A value that is JSON already, not empty, without white space at its end. It is not checked again. With a key of NULL also members of an open
+ * object, or elements of an open array, with their commas between.
+ */
 static inline void json_add_raw(struct buffer *out, const char *key, struct str json)
 {
     json_begin_value(out, str_from(key));

@@ -18,7 +18,9 @@ void api_task(struct request *request)
     int wait = 0;
     if (!api_check_id(request, "task_id"))
         return;
-    api_query_number(request, "wait", WAIT_MAX_S, &wait, &faults);
+    char room[4];
+    if (!str_eq(request_query(request, "wait", room, sizeof(room)), STR("0")))
+        api_query_number(request, "wait", WAIT_MAX_S, &wait, &faults);
     if (faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;

@@ -327,7 +327,7 @@ EXERCISES |= {
         422: [Request(body=body) for body in ({"queue": "a b"}, {"limit": 0}, {"cursor": "x"}, {"dry_run": 1})], **BAD_BODY},
     "GET /api/tasks/{task_id}": {
         200: [*(Request("@" + state) for state in ("queued", "leased", "completed", "dead", "cancelled")), Request("@dead", query="?wait=5")],
-        404: [Request("nobody"), Request("nobody", query="?wait=5")], 422: [*TASK_IN_PATH[422], Request("@queued", query="?wait=0"), Request("@queued", query="?wait=61")]},
+        404: [Request("nobody"), Request("nobody", query="?wait=5")], 422: [*TASK_IN_PATH[422], Request("@queued", query="?wait=-1"), Request("@queued", query="?wait=61")]},
     "DELETE /api/tasks/{task_id}": {200: [Request("@queued"), Request("@leased")], 409: [Request("@completed")], **TASK_IN_PATH},
     "POST /api/tasks/{task_id}/retry": {200: [Request("@dead")], 409: [Request("@completed")], **TASK_IN_PATH},
     "GET /api/tasks/{task_id}/explain": {200: [Request("@" + state) for state in ("queued", "leased", "dead")], **TASK_IN_PATH},

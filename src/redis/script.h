@@ -19,7 +19,7 @@ struct script_text {
 extern const struct script_text script_texts[SCRIPT_COUNT];
 
 /* What a Redis user must be permitted beside SCRIPT_COMMANDS, as ACL SETUSER takes it. */
-#define STORE_COMMANDS "+evalsha +script|load +mget +wait +xrange +xrevrange +zrangebylex"
+#define STORE_COMMANDS "+evalsha +mget +script|load +subscribe +wait +xrange +xrevrange +zrangebylex"
 
 #define SCRIPT_ARGS_MAX 16 /* no script names more arguments than this */
 

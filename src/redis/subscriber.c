@@ -98,7 +98,7 @@ static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
     redis->data = subscriber;
     subscriber->redis = redis;
     redisAsyncSetDisconnectCallback(redis, on_disconnect);
-    if (subscriber->address->password[0] != '\0') {
+    if (address_has_secret(subscriber->address)) {
         command_auth(&command, subscriber->address->user, subscriber->address->password);
         send_command(subscriber, &command, on_auth);
     }

@@ -154,7 +154,7 @@ def commands_used():
     used = set(re.findall(r"call\('([A-Z]+)'", scripts))
     for path in (project.ROOT / "src" / "store").glob("*.c"):
         used |= set(re.findall(r'command_begin\([^;]*;\s*command_add\(&?\w+, STR\("([A-Z]+)"\)', path.read_text()))
-    return {"+" + name.lower() for name in used} | {"+evalsha", "+script|load"}
+    return {"+" + name.lower() for name in used} | {"+evalsha", "+script|load", "+subscribe"}
 
 
 def let_in(redis, *changes):
@@ -178,7 +178,7 @@ def test_help_says_what_is_needed():
 
 def test_every_command_is_tried_before_it_is_needed():
     tried = set(re.findall(r"\{ '([A-Z]+)'", (project.ROOT / "lua" / "ready.lua").read_text()))
-    assert {"+" + name.lower() for name in tried} == commands_used() - {"+evalsha", "+script|load", "+wait", "+publish"}
+    assert {"+" + name.lower() for name in tried} == commands_used() - {"+evalsha", "+script|load", "+wait", "+publish", "+subscribe"}
 
 
 def exercise(coordinator):
@@ -206,6 +206,21 @@ def test_a_user_with_the_documented_permissions_is_served(clock, start_redis, st
     wait_until(lambda: coordinator.get("/api/worker/w").status == 404, within=3)
     coordinator.beat("w")
     assert coordinator.get("/health").json["status"] == "healthy"
+    assert [line for line in coordinator.log_lines() if line["level"] in ("warn", "error")] == []
+
+
+def test_a_user_with_the_documented_permissions_reads_from_a_replica(start_redis, start_coordinator):
+    """Which needs INFO besides."""
+    primary, replica = start_redis(), start_redis()
+    urls = [let_in(redis, "+info") for redis in (primary, replica)]
+    replica.client.replicaof("127.0.0.1", primary.port)
+    wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
+    coordinator = start_coordinator(REDIS_URL=urls[0], REDIS_READ_URL=urls[1])
+    coordinator.register("w")
+    for path in ("/api/admin/stats", "/api/admin/workers", "/api/worker/w", "/api/services/list", "/api/services/discover/rag",
+                 "/api/admin/history"):
+        wait_until(lambda path=path: "X-Replica-Lag" in coordinator.get(path).headers, within=10)
+        assert coordinator.get(path).status == 200
     assert [line for line in coordinator.log_lines() if line["level"] in ("warn", "error")] == []
 
 

@@ -766,10 +766,11 @@ def test_the_pages_examples_work_as_printed(start_coordinator):
     (coordinator.directory / "build" / "release").symlink_to(project.BUILD)
     for worker_id in ("my-worker", "worker-04d21ad4"):
         coordinator.register(worker_id)
+    (coordinator.directory / "payload.json").write_text('{"document": 17}')
     preamble, seen = "set -e\n", set()
     for command in commands:
         command = command.replace("localhost:8080", f"127.0.0.1:{coordinator.port}")
-        if "rma-coordinator" not in command:
+        if "rma-coordinator" not in command or command.startswith("TASK="):
             preamble += command + "\n"
             continue
         seen.add(command.split("rma-coordinator ")[1].split()[0])
@@ -779,5 +780,6 @@ def test_the_pages_examples_work_as_printed(start_coordinator):
             assert result.returncode == USAGE, "here is no terminal"
         else:
             assert result.returncode == 0 and result.stdout and not result.stderr, (command, result)
-    assert seen == {"workers", "worker", "services", "drain", "undrain", "remove", "status"}
+    assert seen == {"workers", "worker", "services", "drain", "undrain", "remove", "status",
+                    "submit", "queues", "tasks", "task", "cancel", "pause", "resume", "retry"}
     assert coordinator.workers().keys() == {"worker-04d21ad4"}

@@ -5,6 +5,7 @@
  * answer all the same, and within a second: what this instance knows, and that Redis is down.
  */
 #include "api/api.h"
+#include "api/queue_metrics.h"
 #include "base/exposition.h"
 #include "base/process.h"
 #include "http/reply.h"
@@ -34,6 +35,7 @@ struct scrape {
     struct live others;
     struct buffer named; /* samples of services outside the catalogue */
     size_t named_count;
+    struct queue_metrics *queues;
 };
 
 /* --- what is counted for each instance --- */
@@ -266,6 +268,7 @@ static void answer(struct request *request, const struct scrape *scrape)
     if (scrape != NULL) {
         write_workers(&body, &scrape->fleet);
         write_services(&body, scrape);
+        queue_metrics_write(&body, scrape->queues);
     }
     write_operations(&body, sum);
     write_refusals(&body, sum);
@@ -289,6 +292,7 @@ static void end(struct scrape *scrape, enum err err)
         answer(request, err == ERR_NONE ? &own : NULL);
     buffer_fini(&own.named);
     free(own.catalogue);
+    free(own.queues);
 }
 
 static void on_service(void *data, const struct service *service)
@@ -308,9 +312,24 @@ static void on_service(void *data, const struct service *service)
     }
 }
 
-static void on_services(void *data, enum err err)
+static void on_queue(void *data, const struct queue *queue)
+{
+    struct scrape *scrape = data;
+    queue_metrics_add(scrape->queues, queue);
+}
+
+static void on_queues(void *data, enum err err)
 {
     end(data, err);
+}
+
+static void on_services(void *data, enum err err)
+{
+    struct scrape *scrape = data;
+    if (err == ERR_NONE)
+        err = store_queues(scrape->store, (struct str){NULL, 0}, on_queue, on_queues, scrape);
+    if (err != ERR_NONE)
+        end(scrape, err);
 }
 
 static void on_fleet(void *data, enum err err, const struct fleet *fleet)
@@ -335,6 +354,7 @@ void api_metrics(struct request *request)
     scrape->catalogue = calloc(catalogue_count + 1, sizeof(*scrape->catalogue));
     if (scrape->catalogue == NULL)
         abort();
+    scrape->queues = queue_metrics_new();
     enum err err = store_fleet(api->store, on_fleet, scrape);
     if (err != ERR_NONE)
         end(scrape, err);

@@ -164,6 +164,32 @@ def test_what_h2o_itself_refuses_is_counted(coordinator):
     assert scrape(coordinator).sum("rma_http_requests_total", route="none", code="413") == 1
 
 
+def test_queues_and_their_tasks(two_coordinators):
+    first, second = two_coordinators
+    first.register("w")
+    for number in range(3):
+        assert first.request("POST", "/api/tasks", {"type": "echo", "queue": "one"}).status == 201
+    assert first.request("POST", "/api/tasks", {"type": "echo", "queue": "two", "delay_seconds": 60}).status == 201
+    task, = second.get("/api/worker/tasks?worker_id=w").json["tasks"]
+    second.post("/api/worker/task-complete", {"worker_id": "w", "task_id": task["task_id"], "lease": task["lease"], "result": 1})
+    task, = second.get("/api/worker/tasks?worker_id=w").json["tasks"]
+    second.post(f"/api/worker/task-fail?worker_id=w&task_id={task['task_id']}&lease={task['lease']}", {"error": "it broke", "retryable": False})
+    first.post("/api/queues/two/pause")
+    for metrics in (scrape(first), scrape(second)):
+        states = {state: metrics.value("rma_tasks", queue="one", state=state) for state in metrics.labels("rma_tasks", "state")}
+        assert states == {"queued": 1, "scheduled": 0, "leased": 0, "completed": 1, "dead": 1, "cancelled": 0, "expired": 0}
+        assert metrics.value("rma_tasks", queue="two", state="scheduled") == 1
+        totals = {outcome: metrics.value("rma_tasks_total", queue="one", outcome=outcome) for outcome in metrics.labels("rma_tasks_total", "outcome")}
+        assert totals == {"enqueued": 3, "completed": 1, "failed": 1, "dead": 1, "cancelled": 0, "expired": 0, "lost": 0, "retried": 0}
+        assert 0 < metrics.value("rma_task_oldest_seconds", queue="one") < 60 and metrics.value("rma_task_oldest_seconds", queue="two") == 0
+        assert (metrics.value("rma_queue_paused", queue="one"), metrics.value("rma_queue_paused", queue="two")) == (0, 1)
+        assert metrics.value("rma_task_leases_lost_total") == 0
+    assert first.get("/api/worker/tasks?worker_id=w").json["tasks"]
+    first.unregister("w")
+    assert scrape(second).value("rma_task_leases_lost_total") == scrape(second).value("rma_tasks_total", queue="one", outcome="lost") == 1
+    assert promtool("check", "metrics", input=scrape(first).text).returncode == 0
+
+
 # -- bounds ---------------------------------------------------------------------------------------------------------------------
 
 def test_services_have_at_most_a_hundred_series_beside_the_catalogue(coordinator):
@@ -177,6 +203,17 @@ def test_services_have_at_most_a_hundred_series_beside_the_catalogue(coordinator
     assert metrics.sum("rma_service_workers", service=OTHERS) == 80 + 5
     assert metrics.value("rma_service_workers", service=sorted(names)[0], status="healthy") == 1
     assert metrics.sum("rma_service_workers", service="rag") >= 1
+    assert promtool("check", "metrics", input=metrics.text).returncode == 0
+
+
+def test_queues_have_at_most_a_hundred_series(coordinator):
+    names = [f"{letter}:{number:03}._-{'x' * 100}" for letter in "ZMa" for number in range(40)]
+    answer = coordinator.post("/api/tasks/bulk", {"tasks": [{"type": "echo", "queue": name} for name in names for _ in range(2)]})
+    assert answer.json["created"] == 240
+    metrics = scrape(coordinator)
+    assert metrics.labels("rma_tasks", "queue") == set(sorted(names)[:100]) | {OTHERS}
+    assert metrics.value("rma_tasks", queue=OTHERS, state="queued") == 40 and metrics.value("rma_tasks_total", queue=OTHERS, outcome="enqueued") == 40
+    assert metrics.value("rma_task_oldest_seconds", queue=OTHERS) > 0
     assert promtool("check", "metrics", input=metrics.text).returncode == 0
 
 
@@ -251,7 +288,7 @@ def test_errors_of_redis_are_counted_by_kind(redis, coordinator):
     assert scrape(coordinator).value("rma_redis_command_errors_total", kind="out_of_memory") >= 1
 
 
-def test_a_scrape_runs_two_scripts_and_nothing_else(redis, coordinator):
+def test_a_scrape_runs_three_scripts_and_nothing_else(redis, coordinator):
     """However many workers there are: no scan, no worker's key."""
     for number in range(20):
         coordinator.register(f"w{number}")
@@ -266,8 +303,9 @@ def test_a_scrape_runs_two_scripts_and_nothing_else(redis, coordinator):
             commands.append((command["client_type"] == "lua", command["command"]))
     scripts = [command for inner, command in commands if not inner]
     inner = {command.split(" ")[0].upper() for is_inner, command in commands if is_inner}
-    assert all(command.startswith("EVALSHA") for command in scripts) and 2 <= len(scripts) <= 6, scripts  # sweeps and history come by themselves
-    assert "HGETALL" in inner and inner <= {"TIME", "ZRANGE", "ZRANGEBYSCORE", "HGETALL", "HEXISTS", "GET", "HGET", "XADD", "SET", "EXISTS", "ZCOUNT"}, inner
+    assert all(command.startswith("EVALSHA") for command in scripts) and 3 <= len(scripts) <= 7, scripts  # sweeps and history come by themselves
+    assert "HGETALL" in inner and inner <= {"TIME", "ZRANGE", "ZRANGEBYSCORE", "HGETALL", "HEXISTS", "GET", "HGET", "XADD", "SET", "EXISTS", "ZCOUNT", "SMEMBERS",
+                                             "SRANDMEMBER", "ZCARD"}, inner
     assert not [command for _, command in commands if re.search(r"\bw\d+\b", command)]
 
 

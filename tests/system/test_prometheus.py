@@ -139,9 +139,9 @@ def test_their_cases_notice_an_alert_that_fires_at_once(copy):
 # -- Grafana ----------------------------------------------------------------------------------------------------------------------------
 
 def test_dashboards_are_those_that_are_told_of():
-    assert NAMES == ["fleet", "http", "redis", "services"]
+    assert NAMES == ["fleet", "http", "redis", "services", "tasks"]
     boards = [json.loads(path.read_text()) for path in DASHBOARDS]
-    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == 4
+    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == 5
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=NAMES)
@@ -250,6 +250,10 @@ def something_of_everything(coordinators):
         each.post("/api/worker/heartbeat", {"worker_id": "nobody"})
     a.register("gone")
     b.unregister("gone")
+    for queue in ("one", "two"):
+        assert a.request("POST", "/api/tasks", {"type": "echo", "queue": queue}).status == 201
+    for task in b.get("/api/worker/tasks?worker_id=w").json["tasks"]:
+        a.post("/api/worker/task-complete", {"worker_id": "w", "task_id": task["task_id"], "lease": task["lease"], "result": 1})
 
 
 def test_every_query_gets_something(prometheus, redis):

@@ -2,15 +2,16 @@
 
 #include "base/clock.h"
 #include "base/hosts.h"
+#include "base/json_writer.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/edge_node.h"
 #include "model/id.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
+#define SEEDS_TTL_S 300
 #define LIMIT_MAX 10000
 #define SEEDS_MAX 64
 
@@ -27,13 +28,13 @@ struct filter {
 
 struct listing;
 
-/* How a listing's answer begins, what a row of it is, and how it ends. */
+/* In which member of an object a listing's rows are, what a row is, and what stands behind them. */
 struct shape {
-    struct str head;
+    const char *key; /* NULL: the answer is the array alone */
     void (*write)(struct buffer *out, const struct worker *worker, int64_t now);
-    void (*finish)(struct buffer *out, const struct listing *listing);
-    enum shared_name shared; /* the answer for all who ask; of those that have one */
-    bool whole;              /* rows need all fields */
+    void (*finish)(struct buffer *out, const struct listing *listing); /* NULL: nothing */
+    enum shared_name shared;                                           /* the answer for all who ask; of those that have one */
+    bool whole;                                                        /* rows need all fields */
 };
 
 struct listing {
@@ -43,6 +44,7 @@ struct listing {
     struct filter filter;
     struct pending *pending; /* the request that waits; NULL: it is made for all who ask, see shared.h */
     struct buffer body;
+    size_t head_len; /* of what is in the body before the first row */
     size_t total, healthy;
     bool too_much;     /* all listings together have no more room */
     bool more;         /* the limit was reached and another worker follows */
@@ -84,8 +86,7 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
     }
     struct api *api = listing->api;
     size_t before = listing->body.len;
-    if (listing->total++ > 0)
-        buffer_append(&listing->body, STR(","));
+    listing->total++;
     listing->healthy += worker_is_healthy(worker);
     listing->shape->write(&listing->body, worker, now);
     memcpy(listing->last, worker->id.ptr, worker->id.len);
@@ -95,14 +96,24 @@ static bool on_row(void *data, const struct worker *worker, int64_t now)
     return !listing->too_much;
 }
 
+static void finish(struct listing *listing)
+{
+    const struct shape *shape = listing->shape;
+    json_end_array(&listing->body);
+    if (shape->finish != NULL)
+        shape->finish(&listing->body, listing);
+    if (shape->key != NULL)
+        json_end_object(&listing->body);
+}
+
 static void on_listed(void *data, enum err err)
 {
     struct listing *listing = data;
-    listing->api->listed -= listing->body.len - listing->shape->head.len;
+    listing->api->listed -= listing->body.len - listing->head_len;
     if (err == ERR_NONE && listing->too_much)
         err = ERR_CROWDED;
     if (err == ERR_NONE)
-        listing->shape->finish(&listing->body, listing);
+        finish(listing);
     if (listing->pending == NULL) {
         shared_publish(listing->api, listing->shape->shared, err, &listing->body);
         free(listing);
@@ -132,45 +143,46 @@ static void write_seed(struct buffer *out, const struct worker *worker, int64_t 
     edge_node_write_seed(out, worker);
 }
 
-static void finish_array(struct buffer *out, const struct listing *listing)
-{
-    (void)listing;
-    buffer_append(out, STR("]"));
-}
-
 static void finish_seeds(struct buffer *out, const struct listing *listing)
 {
-    buffer_printf(out, "],\"seed_count\":%zu,\"count\":%zu,\"ttl\":300,\"timestamp\":", listing->total, listing->total);
-    buffer_json_time(out, clock_wall_ms());
-    buffer_append(out, STR("}"));
+    json_add_integer(out, "seed_count", (int64_t)listing->total);
+    json_add_integer(out, "count", (int64_t)listing->total);
+    json_add_integer(out, "ttl", SEEDS_TTL_S);
+    json_add_time(out, "timestamp", clock_wall_ms());
+}
+
+static void add_next_cursor(struct buffer *out, const struct listing *listing)
+{
+    json_add_text(out, "next_cursor", (struct str){listing->more ? listing->last : NULL, listing->last_len});
 }
 
 static void finish_with_totals(struct buffer *out, const struct listing *listing)
 {
-    buffer_printf(out, "],\"total\":%zu,\"healthy\":%zu,\"next_cursor\":", listing->total, listing->healthy);
-    buffer_json_string(out, (struct str){listing->more ? listing->last : NULL, listing->last_len});
-    buffer_append(out, STR("}"));
+    json_add_integer(out, "total", (int64_t)listing->total);
+    json_add_integer(out, "healthy", (int64_t)listing->healthy);
+    add_next_cursor(out, listing);
 }
 
 static void finish_with_count(struct buffer *out, const struct listing *listing)
 {
-    buffer_printf(out, "],\"count\":%zu,\"timestamp\":", listing->total);
-    buffer_json_time(out, clock_wall_ms());
-    buffer_append(out, STR(",\"next_cursor\":"));
-    buffer_json_string(out, (struct str){listing->more ? listing->last : NULL, listing->last_len});
-    buffer_append(out, STR("}"));
+    json_add_integer(out, "count", (int64_t)listing->total);
+    json_add_time(out, "timestamp", clock_wall_ms());
+    add_next_cursor(out, listing);
 }
 
-static const struct shape all_workers = {{"{\"workers\":[", 12}, write_row, finish_with_totals, .shared = SHARED_WORKERS};
-static const struct shape workers_array = {{"[", 1}, write_row, finish_array, .shared = SHARED_WORKERS_ARRAY};
-static const struct shape live_workers = {{"{\"workers\":[", 12}, write_row, .finish = finish_with_count};
-static const struct shape coordinators = {{"[", 1}, write_coordinator, finish_array, .whole = true};
-static const struct shape seeds = {{"{\"seeds\":[", 10}, write_seed, finish_seeds, .whole = true};
+static const struct shape all_workers = {"workers", write_row, finish_with_totals, .shared = SHARED_WORKERS};
+static const struct shape workers_array = {NULL, write_row, NULL, .shared = SHARED_WORKERS_ARRAY};
+static const struct shape live_workers = {"workers", write_row, .finish = finish_with_count};
+static const struct shape coordinators = {NULL, write_coordinator, NULL, .whole = true};
+static const struct shape seeds = {"seeds", write_seed, finish_seeds, .whole = true};
 
 /* Begins a listing of what its filter wants, from the first one after `cursor`. On an error on_listed is not called. */
 static enum err begin(struct listing *listing, struct str cursor)
 {
-    buffer_append(&listing->body, listing->shape->head);
+    if (listing->shape->key != NULL)
+        json_begin_object(&listing->body, NULL);
+    json_begin_array(&listing->body, listing->shape->key);
+    listing->head_len = listing->body.len;
     bool whole = listing->shape->whole || listing->filter.service[0] != '\0';
     enum err err = store_list(listing->store, cursor, whole, on_row, on_listed, listing);
     if (err != ERR_NONE)

@@ -39,16 +39,21 @@ struct bulk {
     struct bulk_beat *beats;
 };
 
-static void write_ids(struct buffer *out, const struct bulk *bulk, int outcome)
+static void write_ids(struct buffer *out, const char *key, const struct bulk *bulk, int outcome)
 {
-    struct str comma = STR("");
-    for (size_t i = 0; i < bulk->count; i++) {
-        if ((int)bulk->beats[i].outcome != outcome)
-            continue;
-        buffer_append(out, comma);
-        buffer_json_string(out, (struct str){bulk->beats[i].worker_id, bulk->beats[i].worker_id_len});
-        comma = STR(",");
-    }
+    json_begin_array(out, key);
+    for (size_t i = 0; i < bulk->count; i++)
+        if ((int)bulk->beats[i].outcome == outcome)
+            json_add_text(out, NULL, (struct str){bulk->beats[i].worker_id, bulk->beats[i].worker_id_len});
+    json_end_array(out);
+}
+
+/* Begins an array with what `elements` has. */
+static void begin_elements(struct buffer *out, const char *key, const struct buffer *elements)
+{
+    json_begin_array(out, key);
+    if (elements->len > 0)
+        json_add_raw(out, NULL, buffer_str(elements));
 }
 
 static void write_answer(struct buffer *out, const struct bulk *bulk)
@@ -56,21 +61,27 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     size_t ok = 0;
     for (size_t i = 0; i < bulk->count; i++)
         ok += bulk->beats[i].outcome == BEAT_TAKEN || bulk->beats[i].outcome == BEAT_REVIVED;
-    buffer_printf(out, "{\"ok\":%zu,\"not_found\":[", ok);
-    write_ids(out, bulk, BEAT_UNKNOWN);
-    buffer_append(out, STR("],\"revived\":["));
-    write_ids(out, bulk, BEAT_REVIVED);
-    buffer_printf(out, "],\"refused\":%zu,\"invalid\":[", bulk->faulty);
-    buffer_append(out, buffer_str(&bulk->invalid));
-    buffer_append(out, STR("]"));
+    json_begin_object(out, NULL);
+    json_add_integer(out, "ok", (int64_t)ok);
+    write_ids(out, "not_found", bulk, BEAT_UNKNOWN);
+    write_ids(out, "revived", bulk, BEAT_REVIVED);
+    json_add_integer(out, "refused", (int64_t)bulk->faulty);
+    begin_elements(out, "invalid", &bulk->invalid);
+    json_end_array(out);
     if (bulk->ignored.len > 0) {
-        json_begin_array(out, "ignored");
-        buffer_append(out, buffer_str(&bulk->ignored));
-        if (bulk->unnamed > 0)
-            buffer_printf(out, ",{\"index\":null,\"field\":\"...\",\"message\":\"and %zu more\"}", bulk->unnamed);
+        begin_elements(out, "ignored", &bulk->ignored);
+        if (bulk->unnamed > 0) {
+            char message[32];
+            snprintf(message, sizeof(message), "and %zu more", bulk->unnamed);
+            json_begin_object(out, NULL);
+            json_add_null(out, "index");
+            json_add_text(out, "field", STR("..."));
+            json_add_text(out, "message", str_from(message));
+            json_end_object(out);
+        }
         json_end_array(out);
     }
-    buffer_append(out, STR("}"));
+    json_end_object(out);
 }
 
 /* The answer is a good one, whatever became of the heartbeats: the log has to say what it says of single ones that were refused. */
@@ -132,14 +143,13 @@ static void describe(struct bulk *bulk, size_t index, const char *why, const str
     if (bulk->faulty++ >= NAMED_FAULTS_MAX)
         return;
     struct buffer *out = &bulk->invalid;
-    buffer_printf(out, "%s{\"index\":%zu,", out->len > 0 ? "," : "", index);
-    if (faults->count > 0) {
+    json_begin_object(out, NULL);
+    json_add_integer(out, "index", (int64_t)index);
+    if (faults->count > 0)
         faults_write(out, "errors", faults);
-    } else {
-        buffer_append(out, STR("\"detail\":"));
-        buffer_json_string(out, str_from(why));
-    }
-    buffer_append(out, STR("}"));
+    else
+        json_add_text(out, "detail", str_from(why));
+    json_end_object(out);
 }
 
 /* Adds {"index", "field", "message"} for each, and keeps what the log is to tell. */

@@ -2,6 +2,7 @@
 
 #include "api/api.h"
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "http/feed.h"
 #include "http/reply.h"
 #include "store/follow.h"
@@ -116,32 +117,49 @@ static void on_stats(void *data, enum err err, const struct fleet *fleet)
         buffer_append(&events->stats, STR("event: stats\ndata: "));
         fleet_write_stats(&events->stats, fleet);
         events->stats.len--; /* one more member */
-        buffer_append(&events->stats, STR(",\"time\":"));
-        buffer_json_time(&events->stats, clock_wall_ms());
-        buffer_append(&events->stats, STR("}\n\n"));
+        json_add_time(&events->stats, "time", clock_wall_ms());
+        json_end_object(&events->stats);
+        buffer_append(&events->stats, STR("\n\n"));
         buffer_append(&text, buffer_str(&events->stats));
     } else {
-        buffer_append(&text, STR("event: unavailable\ndata: {\"detail\":"));
-        buffer_json_string(&text, str_from(api_explain(err)));
-        buffer_append(&text, STR("}\n\n"));
+        buffer_append(&text, STR("event: unavailable\ndata: "));
+        json_begin_object(&text, NULL);
+        json_add_text(&text, "detail", str_from(api_explain(err)));
+        json_end_object(&text);
+        buffer_append(&text, STR("\n\n"));
     }
     feed_append(events->feed, &text);
 }
 
 /* Who has beaten. */
 
+/* In the order of `fields` of the event. */
 static void on_beat(void *data, const struct beat *beat)
 {
     struct events *events = data;
-    buffer_append(&events->beats, events->beats_count++ > 0 ? STR(",[") : STR("["));
-    buffer_json_string(&events->beats, beat->worker_id);
-    buffer_append(&events->beats, STR(","));
-    buffer_json_string(&events->beats, beat->status);
-    buffer_append(&events->beats, STR(","));
-    buffer_json_number(&events->beats, beat->load);
-    buffer_printf(&events->beats, ",%" PRId64 ",", beat->active_requests);
-    buffer_json_time(&events->beats, beat->last_heartbeat);
-    buffer_append(&events->beats, STR("]"));
+    struct buffer *out = &events->beats;
+    events->beats_count++;
+    json_begin_array(out, NULL);
+    json_add_text(out, NULL, beat->worker_id);
+    json_add_text(out, NULL, beat->status);
+    json_add_number(out, NULL, beat->load);
+    json_add_integer(out, NULL, beat->active_requests);
+    json_add_time(out, NULL, beat->last_heartbeat);
+    json_end_array(out);
+}
+
+static void begin_beats(struct events *events)
+{
+    static const char *const fields[] = {"worker_id", "status", "current_load", "active_requests", "last_heartbeat"};
+    struct buffer *out = &events->beats;
+    events->beats_count = 0;
+    buffer_append(out, STR("event: heartbeats\ndata: "));
+    json_begin_object(out, NULL);
+    json_begin_array(out, "fields");
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        json_add_text(out, NULL, str_from(fields[i]));
+    json_end_array(out);
+    json_begin_array(out, "workers");
 }
 
 static void read_beats(struct events *events, int64_t offline_at);
@@ -161,9 +179,10 @@ static void on_beats(void *data, enum err err, const struct beats *beats)
         return;
     }
     events->beats_readings = 0;
-    buffer_append(&events->beats, STR("],\"time\":"));
-    buffer_json_time(&events->beats, events->beats_next - events->timeout_ms);
-    buffer_append(&events->beats, STR("}\n\n"));
+    json_end_array(&events->beats);
+    json_add_time(&events->beats, "time", events->beats_next - events->timeout_ms);
+    json_end_object(&events->beats);
+    buffer_append(&events->beats, STR("\n\n"));
     events->beats_at = clock_ms() + (int64_t)(events->beats.len * feed_count(events->feed) / BEATS_BYTES_PER_MS);
     if (events->beats_count > 0)
         feed_append(events->feed, &events->beats);
@@ -187,9 +206,7 @@ static void tell(struct events *events)
             on_stats(events, err, NULL);
     }
     if (events->beats_readings == 0 && clock_ms() >= events->beats_at) {
-        events->beats_count = 0;
-        buffer_append(&events->beats, STR("event: heartbeats\ndata: {\"fields\":[\"worker_id\",\"status\",\"current_load\","
-                                          "\"active_requests\",\"last_heartbeat\"],\"workers\":["));
+        begin_beats(events);
         read_beats(events, events->beats_since);
     }
 }

@@ -1,8 +1,13 @@
-"""The tool that the tests of the timeouts stand on: a wall clock that moves, for any process, and timers that don't notice."""
+"""The tool that the tests of the timeouts stand on: a wall clock that moves, for any process, and timers that don't notice. And what becomes
+of a fleet whose Redis has its clock set."""
 
 import subprocess
 import sys
 import time
+
+import invariants
+import pytest
+from waiting import wait_until
 
 ASK = "import time; print(int(time.time() * 1000), int(time.monotonic() * 1000))"
 
@@ -45,3 +50,54 @@ def test_the_coordinator_follows(clock, redis, start_coordinator):
     clock.advance(86400)
     assert coordinator.is_alive()
     assert coordinator.register()["status"] == "registered"
+
+
+# -- Redis's clock is set -------------------------------------------------------------------------------------------------------------------
+
+HOUR, DAY = 3600, 86400
+
+
+def minutes_kept(redis):
+    return [int(entry.partition("-")[0]) for entry, _ in redis.client.xrange("{rma}:history")]
+
+
+@pytest.mark.parametrize("back", [2 * HOUR, 3 * DAY])
+def test_a_clock_that_is_set_back(clock, start_redis, start_coordinator, back):
+    """Those that are silent go offline and are removed as long after it as ever, and the history goes on."""
+    redis = start_redis(clock=clock)
+    coordinators = [start_coordinator(redis, clock=clock) for _ in range(2)]
+    for worker_id in ("lives", "dies"):
+        coordinators[0].register(worker_id)
+    wait_until(lambda: minutes_kept(redis), within=15)
+    clock.advance(-back)
+    coordinators[1].beat("lives")
+    wait_until(lambda: redis.client.zscore("{rma}:online", "dies") < clock.now_ms() + 301_000, within=5)
+    coordinators[1].beat("lives")
+    clock.advance(250)
+    coordinators[1].beat("lives")
+    assert coordinators[0].stats()["healthy_workers"] == 2
+    clock.advance(55)
+    wait_until(lambda: coordinators[0].stats()["offline_workers"] == 1, within=5)
+    assert coordinators[0].worker("lives")["status"] == "healthy" and coordinators[0].worker("dies")["status"] == "offline"
+    clock.advance(200)
+    coordinators[1].beat("lives")
+    clock.advance(1300)
+    coordinators[1].beat("lives")
+    wait_until(lambda: coordinators[0].stats()["total_workers"] == 1, within=5)
+    wait_until(lambda: clock.now_ms() - 120_000 < minutes_kept(redis)[-1] <= clock.now_ms(), within=15)
+    coordinators[1].beat("dies")
+    wait_until(lambda: not invariants.faults(redis.dump(everything=True)), within=5)
+
+
+@pytest.mark.parametrize("forward, status", [(HOUR, 200), (3 * DAY, 404)])
+def test_a_clock_that_is_set_forward(clock, start_redis, start_coordinator, forward, status):
+    """Takes those that live for removed; their next heartbeat brings them back, or tells them to register."""
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock)
+    coordinator.register("w")
+    clock.advance(forward)
+    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=5)
+    assert coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == status
+    coordinator.register("w")
+    assert coordinator.stats()["healthy_workers"] == 1
+    wait_until(lambda: not invariants.faults(redis.dump(everything=True)), within=5)

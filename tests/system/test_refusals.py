@@ -305,7 +305,7 @@ def test_a_fleet_that_falls_silent_does_not_flood_the_log(clock, start_redis, st
     assert any("the others are only counted" in line["message"] for line in lines)
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["workers"], ["services"], ["services", "rag"], ["worker", "w"], ["gaps"]])
+@pytest.mark.parametrize("arguments", [["status"], ["workers"], ["services"], ["services", "rag"], ["worker", "w"], ["gaps"], ["tasks"], ["queues"]])
 def test_a_reading_command_straight_at_redis_moves_nobody_on(clock, start_redis, start_coordinator, directory, arguments):
     redis = start_redis(clock=clock)
     coordinator = start_coordinator(redis, clock=clock)

@@ -7,12 +7,15 @@
 --: key worker
 --: key registration
 --: key ledger
+--: key listening
+--: key lately
 --: use number
 --: use clock
 --: use events
 --: use health
 --: use identities
 --: use machines
+--: use memory
 --: use places
 --: use removal
 --: use status
@@ -71,8 +74,13 @@ local function text(number)
 end
 local now_text, offline_at, removed_at = text(now), text(now + timeout), text(now + timeout + removal)
 
+local LOAD_STEP = 50000 -- millionths: what the ledger and the ranks know of a load may be less than this from what was told
+local TOLD_LATE = 1000 -- ms of lateness from which on it matters whether a silence was announced
+local is_listened_to = redis.call('EXISTS', key_listening) == 1
+
 -- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is kept.
 local function bring_back(id, entry)
+  memory_need_not_be_free()
   if entry then
     removal_archive(id, entry, removal, revive)
   end
@@ -91,6 +99,13 @@ local function bring_back(id, entry)
     end
   end
   return place
+end
+
+-- Whether a ranking that a heartbeat gives leaves all as it was.
+local function is_same_ranking(place, given)
+  local words = place.ranking .. ' '
+  return string.sub(given, 1, #words) == words and not string.find(given, '!', #words, true)
+    and not string.find(place.services, '!', 1, true)
 end
 
 -- Takes over the ranking that a heartbeat gives, with what it leaves as it was, and what it tells of its services.
@@ -122,13 +137,18 @@ local function tell(id, place, was)
   end
 end
 
--- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. "-" when there is none.
-local function lateness(before, announced, place)
-  before, announced = tonumber(before or ''), tonumber(announced or '')
-  if not before then
-    return '-'
+-- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. before: when that came,
+-- by the end of the worker's hash; it stands in the future where the worker announced a silence longer than the timeout.
+local function lateness(hash, before, place)
+  local late = now - before - (place.tier == '4' and edge_interval or interval)
+  if late > TOLD_LATE or before > now then
+    local announced = number_of(try_call('HGET', hash, 'silent_until') or '')
+    if announced then
+      late = math.min(late, now - announced)
+      redis.call('HDEL', hash, 'silent_until')
+    end
   end
-  return text(math.max(0, now - math.max(before + (place.tier == '4' and edge_interval or interval), announced or 0)))
+  return text(math.max(0, late))
 end
 
 -- What a worker that is offline last reported: its status, and its load in millionths. One that reported itself offline, and now beats, is
@@ -153,9 +173,12 @@ local function state_of(beat, place, hash, was)
     beat.load and math.floor(beat.load * 1000000 + 0.5) or load
 end
 
--- Writes what a heartbeat tells into the worker's hash, and what a new hash needs besides. Returns whether the hash is new; nil where it
--- can't be written.
+-- Writes what a heartbeat tells into the worker's hash, and what a new hash needs besides. Returns false where it can't be written.
 local function write(beat, hash, was, reported)
+  if beat.status ~= '' and beat.load then
+    return try_call('HSET', hash, 'last_heartbeat', now_text, 'status', reported, 'current_load', beat.load_text,
+      unpack(ARGV, beat.first, beat.last))
+  end
   local fields, told = { 'last_heartbeat', now_text }, 2
   if beat.status ~= '' or was == 'offline' or was == 'removed' then
     fields[3], fields[4], told = 'status', reported, 4
@@ -168,8 +191,7 @@ local function write(beat, hash, was, reported)
     told = told + 1
     fields[told] = ARGV[i]
   end
-  local added = try_call('HSET', hash, unpack(fields))
-  return added and added == told / 2
+  return try_call('HSET', hash, unpack(fields))
 end
 
 -- Which of the members that a heartbeat told in vain are new for its worker; "-" for none.
@@ -187,17 +209,28 @@ local function note_ignored(beat, hash)
   return table.concat(new, ',')
 end
 
--- Keeps until when a worker may be silent: another that looks alike must not take it for dead meanwhile. announced: what is kept so far.
-local function note_silence(beat, hash, announced)
-  if beat.silence > 0 then
-    local _, twins = identities_of(beat.id)
-    if twins then
-      try_call('ZADD', twins, text(now + beat.silence), beat.id)
-    end
-    redis.call('HSET', hash, 'silent_until', text(now + beat.silence))
-  elseif announced then
-    redis.call('HDEL', hash, 'silent_until')
+-- Keeps until when a worker may be silent: another that looks alike must not take it for dead meanwhile.
+local function note_silence(beat, hash)
+  local _, twins = identities_of(beat.id)
+  if twins then
+    try_call('ZADD', twins, text(now + beat.silence), beat.id)
   end
+  redis.call('HSET', hash, 'silent_until', text(now + beat.silence))
+end
+
+-- Sets the online key of a worker. It is there as a rule, with the right status: then a new end is all that it needs.
+local function set_online(hash, status, was, live_until)
+  if status ~= was or redis.call('PEXPIREAT', hash .. ':online', live_until) == 0 then
+    redis.call('SET', hash .. ':online', status, 'PXAT', live_until)
+  end
+end
+
+-- Whether the index `online` is to learn when a worker goes offline. It need not know it exactly, since the sweep asks the online key, but
+-- never a later moment than the true one, and one that is not yet due while the worker beats as it is told (older coordinators believe it).
+-- So it learns it once in half the timeout. before: as in lateness.
+local function is_to_index(beat, before)
+  local half = timeout / 2
+  return not before or before > now or beat.silence > timeout or math.floor(before / half) ~= math.floor(now / half)
 end
 
 local conflicts = {} -- ids of which it is news
@@ -229,12 +262,16 @@ local function take(beat)
   end
   -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
   local hash, result = key_worker .. id, '1'
-  if redis.call('EXISTS', key_registration .. id) == 0 then
-    return '0', '-', '-' -- whatever else there is of it: it is to register
-  end
   local entry = redis.call('HGET', key_ledger, id)
   local place = ledger_read(entry)
-  if redis.call('PEXPIREAT', hash, gone_at) == 0 then
+  local ends_at = redis.call('PEXPIRETIME', hash)
+  local before = ends_at > 0 and ends_at - removal - timeout or nil
+  local moment = is_to_index(beat, before) and live_until or nil
+  -- who has an entry has a registration, unless somebody has deleted it; then it is to register, whatever else there is of it
+  if (moment or not place) and redis.call('EXISTS', key_registration .. id) == 0 then
+    return '0', '-', '-'
+  end
+  if ends_at == -2 then
     place, entry, result = bring_back(id, entry), false, '2'
   elseif not place then
     place = places_registered(id)
@@ -243,33 +280,51 @@ local function take(beat)
     return '0', '-', '-'
   end
   local was = result == '2' and 'removed' or place.status
-  local before = result == '1' and try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {}
-  local late = lateness(before[1], before[2], place)
+  local late = before and lateness(hash, before, place) or '-'
   local status, reported, load = state_of(beat, place, hash, was)
-  local is_new = write(beat, hash, was, reported)
-  if is_new == nil then
+  redis.call('PEXPIREAT', hash, gone_at) -- before what a full Redis refuses as the first write of a script
+  if not write(beat, hash, was, reported) then
     redis.call('DEL', hash)
     return '0', '-', '-'
   end
-  if is_new then -- or the clock leapt so far that the first PEXPIREAT deleted it
+  if result == '2' then
     redis.call('PEXPIREAT', hash, gone_at)
   end
-  note_silence(beat, hash, before[2])
+  if beat.silence > 0 then
+    note_silence(beat, hash)
+  end
   if beat.status ~= '' and not beat.is_odd and not (status == 'healthy' and was == 'healthy') then
     redis.call('HDEL', hash, 'reported_status')
   end
-  if beat.ranking ~= '' then
+  local changed = not entry or status ~= was
+  if not changed and math.abs(load - place.load) < LOAD_STEP then
+    load = place.load
+  end
+  changed = changed or load ~= place.load
+  if beat.ranking ~= '' and not is_same_ranking(place, beat.ranking) then
     take_ranking(place, beat.ranking, hash)
+    changed = true
   end
   place.status, place.load = status, load
-  local moved = beat.from ~= '' and beat.from ~= whereabouts_address(place.caller) and take_whereabouts(beat, place)
+  local moved = false
+  if beat.from ~= '' and beat.from ~= whereabouts_address(place.caller) then
+    moved = take_whereabouts(beat, place)
+    changed = true
+  end
   if status == 'offline' then
     redis.call('DEL', hash .. ':online')
     task_doubt_worker(id)
     places_move(id, entry, place, gone_at)
   else
-    redis.call('SET', hash .. ':online', status, 'PXAT', live_until)
-    places_move(id, entry, place, live_until)
+    set_online(hash, status, was, live_until)
+    if is_listened_to then
+      redis.call('ZADD', key_lately, live_until, id)
+    end
+    if changed then
+      places_move(id, entry, place, live_until)
+    elseif moment then
+      redis.call('ZADD', key_online, moment, id)
+    end
   end
   if status ~= was then
     tell(id, place, was)

@@ -83,8 +83,8 @@ local function silent_twin(looks_like)
     if until_then + missed > now then
       return nil
     end
-    local offline_at = redis.call('ZSCORE', key_online, id)
-    if not offline_at then -- or it beats, but reports itself so
+    local offline_at = redis.call('PEXPIRETIME', key_worker .. id .. ':online')
+    if offline_at < 0 then -- or it beats, but reports itself so
       offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
     end
     if offline_at - timeout + missed <= now then

@@ -57,10 +57,13 @@ local function end_silent()
   local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(silent) do
     begin_to_write()
+    local live_until = redis.call('PEXPIRETIME', key_worker .. id .. ':online')
     local entry = redis.call('HGET', key_ledger, id)
     local place = ledger_read(entry) or places_registered(id)
     local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
-    if place and removed_at > now then
+    if live_until > now then -- it has beaten since the index learned of it
+      redis.call('ZADD', key_online, live_until, id)
+    elseif place and removed_at > now then
       place.status = 'offline'
       places_move(id, entry, place, removed_at)
       task_doubt_worker(id)
@@ -109,10 +112,17 @@ local function end_future(index, ahead, moment)
   end
   first = first + (count > max and now % count or 0)
   local brought = 0
-  for _, id in ipairs(redis.call('ZRANGE', index, first, first + max - 1)) do
+  local list = redis.call('ZRANGE', index, first, first + max - 1, 'WITHSCORES')
+  for at = 1, #list, 2 do
+    local id = list[at]
     local heard = tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or '')
+    local ends_at = redis.call('PEXPIRETIME', index == key_online and key_worker .. id .. ':online' or key_worker .. id)
     if heard and heard > now then
       bring_forward(id, index, moment)
+      brought = brought + 1
+    elseif ends_at > 0 and ends_at < tonumber(list[at + 1]) then -- it has beaten since
+      begin_to_write()
+      redis.call('ZADD', index, ends_at, id)
       brought = brought + 1
     end
   end

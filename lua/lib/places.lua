@@ -4,6 +4,7 @@
 --: key online
 --: key offline
 --: key ledger
+--: key lately
 --: use counters
 --: use health
 --: use ledger
@@ -14,8 +15,8 @@
 --
 -- TTLs end a worker's hash and online key whether or not anybody is there to see it. So what the counters and indexes hold of a
 -- worker is written down beside them, without a TTL: its entry in `ledger`. Whoever meets a worker that time has moved on brings
--- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or in `offline` by the moment it is
--- removed; never in both.
+-- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or one before that (its online key knows), or in
+-- `offline` by the moment it is removed; never in both.
 
 -- Adds `by` to the counters that a worker counts in.
 local function tally(place, by)
@@ -50,12 +51,14 @@ local function unread(id)
 end
 
 -- Puts worker `id` where `new` (a place; nil: nowhere) says. `entry`: what the ledger holds (false: nothing). moment: when it goes
--- offline, or is removed if its status is "offline" (ms).
+-- offline, or is removed if its status is "offline" (ms); nil: the index knows it well enough.
 local function places_move(id, entry, new, moment)
   local old = ledger_read(entry)
   if new then
     new.load = new.status == 'offline' and 0 or new.load
-    redis.call('ZADD', new.status == 'offline' and key_offline or key_online, moment, id)
+    if moment then
+      redis.call('ZADD', new.status == 'offline' and key_offline or key_online, moment, id)
+    end
     local text = ledger_text(new)
     if text == entry then
       return
@@ -91,6 +94,7 @@ local function places_move(id, entry, new, moment)
     redis.call('ZREM', key_workers, id)
     redis.call('ZREM', key_online, id)
     redis.call('ZREM', key_offline, id)
+    redis.call('ZREM', key_lately, id)
   elseif not old then
     redis.call('ZADD', key_workers, 0, id)
     redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)

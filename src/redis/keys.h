@@ -16,6 +16,8 @@
     X(workers, "workers")                                                                                                          \
     X(online, "online")                                                                                                            \
     X(offline, "offline")                                                                                                          \
+    X(listening, "listening")                                                                                                      \
+    X(lately, "lately")                                                                                                            \
     X(service, "service:")                                                                                                         \
     X(model, "model:")                                                                                                             \
     X(region, "region:")                                                                                                           \

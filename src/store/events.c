@@ -114,15 +114,26 @@ static bool read_entry(struct str entry, struct beat *beat)
 {
     str_cut(&entry, ' ');
     beat->status = str_cut(&entry, ' ');
-    struct str load = str_cut(&entry, ' ');
+    str_cut(&entry, ' ');
     str_cut(&entry, ' ');
     str_cut(&entry, ' ');
     struct str active = str_cut(&entry, ' ');
-    if (load.len == 0 || active.len == 0)
+    if (active.len == 0)
         return false;
-    beat->load = strtod(load.ptr, NULL) / 1e6; /* what follows is a blank */
     beat->active_requests = strtoll(active.ptr, NULL, 10);
     return true;
+}
+
+/* A load as the worker's hash has it: the ledger's is not exact. */
+static double read_load(struct str text)
+{
+    char room[32];
+    if (text.len == 0 || text.len >= sizeof(room))
+        return 0;
+    memcpy(room, text.ptr, text.len);
+    room[text.len] = '\0';
+    double load = strtod(room, NULL);
+    return load >= 0 && load <= 1 ? load : 0;
 }
 
 static void on_beats(void *data, enum err err, const struct redisReply *reply)
@@ -132,10 +143,11 @@ static void on_beats(void *data, enum err err, const struct redisReply *reply)
     size_t count = 0;
     if (err == ERR_NONE)
         now = reply_number(reply_element(reply, 0));
-    for (size_t i = 1; err == ERR_NONE && reply_element(reply, i + 3) != NULL; i += 4, count++) {
+    for (size_t i = 1; err == ERR_NONE && reply_element(reply, i + 4) != NULL; i += 5, count++) {
         struct beat beat = {.worker_id = reply_text(reply_element(reply, i))};
         beat.last_heartbeat = reply_number(reply_element(reply, i + 2));
         last = reply_number(reply_element(reply, i + 3));
+        beat.load = read_load(reply_text(reply_element(reply, i + 4)));
         if (read_entry(reply_text(reply_element(reply, i + 1)), &beat) && beat.last_heartbeat > 0)
             listening->row(listening->data, &beat);
     }

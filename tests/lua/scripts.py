@@ -156,10 +156,10 @@ class Scripts:
         return self.call("history") == "1"
 
     def beats(self, since, most=100):
-        """-> {id: (ledger entry, last heartbeat, when it goes offline)} of those that go offline `since` seconds from NOW or later"""
+        """-> {id: (ledger entry, last heartbeat, when it goes offline, load)} of those that go offline `since` seconds from NOW or later"""
         _, *words = self.call("beats", since=NOW + since * 1000, max=most)
-        return {worker_id: (entry, int(last), int(offline_at))
-                for worker_id, entry, last, offline_at in zip(words[::4], words[1::4], words[2::4], words[3::4])}
+        return {worker_id: (entry, int(last), int(offline_at), load)
+                for worker_id, entry, last, offline_at, load in zip(words[::5], words[1::5], words[2::5], words[3::5], words[4::5])}
 
     def swept(self, at, most=50, timeout=TIMEOUT, revive=REVIVE):
         """One sweep -> (whether there is more to sweep, [("offline" or "removed", id, for how many ms it has been silent, None: unknown)])"""

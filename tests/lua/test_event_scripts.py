@@ -136,11 +136,15 @@ def test_history_ends_after_a_day(scripts):
 def test_beats_are_those_since_then(scripts):
     for number in range(4):
         scripts.register(f"w{number}", at=number)
+    scripts.heartbeat(scripts.beat_of("w1"), at=4)
+    assert scripts.beats(0) == {}, "nobody listened"
+    for number in (0, 3):
+        scripts.heartbeat(scripts.beat_of(f"w{number}"), at=5 + number)
     scripts.heartbeat(scripts.beat_of("w1", "degraded", "0.5", active=3), at=10)
     scripts.heartbeat(scripts.beat_of("w2", silence=600_000), at=11)
     assert scripts.beats(OFFLINE + 10) == {
-        "w1": ("2 degraded 500000 - ner 3 - -", NOW + 10_000, NOW + 310_000),
-        "w2": ("2 healthy 0 - notes 0 - -", NOW + 11_000, NOW + 611_000)}
+        "w1": ("2 degraded 500000 - ner 3 - -", NOW + 10_000, NOW + 310_000, "0.5"),
+        "w2": ("2 healthy 0 - notes 0 - -", NOW + 11_000, NOW + 611_000, "0")}
     assert list(scripts.beats(0)) == ["w0", "w3", "w1", "w2"]
     assert list(scripts.beats(0, most=2)) == ["w0", "w3"]
     assert scripts.beats(OFFLINE + 400) == {}

@@ -334,6 +334,51 @@ def test_heartbeat_with_an_announced_silence(scripts):
     assert readable(scripts.state()) == one_worker()
 
 
+def test_a_load_that_hardly_changes_moves_nothing(scripts):
+    """The worker's hash has it; ledger, counters and ranks learn of it when it is 0.05 away from what they know."""
+    scripts.register("w")
+    known = 0
+    for load in (40_000, 49_999, 50_000, 90_000, 99_999, 1, 0, 500_000, 549_999, 450_001, 550_000, 1_000_000):
+        scripts.heartbeat(scripts.beat_of("w", load=str(load / 1_000_000)), at=1)
+        known = load if abs(load - known) >= 50_000 else known
+        assert float(scripts.redis.hget("{rma}:worker:w", "current_load")) == load / 1_000_000
+        assert scripts.state()["ledger"][1]["w"].split()[2] == str(known), load
+        assert scripts.state()["service:rag"][1]["w"] == 1_000_000_000_000 + known
+        invariants.assert_hold(scripts.dump())
+    scripts.heartbeat(scripts.beat_of("w", "degraded", load="0.999"), at=1)
+    assert scripts.state()["ledger"][1]["w"].split()[2] == "999000", "with the status all is told"
+
+
+def test_the_index_of_live_workers_moves_once_in_half_the_timeout(scripts):
+    scripts.register("w")
+    scores = set()
+    for at in range(0, 10 * OFFLINE, 10):
+        scripts.heartbeat(scripts.beat_of("w"), at=at)
+        score = scripts.redis.zscore("{rma}:online", "w")
+        scores.add(score)
+        assert NOW + at * 1000 + OFFLINE * 500 <= score <= NOW + (at + OFFLINE) * 1000, "an older coordinator, which believes it, sees nothing due"
+        invariants.assert_hold(scripts.dump())
+    assert len(scores) <= 21
+
+
+def test_a_sweep_asks_the_worker_s_own_key_before_it_believes_the_index(scripts):
+    scripts.register("w")
+    scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE - 10)
+    scripts.redis.zadd("{rma}:online", {"w": NOW + 1000})
+    assert scripts.swept(OFFLINE + 5) == (False, [])
+    assert scripts.redis.zscore("{rma}:online", "w") == NOW + (2 * OFFLINE - 10) * 1000
+    assert scripts.swept(2 * OFFLINE - 9)[1] == [("offline", "w", (OFFLINE + 1) * 1000)]
+    invariants.assert_hold(scripts.dump())
+
+
+def test_a_silence_that_ends_early_does_not_hide_the_next_one(scripts):
+    scripts.register("w")
+    scripts.heartbeat(scripts.beat_of("w", silence=3_000_000))
+    scripts.heartbeat(scripts.beat_of("w"), at=10)
+    assert scripts.swept(OFFLINE + 11)[1] == [("offline", "w", (OFFLINE + 1) * 1000)]
+    invariants.assert_hold(scripts.dump())
+
+
 BARE = {"status": "", "load": ""}
 
 
@@ -432,7 +477,7 @@ def test_lateness_of_heartbeats(scripts):
     assert scripts.heartbeat_and_lateness(beats[0], at=590) == ("1", [0]), "it has kept its word"
     assert scripts.heartbeat_and_lateness(silent, at=630) == ("1", [10]), "a silence ends with the next heartbeat"
     assert scripts.heartbeat_and_lateness(beats[0], at=1240) == ("1", [10]), "later than announced"
-    scripts.redis.hset("{rma}:worker:w", "last_heartbeat", "x")
+    scripts.redis.persist("{rma}:worker:w")
     assert scripts.heartbeat_and_lateness(beats[0], at=91 + REMOVED + 2) == ("1", [None])
 
 
@@ -747,7 +792,7 @@ def test_discover_prefers_those_that_have_the_model(scripts):
 def test_discover_shares_the_work_among_equals(scripts):
     for number in range(4):
         scripts.register(f"w{number}", catalogue="rag")
-    scripts.heartbeat(scripts.beat_of("w3", load="0.000001"))
+    scripts.heartbeat(scripts.beat_of("w3", load="0.05"))
     assert [scripts.discover("rag", most=1, chance=chance)[1] for chance in (0, 0.3, 0.34, 0.66, 0.67, 0.999999)] == \
         [["w0"], ["w0"], ["w1"], ["w1"], ["w2"], ["w2"]]
     scripts.heartbeat(*[scripts.beat_of(f"w{number}", "degraded") for number in range(3)], scripts.beat_of("w3", "draining"))
@@ -996,8 +1041,8 @@ def test_a_key_of_a_worker_that_is_gone_or_of_another_type_stops_nobody(scripts,
 def test_a_worker_whose_registration_is_gone_is_asked_to_register(scripts):
     scripts.register("w")
     scripts.redis.delete("{rma}:registration:w")
-    assert scripts.heartbeat(scripts.beat_of("w"), at=10) == "0"
-    assert scripts.register("w", at=10)[:2] == ("w", False)
+    assert scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE // 2) == "0", "it is looked for once in half the timeout"
+    assert scripts.register("w", at=OFFLINE // 2)[:2] == ("w", False)
     invariants.assert_hold(scripts.dump())
 
 

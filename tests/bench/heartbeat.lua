@@ -1,5 +1,5 @@
--- wrk: heartbeats of the workers bench-000000000000, bench-000000000001, … in turn. The load of each walks by up to 0.05 a heartbeat, there and
--- back again.
+-- wrk: heartbeats of the workers bench-000000000000, bench-000000000001, … in turn. The load of each walks by up to 0.05 a heartbeat,
+-- there and back again.
 --   wrk … -s heartbeat.lua URL -- WORKERS
 
 local STEPS, FARTHEST = 16, 0.05

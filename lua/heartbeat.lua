@@ -32,7 +32,8 @@
 -- where it came from and what it tells of where its worker is ("203.0.113.7 tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither),
 -- the number of strings that follow, and these: names and values of hash fields, reported_status the first of them. Of the status, the
 -- load and the ranking "" means that it does not tell: what is known stays.
--- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "0" unknown worker; for each, with
+-- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "3" taken and
+-- task_news may have something to tell, "0" unknown worker; for each, with
 -- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
 -- is new, in the same way; and where it is news that two machines use an id, these ids with blanks between.
 
@@ -338,6 +339,12 @@ local results, late, news, has_news = {}, {}, {}, false
 for i, beat in ipairs(beats) do
   results[i], late[i], news[i] = take(beat)
   has_news = has_news or news[i] ~= '-'
+end
+-- There may be something to tell of tasks; task_news knows.
+if redis.call('EXISTS', key_prefix .. 'groups', key_prefix .. 'news') > 0 then
+  for i, result in ipairs(results) do
+    results[i] = result == '1' and '3' or result
+  end
 end
 local told_in_vain = has_news and table.concat(news, ' ') or nil
 if conflicts[1] then

@@ -7,9 +7,9 @@
 --: use task_workers
 
 -- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with commas between
--- ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer after the other, "swept" if what
--- is due has been moved on just now, else ""; as whom to
--- park it when there is nothing ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more.
+-- ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer after the other, "swept" if
+-- what is due has been moved on just now, else ""; as whom to park it when there is nothing ("thread poll"; "" not at all); since when it
+-- waits ("" from now on), and for how many ms more.
 -- Returns for each an array: a word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the
 -- worker takes no work; "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with
 -- blanks between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline,
@@ -219,7 +219,7 @@ local function tell_news(worker, answer)
   answer[3], answer[4] = table.concat(lost, ' '), table.concat(cancel, ' ')
   if #news > 0 then
     redis.call('DEL', key_prefix .. 'news:' .. worker.id)
-    redis.call('HDEL', key_prefix .. 'worker:' .. worker.id, 'task_news')
+    redis.call('ZREM', key_prefix .. 'news', worker.id)
   end
   return #news > 0
 end

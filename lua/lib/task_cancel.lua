@@ -26,7 +26,7 @@ local function task_cancel_one(id, purge, now)
     redis.call('HDEL', held, id) -- a Redis that is full takes what begins so
     redis.call('HSET', key, 'cancel', '1')
     redis.call('HSET', held, id, entry .. ' cancel')
-    task_leases_tell(task.worker_id, id, 'cancel')
+    task_leases_tell(task.worker_id, id, 'cancel', now)
   end
   return 'cancelling'
 end

@@ -9,15 +9,14 @@
 local NEWS_MS = 3600000 -- for which news waits for the next heartbeat
 
 -- Tells worker `id` by its next heartbeat that it has lost a task, or that one is to be cancelled; and its parked polls at once.
-local function task_leases_tell(worker, id, what)
-  local state = key_prefix .. 'worker:' .. worker
-  if redis.call('EXISTS', state) == 0 then
+local function task_leases_tell(worker, id, what, now)
+  if redis.call('EXISTS', key_prefix .. 'worker:' .. worker) == 0 then
     return
   end
   local news = key_prefix .. 'news:' .. worker
   redis.call('HSET', news, id, what)
   redis.call('PEXPIRE', news, NEWS_MS)
-  try_call('HSET', state, 'task_news', '1')
+  redis.call('ZADD', key_prefix .. 'news', now + NEWS_MS, worker)
   task_waiters_call(worker)
 end
 
@@ -35,7 +34,7 @@ local function lose(worker, id, reason, incarnation, now, news)
   end
   task_moves_lose(id, task, reason, incarnation, now)
   if news then
-    task_leases_tell(worker, id, 'lost')
+    task_leases_tell(worker, id, 'lost', now)
   end
 end
 
@@ -50,6 +49,7 @@ local function task_leases_release(worker, reason, incarnation, now)
   end
   redis.call('ZREM', key_prefix .. 'leases', worker)
   redis.call('DEL', key_prefix .. 'news:' .. worker)
+  redis.call('ZREM', key_prefix .. 'news', worker)
 end
 
 -- Takes from a worker one task that it has never got, or never began. since: the lease must have begun before this moment.

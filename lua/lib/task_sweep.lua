@@ -63,6 +63,7 @@ local function task_sweep_run(now, max)
     left = left - task_leases_look(worker, now, left)
   end
   left = left - (left > 0 and task_waiters_prune(now, left) or 0)
+  redis.call('ZREMRANGEBYSCORE', key_prefix .. 'news', '-inf', now)
   -- one queue at a time: what has gone by itself goes from its indexes, too, also where nothing happens any more
   local queue = redis.call('SRANDMEMBER', key_prefix .. 'queues')
   for _, state in ipairs(queue and { 'completed', 'dead', 'cancelled', 'expired' } or {}) do

@@ -92,6 +92,11 @@ class Tasks:
     def give_back(self, worker_id, *pairs):
         return self.scripts.call("task_give_back", *pairs, worker_id=worker_id)
 
+    def news(self, worker_id, works_on=None):
+        """-> (how many wait for it, tasks that it lost, tasks to cancel)"""
+        waiting, lost, cancel = self.scripts.call("task_news", worker_id, -1 if works_on is None else len(works_on), *(works_on or []))[0]
+        return waiting, lost.split(), cancel.split()
+
     def unpark(self, *waiters):
         return self.scripts.call("task_unpark", *waiters)
 

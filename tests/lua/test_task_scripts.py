@@ -184,7 +184,7 @@ def test_a_lease_runs_out_and_its_holder_is_late(tasks):
     assert tasks.state("t") == "leased"
     tasks.sweep(5.1)
     assert tasks.state("t") == "queued"
-    assert "task_news" in tasks.redis.hgetall("{rma}:worker:w")
+    assert tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=5.15) == "3" and tasks.news("w") == (2, ["t"], [])
     tasks.worker("v", at=5.2)
     second = tasks.ask("v").tasks[0]
     assert (second.id, second.seq, second.attempt) == ("t", 2, 1), "it is in front again, and losing it is no attempt"
@@ -325,6 +325,37 @@ def test_what_nobody_heard_of_is_given_back(tasks):
     assert tasks.give_back("w", "t", "1 other") == 0 and tasks.give_back("w", "t", lease) == 1
     assert tasks.state("t") == "queued" and "lost_by" not in tasks.hash("t")
     assert tasks.ask("w").tasks[0].seq == 2
+
+
+def test_a_heartbeat_tells_what_the_worker_works_on(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "a"}, {"id": "b"}, {"id": "c"}])
+    tasks.ask("w", 2)
+    assert tasks.news("w") == (1, [], [])
+    assert tasks.news("w", ["a", "other"]) == (1, ["other"], []), "it may be on its way yet"
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=11)
+    tasks.cancel("a")
+    assert tasks.news("w", ["a"]) == (2, [], ["a"])
+    assert (tasks.state("a"), tasks.state("b")) == ("leased", "queued")
+    assert tasks.news("w", []) == (2, [], []) and tasks.state("a") == "cancelled"
+    assert tasks.ask("w", 9).ids == ["b", "c"]
+
+
+def test_heartbeats_hear_of_tasks_only_while_there_is_something(tasks):
+    tasks.worker("w")
+    beat = tasks.scripts.beat_of("w")
+    assert tasks.scripts.heartbeat(beat) == "1"
+    tasks.enqueue("t", group="s:nowhere")
+    assert tasks.scripts.heartbeat(beat) == "3" and tasks.news("w") == (0, [], [])
+    tasks.cancel("t")
+    assert tasks.scripts.heartbeat(beat) == "1"
+    tasks.enqueue("u")
+    tasks.ask("w")
+    tasks.cancel("u")
+    assert tasks.scripts.heartbeat(beat) == "3" and tasks.news("w") == (0, [], ["u"])
+    assert tasks.scripts.heartbeat(beat) == "1"
+    with pytest.raises(redis_library.ResponseError, match="BADCALL"):
+        tasks.scripts.call("task_news", "w", 2, "t")
 
 
 # -- failures -----------------------------------------------------------------------------------------------------------------------

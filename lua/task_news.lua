@@ -1,0 +1,94 @@
+--: rest beats
+--: use number
+--: use clock
+--: use task_leases
+--: use task_queues
+--: use task_workers
+
+-- What workers are told of tasks when they have beaten. beats: for each the worker's id; how many tasks it says that it works on ("-1"
+-- when it does not say), and their ids. What it holds for longer than GRACE_MS and does not name it has never heard of: that is taken back.
+-- Returns for each {how many queued tasks wait for what it can do, of some lanes; the ids of those that it has lost, blanks between; the
+-- ids of those that it is to cancel}.
+
+local GRACE_MS = 10000
+local LANES = 32 -- of a group, that are counted
+
+local now = clock_now()
+local at = rest
+while at <= #ARGV do
+  local count = number_of(ARGV[at + 1])
+  if not count or count < -1 or count % 1 ~= 0 or at + 1 + math.max(count, 0) > #ARGV then
+    return redis.error_reply('BADCALL malformed beat')
+  end
+  at = at + 2 + math.max(count, 0)
+end
+
+-- How many tasks wait in the lanes that the worker may take from.
+local function count_waiting(worker)
+  local waiting = 0
+  if not worker or not task_workers_takes(worker) then
+    return 0
+  end
+  for i, present in ipairs(redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))) do
+    local group = worker.groups[i]
+    for _, lane in ipairs(present == 1 and redis.call('ZRANGE', key_prefix .. 'lanes:' .. group, 0, LANES - 1) or {}) do
+      local queue, shape = string.match(lane, '^(%S+) (.*)$')
+      if not task_queues_closed(queue) and task_workers_fits(worker, shape) then
+        waiting = waiting + redis.call('ZCARD', task_lanes_key(group, queue, shape))
+      end
+    end
+  end
+  return waiting
+end
+
+-- Compares what the worker says that it works on with what it holds; adds to `lost` what it holds no more.
+local function compare(id, first, count, lost)
+  local named, held = {}, redis.call('HGETALL', key_prefix .. 'held:' .. id)
+  local holds = {}
+  for i = first, first + count - 1 do
+    named[ARGV[i]] = true
+  end
+  for i = 1, #held, 2 do
+    holds[held[i]] = true
+    local since = string.match(held[i + 1], '^%d+ %d+ %d+ (%d+)')
+    if not named[held[i]] and since and tonumber(since) <= now - GRACE_MS then
+      task_leases_give_back(id, held[i], 'not worked on', now)
+    end
+  end
+  for task in pairs(named) do
+    if not holds[task] then
+      lost[task] = true
+    end
+  end
+end
+
+local function tell(id, first, count)
+  local lost, cancel, ids = {}, {}, { {}, {} }
+  local news = redis.call('HGETALL', key_prefix .. 'news:' .. id)
+  for i = 1, #news, 2 do
+    (news[i + 1] == 'lost' and lost or cancel)[news[i]] = true
+  end
+  if #news > 0 then
+    redis.call('DEL', key_prefix .. 'news:' .. id)
+    redis.call('ZREM', key_prefix .. 'news', id)
+  end
+  if count >= 0 then
+    compare(id, first, count, lost)
+  end
+  for i, set in ipairs({ lost, cancel }) do
+    for task in pairs(set) do
+      ids[i][#ids[i] + 1] = task
+    end
+    table.sort(ids[i])
+  end
+  return { count_waiting(task_workers_read(id)), table.concat(ids[1], ' '), table.concat(ids[2], ' ') }
+end
+
+local answers = {}
+at = rest
+while at <= #ARGV do
+  local count = tonumber(ARGV[at + 1])
+  answers[#answers + 1] = tell(ARGV[at], at + 2, count)
+  at = at + 2 + math.max(count, 0)
+end
+return answers

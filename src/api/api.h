@@ -10,6 +10,7 @@
 #include "api/events.h"
 #include "api/polls.h"
 #include "api/principal.h"
+#include "api/reading.h"
 #include "api/shared.h"
 #include "http/request.h"
 #include "http/server.h"

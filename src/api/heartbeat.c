@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
+#include "store/leases.h"
 
 #include <stdio.h>
 
@@ -34,74 +35,126 @@ void ignored_note_log(const struct ignored_note *note, struct str worker_id, con
         log_write_counted(LOG_WARN, "heartbeat", "part of a heartbeat can't be used", 1, fields);
 }
 
-/* The payload of a request of which something was ignored. */
-struct ignoring {
-    struct ignored_note note;
+/* The payload of a request that waits. */
+struct beating {
+    struct pending *pending;
+    struct store *store;
+    struct ignored_note note; /* of something that was ignored, where ignored_len is not 0 */
     char address[64];
     char worker_id[ID_MAX];
-    size_t worker_id_len, len;
-    char text[]; /* "ignored":[…] */
+    size_t worker_id_len;
+    bool revived, tells_tasks;
+    size_t ignored_len, tasks_len;
+    char text[]; /* "ignored":[…]; then the ids of the tasks that it works on */
 };
 
-request_handler api_edge_heartbeat;
-
-/* `ignored`: a member of the answer; empty: there is none. */
-static void answer(struct pending *pending, enum err err, const struct beaten *beaten, struct str ignored)
+/* Adds ids with blanks between as an array; nothing where there are none. */
+static void add_ids(struct buffer *out, const char *key, struct str ids)
 {
-    struct request *request = api_resume(pending, err);
-    if (request == NULL)
+    if (ids.len == 0)
         return;
-    bool is_edge = request->route->handler == api_edge_heartbeat;
-    if (!is_edge && ignored.len == 0 && !beaten->revived) {
-        reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
-        return;
-    }
+    json_begin_array(out, key);
+    while (ids.len > 0)
+        json_add_text(out, NULL, str_cut(&ids, ' '));
+    json_end_array(out);
+}
+
+/* `news` NULL: there is none. */
+static void answer(struct beating *beating, enum err err, const struct task_news *news)
+{
     struct buffer body = BUFFER_INIT;
+    bool has_news = news != NULL && (news->waiting > 0 || news->lost.len > 0 || news->cancel.len > 0);
+    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news;
     json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
-    if (!is_edge)
-        json_add_text(&body, "message", STR("Heartbeat received"));
-    if (!is_edge && beaten->revived)
+    json_add_text(&body, "message", STR("Heartbeat received"));
+    if (beating->revived)
         json_add_bool(&body, "revived", true);
-    if (ignored.len > 0)
-        json_add_raw(&body, NULL, ignored);
+    if (beating->ignored_len > 0)
+        json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
+    if (has_news && news->waiting > 0)
+        json_add_integer(&body, "tasks_waiting", news->waiting);
+    if (has_news) {
+        add_ids(&body, "tasks_lost", news->lost);
+        add_ids(&body, "tasks_cancel", news->cancel);
+    }
     json_end_object(&body);
-    reply_json(request, 200, &body);
+    struct request *request = api_resume(beating->pending, err);
+    if (request != NULL && is_plain)
+        reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
+    else if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
+}
+
+/* The heartbeat counts, whatever becomes of the news. */
+static void on_news(void *data, enum err err, const struct task_news *news)
+{
+    answer(data, ERR_NONE, err == ERR_NONE ? news : NULL);
 }
 
 static void on_heartbeat(void *data, enum err err, const struct beaten *beaten)
 {
-    answer(data, err, beaten, STR(""));
+    struct beating *beating = data;
+    struct str worker_id = {beating->worker_id, beating->worker_id_len};
+    if (err == ERR_NONE) {
+        beating->revived = beaten->revived;
+        if (beating->ignored_len > 0)
+            ignored_note_log(&beating->note, worker_id, beating->address, beaten);
+    }
+    bool asks = err == ERR_NONE && (beating->tells_tasks || beaten->has_news) && pending_is_waited_for(beating->pending);
+    struct str tasks = {beating->text + beating->ignored_len, beating->tasks_len};
+    if (!asks || store_task_news(beating->store, worker_id, beating->tells_tasks, tasks, on_news, beating) != ERR_NONE)
+        answer(beating, err, NULL);
 }
 
-static void on_ignoring(void *data, enum err err, const struct beaten *beaten)
+static void on_edge_heartbeat(void *data, enum err err, const struct beaten *beaten)
 {
-    struct ignoring *ignoring = pending_payload(data);
-    if (err == ERR_NONE)
-        ignored_note_log(&ignoring->note, (struct str){ignoring->worker_id, ignoring->worker_id_len}, ignoring->address, beaten);
-    answer(data, err, beaten, (struct str){ignoring->text, ignoring->len});
+    struct beating *beating = data;
+    struct buffer body = BUFFER_INIT;
+    if (err == ERR_NONE && beating->ignored_len > 0)
+        ignored_note_log(&beating->note, (struct str){beating->worker_id, beating->worker_id_len}, beating->address, beaten);
+    json_begin_object(&body, NULL);
+    json_add_text(&body, "status", STR("ok"));
+    if (beating->ignored_len > 0)
+        json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
+    json_end_object(&body);
+    struct request *request = api_resume(beating->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, &body);
+    buffer_fini(&body);
 }
 
 /* Makes the request wait, with what its answer has to say of `ignored`, which is freed. */
-static struct pending *wait_ignoring(struct request *request, const struct heartbeat *heartbeat, struct str address,
-                                     struct faults *ignored)
+static struct beating *wait_for(struct request *request, const struct heartbeat *heartbeat, struct str address,
+                                struct faults *ignored)
 {
     struct buffer text = BUFFER_INIT;
-    faults_write(&text, "ignored", ignored);
-    struct pending *pending = api_wait(request, sizeof(struct ignoring) + text.len);
-    struct ignoring *ignoring = pending_payload(pending);
-    ignored_note_init(&ignoring->note, heartbeat, ignored);
-    snprintf(ignoring->address, sizeof(ignoring->address), "%.*s", STR_PRINTF(address));
-    memcpy(ignoring->worker_id, heartbeat->worker_id.ptr, heartbeat->worker_id.len);
-    ignoring->worker_id_len = heartbeat->worker_id.len;
-    memcpy(ignoring->text, text.ptr, text.len);
-    ignoring->len = text.len;
+    if (ignored->count > 0)
+        faults_write(&text, "ignored", ignored);
+    size_t ignored_len = text.len;
+    buffer_append(&text, buffer_str(&heartbeat->tasks));
+    struct pending *pending = api_wait(request, sizeof(struct beating) + text.len);
+    struct beating *beating = pending_payload(pending);
+    beating->pending = pending;
+    beating->store = ((const struct api *)request_app(request))->store;
+    beating->worker_id_len = heartbeat->worker_id.len;
+    memcpy(beating->worker_id, heartbeat->worker_id.ptr, heartbeat->worker_id.len);
+    if (ignored->count > 0) {
+        ignored_note_init(&beating->note, heartbeat, ignored);
+        snprintf(beating->address, sizeof(beating->address), "%.*s", STR_PRINTF(address));
+    }
+    beating->tells_tasks = heartbeat->tells_tasks;
+    beating->ignored_len = ignored_len;
+    beating->tasks_len = text.len - ignored_len;
+    if (text.len > 0)
+        memcpy(beating->text, text.ptr, text.len);
     buffer_fini(&text);
     faults_fini(ignored);
-    return pending;
+    return beating;
 }
 
-static void beat(struct request *request)
+static void beat(struct request *request, store_heartbeat_callback *callback)
 {
     const struct api *api = request_app(request);
     struct heartbeat heartbeat;
@@ -116,19 +169,19 @@ static void beat(struct request *request)
     char room[INET_TEXT_MAX];
     struct str address = client_address(request, room);
     heartbeat_settle(&heartbeat, address, &ignored);
-    bool is_whole = ignored.count == 0;
-    struct pending *pending = is_whole ? api_wait(request, 0) : wait_ignoring(request, &heartbeat, address, &ignored);
-    err = store_heartbeat(api->store, &heartbeat, false, is_whole ? on_heartbeat : on_ignoring, pending);
+    struct beating *beating = wait_for(request, &heartbeat, address, &ignored);
+    struct pending *pending = beating->pending;
+    err = store_heartbeat(api->store, &heartbeat, false, callback, beating);
     heartbeat_fini(&heartbeat);
     api_sent(pending, err);
 }
 
 void api_heartbeat(struct request *request)
 {
-    beat(request);
+    beat(request, on_heartbeat);
 }
 
 void api_edge_heartbeat(struct request *request)
 {
-    beat(request);
+    beat(request, on_edge_heartbeat);
 }

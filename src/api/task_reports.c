@@ -50,10 +50,8 @@ static void write_item(struct buffer *out, const struct report_item *item)
         json_add_text(out, "state", str_from(item->state));
     if (item->available_at > 0)
         json_add_time(out, "available_at", item->available_at);
-    if (item->why.len > 0) {
-        buffer_append(out, STR(","));
-        buffer_append(out, buffer_str(&item->why));
-    }
+    if (item->why.len > 0)
+        json_add_raw(out, NULL, buffer_str(&item->why));
     json_end_object(out);
 }
 

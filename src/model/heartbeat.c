@@ -138,6 +138,26 @@ static void read_gpu_utilization(struct reading *reading, const cJSON *item)
     read_number(reading, item, UTILIZATION_MAX, false, &reading->out->gpu_utilization);
 }
 
+/* If any of them can't be used, none are: what is not named is taken from the worker. */
+static void read_tasks(struct reading *reading, const cJSON *item)
+{
+    struct heartbeat *out = reading->out;
+    const cJSON *task;
+    int count = 0;
+    cJSON_ArrayForEach(task, item)
+    {
+        struct str id = str_from(cJSON_GetStringValue(task));
+        if (!id_is_valid(id) || ++count > HEARTBEAT_TASKS_MAX)
+            break;
+        if (count > 1)
+            buffer_append(&out->tasks, STR(" "));
+        buffer_append(&out->tasks, id);
+    }
+    out->tells_tasks = cJSON_IsArray(item) && task == NULL;
+    if (!out->tells_tasks)
+        faults_add(reading->ignored, "tasks", "must be an array of at most %d ids of tasks", HEARTBEAT_TASKS_MAX);
+}
+
 static void read_expect_silence(struct reading *reading, const cJSON *item)
 {
     read_number(reading, item, HEARTBEAT_SILENCE_MAX, true, &reading->out->expect_silence);
@@ -290,6 +310,7 @@ static const struct member {
     {"services_status", read_services_status},
     {"specialization", read_specialization},
     {"expect_silence", read_expect_silence},
+    {"tasks", read_tasks},
     {"ip_address", read_whereabouts},
     {"tunnel_url", read_whereabouts},
     {"vpn_ip", read_whereabouts},
@@ -397,6 +418,7 @@ void heartbeat_fini(struct heartbeat *heartbeat)
 {
     cJSON_Delete(heartbeat->document);
     buffer_fini(&heartbeat->ignored);
+    buffer_fini(&heartbeat->tasks);
     whereabouts_fini(&heartbeat->where);
     buffer_fini(&heartbeat->models);
     buffer_fini(&heartbeat->mended);

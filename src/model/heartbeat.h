@@ -17,6 +17,7 @@
 #define HEARTBEAT_SPECIALIZATION_MAX 128
 #define HEARTBEAT_STATUS_MAX 64 /* bytes of reported_status; the rest is cut */
 #define HEARTBEAT_RANKED_MODELS_MAX 32
+#define HEARTBEAT_TASKS_MAX 256    /* of which it says that it works on them */
 #define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
 
 struct heartbeat {
@@ -33,9 +34,11 @@ struct heartbeat {
     double gpu_utilization;     /* percent */
     struct whereabouts where;   /* what it tells; known in full after heartbeat_settle */
     double expect_silence;      /* seconds; more than HEARTBEAT_SILENCE_MAX has become that */
+    bool tells_tasks;           /* it says on which tasks it works: those in `tasks` */
 
     struct buffer
         ignored; /* owned: the members that were left out or changed, names with commas between; "other" for one that is none of these */
+    struct buffer tasks;  /* owned: ids with blanks between */
     void *document;       /* owned: the parsed JSON */
     struct buffer models; /* owned: what loaded_models points into, unless that is the body */
     struct buffer mended; /* owned: what stands for the body where that can't be used as it came */

@@ -52,12 +52,13 @@ static void batch_end(struct batch *batch, enum err err, struct str results, str
 {
     for (size_t i = 0; i < batch->count; i++) {
         enum err each = err;
-        struct beaten beaten = {false, str_cut(&news, ' ')};
+        struct beaten beaten = {.newly_ignored = str_cut(&news, ' ')};
         if (str_eq(beaten.newly_ignored, STR("-")))
             beaten.newly_ignored = (struct str){NULL, 0};
         if (err == ERR_NONE && results.ptr[i] == '0')
             each = ERR_WORKER_NOT_FOUND;
         beaten.revived = err == ERR_NONE && results.ptr[i] == '2';
+        beaten.has_news = err == ERR_NONE && results.ptr[i] == '3';
         count(each, beaten.revived);
         if (each == ERR_NONE && batch->callers[i].has_ignored)
             metric_add(&metrics->counters[COUNTER_HEARTBEATS_IGNORED], 1);

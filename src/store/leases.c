@@ -125,6 +125,40 @@ void store_give_back(struct store *store, struct str worker_id, const struct str
     run_quietly(store, SCRIPT_task_give_back, args, strings, count);
 }
 
+struct telling {
+    store_task_news_callback *callback;
+    void *data;
+};
+
+static void on_news(void *data, enum err err, const struct redisReply *reply, size_t index)
+{
+    struct telling *telling = data;
+    const struct redisReply *answer = reply_element(reply, index);
+    struct task_news news = {reply_number(reply_element(answer, 0)), reply_text(reply_element(answer, 1)),
+                             reply_text(reply_element(answer, 2))};
+    telling->callback(telling->data, err, err == ERR_NONE ? &news : NULL);
+    free(telling);
+}
+
+enum err store_task_news(struct store *store, struct str worker_id, bool told, struct str tasks, store_task_news_callback *callback,
+                         void *data)
+{
+    struct buffer *out = batch_begin(store, SCRIPT_task_news);
+    size_t count = 0;
+    if (out == NULL)
+        return ERR_UNAVAILABLE;
+    for (struct str rest = tasks; rest.len > 0; count++)
+        str_cut(&rest, ' ');
+    command_add(out, worker_id);
+    command_add_number(out, told ? (long long)count : -1);
+    while (tasks.len > 0)
+        command_add(out, str_cut(&tasks, ' '));
+    struct telling *telling = store_alloc(sizeof(*telling));
+    *telling = (struct telling){callback, data};
+    batch_add(store, SCRIPT_task_news, 2 + count, false, on_news, telling);
+    return ERR_NONE;
+}
+
 /* Who waits for what becomes of a task. */
 struct ending {
     store_task_change_callback *callback;

@@ -90,6 +90,17 @@ void store_wake_another(struct store *store, struct str lane);
 /* Takes back tasks that the worker has never heard of. ids and leases alternate; nobody hears what comes of it. */
 void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
 
+/* What a worker is told of tasks when it has beaten. */
+struct task_news {
+    int64_t waiting;         /* queued tasks that it could do, at the least */
+    struct str lost, cancel; /* ids with blanks between: that it holds no more, that it is to cancel */
+};
+typedef void store_task_news_callback(void *data, enum err err, const struct task_news *news);
+
+/* `told`: it says on which tasks it works, those whose ids are in `tasks` with blanks between; what else it holds is taken from it. */
+MUST_CHECK enum err store_task_news(struct store *store, struct str worker_id, bool told, struct str tasks,
+                                    store_task_news_callback *callback, void *data);
+
 /* What a worker says of a task that it holds. `lease` is absent for an agent that has none: then its id alone counts. */
 struct holding {
     struct str worker_id, task_id;

@@ -71,6 +71,7 @@ MUST_CHECK enum err store_register(struct store *store, const struct registratio
 /* What came of a heartbeat; its text lasts for the call alone. */
 struct beaten {
     bool revived;             /* it had been removed, and is back as it was registered */
+    bool has_news;            /* store_task_news may have something to tell */
     struct str newly_ignored; /* of the names in heartbeat->ignored, those that are new for this worker; empty: none */
 };
 typedef void store_heartbeat_callback(void *data, enum err err, const struct beaten *beaten);

@@ -17,9 +17,10 @@ TASKS = "/api/worker/tasks"
 
 
 @pytest.fixture(autouse=True)
-def invariants_hold(redis):
+def invariants_hold(request):
+    redis = request.getfixturevalue("redis") if "redis" in request.fixturenames else None
     yield
-    if redis.is_running():
+    if redis:
         wait_until(lambda: not task_invariants.faults(redis.dump(), redis.now_ms()), what="the tasks' books agree", within=5)
 
 
@@ -276,6 +277,51 @@ def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
         for each in works:
             each.result()
     assert len(given) == len(set(given)) == int(redis.client.hget("{rma}:queue:default", "enqueued"))
+
+
+# -- heartbeats ---------------------------------------------------------------------------------------------------------------------
+
+def test_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock)
+    coordinator.register("w")
+
+    def beat(**members):
+        return coordinator.post("/api/worker/heartbeat", {"worker_id": "w", **members}).json
+
+    plain = {"status": "ok", "message": "Heartbeat received"}
+    assert beat() == beat(tasks=[]) == plain
+    submit(redis, "t1", "t2", "t3")
+    submit(redis, "other", group="s:nowhere")
+    assert beat() == {**plain, "tasks_waiting": 3}
+    for _ in range(2):
+        lease(coordinator)
+    assert beat(tasks=["t1", "gone"]) == {**plain, "tasks_waiting": 1, "tasks_lost": ["gone"]}, "t2 may be on its way"
+    clock.advance(11)
+    assert beat(tasks=["t1"]) == {**plain, "tasks_waiting": 2}, "nobody works on t2"
+    assert state_of(redis, "t2") == "queued"
+    assert coordinator.delete("/api/tasks/t1").json["status"] == "cancelling"
+    assert beat() == {**plain, "tasks_waiting": 2, "tasks_cancel": ["t1"]}
+    assert beat(tasks=["a b"]) == {**plain, "tasks_waiting": 2, "ignored": [{"field": "tasks", "message": "must be an array of at most 256 ids of tasks"}]}
+    assert state_of(redis, "t1") == "leased", "what can't be read takes nothing away"
+    clock.advance(91)
+    wait_until(lambda: state_of(redis, "t1") == "cancelled")
+    assert beat()["tasks_lost"] == ["t1"]
+    answer = beat(tasks=[])
+    assert answer == {**plain, "tasks_waiting": 2}
+
+
+def test_a_cancel_reaches_a_parked_poll_at_once(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t")
+    task = lease(coordinator)
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    assert coordinator.delete("/api/tasks/t").json["status"] == "cancelling"
+    assert poll.answer() == {"tasks": [], "tasks_cancel": ["t"]}
+    answer = coordinator.post("/api/tasks/t/progress", {"worker_id": "w", "lease": task["lease"], "percent": 1}).json
+    assert answer == {"status": "ok", "cancel": True}
+    assert coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id=t&lease={task['lease']}", {}).json["state"] == "cancelled"
 
 
 # -- what is not done ---------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ const QUEUES_AGAIN_MS = 5000;
 const RATE_MS = 60000; // rates are those of about the last minute
 const QUEUE_PAGE = 500;
 const ERROR_FILTER_MAX = 256; // bytes: a part of an error finds it
+const DEAD_AGAIN_MS = 30000;
 const DEAD_READ = 500; // of the newest dead tasks, which are grouped
 
 const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Oldest', 'New / min', 'Done / min', ''];
@@ -13,7 +14,8 @@ const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Olde
 const work = {
   queues: [], why: '', samples: new Map(), // by queue: [{time, totals}], oldest first
   rows: new Map(), // parts of rows by queue
-  groups: [], deadMore: false, deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0,
+  groups: [], deadMore: false, deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0, deadAt: 0,
+  drawn: '', ages: [], // which groups are drawn, and their cells that tick
   queuesAgain: null,
 };
 
@@ -135,10 +137,11 @@ async function refreshQueues() {
   }
   showQueues();
   const dead = work.queues.reduce((all, {counts}) => all + (counts.dead || 0), 0);
-  if (dead !== work.deadCount || !work.deadRead) {
-    work.deadCount = dead;
+  if (dead !== work.deadCount || !work.deadRead || Date.now() - work.deadAt >= DEAD_AGAIN_MS) {
+    Object.assign(work, {deadCount: dead, deadAt: Date.now()});
     await refreshDead();
   }
+  showDead();
 }
 
 // -- dead tasks by error -------------------------------------------------------------------------------------------------------------------
@@ -170,7 +173,6 @@ async function refreshDead() {
   } catch (error) {
     Object.assign(work, {deadRead: false, deadWhy: error.message});
   }
-  showDead();
 }
 
 // As much of a text as has no more than `most` bytes.
@@ -180,7 +182,7 @@ function beginningOf(text, most) {
   return characters.join('');
 }
 
-function makeDeadRow({queue, error, types, count: many, last}) {
+function makeDeadRow({queue, error, types, count: many}, age) {
   const filters = {queue, state: 'dead', error: beginningOf(error, ERROR_FILTER_MAX)};
   const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was told', filters));
   heading.scope = 'row';
@@ -188,14 +190,19 @@ function makeDeadRow({queue, error, types, count: many, last}) {
   retry.hidden = !error; // "any error" is not "none"
   retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
   const values = [['Queue', '', queue], ['Type', '', cut([...types].sort(byText).join(', '), 60)], ['Tasks', 'number', count(many)],
-    ['Last', 'number', last ? ageOf(last) + ' ago' : '–']];
+    ['Last', 'number', age]];
   return make('tr', '', heading, ...values.map(([name, looks, words]) => namedCell(name, make('td', looks, words))), make('td', 'act', retry));
 }
 
 function showDead() {
   const {groups, deadMore, deadRead} = work;
   byId('dead').hidden = groups.length === 0;
-  byId('dead-rows').replaceChildren(...groups.map(makeDeadRow));
+  const drawn = JSON.stringify(groups.map(({queue, error, types, count: many}) => [queue, error, [...types], many]));
+  if (drawn !== work.drawn) { // else what has the focus keeps it
+    Object.assign(work, {drawn, ages: groups.map(() => make('span'))});
+    byId('dead-rows').replaceChildren(...groups.map((group, at) => makeDeadRow(group, work.ages[at])));
+  }
+  groups.forEach(({last}, at) => setText(work.ages[at], last ? ageOf(last) + ' ago' : '–'));
   setText(byId('dead-summary'), !deadRead ? work.deadWhy || '' : deadMore ? `the newest ${count(work.deadShown)}, by error` : 'by error');
 }
 

@@ -120,7 +120,7 @@ function showTask() {
   const names = JSON.stringify([values.map(([name]) => name), task.finished_at]);
   if (names === parts.valuesOf) return; // what was unfolded stays so
   parts.valuesOf = names;
-  parts.values.replaceChildren(...(task.error ? [make('section', 'card', make('header', '', make('h2', '', 'Error')), make('pre', 'error', plainText(task.error)))] : []),
+  parts.values.replaceChildren(...(task.error ? [make('section', 'card', make('header', '', make('h2', '', LIVE_STATES.has(state) ? 'Last error' : 'Error')), make('pre', 'error', plainText(task.error)))] : []),
     ...values.map(([name, value]) => foldedCard(name, value)));
 }
 

@@ -1,10 +1,13 @@
 #include "api/api.h"
 
 #include "base/json_writer.h"
+#include "base/log.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/drain.h"
 #include "model/id.h"
+
+#include <stdio.h>
 
 /* Answers {"status": "ok", "message": "Worker w-1 …"}. */
 static void reply_done(struct request *request, const char *message)
@@ -24,8 +27,14 @@ static void reply_done(struct request *request, const char *message)
 static void on_unregistered(void *data, enum err err)
 {
     struct request *request = api_resume(data, err);
-    if (request != NULL)
-        reply_done(request, " unregistered");
+    if (request == NULL)
+        return;
+    char message[ID_MAX + 64], room[64];
+    struct str worker_id = request_parameter(request, "worker_id");
+    snprintf(message, sizeof(message), "worker %.*s is removed: unregistered", STR_PRINTF(worker_id));
+    log_event(LOG_INFO, "worker_removed", message, log_str("worker_id", worker_id),
+              log_str("address", client_address(request, room)));
+    reply_done(request, " unregistered");
 }
 
 void api_unregister(struct request *request)

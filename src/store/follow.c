@@ -81,7 +81,7 @@ static void on_newest(void *data, enum err err, struct event_id id)
     free(look);
 }
 
-static void ask(struct follower *follower)
+static void follower_ask(struct follower *follower)
 {
     struct look *look = store_alloc(sizeof(*look));
     *look = (struct look){follower, follower->starts};
@@ -102,7 +102,7 @@ void follower_start(struct follower *follower)
     follower->follows = true;
     follower->starts++;
     follower->newest_known = false;
-    ask(follower);
+    follower_ask(follower);
 }
 
 void follower_stop(struct follower *follower)
@@ -124,7 +124,7 @@ int32_t follower_tick(struct follower *follower)
     if (!follower->follows)
         return 1000;
     if (now >= follower->ask_at && !follower->asking)
-        ask(follower);
+        follower_ask(follower);
     return follower->asking || follower->ask_at - now > 1000 ? 1000
                                                              : (int32_t)(follower->ask_at > now ? follower->ask_at - now : 0);
 }

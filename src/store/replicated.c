@@ -22,20 +22,20 @@ struct replicated {
     bool asked; /* the WAIT under way is for it, too */
 };
 
-static void finish(struct replicated *write, enum err err)
+static void replicated_finish(struct replicated *write, enum err err)
 {
     write->done(write->data, err);
     free(write);
 }
 
-static void keep(struct replicated *write)
+static void replicated_keep(struct replicated *write)
 {
     write->asked = false;
     write->next = write->confirmer->unconfirmed;
     write->confirmer->unconfirmed = write;
 }
 
-static void ask(struct confirmer *confirmer);
+static void confirmer_ask(struct confirmer *confirmer);
 
 static void on_waited(void *data, enum err err, const struct redisReply *reply)
 {
@@ -48,15 +48,15 @@ static void on_waited(void *data, enum err err, const struct redisReply *reply)
     for (; write != NULL; write = next) {
         next = write->next;
         if (write->asked && (err != ERR_NONE || enough || now - write->taken_at >= GIVE_UP_MS))
-            finish(write, enough ? ERR_NONE : err != ERR_NONE ? err : ERR_UNCONFIRMED);
+            replicated_finish(write, enough ? ERR_NONE : err != ERR_NONE ? err : ERR_UNCONFIRMED);
         else
-            keep(write);
+            replicated_keep(write);
     }
-    ask(confirmer);
+    confirmer_ask(confirmer);
 }
 
 /* Asks for all that are not confirmed, unless that is being done. */
-static void ask(struct confirmer *confirmer)
+static void confirmer_ask(struct confirmer *confirmer)
 {
     if (confirmer->waiting || confirmer->unconfirmed == NULL)
         return;
@@ -79,12 +79,12 @@ static void on_taken(void *data, enum err err, const struct redisReply *reply)
     if (write->callback != NULL)
         write->callback(write->data, err, reply);
     if (err != ERR_NONE || link_min_replicas(write->confirmer->link) == 0) {
-        finish(write, err);
+        replicated_finish(write, err);
         return;
     }
     write->taken_at = clock_ms();
-    keep(write);
-    ask(write->confirmer);
+    replicated_keep(write);
+    confirmer_ask(write->confirmer);
 }
 
 int32_t store_tick_confirmer(struct store *store)

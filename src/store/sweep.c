@@ -35,18 +35,20 @@ static void log_moved(struct store *store, struct str kind, struct str worker_id
                        0);
         return;
     }
-    char message[256];
-    int64_t seconds = silent_ms.len > 0 ? strtoll(silent_ms.ptr, NULL, 10) / 1000 : -1;
-    int len = snprintf(message, sizeof(message), "worker %.*s is %.*s: silent for ", STR_PRINTF(worker_id), STR_PRINTF(kind));
-    if (seconds >= 0)
-        snprintf(message + len, sizeof(message) - (size_t)len, "%" PRId64 " s", seconds);
+    struct buffer message = BUFFER_INIT;
+    buffer_printf(&message, "worker %.*s is %.*s: silent for ", STR_PRINTF(worker_id), STR_PRINTF(kind));
+    if (silent_ms.len > 0)
+        buffer_printf(&message, "%lld s", strtoll(silent_ms.ptr, NULL, 10) / 1000);
     else
-        snprintf(message + len, sizeof(message) - (size_t)len, "too long");
-    log_event(LOG_INFO, event, message, log_str("worker_id", worker_id), log_number("silent_seconds", (double)seconds));
+        buffer_append(&message, STR("too long"));
+    buffer_append(&message, (struct str){"", 1});
+    log_event(LOG_INFO, event, message.ptr, log_str("worker_id", worker_id),
+              log_number("silent_seconds", silent_ms.len > 0 ? (double)(strtoll(silent_ms.ptr, NULL, 10) / 1000) : -1));
+    buffer_fini(&message);
 }
 
 /* Takes the reply to a sweep: whether there is more to do, and whom it has moved on. */
-static void take_swept(struct store *store, enum err err, const struct redisReply *reply)
+static void sweep_take(struct store *store, enum err err, const struct redisReply *reply)
 {
     struct str words = reply_text(reply_element(reply, 0));
     store->more_to_sweep = err == ERR_NONE && words.len > 0 && words.ptr[0] == '1';
@@ -59,10 +61,10 @@ static void take_swept(struct store *store, enum err err, const struct redisRepl
 
 static void on_swept(void *data, enum err err, const struct redisReply *reply)
 {
-    take_swept(data, err, reply);
+    sweep_take(data, err, reply);
 }
 
-static enum err sweep(struct store *store, link_callback *callback)
+static enum err sweep_send(struct store *store, link_callback *callback)
 {
     struct str args[SWEEP_ARGS] = {
         [SWEEP_timeout] = buffer_str(&store->timeout),
@@ -79,7 +81,7 @@ static enum err sweep(struct store *store, link_callback *callback)
 void store_sweep_first(struct store *store)
 {
     store->more_to_sweep = false;
-    if (store->config->sweeps && store->replica == NULL && sweep(store, on_swept) != ERR_NONE)
+    if (store->config->sweeps && store->replica == NULL && sweep_send(store, on_swept) != ERR_NONE)
         return;
 }
 
@@ -135,8 +137,8 @@ enum err store_run_swept(struct store *store, enum script script, struct buffer 
 static void on_swept_all(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;
-    take_swept(store, err, reply);
-    store->sweeping = store->more_to_sweep && sweep(store, on_swept_all) == ERR_NONE;
+    sweep_take(store, err, reply);
+    store->sweeping = store->more_to_sweep && sweep_send(store, on_swept_all) == ERR_NONE;
 }
 
 void store_sweep_now(struct store *store)
@@ -152,5 +154,5 @@ bool store_has_queued(void)
 void store_sweep(struct store *store)
 {
     if (store->config->sweeps && !store->sweeping && store_is_up(store))
-        store->sweeping = sweep(store, on_swept_all) == ERR_NONE;
+        store->sweeping = sweep_send(store, on_swept_all) == ERR_NONE;
 }

@@ -247,7 +247,7 @@ def test_a_redis_that_knows_no_auth_does_not_get_the_password_into_the_log(start
 
 @pytest.mark.parametrize("url", [
     "redis://:s3cret/x@127.0.0.1:6379", "redis://:s3cret%zz@127.0.0.1", "redis://user:s3cret@", "redis://user:s3cret@host:port",
-    "rediss://:s3cret@host", "s3cret", "unix://s3cret", "unix:///run/redis.sock?password=s3cret", "redis://u:s3cret#@h:1/x"])
+    "rediss://:s3cret@host", "s3cret", "unix://s3cret", "unix:///run/redis.sock?passwd=s3cret", "redis://u:s3cret#@h:1/x"])
 def test_a_bad_url_of_redis_is_not_repeated(make_coordinator, url):
     assert_tells_no_secret(make_coordinator(None, REDIS_URL=url).refuses_to_start())
 

@@ -291,6 +291,15 @@ def test_a_worker_that_falls_silent_has_one_line_in_the_fleet(clock, start_redis
         assert all(f"worker {line['worker_id']} is {word}: silent for" in line["message"] for line in lines), lines
 
 
+def test_a_worker_that_is_unregistered_has_a_line(coordinator):
+    coordinator.register("w")
+    coordinator.unregister("w")
+    assert coordinator.delete("/api/worker/unregister/w").status == 404
+    line, = moved([coordinator], "worker_removed")
+    assert line["level"] == "info" and line["worker_id"] == "w" and line["address"] == "127.0.0.1"
+    assert line["message"] == "worker w is removed: unregistered"
+
+
 def test_a_fleet_that_falls_silent_does_not_flood_the_log(clock, start_redis, start_coordinator):
     redis = start_redis(clock=clock)
     coordinator = start_coordinator(redis, clock=clock)
@@ -312,6 +321,7 @@ def test_a_reading_command_straight_at_redis_moves_nobody_on(clock, start_redis,
     coordinator.register("w")
     coordinator.register("v")
     coordinator.stop()
+    wait_until(lambda: len(redis.client.client_list()) == 1, within=5, what="Redis has done what the coordinator had sent")
     clock.advance(REMOVED + 1)
     before = redis.dump(everything=True)
     result = subprocess.run([str(project.BINARY), *arguments, "--json"], env={**environment({"REDIS_URL": redis.url}), **clock.environment()},

@@ -95,8 +95,8 @@ local function bring_back(id, entry)
         redis.call('PERSIST', key)
       end
     end
-    if twins then
-      try_call('ZADD', twins, now_text, id)
+    for _, key in ipairs(twins) do
+      try_call('ZADD', key, now_text, id)
     end
   end
   return place
@@ -213,8 +213,8 @@ end
 -- Keeps until when a worker may be silent: another that looks alike must not take it for dead meanwhile.
 local function note_silence(beat, hash)
   local _, twins = identities_of(beat.id)
-  if twins then
-    try_call('ZADD', twins, text(now + beat.silence), beat.id)
+  for _, key in ipairs(twins) do
+    try_call('ZADD', key, text(now + beat.silence), beat.id)
   end
   redis.call('HSET', hash, 'silent_until', text(now + beat.silence))
 end

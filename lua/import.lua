@@ -81,8 +81,8 @@ local function take_over(worker)
     end
     return 'a'
   end
-  if twins then
-    try_call('ZADD', twins, last_heartbeat, id)
+  for _, key in ipairs(twins) do
+    try_call('ZADD', key, last_heartbeat, id)
   end
   redis.call('HSET', hash, 'status', worker.status, 'current_load', worker.load_text,
     'last_heartbeat', string.format('%.0f', last_heartbeat))

@@ -225,9 +225,6 @@ end
 if arg_looks ~= '' then
   redis.call('HSET', registration, 'looks', arg_looks, 'origin', arg_origin)
 end
-if arg_caller ~= '' then
-  redis.call('HSET', registration, 'caller', arg_caller)
-end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 if stood and stood.status ~= 'offline' then
   redis.call('HSET', hash, unpack(state))
@@ -239,8 +236,8 @@ local identities, twins = identities_of(id)
 for _, key in ipairs(identities) do
   redis.call('SET', key, id)
 end
-if twins then
-  try_call('ZADD', twins, now, id)
+for _, key in ipairs(twins) do
+  try_call('ZADD', key, now, id)
 end
 local place = ledger_offline(arg_tier, provides, before[5], given.region, arg_caller)
 place.status = 'healthy'

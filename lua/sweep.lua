@@ -96,8 +96,8 @@ local function bring_forward(id, index, moment)
   redis.call('PEXPIREAT', hash .. ':online', string.format('%.0f', moment))
   redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
   local _, twins = identities_of(id)
-  if twins then
-    try_call('ZADD', twins, 'XX', now, id)
+  for _, key in ipairs(twins) do
+    try_call('ZADD', key, 'XX', now, id)
   end
 end
 

@@ -13,16 +13,23 @@ local function identities_fingerprint(origin, looks)
   return identities_digest(origin .. '\n' .. looks)
 end
 
--- The keys that lead to worker `id` by who it is, and the key of the workers that look just like it (nil: none).
+-- The keys that lead to worker `id` by who it is, and the keys of the workers that look just like it: where it registered, and where it has
+-- moved since.
 local function identities_of(id)
-  local instance, tunnel, fingerprint =
-    unpack(try_call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint') or {})
-  local keys = {}
+  local instance, tunnel, fingerprint, moved =
+    unpack(try_call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint', 'moved_fingerprint') or {})
+  local keys, twins = {}, {}
   if instance then
     keys[1] = key_identity .. 'instance:' .. instance
   end
   if tunnel then
     keys[#keys + 1] = key_identity .. 'tunnel:' .. identities_digest(tunnel)
   end
-  return keys, fingerprint and key_fingerprint .. fingerprint or nil
+  if fingerprint then
+    twins[1] = key_fingerprint .. fingerprint
+  end
+  if moved then
+    twins[#twins + 1] = key_fingerprint .. moved
+  end
+  return keys, twins
 end

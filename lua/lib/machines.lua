@@ -5,8 +5,8 @@
 
 -- The machines that use one worker's id. Two of them that do so at the same time are a conflict: it is told and shown, and both are served.
 --
--- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like ("h:…");
--- `machine_at` (ms) since when; `machines` those before it, the latest first; `rival` is the address of the one before it, how often
+-- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like ("h:…"), and since
+-- when (ms); `machines` those before it, the latest first; `rival` is the address of the one before it, how often
 -- heartbeats have changed between that address and the other one, and when they did so last; `conflict` is since when two use the id, when that was
 -- last seen, and how often.
 
@@ -32,9 +32,10 @@ end
 -- an earlier machine is back though the one that took its place still lives. A boot_id never comes back, but from another machine.
 -- caller, was_caller: where this registration and the last heartbeat came from.
 local function machines_register(id, machine, caller, was_caller, now, timeout)
-  local current, at, former, rival, conflict =
-    unpack(try_call('HMGET', key_registration .. id, 'machine', 'machine_at', 'machines', 'rival', 'conflict') or {})
-  local fields = { 'machine', machine, 'machine_at', string.format('%.0f', now) }
+  local last_machine, former, rival, conflict =
+    unpack(try_call('HMGET', key_registration .. id, 'machine', 'machines', 'rival', 'conflict') or {})
+  local current, at = string.match(last_machine or '', '^(%S+) (%d+)$')
+  local fields = { 'machine', string.format('%s %.0f', machine, now) }
   if machine == '' then
     return {}, false
   end
@@ -45,7 +46,7 @@ local function machines_register(id, machine, caller, was_caller, now, timeout)
   end
   keep('conflict', conflict)
   if not current or current == machine then
-    fields[4] = current and at or fields[4]
+    fields[2] = current and last_machine or fields[2]
     keep('machines', former)
     keep('rival', rival)
     return fields, false
@@ -63,7 +64,7 @@ local function machines_register(id, machine, caller, was_caller, now, timeout)
     keep('rival', string.format('%s 0 %.0f', was_caller, now))
   end
   local lives = last and now - last <= timeout
-  local is_other = string.sub(machine, 1, 2) == 'b:' or now - (tonumber(at or '') or 0) <= SAME_HARDWARE
+  local is_other = string.sub(machine, 1, 2) == 'b:' or now - at <= SAME_HARDWARE
   return fields, is_known and lives and is_other or false
 end
 

@@ -19,8 +19,8 @@ local function removal_remove(id, entry, keep_until)
       redis.call('PEXPIREAT', key, moment) -- one in the past deletes
     end
   end
-  if twins then
-    try_call('ZREM', twins, id)
+  for _, key in ipairs(twins) do
+    try_call('ZREM', key, id)
   end
   redis.call('PEXPIREAT', key_registration .. id, moment)
 end
@@ -34,6 +34,9 @@ local function removal_archive(id, entry, removal, revive)
   local place = ledger_read(entry) or places_registered(id)
   task_doubt_worker(id)
   removal_remove(id, entry, moment and moment + revive or 0)
+  if place and place.caller ~= '' and redis.call('EXISTS', key_registration .. id) == 1 then
+    redis.pcall('HSET', key_registration .. id, 'caller', place.caller)
+  end
   events_tell('removed', 'timeout', id, place)
   return moment
 end

@@ -4,8 +4,8 @@
 --: use identities
 --: use try
 
--- Where a worker is. A registration remembers where its requests came from (`caller`: "@203.0.113.7", or "~203.0.113.7" where the
--- worker told an address of its own), and `origin`, the address that belongs to its fingerprint.
+-- Where a worker is. Its ledger entry remembers where its last request came from (`caller`: "@203.0.113.7", or "~203.0.113.7" where the
+-- worker told an address of its own), its registration does so while it is removed. `origin` is the address that belongs to its fingerprint.
 
 -- The address of a `caller`, without its mark.
 local function whereabouts_address(caller)
@@ -27,11 +27,11 @@ local function follow(id, keys, twins, now)
   for _, key in ipairs(now_keys) do
     redis.call('SET', key, id)
   end
-  if twins and twins ~= now_twins then
-    try_call('ZREM', twins, id)
+  for _, key in ipairs(twins) do
+    try_call('ZREM', key, id)
   end
-  if now_twins then
-    try_call('ZADD', now_twins, string.format('%.0f', now), id)
+  for _, key in ipairs(now_twins) do
+    try_call('ZADD', key, string.format('%.0f', now), id)
   end
 end
 
@@ -39,8 +39,8 @@ end
 -- it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
 local function whereabouts_take(id, place, told, address, now)
   local registration = key_registration .. id
-  local ip_address, port, tunnel, vpn_ip, origin, looks =
-    unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'vpn_ip', 'origin', 'looks') or {})
+  local ip_address, port, tunnel, vpn_ip, origin, looks, fingerprint =
+    unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'vpn_ip', 'origin', 'looks', 'fingerprint') or {})
   local was_address = whereabouts_address(place.caller)
   local is_taken = string.sub(place.caller, 1, 1) == '@' and not told.ip_address
   local new_ip, new_port = ip_address, port
@@ -61,7 +61,8 @@ local function whereabouts_take(id, place, told, address, now)
     local keys, twins = identities_of(id)
     local fields = { 'ip_address', new_ip, 'port', new_port, 'tunnel_url', new_tunnel, 'vpn_ip', new_vpn_ip, 'origin', new_origin }
     if looks and new_origin then
-      fields[11], fields[12] = 'fingerprint', identities_fingerprint(new_origin, looks)
+      local moved_to = identities_fingerprint(new_origin, looks)
+      fields[11], fields[12] = 'moved_fingerprint', moved_to ~= fingerprint and moved_to
     end
     for at = 1, 12, 2 do
       if fields[at] and fields[at + 1] then
@@ -72,10 +73,6 @@ local function whereabouts_take(id, place, told, address, now)
     end
     follow(id, keys, twins, now)
   end
-  local caller = address ~= '' and (is_taken and '@' or '~') .. address or ''
-  if caller ~= place.caller then
-    place.caller = caller
-    redis.call('HSET', registration, 'caller', caller)
-  end
+  place.caller = address ~= '' and (is_taken and '@' or '~') .. address or ''
   return moved
 end

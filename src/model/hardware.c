@@ -48,15 +48,46 @@ void hardware_write_size(struct buffer *out, const char *key, struct size size)
     buffer_fini(&text);
 }
 
-void hardware_write(struct buffer *out, const struct hardware *hardware)
+static void store_size(struct buffer *out, struct size size)
 {
-    json_begin_object(out, NULL);
-    json_add_bool(out, "gpu", hardware->gpu);
-    if (size_is_known(hardware->gpu_memory))
-        hardware_write_size(out, "gpu_memory", hardware->gpu_memory);
-    if (size_is_known(hardware->ram))
-        hardware_write_size(out, "ram", hardware->ram);
-    if (size_is_known(hardware->storage))
-        hardware_write_size(out, "storage", hardware->storage);
+    if (size_is_known(size))
+        buffer_printf(out, " %.0f:%.0f", fmin(size.bytes, BYTES_MAX), fmin(size.shown * 1024, BYTES_MAX));
+    else
+        buffer_append(out, STR(" -"));
+}
+
+void hardware_store(struct buffer *out, const struct hardware *hardware)
+{
+    buffer_append(out, hardware->gpu ? STR("g") : STR("-"));
+    store_size(out, hardware->gpu_memory);
+    store_size(out, hardware->ram);
+    store_size(out, hardware->storage);
+}
+
+/* Reads decimal digits; -1 when there is anything else. */
+static double read_number(struct str text)
+{
+    double number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return -1;
+        number = number * 10 + (text.ptr[i] - '0');
+    }
+    return text.len > 0 && text.len <= 16 ? number : -1;
+}
+
+void hardware_write(struct buffer *out, const char *key, struct str stored)
+{
+    static const char *const names[] = {"gpu_memory", "ram", "storage"};
+    json_begin_object(out, key);
+    if (stored.len > 0)
+        json_add_bool(out, "gpu", str_eq(str_cut(&stored, ' '), STR("g")));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct str shown = str_cut(&stored, ' ');
+        struct str bytes = str_cut(&shown, ':');
+        struct size size = {read_number(bytes), 0, read_number(shown) / 1024};
+        if (size.bytes >= 0 && size.shown >= 0)
+            hardware_write_size(out, names[i], size);
+    }
     json_end_object(out);
 }

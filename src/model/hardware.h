@@ -20,8 +20,14 @@ struct hardware {
  */
 void hardware_read(struct hardware *hardware, const struct cJSON *capabilities, struct faults *faults);
 
-/* Appends {"gpu": true, "ram": {"bytes": 15600000000, "text": "15.6 GB"}, …}; sizes that are not known are left out. */
-void hardware_write(struct buffer *out, const struct hardware *hardware);
+/*
+ * Appends it as it is stored: "g 25757220864:24564 15600000000:15974 -" is a GPU, the sizes of its memory, RAM and storage (bytes, and MB as
+ * people expect to see them); "-" is none, or not known.
+ */
+void hardware_store(struct buffer *out, const struct hardware *hardware);
+
+/* Appends the member `key` {"gpu": true, "ram": {"bytes": 15600000000, "text": "15.6 GB"}, …} for what was stored; {} when that can't be read. */
+void hardware_write(struct buffer *out, const char *key, struct str stored);
 
 /* Appends {"bytes": …, "text": …} for a size that is known. */
 void hardware_write_size(struct buffer *out, const char *key, struct size size);

@@ -162,7 +162,7 @@ static void read_hardware(const cJSON *root, struct buffer *out)
     struct hardware hardware;
     struct faults ignored = FAULTS_INIT;
     hardware_read(&hardware, cJSON_GetObjectItemCaseSensitive(root, "capabilities"), &ignored);
-    hardware_write(out, &hardware);
+    hardware_store(out, &hardware);
     faults_fini(&ignored);
 }
 

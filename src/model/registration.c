@@ -53,7 +53,7 @@ static enum tier read_tier(const cJSON *capabilities, struct buffer *hardware, s
     evidence.gpu_ruled_out = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(capabilities, "has_gpu"));
     json_get_number(capabilities, "cpu_cores", 0, CPU_CORES_MAX, "capabilities.cpu_cores", &evidence.cpu_cores, faults);
     hardware_read(&evidence.hardware, capabilities, faults);
-    hardware_write(hardware, &evidence.hardware);
+    hardware_store(hardware, &evidence.hardware);
     return tier_decide(&evidence);
 }
 

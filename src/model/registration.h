@@ -27,7 +27,7 @@ struct registration {
     struct str containers;                               /* JSON array as it came, minified */
     struct str service_names[REGISTRATION_SERVICES_MAX]; /* the distinct names in both, each a valid id; the catalogue's */
     size_t service_count;
-    struct buffer hardware; /* owned: JSON, see hardware_write */
+    struct buffer hardware; /* owned: see hardware_store */
     enum tier tier;
     struct str location;  /* of an edge node: where it says that it is */
     int dht_port;         /* of an edge node; 0: it says none */

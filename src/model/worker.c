@@ -222,7 +222,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     json_add_text(out, "instance_id", fields[WORKER_instance_id]);
     json_add_text(out, "region", fields[WORKER_region]);
     write_json(out, "capabilities", fields[WORKER_capabilities], no_object);
-    write_json(out, "hardware", fields[WORKER_hardware], no_object);
+    hardware_write(out, "hardware", fields[WORKER_hardware]);
     write_available_memory(out, fields[WORKER_available_memory]);
     write_number(out, "active_requests", fields[WORKER_active_requests], null);
     write_number(out, "gpu_utilization", fields[WORKER_gpu_utilization], null);

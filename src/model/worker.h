@@ -37,7 +37,7 @@
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
     X(region)                                                                                                                      \
-    X(hardware) /* JSON, see hardware_write */                                                                                     \
+    X(hardware) /* see hardware_store */                                                                                           \
     X(conflict) /* "<since> <last seen> <how often>": two machines use its id */                                                   \
     X(drained)  /* "1" while an operator keeps new work away */                                                                    \
     X(drain_reason)                                                                                                                \

@@ -117,7 +117,7 @@ static void write_machine(struct buffer *out, const struct registration *registr
         return;
     struct str digest = write_digest(buffer_str(out), room);
     out->len = strlen("h:");
-    buffer_append(out, digest);
+    buffer_append(out, (struct str){digest.ptr, DIGEST_SIZE / 2}); /* of a few machines, half of it will do */
 }
 
 /* Where it calls from, with a mark: whether that is its address; see lua/lib/whereabouts.lua. */

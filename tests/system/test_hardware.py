@@ -1,5 +1,6 @@
 """What agents tell of their hardware: what is a GPU, how large things are, and that all who show or use it read it alike."""
 
+import datetime
 import json
 import subprocess
 
@@ -75,9 +76,10 @@ def test_what_is_no_size_is_left_out(coordinator):
 
 
 def test_an_imported_worker_is_read_alike(redis, coordinator, tmp_path):
-    registry = {"w": {"tier": 1, "capabilities": {"gpu_type": "RTX", "gpu_memory": "24564MiB, 24564MiB", "ram": 16777216000}}}
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
+    registry = {"w": {"tier": 1, "last_heartbeat": now, "capabilities": {"gpu_type": "RTX", "gpu_memory": "24564MiB, 24564MiB", "ram": 16777216000}}}
     (tmp_path / "registry.json").write_text(json.dumps(registry))
     subprocess.run([project.BINARY, "import", tmp_path / "registry.json"], env=environment({"REDIS_URL": redis.url}), check=True,
                    capture_output=True)
-    hardware = json.loads(redis.client.hget("{rma}:registration:w", "hardware"))
+    hardware = coordinator.worker("w")["hardware"]
     assert hardware["gpu"] is True and hardware["gpu_memory"]["text"] == "48 GB" and hardware["ram"]["text"] == "15.6 GB"

@@ -39,7 +39,7 @@ static struct worker make_worker(void)
                 [WORKER_instance_id] = STR("i-1"),
                 [WORKER_boot_id] = STR("b-1"),
                 [WORKER_region] = STR("lhr"),
-                [WORKER_hardware] = STR("{\"gpu\":false}"),
+                [WORKER_hardware] = STR("- - - -"),
                 [WORKER_available_memory] = STR("9.8GB"),
                 [WORKER_active_requests] = STR("2"),
                 [WORKER_gpu_utilization] = STR("65.3"),

@@ -21,7 +21,7 @@
     X("POST", "/api/tasks/bulk", api_submit_bulk, .access = ACCESS_USER, .effect = WRITES, .body_max = SERVER_BULK_BODY_MAX)       \
     X("GET", "/api/tasks", api_task_list, .access = ACCESS_VIEWER)                                                                 \
     X("POST", "/api/tasks/retry", api_tasks_retry, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)             \
-    X("GET", "/api/tasks/{task_id}", api_task, .access = ACCESS_USER)                                                              \
+    X("GET", "/api/tasks/{task_id}", api_task, .access = ACCESS_VIEWER)                                                            \
     X("DELETE", "/api/tasks/{task_id}", api_task_cancel, .access = ACCESS_USER, .effect = WRITES, .log_level = LOG_INFO)           \
     X("POST", "/api/tasks/{task_id}/retry", api_task_retry, .access = ACCESS_OPERATOR, .effect = WRITES, .log_level = LOG_INFO)    \
     X("GET", "/api/tasks/{task_id}/explain", api_task_explain, .access = ACCESS_VIEWER)                                            \

@@ -1,12 +1,14 @@
 /*
  * Tasks come in: POST /api/tasks, POST /api/tasks/bulk.
  */
+#include "api/admit.h"
 #include "api/api.h"
 #include "auth/secret.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/json.h"
+#include "store/credentials.h"
 #include "store/tasks.h"
 
 #include <inttypes.h>
@@ -41,6 +43,12 @@ static struct idempotency read_key(const struct request *request, int place, str
     secret_digest((struct str){text, (size_t)len}, digests.key);
     secret_digest(body, digests.body);
     return digests;
+}
+
+/* Who submits, where somebody has to say so. */
+static struct str submitter(struct request *request)
+{
+    return admit_principal(request)->kind != PRINCIPAL_NONE ? admit_actor(request).who : (struct str){NULL, 0};
 }
 
 static struct str digest(const char *text)
@@ -86,6 +94,7 @@ static void write_new(struct buffer *out, const struct submission *submission, s
     task.fields[TASK_payload] = submission->payload;
     task.fields[TASK_requirements] = submission->requirements;
     task.fields[TASK_dedup] = submission->dedup_key;
+    task.fields[TASK_by] = submission->by;
     task.fields[TASK_priority] = number(&digits[0], submission->priority);
     task.fields[TASK_created_at] = number(&digits[1], now);
     if (due > now)
@@ -165,6 +174,7 @@ void api_submit(struct request *request)
     struct submitting *submitting = pending_payload(pending);
     submitting->pending = pending;
     submitting->store = api->store;
+    submission.by = submitter(request);
     submitting->submission = submission;
     err = store_submit(api->store, &submission, digest(key.key), digest(key.body), false, on_submitted, submitting);
     if (err != ERR_NONE)
@@ -284,6 +294,7 @@ static void submit_item(struct request *request, struct item *item, int place, s
         return;
     }
     item->bulk->waiting++;
+    submission.by = submitter(request);
     enum err err = store_submit(api->store, &submission, digest(key.key), digest(key.body), true, on_item, item);
     submission_fini(&submission);
     if (err != ERR_NONE)

@@ -1,10 +1,12 @@
 /*
  * One task: read, waited for, cancelled, tried again.
  */
+#include "api/admit.h"
 #include "api/api.h"
 #include "api/watch.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
+#include "store/credentials.h"
 
 #include <stdio.h>
 
@@ -61,13 +63,36 @@ static void on_cancelled(void *data, enum err err, const struct task_change *cha
         answer_state(request, change->outcome == TASK_TELLING ? "cancelling" : "cancelled");
 }
 
+static void cancel(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct pending *pending = api_wait(request, 0);
+    api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), false, false, on_cancelled, pending));
+}
+
+/* Of a user, who may cancel what is the user's own. */
+static void on_task_to_cancel(void *data, enum err err, const struct task *task)
+{
+    struct request *request = api_resume(data, err);
+    if (request == NULL)
+        return;
+    if (watch_is_permitted(request, task))
+        cancel(request);
+    else
+        reply_error(request, ERR_FORBIDDEN, "This task is somebody else's; cancelling it takes the role operator.", NULL);
+}
+
 void api_task_cancel(struct request *request)
 {
     const struct api *api = request_app(request);
     if (!api_check_id(request, "task_id"))
         return;
+    if (admit_principal(request)->role != ROLE_USER) {
+        cancel(request);
+        return;
+    }
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), false, false, on_cancelled, pending));
+    api_sent(pending, store_get_task(api->store, request_parameter(request, "task_id"), on_task_to_cancel, pending));
 }
 
 static void on_retried(void *data, enum err err, const struct task_change *change)

@@ -1,9 +1,11 @@
 #include "api/watch.h"
 
+#include "api/admit.h"
 #include "api/api.h"
 #include "base/clock.h"
 #include "http/reply.h"
 #include "model/id.h"
+#include "store/credentials.h"
 #include "store/tasks.h"
 
 #define SOONEST_MS 50
@@ -20,6 +22,21 @@ struct watch {
     char id[ID_MAX];
 };
 
+bool watch_is_permitted(struct request *request, const struct task *task)
+{
+    const struct principal *principal = admit_principal(request);
+    if (principal->kind == PRINCIPAL_NONE || principal->role >= ROLE_OPERATOR)
+        return true;
+    return principal->role == ROLE_USER && str_eq(task->fields[TASK_by], admit_actor(request).who);
+}
+
+void watch_answer(struct request *request, const struct task *task)
+{
+    struct buffer body = BUFFER_INIT;
+    task_write(&body, task, watch_is_permitted(request, task));
+    reply_json(request, 200, &body);
+}
+
 static void unlink_watch(struct watch *watch)
 {
     if (watch->previous != NULL)
@@ -34,11 +51,8 @@ static void end(struct watch *watch, enum err err, const struct task *task)
 {
     unlink_watch(watch);
     struct request *request = api_resume(watch->pending, err);
-    if (request == NULL)
-        return;
-    struct buffer body = BUFFER_INIT;
-    task_write(&body, task, true);
-    reply_json(request, 200, &body);
+    if (request != NULL)
+        watch_answer(request, task);
 }
 
 static void on_look(void *data, enum err err, const struct task *task)
@@ -65,11 +79,8 @@ static void look(struct watch *watch)
 static void on_task(void *data, enum err err, const struct task *task)
 {
     struct request *request = api_resume(data, err);
-    if (request == NULL)
-        return;
-    struct buffer body = BUFFER_INIT;
-    task_write(&body, task, true);
-    reply_json(request, 200, &body);
+    if (request != NULL)
+        watch_answer(request, task);
 }
 
 /* The time is over: the task as it is. */

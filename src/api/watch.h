@@ -8,10 +8,17 @@
 #include "http/request.h"
 
 struct api;
+struct task;
 struct watch;
 
 /* Answers a GET of a task when the task has ended, or with how it is after `wait_s` seconds. */
 void watch_begin(struct request *request, int wait_s);
+
+/* Answers with a task; its payload and results are for operators, and for the one who has submitted it. */
+void watch_answer(struct request *request, const struct task *task);
+
+/* Whether the task is the one's who asks, or the one may do as much as an operator. */
+bool watch_is_permitted(struct request *request, const struct task *task);
 
 /* To be called in each turn of the loop. Returns the ms until the next call. */
 int32_t watch_tick(struct api *api);

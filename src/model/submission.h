@@ -26,6 +26,7 @@ struct submission {
     struct str payload;      /* JSON as it came, minified */
     struct str requirements; /* JSON object as it came, minified; absent when there are none */
     struct str dedup_key;    /* absent: none */
+    struct str by;           /* who submits it; absent: nobody in particular */
     bool replace;            /* a task that waits and has the same dedup key gives way */
     int priority;
     int64_t delay_ms;

@@ -144,6 +144,8 @@ void task_write_members(struct buffer *out, const struct task *task, bool whole)
         json_add_raw(out, "late_result", fields[TASK_late_result]);
         add_text(out, "late_by", fields[TASK_late_by]);
     }
+    if (fields[TASK_by].len > 0)
+        add_text(out, "submitted_by", fields[TASK_by]);
     add_history(out, task);
 }
 

@@ -37,6 +37,7 @@
     X(late_result) /* JSON */                                                                                                      \
     X(late_by)                                                                                                                     \
     X(result_ttl)                                                                                                                  \
+    X(by) /* who has submitted it */                                                                                               \
     X(history)
 
 enum task_field {

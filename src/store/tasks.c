@@ -106,6 +106,7 @@ static size_t add_fields(struct buffer *out, const struct submission *submission
     add_field(out, &count, "shape", buffer_str(&submission->shape));
     add_field(out, &count, "requirements", submission->requirements);
     add_field(out, &count, "dedup", submission->dedup_key);
+    add_field(out, &count, "by", submission->by);
     add_ms(out, &count, "max_attempts", submission->max_attempts, TASK_ATTEMPTS_DEFAULT);
     add_ms(out, &count, "lease_ms", submission->lease_ms, TASK_LEASE_DEFAULT_MS);
     add_ms(out, &count, "lease_max_ms", submission->lease_max_ms, -1);

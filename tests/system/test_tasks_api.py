@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import credentials
 import task_work
 from coordinator import GPU_CAPABILITIES
 from waiting import wait_until
@@ -522,6 +523,32 @@ def test_broadcasts_that_are_refused(coordinator, members, status):
     coordinator.register("w")
     assert broadcast(coordinator, **members).status == status
     assert listed(coordinator) == []
+
+
+# -- who may -------------------------------------------------------------------------------------------------------------------------------
+
+def test_a_users_tasks_are_the_users_own(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="on")
+    viewer, user, other, operator = (credentials.bearer(credentials.make_token(redis.client, role=role)) for role in ("viewer", "user", "user", "operator"))
+    assert coordinator.post("/api/tasks", {"type": "t"}).status == 401
+    assert coordinator.post("/api/tasks", {"type": "t"}, headers=viewer).status == 403
+    made = coordinator.post("/api/tasks", {"type": "t", "payload": "s3cret"}, headers=user)
+    assert made.status == 201 and made.json["submitted_by"].startswith("token:")
+    path = f"/api/tasks/{made.json['task_id']}"
+    bulk, = coordinator.post("/api/tasks/bulk", {"tasks": [{"type": "t", "payload": "s3cret"}]}, headers=user).json["results"]
+    for headers in (user, operator):
+        assert coordinator.get(path, headers=headers).json == made.json
+        assert coordinator.get(f"/api/tasks/{bulk['task_id']}", headers=headers).json["payload"] == "s3cret"
+    for headers in (viewer, other):
+        for query in ("", "?wait=1"):
+            seen = coordinator.get(path + query, headers=headers)
+            assert seen.status == 200 and "s3cret" not in str(seen.json) and seen.json["state"] == "queued"
+        assert "s3cret" not in str(coordinator.get("/api/tasks", headers=headers).json)
+        assert coordinator.delete(path, headers=headers).status == 403
+        assert coordinator.post("/api/queues/default/pause", headers=headers).status == 403
+    assert coordinator.delete("/api/tasks/nobody", headers=user).status == 404
+    assert coordinator.delete(path, headers=user).json["status"] == "cancelled"
+    assert coordinator.delete(f"/api/tasks/{bulk['task_id']}", headers=operator).json["status"] == "cancelled"
 
 
 # -- without Redis ---------------------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/inet.h"
 #include "base/log_repeat.h"
+#include "http/refusal.h"
 #include "http/reply.h"
 #include "http/thread.h"
 
@@ -23,7 +24,6 @@
 #define RECEIVE_CHECK_MS 250
 #define BODIES_MAX (32 << 20) /* bytes of requests that a thread may hold before they are complete */
 #define BODIES_CHECK_MS 50
-#define LINGER_MS 2000
 #define DRAIN_IDLE_MS 300 /* to begin a request, and to end it, when the program ends */
 #define FLOOD 256         /* connections at a time that leave something worth giving back */
 
@@ -73,19 +73,22 @@ static void move(struct connection *connection, enum connection_state state)
 {
     struct server_thread *thread = connection->thread;
     struct listener *listener = connection->listener;
-    h2o_timeout_unlink(&connection->timeout);
+    if (h2o_linklist_is_linked(&connection->place))
+        h2o_linklist_unlink(&connection->place);
     connection->state = state;
+    connection->since = clock_ms();
     if (state == CONNECTION_IDLE || state == CONNECTION_ANSWERING)
         connection->begun_at = 0;
     if (state == CONNECTION_RECEIVING || state == CONNECTION_ANSWERING)
         join_busy(connection);
     else
         leave_busy(connection);
-    if (state == CONNECTION_SILENT || state == CONNECTION_IDLE)
-        h2o_timeout_link(thread->context.loop, state == CONNECTION_IDLE ? &listener->idle : &listener->silent,
-                         &connection->timeout);
+    if (state == CONNECTION_SILENT)
+        h2o_linklist_insert(&listener->silent, &connection->place);
+    else if (state == CONNECTION_IDLE)
+        h2o_linklist_insert(&listener->idle, &connection->place);
     else if (state == CONNECTION_RECEIVING)
-        h2o_timeout_link(thread->context.loop, &thread->receiving, &connection->timeout);
+        h2o_linklist_insert(&thread->receiving, &connection->place);
 }
 
 static struct str peer_address(const struct connection *connection, char room[INET_TEXT_MAX])
@@ -93,49 +96,6 @@ static struct str peer_address(const struct connection *connection, char room[IN
     struct sockaddr_storage name;
     socklen_t len = h2o_socket_getpeername(connection->socket, (struct sockaddr *)&name);
     return inet_text(&name, len, room);
-}
-
-/* An answer that libh2o or we have made without a request that could be handed on. */
-static void note_refusal(int status, enum metrics_closing why, const char *detail, struct str address)
-{
-    metric_add(&metrics->closings[why], 1);
-    metric_add(&metrics->requests[0][METHOD_OTHER][status_place(status)], 1);
-    log_repeatable(LOG_INFO, "request", "refused", 2, log_number("status", status), log_text("detail", detail),
-                   log_str("address", address));
-}
-
-/* --- what is no request ------------------------------------------------------------------------------------------------------ */
-
-static bool begins_with(struct str text, struct str start)
-{
-    return text.len >= start.len && memcmp(text.ptr, start.ptr, start.len) == 0;
-}
-
-static enum metrics_closing suspect(struct str bytes)
-{
-    if (bytes.len >= H2O_MAX_REQLEN)
-        return CLOSING_TOO_LONG;
-    if (begins_with(bytes, STR("\x16\x03")))
-        return CLOSING_TLS;
-    if (begins_with(bytes, STR("PROXY ")) || begins_with(bytes, STR("\r\n\r\n\0\r\nQUIT\n")))
-        return CLOSING_PROXY;
-    return begins_with(bytes, STR("PRI * HTTP/2")) ? CLOSING_HTTP2 : CLOSING_MALFORMED;
-}
-
-static const char *describe(enum metrics_closing suspicion)
-{
-    switch (suspicion) {
-    case CLOSING_TLS:
-        return "TLS came to a port that speaks plain HTTP: use http://, or a proxy that ends TLS.";
-    case CLOSING_PROXY:
-        return "The PROXY protocol is not spoken here: let the proxy set X-Forwarded-For instead.";
-    case CLOSING_HTTP2:
-        return "HTTP/2 is not spoken here: use HTTP/1.1.";
-    case CLOSING_TOO_LONG:
-        return "The head of the request is too long.";
-    default:
-        return "What came is no HTTP/1.1 request, or has more than 100 headers.";
-    }
 }
 
 /* --- its end ----------------------------------------------------------------------------------------------------------------- */
@@ -150,7 +110,8 @@ static void on_close(void *data)
     if (connection->lingering != NULL)
         linger_alone(connection->lingering);
     leave_busy(connection);
-    h2o_timeout_unlink(&connection->timeout);
+    if (h2o_linklist_is_linked(&connection->place))
+        h2o_linklist_unlink(&connection->place);
     count(connection, -1);
     free(connection);
     give_back_memory(thread);
@@ -171,26 +132,26 @@ static bool has_unread(const struct connection *connection)
     return recv(h2o_socket_get_fd(connection->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* The connection of a list that has been there for longest, and for long enough, without anything unread; NULL: none. */
-static struct connection *find_longest(h2o_linklist_t *list, uint64_t since)
+static struct connection *of_place(h2o_linklist_t *place)
 {
-    for (h2o_linklist_t *at = list->next; at != list; at = at->next) {
-        h2o_timeout_entry_t *entry = H2O_STRUCT_FROM_MEMBER(h2o_timeout_entry_t, _link, at);
-        struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, timeout, entry);
-        if (entry->registered_at > since)
-            return NULL;
-        if (!has_unread(connection))
-            return connection;
-    }
+    return H2O_STRUCT_FROM_MEMBER(struct connection, place, place);
+}
+
+/* The connection of a list that has been there for longest, and for long enough, without anything unread; NULL: none. */
+static struct connection *find_longest(h2o_linklist_t *list)
+{
+    int64_t since = clock_ms() - ROOM_AFTER_MS;
+    for (h2o_linklist_t *at = list->next; at != list && of_place(at)->since <= since; at = at->next)
+        if (!has_unread(of_place(at)))
+            return of_place(at);
     return NULL;
 }
 
 bool connection_make_room(struct listener *listener)
 {
-    uint64_t since = h2o_now(listener->thread->context.loop) - ROOM_AFTER_MS;
-    struct connection *idle = find_longest(&listener->idle._entries, since);
-    struct connection *silent = find_longest(&listener->silent._entries, since);
-    if (idle == NULL || (silent != NULL && silent->timeout.registered_at < idle->timeout.registered_at))
+    struct connection *idle = find_longest(&listener->idle);
+    struct connection *silent = find_longest(&listener->silent);
+    if (idle == NULL || (silent != NULL && silent->since < idle->since))
         idle = silent;
     if (idle == NULL)
         return false;
@@ -214,7 +175,7 @@ static void refuse_late(struct connection *connection)
     buffer_fini(&body);
     buffer_fini(&answer);
     char room[INET_TEXT_MAX];
-    note_refusal(408, CLOSING_LATE, detail, peer_address(connection, room));
+    refusal_note(408, CLOSING_LATE, detail, peer_address(connection, room));
     end(connection);
 }
 
@@ -232,9 +193,36 @@ static bool is_late(struct connection *connection)
            now - connection->begun_at > RECEIVE_MS + (int64_t)(received / 1024) * RECEIVE_MS_PER_KIB;
 }
 
-static void on_timeout(h2o_timeout_entry_t *entry)
+/*
+ * libh2o gathers a body whole before anybody is asked about it, and may do so for all connections at once: when it is too much
+ * together, those that have sent the most are cut off.
+ */
+static void check_bodies(struct server_thread *thread)
 {
-    struct connection *connection = H2O_STRUCT_FROM_MEMBER(struct connection, timeout, entry);
+    int64_t now = clock_ms();
+    if (now - thread->bodies_checked_at < BODIES_CHECK_MS)
+        return;
+    thread->bodies_checked_at = now;
+    size_t total = 0;
+    for (const struct connection *each = thread->first_busy; each != NULL; each = each->next)
+        total += each->cut_off ? 0 : each->socket->input->size;
+    while (total > BODIES_MAX) {
+        struct connection *largest = NULL;
+        for (struct connection *each = thread->first_busy; each != NULL; each = each->next)
+            if (!each->cut_off && each->socket->input->size > (largest != NULL ? largest->socket->input->size : SERVER_BODY_MAX))
+                largest = each;
+        if (largest == NULL)
+            return; /* no more than MAX_CONNECTIONS bodies of the usual size */
+        largest->cut_off = true;
+        total -= largest->socket->input->size;
+        metric_add(&metrics->closings[CLOSING_BODIES], 1);
+        shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* libh2o then finds it closed */
+    }
+}
+
+/* A connection has been in its state for as long as it may, or as long as nobody has looked. */
+static void end_time(struct connection *connection)
+{
     bool receiving = connection->state == CONNECTION_RECEIVING;
     if (receiving ? !is_late(connection) : has_unread(connection)) {
         move(connection, connection->state); /* for another while */
@@ -244,6 +232,35 @@ static void on_timeout(h2o_timeout_entry_t *entry)
         metric_add(&metrics->closings[CLOSING_IDLE], 1);
         end(connection);
     }
+}
+
+/* Ends the time of those that have been in the list for `most_ms`. Returns the ms until the next one's is over, WAIT_MAX_MS: nobody's. */
+static int32_t end_times(h2o_linklist_t *list, int32_t most_ms)
+{
+    int64_t now = clock_ms();
+    while (!h2o_linklist_is_empty(list)) {
+        struct connection *first = of_place(list->next);
+        int64_t left = first->since + most_ms - now;
+        if (left > 0)
+            return left < WAIT_MAX_MS ? (int32_t)left : WAIT_MAX_MS;
+        end_time(first);
+    }
+    return WAIT_MAX_MS;
+}
+
+int32_t connection_tick_listener(struct listener *listener)
+{
+    bool hurry = listener->socket == NULL; /* see connection_hurry */
+    int32_t idle_ms = listener->thread->server->config.idle_timeout_ms + IDLE_GRACE_MS;
+    int32_t idle = end_times(&listener->idle, hurry ? DRAIN_IDLE_MS : idle_ms);
+    int32_t silent = end_times(&listener->silent, hurry ? DRAIN_IDLE_MS : SILENT_MS);
+    return idle < silent ? idle : silent;
+}
+
+int32_t connection_tick_thread(struct server_thread *thread)
+{
+    check_bodies(thread);
+    return end_times(&thread->receiving, RECEIVE_CHECK_MS);
 }
 
 /* --- its states -------------------------------------------------------------------------------------------------------------- */
@@ -257,7 +274,7 @@ static void settle(struct connection *connection)
     h2o_socket_t *socket = connection->socket;
     size_t received = socket->input->size;
     if (!h2o_socket_is_reading(socket)) {
-        connection->suspicion = suspect((struct str){socket->input->bytes, received});
+        connection->suspicion = refusal_suspect((struct str){socket->input->bytes, received});
         connection->written = socket->_cb.write;
         socket->_cb.write = on_written;
         move(connection, CONNECTION_UNDECIDED);
@@ -308,7 +325,7 @@ static void on_written(h2o_socket_t *socket, const char *err)
     if (state == CONNECTION_ANSWERING)
         connection->state = CONNECTION_IDLE; /* unless libh2o goes on with a request that has come meanwhile */
     if (!call(connection, connection->written, err) && state == CONNECTION_UNDECIDED)
-        note_refusal(400, suspicion, describe(suspicion), address);
+        refusal_note(400, suspicion, refusal_describe(suspicion), address);
 }
 
 void connection_answered(h2o_socket_t *socket)
@@ -324,7 +341,6 @@ void connection_new(struct listener *listener, h2o_socket_t *socket)
 {
     struct connection *connection = h2o_mem_alloc(sizeof(*connection));
     *connection = (struct connection){.thread = listener->thread, .listener = listener, .socket = socket};
-    connection->timeout.cb = on_timeout;
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
     count(connection, 1);
@@ -335,28 +351,12 @@ void connection_new(struct listener *listener, h2o_socket_t *socket)
     settle(connection);
 }
 
-void connection_init_thread(struct server_thread *thread)
-{
-    h2o_timeout_init(thread->context.loop, &thread->linger, LINGER_MS);
-    h2o_timeout_init(thread->context.loop, &thread->receiving, RECEIVE_CHECK_MS);
-}
-
-void connection_init_listener(struct listener *listener)
-{
-    struct server_thread *thread = listener->thread;
-    h2o_timeout_init(thread->context.loop, &listener->silent, SILENT_MS);
-    h2o_timeout_init(thread->context.loop, &listener->idle, (uint64_t)thread->server->config.idle_timeout_ms + IDLE_GRACE_MS);
-}
-
 void connection_hurry(struct listener *listener)
 {
-    h2o_timeout_t *const timeouts[] = {&listener->idle, &listener->silent};
-    for (size_t i = 0; i < 2; i++) {
-        h2o_linklist_t *list = &timeouts[i]->_entries;
-        timeouts[i]->timeout = DRAIN_IDLE_MS;
-        for (h2o_linklist_t *at = list->next; at != list; at = at->next)
-            H2O_STRUCT_FROM_MEMBER(h2o_timeout_entry_t, _link, at)->registered_at = h2o_now(listener->thread->context.loop);
-    }
+    h2o_linklist_t *const lists[] = {&listener->idle, &listener->silent};
+    for (size_t i = 0; i < 2; i++)
+        for (h2o_linklist_t *at = lists[i]->next; at != lists[i]; at = at->next)
+            of_place(at)->since = clock_ms();
 }
 
 /* --- its requests ------------------------------------------------------------------------------------------------------------ */
@@ -399,31 +399,4 @@ void connection_linger(h2o_req_t *req)
     struct connection *connection = connection_of(req);
     if (connection != NULL)
         linger_begin(connection->thread, connection->socket, &connection->lingering);
-}
-
-/*
- * libh2o gathers a body whole before anybody is asked about it, and may do so for all connections at once: when it is too much
- * together, those that have sent the most are cut off.
- */
-void connection_check_bodies(struct server_thread *thread)
-{
-    int64_t now = clock_ms();
-    if (now - thread->bodies_checked_at < BODIES_CHECK_MS)
-        return;
-    thread->bodies_checked_at = now;
-    size_t total = 0;
-    for (const struct connection *each = thread->first_busy; each != NULL; each = each->next)
-        total += each->cut_off ? 0 : each->socket->input->size;
-    while (total > BODIES_MAX) {
-        struct connection *largest = NULL;
-        for (struct connection *each = thread->first_busy; each != NULL; each = each->next)
-            if (!each->cut_off && each->socket->input->size > (largest != NULL ? largest->socket->input->size : SERVER_BODY_MAX))
-                largest = each;
-        if (largest == NULL)
-            return; /* no more than MAX_CONNECTIONS bodies of the usual size */
-        largest->cut_off = true;
-        total -= largest->socket->input->size;
-        metric_add(&metrics->closings[CLOSING_BODIES], 1);
-        shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* libh2o then finds it closed */
-    }
 }

@@ -35,7 +35,8 @@ struct connection {
     struct listener *listener;
     h2o_socket_t *socket;
     enum connection_state state;
-    h2o_timeout_entry_t timeout;
+    h2o_linklist_t place;               /* in the list of its state; those of longest standing are first */
+    int64_t since;                      /* clock_ms: in that list */
     struct connection *previous, *next; /* in thread->first_busy */
     h2o_socket_cb read, written;        /* libh2o's own callbacks, where ours stand in their place */
     int64_t begun_at, progress_at;      /* RECEIVING: clock_ms of the first byte and of the latest ones */
@@ -51,18 +52,18 @@ struct connection {
 /* Makes a connection of a socket that was accepted. */
 void connection_new(struct listener *listener, h2o_socket_t *socket);
 
-/* Sets up what the functions above need of a thread, and of a listener. */
-void connection_init_thread(struct server_thread *thread);
-void connection_init_listener(struct listener *listener);
-
 /* Ends the connection that has been idle for longest, if one has been for a moment; whether there was one. */
 bool connection_make_room(struct listener *listener);
 
 /* The program ends: who is idle gets a moment for a request that is on its way. */
 void connection_hurry(struct listener *listener);
 
-/* Cuts off the largest of those that are not whole, when together they are too much. To be called at the end of each turn. */
-void connection_check_bodies(struct server_thread *thread);
+/*
+ * Ends what has been idle, or a request on its way, for too long; and cuts off the largest of those that are not whole, when together they are too
+ * much. To be called at the end of each turn. They return the ms until the next call.
+ */
+int32_t connection_tick_listener(struct listener *listener);
+int32_t connection_tick_thread(struct server_thread *thread);
 
 /* A request of this connection is handed on, or refused by libh2o in the usual way. */
 void connection_begin_request(h2o_req_t *req);

@@ -1,5 +1,6 @@
 #include "http/linger.h"
 
+#include "base/clock.h"
 #include "http/thread.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LINGER_MS 2000
 #define LINGER_MAX 64 /* at a time */
 #define LINGER_BYTES_MAX (32 * 1024 * 1024)
 
@@ -15,7 +17,8 @@ struct lingering {
     struct server_thread *thread;
     struct lingering **holder; /* NULL once h2o has closed its side; either may end first */
     h2o_socket_t *socket;
-    h2o_timeout_entry_t timeout;
+    h2o_linklist_t place; /* in thread->lingerings, the oldest first */
+    int64_t until;        /* clock_ms */
     size_t bytes;
 };
 
@@ -23,15 +26,10 @@ static void lingering_end(struct lingering *lingering)
 {
     if (lingering->holder != NULL)
         *lingering->holder = NULL;
-    h2o_timeout_unlink(&lingering->timeout);
+    h2o_linklist_unlink(&lingering->place);
     h2o_socket_close(lingering->socket);
     lingering->thread->lingering--;
     free(lingering);
-}
-
-static void on_over(h2o_timeout_entry_t *entry)
-{
-    lingering_end(H2O_STRUCT_FROM_MEMBER(struct lingering, timeout, entry));
 }
 
 static void on_readable(h2o_socket_t *socket, const char *err)
@@ -57,8 +55,8 @@ void linger_begin(struct server_thread *thread, h2o_socket_t *socket, struct lin
     *lingering = (struct lingering){.thread = thread, .holder = holder};
     lingering->socket = h2o_evloop_socket_create(thread->context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     lingering->socket->data = lingering;
-    lingering->timeout.cb = on_over;
-    h2o_timeout_link(thread->context.loop, &thread->linger, &lingering->timeout);
+    lingering->until = clock_ms() + LINGER_MS;
+    h2o_linklist_insert(&thread->lingerings, &lingering->place);
     h2o_socket_read_start(lingering->socket, on_readable);
     thread->lingering++;
     *holder = lingering;
@@ -68,4 +66,16 @@ void linger_alone(struct lingering *lingering)
 {
     lingering->holder = NULL;
     shutdown(h2o_socket_get_fd(lingering->socket), SHUT_WR);
+}
+
+int32_t linger_tick(struct server_thread *thread)
+{
+    while (!h2o_linklist_is_empty(&thread->lingerings)) {
+        struct lingering *first = H2O_STRUCT_FROM_MEMBER(struct lingering, place, thread->lingerings.next);
+        int64_t left = first->until - clock_ms();
+        if (left > 0)
+            return left < WAIT_MAX_MS ? (int32_t)left : WAIT_MAX_MS;
+        lingering_end(first);
+    }
+    return WAIT_MAX_MS;
 }

@@ -19,4 +19,7 @@ void linger_begin(struct server_thread *thread, h2o_socket_t *socket, struct lin
 /* h2o has closed its side, and the holder goes: the client is told that nothing more comes. */
 void linger_alone(struct lingering *lingering);
 
+/* Ends those whose time is over. Returns the ms until the next call. */
+int32_t linger_tick(struct server_thread *thread);
+
 #endif

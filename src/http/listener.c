@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log_repeat.h"
 #include "http/connection.h"
 #include "http/thread.h"
@@ -11,19 +12,38 @@ static void on_readable(h2o_socket_t *listening, const char *err);
 
 void listener_resume(struct listener *listener)
 {
-    if (listener->socket != NULL && !h2o_timeout_is_linked(&listener->pause_entry) && !h2o_socket_is_reading(listener->socket))
+    if (listener->socket != NULL && listener->paused_until == 0 && !h2o_socket_is_reading(listener->socket))
         h2o_socket_read_start(listener->socket, on_readable);
-}
-
-static void on_pause_over(h2o_timeout_entry_t *entry)
-{
-    listener_resume(H2O_STRUCT_FROM_MEMBER(struct listener, pause_entry, entry));
 }
 
 static void listener_pause(struct listener *listener)
 {
     h2o_socket_read_stop(listener->socket);
-    h2o_timeout_link(listener->thread->context.loop, &listener->thread->pause, &listener->pause_entry);
+    listener->paused_until = clock_ms() + PAUSE_MS;
+}
+
+static int32_t tick(struct listener *listener)
+{
+    int32_t wait = connection_tick_listener(listener);
+    int64_t left = listener->paused_until - clock_ms();
+    if (listener->paused_until == 0)
+        return wait;
+    if (left > 0)
+        return left < wait ? (int32_t)left : wait;
+    listener->paused_until = 0;
+    listener_resume(listener);
+    return wait;
+}
+
+int32_t listeners_tick(void *data)
+{
+    struct server_thread *thread = data;
+    int32_t waits[] = {connection_tick_thread(thread), tick(&thread->listener), tick(&thread->metrics_listener),
+                       linger_tick(thread)};
+    int32_t wait = waits[0];
+    for (size_t i = 1; i < sizeof(waits) / sizeof(waits[0]); i++)
+        wait = waits[i] < wait ? waits[i] : wait;
+    return wait;
 }
 
 /* Makes room for a connection that waits in the kernel, in place of one that is idle; whether it could. */
@@ -71,8 +91,6 @@ static void listener_start(struct listener *listener)
 {
     if (listener->fd == -1)
         return;
-    connection_init_listener(listener);
-    listener->pause_entry.cb = on_pause_over;
     listener->socket = h2o_evloop_socket_create(listener->thread->context.loop, listener->fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->fd = -1;
     listener->socket->data = listener;
@@ -81,8 +99,6 @@ static void listener_start(struct listener *listener)
 
 void listeners_start(struct server_thread *thread)
 {
-    h2o_timeout_init(thread->context.loop, &thread->pause, PAUSE_MS);
-    connection_init_thread(thread);
     listener_start(&thread->listener);
     listener_start(&thread->metrics_listener);
 }
@@ -95,7 +111,7 @@ static void listener_stop(struct listener *listener)
     h2o_socket_t *socket;
     while (listener->connections < listener->connections_max && (socket = h2o_evloop_socket_accept(listener->socket)) != NULL)
         connection_new(listener, socket);
-    h2o_timeout_unlink(&listener->pause_entry);
+    listener->paused_until = 0;
     h2o_socket_close(listener->socket);
     listener->socket = NULL;
     connection_hurry(listener);

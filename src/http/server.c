@@ -19,7 +19,6 @@
 #define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection.c */
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
 #define METRICS_CONNECTIONS_MAX 16
-#define WAIT_MAX_MS 1000   /* of one turn, for what happens */
 #define DRAIN_WAIT_MS 2500 /* for requests that wait when told to stop, whatever their deadlines */
 #define DRAIN_MS 3500      /* to finish what is in flight when told to stop */
 
@@ -176,12 +175,6 @@ static void on_waker_readable(h2o_socket_t *waker, const char *err)
 
 /* --- what is done in each turn ------------------------------------------------------------------------------------------------ */
 
-static int32_t check_bodies(void *data)
-{
-    connection_check_bodies(data);
-    return WAIT_MAX_MS;
-}
-
 static int32_t go_on_with_deferred(void *data)
 {
     struct server_thread *thread = data;
@@ -217,8 +210,10 @@ void server_thread_wants_ticks(struct server_thread *thread)
 {
     if (thread->ticked)
         thread->goes_on = true;
-    else if (!h2o_timeout_is_linked(&thread->tick_entry))
+    else if (!h2o_timeout_is_linked(&thread->tick_entry)) {
         h2o_timeout_link(thread->context.loop, &thread->soon, &thread->tick_entry);
+        thread->tick_entry.registered_at = 0; /* long ago, and so due also when the machine's clock is set back now */
+    }
 }
 
 void server_thread_add_tick(struct server_thread *thread, server_tick *tick, void *data)
@@ -231,6 +226,8 @@ static void listener_init(struct listener *listener, struct server_thread *threa
                           int connections_max)
 {
     *listener = (struct listener){.thread = thread, .fd = fd, .hosts = {host, NULL}, .connections_max = connections_max};
+    h2o_linklist_init_anchor(&listener->silent);
+    h2o_linklist_init_anchor(&listener->idle);
     listener->accept.ctx = &thread->context;
     listener->accept.hosts = listener->hosts;
 }
@@ -245,9 +242,11 @@ struct server_thread *server_thread_new(struct server *server, int index)
     listener_init(&thread->listener, thread, server->listeners[index], server->host, connections_max);
     listener_init(&thread->metrics_listener, thread, index == 0 ? server->metrics_listener : -1, server->metrics_host,
                   METRICS_CONNECTIONS_MAX);
+    h2o_linklist_init_anchor(&thread->receiving);
+    h2o_linklist_init_anchor(&thread->lingerings);
     h2o_timeout_init(thread->context.loop, &thread->soon, 0);
     thread->tick_entry.cb = on_ticks_due;
-    server_thread_add_tick(thread, check_bodies, thread);
+    server_thread_add_tick(thread, listeners_tick, thread);
     server_thread_add_tick(thread, go_on_with_deferred, thread);
     server_thread_add_tick(thread, client_watch_tick, thread);
     if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))

@@ -26,12 +26,13 @@ struct listener {
     h2o_hostconf_t *hosts[2]; /* what `accept` has: the one host of this port, and a NULL */
     h2o_accept_ctx_t accept;
     int connections, connections_max;
-    h2o_timeout_entry_t pause_entry;
-    h2o_timeout_t silent, idle; /* of its connections in these states, those of longest standing first */
+    int64_t paused_until;        /* clock_ms; 0: it is not paused */
+    h2o_linklist_t silent, idle; /* its connections in these states, those of longest standing first */
 };
 
 struct connection;
 
+#define WAIT_MAX_MS 1000 /* between two calls of the ticks */
 #define TICKS_MAX 32
 
 struct tick {
@@ -50,11 +51,10 @@ struct server_thread {
     struct connection *calling;    /* that libh2o was called back for; NULL once it is gone */
     int64_t bodies_checked_at;
     int connections;
-    int connections_peak;    /* since memory was last given back */
-    h2o_timeout_t pause;     /* of a listener, when descriptors have run out */
-    h2o_timeout_t linger;    /* how long a refused client's rest is read */
-    h2o_timeout_t receiving; /* how often a request that is not whole is looked at */
-    int lingering;
+    int connections_peak;     /* since memory was last given back */
+    h2o_linklist_t receiving; /* connections with a part of a request, those looked at longest ago first */
+    h2o_linklist_t lingerings;
+    int lingering; /* how many these are */
     struct pending_set waiting;
     struct pending_set next_turn;      /* of connections that have had their share of this one */
     struct client_watch *first_hidden; /* clients whose leaving epoll would not tell */
@@ -77,6 +77,9 @@ struct server_thread {
 /* listener.c: begins and ends to take connections. */
 void listeners_start(struct server_thread *thread);
 void listeners_stop(struct server_thread *thread);
+
+/* listener.c: what is due of connections, and of listeners that pause. Returns the ms until the next call. */
+int32_t listeners_tick(void *thread);
 
 /* listener.c: a connection has ended: takes new ones again, if there was no room. */
 void listener_resume(struct listener *listener);

@@ -1,0 +1,16 @@
+/*
+ * What comes to the port and is no request, or none that is whole: it is answered without a handler, counted by its kind, and told in the log.
+ */
+#ifndef HTTP_REFUSAL_H
+#define HTTP_REFUSAL_H
+
+#include "base/metrics.h"
+
+/* What bytes look like that libh2o takes for no request, and a sentence about it. */
+enum metrics_closing refusal_suspect(struct str bytes);
+const char *refusal_describe(enum metrics_closing suspicion);
+
+/* Notes an answer that libh2o or connection.c has made. `detail` lives for ever; `address` is the client's. */
+void refusal_note(int status, enum metrics_closing why, const char *detail, struct str address);
+
+#endif

@@ -16,6 +16,7 @@
 --: use identities
 --: use machines
 --: use memory
+--: use owners
 --: use places
 --: use removal
 --: use status
@@ -26,14 +27,15 @@
 -- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
 -- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat;
 -- edge_interval: the same of an edge node.
--- heartbeats: for each its worker's id, the status it counts as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
+-- heartbeats: for each its worker's id, and behind a blank the join token that it must have registered with, if any; the status it counts
+-- as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
 -- ranking (four words: active requests, what it is specialized for, its loaded models with commas between; "-" for none, "=" for as
 -- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between,
 -- where it came from and what it tells of where its worker is ("203.0.113.7 tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither),
 -- the number of strings that follow, and these: names and values of hash fields, reported_status the first of them. Of the status, the
 -- load and the ranking "" means that it does not tell: what is known stays.
 -- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "3" taken and
--- task_news may have something to tell, "0" unknown worker; for each, with
+-- task_news may have something to tell, "0" unknown worker, "4" a worker of another join token; for each, with
 -- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
 -- is new, in the same way; and where it is news that two machines use an id, these ids with blanks between.
 
@@ -50,8 +52,11 @@ local function decode(at)
   local beat = { id = ARGV[at], status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
     silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], ignored = ARGV[at + 5], from = ARGV[at + 6],
     first = at + 8, last = at + 7 + (extra or 0) }
+  if string.find(beat.id, ' ', 1, true) then
+    beat.id, beat.join = string.match(beat.id, '^(%S+) (%S+)$')
+  end
   beat.is_odd = ARGV[at + 8] == 'reported_status'
-  if not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV or not beat.silence or beat.silence < 0 or beat.silence > 1e9
+  if not beat.id or not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV or not beat.silence or beat.silence < 0 or beat.silence > 1e9
     or (beat.status ~= '' and not status_is(beat.status)) or not string.find(beat.from .. ' ', '^[%x.:]* ')
     or (beat.load_text ~= '' and not (beat.load and beat.load >= 0 and beat.load <= 1))
     or (beat.ranking ~= '' and not string.find(beat.ranking, '^[%d=]%d* %S+ %S+ %S+$')) then
@@ -260,6 +265,9 @@ local function take(beat)
   local id, live_until, gone_at = beat.id, offline_at, removed_at
   if beat.silence > timeout then
     live_until, gone_at = text(now + beat.silence), text(now + beat.silence + removal)
+  end
+  if beat.join and not owners_may(id, beat.join) then
+    return '4', '-', '-'
   end
   -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
   local hash, result = key_worker .. id, '1'

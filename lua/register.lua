@@ -18,6 +18,8 @@
 --: arg also
 --: arg max_services
 --: arg health
+--: arg join
+--: arg join_max
 --: rest fields
 --: key worker
 --: key registration
@@ -26,6 +28,7 @@
 --: key ledger
 --: key service
 --: key identity
+--: key joined
 --: key fingerprint
 --: use number
 --: use clock
@@ -49,15 +52,16 @@
 -- mark (see whereabouts.lua). machine: see machines.lua. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
 -- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
 -- max_services: how many to assign at most. health: what it tells of single services, names with commas between, "!" before those that are
--- not well. fields: names and values of the registration's fields.
--- Returns {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
+-- not well. join: the join token that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that
+-- registered with one is registered again with that one alone, or without any. fields: names and values of the registration's fields.
+-- Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
 -- machines use the id}.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
-local missed, max_services = number_of(arg_missed), number_of(arg_max_services)
-if not timeout or not removal or not revive or not missed or not max_services then
-  return redis.error_reply('BADCALL timeout, removal, revive, missed and max_services are numbers')
+local missed, max_services, join_max = number_of(arg_missed), number_of(arg_max_services), number_of(arg_join_max)
+if not timeout or not removal or not revive or not missed or not max_services or not join_max then
+  return redis.error_reply('BADCALL timeout, removal, revive, missed, max_services and join_max are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
   or string.find(arg_advertised .. arg_catalogue .. arg_also .. arg_machine .. arg_health, '%s')
@@ -71,6 +75,12 @@ local PROBES = 1000 -- of workers that look alike, how many are asked whether th
 local function known(identity)
   local id = try_call('GET', key_identity .. identity)
   return id and redis.call('EXISTS', key_registration .. id) == 1 and id
+end
+
+-- Whether worker `id` may be registered again by whoever registers now.
+local function is_its_own(id)
+  local owner = arg_join ~= '' and try_call('HGET', key_registration .. id, 'join')
+  return not owner or owner == arg_join
 end
 
 -- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
@@ -87,7 +97,7 @@ local function silent_twin(looks_like)
     if offline_at < 0 then -- or it beats, but reports itself so
       offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
     end
-    if offline_at - timeout + missed <= now then
+    if offline_at - timeout + missed <= now and is_its_own(id) then
       return id
     end
     redis.call('ZADD', twins, offline_at - timeout, id)
@@ -122,6 +132,25 @@ end
 
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
+
+-- How many workers registered with the join token, without those that are long gone.
+local function count_joined()
+  for _, member in ipairs(redis.call('SMEMBERS', key_joined .. arg_join)) do
+    if try_call('HGET', key_registration .. member, 'join') ~= arg_join then
+      redis.call('SREM', key_joined .. arg_join, member)
+    end
+  end
+  return redis.call('SCARD', key_joined .. arg_join)
+end
+
+local owner = try_call('HGET', registration, 'join')
+if not is_its_own(id) then
+  return redis.error_reply('OTHERS The worker registered with another join token')
+end
+if arg_join ~= '' and join_max > 0 and owner ~= arg_join and redis.call('SCARD', key_joined .. arg_join) >= join_max
+  and count_joined() >= join_max then
+  return redis.error_reply('TOOMANY The join token has as many workers as it may')
+end
 local entry = redis.call('HGET', key_ledger, id)
 if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too many for the sweep to come to it
   removal_archive(id, entry, removal, revive)
@@ -224,6 +253,12 @@ if fingerprint ~= '' then
 end
 if arg_looks ~= '' then
   redis.call('HSET', registration, 'looks', arg_looks, 'origin', arg_origin)
+end
+if arg_join ~= '' or owner then
+  redis.call('HSET', registration, 'join', arg_join ~= '' and arg_join or owner)
+end
+if arg_join ~= '' then
+  redis.call('SADD', key_joined .. arg_join, id)
 end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 if stood and stood.status ~= 'offline' then

@@ -1,15 +1,21 @@
 --: arg worker_id
+--: arg join
 --: key worker
 --: key ledger
 --: use events
 --: use memory
+--: use owners
 --: use places
 --: use removal
 --: use clock
 --: use task_leases
 
--- Removes a worker for good, at its own wish or an operator's. Returns "1", or the error NOTFOUND when there is none of that id.
+-- Removes a worker for good, at its own wish or an operator's. join: the join token that it must have registered with, "" for any.
+-- Returns "1", or the error NOTFOUND when there is none of that id, OTHERS when it is another join token's.
 
+if not owners_may(arg_worker_id, arg_join) then
+  return redis.error_reply('OTHERS The worker registered with another join token')
+end
 local entry = redis.call('HGET', key_ledger, arg_worker_id)
 local known = redis.call('EXISTS', key_worker .. arg_worker_id) == 1
 local place = ledger_read(entry) or places_registered(arg_worker_id)

@@ -231,14 +231,17 @@ void api_admit(struct request *request)
         admit_identify(request, (struct str){NULL, 0}, decide);
 }
 
-bool admit_worker(struct request *request, struct str worker_id, struct str *join)
+bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join)
 {
     const struct principal *principal = admit_principal(request);
-    *join = (struct str){NULL, 0};
-    if (principal->kind == PRINCIPAL_JOIN)
-        *join = str_from(principal->join);
-    if (principal->kind != PRINCIPAL_WORKER || str_eq(worker_id, str_from(principal->name)))
-        return true;
-    reply_error(request, ERR_OTHERS, NULL, NULL);
-    return false;
+    *join = principal->kind == PRINCIPAL_JOIN ? str_from(principal->join) : (struct str){NULL, 0};
+    return principal->kind != PRINCIPAL_WORKER || str_eq(worker_id, str_from(principal->name));
+}
+
+bool admit_worker(struct request *request, struct str worker_id, struct str *join)
+{
+    bool may_speak = admit_speaks_for(request, worker_id, join);
+    if (!may_speak)
+        reply_error(request, ERR_OTHERS, NULL, NULL);
+    return may_speak;
 }

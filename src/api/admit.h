@@ -47,9 +47,12 @@ const struct principal *admit_principal(const struct request *request);
 struct actor admit_actor(struct request *request);
 
 /*
- * Whether the one who asks may speak for a worker, as far as that can be told here; else the request has been answered. *join becomes the join token
- * that the worker must have registered with, which the script has to check; empty: any.
+ * Whether the one who asks may speak for a worker, as far as that can be told here. *join becomes the join token that the worker must have registered
+ * with, which the script has to check; absent: any.
  */
+bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
+
+/* Likewise; where it is false the request has been answered. */
 bool admit_worker(struct request *request, struct str worker_id, struct str *join);
 
 #endif

@@ -24,14 +24,14 @@ struct bulk_beat {
     char worker_id[ID_MAX];
     size_t worker_id_len;
     struct ignored_note *note; /* owned; NULL: all of it could be used */
-    enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN } outcome;
+    enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN, BEAT_FORBIDDEN } outcome;
 };
 
 struct bulk {
     struct pending *pending;
     enum err err;   /* of any of them: what has become of the others is then of no use to tell */
     size_t waiting; /* outcomes still to come, and one for the reading of the request */
-    size_t count, faulty;
+    size_t count, faulty, forbidden;
     struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
     struct buffer ignored; /* what could not be used of others, likewise */
     size_t named, unnamed; /* how many elements that has, and how many it lacks */
@@ -68,6 +68,8 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     json_add_integer(out, "refused", (int64_t)bulk->faulty);
     begin_elements(out, "invalid", &bulk->invalid);
     json_end_array(out);
+    if (bulk->forbidden > 0)
+        write_ids(out, "forbidden", bulk, BEAT_FORBIDDEN);
     if (bulk->ignored.len > 0) {
         begin_elements(out, "ignored", &bulk->ignored);
         if (bulk->unnamed > 0) {
@@ -128,11 +130,15 @@ static void arrived(struct bulk *bulk)
 static void on_beat(void *data, enum err err, const struct beaten *beaten)
 {
     struct bulk_beat *beat = data;
-    beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN : beaten->revived ? BEAT_REVIVED : BEAT_TAKEN;
+    beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN
+                    : err == ERR_OTHERS         ? BEAT_FORBIDDEN
+                    : beaten->revived           ? BEAT_REVIVED
+                                                : BEAT_TAKEN;
     if (err == ERR_NONE && beat->note != NULL)
         ignored_note_log(beat->note, (struct str){beat->worker_id, beat->worker_id_len}, beat->bulk->address, beaten);
     free(beat->note);
-    if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND)
+    beat->bulk->forbidden += err == ERR_OTHERS;
+    if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND && err != ERR_OTHERS)
         beat->bulk->err = err;
     arrived(beat->bulk);
 }
@@ -176,7 +182,7 @@ static void note_ignored(struct bulk *bulk, struct bulk_beat *beat, size_t index
 }
 
 /* Sends one of the request's heartbeats on its way, if it is a good one. */
-static void take(struct bulk *bulk, struct store *store, size_t index, struct str text)
+static void take(struct request *request, struct bulk *bulk, size_t index, struct str text)
 {
     struct heartbeat heartbeat;
     struct faults faults = FAULTS_INIT, ignored = FAULTS_INIT;
@@ -199,7 +205,10 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
     if (ignored.count > 0)
         note_ignored(bulk, beat, index, &heartbeat, &ignored);
     faults_fini(&ignored);
-    enum err err = store_heartbeat(store, &heartbeat, true, on_beat, beat);
+    struct store *store = ((const struct api *)request_app(request))->store;
+    enum err err = admit_speaks_for(request, heartbeat.worker_id, &heartbeat.join)
+                       ? store_heartbeat(store, &heartbeat, true, on_beat, beat)
+                       : ERR_OTHERS;
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
         on_beat(beat, err, &(struct beaten){.revived = false});
@@ -207,7 +216,6 @@ static void take(struct bulk *bulk, struct store *store, size_t index, struct st
 
 void api_heartbeats(struct request *request)
 {
-    const struct api *api = request_app(request);
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     struct str body = request->body;
@@ -236,6 +244,6 @@ void api_heartbeats(struct request *request)
     struct json_items items = json_items(list);
     struct json_item item;
     for (size_t index = 0; json_next(&items, &item); index++)
-        take(bulk, api->store, index, item.value);
+        take(request, bulk, index, item.value);
     arrived(bulk);
 }

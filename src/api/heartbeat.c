@@ -4,6 +4,8 @@
 #include "api/heartbeat.h"
 
 #include "api/api.h"
+#include "api/signing.h"
+#include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/log_repeat.h"
 #include "http/client.h"
@@ -38,8 +40,10 @@ void ignored_note_log(const struct ignored_note *note, struct str worker_id, con
 /* The payload of a request that waits. */
 struct beating {
     struct pending *pending;
+    const struct api *api;
     struct store *store;
-    struct ignored_note note; /* of something that was ignored, where ignored_len is not 0 */
+    char join[SECRET_ID_LEN + 1]; /* with which the next token of the worker's own is due; empty: none is */
+    struct ignored_note note;     /* of something that was ignored, where ignored_len is not 0 */
     char address[64];
     char worker_id[ID_MAX];
     size_t worker_id_len;
@@ -64,7 +68,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
 {
     struct buffer body = BUFFER_INIT;
     bool has_news = news != NULL && (news->waiting > 0 || news->lost.len > 0 || news->cancel.len > 0);
-    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news;
+    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news && beating->join[0] == '\0';
     json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
     json_add_text(&body, "message", STR("Heartbeat received"));
@@ -78,6 +82,9 @@ static void answer(struct beating *beating, enum err err, const struct task_news
         add_ids(&body, "tasks_lost", news->lost);
         add_ids(&body, "tasks_cancel", news->cancel);
     }
+    if (beating->join[0] != '\0')
+        signing_write_worker_token(&body, beating->api, (struct str){beating->worker_id, beating->worker_id_len},
+                                   str_from(beating->join));
     json_end_object(&body);
     struct request *request = api_resume(beating->pending, err);
     if (request != NULL && is_plain)
@@ -137,7 +144,11 @@ static struct beating *wait_for(struct request *request, const struct heartbeat 
     struct pending *pending = api_wait(request, sizeof(struct beating) + text.len);
     struct beating *beating = pending_payload(pending);
     beating->pending = pending;
-    beating->store = ((const struct api *)request_app(request))->store;
+    beating->api = request_app(request);
+    beating->store = beating->api->store;
+    const struct principal *principal = admit_principal(request);
+    if (principal->kind == PRINCIPAL_WORKER && signing_is_due(principal->expires_at, clock_wall_ms() / 1000))
+        memcpy(beating->join, principal->join, sizeof(beating->join));
     beating->worker_id_len = heartbeat->worker_id.len;
     memcpy(beating->worker_id, heartbeat->worker_id.ptr, heartbeat->worker_id.len);
     if (ignored->count > 0) {
@@ -166,6 +177,11 @@ static void beat(struct request *request, store_heartbeat_callback *callback)
         return;
     }
     request_name_worker(request, heartbeat.worker_id);
+    if (!admit_worker(request, heartbeat.worker_id, &heartbeat.join)) {
+        heartbeat_fini(&heartbeat);
+        faults_fini(&ignored);
+        return;
+    }
     char room[INET_TEXT_MAX];
     struct str address = client_address(request, room);
     heartbeat_settle(&heartbeat, address, &ignored);

@@ -2,11 +2,13 @@
  * Registrations: of workers, and of edge nodes, which are workers of tier 4 with a path and an answer of their own.
  */
 #include "api/api.h"
+#include "api/signing.h"
 #include "base/json_writer.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
+#include "store/credentials.h"
 
 #include <stdio.h>
 
@@ -17,6 +19,7 @@ struct registering {
     enum tier tier;
     struct str tunnel_url, ip_address, coordinator_url; /* copies in `texts` */
     struct str ignored;                                 /* likewise: a member of the answer; may be empty */
+    char join[SECRET_ID_LEN + 1];                       /* the join token that it registers with; empty: none */
     char worker_id[ID_MAX];                             /* of an edge node: who it is, while the fleet is counted */
     size_t worker_id_len;
     char texts[];
@@ -49,11 +52,13 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
     return count;
 }
 
-/* Ends an answer with what of the registration could not be used. */
-static void end_answer(struct buffer *body, const struct registering *registering)
+/* Ends an answer with what of the registration could not be used, and with a token of the worker's own where it has a join token. */
+static void end_answer(struct buffer *body, const struct registering *registering, struct str worker_id)
 {
     if (registering->ignored.len > 0)
         json_add_raw(body, NULL, registering->ignored);
+    if (registering->join[0] != '\0')
+        signing_write_worker_token(body, registering->api, worker_id, str_from(registering->join));
     json_end_object(body);
 }
 
@@ -83,7 +88,7 @@ static void on_registered(void *data, enum err err, const struct registered *reg
     json_add_bool(&body, "restarted", registered->restarted);
     snprintf(message, sizeof(message), "Worker registered with %zu service(s)", count);
     json_add_text(&body, "message", str_from(message));
-    end_answer(&body, registering);
+    end_answer(&body, registering, registered->worker_id);
     request_name_worker(request, registered->worker_id);
     reply_json(request, 200, &body);
 }
@@ -105,7 +110,7 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     json_add_integer(&body, "heartbeat_interval", registering->api->config->edge_interval_s);
     json_add_integer(&body, "total_coordinators", fleet_live_of_tier(fleet, TIER_EDGE));
     json_add_text(&body, "message", STR("Edge node registered"));
-    end_answer(&body, registering);
+    end_answer(&body, registering, worker_id);
     reply_json(request, 200, &body);
 }
 
@@ -153,10 +158,51 @@ static void register_worker(struct request *request, struct registration *regist
     registering->ip_address = copy_text(&to, registration->where.ip_address);
     registering->coordinator_url = copy_text(&to, url);
     registering->ignored = copy_text(&to, buffer_str(&ignored));
+    snprintf(registering->join, sizeof(registering->join), "%.*s", STR_PRINTF(registration->join));
     enum err err = store_register(api->store, registration, callback, registering);
     buffer_fini(&ignored);
     registration_fini(registration);
     api_sent(pending, err);
+}
+
+/* Whether a join token may register such a worker; else the request has been answered. */
+static bool token_permits(struct request *request, const struct directory_entry *token, const struct registration *registration)
+{
+    char tier[2] = {(char)('0' + registration->tier), '\0'}, detail[256];
+    struct str services = buffer_str(&token->services);
+    if (token->tiers[0] != '\0' && !str_list_has(str_from(token->tiers), str_from(tier))) {
+        snprintf(detail, sizeof(detail), "This join token registers workers of tier %s alone; this one is of tier %s.",
+                 token->tiers, tier);
+        reply_error(request, ERR_FORBIDDEN, detail, NULL);
+        return false;
+    }
+    for (size_t i = 0; services.len > 0 && i < registration->service_count; i++) {
+        if (str_list_has(services, registration->service_names[i]))
+            continue;
+        snprintf(detail, sizeof(detail), "This join token is for other services than %.*s.",
+                 STR_PRINTF(registration->service_names[i]));
+        reply_error(request, ERR_FORBIDDEN, detail, NULL);
+        return false;
+    }
+    return true;
+}
+
+/* Notes with which join token a worker registers, and what that permits. False when the request has been answered. */
+static bool settle_owner(struct request *request, struct registration *registration)
+{
+    const struct principal *principal = admit_principal(request);
+    if (principal->kind == PRINCIPAL_WORKER) { /* again, and as itself */
+        registration->join = str_from(principal->join);
+        if (registration->worker_id.len == 0)
+            registration->worker_id = str_from(principal->name);
+        return admit_worker(request, registration->worker_id, &(struct str){NULL, 0});
+    }
+    if (principal->kind != PRINCIPAL_JOIN)
+        return true;
+    registration->join = str_from(principal->join);
+    registration->join_max = principal->token->max_workers;
+    registration->join_services = buffer_str(&principal->token->services);
+    return token_permits(request, principal->token, registration);
 }
 
 typedef enum err registration_parser(struct str body, struct registration *out, struct faults *faults, const char **why);
@@ -167,18 +213,44 @@ static void take_registration(struct request *request, registration_parser *pars
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     enum err err = parse(request->body, &registration, &faults, &why);
-    if (err == ERR_NONE)
+    if (err != ERR_NONE)
+        api_refuse(request, err, why, &faults);
+    else if (settle_owner(request, &registration))
         register_worker(request, &registration, callback);
     else
-        api_refuse(request, err, why, &faults);
+        registration_fini(&registration);
+}
+
+request_handler api_edge_register;
+
+static void take(struct request *request)
+{
+    if (request->route->handler == api_edge_register)
+        take_registration(request, registration_parse_edge, on_edge_registered);
+    else
+        take_registration(request, registration_parse, on_registered);
+}
+
+/* There is a key that signs, or none can be had now: a worker without a token of its own goes on with its join token. */
+static void on_prepared(void *data, enum err err)
+{
+    (void)err;
+    struct request *request = api_resume(data, ERR_NONE);
+    if (request != NULL)
+        admit_identify(request, (struct str){NULL, 0}, take);
 }
 
 void api_register(struct request *request)
 {
-    take_registration(request, registration_parse, on_registered);
+    struct api *api = request_app(request);
+    struct actor actor = admit_actor(request);
+    if (admit_principal(request)->kind != PRINCIPAL_JOIN || signing_is_ready(api))
+        take(request);
+    else
+        signing_prepare(api, &actor, on_prepared, api_wait(request, 0));
 }
 
 void api_edge_register(struct request *request)
 {
-    take_registration(request, registration_parse_edge, on_edge_registered);
+    api_register(request);
 }

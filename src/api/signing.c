@@ -1,9 +1,14 @@
 #include "api/signing.h"
 
 #include "api/api.h"
+#include "base/clock.h"
+#include "base/json_writer.h"
 #include "store/credentials.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define WORKER_TOKEN_S 86400 /* that a worker's own token lasts */
 
 struct preparing {
     struct api *api;
@@ -87,10 +92,32 @@ void signing_prepare(struct api *api, const struct actor *actor, directory_callb
     directory_refresh(api->directory, on_read, preparing);
 }
 
+bool signing_is_ready(const struct api *api)
+{
+    return key_of(api) != NULL;
+}
+
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out)
 {
     const struct signing_key *key = key_of(api);
     if (key != NULL)
         jwt_issue(key, claims, out);
     return key != NULL;
+}
+
+void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str join)
+{
+    struct buffer token = BUFFER_INIT;
+    struct jwt_claims claims = {.worker = true, .expires_at = clock_wall_ms() / 1000 + WORKER_TOKEN_S};
+    snprintf(claims.subject, sizeof(claims.subject), "%.*s", STR_PRINTF(worker_id));
+    snprintf(claims.grant, sizeof(claims.grant), "%.*s", STR_PRINTF(join));
+    if (signing_issue(api, &claims, &token)) {
+        json_add_text(out, "token", buffer_str(&token));
+    }
+    buffer_fini(&token);
+}
+
+bool signing_is_due(int64_t expires_at, int64_t now)
+{
+    return expires_at - now < WORKER_TOKEN_S / 3;
 }

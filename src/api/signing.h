@@ -15,7 +15,19 @@ struct actor;
  */
 void signing_prepare(struct api *api, const struct actor *actor, directory_callback *callback, void *data);
 
+/* Whether a key that signs is known. */
+bool signing_is_ready(const struct api *api);
+
 /* Appends a token with these claims. False when no key that signs is known: see signing_prepare. */
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out);
+
+/*
+ * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `join`: the join token that it registered
+ * with.
+ */
+void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str join);
+
+/* Whether two thirds of a worker's token are over, so that it is time for another. `expires_at` and `now` in seconds since 1970. */
+bool signing_is_due(int64_t expires_at, int64_t now);
 
 #endif

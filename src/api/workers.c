@@ -42,8 +42,11 @@ void api_unregister(struct request *request)
     const struct api *api = request_app(request);
     if (!api_check_id(request, "worker_id"))
         return;
+    struct str worker_id = request_parameter(request, "worker_id"), join;
+    if (!admit_worker(request, worker_id, &join))
+        return;
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_unregister(api->store, request_parameter(request, "worker_id"), on_unregistered, pending));
+    api_sent(pending, store_unregister(api->store, worker_id, join, on_unregistered, pending));
 }
 
 static void on_drain(void *data, enum err err)

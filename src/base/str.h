@@ -75,4 +75,13 @@ static inline struct str str_cut(struct str *rest, char separator)
     return head;
 }
 
+/* Whether `word` is an element of a list with commas between. */
+static inline bool str_list_has(struct str list, struct str word)
+{
+    while (list.len > 0)
+        if (str_eq(str_cut(&list, ','), word))
+            return true;
+    return false;
+}
+
 #endif

@@ -24,19 +24,10 @@ bool account_name_is_valid(struct str name)
     return true;
 }
 
-/* Whether a text is one of `words`, with commas between. */
-static bool is_word(struct str text, struct str words)
-{
-    while (words.len > 0)
-        if (str_eq(text, str_cut(&words, ',')))
-            return true;
-    return false;
-}
-
 static void read_role(const cJSON *root, struct str *out, struct faults *faults)
 {
     json_get_string(root, "role", SIZE_MAX, "role", out, faults);
-    if (out->ptr != NULL && !is_word(*out, STR("viewer,user,operator,admin")))
+    if (out->ptr != NULL && !str_list_has(STR("viewer,user,operator,admin"), *out))
         faults_add(faults, "role", "must be viewer, user, operator or admin");
 }
 

@@ -22,6 +22,7 @@
 
 struct heartbeat {
     struct str worker_id; /* a valid id */
+    struct str join;      /* the join token that the worker must have registered with; absent: any. No part of the body */
     /* absent (NULL, or negative for numbers) when the request does not say, or not in a way that can be used: what was known before stays */
     struct str status; /* what it counts as: "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
     struct str reported_status; /* what it says instead, where it counts as degraded for an unknown word */

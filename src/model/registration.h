@@ -33,6 +33,11 @@ struct registration {
     int dht_port;         /* of an edge node; 0: it says none */
     struct buffer labels; /* owned: "name=value," of each, see labels_read */
 
+    /* no part of the body: the join token that it registers with (absent: none), and how many workers that may have (0: any number) */
+    struct str join;
+    int join_max;
+    struct str join_services; /* names with commas between: what it may be assigned and advertise; empty: anything */
+
     void *document;        /* owned: the parsed JSON */
     char *text;            /* owned: the minified members */
     struct faults ignored; /* owned: what can't be used, and was left out or changed */

@@ -29,6 +29,7 @@
     X(events, "events")                                                                                                            \
     X(history, "history")                                                                                                          \
     X(credentials, "credentials")                                                                                                  \
+    X(joined, "joined:")                                                                                                           \
     X(credential, "credential:")                                                                                                   \
     X(limit, "limit:")                                                                                                             \
     X(audit, "audit")

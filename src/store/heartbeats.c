@@ -57,6 +57,8 @@ static void batch_end(struct batch *batch, enum err err, struct str results, str
             beaten.newly_ignored = (struct str){NULL, 0};
         if (err == ERR_NONE && results.ptr[i] == '0')
             each = ERR_WORKER_NOT_FOUND;
+        else if (err == ERR_NONE && results.ptr[i] == '4')
+            each = ERR_OTHERS;
         beaten.revived = err == ERR_NONE && results.ptr[i] == '2';
         beaten.has_news = err == ERR_NONE && results.ptr[i] == '3';
         count(each, beaten.revived);
@@ -204,6 +206,21 @@ static void add_whereabouts(struct batch *batch, const struct whereabouts *where
     command_add(&batch->strings, buffer_str(text));
 }
 
+/* The worker's id, and behind a blank the join token that it must have registered with. */
+static void add_worker(struct batch *batch, const struct heartbeat *heartbeat)
+{
+    struct buffer *text = &batch->number;
+    if (heartbeat->join.len == 0) {
+        command_add(&batch->strings, heartbeat->worker_id);
+        return;
+    }
+    text->len = 0;
+    buffer_append(text, heartbeat->worker_id);
+    buffer_append(text, STR(" "));
+    buffer_append(text, heartbeat->join);
+    command_add(&batch->strings, buffer_str(text));
+}
+
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
                          void *data)
 {
@@ -221,7 +238,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     batch->count++;
 
     size_t extra = 2 * count_present(heartbeat);
-    command_add(&batch->strings, heartbeat->worker_id);
+    add_worker(batch, heartbeat);
     command_add(&batch->strings, heartbeat->status);
     if (heartbeat->current_load >= 0)
         add_number(batch, heartbeat->current_load);

@@ -87,7 +87,9 @@ MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat 
 MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
                                 store_callback *callback, void *data);
 
-MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data);
+/* `join`: the join token that it must have registered with, else ERR_OTHERS; absent: any. */
+MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, struct str join, store_callback *callback,
+                                     void *data);
 
 /* `now`: Redis's clock, ms since 1970. The worker is valid during the call alone; NULL on errors. */
 typedef void store_worker_callback(void *data, enum err err, const struct worker *worker, int64_t now);

@@ -136,11 +136,11 @@ static void add_name(struct buffer *names, struct str name)
     buffer_append(names, name);
 }
 
-/* The names of a tier's services, with commas between, in the order in which ties are broken. */
-static void add_catalogue(struct buffer *names, enum tier tier)
+/* The names of a tier's services, with commas between, in the order in which ties are broken; of those in `allowed`, if it is not empty. */
+static void add_catalogue(struct buffer *names, enum tier tier, struct str allowed)
 {
     for (size_t i = 0; i < catalogue_count; i++)
-        if (catalogue[i].tier == tier)
+        if (catalogue[i].tier == tier && (allowed.len == 0 || str_list_has(allowed, catalogue[i].name)))
             add_name(names, catalogue[i].name);
 }
 
@@ -173,16 +173,17 @@ enum err store_register(struct store *store, const struct registration *registra
     for (size_t i = 0; i < registration->service_count; i++)
         add_name(&advertised, registration->service_names[i]);
     registration_write_health(&health, registration);
-    add_catalogue(&names, registration->tier);
+    add_catalogue(&names, registration->tier, registration->join_services);
     if (registration->tier == TIER_GPU)
-        add_catalogue(&also, TIER_SERVICE);
+        add_catalogue(&also, TIER_SERVICE, registration->join_services);
 
     struct looks looks;
     struct buffer machine = BUFFER_INIT, caller = BUFFER_INIT;
     look_at(&looks, registration);
     write_machine(&machine, registration);
     write_caller(&caller, &registration->where);
-    char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12];
+    char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12], join_max[12];
+    snprintf(join_max, sizeof(join_max), "%d", registration->join_max);
     snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
     struct str args[REGISTER_ARGS] = {
         [REGISTER_timeout] = buffer_str(&store->timeout),
@@ -205,6 +206,8 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_also] = buffer_str(&also),
         [REGISTER_max_services] = str_from(max_services),
         [REGISTER_health] = buffer_str(&health),
+        [REGISTER_join] = registration->join,
+        [REGISTER_join_max] = str_from(join_max),
     };
     script_begin(&command, SCRIPT_register, args, count);
     buffer_append(&command, buffer_str(&fields));
@@ -239,10 +242,10 @@ static void on_unregistered(void *data, enum err err)
     waiter_end(data, err);
 }
 
-enum err store_unregister(struct store *store, struct str worker_id, store_callback *callback, void *data)
+enum err store_unregister(struct store *store, struct str worker_id, struct str join, store_callback *callback, void *data)
 {
     struct waiter *waiter = waiter_new(store, callback, NULL, data);
-    struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id};
+    struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id, [UNREGISTER_join] = join};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_unregister, args, 0);
     enum err err = store_run_replicated(store, SCRIPT_unregister, &command, NULL, on_unregistered, waiter);

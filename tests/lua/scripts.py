@@ -6,7 +6,7 @@ import state
 PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
-KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint", "credential", "limit")}
+KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint", "credential", "limit", "joined")}
 KEYS["prefix"] = ""  # of all keys
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
@@ -83,7 +83,7 @@ class Scripts:
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "",
                  "looks": "", "origin": "", "caller": "", "machine": "", "tier": 2, "advertised": "",
-                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", **args}
+                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", "join": "", "join_max": 0, **args}
         worker_id, known, services, restarted, self.conflict = self.call("register", *fields, **given)
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
@@ -111,7 +111,7 @@ class Scripts:
                          interval=INTERVAL, edge_interval=2 * INTERVAL)
 
     def unregister(self, worker_id):
-        return self.call("unregister", worker_id=worker_id)
+        return self.call("unregister", worker_id=worker_id, join="")
 
     def drain(self, worker_id, drain=True, reason="", origin=""):
         """-> the status that it counts as"""

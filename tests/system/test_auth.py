@@ -1,0 +1,397 @@
+"""Who may do what: modes, tokens, ownership of workers, sign-in, revocation, the audit."""
+
+import base64
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import credentials
+import project
+from credentials import bearer, make_token
+from waiting import wait_until
+
+CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB"}
+WITHIN = 5  # seconds, in which a revocation holds everywhere
+
+
+def basic(token, user="worker"):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{token}".encode()).decode()}
+
+
+def register(coordinator, token=None, headers=None, **members):
+    headers = headers or (basic(token) if token else None)
+    return coordinator.request("POST", "/api/worker/register", {"capabilities": CAPABILITIES, **members}, headers)
+
+
+def beat(coordinator, worker_id, headers=None, **members):
+    return coordinator.request("POST", "/api/worker/heartbeat", {"worker_id": worker_id, **members}, headers)
+
+
+def as_code(response):
+    return response.status, response.json.get("code")
+
+
+@pytest.fixture
+def guarded(redis, start_coordinator):
+    """A coordinator that asks everybody for a credential."""
+    return start_coordinator(redis, AUTH="on")
+
+
+@pytest.fixture
+def three_guarded(redis, start_coordinator):
+    return [start_coordinator(redis, AUTH="on") for _ in range(3)]
+
+
+# -- agents in the field ----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_agent_with_a_token_in_its_url_is_inside(redis, guarded):
+    """Python's requests sends the user and password of a URL as Basic authorization."""
+    token = make_token(redis.client, "join")
+    answer = register(guarded, token)
+    assert answer.status == 200 and answer.json["token"].count(".") == 2
+    worker_id = answer.json["worker_id"]
+    assert beat(guarded, worker_id, basic(token)).status == 200
+    assert beat(guarded, worker_id, bearer(token)).status == 200
+    assert beat(guarded, worker_id, bearer(answer.json["token"])).status == 200
+    assert guarded.request("GET", "/api/services/discover/rag", headers=basic(token)).status in (200, 503)
+    assert guarded.request("DELETE", f"/api/worker/unregister/{worker_id}", headers=basic(token)).status == 200
+
+
+def test_an_agent_without_is_told_what_to_do(guarded):
+    for answer in (register(guarded), beat(guarded, "w"), guarded.request("DELETE", "/api/worker/unregister/w")):
+        assert as_code(answer) == (401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="rma"'
+        assert "https://worker:TOKEN@host" in answer.json["detail"]
+
+
+def test_a_revoked_token_is_refused_everywhere(redis, three_guarded):
+    admin, token = make_token(redis.client), make_token(redis.client, "join", "jointojointo")
+    for number, coordinator in enumerate(three_guarded):
+        assert register(coordinator, token, worker_id=f"w{number}").status == 200
+    assert three_guarded[0].request("DELETE", "/api/auth/tokens/jointojointo", headers=bearer(admin)).status == 200
+    for number, coordinator in enumerate(three_guarded):
+        wait_until(lambda: as_code(beat(coordinator, f"w{number}", basic(token))) == (401, "token-revoked"), within=WITHIN)
+
+
+def test_a_workers_own_token_outlives_a_join_token_unless_it_is_taken_along(redis, guarded):
+    admin, token = make_token(redis.client), make_token(redis.client, "join", "jointojointo")
+    own = register(guarded, token, worker_id="w").json["token"]
+    guarded.request("DELETE", "/api/auth/tokens/jointojointo", headers=bearer(admin))
+    wait_until(lambda: beat(guarded, "w", basic(token)).status == 401, within=WITHIN)
+    assert beat(guarded, "w", bearer(own)).status == 200
+    guarded.request("DELETE", "/api/auth/tokens/jointojointo?with_workers=1", headers=bearer(admin))
+    wait_until(lambda: as_code(beat(guarded, "w", bearer(own))) == (401, "token-revoked"), within=WITHIN)
+
+
+# -- the way there: warn ------------------------------------------------------------------------------------------------------------------
+
+
+def test_warn_serves_what_the_field_does_and_tells(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="warn")
+    worker_id = register(coordinator).json["worker_id"]
+    assert beat(coordinator, worker_id).status == 200
+    assert beat(coordinator, worker_id, bearer("nonsense")).status == 200
+    assert coordinator.request("GET", "/api/admin/workers").status == 200
+    for method, path in (("POST", f"/api/worker/{worker_id}/drain"), ("GET", "/metrics"), ("GET", "/api/admin/audit"), ("GET", "/api/auth/users")):
+        assert coordinator.request(method, path).status == 401, path
+    viewer = bearer(make_token(redis.client, role="viewer"))
+    metrics = coordinator.request("GET", "/metrics", headers=viewer).body.decode()
+    counted = dict(re.findall(r'rma_auth_refusals_total\{enforced="0",reason="([a-z-]+)"\} (\d+)', metrics))
+    assert int(counted["unauthenticated"]) >= 3 and int(counted["token-invalid"]) == 1
+    lines = [line for line in coordinator.log_lines() if line["event"] == "auth"]
+    assert len(lines) >= 2 and all("AUTH is warn" in line["message"] and line["level"] == "warn" for line in lines)
+
+
+def test_off_asks_nobody_but_who_changes_credentials(coordinator):
+    assert register(coordinator, headers=bearer("nonsense")).status == 200
+    assert coordinator.request("GET", "/api/admin/audit").status == 200
+    for method, path, body in (("GET", "/api/auth/users", None), ("POST", "/api/auth/tokens", {"kind": "join", "name": "x"})):
+        assert as_code(coordinator.request(method, path, body)) == (401, "unauthenticated")
+
+
+# -- a stolen credential is worth little ------------------------------------------------------------------------------------------------
+
+
+def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
+    ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
+    register(guarded, theirs, worker_id="w", instance_id="i", tunnel_url="https://w.example")
+    before = redis.dump()
+    for members in ({"worker_id": "w"}, {"instance_id": "i"}, {"tunnel_url": "https://w.example"}):
+        assert as_code(register(guarded, ours, **members)) == (403, "not-your-worker"), members
+    assert as_code(beat(guarded, "w", basic(ours))) == (403, "not-your-worker")
+    bulk = guarded.request("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}]}, basic(ours))
+    assert bulk.status == 200 and bulk.json["ok"] == 0 and bulk.json["forbidden"] == ["w"] and bulk.json["not_found"] == ["nobody"]
+    assert as_code(guarded.request("POST", "/api/edge/heartbeat", {"worker_id": "w"}, basic(ours))) == (403, "not-your-worker")
+    assert as_code(guarded.request("DELETE", "/api/worker/unregister/w", headers=basic(ours))) == (403, "not-your-worker")
+    assert as_code(guarded.request("POST", "/api/worker/w/drain", headers=basic(ours))) == (403, "forbidden")
+    assert {key: value for key, value in redis.dump().items() if ":worker:w" in key or ":registration:w" in key} == \
+        {key: value for key, value in before.items() if ":worker:w" in key or ":registration:w" in key}
+    assert beat(guarded, "w", basic(theirs)).status == 200
+
+
+def test_workers_that_look_alike_stay_with_their_own_tokens(redis, guarded, clock=None):
+    ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
+    first = register(guarded, theirs).json["worker_id"]
+    redis.client.zadd(next(redis.client.scan_iter("{rma}:fingerprint:*")), {first: 0})  # it has been silent for long
+    assert register(guarded, ours).json["worker_id"] != first
+
+
+def test_a_workers_token_is_for_that_worker_alone(redis, guarded):
+    token = make_token(redis.client, "join")
+    own = bearer(register(guarded, token, worker_id="w").json["token"])
+    register(guarded, token, worker_id="v")
+    assert as_code(beat(guarded, "v", own)) == (403, "not-your-worker")
+    assert as_code(register(guarded, headers=own, worker_id="v")) == (403, "not-your-worker")
+    assert as_code(guarded.request("DELETE", "/api/worker/unregister/v", headers=own)) == (403, "not-your-worker")
+    bulk = guarded.request("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w"}, {"worker_id": "v"}]}, own)
+    assert bulk.json["ok"] == 1 and bulk.json["forbidden"] == ["v"]
+    assert register(guarded, headers=own).json["worker_id"] == "w"
+    assert guarded.request("DELETE", "/api/worker/unregister/w", headers=own).status == 200
+
+
+def test_people_are_no_workers_and_workers_no_people(redis, guarded):
+    admin, token = make_token(redis.client), make_token(redis.client, "join")
+    own = bearer(register(guarded, token, worker_id="w").json["token"])
+    assert as_code(beat(guarded, "w", bearer(admin))) == (403, "forbidden")
+    for headers in (own, basic(token)):
+        assert as_code(guarded.request("GET", "/api/admin/workers", headers=headers)) == (403, "forbidden")
+        assert as_code(guarded.request("GET", "/api/auth/users", headers=headers)) == (403, "forbidden")
+
+
+def test_what_a_join_token_may_register(redis, guarded):
+    tiers, services = make_token(redis.client, "join", tiers="1,3"), make_token(redis.client, "join", services="ner,ocr")
+    assert as_code(register(guarded, tiers)) == (403, "forbidden")
+    assert register(guarded, tiers, capabilities={"worker_type": "gpu"}).status == 200
+    assert register(guarded, services).json["assigned_services"] == ["ner"]
+    assert register(guarded, services, worker_id="o", services=["ocr"]).status == 200
+    assert as_code(register(guarded, services, worker_id="r", services=["rag"])) == (403, "forbidden")
+
+
+def test_a_token_that_has_expired(redis, guarded):
+    past = make_token(redis.client, "join", expires_at=1)
+    assert as_code(register(guarded, past)) == (401, "token-expired")
+
+
+def test_no_more_workers_than_a_token_may_have(redis, three_guarded):
+    token = make_token(redis.client, "join", max_workers=7)
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda n: register(three_guarded[n % 3], token, worker_id=f"w{n}"), range(100)))
+    taken = [answer.json["worker_id"] for answer in answers if answer.status == 200]
+    assert len(taken) == 7
+    assert {as_code(answer) for answer in answers if answer.status != 200} == {(409, "too-many")}
+    assert register(three_guarded[0], token, worker_id=taken[0]).status == 200, "a known one is no new one"
+    assert three_guarded[1].request("DELETE", f"/api/worker/unregister/{taken[0]}", headers=basic(token)).status == 200
+    assert register(three_guarded[2], token, worker_id="another").status == 200
+
+
+# -- the matrix ---------------------------------------------------------------------------------------------------------------------------
+
+ROLES = ("viewer", "user", "operator", "admin")
+
+
+def routes():
+    """{"GET /path": the words of its access}, from the table itself."""
+    source = (project.ROOT / "src" / "api" / "routes.c").read_text().replace("\\\n", " ")
+    rows = re.findall(r'X\("(\w+)", ("[^"]+"|API_METRICS_PATH), \w+,(.*?)\)(?=\s+X\(|\s*#)', source, re.DOTALL)
+    return {f'{method} {"/metrics" if path[0] != chr(34) else path[1:-1]}': set(re.findall(r"ACCESS_(\w+)", rest)) for method, path, rest in rows}
+
+
+def expected(access, who, mode):
+    """The status that `who` gets by admission; None: it is admitted."""
+    refused = None
+    if "ANYONE" in access:
+        return None
+    if who in ("expired", "revoked", "garbage", "another fleet's", "none"):
+        refused = 401
+    elif who in ("join", "worker"):
+        refused = None if "WORKER" in access else 403
+    else:
+        least = [role for role in ROLES if role.upper() in access]
+        refused = None if least and ROLES.index(who) >= ROLES.index(least[0]) else 403
+    if mode == "warn" and "FIELD" in access:
+        return None
+    return refused if mode != "off" or access == {"ADMIN"} else None
+
+
+@pytest.mark.parametrize("mode", ["off", "warn", "on"])
+def test_every_route_for_every_credential(redis, start_coordinator, mode):
+    coordinator = start_coordinator(redis, AUTH=mode)
+    who = {role: bearer(make_token(redis.client, role=role)) for role in ROLES}
+    join = make_token(redis.client, "join")
+    other = make_token(redis.client, "join")
+    guard = coordinator if mode == "on" else start_coordinator(redis, AUTH="on")
+    own = register(guard, join, worker_id="w").json["token"]
+    who |= {"none": {}, "join": basic(join), "worker": bearer(own), "garbage": bearer("garbage"),
+            "expired": bearer(make_token(redis.client, role="admin", expires_at=1)),
+            "revoked": bearer(make_token(redis.client, role="admin", revoked_at=1)),
+            "another fleet's": bearer(credentials.token_text("api", "strangestran"))}
+    assert register(guard, other, worker_id="v").status == 200
+    for name, access in routes().items():
+        assert access, f"{name} says nobody who may ask"
+        method, path = name.split(" ")
+        path = re.sub(r"\{worker_id\}", "nobody", re.sub(r"\{\w+\}", "nobody", path))
+        for kind, headers in who.items():
+            if path == "/api/events":
+                with coordinator.events(headers) as stream:
+                    status = stream.response().status
+                code = None
+            else:
+                answer = coordinator.request(method, path, None if method in ("GET", "DELETE") else {"nothing": 1}, headers)
+                status, code = answer.status, isinstance(answer.json, dict) and answer.json.get("code")
+            wanted = expected(access, kind, mode)
+            codes = {401: {"unauthenticated", "token-expired", "token-invalid", "token-revoked"}, 403: {"forbidden"}}
+            if wanted:
+                assert status == wanted and (code is None or code in codes[wanted]), (mode, name, kind, status, code)
+            elif "/api/auth/" not in path:
+                assert status not in (401, 403), (mode, name, kind, status, code)
+
+
+# -- people -----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def anna(redis, guarded):
+    """Who has signed in as an operator; (coordinator, admin's headers, the answer)."""
+    admin = bearer(make_token(redis.client))
+    body = {"username": "anna", "password": "correct horse", "role": "operator"}
+    assert guarded.request("POST", "/api/auth/users", body, admin).status == 201
+    answer = guarded.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"})
+    assert answer.status == 200, answer
+    return guarded, admin, answer
+
+
+def test_signing_in_as_the_front_end_does(anna):
+    coordinator, _, answer = anna
+    assert answer.json["token_type"] == "bearer" and answer.json["user"] == {"username": "anna", "role": "operator"}
+    token = bearer(answer.json["access_token"])
+    assert coordinator.request("GET", "/api/auth/verify", headers=token).json == {"username": "anna", "valid": True, "role": "operator"}
+    assert coordinator.request("POST", "/api/auth/verify", {"token": answer.json["access_token"]}).json == {
+        "valid": True, "user": {"username": "anna", "role": "operator"}}
+    wrong = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "wrong"})
+    unknown = coordinator.request("POST", "/api/auth/login", {"username": "nobody", "password": "wrong"})
+    assert wrong.json == unknown.json and wrong.json["detail"] == "Invalid username or password"
+    assert coordinator.request("POST", "/api/auth/login", {"username": 1}).json["detail"]
+    assert coordinator.request("POST", "/api/auth/verify", {"token": "x"}).json == {"valid": False, "error": "Invalid token"}
+    assert coordinator.request("POST", "/api/auth/verify", {}).json == {"valid": False, "error": "No token provided"}
+
+
+@pytest.mark.parametrize("how", ["logout", "password", "removal"])
+def test_a_session_ends(redis, start_coordinator, anna, how):
+    coordinator, admin, answer = anna
+    other = start_coordinator(redis, AUTH="on")
+    token = bearer(answer.json["access_token"])
+    assert other.request("GET", "/api/admin/stats", headers=token).status == 200
+    if how == "logout":
+        assert coordinator.request("POST", "/api/auth/logout", headers=token).status == 200
+    elif how == "password":
+        assert coordinator.request("PATCH", "/api/auth/users/anna", {"password": "battery staple"}, admin).status == 200
+    else:
+        assert coordinator.request("DELETE", "/api/auth/users/anna", headers=admin).status == 200
+    for each in (coordinator, other):
+        wait_until(lambda: as_code(each.request("GET", "/api/admin/stats", headers=token)) == (401, "token-revoked"), within=WITHIN)
+
+
+def test_a_changed_role_holds(anna):
+    coordinator, admin, answer = anna
+    token = bearer(answer.json["access_token"])
+    assert coordinator.request("PATCH", "/api/auth/users/anna", {"role": "viewer"}, admin).status == 200
+    wait_until(lambda: coordinator.request("GET", "/api/admin/audit", headers=token).status == 403, within=WITHIN)
+
+
+def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
+    coordinator, _, answer = anna
+    cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+    attributes = answer.headers["Set-Cookie"].split("; ")[1:]
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes) and "Secure" not in attributes
+    assert coordinator.request("GET", "/api/admin/stats", headers=cookie).status == 200
+    host = coordinator.url.split("//")[1]
+    for headers, status in (({}, 403), ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
+                            ({"Sec-Fetch-Site": "same-site", "Origin": f"http://{host}"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 404),
+                            ({"Origin": f"http://{host}"}, 404)):
+        answer = coordinator.request("POST", "/api/worker/nobody/drain", headers={**cookie, **headers})
+        assert answer.status == status, (headers, answer)
+
+
+def test_guessing_is_limited_over_all_instances(redis, start_coordinator):
+    coordinators = [start_coordinator(redis, AUTH="on") for _ in range(2)]
+    answers = [coordinators[n % 2].request("POST", "/api/auth/login", {"username": "anna", "password": "x"}) for n in range(14)]
+    assert [answer.status for answer in answers[:10]] == [401] * 10
+    assert [answer.status for answer in answers[10:]] == [429] * 4
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 12 for answer in answers[10:])
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_key_is_made_though_many_begin_at_once(redis, start_coordinator):
+    coordinators = [start_coordinator(redis, AUTH="on") for _ in range(4)]
+    token = make_token(redis.client, "join")
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: register(coordinators[n % 4], token, worker_id=f"w{n}"), range(40)))
+    kids = {json.loads(base64.urlsafe_b64decode(answer.json["token"].split(".")[0] + "=="))["kid"] for answer in answers}
+    assert len(kids) == 1
+    assert [key["kid"] for key in coordinators[0].request("GET", "/.well-known/jwks.json").json["keys"]] == list(kids)
+
+
+def test_rotation_refuses_no_valid_token(redis, three_guarded):
+    admin, token = bearer(make_token(redis.client)), make_token(redis.client, "join")
+    old = bearer(register(three_guarded[0], token, worker_id="w").json["token"])
+    assert three_guarded[1].request("POST", "/api/auth/keys/rotate", headers=admin).status == 200
+    new = bearer(register(three_guarded[1], token, worker_id="w").json["token"])
+    for coordinator in three_guarded:
+        assert beat(coordinator, "w", old).status == 200
+        assert beat(coordinator, "w", new).status == 200, "what is not known yet is looked for"
+
+
+# -- outages ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_outage_locks_nobody_out(redis, guarded):
+    token = make_token(redis.client, "join")
+    register(guarded, token, worker_id="w")
+    redis.kill()
+    wait_until(lambda: not guarded.is_ready())
+    for headers in (basic(token), bearer(credentials.token_text("api", "neverseennev"))):
+        assert beat(guarded, "w", headers).status == 503
+    redis.restart()
+    guarded.wait_until_ready()
+    wait_until(lambda: beat(guarded, "w", basic(token)).status == 200, within=WITHIN)
+
+
+# -- the audit ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_audit_has_who_did_what(anna):
+    coordinator, admin, _ = anna
+    coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "wrong"})
+    entries = coordinator.request("GET", "/api/admin/audit", headers=admin).json["entries"]
+    assert [(entry["action"], entry["target"], entry["outcome"]) for entry in entries][:4] == [
+        ("login", "user:anna", "refused"), ("login", "user:anna", "done"), ("key.make", entries[2]["target"], "done"), ("user.make", "user:anna", "done")]
+    assert all(entry["address"] == "127.0.0.1" for entry in entries)
+    assert entries[-1]["who"].startswith("token:")
+
+
+def test_nothing_leaks(redis, start_coordinator):
+    """Marked secrets are put everywhere, and looked for everywhere."""
+    coordinator = start_coordinator(redis, AUTH="on", LOG_LEVEL="debug")
+    admin = make_token(redis.client)
+    join = make_token(redis.client, "join")
+    answer = register(coordinator, join, worker_id="w")
+    coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "marked-secret-password", "role": "user"}, bearer(admin))
+    signed = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "marked-secret-password"}).json["access_token"]
+    coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "marked-secret-wrong"})
+    coordinator.request("POST", "/api/auth/login?password=marked-secret-query", {"username": "marked-secret-in-a-name", "password": 5})
+    beat(coordinator, "w", basic(join))
+    beat(coordinator, "w", bearer(admin))
+    made = coordinator.request("POST", "/api/auth/tokens", {"kind": "api", "name": "x", "role": "viewer"}, bearer(admin)).json["token"]
+    secrets = ["marked-secret", admin, join, answer.json["token"], signed, made, *(token.split("_")[2] for token in (admin, join, made))]
+    said = [json.dumps(coordinator.log_lines())]
+    for path in ("/metrics", "/api/auth/users", "/api/auth/tokens", "/api/auth/keys", "/api/admin/audit", "/api/admin/workers", "/.well-known/jwks.json"):
+        said.append(coordinator.request("GET", path, headers=bearer(admin)).body.decode())
+    kept = json.dumps(redis.dump(), default=str)
+    for secret in secrets:
+        assert all(secret not in text for text in said), secret
+        assert secret not in kept, secret

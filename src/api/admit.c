@@ -100,6 +100,7 @@ static enum err refusal_of(const struct request *request, const struct admission
         [CREDENTIAL_INVALID] = ERR_TOKEN_INVALID,
         [CREDENTIAL_EXPIRED] = ERR_TOKEN_EXPIRED,
         [CREDENTIAL_REVOKED] = ERR_TOKEN_REVOKED,
+        [CREDENTIAL_OUTDATED] = ERR_TOKEN_REVOKED,
         [CREDENTIAL_UNKNOWN] = ERR_TOKEN_INVALID,
     };
     const struct principal *principal = &admission->principal;
@@ -179,6 +180,12 @@ static void decide(struct request *request)
         go_on(request);
 }
 
+/* Whether something was looked for that may be there by now. */
+static bool is_miss(enum identification found)
+{
+    return found == CREDENTIAL_UNKNOWN || found == CREDENTIAL_OUTDATED;
+}
+
 static enum identification identify(struct request *request, struct admission *admission)
 {
     const struct api *api = request_app(request);
@@ -198,7 +205,7 @@ static void on_directory(void *data, enum err err)
         return;
     struct admission *admission = admission_of(request);
     admission->found = identify(request, admission);
-    if (admission->found == CREDENTIAL_UNKNOWN && err != ERR_NONE)
+    if (is_miss(admission->found) && err != ERR_NONE)
         reply_error(request, err, NULL, NULL);
     else
         admission->then(request);
@@ -212,8 +219,10 @@ void admit_identify(struct request *request, struct str token, request_handler *
     admission->token = token;
     admission->found = identify(request, admission);
     bool brought = admission->found != IDENTIFIED || admission->principal.kind != PRINCIPAL_NONE;
-    if (!brought || directory_is_fresh(api->directory, admission->found == CREDENTIAL_UNKNOWN))
+    if (!brought || (!is_miss(admission->found) && directory_is_fresh(api->directory)))
         then(request);
+    else if (is_miss(admission->found))
+        directory_look_again(api->directory, on_directory, api_wait(request, 0));
     else
         directory_refresh(api->directory, on_directory, api_wait(request, 0));
 }

@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-#define MISSES_MS 250 /* what is not found is looked for in Redis no more often than this */
-#define RETRIES 5     /* of a reading that changes under the reader */
+#define RETRIES 5 /* of a reading that changes under the reader */
 
 struct waiting {
     struct waiting *next;
@@ -36,7 +35,7 @@ struct directory {
     struct signing_key own_key;
     bool has_own_key;
     unsigned generation;
-    struct waiting *waiting;
+    struct waiting *waiting, *later; /* for the reading that is under way; for the next one */
 };
 
 struct directory *directory_new(struct store *store, struct store *replica)
@@ -255,23 +254,50 @@ static void begin_reading(struct directory *directory)
     read_page(directory, (struct str){NULL, 0});
 }
 
-bool directory_is_fresh(struct directory *directory, bool miss)
+bool directory_is_fresh(struct directory *directory)
 {
     int64_t age = clock_ms() - directory->read_at;
-    if (directory->read_at == 0 || age > DIRECTORY_OLDEST_MS || (miss && age > MISSES_MS))
+    if (directory->read_at == 0 || age > DIRECTORY_OLDEST_MS)
         return false;
     if (age > DIRECTORY_STALE_MS && !directory->reading)
         begin_reading(directory);
     return true;
 }
 
-void directory_refresh(struct directory *directory, directory_callback *callback, void *data)
+static void add_waiting(struct waiting **list, directory_callback *callback, void *data)
 {
     struct waiting *waiting = malloc(sizeof(*waiting));
     if (waiting == NULL)
         abort();
-    *waiting = (struct waiting){directory->waiting, callback, data};
-    directory->waiting = waiting;
+    *waiting = (struct waiting){*list, callback, data};
+    *list = waiting;
+}
+
+/* A reading that is under way began before this call: who waits for a new one waits for the next. */
+void directory_refresh(struct directory *directory, directory_callback *callback, void *data)
+{
+    add_waiting(directory->reading ? &directory->later : &directory->waiting, callback, data);
     if (!directory->reading)
         begin_reading(directory);
+}
+
+void directory_look_again(struct directory *directory, directory_callback *callback, void *data)
+{
+    if (!directory->reading && clock_ms() - directory->began_at >= DIRECTORY_MISSES_MS)
+        directory_refresh(directory, callback, data);
+    else
+        add_waiting(&directory->later, callback, data);
+}
+
+int32_t directory_tick(struct directory *directory)
+{
+    if (directory->later == NULL)
+        return 1000;
+    int64_t due = directory->began_at + DIRECTORY_MISSES_MS - clock_ms();
+    if (directory->reading || due > 0)
+        return due > 0 ? (int32_t)due : 10;
+    directory->waiting = directory->later;
+    directory->later = NULL;
+    begin_reading(directory);
+    return directory->later != NULL ? DIRECTORY_MISSES_MS : 1000;
 }

@@ -21,7 +21,8 @@
 #define DIRECTORY_USERS_MAX 1000
 #define DIRECTORY_TOKENS_MAX 10000
 #define DIRECTORY_SESSIONS_MAX 10000
-#define DIRECTORY_STALE_MS 2000  /* a copy that is older is read anew, while it goes on being used */
+#define DIRECTORY_STALE_MS 2000 /* a copy that is older is read anew, while it goes on being used */
+#define DIRECTORY_MISSES_MS 250
 #define DIRECTORY_OLDEST_MS 4000 /* a copy that is older is waited for, unless Redis is away */
 
 /* A user, a token, or an ended session. Its texts end with a NUL. */
@@ -62,16 +63,22 @@ unsigned directory_generation(const struct directory *directory);
 /* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
 void directory_use_key(struct directory *directory, const struct signing_key *key);
 
-/*
- * Whether the copy can be decided by at once. If it is stale, it is read anew meanwhile. `miss`: something was looked for in it and not found, so
- * that it may be too old by now.
- */
-bool directory_is_fresh(struct directory *directory, bool miss);
+/* Whether the copy can be decided by at once. If it is stale, it is read anew meanwhile. */
+bool directory_is_fresh(struct directory *directory);
 
 /* ERR_NONE: the copy is new. Else it is what it was: Redis is away. */
 typedef void directory_callback(void *data, enum err err);
 
 /* Reads the copy anew, or waits for the reading that is under way, and then calls `callback`, once, in a later turn or before it returns. */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
+
+/*
+ * Likewise where something was looked for and not found: it may be there by now. However many look for what is not there, Redis is asked no more often than
+ * every DIRECTORY_MISSES_MS: until then they wait.
+ */
+void directory_look_again(struct directory *directory, directory_callback *callback, void *data);
+
+/* To be called in each turn of the loop. Returns the ms until the next call. */
+int32_t directory_tick(struct directory *directory);
 
 #endif

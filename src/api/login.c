@@ -277,7 +277,7 @@ static void verify(struct request *request)
     } else if (found == CREDENTIAL_EXPIRED) {
         reply_error(request, ERR_TOKEN_EXPIRED, "Token has expired", NULL);
     } else if (found != IDENTIFIED || principal->role == ROLE_NONE) {
-        enum err err = found == CREDENTIAL_REVOKED ? ERR_TOKEN_REVOKED : ERR_TOKEN_INVALID;
+        enum err err = found == CREDENTIAL_REVOKED || found == CREDENTIAL_OUTDATED ? ERR_TOKEN_REVOKED : ERR_TOKEN_INVALID;
         reply_error(request, err, "Invalid authentication credentials", NULL);
     } else {
         struct buffer body = BUFFER_INIT;
@@ -347,7 +347,7 @@ static void on_keys(void *data, enum err err)
 void api_jwks(struct request *request)
 {
     const struct api *api = request_app(request);
-    if (directory_is_fresh(api->directory, false))
+    if (directory_is_fresh(api->directory))
         answer_keys(request);
     else
         directory_refresh(api->directory, on_keys, api_wait(request, 0));

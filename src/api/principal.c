@@ -75,9 +75,10 @@ static enum identification identify_worker(const struct directory *directory, co
 static enum identification identify_user(const struct directory *directory, const struct jwt_claims *claims, struct principal *out)
 {
     const struct directory_entry *user = find(directory, "user", claims->subject);
-    if (user == NULL || strncmp(claims->grant, user->password_tag, PASSWORD_TAG_LEN) != 0 ||
-        find(directory, "session", claims->grant) != NULL)
+    if (find(directory, "session", claims->grant) != NULL)
         return CREDENTIAL_REVOKED;
+    if (user == NULL || strncmp(claims->grant, user->password_tag, PASSWORD_TAG_LEN) != 0)
+        return CREDENTIAL_OUTDATED; /* removed, or the password has changed; or both happened after this copy was read */
     out->kind = PRINCIPAL_USER;
     out->role = user->role;
     snprintf(out->session, sizeof(out->session), "%s", claims->grant);
@@ -90,7 +91,7 @@ static enum identification identify_jwt(const struct directory *directory, struc
     struct jwt_claims claims;
     enum jwt_result result = check_jwt(directory, verified, token, now, &claims);
     if (result != JWT_FINE)
-        return result == JWT_EXPIRED ? CREDENTIAL_EXPIRED : CREDENTIAL_UNKNOWN; /* its key may be new */
+        return result == JWT_EXPIRED ? CREDENTIAL_EXPIRED : result == JWT_UNKNOWN_KEY ? CREDENTIAL_UNKNOWN : CREDENTIAL_INVALID;
     struct principal principal = {.expires_at = claims.expires_at};
     memcpy(principal.name, claims.subject, sizeof(principal.name));
     enum identification found =

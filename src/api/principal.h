@@ -32,7 +32,8 @@ enum identification {
     CREDENTIAL_INVALID,
     CREDENTIAL_EXPIRED,
     CREDENTIAL_REVOKED,
-    CREDENTIAL_UNKNOWN, /* nothing that this thread's copy has; a newer copy may have it */
+    CREDENTIAL_OUTDATED, /* its user is not there, or has another password; a newer copy may have them */
+    CREDENTIAL_UNKNOWN,  /* nothing that this thread's copy has; a newer copy may have it */
 };
 
 /* Verified JWTs of a thread, so that a signature is checked once and not with each heartbeat. */

@@ -28,16 +28,19 @@ void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, s
     jwt_free(jwt);
 }
 
-/* Whether `part` is the header that we write for `key`. */
-static bool is_header_of(struct str part, const struct signing_key *key)
+/* The name of the key in a header that is, byte for byte, one that we write; false for any other header. */
+static bool read_header(struct str part, char kid[SIGNING_KEY_ID_LEN + 1])
 {
-    char header[128];
-    struct buffer encoded = BUFFER_INIT;
-    int len = snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"JWT\"}", key->kid);
-    base64url_encode(&encoded, header, (size_t)len);
-    bool is = str_eq(part, buffer_str(&encoded));
-    buffer_fini(&encoded);
-    return is;
+    static const char begin[] = "{\"alg\":\"ES256\",\"kid\":\"", end[] = "\",\"typ\":\"JWT\"}";
+    char header[sizeof(begin) + SIGNING_KEY_ID_LEN + sizeof(end)];
+    size_t len;
+    if (!base64url_decode(part, header, sizeof(header), &len) || len != sizeof(begin) - 1 + SIGNING_KEY_ID_LEN + sizeof(end) - 1 ||
+        memcmp(header, begin, sizeof(begin) - 1) != 0 ||
+        memcmp(header + sizeof(begin) - 1 + SIGNING_KEY_ID_LEN, end, sizeof(end) - 1) != 0)
+        return false;
+    memcpy(kid, header + sizeof(begin) - 1, SIGNING_KEY_ID_LEN);
+    kid[SIGNING_KEY_ID_LEN] = '\0';
+    return true;
 }
 
 /* Whether the three parts of a token have the form of one. *header becomes the first part, `claims` the text of the second, with a NUL. */
@@ -101,22 +104,22 @@ static enum jwt_result read_claims(jwt_t *jwt, int64_t now, struct jwt_claims *o
 enum jwt_result jwt_check(const struct signing_key *keys, size_t count, struct str token, int64_t now, struct jwt_claims *out)
 {
     struct str header;
-    char text[JWT_TOKEN_MAX + 1], claims[JWT_TOKEN_MAX];
-    if (token.len > JWT_TOKEN_MAX || !has_form(token, &header, claims))
+    char text[JWT_TOKEN_MAX + 1], claims[JWT_TOKEN_MAX], kid[SIGNING_KEY_ID_LEN + 1];
+    if (token.len > JWT_TOKEN_MAX || !has_form(token, &header, claims) || !read_header(header, kid))
         return JWT_INVALID;
+    const struct signing_key *key = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i].kid, kid) == 0)
+            key = &keys[i];
+    if (key == NULL)
+        return JWT_UNKNOWN_KEY;
     memcpy(text, token.ptr, token.len);
     text[token.len] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        jwt_t *jwt;
-        const struct buffer *pem = &keys[i].public_pem;
-        if (!is_header_of(header, &keys[i]))
-            continue;
-        if (jwt_decode(&jwt, text, (const unsigned char *)pem->ptr, (int)pem->len) != 0)
-            return JWT_INVALID;
-        bool ours = jwt_get_alg(jwt) == JWT_ALG_ES256 && are_canonical(jwt, claims);
-        enum jwt_result result = ours ? read_claims(jwt, now, out) : JWT_INVALID;
-        jwt_free(jwt);
-        return result;
-    }
-    return JWT_INVALID;
+    jwt_t *jwt;
+    if (jwt_decode(&jwt, text, (const unsigned char *)key->public_pem.ptr, (int)key->public_pem.len) != 0)
+        return JWT_INVALID;
+    bool ours = jwt_get_alg(jwt) == JWT_ALG_ES256 && are_canonical(jwt, claims);
+    enum jwt_result result = ours ? read_claims(jwt, now, out) : JWT_INVALID;
+    jwt_free(jwt);
+    return result;
 }

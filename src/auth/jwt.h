@@ -27,7 +27,8 @@ struct jwt_claims {
     int64_t expires_at; /* seconds since 1970 */
 };
 
-enum jwt_result { JWT_FINE, JWT_EXPIRED, JWT_INVALID };
+/* JWT_UNKNOWN_KEY: it has the form of one of ours, but names a key that is not among those given. */
+enum jwt_result { JWT_FINE, JWT_EXPIRED, JWT_INVALID, JWT_UNKNOWN_KEY };
 
 /* Appends a token with these claims, signed by `key`. subject and grant are visible ASCII without quotes and backslashes. */
 void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, struct buffer *out);

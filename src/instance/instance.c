@@ -149,6 +149,11 @@ static int32_t tick_shared(void *data)
     return shared_tick(data);
 }
 
+static int32_t tick_directory(void *data)
+{
+    return directory_tick(data);
+}
+
 static int32_t tick_store(void *data)
 {
     return store_tick(data);
@@ -176,6 +181,7 @@ static void add_ticks(struct worker_thread *thread)
     server_thread_add_tick(thread->server, tick_events, thread->api.events);
     server_thread_add_tick(thread->server, tick_shared, &thread->api);
     server_thread_add_tick(thread->server, tick_watches, &thread->api);
+    server_thread_add_tick(thread->server, tick_directory, thread->api.directory);
     server_thread_add_tick(thread->server, tick_polls, thread->api.polls);
     server_thread_add_tick(thread->server, tick_store, thread->store);
     if (thread->replica_link != NULL) {

@@ -272,7 +272,7 @@ static void test_script_command(void **state)
     snprintf(begin, sizeof(begin), "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n", strings);
     assert_memory_equal(command.ptr, begin, strlen(begin));
     assert_non_null(memmem(command.ptr, command.len, "$8\r\np:ledger\r\n", 14));
-    assert_memory_equal(command.ptr + command.len - 9, "$3\r\nw-1\r\n", 9);
+    assert_memory_equal(command.ptr + command.len - 15, "$3\r\nw-1\r\n$0\r\n\r\n", 15);
     buffer_fini(&command);
 }
 

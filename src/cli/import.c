@@ -31,22 +31,19 @@ struct import {
 
 static void add_field(struct buffer *strings, size_t *count, enum worker_field field, struct str value)
 {
-    if (value.len == 0)
-        return;
-    command_add(strings, worker_field_names[field]);
-    command_add(strings, value);
-    *count += 2;
+    *count += command_add_pair(strings, worker_field_names[field], value);
 }
 
 /* Appends a worker as the script takes it to *workers, and adds its strings to *strings. */
 static void add_record(struct buffer *workers, size_t *strings, const struct record *record)
 {
-    char tier[4], tasks[32], registered_at[32], last_heartbeat[32], load[32];
+    char tier[4], tasks[32], registered_at[32], last_heartbeat[32], load[32], port[12];
     snprintf(tier, sizeof(tier), "%d", (int)record->tier);
     snprintf(tasks, sizeof(tasks), "%.0f", record->tasks_completed);
     snprintf(registered_at, sizeof(registered_at), "%lld", (long long)record->registered_at);
     snprintf(last_heartbeat, sizeof(last_heartbeat), "%lld", (long long)record->last_heartbeat);
     snprintf(load, sizeof(load), "%.6f", record->current_load);
+    snprintf(port, sizeof(port), "%d", record->where.port);
 
     struct buffer fields = BUFFER_INIT;
     size_t count = 0;
@@ -60,9 +57,10 @@ static void add_record(struct buffer *workers, size_t *strings, const struct rec
     add_field(&fields, &count, WORKER_hardware, buffer_str(&record->hardware));
     add_field(&fields, &count, WORKER_services, record->services);
     add_field(&fields, &count, WORKER_containers, record->containers);
-    add_field(&fields, &count, WORKER_ip_address, record->ip_address);
-    add_field(&fields, &count, WORKER_tunnel_url, record->tunnel_url);
-    add_field(&fields, &count, WORKER_vpn_ip, record->vpn_ip);
+    add_field(&fields, &count, WORKER_ip_address, record->where.ip_address);
+    add_field(&fields, &count, WORKER_port, record->where.port > 0 ? str_from(port) : STR(""));
+    add_field(&fields, &count, WORKER_tunnel_url, record->where.tunnel_url);
+    add_field(&fields, &count, WORKER_vpn_ip, record->where.vpn_ip);
     add_field(&fields, &count, WORKER_instance_id, record->instance_id);
     add_field(&fields, &count, WORKER_boot_id, record->boot_id);
     add_field(&fields, &count, WORKER_region, record->region);

@@ -1,5 +1,6 @@
 #include "model/record.h"
 
+#include "model/address.h"
 #include "model/catalogue.h"
 #include "model/drain.h"
 #include "model/hardware.h"
@@ -8,6 +9,7 @@
 #include "model/json.h"
 #include "model/labels.h"
 #include "model/minify.h"
+#include "model/placeholder.h"
 #include "model/registration.h"
 #include "model/status.h"
 
@@ -43,7 +45,9 @@ static void read_worker_id(const cJSON *root, struct str id, struct faults *faul
 static void read_id(const cJSON *root, const char *name, struct str *out, struct faults *faults)
 {
     json_get_string(root, name, SIZE_MAX, name, out, faults);
-    if (out->len > 0 && !id_is_valid(*out))
+    if (placeholder_is_id(*out))
+        *out = (struct str){NULL, 0};
+    else if (!id_is_valid(*out))
         faults_add(faults, name, ID_RULE);
 }
 
@@ -156,6 +160,17 @@ static void read_containers(const cJSON *root, struct buffer *names, size_t *unk
     }
 }
 
+/* What can't be used of it is left out: the old registry took it as it came. */
+static void read_whereabouts(const cJSON *root, struct whereabouts *where, struct faults *faults)
+{
+    struct faults ignored = FAULTS_INIT;
+    const cJSON *port = cJSON_GetObjectItemCaseSensitive(root, "port");
+    whereabouts_read(where, root, &ignored, faults);
+    if (where->port == 0 && cJSON_IsNumber(port))
+        where->port = port_of_number(port->valuedouble);
+    faults_fini(&ignored);
+}
+
 /* What can't be read of it is what is unknown: the old registry took it as it came. */
 static void read_hardware(const cJSON *root, struct buffer *out)
 {
@@ -207,9 +222,7 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     read_time(root, "drained_at", &out->drained_at, faults);
     read_line(root, "drain_reason", DRAIN_REASON_MAX, &out->drain_reason, faults);
     read_line(root, "drained_from", DRAIN_REASON_MAX, &out->drained_from, faults);
-    read_line(root, "ip_address", WHEREABOUTS_MAX, &out->ip_address, faults);
-    read_line(root, "tunnel_url", WHEREABOUTS_MAX, &out->tunnel_url, faults);
-    read_line(root, "vpn_ip", WHEREABOUTS_MAX, &out->vpn_ip, faults);
+    read_whereabouts(root, &out->where, faults);
     read_line(root, "region", REGION_MAX, &out->region, faults);
     read_line(root, "location", REGISTRATION_LOCATION_MAX, &out->location, faults);
     read_line(root, "labels", LABELS_TEXT_MAX, &out->labels, faults);
@@ -262,6 +275,7 @@ void record_fini(struct record *record)
     buffer_fini(&record->assigned_services);
     buffer_fini(&record->provides);
     buffer_fini(&record->hardware);
+    whereabouts_fini(&record->where);
     *record = (struct record){.id = {NULL, 0}};
 }
 
@@ -325,6 +339,7 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
         {"ip_address", WORKER_ip_address, NULL},
         {"tunnel_url", WORKER_tunnel_url, NULL},
         {"vpn_ip", WORKER_vpn_ip, NULL},
+        {"port", WORKER_port, "null"},
         {"region", WORKER_region, NULL},
         {"instance_id", WORKER_instance_id, NULL},
         {"boot_id", WORKER_boot_id, NULL},
@@ -351,7 +366,7 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
     write_time(out, fields[WORKER_last_heartbeat]);
     buffer_append(out, STR(",\"registered_at\":"));
     write_time(out, fields[WORKER_registered_at]);
-    buffer_append(out, STR(",\"port\":null,\"assigned_containers\":"));
+    buffer_append(out, STR(",\"assigned_containers\":"));
     write_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
     buffer_append(out, STR(",\"assigned_services\":"));
     write_names(out, fields[WORKER_assigned_services]);

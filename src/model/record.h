@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/faults.h"
 #include "model/tier.h"
+#include "model/whereabouts.h"
 #include "model/worker.h"
 
 #define RECORD_MAX ((size_t)256 * 1024) /* bytes as it stands in the file */
@@ -24,7 +25,8 @@ struct record {
     int64_t drained_at;                            /* likewise; 0 when it was not said */
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
     struct buffer hardware;                        /* likewise; owned */
-    struct str ip_address, tunnel_url, vpn_ip, region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
+    struct whereabouts where;                      /* owned */
+    struct str region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
     struct str location, labels;     /* labels as the registration has them, see labels_read */
     double dht_port;                 /* 0 when it was not said */
     struct buffer assigned_services; /* names with commas between */

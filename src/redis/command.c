@@ -50,3 +50,12 @@ void command_auth(struct buffer *out, const char *user, const char *password)
         command_add(out, str_from(user));
     command_add(out, str_from(password));
 }
+
+size_t command_add_pair(struct buffer *command, struct str name, struct str value)
+{
+    if (value.len == 0)
+        return 0;
+    command_add(command, name);
+    command_add(command, value);
+    return 2;
+}

@@ -57,11 +57,7 @@ static void on_registration_kept(void *data, enum err err)
 
 static void add_field(struct buffer *strings, size_t *count, enum worker_field field, struct str value)
 {
-    if (value.len == 0)
-        return;
-    command_add(strings, worker_field_names[field]);
-    command_add(strings, value);
-    *count += 2;
+    *count += command_add_pair(strings, worker_field_names[field], value);
 }
 
 /* "worker-" and 8 hex digits. The script takes another one if it should be in use. */

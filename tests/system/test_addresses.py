@@ -1,8 +1,15 @@
 """Where workers are reached: what they tell is brought into one form, what can be none is left out and named."""
 
+import datetime
+import functools
+import json
+import subprocess
+
 import pytest
 
 import invariants
+import project
+from coordinator import environment
 
 REGISTER = "/api/worker/register"
 CALLER = "198.51.100.7"
@@ -130,6 +137,22 @@ def test_a_worker_whose_tunnel_an_older_coordinator_stored_as_it_came_is_still_k
     assert behind_proxy.worker(first["worker_id"])["tunnel_url"] == "https://abc.trycloudflare.com"
     assert not redis.client.exists("{rma}:identity:tunnel:" + older)
     assert register(behind_proxy, {"tunnel_url": "https://abc.trycloudflare.com"})["worker_id"] == first["worker_id"]
+    invariants.assert_hold(redis.dump())
+
+
+def test_an_imported_worker_is_read_alike(redis, behind_proxy, tmp_path):
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
+    record = {"tier": 2, "last_heartbeat": now, "ip_address": "192.168.1.5:8000", "tunnel_url": "ABC.trycloudflare.com/", "vpn_ip": "None",
+              "instance_id": "None"}
+    (tmp_path / "registry.json").write_text(json.dumps({"w": record, "v": {**record, "ip_address": "10.0.0.1", "port": 9000, "tunnel_url": "N/A"}}))
+    run = functools.partial(subprocess.run, env=environment({"REDIS_URL": redis.url}), check=True, capture_output=True)
+    run([project.BINARY, "import", tmp_path / "registry.json"])
+    rows = behind_proxy.workers()
+    assert [(row["ip_address"], row["port"], row["tunnel_url"], row["vpn_ip"], row["instance_id"]) for row in (rows["w"], rows["v"])] == [
+        ("192.168.1.5", 8000, "https://abc.trycloudflare.com", None, None), ("10.0.0.1", 9000, None, None, None)]
+    exported = json.loads(run([project.BINARY, "export"]).stdout)
+    assert (exported["w"]["ip_address"], exported["w"]["port"], exported["v"]["port"]) == ("192.168.1.5", 8000, 9000)
+    assert register(behind_proxy, {"tunnel_url": "https://abc.trycloudflare.com"})["worker_id"] == "w"
     invariants.assert_hold(redis.dump())
 
 

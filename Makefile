@@ -26,7 +26,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-r
 	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
-BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 # libh2o's pkg-config file leaves out the define that says which loop it was built with.
@@ -150,7 +150,7 @@ test: test-packages
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
 
-# What the browser tests and the gate of the scripts use, and the schemas of Kubernetes objects; the lock files say exactly what.
+# What the browser tests, the gate of the scripts and the benchmark use, and the schemas of Kubernetes objects; the lock files say what.
 tests/%/node_modules: tests/%/package-lock.json
 	@cd $(@D) && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
 	@touch $@
@@ -166,7 +166,7 @@ check: test-packages
 	@tests/check.sh --bad
 
 bench: bench-packages
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all tests/bench/peer/node_modules
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
 
 fuzz: test-packages

@@ -238,11 +238,14 @@ static void read_root(const cJSON *root, struct str body, bool is_edge, struct r
 static enum err parse(struct str body, bool is_edge, struct registration *out, struct faults *faults, const char **why)
 {
     cJSON *root;
-    enum err err = json_parse_object(body, &root, why);
+    struct registration registration = {0};
+    struct buffer mended = BUFFER_INIT;
+    enum err err = json_parse_body(JSON_NAN, &body, &mended, &root, &registration.ignored, why);
     if (err != ERR_NONE)
         return err;
-    struct registration registration = {.document = root};
+    registration.document = root;
     read_root(root, body, is_edge, &registration, faults);
+    buffer_fini(&mended); /* what is kept of the text was copied */
     if (faults->count > 0) {
         registration_fini(&registration);
         return ERR_INVALID;

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """The figures of the coordinator, measured here and now: the real binary, a real redis-server with an append-only file.
 
-    tests/bench/bench.py [--quick] [--only FIGURE]… [--binary PATH] [--json PATH]
+    tests/bench/bench.py [--quick] [--only FIGURE]… [--million] [--binary PATH] [--json PATH]
 
-Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl and python3-redis.
+Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl and python3-redis, and for one
+yardstick node with the packages of tests/bench/peer. --million measures a fleet of 1,000,000 workers alone, which takes ten minutes.
 A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
 """
 import argparse
@@ -240,11 +241,11 @@ def beat(coordinator, count):
     ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in beats])
 
 
-def wrk(coordinator, script, path, seconds, connections=CONNECTIONS, headers=()):
+def wrk(coordinator, script, path, seconds, connections=CONNECTIONS, headers=(), workers=FLEET):
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script]
     for header in headers:
         command += ["-H", header]
-    command += [coordinator.url(path), "--", str(FLEET)]
+    command += [coordinator.url(path), "--", str(workers)]
     output = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
     result = json.loads(output.strip().splitlines()[-1])
     if result["errors"]:
@@ -296,15 +297,46 @@ def redis_benchmark(server, command, count):
     return float(re.findall(r"([\d.]+) requests per second", output)[-1])
 
 
+class Peer(Process):
+    """The service of tests/bench/peer, on the Redis of the stage."""
+
+    def __init__(self, server):
+        self.port = free_port()
+        super().__init__(["node", os.path.join(HERE, "peer", "server.js"), str(self.port), server.socket])
+        wait_until(lambda: status_of(self.port, "/") == 404, "the peer")
+
+    def url(self, path):
+        return f"http://{HOST}:{self.port}{path}"
+
+
+def naive_command(server, workers):
+    """The call of naive.lua for any of the workers, who are made known to it."""
+    pipeline = server.client.pipeline(transaction=False)
+    for number in range(workers):
+        pipeline.hset(f"naive:worker:{worker_id(number)}", mapping={"status": "healthy", "current_load": "0", "last_heartbeat": "0"})
+    pipeline.execute()
+    digest = server.client.script_load(Path(HERE, "naive.lua").read_text(encoding="utf-8"))
+    anyone = "bench-__rand_int__"
+    return ["EVALSHA", digest, "3", f"naive:worker:{anyone}", f"naive:online:{anyone}", "naive:index", anyone, "healthy", "0.24"]
+
+
+def has_peer():
+    return shutil.which("node") is not None and os.path.isdir(os.path.join(HERE, "peer", "node_modules"))
+
+
 # --- the figures
 
 
 def heartbeats(plan):
-    """Heartbeats a second beside what redis-benchmark gets out of the same script, and beside a constant answer."""
+    """Heartbeats a second beside what redis-benchmark gets out of a naive script, beside a service of Node.js with that script, beside what
+    redis-benchmark gets out of the same script, and beside a constant answer."""
     rounds, seconds = (3, 2) if plan.quick else (5, 3)
-    rates, costs, yardsticks, constants, p99s, redis_costs = [], [], [], [], [], []
-    with stage(plan, FLEET) as (server, coordinator):
-        command = heartbeat_command(server, coordinator)
+    rates, costs, yardsticks, constants, p99s, redis_costs, naives, peers = [], [], [], [], [], [], [], []
+    with stage(plan, FLEET) as (server, coordinator), contextlib.ExitStack() as ends:
+        command, naive = heartbeat_command(server, coordinator), naive_command(server, FLEET)
+        peer = Peer(server) if has_peer() else None
+        if peer:
+            ends.callback(peer.stop)
         count = int(redis_benchmark(server, command, 20000) * seconds)
         for _ in range(rounds):
             before = coordinator.cpu(), server.cpu()
@@ -315,19 +347,56 @@ def heartbeats(plan):
             costs.append((after[0] - before[0]) / result["requests"])
             redis_costs.append((after[1] - before[1]) / result["requests"])
             yardsticks.append(redis_benchmark(server, command, count))
+            naives.append(redis_benchmark(server, naive, count))
+            if peer:
+                result = wrk(peer, "heartbeat.lua", "/", seconds)
+                peers.append(result["requests"] / result["seconds"])
             constant = wrk(coordinator, "done.lua", "/livez", seconds)  # GETs, since no request is made by the script
             constants.append(constant["requests"] / constant["seconds"])
     rate, yardstick, constant = map(statistics.median, (rates, yardsticks, constants))
     # each round beside its own yardstick, so that what else the machine does weighs on both
-    ratio = statistics.median(one / other for one, other in zip(rates, yardsticks))
+
+    def against(others):
+        return statistics.median(one / other for one, other in zip(rates, others))
+
     plan.add("  heartbeats/s, one thread, 64 connections", rate, "1/s")
+    plan.add("  redis-benchmark, a naive script, -c 50 -P 1", statistics.median(naives), "1/s")
+    plan.add("heartbeats / redis-benchmark with the naive script", against(naives), "", least=1.0)
+    if peers:
+        plan.add("  Node.js: fastify, ioredis, the naive script", statistics.median(peers), "1/s")
+        plan.add("heartbeats / Node.js", against(peers), "", least=2.0)
+    else:
+        plan.add("  Node.js: not measured, for want of tests/bench/peer/node_modules", 0, "")
     plan.add("  redis-benchmark, the same script, -c 50 -P 1", yardstick, "1/s")
-    plan.add("heartbeats / redis-benchmark, median of the rounds", ratio, "", least=0.9)
+    plan.add("heartbeats / redis-benchmark with the same script", against(yardsticks), "", least=0.9)
     plan.add("  the same server's constant answer (GET /livez)", constant, "1/s")
     plan.add("  heartbeats / constant answers", rate / constant, "")
     plan.add("heartbeat latency, p99", statistics.median(p99s), "ms", most=5)
-    plan.add("  CPU of the coordinator for a heartbeat", statistics.median(costs), "µs")
-    plan.add("  CPU of Redis for a heartbeat", statistics.median(redis_costs), "µs")
+    plan.add("CPU of the coordinator for a heartbeat", statistics.median(costs), "µs", most=6.5)
+    plan.add("CPU of Redis for a heartbeat", statistics.median(redis_costs), "µs", most=10)
+
+
+def million(plan):
+    """A fleet of 1,000,000 workers, who need 33,333 heartbeats a second, also while Redis rewrites its append-only file."""
+    workers, seconds = 1_000_000, 20
+    with stage(plan) as (server, coordinator):
+        base, started = server.memory(), time.monotonic()
+        register(coordinator, 0, workers)
+        plan.add("  registrations/s of a million workers", workers / (time.monotonic() - started), "1/s")
+        wait_until(lambda: not server.client.info("persistence")["aof_rewrite_in_progress"], "the append-only file", 600)
+        server.client.config_set("auto-aof-rewrite-percentage", 0)
+        for name in ("heartbeats", "heartbeats while the append-only file is rewritten"):
+            if "rewritten" in name:
+                server.client.bgrewriteaof()
+            before = coordinator.cpu(), server.cpu()
+            result = wrk(coordinator, "heartbeat.lua", "/", seconds, workers=workers)
+            after = coordinator.cpu(), server.cpu()
+            count, usual = result["requests"], name == "heartbeats"
+            plan.add(f"{'' if usual else '  '}{name}/s", count / result["seconds"], "1/s", **({"least": 33_400} if usual else {}))
+            plan.add(f"{'' if usual else '  '}p99 of them", result["p99"] / 1000, "ms", **({"most": 20} if usual else {}))
+            plan.add("  CPU of the coordinator for each", (after[0] - before[0]) / count, "µs")
+            plan.add("  CPU of Redis for each", (after[1] - before[1]) / count, "µs")
+        plan.add("Redis memory of the fleet", (server.memory() - base) / 2**30, "GiB", most=2)
 
 
 def cpu_of(processes, work):
@@ -702,6 +771,7 @@ def main():
     parser = argparse.ArgumentParser(description="Measures the coordinator's figures.")
     parser.add_argument("--quick", action="store_true", help="short runs: rougher figures in a quarter of the time")
     parser.add_argument("--only", action="append", choices=FIGURES, help="this figure (may be repeated)")
+    parser.add_argument("--million", action="store_true", help="a fleet of 1,000,000 workers, and nothing else")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/rma-coordinator"))
     parser.add_argument("--json", default=os.path.join(ROOT, "build/bench.json"))
     options = parser.parse_args()
@@ -713,7 +783,10 @@ def main():
         print(f"Something else keeps {busy:.1f} of {os.cpu_count()} cores busy: the figures will suffer.")
     print(f"{'figure':<54} {'measured':>9} {'':<4} {'target':>12} {'ratio':>6}")
     for name in options.only or FIGURES:
-        FIGURES[name](plan)
+        if not options.million:
+            FIGURES[name](plan)
+    if options.million:
+        million(plan)
     with open(options.json, "w", encoding="utf-8") as out:
         json.dump({"cores": os.cpu_count(), "busy": busy, "quick": plan.quick, "rows": plan.rows}, out, indent=1, ensure_ascii=False)
     sys.exit(Process.failed or any(row["passed"] is False for row in plan.rows))

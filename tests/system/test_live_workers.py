@@ -245,3 +245,16 @@ def test_what_a_bulk_request_loses_is_logged(redis, start_coordinator):
         coordinator.post(BULK, {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}, {"worker_id": "nothing"}, 5]})
     line, = lines(coordinator)
     assert (line["level"], line["refused"], line["not_found"], line["worker_id"], line["address"]) == ("info", 1, 2, "nobody", "127.0.0.1")
+
+
+@pytest.mark.parametrize("path", ["/api/worker/register", "/api/edge/register"])
+def test_a_registration_counts_without_what_is_no_number(coordinator, path):
+    """Python's json.dumps writes such tokens."""
+    response = coordinator.post(path, b'\xef\xbb\xbf{"worker_id": "w", "capabilities": {"cpu_cores": NaN, "ram": "16GB", "load": [1, -Infinity]}, '
+                                      b'"services": [{"name": "ocr", "rate": Infinity}]}')
+    assert response.status == 200, response
+    assert [fault["field"] for fault in response.json["ignored"]] == [
+        "capabilities.cpu_cores", "capabilities.load[1]", "services[0].rate"]
+    worker = coordinator.worker("w")
+    assert worker["capabilities"] == {"cpu_cores": None, "ram": "16GB", "load": [1, None]}
+    assert worker["services"] == [{"name": "ocr", "rate": None}]

@@ -585,7 +585,7 @@ static void test_malformed(void **state)
                          "nope",
                          "{'capabilities': {}",
                          "{'capabilities': {}}}",
-                         "{'capabilities': {'cpu_cores': NaN}}",
+                         "{'capabilities': {'cpu_cores': NaNs}}",
                          "{'capabilities': {'cpu_cores': 1e999}}",
                          "{'capabilities': {'ram': '\\u0000'}}",
                          "{'capabilities': {'ram': '\\ud800'}}",

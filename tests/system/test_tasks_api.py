@@ -49,6 +49,19 @@ def test_a_submitted_task_is_there_as_it_was_answered(coordinator):
     assert row == {name: value for name, value in task.items() if name in row} and "payload" not in row and "result" not in row
 
 
+@pytest.mark.parametrize("members", [
+    {}, {"delay_seconds": 100, "ttl_seconds": 50.5}, {"delay_seconds": 0.0004}, {"run_at": 1_000, "ttl_seconds": 5}, {"lease_seconds": 5.5}, {"priority": 100},
+    {"max_attempts": 5, "lease_seconds": 90, "result_ttl_seconds": 86400, "priority": 0}, {"requirements": {}}, {"payload": None}, {"payload": ""},
+    {"type": "\u00e9 \"x\"", "dedup_key": "a b\tc"}, {"requirements": {"model": "M:latest", "labels": {"b": "1", "a": "2"}}}, {"delay_seconds": 31_000_000}],
+    ids=lambda value: str(value)[:40])
+def test_what_is_answered_is_what_is_kept(coordinator, members):
+    answer = submit(coordinator, **members)
+    if answer.status == 422:
+        assert "run_at" in members or "dedup_key" in members
+        return
+    assert task_of(coordinator, answer.json["task_id"]) == answer.json
+
+
 @pytest.mark.parametrize("when", [{"delay_seconds": 100}, {"run_at": "2999-01-01T00:00:00Z"}], ids=str)
 def test_a_delayed_task(coordinator, when):
     answer = submit(coordinator, **when)

@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "http/accept.h"
 #include "http/feed.h"
 #include "http/reply.h"
 #include "store/follow.h"
@@ -10,13 +11,17 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define TELL_MS 5000 /* between two "stats", which keep the connection alive */
-#define READ_MAX 500 /* events repeated at most to a client that comes back */
+#define TELL_MS 5000               /* between two "stats", which keep the connection alive */
+#define READ_MAX 500               /* events read at once for a client that comes back */
+#define MISSED_BYTES_MAX (4 << 20) /* of what is repeated to one; all that Redis keeps takes a third */
 #define BEATS_BYTES_MAX                                                                                                            \
     (FEED_BEHIND_MAX / 4) /* of one "heartbeats": a client that keeps up must not seem to be far behind; the rest comes next */
 #define BEATS_BYTES_PER_MS                                                                                                         \
     10000 /* of "heartbeats" to all streams together: where there are thousands, and a large fleet, they come less often */
 #define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
+
+#define RETRY "retry: 2000\n"            /* ms until a browser's EventSource tries again when its stream has ended */
+#define RETRY_ELSEWHERE "retry: 10000\n" /* likewise, where this instance has no stream for it */
 
 static const struct str reset_event = STR(
     "event: reset\ndata: {\"detail\":\"Events are no longer kept that come before the next ones: load anew what you show.\"}\n\n");
@@ -33,6 +38,8 @@ struct events {
     int64_t tell_at;     /* clock_ms of the next "stats" and "heartbeats" */
     bool telling;        /* a reply of "stats" is on its way */
     struct buffer stats; /* the last "stats"; empty when it can't be had */
+    bool was_up;         /* Redis was in reach in the last turn */
+    bool owes_reset;     /* streams have begun without what they had missed: when Redis is back, all are told to load anew */
     struct buffer beats; /* "heartbeats" in the making */
     size_t beats_count;
     int beats_readings;  /* for this event so far; 0: none is under way */
@@ -43,13 +50,14 @@ struct events {
 
 /* A request on its way to become a stream. */
 struct joining {
-    struct events *events;
+    struct api *api;
     struct pending *pending;
-    struct event_id after; /* Last-Event-ID */
-    bool resumes;          /* whether there is one */
-    bool found;            /* and its event is still there */
-    size_t count;          /* events read since */
-    struct buffer first;   /* what the stream begins with */
+    struct event_id from; /* read from here on: Last-Event-ID, then the last one read */
+    bool resumes;         /* whether there is a Last-Event-ID */
+    bool found;           /* the event `from` is still there */
+    bool caught_up;       /* what is newer comes with the feed */
+    size_t count;         /* events read at once */
+    struct buffer first;  /* what the stream begins with */
 };
 
 /* Whether a kind is one of ours: it becomes a line of the stream. */
@@ -105,6 +113,25 @@ struct events *events_new(struct server_thread *thread, struct store *store, int
     return events;
 }
 
+static void write_unavailable(struct buffer *out, enum err err)
+{
+    buffer_append(out, STR("event: unavailable\ndata: "));
+    json_begin_object(out, NULL);
+    json_add_text(out, "code", err_code(err));
+    json_add_text(out, "detail", str_from(api_explain(err)));
+    json_end_object(out);
+    buffer_append(out, STR("\n\n"));
+}
+
+/* Appends `reset`, and where to resume after it. */
+static void write_reset(struct buffer *out, struct event_id newest)
+{
+    char room[EVENT_ID_MAX];
+    struct str id = event_id_text(newest, room);
+    buffer_printf(out, "id: %.*s\n", STR_PRINTF(id));
+    buffer_append(out, reset_event);
+}
+
 /* How the fleet is. */
 
 static void on_stats(void *data, enum err err, const struct fleet *fleet)
@@ -122,11 +149,7 @@ static void on_stats(void *data, enum err err, const struct fleet *fleet)
         buffer_append(&events->stats, STR("\n\n"));
         buffer_append(&text, buffer_str(&events->stats));
     } else {
-        buffer_append(&text, STR("event: unavailable\ndata: "));
-        json_begin_object(&text, NULL);
-        json_add_text(&text, "detail", str_from(api_explain(err)));
-        json_end_object(&text);
-        buffer_append(&text, STR("\n\n"));
+        write_unavailable(&text, err);
     }
     feed_append(events->feed, &text);
 }
@@ -211,17 +234,34 @@ static void tell(struct events *events)
     }
 }
 
+/* Redis is back: streams that began without it are told to load anew what they show, and how the fleet is. */
+static void catch_up(struct events *events, int64_t now)
+{
+    struct event_id newest;
+    bool is_up = store_is_up(events->store);
+    if (is_up && !events->was_up)
+        events->tell_at = now;
+    events->was_up = is_up;
+    if (!events->owes_reset || events->stats.len == 0 || !follower_newest(events->follower, &newest))
+        return;
+    struct buffer text = BUFFER_INIT;
+    write_reset(&text, newest);
+    feed_append(events->feed, &text);
+    events->owes_reset = false;
+}
+
 int32_t events_tick(struct events *events)
 {
     if (server_thread_stopping(events->thread))
         feed_end(events->feed);
     if (feed_count(events->feed) == 0 && events->joining == 0) {
-        events->following = false;
+        events->following = events->owes_reset = false;
         follower_stop(events->follower);
         return 1000;
     }
     int64_t now = clock_ms();
     int32_t reading = follower_tick(events->follower);
+    catch_up(events, now);
     if (now >= events->tell_at)
         tell(events);
     int32_t sending = feed_tick(events->feed), telling = (int32_t)(events->tell_at > now ? events->tell_at - now : 0);
@@ -239,80 +279,142 @@ static void follow(struct events *events)
     tell(events);
 }
 
-/* A client that comes back. */
+/* A client that comes, or comes back. */
+
+/* Begins a stream while nothing can be read, since an EventSource that is answered with an error never tries again. */
+static void join_without_redis(struct events *events, struct request *request, enum err err)
+{
+    struct buffer first = BUFFER_INIT;
+    buffer_append(&first, STR(RETRY "\n"));
+    write_unavailable(&first, err);
+    events->owes_reset = true;
+    events->stats.len = 0;
+    feed_join(events->feed, request, &first);
+}
+
+static void join_late(struct request *request)
+{
+    const struct api *api = request_app(request);
+    join_without_redis(api->events, request, ERR_DEADLINE);
+}
 
 static void on_missed(void *data, const struct event *event)
 {
     struct joining *joining = data;
     struct event_id newest;
+    size_t before = joining->first.len;
     joining->count++;
-    if (!event_id_is_after(event->id, joining->after))
+    if (!event_id_is_after(event->id, joining->from)) {
         joining->found = true;
-    else if (follower_newest(joining->events->follower, &newest) &&
-             !event_id_is_after(event->id, newest)) /* what is newer comes with the feed */
+    } else if (!follower_newest(joining->api->events->follower, &newest) || event_id_is_after(event->id, newest)) {
+        joining->caught_up = true;
+    } else if (joining->found) {
         write_event(&joining->first, event);
+        joining->from = event->id;
+    }
+    joining->api->listed += joining->first.len - before;
 }
+
+/* Begins a stream with what its client has missed, or says that it is no longer there. */
+static void join(struct joining *joining, struct request *request)
+{
+    struct events *events = joining->api->events;
+    struct buffer first = BUFFER_INIT;
+    struct event_id newest = {0, 0};
+    char room[EVENT_ID_MAX];
+    (void)follower_newest(events->follower, &newest);
+    buffer_append(&first, STR(RETRY));
+    if (!joining->resumes)
+        buffer_printf(&first, "id: %.*s\n", STR_PRINTF(event_id_text(newest, room)));
+    buffer_append(&first, STR("\n"));
+    if (joining->resumes && !(joining->found && joining->caught_up))
+        write_reset(&first, newest);
+    else
+        buffer_append(&first, buffer_str(&joining->first));
+    buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
+    feed_join(events->feed, request, &first);
+}
+
+static enum err read_missed(struct joining *joining);
 
 static void on_missed_end(void *data, enum err err)
 {
     struct joining *joining = data;
-    struct events *events = joining->events;
-    struct request *request = pending_take(joining->pending);
-    events->joining--;
-    struct event_id newest_id;
-    if (err == ERR_NONE && !follower_newest(events->follower, &newest_id))
+    struct api *api = joining->api;
+    struct event_id newest;
+    joining->caught_up = joining->caught_up || joining->count < READ_MAX;
+    if (err == ERR_NONE && !follower_newest(api->events->follower, &newest))
         err = ERR_UNAVAILABLE;
-    if (request != NULL && err == ERR_NONE) {
-        struct buffer first = BUFFER_INIT;
-        char room[EVENT_ID_MAX];
-        struct str newest = event_id_text(newest_id, room);
-        bool all = joining->found && joining->count < READ_MAX;
-        buffer_append(&first, STR("retry: 2000\n"));
-        if (!all) /* where to resume after this */
-            buffer_printf(&first, "id: %.*s\n", STR_PRINTF(newest));
-        buffer_append(&first, STR("\n"));
-        if (joining->resumes && !all)
-            buffer_append(&first, reset_event);
-        else
-            buffer_append(&first, buffer_str(&joining->first));
-        buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
-        feed_join(events->feed, request, &first);
-    } else if (request != NULL) {
-        reply_error(request, err, NULL, NULL);
+    bool has_room = joining->first.len < MISSED_BYTES_MAX && !api_is_crowded(api);
+    if (err == ERR_NONE && joining->found && !joining->caught_up && has_room && pending_is_waited_for(joining->pending)) {
+        err = read_missed(joining);
+        if (err == ERR_NONE)
+            return;
     }
+    api->events->joining--;
+    api->listed -= joining->first.len;
+    struct request *request = pending_take(joining->pending);
+    if (request != NULL && err == ERR_NONE)
+        join(joining, request);
+    else if (request != NULL)
+        join_without_redis(api->events, request, err);
     buffer_fini(&joining->first);
-    pending_release(joining->pending, err);
+    pending_release(joining->pending, ERR_INTERNAL);
     free(joining);
+}
+
+/* Reads what comes after `from`, as many events as are read at once. */
+static enum err read_missed(struct joining *joining)
+{
+    joining->found = joining->caught_up = false;
+    joining->count = 0;
+    return store_events(joining->api->store, joining->from, READ_MAX, on_missed, on_missed_end, joining);
+}
+
+/*
+ * Refuses a stream. An EventSource takes any error for the end of all trying, so what asks for a stream of events gets one that says why
+ * it ends.
+ */
+static void refuse(struct request *request, enum err err)
+{
+    if (accept_weight(request_header(request, "accept"), STR("text/event-stream")) <= 0) {
+        reply_error(request, err, NULL, NULL);
+        return;
+    }
+    struct buffer body = BUFFER_INIT;
+    buffer_append(&body, STR(RETRY_ELSEWHERE "\n"));
+    write_unavailable(&body, err);
+    request_set_header(request, "Cache-Control", "no-store");
+    reply_body(request, STR("text/event-stream"), &body);
 }
 
 void api_events(struct request *request)
 {
-    const struct api *api = request_app(request);
+    struct api *api = request_app(request);
     struct events *events = api->events;
     char room[EVENT_ID_MAX];
     struct str last = request_header(request, "last-event-id");
     if (last.len == 0) /* a browser's EventSource can't send the header before it has had an event */
         last = request_query(request, "last_event_id", room, sizeof(room));
     if (server_thread_stopping(api->thread)) {
-        reply_error(request, ERR_STOPPING, NULL, NULL);
+        refuse(request, ERR_STOPPING);
         return;
     }
     if (events->joining >= feed_room(events->feed)) {
-        reply_error(request, ERR_STREAMS, NULL, NULL);
+        refuse(request, ERR_STREAMS);
         return;
     }
     struct joining *joining = calloc(1, sizeof(*joining));
     if (joining == NULL)
         abort();
-    *joining = (struct joining){.events = events, .pending = api_wait(request, 0), .resumes = last.len > 0};
+    *joining = (struct joining){.api = api, .pending = pending_new(request, join_late, 0), .resumes = last.len > 0};
     events->joining++;
     if (!events->following)
         follow(events);
     /* asked in any case, from the end where nothing was missed: by its reply, what was asked for before has come */
-    struct event_id from = {UINT64_MAX, 0};
-    if (event_id_parse(last, &joining->after))
-        from = joining->after;
-    enum err err = store_events(api->store, from, READ_MAX, on_missed, on_missed_end, joining);
+    if (!event_id_parse(last, &joining->from))
+        joining->from = (struct event_id){UINT64_MAX, 0};
+    enum err err = read_missed(joining);
     if (err != ERR_NONE)
         on_missed_end(joining, err);
 }

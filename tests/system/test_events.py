@@ -1,5 +1,6 @@
 """Live events: every instance tells what happens to the whole fleet, once, in time, to those who listen, and to nobody's harm."""
 
+import itertools
 import json
 import signal
 import socket
@@ -161,13 +162,16 @@ def test_a_client_may_say_in_the_query_where_it_was(coordinator):
 
 
 def test_one_that_saw_no_event_can_come_back_too(coordinator):
+    """Its first line names the newest event that there was."""
+    coordinator.register("before")
     with coordinator.events() as stream:
         stream.wait_for(lambda stream: stream.events)
+        assert not stream.workers
         last = stream.last_id
     coordinator.register("w")
     with coordinator.events({"Last-Event-ID": last}) as stream:
         stream.wait_for(lambda stream: stream.of("stats"))
-        assert stream.of("reset") or stream.workers == [("registered", "new", "w")]
+        assert stream.workers == [("registered", "new", "w")] and not stream.of("reset")
 
 
 def test_while_others_join_and_much_happens_each_is_told_everything_once(coordinator):
@@ -203,14 +207,37 @@ def test_what_is_kept_no_longer_is_said(coordinator, last):
         assert stream.workers == [("registered", "new", "v")] and not stream.of("reset")
 
 
-def test_one_that_missed_too_much_is_told_so(coordinator):
+def change_until(redis, coordinator, events):
+    """A worker changes its status until there are so many events."""
+    statuses = itertools.cycle(["draining", "degraded"])
+    with coordinator.connection() as connection:
+        while (missing := events - redis.client.xlen("{rma}:events")) > 0:
+            for status in itertools.islice(statuses, missing):
+                connection.request("POST", "/api/worker/heartbeat", {"worker_id": "w", "status": status})
+
+
+def test_one_that_missed_some_thousand_is_told_all_of_them(redis, coordinator):
+    """Read in pages: 500 at once."""
     with coordinator.events() as stream:
         coordinator.register("w")
         stream.wait_for(lambda stream: stream.workers)
         last = stream.last_id
-    with coordinator.connection() as connection:
-        for number in range(510):
-            connection.request("POST", "/api/worker/heartbeat", {"worker_id": "w", "status": "degraded" if number % 2 else "draining"})
+    for missed in (499, 500, 501, 2600):
+        change_until(redis, coordinator, missed + 1)
+        with coordinator.events({"Last-Event-ID": last}) as stream:
+            stream.wait_for(lambda stream: stream.of("stats"))
+            assert not stream.of("reset") and len(stream.workers) == missed
+            ids = [event.id for event in stream.events if event.id]
+            assert ids == [id for id, _ in redis.client.xrange("{rma}:events", f"({last}")]
+
+
+def test_one_that_missed_what_is_kept_no_longer_is_told_so(redis, coordinator):
+    with coordinator.events() as stream:
+        coordinator.register("w")
+        stream.wait_for(lambda stream: stream.workers)
+        last = stream.last_id
+    change_until(redis, coordinator, 20)
+    redis.client.xtrim("{rma}:events", 10, approximate=False)
     with coordinator.events({"Last-Event-ID": last}) as stream:
         stream.wait_for(lambda stream: stream.of("stats"))
         assert stream.of("reset") and not stream.workers
@@ -240,7 +267,6 @@ def test_streams_outlive_redis(redis, coordinator):
         stream.wait_for(lambda stream: stream.workers)
         redis.kill()
         stream.wait_for(lambda stream: stream.of("unavailable"), within=8)
-        assert coordinator.get("/api/events").status == 503
         redis.restart()
         coordinator.wait_until_ready()
         coordinator.register("after")
@@ -248,14 +274,58 @@ def test_streams_outlive_redis(redis, coordinator):
         assert stream.workers == [("registered", "new", "before"), ("registered", "new", "after")] and not stream.ended
 
 
-def test_a_frozen_redis_gives_no_stream(redis, start_coordinator):
+@pytest.mark.parametrize("way", ["killed", "frozen"])
+def test_a_stream_begins_without_redis_and_goes_on_with_it(redis, start_coordinator, way):
+    """A browser's EventSource that is answered with an error never tries again."""
     coordinator = start_coordinator(redis, REQUEST_TIMEOUT_MS=300)
-    redis.freeze()
-    assert coordinator.get("/api/events").status == 504
-    redis.thaw()
-    coordinator.wait_until_ready()
-    with coordinator.events() as stream:
+    coordinator.register("before")
+    redis.kill() if way == "killed" else redis.freeze()
+    with coordinator.events() as fresh, coordinator.events({"Last-Event-ID": "1-0"}) as returning:
+        for stream in (fresh, returning):
+            assert stream.status == 200
+            stream.wait_for(lambda stream: stream.events)
+            assert stream.blocks[0].retry and stream.events[0].kind == "unavailable"
+            assert stream.events[0].data["code"] == ("registry-unavailable" if way == "killed" else "registry-late")
+        redis.restart() if way == "killed" else redis.thaw()
+        coordinator.wait_until_ready()
+        for stream in (fresh, returning):
+            stream.wait_for(lambda stream: stream.of("stats") and stream.of("reset"), within=10)
+        coordinator.register("after")
+        for stream in (fresh, returning):
+            stream.wait_for(lambda stream: stream.workers == [("registered", "new", "after")])
+            assert not stream.ended
+        last = fresh.last_id
+    with coordinator.events({"Last-Event-ID": last}) as stream:
+        stream.wait_for(lambda stream: stream.of("stats"))
+        assert not stream.workers and not stream.of("reset")
+
+
+def test_one_that_can_have_no_stream_is_told_when_to_try_again(redis, start_coordinator):
+    """Where a browser asks. Others get the error as it is."""
+    coordinator = start_coordinator(redis, THREADS=1, MAX_CONNECTIONS=4)
+    streams = [coordinator.events() for _ in range(2)]
+    for stream in streams:
         stream.wait_for(lambda stream: stream.events)
+    assert coordinator.get("/api/events").status == 503
+    answer = coordinator.get("/api/events", {"Accept": "text/event-stream"})
+    assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream"
+    assert answer.body.startswith(b"retry: 10000\n\nevent: unavailable\ndata: {\"code\":\"too-many-streams\",")
+    for stream in streams:
+        stream.close()
+
+
+def test_those_that_wait_to_become_streams_are_counted(redis, start_coordinator):
+    """With Redis slow, streams would take all connections otherwise."""
+    coordinator = start_coordinator(redis, THREADS=1, MAX_CONNECTIONS=20)
+    redis.freeze()
+    clients = [socket.create_connection(("127.0.0.1", coordinator.port), timeout=5) for _ in range(15)]
+    for client in clients:
+        client.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    answers = [client.recv(len("HTTP/1.1 200")) for client in clients]
+    assert sorted(answers) == 10 * [b"HTTP/1.1 200"] + 5 * [b"HTTP/1.1 503"]
+    redis.thaw()
+    for client in clients:
+        client.close()
 
 
 def test_shutdown_ends_streams_at_once(coordinator):

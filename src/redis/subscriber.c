@@ -81,7 +81,8 @@ static void on_push(redisAsyncContext *redis, void *data, void *privdata)
 
 static void send_command(struct subscriber *subscriber, struct buffer *command, redisCallbackFn *callback)
 {
-    if (redisAsyncFormattedCommand(subscriber->redis, callback, subscriber, command->ptr, command->len) != REDIS_OK)
+    buffer_append(command, (struct str){"", 1}); /* of SUBSCRIBE hiredis reads on until a NUL */
+    if (redisAsyncFormattedCommand(subscriber->redis, callback, subscriber, command->ptr, command->len - 1) != REDIS_OK)
         subscriber->give_up_at = clock_ms();
     buffer_fini(command);
 }

@@ -9,8 +9,10 @@
 #define BYTES_MAX ((size_t)1 << 20) /* of one call */
 
 struct things {
+    struct store *store;
     struct buffer strings; /* as they go over the wire */
     size_t string_count;
+    struct redisReply *reply; /* owned: kept until replicas have what it tells of; NULL: it has come to those who wait already */
     size_t count;
     struct {
         batch_callback *callback;
@@ -23,17 +25,55 @@ struct batches {
     bool any;
 };
 
-static void end(struct things *things, enum err err, const struct redisReply *reply)
+static void tell(struct things *things, enum err err, const struct redisReply *reply)
 {
     for (size_t i = 0; i < things->count; i++)
-        things->callers[i].callback(things->callers[i].data, err, reply, i);
+        things->callers[i].callback(things->callers[i].data, err, err == ERR_NONE ? reply : NULL, i);
+    things->count = 0;
+}
+
+static void things_free(struct things *things)
+{
     buffer_fini(&things->strings);
+    freeReplyObject(things->reply);
     free(things);
 }
 
+/* A copy of an array, a text or a number, to be released with freeReplyObject. */
+static struct redisReply *copy(const struct redisReply *reply)
+{
+    struct redisReply *made = store_alloc(sizeof(*made));
+    made->type = reply->type;
+    made->integer = reply->integer;
+    if (reply->str != NULL) {
+        made->len = reply->len;
+        made->str = store_alloc(reply->len + 1);
+        memcpy(made->str, reply->str, reply->len);
+    }
+    if (reply->elements > 0) {
+        made->elements = reply->elements;
+        made->element = store_alloc(reply->elements * sizeof(struct redisReply *));
+        for (size_t i = 0; i < reply->elements; i++)
+            made->element[i] = copy(reply->element[i]);
+    }
+    return made;
+}
+
+/* A failover must not undo what somebody was told: where Redis demands replicas, they have it first. */
 static void on_reply(void *data, enum err err, const struct redisReply *reply)
 {
-    end(data, err, err == ERR_NONE ? reply : NULL);
+    struct things *things = data;
+    if (err == ERR_NONE && link_min_replicas(things->store->link) > 0)
+        things->reply = copy(reply);
+    else
+        tell(things, err, reply);
+}
+
+static void on_kept(void *data, enum err err)
+{
+    struct things *things = data;
+    tell(things, err, things->reply);
+    things_free(things);
 }
 
 static void send(struct store *store, enum script script)
@@ -43,9 +83,11 @@ static void send(struct store *store, enum script script)
     struct buffer command = BUFFER_INIT;
     script_begin(&command, script, NULL, things->string_count);
     buffer_append(&command, buffer_str(&things->strings));
-    enum err err = link_run(store->link, script, &command, on_reply, things);
-    if (err != ERR_NONE)
-        end(things, err, NULL);
+    enum err err = store_run_replicated(store, script, &command, on_reply, on_kept, things);
+    if (err != ERR_NONE) {
+        tell(things, err, NULL);
+        things_free(things);
+    }
 }
 
 struct buffer *batch_begin(struct store *store, enum script script)
@@ -57,6 +99,7 @@ struct buffer *batch_begin(struct store *store, enum script script)
     struct things **open = &store->batches->open[script];
     if (*open == NULL)
         *open = store_alloc(sizeof(**open));
+    (*open)->store = store;
     return &(*open)->strings;
 }
 

@@ -169,8 +169,8 @@ def test_a_poll_that_nothing_comes_for_ends_with_nothing(redis, coordinator):
 def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
     for number in range(20):
         coordinator.register(f"w{number}")
-    polls = [Asking(coordinator, f"w{number}", wait=20) for number in range(20)]
-    wait_until(lambda: parked(redis) == 20)
+    polls = [Asking(coordinator, f"w{number}", wait=50) for number in range(20)]
+    wait_until(lambda: parked(redis) == 20, within=15)
 
     def calls():
         stats = redis.client.info("commandstats")

@@ -81,7 +81,7 @@ function countLink(cell, number, filters) {
 function fillQueueRow({element, cells, toggle, note}, {queue, paused, limit, counts, oldest_seconds: oldest}) {
   const limited = typeof limit === 'number';
   element.classList.toggle('paused', Boolean(paused));
-  setText(note, [paused ? 'paused' : '', limited ? `at most ${count(limit)} at once` : ''].filter(Boolean).join(' · '));
+  setText(note, dotted(paused ? 'paused' : '', limited ? `at most ${count(limit)} at once` : ''));
   for (const name of ['queued', 'leased', 'scheduled', 'dead']) countLink(cells[name], counts[name] || 0, {queue, state: name});
   cells.dead.classList.toggle('bad', counts.dead > 0);
   setText(cells.oldest, secondsWords(oldest));
@@ -191,7 +191,8 @@ function makeDeadRow({queue, error, types, count: many}, age) {
   retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
   const values = [['Queue', '', queue], ['Type', '', cut([...types].sort(byText).join(', '), 60)], ['Tasks', 'number', count(many)],
     ['Last', 'number', age]];
-  return make('tr', '', heading, ...values.map(([name, looks, words]) => namedCell(name, make('td', looks, words))), make('td', 'act', retry));
+  const named = values.map(([name, looks, words]) => namedCell(name, make('td', looks, words)));
+  return make('tr', '', heading, ...named, make('td', 'act', retry));
 }
 
 function showDead() {
@@ -203,7 +204,8 @@ function showDead() {
     byId('dead-rows').replaceChildren(...groups.map((group, at) => makeDeadRow(group, work.ages[at])));
   }
   groups.forEach(({last}, at) => setText(work.ages[at], last ? ageOf(last) + ' ago' : '–'));
-  setText(byId('dead-summary'), !deadRead ? work.deadWhy || '' : deadMore ? `the newest ${count(work.deadShown)}, by error` : 'by error');
+  const read = deadMore ? `the newest ${count(work.deadShown)}, by error` : 'by error';
+  setText(byId('dead-summary'), deadRead ? read : work.deadWhy);
 }
 
 // -- the page ------------------------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ function lifeOf(task) {
   }
   if (task.state === 'scheduled') life.push({time: task.available_at, looks: 'draining', words: 'is due'});
   else if (!LIVE_STATES.has(task.state) && attempts.at(-1)?.outcome !== task.state)
-    life.push({time: task.finished_at, looks: TASK_LOOKS[task.state] || '', words: task.state + (task.reason ? ` (${plainText(task.reason)})` : '')});
+    life.push({time: task.finished_at, looks: TASK_LOOKS[task.state] || '',
+      words: task.state + (task.reason ? ` (${plainText(task.reason)})` : '')});
   return life;
 }
 
@@ -47,8 +48,8 @@ function foldedCard(title, value) {
     pre.focus();
   });
   more.hidden = text.length <= TEXT_SHOWN;
-  const fold = make('details', 'fold', make('summary', '', make('h2', '', title), make('span', 'soft', `${count(text.length)} characters`)), pre,
-    make('div', 'buttons', more));
+  const summary = make('summary', '', make('h2', '', title), make('span', 'soft', `${count(text.length)} characters`));
+  const fold = make('details', 'fold', summary, pre, make('div', 'buttons', more));
   fold.addEventListener('toggle', () => {
     if (fold.open && !pre.textContent) pre.textContent = more.hidden ? text : text.slice(0, TEXT_SHOWN) + '\n…';
   });
@@ -60,7 +61,8 @@ function foldedCard(title, value) {
 function makeTaskParts(id) {
   const again = () => shownTask.again.now();
   const parts = {
-    state: taskBadge('queued'), note: make('p', 'soft'), why: make('section', 'card explained'), now: make('div', 'now'), figures: make('dl'),
+    state: taskBadge('queued'), note: make('p', 'soft'), why: make('section', 'card explained'), now: make('div', 'now'),
+    figures: make('dl'),
     life: make('ol', 'life'), details: make('div', 'details'), values: make('div'), valuesOf: '',
     cancel: makeButton('quiet-danger', 'Cancel', () => ask(TASK_ACTIONS.cancel, id, again)),
     retry: makeButton('', 'Retry', () => ask(TASK_ACTIONS.retry, id, again)),
@@ -70,7 +72,7 @@ function makeTaskParts(id) {
   parts.title = make('h1', 'id', id);
   parts.title.tabIndex = -1;
   parts.buttons = make('div', 'buttons', parts.retry, parts.cancel);
-  parts.lifeCard = make('section', 'card', make('header', '', make('h2', '', 'Life')), parts.life);
+  parts.lifeCard = card('Life', parts.life);
   parts.figuresCard = make('section', 'figures card', parts.figures);
   byId('task').replaceChildren(back,
     make('div', 'title', make('div', '', make('div', 'name', parts.title, parts.state), parts.note), parts.buttons),
@@ -83,9 +85,10 @@ function showWhy({parts, task, explained}) {
   parts.why.hidden = !told;
   if (!told) return;
   const reasons = (explained.reasons || []).map(({text}) => plainText(text)).filter(text => text && text !== explained.text);
+  const eta = explained.eta_seconds;
   parts.why.replaceChildren(make('header', '', make('h2', '', 'Why it waits')), make('p', 'text', plainText(explained.text)),
     reasons.length ? make('ul', '', ...reasons.map(text => make('li', '', text))) : '',
-    typeof explained.eta_seconds === 'number' ? make('p', 'soft text', `It begins in about ${duration(explained.eta_seconds * 1000)}, at the present pace.`) : '');
+    typeof eta === 'number' ? make('p', 'soft text', `It begins in about ${duration(eta * 1000)}, at the present pace.`) : '');
 }
 
 function showTask() {
@@ -99,13 +102,13 @@ function showTask() {
     return;
   }
   setTaskState(parts.state, state);
-  setText(parts.note, [plainText(task.type), `queue ${plainText(task.queue)}`, task.priority ? `priority ${task.priority}` : '', task.cancelling ? 'is being cancelled' : '']
-    .filter(Boolean).join(' · '));
+  setText(parts.note, dotted(plainText(task.type), `queue ${plainText(task.queue)}`, task.priority ? `priority ${task.priority}` : '',
+    task.cancelling ? 'is being cancelled' : ''));
   parts.cancel.hidden = !LIVE_STATES.has(state);
   parts.retry.hidden = state !== 'dead';
   showWhy(shownTask);
   const progress = state === 'leased' ? progressOf(task.progress) : null;
-  parts.now.replaceChildren(...(progress ? [make('section', 'card', make('header', '', make('h2', '', 'Progress')), progress)] : []));
+  parts.now.replaceChildren(...(progress ? [card('Progress', progress)] : []));
   parts.figures.replaceChildren(
     figure('', 'Failed attempts', `${task.attempts ?? 0}`, `of ${task.max_attempts ?? '?'}`),
     figure('', LIVE_STATES.has(state) ? 'Age' : 'Took', LIVE_STATES.has(state) ? ageOf(task.created_at)
@@ -113,14 +116,21 @@ function showTask() {
     figure('', 'Worker', task.worker_id ? workerLink(plainText(task.worker_id)) : '–'),
     figure('', 'Lease', task.lease_seconds ? duration(task.lease_seconds * 1000) : '–'));
   parts.life.replaceChildren(...lifeOf(task).map(lifeItem));
-  parts.details.replaceChildren(factCard('Demands', Object.entries(task.requirements || {}).map(([name, value]) => [name.replaceAll('_', ' '), value])),
-    factCard('Times and names', [['Created', dateOf(task.created_at)], ['Available', dateOf(task.available_at)], ['Started', dateOf(task.started_at)],
-      ['Finished', dateOf(task.finished_at)], ['Expires', dateOf(task.expires_at)], ['Dedup key', task.dedup_key]]));
-  const values = [['Payload', task.payload], ['Result', task.result], ['Late result, not taken', task.late_result]].filter(([, value]) => value !== null && value !== undefined);
-  const names = JSON.stringify([values.map(([name]) => name), task.finished_at]);
-  if (names === parts.valuesOf) return; // what was unfolded stays so
-  parts.valuesOf = names;
-  parts.values.replaceChildren(...(task.error ? [make('section', 'card', make('header', '', make('h2', '', LIVE_STATES.has(state) ? 'Last error' : 'Error')), make('pre', 'error', plainText(task.error)))] : []),
+  const demands = Object.entries(task.requirements || {}).map(([name, value]) => [name.replaceAll('_', ' '), value]);
+  parts.details.replaceChildren(factCard('Demands', demands), factCard('Times and names', [['Created', dateOf(task.created_at)],
+    ['Available', dateOf(task.available_at)], ['Started', dateOf(task.started_at)], ['Finished', dateOf(task.finished_at)],
+    ['Expires', dateOf(task.expires_at)], ['Dedup key', task.dedup_key]]));
+  showValues(shownTask);
+}
+
+// What it was given and what came of it. What was unfolded stays so while nothing else has come.
+function showValues({parts, task}) {
+  const all = [['Payload', task.payload], ['Result', task.result], ['Late result, not taken', task.late_result]];
+  const values = all.filter(([, value]) => value !== null && value !== undefined), error = plainText(task.error);
+  const isLive = LIVE_STATES.has(task.state), valuesOf = JSON.stringify([values.map(([name]) => name), error, isLive]);
+  if (valuesOf === parts.valuesOf) return;
+  parts.valuesOf = valuesOf;
+  parts.values.replaceChildren(...(error ? [card(isLive ? 'Last error' : 'Error', make('pre', 'error', error))] : []),
     ...values.map(([name, value]) => foldedCard(name, value)));
 }
 

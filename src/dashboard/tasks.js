@@ -8,7 +8,8 @@ const TASK_FILTERS = ['queue', 'state', 'type', 'worker_id', 'error'];
 const FILTER_MS = 300; // of no typing, until a filter is used
 const TASK_COLUMNS = [
   {key: 'id', title: 'Task'}, {key: 'state', title: 'State'}, {key: 'type', title: 'Type'}, {key: 'queue', title: 'Queue'},
-  {key: 'worker', title: 'Worker'}, {key: 'attempts', title: 'Failed'}, {key: 'when', title: 'Created'}, {key: 'what', title: 'Progress or error'},
+  {key: 'worker', title: 'Worker'}, {key: 'attempts', title: 'Failed'}, {key: 'when', title: 'Created'},
+  {key: 'what', title: 'Progress or error'},
 ];
 
 const tasks = {
@@ -35,7 +36,7 @@ function fillTaskRow(element, {task}) {
   setText(attempts, `${task.attempts ?? 0} of ${task.max_attempts ?? '?'}`);
   setText(when, ageOf(task.created_at) + ' ago');
   const {percent, message} = task.progress || {};
-  const words = task.state === 'leased' ? [typeof percent === 'number' ? Math.round(percent) + ' %' : '', plainText(message)].filter(Boolean).join(' · ')
+  const words = task.state === 'leased' ? dotted(typeof percent === 'number' ? Math.round(percent) + ' %' : '', plainText(message))
     : task.state === 'scheduled' ? `due ${dateOf(task.available_at)}` : cut(plainText(task.error), 300);
   setText(what, words);
   what.title = type.title = '';
@@ -118,9 +119,10 @@ async function showTasksQueue() {
   const {why, paused, limit, counts = {}, oldest_seconds: oldest} = shown;
   byId('tasks-pause').hidden = Boolean(why || paused);
   byId('tasks-resume').hidden = Boolean(why || !paused);
-  setText(byId('tasks-note'), why || [paused ? 'Paused: nothing is given out' : '', `${count(counts.queued || 0)} waiting`, `${count(counts.leased || 0)} running`,
-    typeof limit === 'number' ? `at most ${count(limit)} at once` : '', typeof oldest === 'number' ? `the oldest waits for ${duration(oldest * 1000)}` : '']
-    .filter(Boolean).join(' · '));
+  setText(byId('tasks-note'), why || dotted(paused ? 'Paused: nothing is given out' : '',
+    `${count(counts.queued || 0)} waiting`, `${count(counts.leased || 0)} running`,
+    typeof limit === 'number' ? `at most ${count(limit)} at once` : '',
+    typeof oldest === 'number' ? `the oldest waits for ${duration(oldest * 1000)}` : ''));
 }
 
 // -- the page ------------------------------------------------------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ function queuePath(queue) {
 
 // "?state=dead&type=x" of what is not empty.
 function queryOf(values) {
-  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined)).toString();
-  return query && '?' + query;
+  const told = Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined);
+  return told.length ? '?' + new URLSearchParams(told) : '';
 }
 
 function tasksLink(words, filters, looks = '') {
@@ -67,9 +67,19 @@ function setBar(bar, fraction) {
 function progressOf(progress) {
   if (!progress || typeof progress !== 'object') return null;
   const percent = typeof progress.percent === 'number' ? progress.percent : null;
-  const bar = make('span', 'meter', make('span', 'track', make('span', 'fill')), make('span', 'number', percent === null ? '–' : Math.round(percent) + ' %'));
+  const bar = make('span', 'meter', make('span', 'track', make('span', 'fill')),
+    make('span', 'number', percent === null ? '–' : Math.round(percent) + ' %'));
   setBar(bar, (percent ?? 0) / 100);
   return make('div', 'progress', bar, make('span', 'soft message', plainText(progress.message)));
+}
+
+// What there is of some texts, with dots between.
+function dotted(...texts) {
+  return texts.filter(Boolean).join(' · ');
+}
+
+function card(title, ...content) {
+  return make('section', 'card', make('header', '', make('h2', '', title)), ...content);
 }
 
 // A button with its words.

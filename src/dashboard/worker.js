@@ -31,7 +31,8 @@ function capabilityText({hardware}, name, told) {
 }
 
 function drainWords({drain_reason: reason, drained_at: since, drained_from: from}) {
-  return 'drained by an operator' + (since ? ` since ${dateOf(since)}` : '') + (from ? `, from ${plainText(from)}` : '') + (reason ? `: ${plainText(reason)}` : '');
+  return 'drained by an operator' + (since ? ` since ${dateOf(since)}` : '') + (from ? `, from ${plainText(from)}` : '')
+    + (reason ? `: ${plainText(reason)}` : '');
 }
 
 function servicesCard({assigned_services: assigned, services, containers, services_status: states, unwell_services: unwell}) {

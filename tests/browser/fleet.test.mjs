@@ -75,6 +75,8 @@ test('a worker that falls silent goes offline before one’s eyes, and is remove
   const status = id => row(page, id).locator('.cell.status').textContent();
   assert.equal(await status('silent'), 'Healthy');
   fleet.moveClock(290);
+  const age = id => row(page, id).locator('.cell.lastHeartbeat').textContent();
+  await waitUntil(async () => (await age('steady')).startsWith('4 min'), 'the stream goes on after the leap'); // and is listened to again
   await fleet.beat('steady', {current_load: 0.5});
   fleet.moveClock(11);
   await waitUntil(async () => await status('silent') === 'Offline', 'silence is shown');

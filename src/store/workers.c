@@ -2,6 +2,7 @@
  * Single workers: registered, removed, read.
  */
 #include "model/catalogue.h"
+#include "model/id.h"
 #include "store/counters.h"
 #include "store/internal.h"
 
@@ -46,7 +47,7 @@ static void on_registration_kept(void *data, enum err err)
         .services = buffer_str(&registering->services),
         .restarted = registering->restarted,
     };
-    if (err == ERR_NONE && registered.worker_id.len == 0)
+    if (err == ERR_NONE && !id_is_valid(registered.worker_id)) /* somebody has been at the identities with a redis-cli */
         err = ERR_INTERNAL;
     count_registration(err, registered.again);
     registering->callback(registering->data, err, err == ERR_NONE ? &registered : NULL);

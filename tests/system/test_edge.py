@@ -64,3 +64,14 @@ def test_an_edge_node_that_keeps_to_its_interval_is_not_late(start_redis, start_
     on_time = [line for line in coordinator.get("/metrics").body.decode().splitlines()
                if line.startswith('rma_heartbeat_lateness_seconds_bucket{le="5"}')]
     assert on_time == ['rma_heartbeat_lateness_seconds_bucket{le="5"} 1'], "the second one is 15 s late"
+
+
+def test_an_id_that_somebody_has_put_into_redis_and_that_is_none(redis, coordinator):
+    """An id has 128 characters at most; a longer one must not be copied anywhere."""
+    long = "x" * 4000
+    redis.client.set("{rma}:identity:instance:i", long)
+    redis.client.hset(f"{{rma}}:registration:{long}", mapping={"tier": "4", "instance_id": "i", "registered_at": "1"})
+    for path in ("/api/edge/register", "/api/worker/register"):
+        assert coordinator.post(path, {"instance_id": "i", "capabilities": {}, "tunnel_url": "https://x.example"}).status == 500
+    assert coordinator.get("/livez").status == 200
+    redis.client.flushall()

@@ -2,7 +2,8 @@
 
 #include "base/json_writer.h"
 
-const struct catalogue_service *catalogue;
+static const struct catalogue_service nothing;
+const struct catalogue_service *catalogue = &nothing;
 size_t catalogue_count;
 
 void catalogue_use(const struct catalogue_service *services, size_t count)

@@ -70,12 +70,14 @@ void linger_alone(struct lingering *lingering)
 
 int32_t linger_tick(struct server_thread *thread)
 {
-    while (!h2o_linklist_is_empty(&thread->lingerings)) {
-        struct lingering *first = H2O_STRUCT_FROM_MEMBER(struct lingering, place, thread->lingerings.next);
-        int64_t left = first->until - clock_ms();
+    h2o_linklist_t *list = &thread->lingerings, *next;
+    for (h2o_linklist_t *at = list->next; at != list; at = next) {
+        struct lingering *lingering = H2O_STRUCT_FROM_MEMBER(struct lingering, place, at);
+        int64_t left = lingering->until - clock_ms();
+        next = at->next;
         if (left > 0)
             return left < WAIT_MAX_MS ? (int32_t)left : WAIT_MAX_MS;
-        lingering_end(first);
+        lingering_end(lingering);
     }
     return WAIT_MAX_MS;
 }

@@ -78,8 +78,8 @@ struct server_thread {
 void listeners_start(struct server_thread *thread);
 void listeners_stop(struct server_thread *thread);
 
-/* listener.c: what is due of connections, and of listeners that pause. Returns the ms until the next call. */
-int32_t listeners_tick(void *thread);
+/* listener.c: what is due of connections, and of listeners that pause; `data` is the thread. Returns the ms until the next call. */
+int32_t listeners_tick(void *data);
 
 /* listener.c: a connection has ended: takes new ones again, if there was no room. */
 void listener_resume(struct listener *listener);

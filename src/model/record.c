@@ -1,5 +1,6 @@
 #include "model/record.h"
 
+#include "base/json_writer.h"
 #include "model/address.h"
 #include "model/catalogue.h"
 #include "model/drain.h"
@@ -280,46 +281,41 @@ void record_fini(struct record *record)
 }
 
 /* As the file-based coordinator wrote times: UTC with microseconds, without a zone. */
-static void write_time(struct buffer *out, struct str milliseconds)
+static void write_time(struct buffer *out, const char *key, struct str milliseconds)
 {
     char room[16], *end;
     if (milliseconds.len == 0 || milliseconds.len >= sizeof(room)) {
-        buffer_append(out, STR("null"));
+        json_add_null(out, key);
         return;
     }
     memcpy(room, milliseconds.ptr, milliseconds.len);
     room[milliseconds.len] = '\0';
-    buffer_json_time(out, strtoll(room, &end, 10));
+    json_add_time(out, key, strtoll(room, &end, 10));
     out->len -= strlen("Z\"");
     buffer_append(out, STR("000\""));
 }
 
-static void write_names(struct buffer *out, struct str names)
+static void write_names(struct buffer *out, const char *key, struct str names)
 {
-    struct str separator = STR("");
-    buffer_append(out, STR("["));
-    for (; names.len > 0; separator = STR(",")) {
-        buffer_append(out, separator);
-        buffer_json_string(out, str_cut(&names, ','));
-    }
-    buffer_append(out, STR("]"));
+    json_begin_array(out, key);
+    while (names.len > 0)
+        json_add_text(out, NULL, str_cut(&names, ','));
+    json_end_array(out);
 }
 
-static void write_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id)
+static void write_containers(struct buffer *out, const char *key, struct str names, struct str coordinator_url,
+                             struct str worker_id)
 {
-    struct str separator = STR("");
-    buffer_append(out, STR("["));
+    json_begin_array(out, key);
     while (names.len > 0) {
         const struct catalogue_service *service = catalogue_find(str_cut(&names, ','));
         if (service == NULL)
             continue;
         struct catalogue_service plain = *service;
         plain.env = BUFFER_INIT; /* there may be secrets in it */
-        buffer_append(out, separator);
         catalogue_write_container(out, &plain, coordinator_url, worker_id);
-        separator = STR(",");
     }
-    buffer_append(out, STR("]"));
+    json_end_array(out);
 }
 
 void record_write(struct buffer *out, const struct worker *worker, struct str fingerprint, struct str coordinator_url)
@@ -348,37 +344,28 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
         {"labels", WORKER_labels, NULL},
     };
     buffer_json_string(out, worker->id);
-    buffer_append(out, STR(": {\"worker_id\":"));
-    buffer_json_string(out, worker->id);
+    buffer_append(out, STR(": "));
+    json_begin_object(out, NULL);
+    json_add_text(out, "worker_id", worker->id);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         struct str value = fields[members[i].field];
-        buffer_printf(out, ",\"%s\":", members[i].name);
         if (members[i].missing == NULL)
-            buffer_json_string(out, value);
+            json_add_text(out, members[i].name, value);
         else
-            buffer_append(out, value.len > 0 ? value : str_from(members[i].missing));
+            json_add_raw(out, members[i].name, value.len > 0 ? value : str_from(members[i].missing));
     }
-    buffer_append(out, STR(",\"fingerprint\":"));
-    buffer_json_string(out, fingerprint);
-    buffer_append(out, STR(",\"status\":"));
-    buffer_json_string(out, worker_status(worker));
-    buffer_append(out, STR(",\"last_heartbeat\":"));
-    write_time(out, fields[WORKER_last_heartbeat]);
-    buffer_append(out, STR(",\"registered_at\":"));
-    write_time(out, fields[WORKER_registered_at]);
-    buffer_append(out, STR(",\"assigned_containers\":"));
-    write_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
-    buffer_append(out, STR(",\"assigned_services\":"));
-    write_names(out, fields[WORKER_assigned_services]);
-    buffer_append(out, STR(",\"provides\":"));
-    write_names(out, fields[WORKER_provides]);
+    json_add_text(out, "fingerprint", fingerprint);
+    json_add_text(out, "status", worker_status(worker));
+    write_time(out, "last_heartbeat", fields[WORKER_last_heartbeat]);
+    write_time(out, "registered_at", fields[WORKER_registered_at]);
+    write_containers(out, "assigned_containers", fields[WORKER_assigned_services], coordinator_url, worker->id);
+    write_names(out, "assigned_services", fields[WORKER_assigned_services]);
+    write_names(out, "provides", fields[WORKER_provides]);
     if (fields[WORKER_drained].len > 0) {
-        buffer_append(out, STR(",\"drained\":true,\"drained_at\":"));
-        write_time(out, fields[WORKER_drained_at]);
-        buffer_append(out, STR(",\"drain_reason\":"));
-        buffer_json_string(out, fields[WORKER_drain_reason]);
-        buffer_append(out, STR(",\"drained_from\":"));
-        buffer_json_string(out, fields[WORKER_drained_from]);
+        json_add_bool(out, "drained", true);
+        write_time(out, "drained_at", fields[WORKER_drained_at]);
+        json_add_text(out, "drain_reason", fields[WORKER_drain_reason]);
+        json_add_text(out, "drained_from", fields[WORKER_drained_from]);
     }
-    buffer_append(out, STR("}"));
+    json_end_object(out);
 }

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import subprocess
 import threading
 import time
 
@@ -76,6 +77,45 @@ def test_an_idle_connection_is_kept_for_as_long_as_its_client_was_told(redis, st
         assert raw.read_to_end(within=5) == b"" and 2.9 < time.monotonic() - answered < 4.5
     assert metric(coordinator, 'rma_http_connections_closed_total{reason="idle"}') == before + 1
     assert refusals(coordinator, 408) == []
+
+
+# Heartbeats with pauses of the given lengths, by the two clients that Node.js has: the first is axios's, too.
+NODE = """
+const [port, ...pauses] = process.argv.slice(1).map(Number);
+const http = require('http');
+const body = JSON.stringify({worker_id: 'w'});
+const headers = {'Content-Type': 'application/json', 'Content-Length': body.length};
+const agent = new http.Agent({keepAlive: true, maxSockets: 1});
+const byAgent = () => new Promise((resolve, reject) => {
+  const request = http.request({port, host: '127.0.0.1', method: 'POST', path: '/api/worker/heartbeat', agent, headers}, answer => {
+    answer.resume().on('end', () => resolve(answer.statusCode));
+  });
+  request.on('error', reject).end(body);
+});
+const byFetch = async () => {
+  const answer = await fetch(`http://127.0.0.1:${port}/api/worker/heartbeat`, {method: 'POST', body, headers: {'Content-Type': 'application/json'}});
+  await answer.text();
+  return answer.status;
+};
+(async () => {
+  const said = [];
+  for (const pause of [0, ...pauses]) {
+    await new Promise(resolve => setTimeout(resolve, pause));
+    said.push(...await Promise.all([byAgent(), byFetch()].map(each => each.catch(error => error.code || String(error)))));
+  }
+  console.log(JSON.stringify(said));
+  process.exit(0);
+})();
+"""
+
+
+def test_clients_that_heed_the_hint_never_meet_the_closing(redis, start_coordinator):
+    """Pauses around the moment at which the server closes: one that did not know of it would send into a closed connection."""
+    coordinator = start_coordinator(redis, IDLE_TIMEOUT_SECONDS=2)
+    coordinator.register("w")
+    pauses = [900, 1500, 1950, 2000, 2050, 2900, 2990, 3000, 3010, 3200]
+    result = subprocess.run(["node", "-e", NODE, str(coordinator.port), *map(str, pauses)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0 and json.loads(result.stdout) == [200] * (2 * len(pauses) + 2), result
 
 
 def test_ten_seconds_are_not_the_end_of_a_connection(coordinator):

@@ -142,13 +142,10 @@ int task_await(struct client *client, const struct options *options, struct str 
 /* Appends why a task waits, if it does. */
 static void add_explanation(struct buffer *out, const cJSON *explanation)
 {
-    struct terminal terminal;
     struct str text = member_text(explanation, "text"), state = member_text(explanation, "state");
-    terminal_look(&terminal);
     if (text.len == 0 || (!str_eq(state, STR("queued")) && !str_eq(state, STR("scheduled"))))
         return;
-    terminal_show(&terminal, out, STR("\nwhy it waits\n"), SIZE_MAX, COLOUR_NONE);
-    buffer_append(out, STR("  "));
+    buffer_append(out, STR("\nwhy it waits\n  "));
     text_show(out, text, SIZE_MAX);
     buffer_append(out, STR("\n"));
     const cJSON *reason;

@@ -34,9 +34,10 @@ static size_t write_place(const struct place *place, char *room, size_t size)
 {
     if (place == NULL)
         return 0;
+    struct str name = place->name.len > 0 ? place->name : STR("\"\"");
     size_t len = write_place(place->outer, room, size);
     int more = place->name.ptr == NULL ? snprintf(room + len, size - len, "[%zu]", place->index)
-                                       : snprintf(room + len, size - len, "%s%.*s", len > 0 ? "." : "", STR_PRINTF(place->name));
+                                       : snprintf(room + len, size - len, "%s%.*s", len > 0 ? "." : "", STR_PRINTF(name));
     return len + (size_t)more < size ? len + (size_t)more : size - 1;
 }
 

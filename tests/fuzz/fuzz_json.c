@@ -70,6 +70,30 @@ static void check_items(struct str text, const cJSON *parent)
     must(child == NULL);
 }
 
+/* What is read with patience is exact JSON once it is mended; what is exact JSON needs no mending. */
+static void check_patience(enum json_patience patience, struct str text, bool is_exact)
+{
+    struct str body = text;
+    struct buffer room = BUFFER_INIT;
+    struct faults ignored = FAULTS_INIT;
+    cJSON *document = NULL;
+    const char *why = NULL;
+    enum err err = json_parse_body(patience, &body, &room, &document, &ignored, &why);
+    must(!is_exact || (err == ERR_NONE && room.len == 0 && ignored.count == 0 && body.ptr == text.ptr));
+    if (err != ERR_NONE) {
+        must(err == ERR_BAD_REQUEST && why != NULL && room.ptr == NULL && ignored.items == NULL);
+        return;
+    }
+    must((room.len > 0) == (ignored.count > 0));
+    must(json_check_object(body, &why) == ERR_NONE);
+    for (size_t i = 0; i < ignored.count; i++)
+        must(ignored.items[i].message[0] != '\0' && json_is_utf8(str_from(ignored.items[i].field)));
+    check_items(body, document);
+    cJSON_Delete(document);
+    buffer_fini(&room);
+    faults_fini(&ignored);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
@@ -80,6 +104,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *why = NULL;
     enum err err = json_parse_object(text, &document, &why);
     must(size == 0 || (err != ERR_NONE) == is_faulty);
+    for (int patience = JSON_NAN; patience <= JSON_PATIENT; patience++)
+        check_patience((enum json_patience)patience, text, err == ERR_NONE);
+    struct str body = text;
+    const char *patient_why = NULL;
+    must((json_check_body(&body, &patient_why) != ERR_NONE) == (patient_why != NULL));
     if (err != ERR_NONE) {
         must(err == ERR_BAD_REQUEST && document == NULL && why != NULL && why[strlen(why) - 1] == '.');
         return 0;

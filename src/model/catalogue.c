@@ -2,8 +2,7 @@
 
 #include "base/json_writer.h"
 
-static const struct catalogue_service nothing;
-const struct catalogue_service *catalogue = &nothing;
+const struct catalogue_service *catalogue;
 size_t catalogue_count;
 
 void catalogue_use(const struct catalogue_service *services, size_t count)
@@ -48,14 +47,16 @@ bool catalogue_has_alias(const struct catalogue_service *service, struct str nam
     return false;
 }
 
-/* The service of that name or alias; NULL when there is none. */
-static const struct catalogue_service *find_called(struct str name)
+/* Sets *name to that of the service that has it as its name or alias; false when there is none. */
+static bool find_called(struct str called, struct str *name)
 {
-    const struct catalogue_service *service = catalogue_find(name);
-    for (size_t i = 0; i < catalogue_count && service == NULL; i++)
-        if (catalogue_has_alias(&catalogue[i], name))
-            service = &catalogue[i];
-    return service;
+    for (size_t i = 0; i < catalogue_count; i++) {
+        if (str_eq(catalogue[i].name, called) || catalogue_has_alias(&catalogue[i], called)) {
+            *name = catalogue[i].name;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Takes `end` off the end of *text; false when it does not end so, or is nothing else. */
@@ -69,16 +70,17 @@ static bool cut_end(struct str *text, struct str end)
 
 struct str catalogue_name(struct str called)
 {
-    const struct catalogue_service *service = find_called(called);
-    if (service == NULL && called.len > 0)
-        service = catalogue_find_container(called);
-    struct str name = called;
-    if (service == NULL && (cut_end(&name, STR("-service")) || cut_end(&name, STR("-worker")))) {
-        if (name.len > 4 && memcmp(name.ptr, "rma-", 4) == 0)
-            name = (struct str){name.ptr + 4, name.len - 4};
-        service = find_called(name);
-    }
-    return service != NULL ? service->name : called;
+    struct str name = called, bare = called;
+    if (called.len == 0 || find_called(called, &name))
+        return name;
+    const struct catalogue_service *service = catalogue_find_container(called);
+    if (service != NULL)
+        return service->name;
+    if (!cut_end(&bare, STR("-service")) && !cut_end(&bare, STR("-worker")))
+        return called;
+    if (bare.len > 4 && memcmp(bare.ptr, "rma-", 4) == 0)
+        bare = (struct str){bare.ptr + 4, bare.len - 4};
+    return find_called(bare, &name) ? name : called;
 }
 
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,

@@ -36,7 +36,7 @@ static void unhide(struct client_watch *watch)
         watch->next->previous = watch->previous;
 }
 
-static void tell(struct client_watch *watch, bool reset)
+static void report_left(struct client_watch *watch, bool reset)
 {
     client_watch_callback *left = watch->left;
     client_watch_end(watch);
@@ -44,15 +44,15 @@ static void tell(struct client_watch *watch, bool reset)
 }
 
 /* Something has come from the client: its end, or what libh2o reads later. */
-static void look(struct client_watch *watch)
+static void check_client(struct client_watch *watch)
 {
     char byte;
     struct pollfd poller = {.fd = h2o_socket_get_fd(watch->socket), .events = POLLRDHUP};
     ssize_t got = recv(poller.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got == -1 && errno != EAGAIN && errno != EINTR)
-        tell(watch, true);
+        report_left(watch, true);
     else if (got == 0 || (poll(&poller, 1, 0) == 1 && (poller.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0))
-        tell(watch, (poller.revents & POLLERR) != 0);
+        report_left(watch, (poller.revents & POLLERR) != 0);
     else
         hide(watch);
 }
@@ -63,7 +63,7 @@ static void on_readable(h2o_socket_t *socket, const char *err)
     (void)err;
     h2o_socket_read_stop(socket);
     if (connection->watch != NULL)
-        look(connection->watch);
+        check_client(connection->watch);
 }
 
 /*
@@ -108,7 +108,7 @@ int32_t client_watch_tick(void *data)
     struct client_watch *next;
     for (struct client_watch *watch = thread->first_hidden; watch != NULL; watch = next) {
         next = watch->next; /* of another connection, which this one's leaving does not end */
-        look(watch);
+        check_client(watch);
     }
     return HIDDEN_CHECK_MS;
 }

@@ -14,6 +14,8 @@ TUNNELS = ["", "", "t1", "t2", "t3"]
 SERVICES = ["ocr", "rag", "translate", "ner", "-", "a:b"]
 REGIONS = ["", "", "fra", "lhr", "no region"]
 FAR = 500_000
+ADDRESSES = ["198.51.100.1", "198.51.100.2", "2001:db8::1"]
+MOVES = ["198.51.100.1 tunnel_url=t1", "198.51.100.3 ip_address=10.0.0.1 port=8000", " tunnel_url=t2 ip_address=10.0.0.2", "198.51.100.2 vpn_ip=10.1.1.1"]
 MODELS = ["m", "x/y:7", "-"]
 STATUSES = ["healthy", "healthy", "degraded", "draining", "offline"]
 # Everything happens at whole seconds and expires between them: never in the moment in which it is looked at.
@@ -59,8 +61,15 @@ class Life:
         worker_id = self.dice.choice(IDS)
         looks = self.dice.choice(["", "f1", "f2"]) if not worker_id and not args["instance_id"] else ""
         self.scripts.register(worker_id, at=self.seconds, timeout=TIMEOUT, revive=self.revive, fields=fields, fingerprint=looks,
+                              **self.whence(looks),
                               catalogue=CATALOGUE[args["tier"]], also="rag,ner" if args["tier"] == 1 else "",
                               max_services=self.dice.choice([1, 1, 1, 3]), health=self.health(), **args)
+
+    def whence(self, looks):
+        """Where a registration comes from, and which machine sends it."""
+        address = self.dice.choice(ADDRESSES)
+        return {"caller": self.dice.choice(["", "@" + address, "~" + address]), "origin": address, "machine": self.dice.choice(["", "b:1", "b:2", "h:3"]),
+                "looks": looks and self.dice.choice(["", "l" + looks])}
 
     def heartbeat(self):
         known = [key.rpartition("registration:")[2] for key in sorted(self.scripts.redis.keys("{rma}:registration:*"))] + ["nobody"]
@@ -79,22 +88,27 @@ class Life:
                 fields += ["loaded_models", "[" + ",".join(f'"{name}"' for name in names) + "]"]
             beats.append(self.scripts.beat_of(self.dice.choice(known), self.dice.choice(["", *STATUSES]),
                                               self.dice.choice(["", *[str(self.dice.randrange(101) / 100)] * 3]),
-                                              self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields, self.health()))
+                                              self.dice.choice([0, 0, 0, SILENCE]), active, special, models, fields, self.health(),
+                                              whence=self.dice.choice(["", *ADDRESSES, *MOVES])))
         answer = self.scripts.heartbeat(*beats, at=self.seconds, timeout=TIMEOUT, revive=self.revive)
         self.revived += answer.count("2")
 
     def unregister(self):
-        self._if_known(lambda: self.scripts.unregister(self.dice.choice(IDS[:12])))
+        self._of_known(self.scripts.unregister)
 
     def drain(self):
-        self._if_known(lambda: self.scripts.drain(self.dice.choice(IDS[:12]), self.dice.choice([True, False])))
+        self._of_known(lambda worker_id: self.scripts.drain(worker_id, self.dice.choice([True, False])))
 
-    @staticmethod
-    def _if_known(operation):
+    def _of_known(self, operation):
+        """Operates on some worker: it succeeds if there is one of that id, else there is none to be found."""
+        worker_id = self.dice.choice(IDS[:12])
+        known = self.scripts.redis.exists("{rma}:worker:" + worker_id)
         try:
-            operation()
+            operation(worker_id)
         except redis_library.ResponseError as error:
-            assert str(error).startswith("NOTFOUND")
+            assert not known and str(error).startswith("NOTFOUND")
+        else:
+            assert known
 
     def import_worker(self):
         args, fields = self.registration()

@@ -175,6 +175,7 @@ static const struct command {
     {"pause", cli_pause, "gives out none of a queue's tasks"},
     {"resume", cli_resume, "gives them out again"},
     {"import", cli_import, "FILE [--json]: takes over the workers of the file-based coordinator's registry"},
+    {"check", cli_check, "[--json]: looks whether what is in Redis agrees, and changes nothing"},
     {"export", cli_export, "[FILE]: writes such a registry, to standard output unless there is a FILE"},
 };
 

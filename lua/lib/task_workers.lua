@@ -53,7 +53,7 @@ end
 local function details_of(worker)
   if not worker.details then
     local hardware, labels = unpack(try_call('HMGET', key_prefix .. 'registration:' .. worker.id, 'hardware', 'labels') or {})
-    local memory = string.match(hardware or '', '"gpu_memory":{"bytes":(%d+)')
+    local memory = string.match(hardware or '', '^g (%d+):')
     local details = { memory = tonumber(memory or '') or 0, labels = {} }
     for key, value in string.gmatch(labels or '', '([^=,]+)=([^,]*)') do
       details.labels[key] = value

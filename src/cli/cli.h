@@ -39,6 +39,7 @@ int cli_resume(char **args);
 /* transfer.c */
 int cli_import(char **args);
 int cli_export(char **args);
+int cli_check(char **args);
 
 /* Prints what a command takes; false when `command` is none of these. */
 bool cli_print_help(const char *command);

@@ -83,6 +83,11 @@ int cli_import(char **args)
     return run(args, transfer_import);
 }
 
+int cli_check(char **args)
+{
+    return run(args, transfer_check);
+}
+
 int cli_export(char **args)
 {
     return run(args, transfer_export);

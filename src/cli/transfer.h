@@ -24,6 +24,9 @@ MUST_CHECK enum err transfer_import(const struct transfer *transfer, char why[TR
 /* Writes all workers, and the registrations kept of removed ones, as a registry file. */
 MUST_CHECK enum err transfer_export(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
+/* Looks whether what is in Redis agrees, and changes nothing; faults come to standard output, a line for each. ERR_INVALID: there are some. */
+MUST_CHECK enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
+
 /* A line on a terminal that tells how far it is. */
 struct progress {
     const char *doing; /* "taking over workers" */

@@ -6,7 +6,7 @@ import task_invariants
 from scripts import PREFIX
 
 # As a registration keeps it.
-GPU_4, GPU_16 = ('{"gpu":true,"gpu_memory":{"bytes":%d000000000,"text":"%d GB"}}' % (size, size) for size in (4, 16))
+GPU_4, GPU_16 = (f"g {size}000000000:{size * 1024} - -" for size in (4, 16))
 
 
 class Task:

@@ -1,0 +1,197 @@
+--: arg index
+--: rest names
+--: key prefix
+--: use ledger
+--: use try
+
+-- Looks whether what is in Redis agrees, and changes nothing. index "": names are keys, without the prefix; of those that are indexes of
+-- tasks, only whether others agree that they are there. Else names are members of the index of tasks with that name, whose hashes must
+-- say so.
+-- Returns a sentence for each fault. What several keys of one thing say is read at one moment, so that others may go on meanwhile.
+
+local HOLDERS = 1000
+local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local faults = {}
+
+local function expect(truth, ...)
+  if not truth then
+    faults[#faults + 1] = table.concat({ ... })
+  end
+end
+
+local function is_there(kind, key, member)
+  return redis.call(kind, key_prefix .. key, member) ~= false
+end
+
+-- The name of the index in which a task is, by its hash.
+local function index_of(task)
+  if task.state == 'queued' then
+    return 'ready:' .. (task.group or 'a') .. ' ' .. task.queue .. ' ' .. (task.shape or '')
+  elseif task.state == 'leased' then
+    return 'held:' .. (task.worker_id or '')
+  end
+  return task.state .. ':' .. task.queue
+end
+
+local function read_task(id)
+  local fields = { 'state', 'queue', 'group', 'shape', 'worker_id', 'expires_at', 'dedup', 'cancel', 'started_at' }
+  local task = {}
+  for i, value in ipairs(redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(fields))) do
+    task[fields[i]] = value or nil
+  end
+  return task.state and task.queue and task
+end
+
+local function check_task(id)
+  local task = read_task(id)
+  if not task then
+    expect(redis.call('EXISTS', key_prefix .. 'task:' .. id) == 0, 'task ', id, ' has no state, or no queue')
+    return
+  end
+  local index = index_of(task)
+  if task.state == 'leased' then
+    local entry = redis.call('HGET', key_prefix .. index, id)
+    expect(entry, 'task ', id, ' is leased, but ', index, ' does not have it')
+    expect(not entry or (string.find(entry, ' cancel$') ~= nil) == (task.cancel ~= nil), 'task ', id, ' and ', index,
+      ' differ on cancelling')
+    expect(not entry or string.match(entry, '^%d+ %d+ %d+ (%d+)') == task.started_at, 'task ', id, ' and ', index,
+      ' differ on when it began')
+  else
+    expect(is_there('ZSCORE', index, id), 'task ', id, ' is ', task.state, ', but ', index, ' does not have it')
+  end
+  local ttl = redis.call('PEXPIRETIME', key_prefix .. 'task:' .. id)
+  expect((ttl > 0) == (ENDED[task.state] ~= nil), 'task ', id, ' is ', task.state, ', and its TTL does not say so')
+  local waits = task.state == 'queued' or task.state == 'scheduled'
+  expect((waits and task.expires_at ~= nil) == is_there('ZSCORE', 'expiring:' .. task.queue, id), 'task ', id, ' and expiring differ')
+  if task.dedup and not ENDED[task.state] then
+    expect(redis.call('GET', key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup) == id, 'task ', id,
+      ' does not have its dedup key')
+  end
+end
+
+-- A member of an index: its hash must say that it is there.
+local function check_member(index, id)
+  local task = read_task(id)
+  local kind, queue = string.match(index, '^(%a+):(.*)$')
+  local score = kind ~= 'held' and tonumber(redis.call('ZSCORE', key_prefix .. index, id) or '')
+  if kind ~= 'held' and not score then
+    return -- gone since it was listed
+  elseif ENDED[kind] and score <= now then
+    return -- forgotten, and not trimmed yet
+  elseif kind == 'expiring' then
+    expect(task and task.queue == queue and (task.state == 'queued' or task.state == 'scheduled'), index,
+      ' has task ', id, ', which does not wait')
+  elseif kind ~= 'held' or redis.call('HEXISTS', key_prefix .. index, id) == 1 then
+    expect(task and index_of(task) == index, index, ' has task ', id, ', whose hash does not say so')
+  end
+end
+
+-- Whether as many tasks of a queue are held as it says; true where so many workers hold some that counting would hold up others.
+local function count_leased(queue, leased)
+  local workers = redis.call('ZRANGE', key_prefix .. 'leases', 0, HOLDERS)
+  for _, worker in ipairs(#workers <= HOLDERS and workers or {}) do
+    for _, entry in ipairs(redis.call('HVALS', key_prefix .. 'held:' .. worker)) do
+      leased = leased - (string.match(entry, '^%d+ %d+ %d+ %d+ (%S+)') == queue and 1 or 0)
+    end
+  end
+  return #workers > HOLDERS or leased == 0
+end
+
+local CHECKS = {
+  task = check_task,
+  ready = function(lane)
+    local group, queue, shape = string.match(lane, '^(%S+) (%S+) (.*)$')
+    local first = redis.call('ZRANGE', key_prefix .. 'ready:' .. lane, 0, 0, 'WITHSCORES')[2]
+    if first then
+      local bound = redis.call('ZSCORE', key_prefix .. 'lanes:' .. group, queue .. ' ' .. shape)
+      expect(bound and tonumber(bound) <= tonumber(first), 'lane ', lane, ' is not in lanes, or behind its first task')
+      expect(redis.call('SISMEMBER', key_prefix .. 'groups', group) == 1, 'group ', group, ' is not in groups')
+      expect(redis.call('SISMEMBER', key_prefix .. 'queue_lanes:' .. queue, group .. ' ' .. shape) == 1,
+        'lane ', lane, ' is not in queue_lanes')
+    end
+  end,
+  lanes = function(group)
+    for _, lane in ipairs(redis.call('ZRANGE', key_prefix .. 'lanes:' .. group, 0, 1999)) do
+      expect(redis.call('EXISTS', key_prefix .. 'ready:' .. group .. ' ' .. lane) == 1, 'lanes of ', group,
+        ' has ', lane, ', which is empty')
+    end
+  end,
+  places = function(group)
+    expect(redis.call('EXISTS', key_prefix .. 'lanes:' .. group) == 1 or redis.call('EXISTS', key_prefix .. 'places:' .. group) == 0,
+      'places of ', group, ', which has no lanes')
+  end,
+  held = function(worker)
+    local bound = redis.call('ZSCORE', key_prefix .. 'leases', worker)
+    local held = redis.call('HGETALL', key_prefix .. 'held:' .. worker)
+    expect(bound or #held == 0, 'worker ', worker, ' holds tasks, and leases does not have it')
+    local beaten, silent = unpack(try_call('HMGET', key_prefix .. 'worker:' .. worker, 'last_heartbeat', 'silent_until') or {})
+    for i = 1, #held, 2 do
+      local lease_ms, until_then, ends = string.match(held[i + 1], '^(%d+) (%d+) (%d+) %d+ %S+ %S+')
+      expect(lease_ms, 'worker ', worker, ' holds ', held[i], ' as nobody can read')
+      local deadline = lease_ms and math.min(tonumber(ends), math.max(tonumber(until_then), (tonumber(beaten or '') or 0) + lease_ms,
+        tonumber(silent or '') or 0))
+      expect(not deadline or not bound or tonumber(bound) <= math.max(now, deadline), 'leases looks at ', worker, ' too late')
+    end
+  end,
+  dedup = function(name)
+    local id = redis.call('GET', key_prefix .. 'dedup:' .. name)
+    local task = id and read_task(id)
+    expect(not id or task and not ENDED[task.state] and task.queue .. ' ' .. (task.dedup or '') == name,
+      'dedup key ', name, ' has no live task')
+  end,
+  queue = function(queue)
+    local is = {}
+    local fields = redis.call('HGETALL', key_prefix .. 'queue:' .. queue)
+    for i = 1, #fields, 2 do
+      is[fields[i]] = tonumber(fields[i + 1])
+    end
+    expect(redis.call('SISMEMBER', key_prefix .. 'queues', queue) == 1, 'queue ', queue, ' is not in queues')
+    local live = redis.call('ZCARD', key_prefix .. 'scheduled:' .. queue) + (is.leased or 0)
+    for _, lane in ipairs(redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)) do
+      local group, shape = string.match(lane, '^(%S+) (.*)$')
+      live = live + redis.call('ZCARD', key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape)
+    end
+    local told = (is.enqueued or 0) + (is.retried or 0) - (is.completed or 0) - (is.dead or 0) - (is.cancelled or 0) - (is.expired or 0)
+    expect(live == told, 'queue ', queue, ' has ', live, ' live tasks, its totals say ', told)
+    expect(count_leased(queue, is.leased or 0), 'queue ', queue, ' does not have as many leased tasks as it says: ', is.leased or 0)
+  end,
+  scheduled = function(queue)
+    local first = redis.call('ZRANGE', key_prefix .. 'scheduled:' .. queue, 0, 0, 'WITHSCORES')[2]
+    local bound = redis.call('ZSCORE', key_prefix .. 'agenda', 'scheduled ' .. queue)
+    expect(not first or bound and tonumber(bound) <= tonumber(first), 'scheduled ', queue, ' is not in the agenda, or too late')
+  end,
+  expiring = function(queue)
+    local first = redis.call('ZRANGE', key_prefix .. 'expiring:' .. queue, 0, 0, 'WITHSCORES')[2]
+    local bound = redis.call('ZSCORE', key_prefix .. 'agenda', 'expiring ' .. queue)
+    expect(not first or bound and tonumber(bound) <= tonumber(first), 'expiring ', queue, ' is not in the agenda, or too late')
+  end,
+  worker = function(name)
+    local id = string.gsub(name, ':online$', '')
+    if redis.call('EXISTS', key_prefix .. 'worker:' .. id) == 0 then
+      return
+    end
+    local place = ledger_read(redis.call('HGET', key_prefix .. 'ledger', id))
+    expect(place, 'worker ', id, ' has no entry in the ledger')
+    expect(is_there('ZSCORE', 'workers', id), 'worker ', id, ' is not in workers')
+    expect(redis.call('EXISTS', key_prefix .. 'registration:' .. id) == 1, 'worker ', id, ' has no registration')
+    expect(is_there('ZSCORE', 'online', id) ~= is_there('ZSCORE', 'offline', id), 'worker ', id,
+      ' is in both online and offline, or in neither')
+    expect(not place or (place.status == 'offline') == is_there('ZSCORE', 'offline', id), 'worker ', id,
+      ' and its entry differ on being offline')
+  end,
+}
+
+for at = rest, #ARGV do
+  local name = ARGV[at]
+  if arg_index ~= '' then
+    check_member(arg_index, name)
+  else
+    local kind, of = string.match(name, '^([^:]+):(.*)$')
+    if kind and CHECKS[kind] then
+      CHECKS[kind](of)
+    end
+  end
+end
+return faults

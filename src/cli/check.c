@@ -1,0 +1,195 @@
+/*
+ * check: walks all keys in pages, and has a script look at each page. The script changes nothing and sees all that a key must agree with at one
+ * moment, so coordinators may go on meanwhile.
+ */
+#include "base/json_writer.h"
+#include "cli/connection.h"
+#include "redis/command.h"
+#include "redis/keys.h"
+#include "redis/script.h"
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PAGE 200 /* keys looked at in one call */
+#define PAGE_TEXT "200"
+
+struct checking {
+    struct connection connection;
+    bool json;
+    size_t keys, tasks, faults;
+    struct buffer document; /* of --json: the faults */
+};
+
+static struct str text_of(const struct redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING ? (struct str){reply->str, reply->len} : (struct str){NULL, 0};
+}
+
+static void say(struct checking *checking, struct str fault)
+{
+    checking->faults++;
+    if (checking->json)
+        json_add_text(&checking->document, NULL, fault);
+    else
+        printf("%.*s\n", STR_PRINTF(fault));
+}
+
+/* Has the script look at names: keys without the prefix where `index` is empty, else members of that index. */
+static enum err look(struct checking *checking, struct str index, const struct str *names, size_t count)
+{
+    struct buffer command = BUFFER_INIT;
+    if (count == 0)
+        return ERR_NONE;
+    command_begin(&command, 5 + count);
+    command_add(&command, STR("EVAL_RO"));
+    command_add(&command, script_texts[SCRIPT_check].text);
+    command_add_number(&command, 1);
+    command_add(&command, key_name(KEY_prefix));
+    command_add(&command, index);
+    for (size_t i = 0; i < count; i++)
+        command_add(&command, names[i]);
+    struct redisReply *reply = connection_ask(&checking->connection, &command);
+    if (reply == NULL)
+        return ERR_UNAVAILABLE;
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        say(checking, text_of(reply->element[i]));
+    freeReplyObject(reply);
+    return ERR_NONE;
+}
+
+/* How the members of an index of tasks are read; NULL: the key is no such index. */
+static const char *scan_of(struct str name)
+{
+    static const struct {
+        const char *start, *scan;
+    } kinds[] = {{"ready:", "ZSCAN"}, {"scheduled:", "ZSCAN"}, {"expiring:", "ZSCAN"}, {"completed:", "ZSCAN"},
+                 {"dead:", "ZSCAN"},  {"cancelled:", "ZSCAN"}, {"expired:", "ZSCAN"},  {"held:", "HSCAN"}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (name.len > strlen(kinds[i].start) && memcmp(name.ptr, kinds[i].start, strlen(kinds[i].start)) == 0)
+            return kinds[i].scan;
+    return NULL;
+}
+
+/* Looks at all members of an index. */
+static enum err check_index(struct checking *checking, struct str key, struct str name)
+{
+    const char *scan = scan_of(name);
+    char cursor[24] = "0";
+    enum err err = ERR_NONE;
+    do {
+        struct buffer command = BUFFER_INIT;
+        struct str ids[PAGE];
+        size_t count = 0;
+        command_begin(&command, 5);
+        command_add(&command, str_from(scan));
+        command_add(&command, key);
+        command_add(&command, str_from(cursor));
+        command_add(&command, STR("COUNT"));
+        command_add(&command, STR(PAGE_TEXT));
+        struct redisReply *reply = connection_ask(&checking->connection, &command);
+        if (reply == NULL)
+            return ERR_UNAVAILABLE;
+        const struct redisReply *page = reply->elements == 2 ? reply->element[1] : NULL;
+        for (size_t i = 0; page != NULL && i + 1 < page->elements && err == ERR_NONE; i += 2) {
+            ids[count++] = text_of(page->element[i]); /* a small one comes whole, whatever COUNT says */
+            if (count == PAGE || i + 3 >= page->elements) {
+                err = look(checking, name, ids, count);
+                count = 0;
+            }
+        }
+        snprintf(cursor, sizeof(cursor), "%s",
+                 page != NULL && reply->element[0]->type == REDIS_REPLY_STRING ? reply->element[0]->str : "0");
+        freeReplyObject(reply);
+    } while (err == ERR_NONE && strcmp(cursor, "0") != 0);
+    return err;
+}
+
+/* Looks at one page of keys. */
+static enum err check_page(struct checking *checking, const struct redisReply *page)
+{
+    struct str prefix = key_name(KEY_prefix), names[PAGE];
+    size_t count = 0;
+    enum err err = ERR_NONE;
+    for (size_t i = 0; i < page->elements && err == ERR_NONE; i++) {
+        struct str key = text_of(page->element[i]);
+        if (key.len <= prefix.len)
+            continue;
+        struct str name = {key.ptr + prefix.len, key.len - prefix.len};
+        checking->keys++;
+        checking->tasks += name.len > 5 && memcmp(name.ptr, "task:", 5) == 0;
+        names[count++] = name;
+        if (scan_of(name) != NULL)
+            err = check_index(checking, key, name);
+        if (count == PAGE && err == ERR_NONE) {
+            err = look(checking, STR(""), names, count);
+            count = 0;
+        }
+    }
+    return err == ERR_NONE ? look(checking, STR(""), names, count) : err;
+}
+
+/* Appends the pattern of all keys of the fleet; what a prefix has of marks of patterns stands for itself. */
+static void write_pattern(struct buffer *out)
+{
+    struct str prefix = key_name(KEY_prefix);
+    for (size_t i = 0; i < prefix.len; i++) {
+        if (strchr("*?[]\\", prefix.ptr[i]) != NULL)
+            buffer_append(out, STR("\\"));
+        buffer_append(out, (struct str){prefix.ptr + i, 1});
+    }
+    buffer_append(out, STR("*"));
+}
+
+static enum err check_all(struct checking *checking)
+{
+    char cursor[24] = "0";
+    enum err err = ERR_NONE;
+    do {
+        struct buffer command = BUFFER_INIT, pattern = BUFFER_INIT;
+        write_pattern(&pattern);
+        command_begin(&command, 6);
+        command_add(&command, STR("SCAN"));
+        command_add(&command, str_from(cursor));
+        command_add(&command, STR("MATCH"));
+        command_add(&command, buffer_str(&pattern));
+        command_add(&command, STR("COUNT"));
+        command_add(&command, STR(PAGE_TEXT));
+        buffer_fini(&pattern);
+        struct redisReply *reply = connection_ask(&checking->connection, &command);
+        if (reply == NULL)
+            return ERR_UNAVAILABLE;
+        if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING)
+            err = ERR_INTERNAL;
+        else
+            err = check_page(checking, reply->element[1]);
+        snprintf(cursor, sizeof(cursor), "%s", err == ERR_NONE ? reply->element[0]->str : "0");
+        freeReplyObject(reply);
+    } while (err == ERR_NONE && strcmp(cursor, "0") != 0);
+    return err;
+}
+
+enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
+{
+    struct checking checking = {.json = transfer->json};
+    snprintf(why, TRANSFER_WHY_MAX, "what answers there is no Redis");
+    json_begin_array(&checking.document, NULL);
+    enum err err = connection_open(&checking.connection, transfer, why);
+    if (err == ERR_NONE)
+        err = check_all(&checking);
+    connection_close(&checking.connection);
+    json_end_array(&checking.document);
+    if (err == ERR_NONE && checking.json)
+        printf("{\"keys\":%zu,\"tasks\":%zu,\"faults\":%.*s}\n", checking.keys, checking.tasks,
+               STR_PRINTF(buffer_str(&checking.document)));
+    else if (err == ERR_NONE && checking.faults == 0)
+        printf("%zu keys agree, of %zu tasks among others.\n", checking.keys, checking.tasks);
+    if (err == ERR_NONE && checking.faults > 0) {
+        snprintf(why, TRANSFER_WHY_MAX, "%zu of what %zu keys say does not agree", checking.faults, checking.keys);
+        err = ERR_INVALID;
+    }
+    buffer_fini(&checking.document);
+    return err;
+}

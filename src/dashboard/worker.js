@@ -132,6 +132,7 @@ function showWorker() {
   const row = fleet.workers.get(id) || rowOf(worker);
   showNow(row);
   setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? drainWords(worker) : '',
+    worker.reported_status ? `says “${plainText(worker.reported_status)}”, which counts as degraded` : '',
     worker.conflict ? `two machines use this id in turn, since ${dateOf(worker.conflict.since)}: give each an id of its own` : '',
     `registered ${dateOf(worker.registered_at)}`].filter(Boolean).join(' · '));
   parts.drain.hidden = worker.drained;

@@ -76,7 +76,8 @@ static void move(struct connection *connection, enum connection_state state)
     if (h2o_linklist_is_linked(&connection->place))
         h2o_linklist_unlink(&connection->place);
     connection->state = state;
-    connection->since = clock_ms();
+    if (state != CONNECTION_ANSWERING)
+        connection->since = clock_ms();
     if (state == CONNECTION_IDLE || state == CONNECTION_ANSWERING)
         connection->begun_at = 0;
     if (state == CONNECTION_RECEIVING || state == CONNECTION_ANSWERING)

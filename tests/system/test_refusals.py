@@ -126,7 +126,7 @@ def test_loading_is_named_as_the_cause(start_redis, make_coordinator):
     redis.launch("--key-load-delay", "200")
     coordinator = make_coordinator(redis).start()
     wait_until(lambda: health_code(coordinator) == "registry-loading", within=5)
-    assert coordinator.get("/api/admin/stats").json["code"] == "registry-loading"
+    wait_until(lambda: coordinator.get("/api/admin/stats").json["code"] == "registry-loading", within=5)
 
 
 @pytest.mark.parametrize("user, code", [("", "registry-wants-password"), (":wrong@", "registry-refuses-password"),

@@ -44,7 +44,7 @@ struct actor admit_actor(struct request *request)
     const struct api *api = request_app(request);
     struct admission *admission = admission_of(request);
     return (struct actor){
-        .who = principal_label(&admission->principal, admission->label),
+        .who = api->config->private_token.len > 0 ? api->config->client : principal_label(&admission->principal, admission->label),
         .address = client_address(request, admission->address),
         .coordinator = api->config->coordinator_id,
     };
@@ -227,6 +227,23 @@ void admit_identify(struct request *request, struct str token, request_handler *
         directory_refresh(api->directory, on_directory, api_wait(request, 0));
 }
 
+/* To a command's own server, who shows its token is an admin, and nobody else is anybody. */
+static void admit_privately(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct admission *admission = admission_of(request);
+    struct str shown = request_header(request, "authorization"), token = api->config->private_token;
+    bool same = shown.len == token.len + 7 && memcmp(shown.ptr, "Bearer ", 7) == 0 &&
+                secret_is(token, (struct str){shown.ptr + 7, token.len});
+    admission->principal =
+        (struct principal){.kind = same ? PRINCIPAL_PROGRAM : PRINCIPAL_NONE, .role = same ? ROLE_ADMIN : ROLE_NONE};
+    snprintf(admission->principal.name, sizeof(admission->principal.name), "%.*s", STR_PRINTF(api->config->client));
+    if (same || request->route->access & ACCESS_ANYONE)
+        go_on(request);
+    else
+        refuse(request, ERR_UNAUTHENTICATED);
+}
+
 void api_admit(struct request *request)
 {
     const struct api *api = request_app(request);
@@ -234,7 +251,9 @@ void api_admit(struct request *request)
         request->before_answer = reading_note_write;
     /* credentials are never made or taken away by nobody: what a stranger made would hold when AUTH is switched on */
     bool open = api->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
-    if (open || request_is_at_metrics_port(request))
+    if (api->config->private_token.len > 0)
+        admit_privately(request);
+    else if (open || request_is_at_metrics_port(request))
         go_on(request);
     else
         admit_identify(request, (struct str){NULL, 0}, decide);

@@ -21,6 +21,7 @@ enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
 
 struct api_config {
     enum auth_mode auth;
+    struct str private_token; /* the one credential that counts, and that of an admin; empty: those of the fleet count */
     const struct signing_key *signing_key; /* of JWT_KEY_FILE; NULL: the one that is kept in Redis */
     struct str coordinator_id;
     struct str region;

@@ -72,3 +72,8 @@ bool secret_digests_are_equal(const char *a, const char *b)
 {
     return CRYPTO_memcmp(a, b, SECRET_DIGEST_LEN) == 0;
 }
+
+bool secret_is(struct str a, struct str b)
+{
+    return a.len == b.len && CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
+}

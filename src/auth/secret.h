@@ -29,6 +29,9 @@ void secret_make(enum secret_kind kind, struct buffer *text);
 /* Whether `text` has the form of a token; fills in *out. `text` must outlive out->id. */
 bool secret_parse(struct str text, struct secret *out);
 
+/* Whether `b`, of the same length, is `a`, in a time that does not depend on where they differ. */
+bool secret_is(struct str a, struct str b);
+
 /* Whether two digests are equal, in a time that does not depend on where they differ. */
 bool secret_digests_are_equal(const char *a, const char *b);
 

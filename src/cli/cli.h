@@ -36,6 +36,12 @@ int cli_queues(char **args);
 int cli_pause(char **args);
 int cli_resume(char **args);
 
+/* accounts.c, audit.c */
+int cli_users(char **args);
+int cli_tokens(char **args);
+int cli_keys(char **args);
+int cli_audit(char **args);
+
 /* transfer.c */
 int cli_import(char **args);
 int cli_export(char **args);

@@ -134,6 +134,19 @@ static bool wait_until_ready(struct client *client)
     }
 }
 
+/* What the requests show: RMA_TOKEN, or what the private server takes. False when it can be no token. */
+static bool read_token(struct client *client)
+{
+    const char *token = client->is_private ? private_server_token() : getenv("RMA_TOKEN");
+    if (token == NULL || token[0] == '\0')
+        return true;
+    for (const char *c = token; *c != '\0'; c++)
+        if (*c <= ' ' || *c > '~')
+            return false;
+    int len = snprintf(client->token, sizeof(client->token), "Authorization: Bearer %s", token);
+    return len > 0 && (size_t)len < sizeof(client->token);
+}
+
 int client_open(struct client *client, const struct options *options)
 {
     char why[256];
@@ -151,6 +164,8 @@ int client_open(struct client *client, const struct options *options)
     }
     if (!client->is_private)
         proxy_find(str_from(client->url), &client->proxy);
+    if (!read_token(client))
+        return cli_fail(CLI_USAGE, "RMA_TOKEN must be a token: visible characters, at most 4096 of them");
     client->curl = make_curl(client);
     client_set_key(client, NULL);
     if (!client->is_private || wait_until_ready(client))
@@ -165,6 +180,7 @@ void client_close(struct client *client)
 {
     libcurl.curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
     libcurl.curl_slist_free_all(client->headers);
+    libcurl.curl_slist_free_all(client->bare_headers);
     if (client->is_private)
         private_server_stop();
     libcurl.curl_global_cleanup();
@@ -260,14 +276,15 @@ int client_send(struct client *client, const char *method, const char *path, str
     struct transfer transfer = {.body = &answer->body};
     snprintf(url, sizeof(url), "%s%s", client->url, path);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_URL, url);
-    if (strcmp(method, "POST") == 0) {
+    if (strcmp(method, "POST") == 0 || strcmp(method, "PATCH") == 0) {
         libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, body.len > 0 ? body.ptr : "");
         libcurl.curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
     } else {
         libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
     }
-    libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, body.len > 0 ? client->headers : NULL);
-    libcurl.curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, strcmp(method, "DELETE") == 0 ? method : NULL);
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, body.len > 0 ? client->headers : client->bare_headers);
+    bool is_usual = strcmp(method, "GET") == 0 || strcmp(method, "POST") == 0;
+    libcurl.curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, is_usual ? NULL : method);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_HEADERDATA, &transfer);
     libcurl.curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &transfer);
     CURLcode code = libcurl.curl_easy_perform(client->curl);
@@ -287,6 +304,12 @@ void client_set_key(struct client *client, const char *key)
         char header[1200];
         snprintf(header, sizeof(header), "Idempotency-Key: %s", key);
         client->headers = libcurl.curl_slist_append(client->headers, header);
+    }
+    libcurl.curl_slist_free_all(client->bare_headers);
+    client->bare_headers = NULL;
+    if (client->token[0] != '\0') {
+        client->headers = libcurl.curl_slist_append(client->headers, client->token);
+        client->bare_headers = libcurl.curl_slist_append(NULL, client->token);
     }
     if (client->headers == NULL)
         abort();

@@ -16,6 +16,8 @@
 struct client {
     void *curl;         /* CURL */
     void *headers;      /* struct curl_slist of a request with a body */
+    void *bare_headers; /* of one without; NULL: none */
+    char token[4128];   /* "Authorization: Bearer …"; empty: none */
     char url[1024];     /* without a slash at its end */
     char place[320];    /* the same for people: no password in it; where Redis is, with a private server */
     struct proxy proxy; /* that requests go through */

@@ -28,6 +28,10 @@ enum takes {
     TAKES_FOLLOW = 256,
     TAKES_DRY_RUN = 512,
     TAKES_ALWAYS = 1024,
+    TAKES_ROLE = 2048,
+    TAKES_TOKEN = 4096,
+    TAKES_WITH_WORKERS = 8192,
+    TAKES_SECOND = 16384, /* a word behind the ID */
 };
 
 static const struct command {
@@ -56,6 +60,23 @@ static const struct command {
      "Queues a dead task once more; without an ID all dead tasks that the flags match. At a terminal it asks first."},
     {"pause", TAKES_ID, "QUEUE", "queue", "Gives out none of a queue's tasks, until resume. What runs goes on."},
     {"resume", TAKES_ID, "QUEUE", "queue", "Gives out a paused queue's tasks again."},
+    {"users", 0, "list | add NAME | passwd NAME | role NAME ROLE | remove NAME", NULL, "Who may sign in, and as what."},
+    {"users list", 0, NULL, NULL, "Lists the users."},
+    {"users add", TAKES_ID | TAKES_ROLE, "NAME", "user",
+     "Makes a user. The password is asked for at a terminal, else it is the first line of standard input."},
+    {"users passwd", TAKES_ID, "NAME", "user",
+     "Changes a user's password, and ends the sessions. The password is read as for users add."},
+    {"users role", TAKES_ID | TAKES_SECOND, "NAME ROLE", "user", "Changes a user's role: viewer, user, operator or admin."},
+    {"users remove", TAKES_ID, "NAME", "user", "Removes a user, and ends the sessions."},
+    {"tokens", 0, "list | add | revoke ID", NULL, "What workers and programs show in place of a password."},
+    {"tokens list", 0, NULL, NULL, "Lists the tokens, without what makes them usable."},
+    {"tokens add", TAKES_TOKEN | TAKES_ROLE, NULL, NULL, "Makes a token and prints it, this once: nobody can read it again."},
+    {"tokens revoke", TAKES_ID | TAKES_WITH_WORKERS, "ID", "token", "Revokes a token; its ID is its second part."},
+    {"keys", 0, "list | rotate", NULL, "The keys that sign tokens."},
+    {"keys list", 0, NULL, NULL, "Lists the keys that sign and have signed."},
+    {"keys rotate", 0, NULL, NULL, "Makes another key sign. The old one is known until its last token has ended."},
+    {"audit", TAKES_LIMIT | TAKES_FOLLOW, NULL, NULL,
+     "Shows who has done what to whom, the newest first; with --follow as it happens."},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -95,6 +116,14 @@ static const struct flag {
     {"--dry-run", NULL, TAKES_DRY_RUN, SWITCH(dry_run), "only counts them"},
     {"--yes", NULL, TAKES_YES, SWITCH(yes), "does not ask"},
     {"--reason", "TEXT", TAKES_REASON, TEXT(reason), "why, shown wherever the worker is; drain it again to change it"},
+    {"--role", "ROLE", TAKES_ROLE, TEXT(role), "viewer, user, operator or admin"},
+    {"--kind", "KIND", TAKES_TOKEN, TEXT(kind), "join (for workers) or api (for a program, with --role)"},
+    {"--name", "TEXT", TAKES_TOKEN, TEXT(name), "whose it is, or what for"},
+    {"--expires", "TIME", TAKES_TOKEN, TEXT(expires), "30d, 12h, 90m or seconds from now; else never"},
+    {"--max-workers", "N", TAKES_TOKEN, TEXT(max_workers), "of a join token: so many workers at most"},
+    {"--tiers", "N,N", TAKES_TOKEN, TEXT(tiers), "of a join token: workers of these tiers alone"},
+    {"--services", "NAME,NAME", TAKES_TOKEN, TEXT(services), "of a join token: for these services alone"},
+    {"--with-workers", NULL, TAKES_WITH_WORKERS, SWITCH(with_workers), "its workers lose their own tokens, too"},
     {"--json", NULL, TAKES_ALWAYS, SWITCH(json), "prints what the coordinator answered"},
     {"--url", "URL", TAKES_ALWAYS, TEXT(url),
      "of any coordinator of the fleet (COORDINATOR_URL): http://host:8080, https://host/prefix"},
@@ -295,7 +324,7 @@ int options_read(const char *command_name, char **args, struct options *options)
         if (flags_end || (*args)[0] != '-' || (command->takes & TAKES_SUBMISSION && (*args)[1] == '\0')) {
             if (command->what != NULL && options->id == NULL)
                 options->id = *args;
-            else if (command->takes & TAKES_SUBMISSION && options->payload == NULL)
+            else if (command->takes & (TAKES_SUBMISSION | TAKES_SECOND) && options->payload == NULL)
                 options->payload = *args;
             else
                 return cli_fail(CLI_USAGE, "%s takes no \"%.160s\"%s; %s --help says what it takes", name, *args,

@@ -18,7 +18,8 @@ struct options {
     const char *status, *service, *reason;
     const char *queue, *state, *type, *worker, *error, *limit;
     const char *file, *model, *priority, *delay, *max_attempts, *dedup_key, *idempotency_key;
-    bool watch, yes, json, wait, follow, dry_run;
+    const char *role, *kind, *name, *expires, *max_workers, *tiers, *services;
+    bool watch, yes, json, wait, follow, dry_run, with_workers;
     char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, as config_read takes them, up to a NULL */
 };
 

@@ -7,11 +7,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+static char token[49];
 static struct instance instance; /* what it has stays reachable when it has stopped, so that leaks still show */
 
 static bool takes_connections(const char *path)
@@ -48,6 +50,22 @@ static struct str name_client(void)
     return str_from(name);
 }
 
+/* A secret that this process alone knows. */
+static struct str make_token(void)
+{
+    unsigned char bytes[24];
+    if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+        abort();
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
+    return str_from(token);
+}
+
+const char *private_server_token(void)
+{
+    return token;
+}
+
 enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], char place[ADDRESS_PLACE_MAX], char why[256])
 {
     enum err err = instance_configure(&instance, flags, why);
@@ -69,6 +87,7 @@ enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], ch
     if (instance.api_config.public_url.len == 0) /* its own would lead nobody anywhere */
         instance.api_config.public_url = STR("unknown");
     instance.api_config.client = name_client();
+    instance.api_config.private_token = make_token();
     err = instance_listen(&instance, why);
     if (err != ERR_NONE)
         return err;

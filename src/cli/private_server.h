@@ -20,6 +20,9 @@
 MUST_CHECK enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], char place[ADDRESS_PLACE_MAX],
                                          char why[256]);
 
+/* What a request to it must show, since other users of this machine reach it, too. */
+const char *private_server_token(void);
+
 void private_server_stop(void);
 
 #endif

@@ -168,9 +168,9 @@ static int show(struct client *client, const struct options *options)
     snprintf(path, sizeof(path), "/api/tasks/%s", options->id);
     int code = one_say(client_ask(client, "GET", path, &answer), client, options);
     struct str state = member_text(answer.json, "state");
-    if (code == CLI_DONE && state.ptr == NULL)
+    if (code == CLI_DONE && state.ptr == NULL) {
         code = cli_fail(CLI_FAILED, "%s shows no task; is it a coordinator? check --url", client->place);
-    if (code == CLI_DONE && options->json) {
+    } else if (code == CLI_DONE && options->json) {
         code = one_print_json(&answer, CLI_DONE);
     } else if (code == CLI_DONE) {
         struct buffer out = BUFFER_INIT;

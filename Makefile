@@ -5,6 +5,7 @@
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of docs/performance.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
+# make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release)
 # make format     formats the sources
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
 # make image      builds the container images with the Docker engine that is there
@@ -148,6 +149,7 @@ test: test-packages
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) tests/lua tests/system
+	@MODE=release $(PYTEST) tests/chaos
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/lua tests/system
 
 # While one works: under two minutes on two cores when little has changed.
@@ -177,6 +179,10 @@ check: test-packages
 bench: bench-packages
 	@$(MAKE) --no-print-directory all tests/bench/peer/node_modules
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
+
+chaos: test-packages
+	@$(MAKE) --no-print-directory all
+	@MODE=$(MODE) $(PYTEST) -s tests/chaos
 
 fuzz: test-packages
 	@$(MAKE) --no-print-directory MODE=fuzz fuzz-run

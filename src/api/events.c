@@ -64,7 +64,7 @@ struct joining {
 static bool kind_is_plain(struct str kind)
 {
     for (size_t i = 0; i < kind.len; i++)
-        if (kind.ptr[i] < 'a' || kind.ptr[i] > 'z')
+        if ((kind.ptr[i] < 'a' || kind.ptr[i] > 'z') && kind.ptr[i] != '.')
             return false;
     return kind.len > 0 && kind.len < 32;
 }
@@ -75,7 +75,8 @@ static void write_event(struct buffer *out, const struct event *event)
     if (!kind_is_plain(event->kind))
         return;
     struct str id = event_id_text(event->id, room);
-    buffer_printf(out, "id: %.*s\nevent: worker.%.*s\ndata: ", STR_PRINTF(id), STR_PRINTF(event->kind));
+    buffer_printf(out, "id: %.*s\nevent: %s%.*s\ndata: ", STR_PRINTF(id), event_is_of_tasks(event) ? "" : "worker.",
+                  STR_PRINTF(event->kind));
     event_write(out, event);
     buffer_append(out, STR("\n\n"));
 }

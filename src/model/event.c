@@ -42,8 +42,30 @@ bool event_id_is_after(struct event_id a, struct event_id b)
     return a.milliseconds != b.milliseconds ? a.milliseconds > b.milliseconds : a.sequence > b.sequence;
 }
 
+bool event_is_of_tasks(const struct event *event)
+{
+    return event->kind.len > 0 && memchr(event->kind.ptr, '.', event->kind.len) != NULL;
+}
+
+static void write_of_tasks(struct buffer *out, const struct event *event)
+{
+    const struct str absent = {NULL, 0};
+    json_begin_object(out, NULL);
+    json_add_text(out, "task_id", event->task_id.len > 0 ? event->task_id : absent);
+    json_add_text(out, "queue", event->queue);
+    json_add_text(out, "type", event->type.len > 0 ? event->type : absent);
+    json_add_text(out, "worker_id", event->worker_id.len > 0 ? event->worker_id : absent);
+    json_add_text(out, "reason", event->reason);
+    json_add_time(out, "time", (int64_t)event->id.milliseconds);
+    json_end_object(out);
+}
+
 void event_write(struct buffer *out, const struct event *event)
 {
+    if (event_is_of_tasks(event)) {
+        write_of_tasks(out, event);
+        return;
+    }
     bool has_tier = event->tier.len == 1 && event->tier.ptr[0] >= '1' && event->tier.ptr[0] <= '0' + TIER_COUNT;
     int tier = has_tier ? event->tier.ptr[0] - '0' : 0;
     json_begin_object(out, NULL);

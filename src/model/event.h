@@ -24,6 +24,7 @@ struct event {
     struct str tier;                       /* "1" to "4"; empty where nobody knows any more */
     struct str status;                     /* "healthy", …, "offline", "removed" */
     struct str services;                   /* names with commas between */
+    struct str task_id, queue, type;       /* of "task.dead", "task.lost"; the second alone of "queue.paused", "queue.limit" */
     struct str drain_reason, drained_from; /* of a drain, absent where it has none */
 };
 
@@ -35,6 +36,9 @@ struct str event_id_text(struct event_id id, char room[EVENT_ID_MAX]);
 
 /* Whether `a` came after `b`. */
 bool event_id_is_after(struct event_id a, struct event_id b);
+
+/* Whether it tells of a task or a queue, by its kind: "task.dead"; else it tells of a worker. */
+bool event_is_of_tasks(const struct event *event);
 
 /* Appends the event as a JSON object. */
 void event_write(struct buffer *out, const struct event *event);

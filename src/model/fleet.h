@@ -26,7 +26,8 @@
     X(removed, timeout)                                                                                                            \
     X(removed, unregistered)                                                                                                       \
     X(conflict, registered)                                                                                                        \
-    X(conflict, heartbeat)
+    X(conflict, heartbeat)                                                                                                         \
+    X(suspect, tasks)
 
 enum fleet_event {
 #define X(kind, reason) FLEET_EVENT_##kind##_##reason,

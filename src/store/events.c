@@ -35,12 +35,18 @@ static bool read_event(const struct redisReply *entry, struct event *event)
             event->status = value;
         else if (str_eq(name, STR("services")))
             event->services = value;
+        else if (str_eq(name, STR("task_id")))
+            event->task_id = value;
+        else if (str_eq(name, STR("queue")))
+            event->queue = value;
+        else if (str_eq(name, STR("type")))
+            event->type = value;
         else if (str_eq(name, STR("drain_reason")))
             event->drain_reason = value;
         else if (str_eq(name, STR("drained_from")))
             event->drained_from = value;
     }
-    return event->kind.len > 0 && event->worker_id.len > 0;
+    return event->kind.len > 0 && (event->worker_id.len > 0 || event_is_of_tasks(event));
 }
 
 static void on_events(void *data, enum err err, const struct redisReply *reply)

@@ -117,7 +117,7 @@ def test_counts_are_exact(two_coordinators):
         assert each.value("rma_workers_load", tier="2") == 0.5
         assert each.value("rma_service_workers", service="ocr", status="healthy") == 1
         events = {(dict(labels)["event"], dict(labels)["reason"]): value for labels, value in each.samples["rma_worker_events_total"].items()}
-        assert len(events) == 15 and {event: value for event, value in events.items() if value} == {
+        assert len(events) == 16 and {event: value for event, value in events.items() if value} == {
             ("registered", "new"): 3, ("registered", "again"): 1, ("updated", "heartbeat"): 2, ("removed", "unregistered"): 1}
     again = scrape(a)
     assert requests(again, route="/metrics", method="GET", code="200") == 1, "the scrapes before it"

@@ -13,7 +13,7 @@ DOCUMENT = (project.ROOT / "docs" / "tasks.md").read_text()
 def test_the_worker_of_the_document(coordinator, directory):
     code = re.search(r"```python\n(.*?)```", DOCUMENT, re.S)[1]
     lines = [line for line in code.splitlines() if line.strip()]
-    assert len(lines) <= 33 and "http://localhost:8080" in code
+    assert len(lines) <= 30 and "http://localhost:8080" in code
     path = directory / "worker.py"
     path.write_text(code.replace("http://localhost:8080", coordinator.url))
     worker = subprocess.Popen([sys.executable, str(path)])

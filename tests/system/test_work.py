@@ -324,6 +324,21 @@ def test_a_cancel_reaches_a_parked_poll_at_once(redis, coordinator):
     assert coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id=t&lease={task['lease']}", {}).json["state"] == "cancelled"
 
 
+def test_events_tell_of_tasks_that_die_and_are_lost(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t1", "t2", "t3")
+    with coordinator.events() as stream:
+        first, second = lease(coordinator), lease(coordinator)
+        coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id={first['task_id']}&lease={first['lease']}", {"retryable": False})
+        coordinator.post("/api/queues/default/pause")
+        coordinator.unregister("w")
+        stream.wait_for(lambda stream: len(stream.of("task.dead", "task.lost", "queue.paused")) == 3, within=10)
+        told = stream.of("task.dead", "task.lost", "queue.paused")
+        names = [(event.kind, event.data["task_id"], event.data["queue"], event.data["reason"]) for event in told]
+    assert names == [("task.dead", "t1", "default", "fatal"), ("queue.paused", None, "default", "1"),
+                     ("task.lost", second["task_id"], "default", "unregistered")]
+
+
 # -- what is not done ---------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("query, fields", [

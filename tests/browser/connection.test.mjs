@@ -109,6 +109,22 @@ describe('the connection', {concurrency: true}, () => {
     await page.close();
   });
 
+  test('a stream that tells that Redis is away is believed, and goes on when it is back', async t => {
+    const {fleet, proxy} = await start(t);
+    const page = await open(browser, proxy.url);
+    await saidToBe(page, 'Live');
+    fleet.redis.kill('SIGKILL');
+    await saidToBe(page, 'Connection lost');
+    assert.match(await page.locator('#banner').textContent(), /Redis/);
+    await fleet.startRedis();
+    await saidToBe(page, 'Live');
+    await fleet.register('after');
+    await row(page, 'after').waitFor();
+    assert.equal(await page.locator('#banner').isVisible(), false);
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  });
+
   test('answers that are no coordinator’s break nothing', async t => {
     const {proxy} = await start(t);
     proxy.refuse('/api/events', 404, '');

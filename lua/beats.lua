@@ -8,11 +8,10 @@
 --: use number
 --: use clock
 
--- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what they said.
--- Heartbeats are noted for it as long as it is asked: only those count that have come since the first call, when there is none for a
--- minute before it.
--- Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat (ms), when it goes offline (ms), its load}, in the
--- order of the last but one of these.
+-- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what
+-- they said. Heartbeats are noted for it as long as it is asked: only those count that have come since the first call, when
+-- there is none for a minute before it. Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat
+-- (ms), when it goes offline (ms), its load}, in the order of the last but one of these.
 
 local LISTENING = '60000' -- ms
 

@@ -4,10 +4,10 @@
 --: use ledger
 --: use try
 
--- Looks whether what is in Redis agrees, and changes nothing. index "": names are keys, without the prefix; of those that are indexes of
--- tasks, only whether others agree that they are there. Else names are members of the index of tasks with that name, whose hashes must
--- say so.
--- Returns a sentence for each fault. What several keys of one thing say is read at one moment, so that others may go on meanwhile.
+-- Looks whether what is in Redis agrees, and changes nothing. index "": names are keys, without the prefix; of those that are
+-- indexes of tasks, only whether others agree that they are there. Else names are members of the index of tasks with that name,
+-- whose hashes must say so. Returns a sentence for each fault. What several keys of one thing say is read at one moment, so
+-- that others may go on meanwhile.
 
 local HOLDERS = 1000
 local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
@@ -64,7 +64,8 @@ local function check_task(id)
   local ttl = redis.call('PEXPIRETIME', key_prefix .. 'task:' .. id)
   expect((ttl > 0) == (ENDED[task.state] ~= nil), 'task ', id, ' is ', task.state, ', and its TTL does not say so')
   local waits = task.state == 'queued' or task.state == 'scheduled'
-  expect((waits and task.expires_at ~= nil) == is_there('ZSCORE', 'expiring:' .. task.queue, id), 'task ', id, ' and expiring differ')
+  local expires = waits and task.expires_at ~= nil
+  expect(expires == is_there('ZSCORE', 'expiring:' .. task.queue, id), 'task ', id, ' and expiring differ')
   if task.dedup and not ENDED[task.state] then
     expect(redis.call('GET', key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup) == id, 'task ', id,
       ' does not have its dedup key')
@@ -119,8 +120,8 @@ local CHECKS = {
     end
   end,
   places = function(group)
-    expect(redis.call('EXISTS', key_prefix .. 'lanes:' .. group) == 1 or redis.call('EXISTS', key_prefix .. 'places:' .. group) == 0,
-      'places of ', group, ', which has no lanes')
+    local lanes, places = key_prefix .. 'lanes:' .. group, key_prefix .. 'places:' .. group
+    expect(redis.call('EXISTS', lanes) == 1 or redis.call('EXISTS', places) == 0, 'places of ', group, ', which has no lanes')
   end,
   held = function(worker)
     local bound = redis.call('ZSCORE', key_prefix .. 'leases', worker)
@@ -130,8 +131,9 @@ local CHECKS = {
     for i = 1, #held, 2 do
       local lease_ms, until_then, ends = string.match(held[i + 1], '^(%d+) (%d+) (%d+) %d+ %S+ %S+')
       expect(lease_ms, 'worker ', worker, ' holds ', held[i], ' as nobody can read')
-      local deadline = lease_ms and math.min(tonumber(ends), math.max(tonumber(until_then), (tonumber(beaten or '') or 0) + lease_ms,
-        tonumber(silent or '') or 0))
+      local renewed = lease_ms and (tonumber(beaten or '') or 0) + lease_ms
+      local deadline = lease_ms
+        and math.min(tonumber(ends), math.max(tonumber(until_then), renewed, tonumber(silent or '') or 0))
       expect(not deadline or not bound or tonumber(bound) <= math.max(now, deadline), 'leases looks at ', worker, ' too late')
     end
   end,
@@ -153,7 +155,8 @@ local CHECKS = {
       local group, shape = string.match(lane, '^(%S+) (.*)$')
       live = live + redis.call('ZCARD', key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape)
     end
-    local told = (is.enqueued or 0) + (is.retried or 0) - (is.completed or 0) - (is.dead or 0) - (is.cancelled or 0) - (is.expired or 0)
+    local ended = (is.completed or 0) + (is.dead or 0) + (is.cancelled or 0) + (is.expired or 0)
+    local told = (is.enqueued or 0) + (is.retried or 0) - ended
     expect(live == told, 'queue ', queue, ' has ', live, ' live tasks, its totals say ', told)
     expect(count_leased(queue, is.leased or 0), 'queue ', queue, ' does not have as many leased tasks as it says: ', is.leased or 0)
   end,

@@ -10,10 +10,11 @@
 --: use number
 --: use ranks
 
--- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have `model` (""
--- for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred) counts as if it were
--- busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by `random` (0 to 1, less than 1).
--- Costs O(log n) for each worker returned. Returns {how many workers provide it that are live and not draining, id, id, …}.
+-- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have
+-- `model` ("" for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred)
+-- counts as if it were busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by
+-- `random` (0 to 1, less than 1). Costs O(log n) for each worker returned. Returns {how many workers provide it that are live
+-- and not draining, id, id, …}.
 
 local max, random = number_of(arg_max), number_of(arg_random)
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then

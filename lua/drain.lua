@@ -13,9 +13,10 @@
 --: use places
 --: use status
 
--- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over re-registrations and
--- removal. reason, from: why, and who wants it; both may be empty. Of a worker that is drained already a reason replaces the one before
--- it, and it stays drained since when it was. Returns the status that the worker now counts as, or the error NOTFOUND when there is none of that id.
+-- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over
+-- re-registrations and removal. reason, from: why, and who wants it; both may be empty. Of a worker that is drained already a
+-- reason replaces the one before it, and it stays drained since when it was. Returns the status that the worker now counts as,
+-- or the error NOTFOUND when there is none of that id.
 
 if arg_drain ~= '0' and arg_drain ~= '1' then
   return redis.error_reply('BADCALL drain is 0 or 1')

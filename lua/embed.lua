@@ -71,8 +71,9 @@ local function include(script, path, open)
   script.body[#script.body + 1] = table.concat(body, '\n'):gsub('^%s+', ''):gsub('%s+$', '')
 end
 
--- What a script has written stays written when it fails. So its own part is a function, and what is to be done after it is done then, too.
--- The script's own error counts before later ones. It says in which line it happened, since Redis would name the line that raises it again.
+-- What a script has written stays written when it fails. So its own part is a function, and what is to be done after it is done
+-- then, too. The script's own error counts before later ones. It says in which line it happened, since Redis would name the
+-- line that raises it again.
 local RUN = [[
 local function explain(err)
   local _, line = pcall(error, '', 4) -- where redis.call or error was called
@@ -105,8 +106,10 @@ end
 local function assemble(script)
   local text = {}
   local takes = #script.args .. (script.rest and ' or more' or '')
-  text[#text + 1] = ("if #KEYS ~= %d or #ARGV %s %d then\n  return redis.error_reply('BADCALL %s takes %d keys and %s arguments')\nend")
-    :format(#script.keys, script.rest and '<' or '~=', #script.args, script.name, #script.keys, takes)
+  text[#text + 1] = ('if #KEYS ~= %d or #ARGV %s %d then'):format(#script.keys, script.rest and '<' or '~=', #script.args)
+  text[#text + 1] = ("  return redis.error_reply('BADCALL %s takes %d keys and %s arguments')")
+    :format(script.name, #script.keys, takes)
+  text[#text + 1] = 'end'
   local function name_positions(kind, names)
     for position, name in ipairs(names) do
       local variable = kind .. '_' .. name

@@ -24,20 +24,19 @@
 --: use try
 --: use whereabouts
 
--- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms
--- for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker is to beat;
--- edge_interval: the same of an edge node.
--- heartbeats: for each its worker's id, and behind a blank the join token that it must have registered with, if any; the status it counts
--- as, its load (0 to 1), the ms it may be silent (0: no more than timeout), its
--- ranking (four words: active requests, what it is specialized for, its loaded models with commas between; "-" for none, "=" for as
--- before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what it told in vain with commas between,
--- where it came from and what it tells of where its worker is ("203.0.113.7 tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither),
--- the number of strings that follow, and these: names and values of hash fields, reported_status the first of them. Of the status, the
--- load and the ranking "" means that it does not tell: what is known stays.
--- Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought back, "3" taken and
--- task_news may have something to tell, "0" unknown worker, "4" a worker of another join token; for each, with
--- blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in vain, what of that
--- is new, in the same way; and where it is news that two machines use an id, these ids with blanks between.
+-- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed;
+-- revive: ms for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker
+-- is to beat; edge_interval: the same of an edge node. heartbeats: for each its worker's id, and behind a blank the join token
+-- that it must have registered with, if any; the status it counts as, its load (0 to 1), the ms it may be silent (0: no more
+-- than timeout), its ranking (four words: active requests, what it is specialized for, its loaded models with commas between;
+-- "-" for none, "=" for as before; and what it tells of its services, see lib/health.lua, "-" for nothing), the names of what
+-- it told in vain with commas between, where it came from and what it tells of where its worker is ("203.0.113.7
+-- tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither), the number of strings that follow, and these: names and
+-- values of hash fields, reported_status the first of them. Of the status, the load and the ranking "" means that it does not
+-- tell: what is known stays. Returns strings: one character for each heartbeat, "1" taken, "2" taken and the worker brought
+-- back, "3" taken and task_news may have something to tell, "0" unknown worker, "4" a worker of another join token; for each,
+-- with blanks between, how many ms later than due it came, "-" where that is not known; and where any has told something in
+-- vain, what of that is new, in the same way; and where it is news that two machines use an id, these ids with blanks between.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -56,7 +55,8 @@ local function decode(at)
     beat.id, beat.join = string.match(beat.id, '^(%S+) (%S+)$')
   end
   beat.is_odd = ARGV[at + 8] == 'reported_status'
-  if not beat.id or not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV or not beat.silence or beat.silence < 0 or beat.silence > 1e9
+  if not beat.id or not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV
+    or not beat.silence or beat.silence < 0 or beat.silence > 1e9
     or (beat.status ~= '' and not status_is(beat.status)) or not string.find(beat.from .. ' ', '^[%x.:]* ')
     or (beat.load_text ~= '' and not (beat.load and beat.load >= 0 and beat.load <= 1))
     or (beat.ranking ~= '' and not string.find(beat.ranking, '^[%d=]%d* %S+ %S+ %S+$')) then
@@ -84,7 +84,8 @@ local LOAD_STEP = 50000 -- millionths: what the ledger and the ranks know of a l
 local TOLD_LATE = 1000 -- ms of lateness from which on it matters whether a silence was announced
 local is_listened_to = redis.call('EXISTS', key_listening) == 1
 
--- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is kept.
+-- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is
+-- kept.
 local function bring_back(id, entry)
   memory_need_not_be_free()
   if entry then
@@ -143,8 +144,9 @@ local function tell(id, place, was)
   end
 end
 
--- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. before: when that came,
--- by the end of the worker's hash; it stands in the future where the worker announced a silence longer than the timeout.
+-- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. before: when
+-- that came, by the end of the worker's hash; it stands in the future where the worker announced a silence longer than the
+-- timeout.
 local function lateness(hash, before, place)
   local late = now - before - (place.tier == '4' and edge_interval or interval)
   if late > TOLD_LATE or before > now then
@@ -157,16 +159,16 @@ local function lateness(hash, before, place)
   return text(math.max(0, late))
 end
 
--- What a worker that is offline last reported: its status, and its load in millionths. One that reported itself offline, and now beats, is
--- healthy.
+-- What a worker that is offline last reported: its status, and its load in millionths. One that reported itself offline, and
+-- now beats, is healthy.
 local function recall(hash)
   local status, load = unpack(try_call('HMGET', hash, 'status', 'current_load') or {})
   load = math.max(0, math.min(number_of(load or '') or 0, 1))
   return status and status ~= 'offline' and status_is(status) and status or 'healthy', math.floor(load * 1000000 + 0.5)
 end
 
--- What the worker of a heartbeat counts as by it, what it reports, and its load in millionths. was: what it counted as before; one that was
--- removed begins anew.
+-- What the worker of a heartbeat counts as by it, what it reports, and its load in millionths. was: what it counted as before;
+-- one that was removed begins anew.
 local function state_of(beat, place, hash, was)
   local status, load = place.status, place.load
   if was == 'removed' then
@@ -231,9 +233,9 @@ local function set_online(hash, status, was, live_until)
   end
 end
 
--- Whether the index `online` is to learn when a worker goes offline. It need not know it exactly, since the sweep asks the online key, but
--- never a later moment than the true one, and one that is not yet due while the worker beats as it is told (older coordinators believe it).
--- So it learns it once in half the timeout. before: as in lateness.
+-- Whether the index `online` is to learn when a worker goes offline. It need not know it exactly, since the sweep asks the
+-- online key, but never a later moment than the true one, and one that is not yet due while the worker beats as it is told
+-- (older coordinators believe it). So it learns it once in half the timeout. before: as in lateness.
 local function is_to_index(beat, before)
   local half = timeout / 2
   return not before or before > now or beat.silence > timeout or math.floor(before / half) ~= math.floor(now / half)
@@ -241,8 +243,8 @@ end
 
 local conflicts = {} -- ids of which it is news
 
--- Takes over where a heartbeat came from and what it tells of where its worker is. Returns whether anything that is shown has changed. Between
--- the addresses of two machines it changes all the time: nobody is told.
+-- Takes over where a heartbeat came from and what it tells of where its worker is. Returns whether anything that is shown has
+-- changed. Between the addresses of two machines it changes all the time: nobody is told.
 local function take_whereabouts(beat, place)
   local address, told = string.match(beat.from, '^%S*'), {}
   for name, value in string.gmatch(beat.from, ' ([%l_]+)=(%S+)') do

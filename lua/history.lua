@@ -3,7 +3,8 @@
 --: use clock
 --: use memory
 
--- Keeps how the fleet is in this minute, once, whoever calls; of a day at most. Returns "1" if it did, "0" if that was done already.
+-- Keeps how the fleet is in this minute, once, whoever calls; of a day at most. Returns "1" if it did, "0" if that was done
+-- already.
 
 local MINUTE, HOUR, DAY = 60000, 3600000, 1440 -- ms, ms, points
 
@@ -14,7 +15,8 @@ local function time_of(entry)
   return tonumber(string.match(entry[1], '^%d+'))
 end
 
--- Redis's clock was set back: a stream takes no entry that is older than its last one. So it is made anew, of what is not in the future.
+-- Redis's clock was set back: a stream takes no entry that is older than its last one. So it is made anew, of what is not in
+-- the future.
 local function drop_future()
   local points = redis.call('XRANGE', key_history, '-', string.format('%.0f', now))
   redis.call('DEL', key_history)

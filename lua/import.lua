@@ -15,11 +15,10 @@
 --: use status
 --: use try
 
--- Takes over any number of workers from another registry; those that are known here already stay as they are. timeout, removal, revive: as
--- in register. workers: for each its id, last_heartbeat (ms), status and load (0 to 1) there, the number of strings that follow, and these:
--- names and values of the registration's fields.
--- Returns one character for each: "l" live, "o" offline, "a" archived (silent for so long that only its registration is kept, for a late
--- heartbeat), "k" known.
+-- Takes over any number of workers from another registry; those that are known here already stay as they are. timeout, removal,
+-- revive: as in register. workers: for each its id, last_heartbeat (ms), status and load (0 to 1) there, the number of strings
+-- that follow, and these: names and values of the registration's fields. Returns one character for each: "l" live, "o" offline,
+-- "a" archived (silent for so long that only its registration is kept, for a late heartbeat), "k" known.
 
 local now, timeout, removal, revive = clock_now(), number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
 if not timeout or not removal or not revive then

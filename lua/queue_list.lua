@@ -5,10 +5,9 @@
 --: use clock
 --: use number
 
--- Reads queues in the order of their names, from the first one after `from` ("" from the beginning), at most `max`; with `only` that one
--- alone.
--- Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, ms since when the oldest of the
--- queued ones has waited ("" for none), its fields {name, value, …}}.
+-- Reads queues in the order of their names, from the first one after `from` ("" from the beginning), at most `max`; with `only`
+-- that one alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, ms
+-- since when the oldest of the queued ones has waited ("" for none), its fields {name, value, …}}.
 
 local LANES = 64 -- looked into for the oldest
 local BAND = 17592186044416 -- of places, see lib/task_lanes.lua

@@ -6,7 +6,8 @@
 --: use task_queues
 --: use task_waiters
 
--- Sets `paused` ("1", "" to resume) or `limit` (a number, "" for none) of a queue. Returns "1", or "full" when there are too many queues.
+-- Sets `paused` ("1", "" to resume) or `limit` (a number, "" for none) of a queue. Returns "1", or "full" when there are too
+-- many queues.
 
 local WOKEN = 256
 

@@ -1,9 +1,9 @@
 --: key worker
 --: key workers
 
--- Whether Redis does what requests need. Calls every command that the scripts and the coordinator call, in a form that changes nothing; but
--- not PUBLISH, without which polls wait longer and nothing fails.
--- Returns {what a write is refused with ("": writes are taken), then each command that Redis's user may not call}.
+-- Whether Redis does what requests need. Calls every command that the scripts and the coordinator call, in a form that changes
+-- nothing; but not PUBLISH, without which polls wait longer and nothing fails. Returns {what a write is refused with ("":
+-- writes are taken), then each command that Redis's user may not call}.
 
 local NONE = key_worker .. ' ' -- no worker's key: ids have no blanks
 

@@ -46,15 +46,17 @@
 -- Registers a worker, or registers it again.
 -- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
 -- registration is kept. missed: ms after which a worker has missed a heartbeat. candidate: the id of a new worker that has none.
--- worker_id, instance_id, tunnel_url: its identity, each may be empty. told_tunnel: tunnel_url as it came, where that differs from its normal
--- form: older coordinators stored that. looks: a digest of what the worker has, given when it has neither worker_id nor instance_id; with origin,
--- the address that it is at, it makes its fingerprint. fingerprint: that of older coordinators. caller: where the registration came from, with a
--- mark (see whereabouts.lua). machine: see machines.lua. tier: 1 to 4. advertised: the services it says it provides; catalogue: those it may be
--- assigned, in the order that breaks ties; also: those it may take besides when nobody provides them; all three with commas between.
--- max_services: how many to assign at most. health: what it tells of single services, names with commas between, "!" before those that are
--- not well. join: the join token that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that
--- registered with one is registered again with that one alone, or without any. fields: names and values of the registration's fields.
--- Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
+-- worker_id, instance_id, tunnel_url: its identity, each may be empty. told_tunnel: tunnel_url as it came, where that differs
+-- from its normal form: older coordinators stored that. looks: a digest of what the worker has, given when it has neither
+-- worker_id nor instance_id; with origin, the address that it is at, it makes its fingerprint. fingerprint: that of older
+-- coordinators. caller: where the registration came from, with a mark (see whereabouts.lua). machine: see machines.lua. tier: 1
+-- to 4. advertised: the services it says it provides; catalogue: those it may be assigned, in the order that breaks ties; also:
+-- those it may take besides when nobody provides them; all three with commas between. max_services: how many to assign at most.
+-- health: what it tells of single services, names with commas between, "!" before those that are not well. join: the join token
+-- that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that registered with
+-- one is registered again with that one alone, or without any. fields: names and values of the registration's fields. Returns
+-- the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else {id, "1" if it
+-- was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
 -- machines use the id}.
 
 local now = clock_now()
@@ -84,7 +86,8 @@ local function is_its_own(id)
 end
 
 -- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
--- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use here.
+-- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use
+-- here.
 local function silent_twin(looks_like)
   local twins = key_fingerprint .. looks_like
   local list = try_call('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
@@ -104,7 +107,8 @@ local function silent_twin(looks_like)
   end
 end
 
--- Who is this? worker_id says it; else instance_id; else tunnel_url, but two instances may share a tunnel and are still two workers.
+-- Who is this? worker_id says it; else instance_id; else tunnel_url, but two instances may share a tunnel and are still two
+-- workers.
 local function identify()
   if arg_worker_id ~= '' then
     return arg_worker_id
@@ -156,8 +160,8 @@ if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too
   removal_archive(id, entry, removal, revive)
   entry = false
 end
-local before = try_call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained', 'drained_at',
-  'drain_reason', 'drained_from') or {}
+local before = try_call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained',
+  'drained_at', 'drain_reason', 'drained_from') or {}
 local again = before[1]
 local given = {}
 for at = rest, #ARGV, 2 do
@@ -170,15 +174,17 @@ local state = again and boot_id and boot_id == before[4] and try_call('HGETALL',
 local stood = #state > 0 and ledger_read(entry)
 
 local was = ledger_read(entry)
-local machines, in_turn = machines_register(id, arg_machine, string.sub(arg_caller, 2), was and string.sub(was.caller, 2) or '', now, timeout)
+local was_caller = was and string.sub(was.caller, 2) or ''
+local machines, in_turn = machines_register(id, arg_machine, string.sub(arg_caller, 2), was_caller, now, timeout)
 
 -- What it held before it was started anew is nobody's now.
 if not boot_id or boot_id ~= before[4] then
   task_leases_release(id, 'restarted', id .. '/' .. (before[4] or string.format('%.0f', now)), now)
 end
 
--- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of one that
--- really is new nothing is written before its registration: only the first write of a script can fail in a Redis that is full.
+-- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of
+-- one that really is new nothing is written before its registration: only the first write of a script can fail in a Redis that
+-- is full.
 if entry or redis.call('EXISTS', registration, hash) > 0 then
   memory_need_not_be_free()
   removal_remove(id, entry, 0)

@@ -17,11 +17,11 @@
 --: use task_sweep
 --: use try
 
--- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; and of tasks TASKS times as many.
--- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
--- registration is kept.
--- Costs nothing while nothing is due. Returns {"1" if there may be more to move on, else "0", with a "q" behind it while tasks are queued;
--- then for each worker that was moved on: "offline" or "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
+-- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; and of tasks TASKS times
+-- as many. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a
+-- removed worker's registration is kept. Costs nothing while nothing is due. Returns {"1" if there may be more to move on, else
+-- "0", with a "q" behind it while tasks are queued; then for each worker that was moved on: "offline" or "removed", its id, for
+-- how many ms it has been silent ("" when nobody knows)}.
 
 local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
 if not timeout or not removal or not revive or not max or max < 1 then
@@ -101,9 +101,10 @@ local function bring_forward(id, index, moment)
   end
 end
 
--- Redis's clock may have been set back. Then moments in `index` are further ahead than they can be, and a worker that has fallen silent
--- would stand there for days. One that was heard of in the future is taken for one that was heard of now. Looked at are those from `ahead`
--- ms on, others each time, since some may rightly be there: they have announced a silence. Returns how many were brought forward.
+-- Redis's clock may have been set back. Then moments in `index` are further ahead than they can be, and a worker that has
+-- fallen silent would stand there for days. One that was heard of in the future is taken for one that was heard of now. Looked
+-- at are those from `ahead` ms on, others each time, since some may rightly be there: they have announced a silence. Returns
+-- how many were brought forward.
 local function end_future(index, ahead, moment)
   local first = redis.call('ZCOUNT', index, '-inf', now + ahead)
   local count = redis.call('ZCARD', index) - first

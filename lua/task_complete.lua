@@ -4,10 +4,10 @@
 --: use task_holders
 --: use task_moves
 
--- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that has none), the
--- result as JSON.
--- Returns for each a word: "completed", also when it was completed by this lease before; "lost": the lease is no longer the worker's;
--- what it brings is kept apart; "conflict": it never was; "unknown": there is no such task.
+-- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that
+-- has none), the result as JSON. Returns for each a word: "completed", also when it was completed by this lease before; "lost":
+-- the lease is no longer the worker's; what it brings is kept apart; "conflict": it never was; "unknown": there is no such
+-- task.
 
 local DONE_MS = 30000 -- for which a task of which nothing is kept is known as completed, for a worker that missed the answer
 local DAY = 86400000

@@ -3,13 +3,13 @@
 --: use clock
 --: use task_moves
 
--- Takes new tasks. tasks: for each its id, queue, group and shape (see lib/task_lanes.lua), priority; when it is due ("" at once, "+n" in n
--- ms, else ms since 1970); the ms after which it expires while it waits ("" never); dedup key ("" none); what to do where a live task has
--- that key: "return" or "replace"; digest of its idempotency key ("" none), and of its body; the number of strings that follow, and
--- these: names and values of its hash's fields.
--- Returns {the present (ms), for each a word, a blank, and an id: "new"; "same", that of the live task with its dedup key; "again", that of
--- the task that the idempotency key made; "other", the key has made one of another body; "full", there are too many queues or kinds of
--- demands (id: that of the queue)}.
+-- Takes new tasks. tasks: for each its id, queue, group and shape (see lib/task_lanes.lua), priority; when it is due ("" at
+-- once, "+n" in n ms, else ms since 1970); the ms after which it expires while it waits ("" never); dedup key ("" none); what
+-- to do where a live task has that key: "return" or "replace"; digest of its idempotency key ("" none), and of its body; the
+-- number of strings that follow, and these: names and values of its hash's fields. Returns {the present (ms), for each a word,
+-- a blank, and an id: "new"; "same", that of the live task with its dedup key; "again", that of the task that the idempotency
+-- key made; "other", the key has made one of another body; "full", there are too many queues or kinds of demands (id: that of
+-- the queue)}.
 
 local IDEMPOTENT_MS = 86400000
 local FIXED = 12

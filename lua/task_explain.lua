@@ -2,11 +2,11 @@
 --: use clock
 --: use task_moves
 
--- Why a task is where it is. Returns {"now", ms, then names and values: those of task_moves' fields that it has; "held_by": the workers
--- of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue; "paused", "limit",
--- "leased" of its queue; "able", "offline": workers that could do it, live and not; "offline_since" (ms) of the one silent longest;
--- "closed": able ones that drain; "counted": how many workers it looked at; "all": how many there are; "average" ms that the last ones of
--- its queue took}, or the error NOTASK.
+-- Why a task is where it is. Returns {"now", ms, then names and values: those of task_moves' fields that it has; "held_by": the
+-- workers of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue;
+-- "paused", "limit", "leased" of its queue; "able", "offline": workers that could do it, live and not; "offline_since" (ms) of
+-- the one silent longest; "closed": able ones that drain; "counted": how many workers it looked at; "all": how many there are;
+-- "average" ms that the last ones of its queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100

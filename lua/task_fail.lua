@@ -4,11 +4,10 @@
 --: use task_holders
 --: use task_moves
 
--- Takes back tasks at which their workers have failed. failures: for each the worker's id, the task's, its lease ("seq nonce"; "" none),
--- the error as text, "1" if another attempt may succeed, the ms after which to try again ("" for as the task says), a random number from
--- 0 to 1.
--- Returns for each a word as task_complete does, "failed" for "completed"; for "failed" then a blank, the state that the task has now,
--- a blank, and the moment (ms) at which it is tried again, 0 for none.
+-- Takes back tasks at which their workers have failed. failures: for each the worker's id, the task's, its lease ("seq nonce";
+-- "" none), the error as text, "1" if another attempt may succeed, the ms after which to try again ("" for as the task says), a
+-- random number from 0 to 1. Returns for each a word as task_complete does, "failed" for "completed"; for "failed" then a
+-- blank, the state that the task has now, a blank, and the moment (ms) at which it is tried again, 0 for none.
 
 if (#ARGV - rest + 1) % 7 ~= 0 then
   return redis.error_reply('BADCALL malformed failure')

@@ -6,14 +6,14 @@
 --: use task_waiters
 --: use task_workers
 
--- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with commas between
--- ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer after the other, "swept" if
--- what is due has been moved on just now, else ""; as whom to park it when there is nothing ("thread poll"; "" not at all); since when it
--- waits ("" from now on), and for how many ms more.
--- Returns for each an array: a word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the
--- worker takes no work; "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with
--- blanks between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline,
--- started_at.
+-- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with
+-- commas between ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer
+-- after the other, "swept" if what is due has been moved on just now, else ""; as whom to park it when there is nothing
+-- ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more. Returns for each an array: a
+-- word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the worker takes no work;
+-- "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with blanks
+-- between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms,
+-- deadline, started_at.
 
 local HELD_MAX = 256 -- by one worker
 local LANES_MAX = 1000 -- looked at for one ask
@@ -36,8 +36,8 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-local WORK = { 'type', 'payload', 'priority', 'attempts', 'max_attempts', 'lease_ms', 'lease', 'expires_at', 'avoid', 'available_at',
-  'lease_max_ms', 'started_at' }
+local WORK = { 'type', 'payload', 'priority', 'attempts', 'max_attempts', 'lease_ms', 'lease', 'expires_at', 'avoid',
+  'available_at', 'lease_max_ms', 'started_at' }
 
 local function read(id)
   local task, values = { id = id }, redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(WORK))
@@ -48,7 +48,8 @@ local function read(id)
 end
 
 local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
-  for _, value in ipairs({ task.id, queue, task.type or '', task.payload or 'null', task.priority or '0', text((task.attempts or 0) + 1),
+  local attempt = text((task.attempts or 0) + 1)
+  for _, value in ipairs({ task.id, queue, task.type or '', task.payload or 'null', task.priority or '0', attempt,
     task.max_attempts or '5', lease, lease_ms, deadline, started_at }) do
     answer[#answer + 1] = value
   end
@@ -88,7 +89,9 @@ local function look(state, worker, queues, pool)
   for i = 1, #found, 2 do
     local queue, shape = string.match(found[i], '^(%S+) (.*)$')
     if task_waiters_names(queues, queue) and not task_queues_closed(queue) and task_workers_fits(worker, shape) then
-      pool[#pool + 1] = { state = state, group = state.group, queue = queue, shape = shape, bound = tonumber(found[i + 1]), passed = 0 }
+      pool[#pool + 1] = {
+        state = state, group = state.group, queue = queue, shape = shape, bound = tonumber(found[i + 1]), passed = 0,
+      }
     end
   end
 end
@@ -124,8 +127,8 @@ local function hold(worker, lane, task, place, nonce, request, answer, held)
   local lease = text((tonumber(string.match(task.lease or '', '^%d+') or 0)) + 1) .. ' ' .. nonce
   local ends = now + (task.lease_max_ms or 86400000)
   local deadline = text(math.min(ends, now + lease_ms))
-  redis.call('HSET', key_prefix .. 'task:' .. task.id, 'state', 'leased', 'worker_id', worker.id, 'lease', lease, 'started_at', text(now),
-    'place', place)
+  redis.call('HSET', key_prefix .. 'task:' .. task.id, 'state', 'leased', 'worker_id', worker.id, 'lease', lease,
+    'started_at', text(now), 'place', place)
   if task.expires_at then
     redis.call('ZREM', key_prefix .. 'expiring:' .. lane.queue, task.id)
   end
@@ -136,8 +139,8 @@ local function hold(worker, lane, task, place, nonce, request, answer, held)
   show(answer, task, lane.queue, lease, lease_ms, deadline, text(now))
 end
 
--- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes back into
--- `pool` if it may have more.
+-- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes
+-- back into `pool` if it may have more.
 local function take(lane, after, want, pool, worker, nonce, request, answer, held)
   local key = task_lanes_key(lane.group, lane.queue, lane.shape)
   local found = redis.call('ZRANGE', key, lane.passed, lane.passed + want, 'WITHSCORES')
@@ -225,7 +228,8 @@ local function tell_news(worker, answer)
 end
 
 local function is_due()
-  return redis.call('ZCOUNT', key_prefix .. 'agenda', '-inf', now) > 0 or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
+  return redis.call('ZCOUNT', key_prefix .. 'agenda', '-inf', now) > 0
+    or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
 end
 
 -- Answers the ask at ARGV[at].
@@ -261,8 +265,8 @@ end
 local result = {}
 at = rest
 while at <= #ARGV do
-  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
-    ARGV[at + 7], tonumber(ARGV[at + 8]))
+  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
+    ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
   at = at + FIXED
 end
 return result

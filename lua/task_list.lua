@@ -8,13 +8,13 @@
 --: key prefix
 --: use number
 
--- Lists tasks. queue, state, type, worker_id: "" for any; error: a part of it. cursor: "" from the beginning. First come those that are
--- leased, by worker, then each queue's others; of those that have ended the newest first. Looks at some hundred tasks.
--- Returns {the cursor of what follows ("" when there is nothing), then for each task its id and the fields of SHOWN ("" for what it has
--- not)}.
+-- Lists tasks. queue, state, type, worker_id: "" for any; error: a part of it. cursor: "" from the beginning. First come those
+-- that are leased, by worker, then each queue's others; of those that have ended the newest first. Looks at some hundred tasks.
+-- Returns {the cursor of what follows ("" when there is nothing), then for each task its id and the fields of SHOWN ("" for
+-- what it has not)}.
 
-local SHOWN = { 'state', 'queue', 'type', 'priority', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at', 'finished_at',
-  'expires_at', 'worker_id', 'lease_ms', 'requirements', 'dedup', 'progress', 'error', 'reason', 'cancel' }
+local SHOWN = { 'state', 'queue', 'type', 'priority', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at',
+  'finished_at', 'expires_at', 'worker_id', 'lease_ms', 'requirements', 'dedup', 'progress', 'error', 'reason', 'cancel' }
 local LOOKED_AT = 500
 local PAGE = 100
 local STATES = { 'queued', 'scheduled', 'dead', 'completed', 'cancelled', 'expired' }
@@ -78,9 +78,11 @@ local function list_set(key, queue, state, sub, score, id)
   while true do
     local found
     if reverse then
-      found = redis.call('ZRANGE', key, score == '' and '+inf' or score, '-inf', 'BYSCORE', 'REV', 'LIMIT', offset, PAGE, 'WITHSCORES')
+      local begin = score == '' and '+inf' or score
+      found = redis.call('ZRANGE', key, begin, '-inf', 'BYSCORE', 'REV', 'LIMIT', offset, PAGE, 'WITHSCORES')
     else
-      found = redis.call('ZRANGE', key, score == '' and '-inf' or score, '+inf', 'BYSCORE', 'LIMIT', offset, PAGE, 'WITHSCORES')
+      local begin = score == '' and '-inf' or score
+      found = redis.call('ZRANGE', key, begin, '+inf', 'BYSCORE', 'LIMIT', offset, PAGE, 'WITHSCORES')
     end
     for at = 1, #found, 2 do
       local before = found[at + 1] == score and (reverse and found[at] >= id or not reverse and found[at] <= id)

@@ -5,10 +5,10 @@
 --: use task_queues
 --: use task_workers
 
--- What workers are told of tasks when they have beaten. beats: for each the worker's id; how many tasks it says that it works on ("-1"
--- when it does not say), and their ids. What it holds for longer than GRACE_MS and does not name it has never heard of: that is taken back.
--- Returns for each {how many queued tasks wait for what it can do, of some lanes; the ids of those that it has lost, blanks between; the
--- ids of those that it is to cancel}.
+-- What workers are told of tasks when they have beaten. beats: for each the worker's id; how many tasks it says that it works
+-- on ("-1" when it does not say), and their ids. What it holds for longer than GRACE_MS and does not name it has never heard
+-- of: that is taken back. Returns for each {how many queued tasks wait for what it can do, of some lanes; the ids of those that
+-- it has lost, blanks between; the ids of those that it is to cancel}.
 
 local GRACE_MS = 10000
 local LANES = 32 -- of a group, that are counted

@@ -9,10 +9,9 @@
 --: use clock
 --: use task_holders
 
--- What a worker says of a task that it holds. extend: ms from now on for which it asks ("" none); percent, message: how far it has come
--- ("" for neither). lease: "seq nonce", "" for an agent that has none.
--- Returns {a word: "held", "lost", "conflict" or "unknown"; the moment (ms) at which the lease runs out without a heartbeat; "1" if the
--- task is to be cancelled}.
+-- What a worker says of a task that it holds. extend: ms from now on for which it asks ("" none); percent, message: how far it
+-- has come ("" for neither). lease: "seq nonce", "" for an agent that has none. Returns {a word: "held", "lost", "conflict" or
+-- "unknown"; the moment (ms) at which the lease runs out without a heartbeat; "1" if the task is to be cancelled}.
 
 local extend = arg_extend == '' and 0 or number_of(arg_extend)
 if not extend or (arg_percent ~= '' and not number_of(arg_percent)) then

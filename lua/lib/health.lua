@@ -1,8 +1,8 @@
--- What workers tell of single services. In the services of a place, "!name" besides "name" means that the worker provides it and says that
--- it is not well: it is given out for its other services alone.
+-- What workers tell of single services. In the services of a place, "!name" besides "name" means that the worker provides it
+-- and says that it is not well: it is given out for its other services alone.
 
--- The services of a place after a worker has told `told` of them: names, with a "!" before those that are not well. What it does not name
--- stays as it was.
+-- The services of a place after a worker has told `told` of them: names, with a "!" before those that are not well. What it
+-- does not name stays as it was.
 local function health_apply(services, told)
   if services == '-' or not (string.find(services, '!', 1, true) or string.find(told, '!', 1, true)) then
     return services

@@ -13,8 +13,8 @@ local function identities_fingerprint(origin, looks)
   return identities_digest(origin .. '\n' .. looks)
 end
 
--- The keys that lead to worker `id` by who it is, and the keys of the workers that look just like it: where it registered, and where it has
--- moved since.
+-- The keys that lead to worker `id` by who it is, and the keys of the workers that look just like it: where it registered, and
+-- where it has moved since.
 local function identities_of(id)
   local instance, tunnel, fingerprint, moved =
     unpack(try_call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint', 'moved_fingerprint') or {})

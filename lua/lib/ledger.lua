@@ -4,8 +4,9 @@
 -- The text of a ledger entry, and the place that it stands for: a table of what the counters and indexes hold of a worker.
 --
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
--- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Behind them stand its region, where
--- it has one, and where its last request came from ("@203.0.113.7", "~203.0.113.7", see whereabouts.lua), where that is known.
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Behind them stand
+-- its region, where it has one, and where its last request came from ("@203.0.113.7", "~203.0.113.7", see whereabouts.lua),
+-- where that is known.
 
 -- The place that an entry stands for. nil when there is no entry, or when somebody has written what is none.
 local function ledger_read(entry)
@@ -20,7 +21,8 @@ end
 
 -- The entry that stands for a place.
 local function ledger_text(place)
-  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services .. ' ' .. place.ranking
+  return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services
+    .. ' ' .. place.ranking
     .. (place.region ~= '' and ' ' .. place.region or '') .. (place.caller ~= '' and ' ' .. place.caller or '')
 end
 
@@ -30,7 +32,10 @@ local function ledger_offline(tier, provides, drained, region, caller)
     return nil
   end
   local services = table.concat(names_split(provides or ''), ',')
-  return { tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-', services = services ~= '' and services or '-',
-    ranking = '0 - -', region = region and string.match(region, '^[%w._:-]+$') or '',
-    caller = caller and string.match(caller, '^[@~][%x.:]+$') or '' }
+  return {
+    tier = tier, status = 'offline', load = 0, drained = drained and 'd' or '-',
+    services = services ~= '' and services or '-', ranking = '0 - -',
+    region = region and string.match(region, '^[%w._:-]+$') or '',
+    caller = caller and string.match(caller, '^[@~][%x.:]+$') or '',
+  }
 end

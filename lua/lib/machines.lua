@@ -3,19 +3,21 @@
 --: use events
 --: use try
 
--- The machines that use one worker's id. Two of them that do so at the same time are a conflict: it is told and shown, and both are served.
+-- The machines that use one worker's id. Two of them that do so at the same time are a conflict: it is told and shown, and both
+-- are served.
 --
--- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like ("h:…"), and since
--- when (ms); `machines` those before it, the latest first; `rival` is the address of the one before it, how often
--- heartbeats have changed between that address and the other one, and when they did so last; `conflict` is since when two use the id, when that was
--- last seen, and how often.
+-- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like
+-- ("h:…"), and since when (ms); `machines` those before it, the latest first; `rival` is the address of the one before it, how
+-- often heartbeats have changed between that address and the other one, and when they did so last; `conflict` is since when two
+-- use the id, when that was last seen, and how often.
 
 local FORMER = 4 -- machines that are remembered
 local SHOWN = 3600000 -- ms for which a conflict is shown that is not seen again
 local SAME_HARDWARE = 3600000 -- ms within which hardware that comes back is that of another machine: a part may fail and work again
 local TURNS = 3 -- changes between two addresses: a worker that moves away and back makes two
 
--- Notes that two machines use worker `id`; how: "registered" or "heartbeat", by what that is seen. Tells it when it is new, and returns that.
+-- Notes that two machines use worker `id`; how: "registered" or "heartbeat", by what that is seen. Tells it when it is new, and
+-- returns that.
 local function machines_conflict(id, place, how, now)
   local registration = key_registration .. id
   local since, last, count = string.match(try_call('HGET', registration, 'conflict') or '', '^(%d+) (%d+) (%d+)$')
@@ -28,9 +30,9 @@ local function machines_conflict(id, place, how, now)
   return is_new
 end
 
--- What is remembered of the machines of worker `id` when `machine` registers, names and values of fields; and whether two use the id in turn:
--- an earlier machine is back though the one that took its place still lives. A boot_id never comes back, but from another machine.
--- caller, was_caller: where this registration and the last heartbeat came from.
+-- What is remembered of the machines of worker `id` when `machine` registers, names and values of fields; and whether two use
+-- the id in turn: an earlier machine is back though the one that took its place still lives. A boot_id never comes back, but
+-- from another machine. caller, was_caller: where this registration and the last heartbeat came from.
 local function machines_register(id, machine, caller, was_caller, now, timeout)
   local last_machine, former, rival, conflict =
     unpack(try_call('HMGET', key_registration .. id, 'machine', 'machines', 'rival', 'conflict') or {})
@@ -68,9 +70,9 @@ local function machines_register(id, machine, caller, was_caller, now, timeout)
   return fields, is_known and lives and is_other or false
 end
 
--- Takes note that heartbeats of worker `id` now come from `caller` and no longer from `was_caller`. Returns whether they change between
--- two machines' addresses, so often that both must be in use; and whether `caller` is the other machine's. near: ms within which two changes
--- follow each other when two machines beat.
+-- Takes note that heartbeats of worker `id` now come from `caller` and no longer from `was_caller`. Returns whether they change
+-- between two machines' addresses, so often that both must be in use; and whether `caller` is the other machine's. near: ms
+-- within which two changes follow each other when two machines beat.
 local function machines_move(id, caller, was_caller, now, near)
   local registration = key_registration .. id
   local rival, turns, at = string.match(try_call('HGET', registration, 'rival') or '', '^(%S+) (%d+) (%d+)$')

@@ -15,8 +15,8 @@
 --
 -- TTLs end a worker's hash and online key whether or not anybody is there to see it. So what the counters and indexes hold of a
 -- worker is written down beside them, without a TTL: its entry in `ledger`. Whoever meets a worker that time has moved on brings
--- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or one before that (its online key knows), or in
--- `offline` by the moment it is removed; never in both.
+-- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or one before that (its online key
+-- knows), or in `offline` by the moment it is removed; never in both.
 
 -- Adds `by` to the counters that a worker counts in.
 local function tally(place, by)
@@ -33,7 +33,8 @@ end
 
 -- What its registration says about worker `id`, and its hash about its services; nil when there is none that can be read.
 local function places_registered(id)
-  local place = ledger_offline(unpack(try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region', 'caller') or {}))
+  local values = try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region', 'caller')
+  local place = ledger_offline(unpack(values or {}))
   local unwell = place and try_call('HGET', key_worker .. id, 'unwell')
   if unwell then
     place.services = health_apply(place.services, '!' .. string.gsub(unwell, ',', ',!'))

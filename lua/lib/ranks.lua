@@ -19,8 +19,8 @@ local function ranks_range(status)
   return bands[status], bands[status] + 2 * BAND
 end
 
--- Calls visit(key, rank) for each index that ranks the live worker of a place: its services, each of its models within each of them, and
--- where it has a region the same once more for that alone.
+-- Calls visit(key, rank) for each index that ranks the live worker of a place: its services, each of its models within each of
+-- them, and where it has a region the same once more for that alone.
 local function ranks_visit(place, visit)
   if not place or place.status == 'offline' or place.services == '-' then
     return
@@ -34,7 +34,13 @@ local function ranks_visit(place, visit)
     indexed = math.min(#loaded, math.floor(MOST_MODELS / (commas + 1)))
   end
   for name in string.gmatch(place.services, '[^,]+') do
-    local value = (name == special and special ~= '-' and rank or rank + BAND) + (health_is_unwell(place.services, name) and UNWELL or 0)
+    local value = rank
+    if name ~= special or special == '-' then
+      value = value + BAND
+    end
+    if health_is_unwell(place.services, name) then
+      value = value + UNWELL
+    end
     local near = place.region ~= '' and key_region .. name .. '/' .. place.region
     visit(key_service .. name, value)
     if near then

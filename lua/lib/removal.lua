@@ -25,8 +25,8 @@ local function removal_remove(id, entry, keep_until)
   redis.call('PEXPIREAT', key_registration .. id, moment)
 end
 
--- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from then.
--- removal: ms from offline to removed. Returns the moment when it was to be removed (ms); nil when nobody knows.
+-- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from
+-- then. removal: ms from offline to removed. Returns the moment when it was to be removed (ms); nil when nobody knows.
 local function removal_archive(id, entry, removal, revive)
   local removed = redis.call('ZSCORE', key_offline, id)
   local silent = not removed and redis.call('ZSCORE', key_online, id)

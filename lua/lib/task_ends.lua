@@ -1,8 +1,8 @@
 --: key prefix
 --: use task_queues
 
--- The ends of tasks. What has ended is in `<state>:<queue>` by the moment at which its hash goes, for a listing; these are trimmed when
--- something is added.
+-- The ends of tasks. What has ended is in `<state>:<queue>` by the moment at which its hash goes, for a listing; these are
+-- trimmed when something is added.
 
 local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- of a queue, at the most
 local TRIMMED = 100 -- at once, at the most; more than are added at once
@@ -32,7 +32,8 @@ local function task_ends_free(id, queue, dedup)
   end
 end
 
--- Ends task `id` in `state`; it is in no index any more. keep: ms for which it is kept. ...: fields and values that tell of the end.
+-- Ends task `id` in `state`; it is in no index any more. keep: ms for which it is kept. ...: fields and values that tell of the
+-- end.
 local function task_ends_put(id, queue, dedup, state, now, keep, ...)
   local gone_at = string.format('%.0f', now + keep)
   redis.call('HSET', key_prefix .. 'task:' .. id, 'state', state, 'finished_at', string.format('%.0f', now), ...)

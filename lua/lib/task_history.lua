@@ -1,5 +1,5 @@
--- The attempts of a task that did not complete it: a line for each, of the worker, its lease, when it began and ended, what came of it, and
--- the worker's own words.
+-- The attempts of a task that did not complete it: a line for each, of the worker, its lease, when it began and ended, what
+-- came of it, and the worker's own words.
 
 local LINES = 10
 

@@ -1,11 +1,12 @@
 --: key prefix
 --: finish task_lanes_flush
 
--- The lanes in which queued tasks wait. A lane is a sorted set of the tasks of one queue that demand the same of a worker, by place. The
--- demand is a `group`, by which a worker finds its lanes, and a `shape`, the rest, which it looks at.
+-- The lanes in which queued tasks wait. A lane is a sorted set of the tasks of one queue that demand the same of a worker, by
+-- place. The demand is a `group`, by which a worker finds its lanes, and a `shape`, the rest, which it looks at.
 --
--- A place is (100 - priority) * 2^44 + p. A new task of a queue gets p = the greater of the place served last in its group and the last one
--- given to its queue there, and 1 more: start-time fair queueing. So queues share evenly, and tasks of one stay in order.
+-- A place is (100 - priority) * 2^44 + p. A new task of a queue gets p = the greater of the place served last in its group and
+-- the last one given to its queue there, and 1 more: start-time fair queueing. So queues share evenly, and tasks of one stay in
+-- order.
 --
 -- `lanes:<group>` has the lanes that are not empty, each with a lower bound of its first place.
 

@@ -2,9 +2,10 @@
 --: use task_moves
 --: use try
 
--- What workers hold. `held:<worker>` has of each task "lease_ms until ends since queue request", all in ms, and " cancel" behind it once it
--- is to be cancelled. A heartbeat renews leases without writing here: a lease lasts until the greater of `until` and the last heartbeat +
--- lease_ms, but not beyond `ends`. `leases` has the workers by a moment before which none of theirs runs out.
+-- What workers hold. `held:<worker>` has of each task "lease_ms until ends since queue request", all in ms, and " cancel"
+-- behind it once it is to be cancelled. A heartbeat renews leases without writing here: a lease lasts until the greater of
+-- `until` and the last heartbeat + lease_ms, but not beyond `ends`. `leases` has the workers by a moment before which none of
+-- theirs runs out.
 
 local NEWS_MS = 3600000 -- for which news waits for the next heartbeat
 

@@ -2,8 +2,8 @@
 --: use task_workers
 
 -- Polls of workers that are parked in some thread of some coordinator until there is a task, first come first served. A waiter is
--- "thread poll"; `parked` has of each "deadline worker_id queues group group…", `parked:<group>` has them by the moment since when they
--- wait. Every worker's waiters are in the group "a".
+-- "thread poll"; `parked` has of each "deadline worker_id queues group group…", `parked:<group>` has them by the moment since
+-- when they wait. Every worker's waiters are in the group "a".
 
 local LOOKED_AT = 64 -- waiters, for one task, at the most
 local WAIT_MAX_MS = 90000 -- some more than a poll may wait
@@ -31,16 +31,16 @@ local function task_waiters_names(queues, queue)
   return queues == '*' or string.find(',' .. queues .. ',', ',' .. queue .. ',', 1, true) ~= nil
 end
 
--- Tells the thread of a waiter; false when nobody listens there any more. Without a permission for channels nobody is told, and the task
--- waits for the next poll. lane: in which there is a task, "" when there is news.
+-- Tells the thread of a waiter; false when nobody listens there any more. Without a permission for channels nobody is told, and
+-- the task waits for the next poll. lane: in which there is a task, "" when there is news.
 local function tell_thread(waiter, lane)
   local thread, poll = string.match(waiter, '^(%S+) (%S+)$')
   local heard = thread and redis.pcall('PUBLISH', key_prefix .. 'wake:' .. thread, poll .. ' ' .. lane)
   return type(heard) == 'number' and heard > 0
 end
 
--- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of any).
--- Returns how many it woke.
+-- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of
+-- any). Returns how many it woke.
 local function task_waiters_wake(group, queue, shape, count, now, but)
   local key, passed, woken = key_prefix .. 'parked:' .. group, 0, 0
   for _ = 1, LOOKED_AT + count do

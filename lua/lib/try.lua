@@ -1,4 +1,5 @@
--- redis.call on a key of one worker; false where somebody's redis-cli has made it one of another type, which must not stop the rest.
+-- redis.call on a key of one worker; false where somebody's redis-cli has made it one of another type, which must not stop the
+-- rest.
 local function try_call(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then

@@ -4,15 +4,17 @@
 --: use identities
 --: use try
 
--- Where a worker is. Its ledger entry remembers where its last request came from (`caller`: "@203.0.113.7", or "~203.0.113.7" where the
--- worker told an address of its own), its registration does so while it is removed. `origin` is the address that belongs to its fingerprint.
+-- Where a worker is. Its ledger entry remembers where its last request came from (`caller`: "@203.0.113.7", or "~203.0.113.7"
+-- where the worker told an address of its own), its registration does so while it is removed. `origin` is the address that
+-- belongs to its fingerprint.
 
 -- The address of a `caller`, without its mark.
 local function whereabouts_address(caller)
   return string.sub(caller, 2)
 end
 
--- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: what identities_of said before.
+-- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: what identities_of said
+-- before.
 local function follow(id, keys, twins, now)
   local now_keys, now_twins = identities_of(id)
   local stays = {}
@@ -35,8 +37,8 @@ local function follow(id, keys, twins, now)
   end
 end
 
--- Takes what a heartbeat of worker `id` told (names and values: ip_address, port, tunnel_url), and that it came from `address`. place: where
--- it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
+-- Takes what a heartbeat of worker `id` told (names and values: ip_address, port, tunnel_url), and that it came from `address`.
+-- place: where it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
 local function whereabouts_take(id, place, told, address, now)
   local registration = key_registration .. id
   local ip_address, port, tunnel, vpn_ip, origin, looks, fingerprint =

@@ -3,10 +3,10 @@
 --   lua5.1 src/api/embed.lua OUTPUT.c FILE…     the C
 --   lua5.1 src/api/embed.lua --page FILE.html   a page as it is served, on standard output
 --
--- Of a file openapi.json it makes the text embedded_openapi_json. Of docs.html it makes the page embedded_docs (http/page.h), and of
--- dashboard/index.html embedded_dashboard. A page is one file: the style sheet and the scripts that it names, beside it, are put into it,
--- all scripts as one, whose names are nobody else's. Its Content-Security-Policy lets a browser run that <script> and apply that <style>,
--- known by their SHA-256, and nothing else.
+-- Of a file openapi.json it makes the text embedded_openapi_json. Of docs.html it makes the page embedded_docs (http/page.h),
+-- and of dashboard/index.html embedded_dashboard. A page is one file: the style sheet and the scripts that it names, beside it,
+-- are put into it, all scripts as one, whose names are nobody else's. Its Content-Security-Policy lets a browser run that
+-- <script> and apply that <style>, known by their SHA-256, and nothing else.
 
 local function fail(path, message)
   io.stderr:write(path, ': ', message, '\n')
@@ -123,7 +123,8 @@ local function add_page(path)
   add('static const char %s_html[] =\n%s;', name, c_string(html))
   add('static const char %s_gzip[] =\n%s;', name, c_bytes(gzip))
   add('const struct page embedded_%s = {', name)
-  add('    {%s_html, sizeof(%s_html) - 1}, {%s_gzip, sizeof(%s_gzip) - 1}, "\\"%s\\"", "\\"%s-gzip\\"",', name, name, name, name, tag, tag)
+  add('    {%s_html, sizeof(%s_html) - 1}, {%s_gzip, sizeof(%s_gzip) - 1},', name, name, name, name)
+  add('    "\\"%s\\"", "\\"%s-gzip\\"",', tag, tag)
   add('%s};\n', c_string(policy(path, html, part)))
 end
 

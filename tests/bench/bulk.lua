@@ -13,7 +13,8 @@ function init(args)
         .. '"active_requests":2,"gpu_utilization":65.3,"loaded_models":["llama3.2"],"services_status":{"rag":"running"},'
         .. '"specialization":"rag"}'):format(first + i - 1)
     end
-    requests[#requests + 1] = wrk.format('POST', '/api/worker/heartbeats', headers, '{"heartbeats":[' .. table.concat(beats, ',') .. ']}')
+    local body = '{"heartbeats":[' .. table.concat(beats, ',') .. ']}'
+    requests[#requests + 1] = wrk.format('POST', '/api/worker/heartbeats', headers, body)
   end
 end
 

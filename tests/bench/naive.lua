@@ -1,5 +1,5 @@
--- What a heartbeat costs at the least in a service that keeps no counters, ranks or events: KEYS are the worker's hash, its online key
--- and the index of live workers; ARGV its id, status and load.
+-- What a heartbeat costs at the least in a service that keeps no counters, ranks or events: KEYS are the worker's hash, its
+-- online key and the index of live workers; ARGV its id, status and load.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end

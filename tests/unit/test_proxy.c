@@ -7,14 +7,14 @@
 
 #include "cli/proxy.h"
 
-#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
 
-static const char *const variables[] = {"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
-                                        "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY"};
+#define VARIABLES_MAX 3
 
-/* The environment, a URL, and the variable that names its proxy; NULL: none. */
+/* The variables of an environment, the URL of a coordinator, and the variable that names its proxy; NULL: none. */
 static const struct {
-    const char *environment[3][2];
+    const char *environment[VARIABLES_MAX][2];
     const char *url, *variable;
 } cases[] = {
     {{{NULL}}, "http://c.example", NULL},
@@ -54,15 +54,29 @@ static const struct {
     {{{"http_proxy", "http://p:1"}, {"NO_PROXY", "[2001:db8::1]"}}, "http://[2001:db8::1]", NULL},
 };
 
+/* Makes these variables the whole environment. */
+static void set_environment(const char *const variables[][2], size_t count)
+{
+    static char texts[VARIABLES_MAX][64];
+    static char *list[VARIABLES_MAX + 1];
+    assert_in_range(count, 0, VARIABLES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(snprintf(texts[i], sizeof(texts[i]), "%s=%s", variables[i][0], variables[i][1]), 1, sizeof(texts[i]) - 1);
+        list[i] = texts[i];
+    }
+    list[count] = NULL;
+    environ = list;
+}
+
 static void test_which(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct proxy proxy;
-        for (size_t j = 0; j < sizeof(variables) / sizeof(variables[0]); j++)
-            unsetenv(variables[j]);
-        for (size_t j = 0; j < 3 && cases[i].environment[j][0] != NULL; j++)
-            setenv(cases[i].environment[j][0], cases[i].environment[j][1], 1);
+        size_t count = 0;
+        while (count < VARIABLES_MAX && cases[i].environment[count][0] != NULL)
+            count++;
+        set_environment(cases[i].environment, count);
         proxy_find(str_from(cases[i].url), &proxy);
         print_message("%zu %s: %s\n", i, cases[i].url, proxy.variable != NULL ? proxy.variable : "none");
         assert_true(str_eq(str_from(proxy.variable), str_from(cases[i].variable)));
@@ -79,9 +93,8 @@ static void test_no_password_is_shown(void **state)
                                            {"socks5h://p.example", "socks5h://p.example"}};
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         struct proxy proxy;
-        setenv("http_proxy", shown[i][0], 1);
-        unsetenv("no_proxy");
-        unsetenv("NO_PROXY");
+        const char *const variables[1][2] = {{"http_proxy", shown[i][0]}};
+        set_environment(variables, 1);
         proxy_find(STR("http://c.example"), &proxy);
         assert_string_equal(proxy.url, shown[i][0]);
         assert_string_equal(proxy.place, shown[i][1]);

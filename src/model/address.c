@@ -108,7 +108,9 @@ static bool ends_with(struct str text, struct str end)
     return text.len >= end.len && memcmp(text.ptr + text.len - end.len, end.ptr, end.len) == 0;
 }
 
-/* Letters, digits, hyphens and underscores in labels with dots between; the last label is no number, else it is a broken address. */
+/*
+ * Letters, digits, hyphens and underscores in labels with dots between; the last label is no number, else it is a broken address.
+ */
 static bool read_name(struct str text, struct place *place)
 {
     if (text.len > 0 && text.ptr[text.len - 1] == '.')

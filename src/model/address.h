@@ -27,8 +27,8 @@ struct place {
 };
 
 /*
- * Reads a URL. One without a scheme gets https when its host is a public name without a port of its own, else http. A slash at its end
- * goes, and so does a fragment. Returns NULL, or what is wrong with `text` (static: "must be …"); *place is then undefined.
+ * Reads a URL. One without a scheme gets https when its host is a public name without a port of its own, else http. A slash at its
+ * end goes, and so does a fragment. Returns NULL, or what is wrong with `text` (static: "must be …"); *place is then undefined.
  */
 const char *place_read_url(struct str text, struct place *place);
 

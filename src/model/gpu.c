@@ -18,7 +18,10 @@ static const char *const error_marks[] = {
     " rocm smi ",    " please ",      " unknown option ",
 };
 
-/* What is no GPU though it has a name: none at all, processors, software, displays of virtual machines, chips of servers' management. */
+/*
+ * What is no GPU though it has a name: none at all, processors, software, displays of virtual machines, chips of servers'
+ * management.
+ */
 static const char *const other_marks[] = {
     " none ",
     " null ",

@@ -8,8 +8,8 @@
 
 /*
  * Whether `gpu_type` can name a GPU. Placeholders ("N/A", "no gpu", "cpu"), error texts ("Failed to initialize NVML"), software
- * renderers ("llvmpipe"), displays of virtual machines and management chips ("ASPEED") can't. Of several cards, which stand in lines or
- * have semicolons or commas between them, one is enough.
+ * renderers ("llvmpipe"), displays of virtual machines and management chips ("ASPEED") can't. Of several cards, which stand in
+ * lines or have semicolons or commas between them, one is enough.
  */
 bool gpu_is_one(struct str gpu_type);
 

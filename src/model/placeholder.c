@@ -8,7 +8,10 @@ static const char *const words[] = {
     "notset", "notavailable", "notapplicable", "notdefined", "false",
 };
 
-/* How many bytes of punctuation or white space *text begins with; non-ASCII dashes, quotes and blanks count. 0: it begins with none. */
+/*
+ * How many bytes of punctuation or white space *text begins with; non-ASCII dashes, quotes and blanks count. 0: it begins with
+ * none.
+ */
 static size_t punctuation(struct str text)
 {
     unsigned char c = (unsigned char)text.ptr[0];
@@ -19,7 +22,9 @@ static size_t punctuation(struct str text)
     return text.len >= 2 && memcmp(text.ptr, "\xc2\xa0", 2) == 0 ? 2 : 0;
 }
 
-/* Copies the letters and digits of `text` to `room`, in lower case. Returns how many; WORD_MAX when there are more than a word has. */
+/*
+ * Copies the letters and digits of `text` to `room`, in lower case. Returns how many; WORD_MAX when there are more than a word has.
+ */
 static size_t bare(struct str text, char room[WORD_MAX])
 {
     size_t len = 0;

@@ -6,7 +6,9 @@
 
 #include "base/str.h"
 
-/* Whether `text` stands for nothing. Case, white space and punctuation do not matter; an absent or empty text stands for nothing. */
+/*
+ * Whether `text` stands for nothing. Case, white space and punctuation do not matter; an absent or empty text stands for nothing.
+ */
 bool placeholder_is(struct str text);
 
 /*

@@ -33,7 +33,9 @@ struct registration {
     int dht_port;         /* of an edge node; 0: it says none */
     struct buffer labels; /* owned: "name=value," of each, see labels_read */
 
-    /* no part of the body: the join token that it registers with (absent: none), and how many workers that may have (0: any number) */
+    /*
+     * no part of the body: the join token that it registers with (absent: none), and how many workers that may have (0: any number)
+     */
     struct str join;
     int join_max;
     struct str join_services; /* names with commas between: what it may be assigned and advertise; empty: anything */
@@ -44,15 +46,16 @@ struct registration {
 };
 
 /*
- * Fills *out from a request body. Addresses, URLs and ports that can't be used are left out and named in out->ignored; texts that stand
- * for nothing ("None", "N/A", blanks) are absent. Returns ERR_BAD_REQUEST with *why set (malformed JSON), or ERR_INVALID with everything that is
- * wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases *out with registration_fini.
+ * Fills *out from a request body. Addresses, URLs and ports that can't be used are left out and named in out->ignored; texts that
+ * stand for nothing ("None", "N/A", blanks) are absent. Returns ERR_BAD_REQUEST with *why set (malformed JSON), or ERR_INVALID
+ * with everything that is wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases
+ * *out with registration_fini.
  */
 MUST_CHECK enum err registration_parse(struct str body, struct registration *out, struct faults *faults, const char **why);
 
 /*
- * The same for POST /api/edge/register: tier 4 whatever it has, "capabilities" may be missing, "url" stands for a missing "tunnel_url". Its
- * location and dht_port are left out where they are none: nobody depends on them.
+ * The same for POST /api/edge/register: tier 4 whatever it has, "capabilities" may be missing, "url" stands for a missing
+ * "tunnel_url". Its location and dht_port are left out where they are none: nobody depends on them.
  */
 MUST_CHECK enum err registration_parse_edge(struct str body, struct registration *out, struct faults *faults, const char **why);
 

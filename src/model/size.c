@@ -47,7 +47,9 @@ static size_t count_digits(struct str text, size_t from)
     return end - from;
 }
 
-/* How many bytes the number at the front of `text` has with its groups of three digits, as "24,564" or "1.234.567"; 0: it has none. */
+/*
+ * How many bytes the number at the front of `text` has with its groups of three digits, as "24,564" or "1.234.567"; 0: it has none.
+ */
 static size_t grouped_length(struct str text, char mark)
 {
     size_t len = count_digits(text, 0), groups = 0;

@@ -27,8 +27,8 @@ struct whereabouts {
 };
 
 /*
- * Reads ip_address, vpn_ip and tunnel_url of `root`. What can't be used is left out and named in *ignored; what is no string, is too long or
- * has control characters goes to *faults. Texts that stand for nothing are absent. Release with whereabouts_fini.
+ * Reads ip_address, vpn_ip and tunnel_url of `root`. What can't be used is left out and named in *ignored; what is no string, is
+ * too long or has control characters goes to *faults. Texts that stand for nothing are absent. Release with whereabouts_fini.
  */
 void whereabouts_read(struct whereabouts *where, const struct cJSON *root, struct faults *ignored, struct faults *faults);
 
@@ -37,8 +37,8 @@ void whereabouts_read_tunnel(struct whereabouts *where, const struct cJSON *root
                              struct faults *faults);
 
 /*
- * Takes `caller`, the address that the request came from, which must outlive *where, for ip_address where none was told that others can
- * reach; and leaves out what only the worker's own machine can reach, unless that is where the request came from.
+ * Takes `caller`, the address that the request came from, which must outlive *where, for ip_address where none was told that
+ * others can reach; and leaves out what only the worker's own machine can reach, unless that is where the request came from.
  */
 void whereabouts_settle(struct whereabouts *where, struct str caller, struct faults *ignored);
 

@@ -44,8 +44,8 @@ struct store {
 void store_sweep_first(struct store *store);
 
 /*
- * Runs a script that reads what sweeps keep right: behind a sweep, and again while there is more to sweep, for some 400 ms. `command` is taken in
- * any case. On an error here the callback never runs.
+ * Runs a script that reads what sweeps keep right: behind a sweep, and again while there is more to sweep, for some 400 ms.
+ * `command` is taken in any case. On an error here the callback never runs.
  */
 MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                     void *data);
@@ -73,8 +73,8 @@ struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet
 void waiter_end(void *data, enum err err);
 
 /*
- * Runs a script that writes. `callback` (may be NULL) gets its reply; then `done` hears whether it succeeded: with a Redis that demands replicas, as
- * soon as so many have it, or ERR_UNCONFIRMED when they have not in time. On an error here neither is called.
+ * Runs a script that writes. `callback` (may be NULL) gets its reply; then `done` hears whether it succeeded: with a Redis that
+ * demands replicas, as soon as so many have it, or ERR_UNCONFIRMED when they have not in time. On an error here neither is called.
  */
 MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                          store_callback *done, void *data);

@@ -82,8 +82,9 @@ static struct str write_digest(struct str text, char room[DIGEST_SIZE])
 }
 
 /*
- * How a worker looks that says neither its id nor its instance: of two that look alike, one that has missed a heartbeat is the other.
- * `looks` is a digest of what it has, `fingerprint` one with its address: so older coordinators kept it. Absent for those that say who they are.
+ * How a worker looks that says neither its id nor its instance: of two that look alike, one that has missed a heartbeat is the
+ * other. `looks` is a digest of what it has, `fingerprint` one with its address: so older coordinators kept it. Absent for those
+ * that say who they are.
  */
 struct looks {
     struct str looks, fingerprint;
@@ -133,7 +134,10 @@ static void add_name(struct buffer *names, struct str name)
     buffer_append(names, name);
 }
 
-/* The names of a tier's services, with commas between, in the order in which ties are broken; of those in `allowed`, if it is not empty. */
+/*
+ * The names of a tier's services, with commas between, in the order in which ties are broken; of those in `allowed`, if it is not
+ * empty.
+ */
 static void add_catalogue(struct buffer *names, enum tier tier, struct str allowed)
 {
     for (size_t i = 0; i < catalogue_count; i++)
@@ -141,44 +145,70 @@ static void add_catalogue(struct buffer *names, enum tier tier, struct str allow
             add_name(names, catalogue[i].name);
 }
 
-enum err store_register(struct store *store, const struct registration *registration, store_registered_callback *callback,
-                        void *data)
+/* Appends the fields that are kept of a registration, and their names; returns how many strings that are. */
+static size_t add_fields(struct buffer *fields, const struct registration *registration, struct str region)
 {
-    struct buffer fields = BUFFER_INIT, advertised = BUFFER_INIT, names = BUFFER_INIT, also = BUFFER_INIT, command = BUFFER_INIT;
-    struct buffer health = BUFFER_INIT;
     size_t count = 0;
     char port[12];
     const char *worker_type = tier_worker_type(registration->tier);
-    add_field(&fields, &count, WORKER_worker_type, str_from(worker_type));
-    add_field(&fields, &count, WORKER_capabilities, registration->capabilities);
-    add_field(&fields, &count, WORKER_hardware, buffer_str(&registration->hardware));
-    add_field(&fields, &count, WORKER_services, registration->services);
-    add_field(&fields, &count, WORKER_containers, registration->containers);
-    add_field(&fields, &count, WORKER_ip_address, registration->where.ip_address);
+    add_field(fields, &count, WORKER_worker_type, str_from(worker_type));
+    add_field(fields, &count, WORKER_capabilities, registration->capabilities);
+    add_field(fields, &count, WORKER_hardware, buffer_str(&registration->hardware));
+    add_field(fields, &count, WORKER_services, registration->services);
+    add_field(fields, &count, WORKER_containers, registration->containers);
+    add_field(fields, &count, WORKER_ip_address, registration->where.ip_address);
     snprintf(port, sizeof(port), "%d", registration->where.port);
-    add_field(&fields, &count, WORKER_port, registration->where.port > 0 ? str_from(port) : STR(""));
-    add_field(&fields, &count, WORKER_tunnel_url, registration->where.tunnel_url);
-    add_field(&fields, &count, WORKER_vpn_ip, registration->where.vpn_ip);
-    add_field(&fields, &count, WORKER_instance_id, registration->instance_id);
-    add_field(&fields, &count, WORKER_boot_id, registration->boot_id);
-    add_field(&fields, &count, WORKER_region, store->config->region);
+    add_field(fields, &count, WORKER_port, registration->where.port > 0 ? str_from(port) : STR(""));
+    add_field(fields, &count, WORKER_tunnel_url, registration->where.tunnel_url);
+    add_field(fields, &count, WORKER_vpn_ip, registration->where.vpn_ip);
+    add_field(fields, &count, WORKER_instance_id, registration->instance_id);
+    add_field(fields, &count, WORKER_boot_id, registration->boot_id);
+    add_field(fields, &count, WORKER_region, region);
     char dht_port[12];
     snprintf(dht_port, sizeof(dht_port), "%d", registration->dht_port);
-    add_field(&fields, &count, WORKER_location, registration->location);
-    add_field(&fields, &count, WORKER_labels, buffer_str(&registration->labels));
-    add_field(&fields, &count, WORKER_dht_port, registration->dht_port > 0 ? str_from(dht_port) : STR(""));
-    for (size_t i = 0; i < registration->service_count; i++)
-        add_name(&advertised, registration->service_names[i]);
-    registration_write_health(&health, registration);
-    add_catalogue(&names, registration->tier, registration->join_services);
-    if (registration->tier == TIER_GPU)
-        add_catalogue(&also, TIER_SERVICE, registration->join_services);
+    add_field(fields, &count, WORKER_location, registration->location);
+    add_field(fields, &count, WORKER_labels, buffer_str(&registration->labels));
+    add_field(fields, &count, WORKER_dht_port, registration->dht_port > 0 ? str_from(dht_port) : STR(""));
+    return count;
+}
 
+/* Texts that the script takes besides the fields; see lua/register.lua. */
+struct lists {
+    struct buffer advertised, catalogue, also, health, machine, caller;
+};
+
+static void write_lists(struct lists *lists, const struct registration *registration)
+{
+    *lists = (struct lists){.advertised = BUFFER_INIT};
+    for (size_t i = 0; i < registration->service_count; i++)
+        add_name(&lists->advertised, registration->service_names[i]);
+    add_catalogue(&lists->catalogue, registration->tier, registration->join_services);
+    if (registration->tier == TIER_GPU)
+        add_catalogue(&lists->also, TIER_SERVICE, registration->join_services);
+    registration_write_health(&lists->health, registration);
+    write_machine(&lists->machine, registration);
+    write_caller(&lists->caller, &registration->where);
+}
+
+static void lists_fini(struct lists *lists)
+{
+    buffer_fini(&lists->advertised);
+    buffer_fini(&lists->catalogue);
+    buffer_fini(&lists->also);
+    buffer_fini(&lists->health);
+    buffer_fini(&lists->machine);
+    buffer_fini(&lists->caller);
+}
+
+enum err store_register(struct store *store, const struct registration *registration, store_registered_callback *callback,
+                        void *data)
+{
+    struct buffer fields = BUFFER_INIT, command = BUFFER_INIT;
+    struct lists lists;
     struct looks looks;
-    struct buffer machine = BUFFER_INIT, caller = BUFFER_INIT;
+    size_t count = add_fields(&fields, registration, store->config->region);
+    write_lists(&lists, registration);
     look_at(&looks, registration);
-    write_machine(&machine, registration);
-    write_caller(&caller, &registration->where);
     char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12], join_max[12];
     snprintf(join_max, sizeof(join_max), "%d", registration->join_max);
     snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
@@ -195,26 +225,21 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_fingerprint] = looks.fingerprint,
         [REGISTER_looks] = looks.looks,
         [REGISTER_origin] = registration->where.origin,
-        [REGISTER_caller] = buffer_str(&caller),
-        [REGISTER_machine] = buffer_str(&machine),
+        [REGISTER_caller] = buffer_str(&lists.caller),
+        [REGISTER_machine] = buffer_str(&lists.machine),
         [REGISTER_tier] = str_from(tier),
-        [REGISTER_advertised] = buffer_str(&advertised),
-        [REGISTER_catalogue] = buffer_str(&names),
-        [REGISTER_also] = buffer_str(&also),
+        [REGISTER_advertised] = buffer_str(&lists.advertised),
+        [REGISTER_catalogue] = buffer_str(&lists.catalogue),
+        [REGISTER_also] = buffer_str(&lists.also),
         [REGISTER_max_services] = str_from(max_services),
-        [REGISTER_health] = buffer_str(&health),
+        [REGISTER_health] = buffer_str(&lists.health),
         [REGISTER_join] = registration->join,
         [REGISTER_join_max] = str_from(join_max),
     };
     script_begin(&command, SCRIPT_register, args, count);
     buffer_append(&command, buffer_str(&fields));
     buffer_fini(&fields);
-    buffer_fini(&advertised);
-    buffer_fini(&health);
-    buffer_fini(&names);
-    buffer_fini(&also);
-    buffer_fini(&machine);
-    buffer_fini(&caller);
+    lists_fini(&lists);
 
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){.callback = callback, .data = data};

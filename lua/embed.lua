@@ -63,7 +63,7 @@ local function include(script, path, open)
       add(script.finish, name)
     elseif line:find('^%-%-:') then
       fail(path, 'no such interface line: ' .. line)
-    else
+    elseif not line:find('^%s*%-%-') then -- comments are for readers of the file; in memory they would cost 160 KB
       body[#body + 1] = line
     end
   end

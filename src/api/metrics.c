@@ -179,6 +179,9 @@ static const char *const error_kinds[ERR_COUNT] = {
     [ERR_ASK] = "ask",
     [ERR_TRY_AGAIN] = "try_again",
     [ERR_FULL] = "out_of_memory",
+    [ERR_NOT_PERMITTED] = "not_permitted",
+    [ERR_NO_PASSWORD] = "no_password",
+    [ERR_WRONG_PASSWORD] = "wrong_password",
     [ERR_DISK] = "disk",
 };
 

@@ -3,10 +3,12 @@
 --: use task_ends
 --: use task_holders
 --: use task_moves
+--: use task_owners
 
 -- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that
 -- has none), the result as JSON. Returns for each a word: "completed", also when it was completed by this lease before; "lost":
--- the lease is no longer the worker's; what it brings is kept apart; "conflict": it never was; "unknown": there is no such
+-- the lease is no longer the worker's; what it brings is kept apart; "conflict": it never was; "others":
+-- the join token does not speak for the worker (see lib/task_owners.lua); "unknown": there is no such
 -- task.
 
 local DONE_MS = 30000 -- for which a task of which nothing is kept is known as completed, for a worker that missed the answer
@@ -39,7 +41,11 @@ local function suspect(id, task, worker)
   end)
 end
 
-local function complete(worker, id, lease, result)
+local function complete(name, id, lease, result)
+  local worker, may_speak = task_owners_read(name)
+  if not may_speak then
+    return 'others'
+  end
   local key = key_prefix .. 'task:' .. id
   local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history' }
   local values, task = redis.call('HMGET', key, unpack(fields)), {}

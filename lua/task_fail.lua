@@ -3,6 +3,7 @@
 --: use clock
 --: use task_holders
 --: use task_moves
+--: use task_owners
 
 -- Takes back tasks at which their workers have failed. failures: for each the worker's id, the task's, its lease ("seq nonce";
 -- "" none), the error as text, "1" if another attempt may succeed, the ms after which to try again ("" for as the task says), a
@@ -27,7 +28,11 @@ local function backoff(task, random)
   return math.floor(ms / 2 + ms / 2 * random)
 end
 
-local function fail(worker, id, lease, err, retryable, after, random)
+local function fail(name, id, lease, err, retryable, after, random)
+  local worker, may_speak = task_owners_read(name)
+  if not may_speak then
+    return 'others'
+  end
   local task = task_moves_read(id)
   if not task then
     return 'unknown'

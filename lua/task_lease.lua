@@ -2,6 +2,7 @@
 --: use number
 --: use clock
 --: use task_lanes
+--: use task_owners
 --: use task_queues
 --: use task_waiters
 --: use task_workers
@@ -11,7 +12,7 @@
 -- after the other, "swept" if what is due has been moved on just now, else ""; as whom to park it when there is nothing
 -- ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more. Returns for each an array: a
 -- word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the worker takes no work;
--- "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with blanks
+-- "others": the join token does not speak for it (see lib/task_owners.lua); "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with blanks
 -- between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms,
 -- deadline, started_at.
 
@@ -233,13 +234,14 @@ local function is_due()
 end
 
 -- Answers the ask at ARGV[at].
-local function serve(id, max, queues, request, nonce, how, waiter, since, wait)
+local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
+  local id, may = task_owners_read(name)
   local worker, answer = task_workers_read(id), { 'none', text(now), '', '' }
   if waiter ~= '' and since ~= '' then
     task_waiters_remove(waiter)
   end
-  if not worker then
-    answer[1] = 'unknown'
+  if not worker or not may then
+    answer[1] = worker and 'others' or 'unknown'
     return answer
   end
   if (request ~= '-' or how == 'again') and repeat_held(worker, answer, max, request) then

@@ -196,6 +196,8 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
     }
     if (err == ERR_NONE && answer->kind == ANSWER_UNKNOWN)
         err = ERR_WORKER_NOT_FOUND;
+    if (err == ERR_NONE && answer->kind == ANSWER_OTHERS)
+        err = ERR_OTHERS;
     if (err == ERR_NONE && answer->kind == ANSWER_DUE) {
         store_sweep_now(poll->polls->store);
         poll->ask.swept = true;
@@ -253,8 +255,9 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     struct pending *pending = pending_new(request, wait_s > 0 ? on_late : NULL, sizeof(struct poll));
     struct poll *poll = pending_payload(pending);
     *poll = (struct poll){.polls = polls, .pending = pending, .slot = NO_SLOT, .ask = *ask};
-    buffer_reserve(&poll->texts, ask->worker_id.len + ask->queues.len + ask->id.len + 1); /* nothing moves */
+    buffer_reserve(&poll->texts, ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + 1); /* nothing moves */
     poll->ask.worker_id = keep(poll, ask->worker_id);
+    poll->ask.join = keep(poll, ask->join);
     poll->ask.queues = keep(poll, ask->queues);
     poll->ask.id = keep(poll, ask->id);
     if (wait_s > 0) {

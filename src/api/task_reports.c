@@ -30,8 +30,9 @@ struct report_item {
 struct reports {
     struct pending *pending;
     enum report_kind kind;
-    enum err err;   /* of any of them: what has become of the others is then of no use to tell */
-    size_t waiting; /* outcomes still to come, and one for the reading of the request */
+    struct str join; /* the join token that speaks for the worker, if any */
+    enum err err;    /* of any of them: what has become of the others is then of no use to tell */
+    size_t waiting;  /* outcomes still to come, and one for the reading of the request */
     size_t count;
     struct report_item *items;
 };
@@ -93,7 +94,9 @@ static void on_change(void *data, enum err err, const struct task_change *change
         item->available_at = change->time;
         snprintf(item->state, sizeof(item->state), "%.*s", STR_PRINTF(change->state));
     } else {
-        refuse(item, change->outcome == TASK_UNKNOWN ? ERR_TASK_NOT_FOUND : ERR_LEASE_LOST);
+        refuse(item, change->outcome == TASK_UNKNOWN  ? ERR_TASK_NOT_FOUND
+                     : change->outcome == TASK_OTHERS ? ERR_OTHERS
+                                                      : ERR_LEASE_LOST);
     }
     arrived(reports);
 }
@@ -118,7 +121,7 @@ static void take(struct reports *reports, struct store *store, struct str worker
     }
     item->task_id_len = report.names.task_id.len;
     memcpy(item->task_id, report.names.task_id.ptr, report.names.task_id.len);
-    struct holding holding = {report.names.worker_id, report.names.task_id, str_from(report.lease)};
+    struct holding holding = {report.names.worker_id, report.names.task_id, str_from(report.lease), reports->join};
     reports->waiting++;
     if (reports->kind == REPORT_COMPLETE)
         err = store_complete_task(store, &holding, report.result, true, on_change, item);
@@ -178,9 +181,13 @@ static void take_all(struct request *request, enum report_kind kind)
         return;
     }
     request_name_worker(request, worker_id);
+    struct str join;
+    if (!admit_worker(request, worker_id, &join))
+        return;
     struct pending *pending = api_wait(request, sizeof(struct reports));
     struct reports *reports = pending_payload(pending);
-    *reports = (struct reports){.pending = pending, .kind = kind, .waiting = 1, .items = calloc(count, sizeof(*reports->items))};
+    *reports = (struct reports){
+        .pending = pending, .kind = kind, .join = join, .waiting = 1, .items = calloc(count, sizeof(*reports->items))};
     if (reports->items == NULL)
         abort();
     struct json_items items = json_items(list);

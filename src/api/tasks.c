@@ -76,6 +76,8 @@ void api_tasks(struct request *request)
     ask.one_by_one = ask.max == 0 && wait < 0 && ask.id.ptr == NULL && ask.queues.ptr == NULL;
     ask.max = ask.max > 0 ? ask.max : 1;
     request_name_worker(request, ask.worker_id);
+    if (!admit_worker(request, ask.worker_id, &ask.join))
+        return;
     if (request_is_head(request)) /* nobody would hear of a task */
         reply_constant(request, 200, STR("{\"tasks\":[]}"));
     else
@@ -108,9 +110,14 @@ static bool read_report(struct request *request, enum report_kind kind, struct n
     return true;
 }
 
-static struct holding holding_of(const struct report *report)
+/* What a report is about; false: who asks may not speak for that worker, and has been told so. */
+static bool read_holding(struct request *request, struct report *report, struct holding *holding)
 {
-    return (struct holding){report->names.worker_id, report->names.task_id, str_from(report->lease)};
+    *holding = (struct holding){.worker_id = report->names.worker_id, report->names.task_id, str_from(report->lease)};
+    bool may = admit_worker(request, holding->worker_id, &holding->join);
+    if (!may)
+        report_fini(report);
+    return may;
 }
 
 /* The error that an outcome is for the worker. */
@@ -118,6 +125,8 @@ static enum err outcome_err(enum task_outcome outcome)
 {
     if (outcome == TASK_UNKNOWN)
         return ERR_TASK_NOT_FOUND;
+    if (outcome == TASK_OTHERS)
+        return ERR_OTHERS;
     return outcome == TASK_LOST || outcome == TASK_NOT_YOURS ? ERR_LEASE_LOST : ERR_NONE;
 }
 
@@ -161,10 +170,10 @@ void api_task_complete(struct request *request)
     const struct api *api = request_app(request);
     struct names_room room;
     struct report report;
-    if (!read_report(request, REPORT_COMPLETE, &room, &report))
+    struct holding holding;
+    if (!read_report(request, REPORT_COMPLETE, &room, &report) || !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
-    struct holding holding = holding_of(&report);
     api_sent(reporting->pending, store_complete_task(api->store, &holding, report.result, false, on_completed, reporting));
     report_fini(&report);
 }
@@ -197,10 +206,10 @@ void api_task_fail(struct request *request)
     const struct api *api = request_app(request);
     struct names_room room;
     struct report report;
-    if (!read_report(request, REPORT_FAIL, &room, &report))
+    struct holding holding;
+    if (!read_report(request, REPORT_FAIL, &room, &report) || !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
-    struct holding holding = holding_of(&report);
     api_sent(reporting->pending, store_fail_task(api->store, &holding, report.error, report.retryable, report.retry_after_ms, false,
                                                  on_failed, reporting));
     report_fini(&report);
@@ -240,10 +249,10 @@ void api_task_extend(struct request *request)
     const struct api *api = request_app(request);
     struct names_room room;
     struct report report;
-    if (!read_report(request, REPORT_EXTEND, &room, &report))
+    struct holding holding;
+    if (!read_report(request, REPORT_EXTEND, &room, &report) || !read_holding(request, &report, &holding))
         return;
     struct pending *pending = api_wait(request, 0);
-    struct holding holding = holding_of(&report);
     api_sent(pending, store_touch_task(api->store, &holding, report.extend_ms, -1, (struct str){NULL, 0}, on_extended, pending));
     report_fini(&report);
 }
@@ -253,10 +262,11 @@ void api_task_progress(struct request *request)
     const struct api *api = request_app(request);
     struct names_room room;
     struct report report;
-    if (!api_check_id(request, "task_id") || !read_report(request, REPORT_PROGRESS, &room, &report))
+    struct holding holding;
+    if (!api_check_id(request, "task_id") || !read_report(request, REPORT_PROGRESS, &room, &report) ||
+        !read_holding(request, &report, &holding))
         return;
     struct pending *pending = api_wait(request, 0);
-    struct holding holding = holding_of(&report);
     api_sent(pending, store_touch_task(api->store, &holding, -1, report.percent, report.message, on_progress, pending));
     report_fini(&report);
 }

@@ -33,8 +33,8 @@ struct asking {
 static bool read_kind(struct str word, enum answer_kind *kind)
 {
     static const char *const words[] = {
-        [ANSWER_GIVEN] = "given", [ANSWER_PARKED] = "parked", [ANSWER_NONE] = "none",
-        [ANSWER_DUE] = "due",     [ANSWER_CLOSED] = "closed", [ANSWER_UNKNOWN] = "unknown",
+        [ANSWER_GIVEN] = "given",   [ANSWER_PARKED] = "parked", [ANSWER_NONE] = "none",       [ANSWER_DUE] = "due",
+        [ANSWER_CLOSED] = "closed", [ANSWER_OTHERS] = "others", [ANSWER_UNKNOWN] = "unknown",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (str_eq(word, str_from(words[i]))) {
@@ -75,6 +75,24 @@ static struct str or_else(struct str text, struct str otherwise)
     return text.len > 0 ? text : otherwise;
 }
 
+/* A worker's id, and behind a blank the join token that speaks for it, if any; see lua/lib/task_owners.lua. */
+static void write_worker(struct buffer *out, struct str worker_id, struct str join)
+{
+    buffer_append(out, worker_id);
+    if (join.len > 0) {
+        buffer_append(out, STR(" "));
+        buffer_append(out, join);
+    }
+}
+
+static void add_worker(struct buffer *out, struct str worker_id, struct str join)
+{
+    struct buffer text = BUFFER_INIT;
+    write_worker(&text, worker_id, join);
+    command_add(out, buffer_str(&text));
+    buffer_fini(&text);
+}
+
 enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data)
 {
     struct buffer *out = batch_begin(store, SCRIPT_task_lease);
@@ -82,7 +100,7 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
         return ERR_UNAVAILABLE;
     char nonce[20];
     snprintf(nonce, sizeof(nonce), "%016llx", (unsigned long long)random_bits());
-    command_add(out, ask->worker_id);
+    add_worker(out, ask->worker_id, ask->join);
     command_add_number(out, ask->max);
     command_add(out, or_else(ask->queues, STR("*")));
     command_add(out, or_else(ask->id, STR("-")));
@@ -170,8 +188,8 @@ static bool read_outcome(struct str word, enum task_outcome *outcome)
     static const struct {
         const char *word;
         enum task_outcome outcome;
-    } words[] = {{"completed", TASK_DONE}, {"failed", TASK_DONE},        {"held", TASK_DONE},
-                 {"lost", TASK_LOST},      {"conflict", TASK_NOT_YOURS}, {"unknown", TASK_UNKNOWN}};
+    } words[] = {{"completed", TASK_DONE},     {"failed", TASK_DONE},     {"held", TASK_DONE},    {"lost", TASK_LOST},
+                 {"conflict", TASK_NOT_YOURS}, {"unknown", TASK_UNKNOWN}, {"others", TASK_OTHERS}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (str_eq(word, str_from(words[i].word))) {
             *outcome = words[i].outcome;
@@ -204,7 +222,7 @@ static struct buffer *begin_ending(struct store *store, enum script script, cons
     struct buffer *out = batch_begin(store, script);
     if (out == NULL)
         return NULL;
-    command_add(out, holding->worker_id);
+    add_worker(out, holding->worker_id, holding->join);
     command_add(out, holding->task_id);
     command_add(out, or_else(holding->lease, STR("")));
     return out;
@@ -271,12 +289,15 @@ enum err store_touch_task(struct store *store, const struct holding *holding, in
         snprintf(extend, sizeof(extend), "%lld", (long long)extend_ms);
     if (percent >= 0)
         snprintf(part, sizeof(part), "%.6g", percent);
+    struct buffer worker = BUFFER_INIT;
+    write_worker(&worker, holding->worker_id, holding->join);
     struct str args[TASK_TOUCH_ARGS] = {
-        [TASK_TOUCH_worker_id] = holding->worker_id, [TASK_TOUCH_task_id] = holding->task_id, [TASK_TOUCH_lease] = holding->lease,
-        [TASK_TOUCH_extend] = str_from(extend),      [TASK_TOUCH_percent] = str_from(part),   [TASK_TOUCH_message] = message,
+        [TASK_TOUCH_worker_id] = buffer_str(&worker), [TASK_TOUCH_task_id] = holding->task_id, [TASK_TOUCH_lease] = holding->lease,
+        [TASK_TOUCH_extend] = str_from(extend),       [TASK_TOUCH_percent] = str_from(part),   [TASK_TOUCH_message] = message,
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_task_touch, args, 0);
+    buffer_fini(&worker);
     struct touching *touching = store_alloc(sizeof(*touching));
     *touching = (struct touching){callback, data};
     enum err err = link_run(store->link, SCRIPT_task_touch, &command, on_touched, touching);

@@ -12,6 +12,7 @@
 /* A worker asks for tasks. */
 struct ask {
     struct str worker_id;
+    struct str join;   /* the join token that speaks for the worker, and must have registered it; absent: none */
     int max;           /* tasks, 1 to ASK_MAX */
     struct str queues; /* names with commas between; absent: all */
     struct str id;     /* of the ask: asked again, it is given the same tasks; absent: none */
@@ -28,6 +29,7 @@ enum answer_kind {
     ANSWER_NONE,    /* there is nothing */
     ANSWER_DUE,     /* something is due: to be asked again behind a sweep */
     ANSWER_CLOSED,  /* the worker takes no work: it drains, or is offline */
+    ANSWER_OTHERS,  /* the join token does not speak for the worker */
     ANSWER_UNKNOWN, /* the worker is not registered */
 };
 
@@ -105,6 +107,7 @@ MUST_CHECK enum err store_task_news(struct store *store, struct str worker_id, b
 struct holding {
     struct str worker_id, task_id;
     struct str lease; /* "seq nonce" */
+    struct str join;  /* as in struct ask */
 };
 
 /* Ends a task with its result, JSON: DONE (also when it was done by this lease before), LOST, NOT_YOURS, UNKNOWN. `more`: others follow. */

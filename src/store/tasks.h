@@ -14,18 +14,19 @@ struct store;
 #define TASK_ID_MAX 32 /* bytes of an id that is made here */
 
 enum task_outcome {
-    TASK_DONE,     /* made; cancelled; queued again; taken; completed; failed */
-    TASK_SAME,     /* a live task has the dedup key: it is that one */
-    TASK_AGAIN,    /* the Idempotency-Key has made it before */
-    TASK_OTHER,    /* the Idempotency-Key has made one of another body */
-    TASK_FULL,     /* there are too many queues, or too many kinds of demands */
-    TASK_TELLING,  /* its worker is told to cancel it */
-    TASK_DELETED,  /* it had ended, and is gone now */
-    TASK_ENDED,    /* it has ended already, or is not dead: `state` says what it is */
-    TASK_BLOCKED,  /* another live task has its dedup key */
-    TASK_UNKNOWN,  /* there is no such task */
-    TASK_LOST,     /* the lease is the worker's no more */
-    TASK_NOT_YOURS /* it never was */
+    TASK_DONE,      /* made; cancelled; queued again; taken; completed; failed */
+    TASK_SAME,      /* a live task has the dedup key: it is that one */
+    TASK_AGAIN,     /* the Idempotency-Key has made it before */
+    TASK_OTHER,     /* the Idempotency-Key has made one of another body */
+    TASK_FULL,      /* there are too many queues, or too many kinds of demands */
+    TASK_TELLING,   /* its worker is told to cancel it */
+    TASK_DELETED,   /* it had ended, and is gone now */
+    TASK_ENDED,     /* it has ended already, or is not dead: `state` says what it is */
+    TASK_BLOCKED,   /* another live task has its dedup key */
+    TASK_UNKNOWN,   /* there is no such task */
+    TASK_LOST,      /* the lease is the worker's no more */
+    TASK_NOT_YOURS, /* it never was */
+    TASK_OTHERS     /* the join token does not speak for the worker */
 };
 
 /* What has become of a task. */

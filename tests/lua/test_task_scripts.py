@@ -24,7 +24,7 @@ def wakes(tasks, *threads):
 
     def told():
         found = []
-        while (message := pubsub.get_message(timeout=0.05)) is not None:
+        while (message := pubsub.get_message(timeout=0.3)) is not None:
             found.append((message["channel"].rpartition(":")[2], message["data"].split(" ")[0]))
         return found
     return told

@@ -10,6 +10,7 @@ import pytest
 import credentials
 import project
 from credentials import bearer, make_token
+from submissions import submit
 from waiting import wait_until
 
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB"}
@@ -130,6 +131,27 @@ def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
     assert {key: value for key, value in redis.dump().items() if ":worker:w" in key or ":registration:w" in key} == \
         {key: value for key, value in before.items() if ":worker:w" in key or ":registration:w" in key}
     assert beat(guarded, "w", basic(theirs)).status == 200
+
+
+def test_tasks_go_by_the_workers_credentials(redis, guarded):
+    ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
+    own = bearer(register(guarded, theirs, worker_id="w").json["token"])
+    register(guarded, theirs, worker_id="v")
+    submit(redis, "t")
+
+    def ask(headers):
+        return guarded.request("GET", "/api/worker/tasks?worker_id=w&max=1", headers=headers)
+
+    assert as_code(ask(basic(ours))) == as_code(ask(bearer(register(guarded, ours, worker_id="x").json["token"]))) == (403, "not-your-worker")
+    task, = ask(basic(theirs)).json["tasks"]
+    body = {"worker_id": "w", "task_id": "t", "lease": task["lease"], "error": "x", "seconds": 60, "percent": 1}
+    for path in ("/api/worker/task-complete", "/api/worker/task-fail", "/api/worker/task-extend", "/api/tasks/t/progress"):
+        assert as_code(guarded.request("POST", path, body, basic(ours))) == (403, "not-your-worker"), path
+    for path in ("/api/worker/tasks/complete", "/api/worker/tasks/fail"):
+        answer = guarded.request("POST", path, {"worker_id": "w", "results": [{"task_id": "t", "lease": task["lease"]}]}, basic(ours)).json
+        assert (answer["results"][0]["status"], answer["results"][0]["code"]) == (403, "not-your-worker"), path
+    assert guarded.request("POST", "/api/tasks/t/progress", body, own).status == 200
+    assert guarded.request("POST", "/api/worker/task-complete", body, own).status == 200
 
 
 def test_workers_that_look_alike_stay_with_their_own_tokens(redis, guarded, clock=None):

@@ -397,3 +397,26 @@ def test_reports_that_change_nothing(redis, coordinator, path, body, status, cod
     assert (response.status, response.json["code"]) == (status, code), response.json
     assert {key: value for key, value in redis.dump().items() if ":task:" in key or ":held:" in key} == before
     assert complete(coordinator, task, result="x" * (256 * 1024 - 2)).status == 200
+
+
+# -- what a task demands ------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("requirements", [
+    {"service": "ocr"}, {"tier": 1}, {"model": "Llama3:latest"}, {"worker_id": "able"}, {"min_gpu_memory": "20GB"}, {"min_gpu_memory": 20000},
+    {"region": "fra"}, {"labels": {"rack": "b 7"}},
+    {"service": "ocr", "tier": 1, "model": "llama3", "min_gpu_memory": "20GB", "region": "fra", "labels": {"rack": "b 7", "row": "1"}}], ids=str)
+def test_a_task_goes_to_a_worker_that_meets_its_demands(redis, start_coordinator, requirements):
+    coordinator, elsewhere = start_coordinator(redis, REGION="fra"), start_coordinator(redis, REGION="lhr")
+    elsewhere.register("other", labels={"rack": "a"}, services=["rag"])
+    elsewhere.beat("other", loaded_models=["mistral"])
+    coordinator.register("able", {"gpu_type": "NVIDIA RTX 4090", "gpu_memory": "24564 MiB", "worker_type": "gpu"}, services=["ocr"],
+                         labels={"rack": "b 7", "row": "1"})
+    polls = [Asking(elsewhere, "other", wait=20), Asking(elsewhere, "able", wait=20)]
+    wait_until(lambda: parked(redis) == 2, within=15)
+    coordinator.beat("able", loaded_models=["llama3"])
+    response = coordinator.post("/api/tasks", {"type": "t", "requirements": requirements})
+    assert response.status == 201 and response.json["requirements"] == requirements
+    assert ids(polls[1].answer(15)) == [response.json["task_id"]]
+    assert not polls[0].is_over()
+    coordinator.post("/api/tasks", {"type": "t", "requirements": {"worker_id": "other"}})
+    assert len(polls[0].answer()["tasks"]) == 1

@@ -1,0 +1,114 @@
+"""The commands for users, tokens, keys and the audit: straight at Redis, and by a coordinator with a token."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import http_client
+import project
+from credentials import bearer, make_token
+from test_operator import DONE, FAILED, USAGE, environment, run
+from waiting import wait_until
+
+TOKEN = re.compile(r"^rma[ja]_[a-z2-7]{12}_[A-Za-z0-9_-]{43}\n$")
+
+
+@pytest.fixture
+def guarded(redis, start_coordinator):
+    return start_coordinator(redis, AUTH="on")
+
+
+@pytest.fixture
+def straight(redis):
+    """Runs a command on the Redis itself: whoever reaches that may do everything."""
+    def ask(*arguments, stdin=""):
+        return run(*arguments, settings={"REDIS_URL": redis.url}, stdin=stdin)
+    return ask
+
+
+def test_the_first_admin_is_made_and_signs_in(straight, guarded):
+    assert straight("users", "add", "anna", "--role", "admin", stdin="correct horse\n").stdout == "anna may sign in.\n"
+    answer = guarded.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"})
+    assert answer.status == 200
+    assert "anna" in straight("users").stdout and "correct horse" not in straight("users", "list", "--json").stdout
+    assert straight("users", "passwd", "anna", stdin="battery staple\n").returncode == DONE
+    assert straight("users", "role", "anna", "viewer").returncode == DONE
+    user, = json.loads(straight("users", "list", "--json").stdout)["users"]
+    assert user["username"] == "anna" and user["role"] == "viewer"
+    assert guarded.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"}).status == 401
+    assert straight("users", "remove", "anna").returncode == DONE
+    assert straight("users", "list", "--json").stdout == '{"users":[]}\n'
+
+
+def test_a_token_is_all_that_standard_output_has(straight, guarded):
+    made = straight("tokens", "add", "--kind", "join", "--name", "the office", "--tiers", "1,2", "--max-workers", "3", "--expires", "30d")
+    assert TOKEN.match(made.stdout)
+    body = {"capabilities": {"cpu_cores": 8, "ram": "16GB"}, "worker_id": "w"}
+    assert guarded.request("POST", "/api/worker/register", body, bearer(made.stdout.strip())).status == 200
+    token, = json.loads(straight("tokens", "list", "--json").stdout)["tokens"]
+    assert (token["name"], token["tiers"], token["max_workers"]) == ("the office", ["1", "2"], 3) and token["expires_at"]
+    assert straight("tokens", "revoke", token["id"]).returncode == DONE
+    assert json.loads(straight("tokens", "list", "--json").stdout)["tokens"][0]["revoked_at"]
+
+
+def test_a_coordinator_takes_a_token(straight, guarded):
+    token = straight("tokens", "add", "--kind", "api", "--name", "script", "--role", "admin").stdout.strip()
+    refused = run("workers", "--url", guarded.url)
+    assert refused.returncode == FAILED and "401" in refused.stderr
+    for arguments in (["workers"], ["users", "list"], ["tokens"], ["keys", "rotate"], ["audit"]):
+        assert run(*arguments, "--url", guarded.url, settings={"RMA_TOKEN": token}).returncode == DONE, arguments
+    assert run("workers", "--url", guarded.url, settings={"RMA_TOKEN": "two words"}).returncode == USAGE
+
+
+def test_the_audit_names_the_command(straight):
+    straight("users", "add", "anna", "--role", "viewer", stdin="correct horse\n")
+    straight("keys", "rotate")
+    newest, older = json.loads(straight("audit", "--json").stdout)["entries"]
+    assert (newest["action"], older["action"], older["target"]) == ("key.make", "user.make", "user:anna") or newest["action"] == "key.rotate"
+    assert "straight at Redis" in older["who"]
+
+
+@pytest.mark.parametrize("arguments, stdin", [
+    (["users", "add"], ""), (["users", "add", "anna"], "correct horse\n"), (["users", "add", "anna", "--role", "viewer"], ""),
+    (["users", "role", "anna"], ""), (["users", "nonsense"], ""), (["tokens", "add"], ""), (["tokens", "add", "--kind", "join"], ""),
+    (["tokens", "add", "--kind", "join", "--name", "x", "--expires", "soon"], ""), (["tokens", "revoke"], ""), (["keys", "lose"], "")])
+def test_what_is_not_understood(straight, arguments, stdin):
+    assert straight(*arguments, stdin=stdin).returncode == USAGE
+
+
+@pytest.mark.parametrize("arguments, stdin, says", [
+    (["users", "add", "anna", "--role", "root"], "correct horse\n", "422"), (["users", "add", "anna", "--role", "viewer"], "short\n", "422"),
+    (["tokens", "add", "--kind", "api", "--name", "x"], "", "422"), (["tokens", "add", "--kind", "join", "--name", "x", "--tiers", "9"], "", "422")])
+def test_what_is_refused(straight, arguments, stdin, says):
+    result = straight(*arguments, stdin=stdin)
+    assert result.returncode == FAILED and says in result.stderr
+
+
+def listening_ports(pid):
+    """The TCP ports that a process listens on."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            sockets |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(descriptor)))
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in sockets]
+
+
+def test_a_commands_own_server_takes_nobody_elses_word(redis):
+    """Other users of the machine reach it, too, while the command runs: it asks for a token that the command alone knows."""
+    follower = subprocess.Popen([str(project.BINARY), "audit", "--follow"], env=environment({"REDIS_URL": redis.url}), stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: listening_ports(follower.pid), within=10)
+        port, = listening_ports(follower.pid)
+        for path in ("/api/auth/users", "/api/admin/workers", "/api/admin/audit"):
+            for headers in ({}, bearer("x" * 48), bearer(make_token(redis.client))):
+                answer = http_client.request(port, "GET", path, headers=headers)
+                assert answer.status == 401, (path, headers, answer)
+    finally:
+        follower.kill()
+        follower.wait()

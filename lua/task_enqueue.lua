@@ -48,6 +48,16 @@ local function in_the_way(queue, dedup, on_conflict)
   return old and id
 end
 
+local rooms = {} -- by lane: whether there is room for it, and for its queue
+
+local function has_room(group, queue, shape)
+  local lane = group .. ' ' .. queue .. ' ' .. shape
+  if rooms[lane] == nil then
+    rooms[lane] = task_lanes_room(group, queue, shape) and task_queues_make(queue) or false
+  end
+  return rooms[lane]
+end
+
 local counts = {} -- of those that are queued in each lane, to be woken for
 
 local function take(id, queue, group, shape, priority)
@@ -56,7 +66,7 @@ local function take(id, queue, group, shape, priority)
   if answer then
     return answer
   end
-  if not task_lanes_room(group, queue, shape) or not task_queues_make(queue) then
+  if not has_room(group, queue, shape) then
     return 'full ' .. queue
   end
   local blocking = in_the_way(queue, dedup, ARGV[at + 8])

@@ -1,8 +1,9 @@
 /*
  * rma-coordinator: order of start-up, signals, order of the end.
  *
- * The main thread starts everything, then waits for signals and looks after the embedded Redis. The other threads serve; each has its
- * own loop, listener, connection to Redis and waiting requests; what they share and what changes is in api/shared.c and base/log.c.
+ * The main thread starts everything, then waits for signals and looks after the embedded Redis. The other threads serve; each
+ * has its own loop, listener, connection to Redis and waiting requests; what they share and what changes is in api/shared.c and
+ * base/log.c.
  */
 #include "base/log.h"
 #include "cli/cli.h"

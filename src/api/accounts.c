@@ -1,5 +1,6 @@
 /*
- * Users, tokens and keys, as an admin makes, sees and removes them. Which there are, every thread knows (directory.h); a list is of what Redis has now.
+ * Users, tokens and keys, as an admin makes, sees and removes them. Which there are, every thread knows (directory.h); a list
+ * is of what Redis has now.
  */
 #include "api/api.h"
 #include "api/signing.h"

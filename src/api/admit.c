@@ -195,7 +195,10 @@ static enum identification identify(struct request *request, struct admission *a
     return principal_identify(api->directory, api->verified, authorization, cookie, clock_wall_ms(), &admission->principal);
 }
 
-/* The directory has been read anew, or can't be: Redis is away. Then what is known decides, and what is not known can't be decided. */
+/*
+ * The directory has been read anew, or can't be: Redis is away. Then what is known decides, and what is not known can't be
+ * decided.
+ */
 static void on_directory(void *data, enum err err)
 {
     struct pending *pending = data;

@@ -1,6 +1,7 @@
 /*
- * What stands between the route table and the handlers: each request that has found its row passes here, and goes on to its handler at once or
- * later, or is answered here. Whatever must hold for all endpoints belongs here, so that no handler can forget it.
+ * What stands between the route table and the handlers: each request that has found its row passes here, and goes on to its
+ * handler at once or later, or is answered here. Whatever must hold for all endpoints belongs here, so that no handler can
+ * forget it.
  */
 #ifndef API_ADMIT_H
 #define API_ADMIT_H
@@ -10,8 +11,9 @@
 #include "http/request.h"
 
 /*
- * Who may ask for a route: .access of its row has the least role, which includes those after it; or, or besides, workers. A row without any
- * is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without credentials.
+ * Who may ask for a route: .access of its row has the least role, which includes those after it; or, or besides, workers. A row
+ * without any is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without
+ * credentials.
  */
 enum access {
     ACCESS_ANYONE = 1,
@@ -23,7 +25,10 @@ enum access {
     ACCESS_FIELD = 64,
 };
 
-/* Refusals by their reasons, in metrics->counters from ADMIT_COUNTERS on: those that were only told of, then those that were enforced. */
+/*
+ * Refusals by their reasons, in metrics->counters from ADMIT_COUNTERS on: those that were only told of, then those that were
+ * enforced.
+ */
 #define ADMIT_REASONS 6
 #define ADMIT_COUNTERS (METRICS_COUNTERS_MAX - 2 * ADMIT_REASONS)
 const char *admit_reason(size_t i);
@@ -34,8 +39,9 @@ struct actor;
 request_handler api_admit;
 
 /*
- * Finds out who asks, whatever AUTH and the route say, and then calls `then`, at once or later; or answers, where that can't be known now. `token`: to be
- * looked at in place of the headers; it must live as long as the request. admit_principal and admit_found then have what was found.
+ * Finds out who asks, whatever AUTH and the route say, and then calls `then`, at once or later; or answers, where that can't be
+ * known now. `token`: to be looked at in place of the headers; it must live as long as the request. admit_principal and
+ * admit_found then have what was found.
  */
 void admit_identify(struct request *request, struct str token, request_handler *then);
 enum identification admit_found(const struct request *request);
@@ -47,8 +53,8 @@ const struct principal *admit_principal(const struct request *request);
 struct actor admit_actor(struct request *request);
 
 /*
- * Whether the one who asks may speak for a worker, as far as that can be told here. *join becomes the join token that the worker must have registered
- * with, which the script has to check; absent: any.
+ * Whether the one who asks may speak for a worker, as far as that can be told here. *join becomes the join token that the
+ * worker must have registered with, which the script has to check; absent: any.
  */
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
 

@@ -16,7 +16,10 @@
 #include "http/server.h"
 #include "store/store.h"
 
-/* Whether credentials are asked for: by nobody; where the field does not have them yet, only told of; by everybody. In the order of AUTH's words. */
+/*
+ * Whether credentials are asked for: by nobody; where the field does not have them yet, only told of; by everybody. In the
+ * order of AUTH's words.
+ */
 enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
 
 struct api_config {

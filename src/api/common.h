@@ -23,8 +23,8 @@
 #include "http/request.h"
 
 /*
- * Makes the request wait for Redis, as pending_new without a late answer of its own. The object's payload lives until api_resume returns NULL, or the
- * request that it returns is answered.
+ * Makes the request wait for Redis, as pending_new without a late answer of its own. The object's payload lives until
+ * api_resume returns NULL, or the request that it returns is answered.
  */
 struct pending *api_wait(struct request *request, size_t payload_size);
 
@@ -32,8 +32,9 @@ struct pending *api_wait(struct request *request, size_t payload_size);
 void api_sent(struct pending *pending, enum err err);
 
 /*
- * Ends the wait; once for each api_wait or pending_new, unless api_sent had an error. Returns the request, to be answered now. NULL: it is gone, or it was late, or it
- * failed with `err` and has been answered, or is asked of the primary since the replica failed it (see reading_fail).
+ * Ends the wait; once for each api_wait or pending_new, unless api_sent had an error. Returns the request, to be answered now.
+ * NULL: it is gone, or it was late, or it failed with `err` and has been answered, or is asked of the primary since the replica
+ * failed it (see reading_fail).
  */
 struct request *api_resume(struct pending *pending, enum err err);
 
@@ -44,12 +45,15 @@ void api_refuse(struct request *request, enum err err, const char *why, struct f
 bool api_check_id(struct request *request, const char *name);
 
 /*
- * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when there is
- * none; what is wrong with it goes to *faults.
+ * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when
+ * there is none; what is wrong with it goes to *faults.
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
-/* How many elements the JSON array `list` has, counted as far as `most` + 1; 0 for anything else, also an absent text. See json_items. */
+/*
+ * How many elements the JSON array `list` has, counted as far as `most` + 1; 0 for anything else, also an absent text. See
+ * json_items.
+ */
 size_t api_count_elements(struct str list, size_t most);
 
 /* The URL that agents are told to reach this coordinator under. */

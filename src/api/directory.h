@@ -1,9 +1,9 @@
 /*
- * The users, tokens, ended sessions and keys of the fleet, as this thread knows them: a copy of what is in Redis. So a request is admitted without asking
- * Redis, strangers with wrong tokens cost it nothing, and an outage locks nobody out.
+ * The users, tokens, ended sessions and keys of the fleet, as this thread knows them: a copy of what is in Redis. So a request
+ * is admitted without asking Redis, strangers with wrong tokens cost it nothing, and an outage locks nobody out.
  *
- * A copy is read anew when it is needed and older than DIRECTORY_STALE_MS, and costs one short call when nothing has changed. A coordinator that nobody
- * asks reads nothing.
+ * A copy is read anew when it is needed and older than DIRECTORY_STALE_MS, and costs one short call when nothing has changed. A
+ * coordinator that nobody asks reads nothing.
  */
 #ifndef API_DIRECTORY_H
 #define API_DIRECTORY_H
@@ -54,7 +54,10 @@ const struct directory_entry *directory_find(const struct directory *directory, 
 /* All entries, in the order of their members. Valid until the next turn of the loop. */
 const struct directory_entry *directory_entries(const struct directory *directory, size_t *count);
 
-/* The keys that sign and have signed. *signs is the one that signs now; NULL: none is known. Valid until the next turn of the loop. */
+/*
+ * The keys that sign and have signed. *signs is the one that signs now; NULL: none is known. Valid until the next turn of the
+ * loop.
+ */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
 
 /* Grows whenever the copy has changed: what was concluded from an older one is to be concluded again. */
@@ -69,12 +72,15 @@ bool directory_is_fresh(struct directory *directory);
 /* ERR_NONE: the copy is new. Else it is what it was: Redis is away. */
 typedef void directory_callback(void *data, enum err err);
 
-/* Reads the copy anew, or waits for the reading that is under way, and then calls `callback`, once, in a later turn or before it returns. */
+/*
+ * Reads the copy anew, or waits for the reading that is under way, and then calls `callback`, once, in a later turn or before
+ * it returns.
+ */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
 
 /*
- * Likewise where something was looked for and not found: it may be there by now. However many look for what is not there, Redis is asked no more often than
- * every DIRECTORY_MISSES_MS: until then they wait.
+ * Likewise where something was looked for and not found: it may be there by now. However many look for what is not there, Redis
+ * is asked no more often than every DIRECTORY_MISSES_MS: until then they wait.
  */
 void directory_look_again(struct directory *directory, directory_callback *callback, void *data);
 

@@ -373,8 +373,8 @@ static enum err read_missed(struct joining *joining)
 }
 
 /*
- * Refuses a stream. An EventSource takes any error for the end of all trying, so what asks for a stream of events gets one that says why
- * it ends.
+ * Refuses a stream. An EventSource takes any error for the end of all trying, so what asks for a stream of events gets one that
+ * says why it ends.
  */
 static void refuse(struct request *request, enum err err)
 {

@@ -8,7 +8,10 @@
 #include "http/request.h"
 #include "store/store.h"
 
-/* Of a heartbeat of which something could not be used, what its line in the log tells: the first thing. Never what the worker wrote. */
+/*
+ * Of a heartbeat of which something could not be used, what its line in the log tells: the first thing. Never what the worker
+ * wrote.
+ */
 struct ignored_note {
     char field[32];
     char message[sizeof(((struct fault *)NULL)->message)];

@@ -1,8 +1,8 @@
 /*
  * GET /metrics: what this instance has counted, and the fleet's numbers, for Prometheus.
  *
- * The fleet's numbers are counters that the scripts keep: a scrape costs the same for a fleet of any size. Without Redis there is an
- * answer all the same, and within a second: what this instance knows, and that Redis is down.
+ * The fleet's numbers are counters that the scripts keep: a scrape costs the same for a fleet of any size. Without Redis there
+ * is an answer all the same, and within a second: what this instance knows, and that Redis is down.
  */
 #include "api/api.h"
 #include "api/queue_metrics.h"

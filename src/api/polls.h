@@ -1,6 +1,6 @@
 /*
- * Asks of workers for tasks, those that wait among them. A poll that waits costs Redis nothing: it is among the waiters there, and is woken
- * when there is something for it.
+ * Asks of workers for tasks, those that wait among them. A poll that waits costs Redis nothing: it is among the waiters there,
+ * and is woken when there is something for it.
  *
  *                 +------ woken, or looked after ------+
  *                 v                                    |
@@ -24,7 +24,10 @@ struct polls *polls_new(struct store *store);
 
 #define POLL_WAIT_MAX_S 60
 
-/* Answers a request with what there is for a worker, or when there is something, at latest after `wait_s` seconds. Of `ask` what a client asks for. */
+/*
+ * Answers a request with what there is for a worker, or when there is something, at latest after `wait_s` seconds. Of `ask`
+ * what a client asks for.
+ */
 void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s);
 
 /* How many wait. */

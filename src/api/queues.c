@@ -109,7 +109,7 @@ void api_queue(struct request *request)
         read_queues(request, request_parameter(request, "queue"));
 }
 
-/* -- changes: answered with the queue as it is then ------------------------------------------------------------------------------- */
+/* -- changes: answered with the queue as it is then ---------------------------------------------------------------------------- */
 
 static void on_changed(void *data, enum err err)
 {

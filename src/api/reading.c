@@ -48,8 +48,8 @@ void reading_note_write(struct request *request)
 }
 
 /*
- * Whether the replica is near enough to be read from; *complete_until becomes what it has, 0 when that is not known. With the primary out of
- * reach it is better than no answer, whatever it lacks.
+ * Whether the replica is near enough to be read from; *complete_until becomes what it has, 0 when that is not known. With the
+ * primary out of reach it is better than no answer, whatever it lacks.
  */
 static bool replica_is_near(const struct api *api, int64_t now, int64_t *complete_until)
 {

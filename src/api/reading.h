@@ -1,6 +1,6 @@
 /*
- * Where a read goes: to the replica near by, if there is one, it is near enough in time too, and it has what this client has written; else to
- * the primary. And where it goes when the replica fails it: to the primary.
+ * Where a read goes: to the replica near by, if there is one, it is near enough in time too, and it has what this client has
+ * written; else to the primary. And where it goes when the replica fails it: to the primary.
  */
 #ifndef API_READING_H
 #define API_READING_H
@@ -26,8 +26,8 @@ struct store *reading_store(struct request *request);
 #define READING_FROM_PRIMARY (-1)
 
 /*
- * The store to read from for an answer that many get, and that may be older than what one of them has written. *complete_until becomes what the
- * replica has (see replica_complete_until), or READING_FROM_PRIMARY.
+ * The store to read from for an answer that many get, and that may be older than what one of them has written. *complete_until
+ * becomes what the replica has (see replica_complete_until), or READING_FROM_PRIMARY.
  */
 struct store *reading_store_for_all(const struct api *api, int64_t *complete_until);
 

@@ -52,7 +52,10 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
     return count;
 }
 
-/* Ends an answer with what of the registration could not be used, and with a token of the worker's own where it has a join token. */
+/*
+ * Ends an answer with what of the registration could not be used, and with a token of the worker's own where it has a join
+ * token.
+ */
 static void end_answer(struct buffer *body, const struct registering *registering, struct str worker_id)
 {
     if (registering->ignored.len > 0)

@@ -135,7 +135,7 @@ void api_services_list(struct request *request)
     ask_inventory(request, json_begin_array, false, on_listed_service, on_services_listed);
 }
 
-/* -- what is missing: GET /api/admin/gaps ------------------------------------------------------------------------------------------ */
+/* -- what is missing: GET /api/admin/gaps -------------------------------------------------------------------------------------- */
 
 struct gap {
     const struct catalogue_service *service;
@@ -238,7 +238,7 @@ void api_gaps(struct request *request)
         on_gaps(gaps, err);
 }
 
-/* -- who provides it: GET /api/services/discover/{service}, GET /api/worker/find/{service} ------------------------------------------- */
+/* -- who provides it: GET /api/services/discover/{service}, GET /api/worker/find/{service} ------------------------------------- */
 
 struct discovery {
     struct pending *pending;
@@ -258,7 +258,10 @@ static struct str asked_service(const struct request *request)
     return catalogue_name(request_parameter(request, "service"));
 }
 
-/* Reads {service} and the query, of which the model's name in its normal form; answers what is wrong with them, and then returns false. */
+/*
+ * Reads {service} and the query, of which the model's name in its normal form; answers what is wrong with them, and then
+ * returns false.
+ */
 static bool read_question(struct request *request, char model_room[MODEL_NAME_MAX], struct str *model, size_t *max)
 {
     char room[MODEL_NAME_MAX + 1];

@@ -72,8 +72,8 @@ static void let_go(void *holding)
 }
 
 /*
- * Looks for an answer that is fresh, or that was published after `*seen` others; *found is held for the caller, or NULL. Without one, returns whether
- * the caller is to make it. *seen becomes the number of answers published so far.
+ * Looks for an answer that is fresh, or that was published after `*seen` others; *found is held for the caller, or NULL.
+ * Without one, returns whether the caller is to make it. *seen becomes the number of answers published so far.
  */
 static bool look(struct slot *slot, uint64_t *seen, struct answer **found)
 {

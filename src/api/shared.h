@@ -1,7 +1,8 @@
 /*
- * Answers for pages of other origins: hundreds of dashboards that ask the same every few seconds are to cost Redis no more than one. An answer
- * is made once for the whole instance and second, and given to all who ask meanwhile, in whichever thread. This is the one thing that changes and
- * that threads share; a lock is held while a pointer to an answer is taken or put there, never over any work.
+ * Answers for pages of other origins: hundreds of dashboards that ask the same every few seconds are to cost Redis no more than
+ * one. An answer is made once for the whole instance and second, and given to all who ask meanwhile, in whichever thread. This
+ * is the one thing that changes and that threads share; a lock is held while a pointer to an answer is taken or put there,
+ * never over any work.
  */
 #ifndef API_SHARED_H
 #define API_SHARED_H
@@ -38,15 +39,21 @@ struct shared_queue {
     int64_t complete_until; /* of the replica that the answer in the making is read from, or READING_FROM_PRIMARY */
 };
 
-/* Whether a request may be given a shared answer: it has no query, and an Origin, which browsers send for pages of other origins alone. */
+/*
+ * Whether a request may be given a shared answer: it has no query, and an Origin, which browsers send for pages of other
+ * origins alone.
+ */
 bool shared_suits(const struct request *request);
 
-/* Answers the request, at once or when an answer has been made; `maker`, always the same for one name, is called if nobody is making one. */
+/*
+ * Answers the request, at once or when an answer has been made; `maker`, always the same for one name, is called if nobody is
+ * making one.
+ */
 void shared_answer(struct request *request, enum shared_name name, shared_maker *maker);
 
 /*
- * Ends the making of an answer: with ERR_NONE, of `body`, whose bytes are taken in any case. An error goes to those who wait; who asks afterwards
- * begins anew.
+ * Ends the making of an answer: with ERR_NONE, of `body`, whose bytes are taken in any case. An error goes to those who wait;
+ * who asks afterwards begins anew.
  */
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body);
 

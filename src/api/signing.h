@@ -10,8 +10,8 @@ struct api;
 struct actor;
 
 /*
- * Calls `callback` once, with ERR_NONE as soon as this thread knows a key that signs and what is in the directory is no older than this call; it may do so
- * before it returns. Else with the error that keeps it from that.
+ * Calls `callback` once, with ERR_NONE as soon as this thread knows a key that signs and what is in the directory is no older
+ * than this call; it may do so before it returns. Else with the error that keeps it from that.
  */
 void signing_prepare(struct api *api, const struct actor *actor, directory_callback *callback, void *data);
 
@@ -22,8 +22,8 @@ bool signing_is_ready(const struct api *api);
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out);
 
 /*
- * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `join`: the join token that it registered
- * with.
+ * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `join`: the join token that
+ * it registered with.
  */
 void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str join);
 

@@ -12,7 +12,7 @@
 
 #define WAIT_MAX_S 60
 
-/* -- GET /api/tasks/{task_id} ---------------------------------------------------------------------------------------------------- */
+/* -- GET /api/tasks/{task_id} -------------------------------------------------------------------------------------------------- */
 
 void api_task(struct request *request)
 {
@@ -30,7 +30,7 @@ void api_task(struct request *request)
     watch_begin(request, wait);
 }
 
-/* -- DELETE /api/tasks/{task_id}, POST /api/tasks/{task_id}/retry ------------------------------------------------------------------- */
+/* -- DELETE /api/tasks/{task_id}, POST /api/tasks/{task_id}/retry -------------------------------------------------------------- */
 
 static void answer_state(struct request *request, const char *state)
 {

@@ -41,7 +41,7 @@ static struct buffer *begin(struct account *account, const char *code, const str
     return out;
 }
 
-/* -- what it demands ------------------------------------------------------------------------------------------------------------- */
+/* -- what it demands ----------------------------------------------------------------------------------------------------------- */
 
 /* Appends "of tier 1", "with service ocr" for "tier=1", "service=ocr". */
 static void write_demand(struct buffer *out, struct str demand)
@@ -81,7 +81,7 @@ static void write_demands(struct buffer *out, struct str group, struct str shape
         write_demand(out, str_cut(&shape, ';'));
 }
 
-/* -- the reasons ------------------------------------------------------------------------------------------------------------------ */
+/* -- the reasons --------------------------------------------------------------------------------------------------------------- */
 
 static void write_moment(struct buffer *out, int64_t ms)
 {

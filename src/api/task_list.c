@@ -46,7 +46,7 @@ static void check_filter(const struct task_filter *filter, struct faults *faults
         faults_add(faults, "state", STATE_RULE);
 }
 
-/* -- GET /api/tasks --------------------------------------------------------------------------------------------------------------- */
+/* -- GET /api/tasks ------------------------------------------------------------------------------------------------------------ */
 
 struct rooms {
     char queue[ID_MAX + 1], state[16], type[TEXT_MAX + 1], worker_id[ID_MAX + 1], error[TEXT_MAX + 1], cursor[CURSOR_MAX + 1];
@@ -126,7 +126,7 @@ void api_task_list(struct request *request)
     }
 }
 
-/* -- what is done with all tasks that a filter finds --------------------------------------------------------------------------------- */
+/* -- what is done with all tasks that a filter finds --------------------------------------------------------------------------- */
 
 /* POST /api/tasks/retry of those that are dead, and the purge of a queue. */
 struct sweep {

@@ -174,9 +174,10 @@ static void take_all(struct request *request, enum report_kind kind)
     struct str worker_id = read_worker(request->body, room, &faults);
     struct str list = json_member_text(request->body, "results");
     size_t count = count_elements(list);
-    if (count < 1 || count > REPORTS_MAX)
+    bool fits = count >= 1 && count <= REPORTS_MAX;
+    if (!fits)
         faults_add(&faults, "results", "must be an array of 1 to %d", REPORTS_MAX);
-    if (faults.count > 0) {
+    if (!fits || faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }

@@ -1,6 +1,6 @@
 /*
- * Requests that wait for the end of a task. Each is looked after by the thread that has it: it reads the task again, at first often, later
- * once a second.
+ * Requests that wait for the end of a task. Each is looked after by the thread that has it: it reads the task again, at first
+ * often, later once a second.
  */
 #ifndef API_WATCH_H
 #define API_WATCH_H

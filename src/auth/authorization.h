@@ -1,6 +1,7 @@
 /*
- * The Authorization header (RFC 9110, section 11.6.2): "Bearer <token>" (RFC 6750), or "Basic <user:password>" (RFC 7617), whose password is the
- * token. Agents in the field put a user and a password into the coordinator's URL and so send Basic; the user's name does not matter.
+ * The Authorization header (RFC 9110, section 11.6.2): "Bearer <token>" (RFC 6750), or "Basic <user:password>" (RFC 7617),
+ * whose password is the token. Agents in the field put a user and a password into the coordinator's URL and so send Basic; the
+ * user's name does not matter.
  */
 #ifndef AUTH_AUTHORIZATION_H
 #define AUTH_AUTHORIZATION_H
@@ -17,8 +18,8 @@ enum authorization {
 };
 
 /*
- * Reads the header's value (absent: there is none). With AUTHORIZATION_TOKEN, *token is the token, of at most AUTHORIZATION_TOKEN_MAX bytes:
- * visible ASCII. It points into `value` or into `room`.
+ * Reads the header's value (absent: there is none). With AUTHORIZATION_TOKEN, *token is the token, of at most
+ * AUTHORIZATION_TOKEN_MAX bytes: visible ASCII. It points into `value` or into `room`.
  */
 enum authorization authorization_parse(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token);
 

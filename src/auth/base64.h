@@ -10,8 +10,9 @@
 void base64url_encode(struct buffer *out, const void *bytes, size_t size);
 
 /*
- * Decodes the URL-safe alphabet without padding into `room`; *len becomes the number of bytes. Returns false, with nothing promised about
- * `room`, for any other character, for padding, for leftover bits that are not 0, and where more than `size` bytes come out.
+ * Decodes the URL-safe alphabet without padding into `room`; *len becomes the number of bytes. Returns false, with nothing
+ * promised about `room`, for any other character, for padding, for leftover bits that are not 0, and where more than `size`
+ * bytes come out.
  */
 bool base64url_decode(struct str text, void *room, size_t size, size_t *len);
 

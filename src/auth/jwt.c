@@ -43,7 +43,10 @@ static bool read_header(struct str part, char kid[SIGNING_KEY_ID_LEN + 1])
     return true;
 }
 
-/* Whether the three parts of a token have the form of one. *header becomes the first part, `claims` the text of the second, with a NUL. */
+/*
+ * Whether the three parts of a token have the form of one. *header becomes the first part, `claims` the text of the second,
+ * with a NUL.
+ */
 static bool has_form(struct str token, struct str *header, char claims[JWT_TOKEN_MAX])
 {
     unsigned char signature[SIGNATURE_BYTES];
@@ -58,7 +61,10 @@ static bool has_form(struct str token, struct str *header, char claims[JWT_TOKEN
     return base64url_decode(rest, signature, sizeof(signature), &len) && len == SIGNATURE_BYTES;
 }
 
-/* Whether the claims are written as we write them: sorted, without white space, each once. Two readers can't read them differently. */
+/*
+ * Whether the claims are written as we write them: sorted, without white space, each once. Two readers can't read them
+ * differently.
+ */
 static bool are_canonical(jwt_t *jwt, const char *claims)
 {
     char *again = jwt_get_grants_json(jwt, NULL);

@@ -2,8 +2,9 @@
  * JSON Web Tokens that this fleet's coordinators issue and accept (RFC 7519; RFC 8725 for what must be refused).
  *
  * A token is accepted only if its first part is, byte for byte, the header that we write for one of our own keys:
- * {"alg":"ES256","kid":"<thumbprint>","typ":"JWT"}. So the algorithm follows from the key and never from the token, and a header with anything else in it
- * (crit, jku, x5u, an embedded key, members twice) is no header of ours. libjwt checks the signature and reads the claims.
+ * {"alg":"ES256","kid":"<thumbprint>","typ":"JWT"}. So the algorithm follows from the key and never from the token, and a
+ * header with anything else in it (crit, jku, x5u, an embedded key, members twice) is no header of ours. libjwt checks the
+ * signature and reads the claims.
  */
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H

@@ -21,7 +21,10 @@ MUST_CHECK enum err password_hash(struct str password, char hash[PASSWORD_HASH_M
 /* Whether `password` is that of `hash`. A hash that is none takes the same time and is false: so an unknown name does not show. */
 bool password_matches(struct str password, const char *hash);
 
-/* Sixteen hex digits that stand for a hash, and a NUL, as lua/credentials.lua makes them. A session carries them, and so ends when the password changes. */
+/*
+ * Sixteen hex digits that stand for a hash, and a NUL, as lua/credentials.lua makes them. A session carries them, and so ends
+ * when the password changes.
+ */
 void password_tag(const char *hash, char tag[PASSWORD_TAG_LEN + 1]);
 
 #endif

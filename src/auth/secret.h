@@ -1,6 +1,7 @@
 /*
- * Opaque tokens: "rmaj_<id>_<secret>" joins workers, "rmaa_<id>_<secret>" is a program's. The id names the token in lists and in the log;
- * the secret is 256 random bits. Only the digest of the whole text is stored, so nobody who reads the store can use a token.
+ * Opaque tokens: "rmaj_<id>_<secret>" joins workers, "rmaa_<id>_<secret>" is a program's. The id names the token in lists and
+ * in the log; the secret is 256 random bits. Only the digest of the whole text is stored, so nobody who reads the store can use
+ * a token.
  */
 #ifndef AUTH_SECRET_H
 #define AUTH_SECRET_H

@@ -1,5 +1,6 @@
 /*
- * Keys that sign tokens: EC keys on the curve P-256, for ES256 (RFC 7518, section 3.4). A key's name is the thumbprint of its public half (RFC 7638).
+ * Keys that sign tokens: EC keys on the curve P-256, for ES256 (RFC 7518, section 3.4). A key's name is the thumbprint of its
+ * public half (RFC 7638).
  */
 #ifndef AUTH_SIGNING_KEY_H
 #define AUTH_SIGNING_KEY_H

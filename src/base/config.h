@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * TEXT(name, default, least bytes, most bytes, help), NUMBER(name, default, least, most, help), CHOICE(name, default, help, words...).
- * The flag of PORT is --port, that of REDIS_URL --redis-url. A default of "" means "decide at start".
+ * TEXT(name, default, least bytes, most bytes, help), NUMBER(name, default, least, most, help), CHOICE(name, default, help,
+ * words...). The flag of PORT is --port, that of REDIS_URL --redis-url. A default of "" means "decide at start".
  */
 #define CONFIG_TABLE(TEXT, NUMBER, CHOICE)                                                                                         \
     TEXT(HOST, "::", 1, 45, "numeric address to listen on; :: is all of them, IPv4 too")                                           \

@@ -1,6 +1,6 @@
 /*
- * All that is wrong with one request, gathered so that the client hears of everything at once. A second list takes what was left out of a
- * request that is served all the same ("ignored").
+ * All that is wrong with one request, gathered so that the client hears of everything at once. A second list takes what was
+ * left out of a request that is served all the same ("ignored").
  */
 #ifndef BASE_FAULTS_H
 #define BASE_FAULTS_H

@@ -1,5 +1,6 @@
 /*
- * Host names of this server that a setting lists, with commas between. Case and ports don't matter, in the list or in what is asked for.
+ * Host names of this server that a setting lists, with commas between. Case and ports don't matter, in the list or in what is
+ * asked for.
  */
 #ifndef BASE_HOSTS_H
 #define BASE_HOSTS_H

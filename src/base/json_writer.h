@@ -9,8 +9,8 @@
  *     json_end_array(out);                                ]
  *     json_end_object(out);                               }
  *
- * `key` is the name of a member: plain text that needs no escape, in practice a literal. It is NULL for an element of an array, for a
- * value that stands alone, and after json_add_key.
+ * `key` is the name of a member: plain text that needs no escape, in practice a literal. It is NULL for an element of an array,
+ * for a value that stands alone, and after json_add_key.
  *
  * There is no state besides the buffer: a comma is due when the buffer ends with a value. So a document can be written by many
  * functions, in many calls. What is in the buffer before the document must end in a blank or a line break ("data: ").
@@ -54,8 +54,8 @@ static inline void json_add_text(struct buffer *out, const char *key, struct str
 }
 
 /*
- * A value that is JSON already, not empty, without white space at its end. It is not checked again. With a key of NULL also members of an open
- * object, or elements of an open array, with their commas between.
+ * A value that is JSON already, not empty, without white space at its end. It is not checked again. With a key of NULL also
+ * members of an open object, or elements of an open array, with their commas between.
  */
 static inline void json_add_raw(struct buffer *out, const char *key, struct str json)
 {

@@ -108,8 +108,8 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
 }
 
 /*
- * Writes a line. Whoever reads the log may have stopped: a pipe takes no more then, and nobody else is to wait for that. Lines are dropped
- * until it takes some again; then their number is told.
+ * Writes a line. Whoever reads the log may have stopped: a pipe takes no more then, and nobody else is to wait for that. Lines
+ * are dropped until it takes some again; then their number is told.
  */
 static void put_line(struct buffer *line)
 {

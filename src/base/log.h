@@ -1,6 +1,6 @@
 /*
- * One line per event on stderr: readable text on a terminal, JSON elsewhere. Never a secret, a token or a body. Values may come from
- * strangers: text is visible ASCII with everything else escaped, JSON is valid UTF-8.
+ * One line per event on stderr: readable text on a terminal, JSON elsewhere. Never a secret, a token or a body. Values may come
+ * from strangers: text is visible ASCII with everything else escaped, JSON is valid UTF-8.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -7,8 +7,8 @@
 #include "base/buffer.h"
 
 /*
- * Decodes `text` into `room` of `size` bytes; with `plus_is_space` as in queries. *out points into room. Returns false when the text
- * is badly encoded or does not fit.
+ * Decodes `text` into `room` of `size` bytes; with `plus_is_space` as in queries. *out points into room. Returns false when the
+ * text is badly encoded or does not fit.
  */
 bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size, struct str *out);
 

@@ -63,7 +63,7 @@ static inline struct str str_trim(struct str text)
 /* Cuts the part before `separator` off the front of *rest and returns it; the whole, when there is none. */
 static inline struct str str_cut(struct str *rest, char separator)
 {
-    const char *at = rest->len > 0 ? memchr(rest->ptr, separator, rest->len) : NULL;
+    const char *at = rest->ptr != NULL ? memchr(rest->ptr, separator, rest->len) : NULL;
     struct str head = *rest;
     if (at == NULL) {
         *rest = (struct str){NULL, 0};

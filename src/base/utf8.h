@@ -9,12 +9,15 @@
 #include <stdint.h>
 
 /*
- * The bytes of the character that `text` begins with, in its only valid form: no overlong ones, no surrogates, nothing above U+10FFFF.
- * 0: it begins with none.
+ * The bytes of the character that `text` begins with, in its only valid form: no overlong ones, no surrogates, nothing above
+ * U+10FFFF. 0: it begins with none.
  */
 size_t utf8_length(struct str text);
 
-/* Takes a character off the front of *text, which is not empty, its bytes in *bytes; a byte that begins none is U+0080, a control. */
+/*
+ * Takes a character off the front of *text, which is not empty, its bytes in *bytes; a byte that begins none is U+0080, a
+ * control.
+ */
 uint32_t utf8_take(struct str *text, struct str *bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * check: walks all keys in pages, and has a script look at each page. The script changes nothing and sees all that a key must agree with at one
- * moment, so coordinators may go on meanwhile.
+ * check: walks all keys in pages, and has a script look at each page. The script changes nothing and sees all that a key must
+ * agree with at one moment, so coordinators may go on meanwhile.
  */
 #include "base/json_writer.h"
 #include "cli/connection.h"

@@ -19,8 +19,8 @@ struct connection {
 };
 
 /*
- * Connects to the Redis of REDIS_URL, or to the embedded one of DATA_DIR: that of the coordinator that runs there, or else one started
- * for the time being. `why` is used until it is closed. Release it with connection_close in any case.
+ * Connects to the Redis of REDIS_URL, or to the embedded one of DATA_DIR: that of the coordinator that runs there, or else one
+ * started for the time being. `why` is used until it is closed. Release it with connection_close in any case.
  */
 MUST_CHECK enum err connection_open(struct connection *connection, const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 

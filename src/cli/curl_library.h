@@ -1,6 +1,6 @@
 /*
- * libcurl, loaded when a command needs it: linked, it and the thirty libraries behind it would cost every coordinator 5 MB of memory,
- * and its start some milliseconds.
+ * libcurl, loaded when a command needs it: linked, it and the thirty libraries behind it would cost every coordinator 5 MB of
+ * memory, and its start some milliseconds.
  */
 #ifndef CLI_CURL_LIBRARY_H
 #define CLI_CURL_LIBRARY_H

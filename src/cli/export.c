@@ -1,6 +1,6 @@
 /*
- * SCAN may show a key twice, and a registry must not have a worker twice: so all ids are gathered and put in order first. The workers
- * themselves are read and written page by page.
+ * SCAN may show a key twice, and a registry must not have a worker twice: so all ids are gathered and put in order first. The
+ * workers themselves are read and written page by page.
  */
 #include "cli/connection.h"
 #include "cli/transfer.h"

@@ -1,6 +1,6 @@
 /*
- * The file is checked whole before anything is written. Then its workers go to lua/import.lua, some in each call, which leaves alone those that
- * are known: an import may be broken off anywhere, and repeated.
+ * The file is checked whole before anything is written. Then its workers go to lua/import.lua, some in each call, which leaves
+ * alone those that are known: an import may be broken off anywhere, and repeated.
  */
 #include "cli/connection.h"
 #include "cli/mapped_file.h"

@@ -1,6 +1,7 @@
 /*
- * Which proxy the environment names for a request: http_proxy, https_proxy, HTTPS_PROXY, all_proxy and ALL_PROXY, but for the hosts of no_proxy and
- * NO_PROXY. As in curl, HTTP_PROXY in capitals does not count, since CGI programs may find a client's header there.
+ * Which proxy the environment names for a request: http_proxy, https_proxy, HTTPS_PROXY, all_proxy and ALL_PROXY, but for the
+ * hosts of no_proxy and NO_PROXY. As in curl, HTTP_PROXY in capitals does not count, since CGI programs may find a client's
+ * header there.
  */
 #ifndef CLI_PROXY_H
 #define CLI_PROXY_H

@@ -1,6 +1,6 @@
 /*
- * Text for a terminal. What workers call themselves may be anything: it can't move the cursor, change colours or turn the direction of
- * writing here.
+ * Text for a terminal. What workers call themselves may be anything: it can't move the cursor, change colours or turn the
+ * direction of writing here.
  */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
@@ -8,8 +8,8 @@
 #include "base/buffer.h"
 
 /*
- * Appends `text`, which need not be UTF-8, with a "?" for every character that a terminal would obey rather than show. What is wider
- * than `room` columns is cut and ends in "…". Returns the columns taken.
+ * Appends `text`, which need not be UTF-8, with a "?" for every character that a terminal would obey rather than show. What is
+ * wider than `room` columns is cut and ends in "…". Returns the columns taken.
  */
 size_t text_show(struct buffer *out, struct str text, size_t room);
 
@@ -54,8 +54,8 @@ struct column {
 };
 
 /*
- * A table that is printed in parts. Columns are as wide as their widest text so far and never get narrower; those for which the terminal
- * has no room at all are left out, from the right.
+ * A table that is printed in parts. Columns are as wide as their widest text so far and never get narrower; those for which the
+ * terminal has no room at all are left out, from the right.
  */
 struct table {
     const struct terminal *terminal;

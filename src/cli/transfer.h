@@ -18,13 +18,19 @@ struct transfer {
     bool json;                     /* what it did is said as JSON */
 };
 
-/* Takes over the workers of a registry file. On an error `why` is one line; what is wrong with the file stands on stderr before it. */
+/*
+ * Takes over the workers of a registry file. On an error `why` is one line; what is wrong with the file stands on stderr before
+ * it.
+ */
 MUST_CHECK enum err transfer_import(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
 /* Writes all workers, and the registrations kept of removed ones, as a registry file. */
 MUST_CHECK enum err transfer_export(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
-/* Looks whether what is in Redis agrees, and changes nothing; faults come to standard output, a line for each. ERR_INVALID: there are some. */
+/*
+ * Looks whether what is in Redis agrees, and changes nothing; faults come to standard output, a line for each. ERR_INVALID:
+ * there are some.
+ */
 MUST_CHECK enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
 /* A line on a terminal that tells how far it is. */

@@ -12,8 +12,8 @@
 double view_time(struct str text);
 
 /*
- * Appends the object under a title. now: in seconds since 1970, to say how long ago times are; NAN: unknown. left_out: names of members of
- * the object that are not shown, up to a NULL.
+ * Appends the object under a title. now: in seconds since 1970, to say how long ago times are; NAN: unknown. left_out: names of
+ * members of the object that are not shown, up to a NULL.
  */
 void view_object(struct buffer *out, struct str title, const cJSON *object, double now, const char *const *left_out);
 

@@ -1,5 +1,6 @@
 /*
- * workers --watch: one screen, drawn again every two seconds. It has the terminal's other screen, and gives the terminal back as it was.
+ * workers --watch: one screen, drawn again every two seconds. It has the terminal's other screen, and gives the terminal back
+ * as it was.
  */
 #include "cli/cli.h"
 #include "cli/workers.h"

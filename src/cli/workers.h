@@ -8,8 +8,8 @@
 #include "cli/text.h"
 
 /*
- * Asks for up to `limit` of the workers that the options want, from the first one after `cursor` (NULL: from the beginning). CLI_DONE:
- * *workers is an array. Release *answer in any case.
+ * Asks for up to `limit` of the workers that the options want, from the first one after `cursor` (NULL: from the beginning).
+ * CLI_DONE: *workers is an array. Release *answer in any case.
  */
 int workers_ask(struct client *client, const struct options *options, size_t limit, const char *cursor, struct answer *answer,
                 const cJSON **workers);

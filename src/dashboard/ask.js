@@ -22,8 +22,9 @@ const SLOW_MS = 3000; // an answer that takes longer is spoken of
 
 let asked = null; // what the dialog asks: action, id, done, and whether it has been done
 
-// Opens the dialog; `done` is called when it has been done and the dialog is closed. An action is a request (method, path, body), or
-// run(goesOn, say), which returns what came of it; before that prepare(goesOn, say) may look whether there is anything to do.
+// Opens the dialog; `done` is called when it has been done and the dialog is closed. An action is a request (method, path,
+// body), or run(goesOn, say), which returns what came of it; before that prepare(goesOn, say) may look whether there is
+// anything to do.
 function ask(action, id, done) {
   const mine = asked = {action, id, done, acted: false};
   setText(byId('ask-title'), action.title(id));

@@ -126,7 +126,7 @@ function connect() {
   });
 }
 
-// -- what is said of it -----------------------------------------------------------------------------------------------------------------
+// -- what is said of it -----------------------------------------------------------------------------------------------------------
 
 const CONNECTION_WORDS = {connecting: 'Connecting …', live: 'Live', polling: 'Asking every 5 s', lost: 'Connection lost'};
 

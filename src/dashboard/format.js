@@ -47,8 +47,8 @@ function plainText(value) {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-// What a worker has, in one line: "RTX 4090 24 GB · 16 cores · 62.7 GB". Sizes are as the coordinator read them; of what it could not
-// read, as they were told.
+// What a worker has, in one line: "RTX 4090 24 GB · 16 cores · 62.7 GB". Sizes are as the coordinator read them; of what it
+// could not read, as they were told.
 function hardwareLine({capabilities, hardware}) {
   const {gpu_type: gpu, gpu_memory: memory, cpu_cores: cores, ram} = capabilities || {}, read = hardware || {};
   const said = value => value !== null && value !== undefined && value !== '';

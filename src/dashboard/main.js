@@ -2,8 +2,8 @@
 
 // Which page is shown, by what stands behind the # of the address.
 
-// A page: what its address matches, the element that it is in, its title, the link of the bar that leads there; opened with what the
-// address names.
+// A page: what its address matches, the element that it is in, its title, the link of the bar that leads there; opened with
+// what the address names.
 const ROUTES = [
   {path: /^\/work$/, element: 'work', title: () => 'Work', bar: 'bar-work', open: openWork, close: closeWork},
   {path: /^\/tasks(?:\?(.*))?$/, element: 'tasks-page', title: () => 'Tasks', bar: 'bar-work', raw: true, open: openTasks, close: closeTasks},

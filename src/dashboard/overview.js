@@ -26,7 +26,7 @@ function showHealth() {
   byId('welcome').hidden = !empty;
 }
 
-// -- totals ----------------------------------------------------------------------------------------------------------------------------
+// -- totals -----------------------------------------------------------------------------------------------------------------------
 
 function figure(status, title, value, note) {
   return make('div', status ? 'figure ' + status : 'figure', make('dt', '', status ? make('span', 'dot') : null, title),
@@ -48,7 +48,7 @@ function showFigures() {
     figure('', 'Tasks completed', count(stats.total_tasks_completed)));
 }
 
-// -- tiers -----------------------------------------------------------------------------------------------------------------------------
+// -- tiers ------------------------------------------------------------------------------------------------------------------------
 
 function showTiers() {
   const stats = fleet.stats;
@@ -61,7 +61,7 @@ function showTiers() {
   }));
 }
 
-// -- services --------------------------------------------------------------------------------------------------------------------------
+// -- services ---------------------------------------------------------------------------------------------------------------------
 
 const GAP_WORDS = {critical: 'Missing', warning: 'Only one', ok: 'Covered'};
 const GAP_LOOKS = {critical: 'offline', warning: 'degraded', ok: 'healthy'};

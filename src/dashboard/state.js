@@ -67,7 +67,7 @@ function putWorker(worker) {
   announce('workers');
 }
 
-// -- the whole list ------------------------------------------------------------------------------------------------------------------
+// -- the whole list ---------------------------------------------------------------------------------------------------------------
 
 let reading = null; // the reading under way: which workers events told of meanwhile; whether it is to be done again
 
@@ -96,7 +96,7 @@ async function readWorkers() {
   if (again) await readWorkers();
 }
 
-// -- what the stream of events tells ---------------------------------------------------------------------------------------------------
+// -- what the stream of events tells ----------------------------------------------------------------------------------------------
 
 const wanted = new Set(); // workers to be asked for
 

@@ -1,9 +1,10 @@
 'use strict';
 
-// One stream of events for all tabs of a browser. A browser has six connections to a coordinator, and a stream keeps one for good: with
-// a stream for each tab, the seventh tab would wait for ever. The tabs agree over a channel which of those that can be seen leads: it has
-// the stream and passes on what comes. When the leader closes, is hidden or says nothing any more, another tab leads, and its stream goes
-// on behind the last event that was passed on. Locks would need no timeouts, but exist only where the page came by https or from localhost.
+// One stream of events for all tabs of a browser. A browser has six connections to a coordinator, and a stream keeps one for
+// good: with a stream for each tab, the seventh tab would wait for ever. The tabs agree over a channel which of those that can
+// be seen leads: it has the stream and passes on what comes. When the leader closes, is hidden or says nothing any more,
+// another tab leads, and its stream goes on behind the last event that was passed on. Locks would need no timeouts, but exist
+// only where the page came by https or from localhost.
 
 const SIGN_MS = 1000; // between two signs of a leader
 const SILENT_MS = 3500; // a leader that gave none for so long is gone
@@ -43,7 +44,7 @@ function sayLeading() {
   say('leading', {alive: Date.now() - stream.heardAt < DEAD_MS, position: stream.position});
 }
 
-// -- events, this tab's own and those passed on --------------------------------------------------------------------------------------------
+// -- events, this tab's own and those passed on -----------------------------------------------------------------------------------
 
 // before: the id of the event before it, as its sender knows it. One that this tab has not had is missing here.
 function deliver({name, data, id, before, isNew}) {
@@ -84,7 +85,7 @@ function closeSource() {
   stream.source = null;
 }
 
-// -- who leads -----------------------------------------------------------------------------------------------------------------------------
+// -- who leads --------------------------------------------------------------------------------------------------------------------
 
 function claimWithin(ms) {
   clearTimeout(stream.claiming);
@@ -170,8 +171,8 @@ function retryStream() {
   stream.sourceAgainAt = 0;
 }
 
-// take(name, data, isNew): an event; isNew: others may be missing before it. broke(): this tab's stream broke or was refused. joined():
-// another tab leads, and its stream is alive.
+// take(name, data, isNew): an event; isNew: others may be missing before it. broke(): this tab's stream broke or was refused.
+// joined(): another tab leads, and its stream is alive.
 function followStream(take, broke, joined) {
   Object.assign(stream, {take, broke, joined});
   if (typeof BroadcastChannel === 'function') {

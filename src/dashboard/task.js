@@ -10,7 +10,7 @@ const shownTask = {id: null, left: null, task: null, why: '', explained: null, p
 const OUTCOME_LOOKS = {completed: 'healthy', leased: 'running', failed: 'degraded', lost: 'degraded'};
 const ATTEMPTS_KEPT = 10;
 
-// -- the timeline --------------------------------------------------------------------------------------------------------------------------
+// -- the timeline -----------------------------------------------------------------------------------------------------------------
 
 // What happened to a task, oldest first: [{time, looks, words, worker, error}].
 function lifeOf(task) {
@@ -35,7 +35,7 @@ function lifeItem({time, looks, words, worker, error}) {
   return make('li', looks, make('span', 'dot'), shown, what, error ? make('p', 'error', cut(error, 2000)) : null);
 }
 
-// -- payload and result ----------------------------------------------------------------------------------------------------------------------
+// -- payload and result -----------------------------------------------------------------------------------------------------------
 
 // A value as text, folded; of a long one the beginning, and the rest on demand.
 function foldedCard(title, value) {
@@ -56,7 +56,7 @@ function foldedCard(title, value) {
   return make('section', 'card', fold);
 }
 
-// -- the parts that stay, so that the focus and what was unfolded do ----------------------------------------------------------------------------
+// -- the parts that stay, so that the focus and what was unfolded do --------------------------------------------------------------
 
 function makeTaskParts(id) {
   const again = () => shownTask.again.now();

@@ -43,7 +43,7 @@ function fillTaskRow(element, {task}) {
   if (words.length > 30) what.title = words;
 }
 
-// -- reading -------------------------------------------------------------------------------------------------------------------------------
+// -- reading ----------------------------------------------------------------------------------------------------------------------
 
 function showTasks() {
   const {list, more, why, reading} = tasks, filtered = TASK_FILTERS.some(name => tasks.filters[name]);
@@ -86,7 +86,7 @@ function readTasksAnew() {
   readTasks();
 }
 
-// -- filters, which are the address ----------------------------------------------------------------------------------------------------------
+// -- filters, which are the address -----------------------------------------------------------------------------------------------
 
 function filtersOf(address) {
   const query = new URLSearchParams(address.split('?')[1] || '');
@@ -125,7 +125,7 @@ async function showTasksQueue() {
     typeof oldest === 'number' ? `the oldest waits for ${duration(oldest * 1000)}` : ''));
 }
 
-// -- the page ------------------------------------------------------------------------------------------------------------------------------
+// -- the page ---------------------------------------------------------------------------------------------------------------------
 
 function openTasks(query) {
   const address = '#/tasks' + (query ? '?' + query : '');

@@ -27,7 +27,8 @@ const TASK_ACTIONS = {
 
 const RETRY_ALL = {method: 'POST', path: 'api/tasks/retry'};
 
-// Retries the dead tasks that the filters match, a page after the other, as long as goesOn(); dry: only counts them. Says how far it is.
+// Retries the dead tasks that the filters match, a page after the other, as long as goesOn(); dry: only counts them. Says how
+// far it is.
 async function retryAll({queue, type, worker_id: worker, error}, dry, goesOn, say) {
   const filters = Object.fromEntries(Object.entries({queue, type, worker_id: worker, error}).filter(([, value]) => value));
   let matched = 0, retried = 0, cursor = null;

@@ -95,7 +95,7 @@ async function showHeld() {
   }
 }
 
-// -- the parts that stay, so that the focus does --------------------------------------------------------------------------------------------
+// -- the parts that stay, so that the focus does ----------------------------------------------------------------------------------
 
 function makeParts(id) {
   const button = (looks, action) => {

@@ -14,8 +14,8 @@ struct str client_address(const struct request *request, char room[INET_TEXT_MAX
 struct str client_asked_host(const struct request *request);
 
 /*
- * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is plain
- * enough to be handed on, else of the address that it is connected to. Cut when it does not fit.
+ * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is
+ * plain enough to be handed on, else of the address that it is connected to. Cut when it does not fit.
  */
 struct str client_base_url(const struct request *request, char *room, size_t size);
 

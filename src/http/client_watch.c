@@ -67,8 +67,8 @@ static void on_readable(h2o_socket_t *socket, const char *err)
 }
 
 /*
- * libh2o stops to read a connection that has a request, and takes it out of epoll, only to put it back in for the next one: two system calls for
- * each heartbeat. To go on watching costs none.
+ * libh2o stops to read a connection that has a request, and takes it out of epoll, only to put it back in for the next one: two
+ * system calls for each heartbeat. To go on watching costs none.
  */
 void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left)
 {

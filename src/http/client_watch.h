@@ -1,8 +1,8 @@
 /*
  * Whether a client leaves while libh2o does not read its connection: a request waits, or its answer goes on.
  *
- * A reset says so. The end of what the client sends does not: it may have left, or only have nothing more to say and be reading still. What it
- * has pipelined hides that end from epoll, so such connections are looked at four times a second.
+ * A reset says so. The end of what the client sends does not: it may have left, or only have nothing more to say and be reading
+ * still. What it has pipelined hides that end from epoll, so such connections are looked at four times a second.
  */
 #ifndef HTTP_CLIENT_WATCH_H
 #define HTTP_CLIENT_WATCH_H

@@ -235,7 +235,10 @@ static void end_time(struct connection *connection)
     }
 }
 
-/* Ends the time of those that have been in the list for `most_ms`. Returns the ms until the next one's is over, WAIT_MAX_MS: nobody's. */
+/*
+ * Ends the time of those that have been in the list for `most_ms`. Returns the ms until the next one's is over, WAIT_MAX_MS:
+ * nobody's.
+ */
 static int32_t end_times(h2o_linklist_t *list, int32_t most_ms)
 {
     int64_t now = clock_ms();

@@ -1,6 +1,6 @@
 /*
- * A client's connection, as far as libh2o leaves it to us: how long it may be idle, how long a request may take to arrive, and what came that is no
- * request. libh2o has one time limit for all of that, which is set so high that it never counts.
+ * A client's connection, as far as libh2o leaves it to us: how long it may be idle, how long a request may take to arrive, and
+ * what came that is no request. libh2o has one time limit for all of that, which is set so high that it never counts.
  *
  *        accepted                     first byte                    whole
  *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING
@@ -59,8 +59,8 @@ bool connection_make_room(struct listener *listener);
 void connection_hurry(struct listener *listener);
 
 /*
- * Ends what has been idle, or a request on its way, for too long; and cuts off the largest of those that are not whole, when together they are too
- * much. To be called at the end of each turn. They return the ms until the next call.
+ * Ends what has been idle, or a request on its way, for too long; and cuts off the largest of those that are not whole, when
+ * together they are too much. To be called at the end of each turn. They return the ms until the next call.
  */
 int32_t connection_tick_listener(struct listener *listener);
 int32_t connection_tick_thread(struct server_thread *thread);
@@ -69,12 +69,15 @@ int32_t connection_tick_thread(struct server_thread *thread);
 void connection_begin_request(h2o_req_t *req);
 
 /*
- * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with what a
- * client has pipelined as long as answers are made at once, and nobody else's turn would come.
+ * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with
+ * what a client has pipelined as long as answers are made at once, and nobody else's turn would come.
  */
 bool connection_may_go_on(h2o_req_t *req);
 
-/* The answer to a request that a socket brought is on its way, whole: when it is sent, the connection is idle. `socket` may be NULL. */
+/*
+ * The answer to a request that a socket brought is on its way, whole: when it is sent, the connection is idle. `socket` may be
+ * NULL.
+ */
 void connection_answered(h2o_socket_t *socket);
 
 /* What the client sends after this request is not read: the answer is the last of its connection, and may have no end. */

@@ -127,7 +127,10 @@ static struct str head_as_received(h2o_req_t *req)
     return (struct str){socket->input->bytes, socket->input->size};
 }
 
-/* Whether the request came to the port that does not serve its path: metrics may have one of their own, which serves nothing else. */
+/*
+ * Whether the request came to the port that does not serve its path: metrics may have one of their own, which serves nothing
+ * else.
+ */
 static bool is_at_wrong_port(const struct request *request)
 {
     const struct server *server = request->thread->server;

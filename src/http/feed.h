@@ -1,6 +1,7 @@
 /*
- * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed goes to all its streams, from
- * one copy in memory. A client that falls too far behind is dropped, and may come back for what it has missed.
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed goes to all
+ * its streams, from one copy in memory. A client that falls too far behind is dropped, and may come back for what it has
+ * missed.
  *
  *                  appended              its turn
  *          IDLE -------------> READY ----------------> SENDING ---- too far behind ----> DROPPED

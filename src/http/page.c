@@ -21,8 +21,8 @@ static bool is_named(struct str tags, struct str etag)
 }
 
 /*
- * The links of a page are relative to its path without a slash at the end. Answers a request with one by sending the client there, with a
- * relative address that also works behind a proxy that serves this under a path of its own.
+ * The links of a page are relative to its path without a slash at the end. Answers a request with one by sending the client
+ * there, with a relative address that also works behind a proxy that serves this under a path of its own.
  */
 static bool redirect(struct request *request)
 {

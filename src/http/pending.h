@@ -8,9 +8,10 @@
  *         │ h2o disposes of it
  *         └─────────────────────────▶ gone
  *
- * The pending object belongs to nobody's pool. Two hold it: a cell in the request's pool, let go when h2o disposes of the request for
- * whatever reason, and whoever made it and waits. It has the only pointer to the request, taken once: by the answer, by the deadline
- * or by the disposal, whichever comes first. h2o tells of a disposal in no other way while no response has begun.
+ * The pending object belongs to nobody's pool. Two hold it: a cell in the request's pool, let go when h2o disposes of the
+ * request for whatever reason, and whoever made it and waits. It has the only pointer to the request, taken once: by the
+ * answer, by the deadline or by the disposal, whichever comes first. h2o tells of a disposal in no other way while no response
+ * has begun.
  */
 #ifndef HTTP_PENDING_H
 #define HTTP_PENDING_H
@@ -28,14 +29,15 @@ struct pending_set {
 };
 
 /*
- * Makes a request wait, for as long as its route's patience lasts. `late` answers it when its time is over; NULL: 504. The caller must call
- * pending_release once. `payload_size` bytes of zeros are the caller's, freed with the object.
+ * Makes a request wait, for as long as its route's patience lasts. `late` answers it when its time is over; NULL: 504. The
+ * caller must call pending_release once. `payload_size` bytes of zeros are the caller's, freed with the object.
  */
 struct pending *pending_new(struct request *request, request_handler *late, size_t payload_size);
 
 /*
- * Parks a request: it waits for what may never come, `patience_ms` from now at most. Its time is over, too, as soon as its client leaves or has
- * nothing more to say (both look alike), and when the program ends; without a `late` the answer then is 503.
+ * Parks a request: it waits for what may never come, `patience_ms` from now at most. Its time is over, too, as soon as its
+ * client leaves or has nothing more to say (both look alike), and when the program ends; without a `late` the answer then is
+ * 503.
  */
 void pending_park(struct pending *pending, int32_t patience_ms);
 

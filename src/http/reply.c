@@ -12,7 +12,10 @@
 
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
-/* The level of a line about an answer. What a worker or an operator wanted to be done and was refused is news even where its success is not. */
+/*
+ * The level of a line about an answer. What a worker or an operator wanted to be done and was refused is news even where its
+ * success is not.
+ */
 static enum log_level level_of(const struct route *route, int status)
 {
     if (status >= 500)
@@ -23,8 +26,9 @@ static enum log_level level_of(const struct route *route, int status)
 }
 
 /*
- * Failures come by the thousand when Redis is away or a client errs in a loop, so those that are alike are counted: of one route and status, and
- * where the fault is ours of one sentence, which clients have no hand in. LOG_DEBUG tells of every request.
+ * Failures come by the thousand when Redis is away or a client errs in a loop, so those that are alike are counted: of one
+ * route and status, and where the fault is ours of one sentence, which clients have no hand in. LOG_DEBUG tells of every
+ * request.
  */
 static void log_request(const struct request *request, int status, const char *detail, const struct faults *faults)
 {

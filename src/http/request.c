@@ -61,8 +61,9 @@ static bool has_rest(const struct route_match *match)
 }
 
 /*
- * Clients put a base URL and a path together with a slash too many. A path that no row has is looked up again without them: first without those
- * at its beginning, which never mean anything, then without any; but in the rest of a path ("{path...}") each may mean something.
+ * Clients put a base URL and a path together with a slash too many. A path that no row has is looked up again without them:
+ * first without those at its beginning, which never mean anything, then without any; but in the rest of a path ("{path...}")
+ * each may mean something.
  */
 static enum err find_row(struct request *request, const struct route *routes, struct route_match *match)
 {

@@ -36,9 +36,9 @@ struct request {
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE]);
 
 /*
- * Refuses what HTTP forbids and h2o lets pass: a missing, repeated or garbled Host, repeated Content-Length or Transfer-Encoding, both
- * together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), folded header lines. *why then says which. `head`
- * is the request as received.
+ * Refuses what HTTP forbids and h2o lets pass: a missing, repeated or garbled Host, repeated Content-Length or
+ * Transfer-Encoding, both together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), folded header
+ * lines. *why then says which. `head` is the request as received.
  */
 MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
 
@@ -46,20 +46,21 @@ MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const 
 bool request_is_made_of(struct str text, const char *marks);
 
 /*
- * Takes Expect out of the head of an HTTP/1.0 request, by giving it another name: h2o would answer it with 100 Continue, which HTTP/1.0 does not
- * know (RFC 9110, section 10.1.1). `bytes` is what has been received, of the head or more.
+ * Takes Expect out of the head of an HTTP/1.0 request, by giving it another name: h2o would answer it with 100 Continue, which
+ * HTTP/1.0 does not know (RFC 9110, section 10.1.1). `bytes` is what has been received, of the head or more.
  */
 void request_hide_expect(char *bytes, size_t len);
 
 /*
- * The value of a query parameter, the first of that name, percent-decoded into `room`; as it came when it is badly encoded or does not
- * fit, and so to be checked like anything else; absent when it is not there or empty, as forms send what was not filled in.
+ * The value of a query parameter, the first of that name, percent-decoded into `room`; as it came when it is badly encoded or
+ * does not fit, and so to be checked like anything else; absent when it is not there or empty, as forms send what was not
+ * filled in.
  */
 struct str request_query(const struct request *request, const char *name, char *room, size_t size);
 
 /*
- * What the path has for "{name}", percent-decoded; absent where it can be no id, for being badly encoded or other than visible ASCII. For
- * "{name...}": all the rest of the path, as it came.
+ * What the path has for "{name}", percent-decoded; absent where it can be no id, for being badly encoded or other than visible
+ * ASCII. For "{name...}": all the rest of the path, as it came.
  */
 struct str request_parameter(const struct request *request, const char *name);
 
@@ -79,8 +80,8 @@ struct str request_header(const struct request *request, const char *name);
 void request_set_header(struct request *request, const char *name, const char *value);
 
 /*
- * Says which worker a request is about, where its path does not: for its line in the log, and for request_parameter under "worker_id". The
- * text is copied.
+ * Says which worker a request is about, where its path does not: for its line in the log, and for request_parameter under
+ * "worker_id". The text is copied.
  */
 void request_name_worker(struct request *request, struct str worker_id);
 

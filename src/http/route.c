@@ -8,7 +8,10 @@
 /* How exactly a row matches a path; the more exact one hides the others. */
 enum match { MATCH_NONE, MATCH_REST, MATCH_PARAMETER, MATCH_LITERAL };
 
-/* Takes in the parameter that stands at `open`, a '{' of the pattern, with the path's bytes from `from`. Returns the first byte behind it. */
+/*
+ * Takes in the parameter that stands at `open`, a '{' of the pattern, with the path's bytes from `from`. Returns the first byte
+ * behind it.
+ */
 static const char *take_parameter(struct route_parameter *parameter, const char *open, const char *from, const char *end)
 {
     struct str name = {open + 1, (size_t)(strchr(open, '}') - open) - 1};

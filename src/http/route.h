@@ -21,9 +21,9 @@ enum route_patience { PATIENT, QUICK };
 /*
  * A row of the table. A row without a path ends it.
  *
- * A path is literal but for parameters: "{name}" stands for one segment that is not empty, "{name...}" for all the rest, which may be
- * empty, and ends the path. Where several rows match, those without a parameter hide those with one, and both hide those with a
- * rest; of equals the first one counts.
+ * A path is literal but for parameters: "{name}" stands for one segment that is not empty, "{name...}" for all the rest, which
+ * may be empty, and ends the path. Where several rows match, those without a parameter hide those with one, and both hide those
+ * with a rest; of equals the first one counts.
  */
 struct route {
     const char *method; /* "GET" takes HEAD too */
@@ -54,7 +54,10 @@ struct route_match {
     char allow[ROUTE_ALLOW_SIZE]; /* with ERR_METHOD: what the path takes, as in "GET, HEAD, OPTIONS" */
 };
 
-/* Looks up a method and a path, which is without query. ERR_PATH_NOT_FOUND: no row has this path; ERR_METHOD: some have, with other methods. */
+/*
+ * Looks up a method and a path, which is without query. ERR_PATH_NOT_FOUND: no row has this path; ERR_METHOD: some have, with
+ * other methods.
+ */
 MUST_CHECK enum err route_find(const struct route *routes, struct str method, struct str path, struct route_match *match);
 
 #endif

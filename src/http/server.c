@@ -190,8 +190,8 @@ static int32_t answer_late(void *data)
 }
 
 /*
- * A timer of 0 ms: the loop calls it when all that was ready in this run has been handled. libh2o's sockets must not be written to from
- * outside of a run: what is written at once there, on a socket that has just changed its state, can abort the next one.
+ * A timer of 0 ms: the loop calls it when all that was ready in this run has been handled. libh2o's sockets must not be written
+ * to from outside of a run: what is written at once there, on a socket that has just changed its state, can abort the next one.
  */
 static void on_ticks_due(h2o_timeout_entry_t *entry)
 {

@@ -43,8 +43,8 @@ MUST_CHECK enum err server_new(const struct server_config *config, struct server
 struct server_thread *server_thread_new(struct server *server, int index);
 
 /*
- * What handlers of the thread find with request_app; and whether requests can be served: at the start, connections wait a moment for that in the
- * kernel's queue rather than get 503.
+ * What handlers of the thread find with request_app; and whether requests can be served: at the start, connections wait a
+ * moment for that in the kernel's queue rather than get 503.
  */
 void server_thread_set_app(struct server_thread *thread, void *app, bool (*is_ready)(void *app));
 
@@ -52,8 +52,8 @@ void server_thread_set_app(struct server_thread *thread, void *app, bool (*is_re
 typedef int32_t server_tick(void *data);
 
 /*
- * Registers what is to be done in each turn of the loop, when its events have been handled and before the next are waited for. Ticks are
- * called in the order in which they were registered, from inside the loop: they may answer requests.
+ * Registers what is to be done in each turn of the loop, when its events have been handled and before the next are waited for.
+ * Ticks are called in the order in which they were registered, from inside the loop: they may answer requests.
  */
 void server_thread_add_tick(struct server_thread *thread, server_tick *tick, void *data);
 

@@ -2,15 +2,17 @@
  * An answer in pieces, of which no end need be known at its beginning.
  *
  *               write                 drained
- *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: whoever makes the pieces makes the next ones when these
- *       │ end, abort           │ end, abort                   have gone, so that nothing piles up behind a slow reader
+ *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: whoever makes the pieces makes the next
+ *       │ end, abort           │ end, abort                   ones when these have gone, so that nothing piles up behind
+ *       │                      │                              a slow reader
  *       ▼                      ▼
  *     ENDING ◀─────────── (when it has been sent)
  *       │
  *       ▼
  *     gone        in any state: the client left, or everything has been sent; the stream is no more
  *
- * All functions are for the request's own thread, from inside its loop: from a handler, a tick, or a callback of something in the loop.
+ * All functions are for the request's own thread, from inside its loop: from a handler, a tick, or a callback of something in
+ * the loop.
  */
 #ifndef HTTP_STREAM_H
 #define HTTP_STREAM_H
@@ -33,16 +35,17 @@ struct stream_maker {
 };
 
 /*
- * Begins to answer a request, with the headers that have been set. `length` is that of the whole answer, or STREAM_LENGTH_UNKNOWN: then chunks are
- * framed here, whatever the status, and HTTP/1.0 gets a connection that ends. Nothing is sent before the first write, which may be empty to send
- * the head alone. What may have no body (HEAD, 204, 304) ends at once, and the writes go nowhere.
+ * Begins to answer a request, with the headers that have been set. `length` is that of the whole answer, or
+ * STREAM_LENGTH_UNKNOWN: then chunks are framed here, whatever the status, and HTTP/1.0 gets a connection that ends. Nothing is
+ * sent before the first write, which may be empty to send the head alone. What may have no body (HEAD, 204, 304) ends at once,
+ * and the writes go nowhere.
  */
 struct stream *stream_begin(struct request *request, int status, struct str type, size_t length, const struct stream_maker *maker,
                             void *data);
 
 /*
- * Writes pieces, which must stay as they are until `drained` or `gone`. Only when the stream is ready. `gone` may be called meanwhile.
- * But for the first one, a write has at least a byte.
+ * Writes pieces, which must stay as they are until `drained` or `gone`. Only when the stream is ready. `gone` may be called
+ * meanwhile. But for the first one, a write has at least a byte.
  */
 void stream_write(struct stream *stream, const struct str pieces[], size_t count);
 
@@ -52,7 +55,10 @@ bool stream_is_ready(const struct stream *stream);
 /* Ends the answer, whole, behind what is being sent. `gone` may be called meanwhile. */
 void stream_end(struct stream *stream);
 
-/* Ends the answer so that the client sees that it is not whole: by a reset, and never as if it had ended. `gone` may be called meanwhile. */
+/*
+ * Ends the answer so that the client sees that it is not whole: by a reset, and never as if it had ended. `gone` may be called
+ * meanwhile.
+ */
 void stream_abort(struct stream *stream);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A running coordinator without what surrounds it: its settings put in order, and its serving threads. The program that serves has one,
- * and so has an operator's command that reads a fleet straight from its Redis.
+ * A running coordinator without what surrounds it: its settings put in order, and its serving threads. The program that serves
+ * has one, and so has an operator's command that reads a fleet straight from its Redis.
  */
 #ifndef INSTANCE_INSTANCE_H
 #define INSTANCE_INSTANCE_H
@@ -64,8 +64,8 @@ MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
 void instance_start(struct instance *instance);
 
 /*
- * How many workers Redis had at the start; waits for its answer, 0.4 s at most. Negative: it has not answered yet, the log will tell.
- * Once, after instance_start.
+ * How many workers Redis had at the start; waits for its answer, 0.4 s at most. Negative: it has not answered yet, the log will
+ * tell. Once, after instance_start.
  */
 int64_t instance_workers_found(struct instance *instance);
 

@@ -23,8 +23,8 @@ struct account {
 bool account_name_is_valid(struct str name);
 
 /*
- * Reads {"username", "password", "role"}, of which all are required, or with `change` {"password", "role"}, of which one is. Errors as those of
- * registration_parse. Whether the password is good enough is not looked at.
+ * Reads {"username", "password", "role"}, of which all are required, or with `change` {"password", "role"}, of which one is.
+ * Errors as those of registration_parse. Whether the password is good enough is not looked at.
  */
 MUST_CHECK enum err account_parse(struct str body, bool change, struct account *out, struct faults *faults, const char **why);
 void account_fini(struct account *account);

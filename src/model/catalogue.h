@@ -22,8 +22,8 @@ struct catalogue_service {
 };
 
 /*
- * The catalogue, ordered by tier, then priority, then name: the order in which ties are broken. It is empty until catalogue_use, and
- * does not change while threads run.
+ * The catalogue, ordered by tier, then priority, then name: the order in which ties are broken. It is empty until
+ * catalogue_use, and does not change while threads run.
  */
 extern const struct catalogue_service *catalogue;
 extern size_t catalogue_count;
@@ -44,8 +44,8 @@ const struct catalogue_service *catalogue_find_container(struct str container);
 bool catalogue_has_alias(const struct catalogue_service *service, struct str name);
 
 /*
- * The name of the service that somebody calls so: by its name, an alias, its container's name, or one of the first two with "-service" or
- * "-worker" behind it ("rag-service", "rma-rag-worker"). What the catalogue does not have is returned as it is.
+ * The name of the service that somebody calls so: by its name, an alias, its container's name, or one of the first two with
+ * "-service" or "-worker" behind it ("rag-service", "rma-rag-worker"). What the catalogue does not have is returned as it is.
  */
 struct str catalogue_name(struct str called);
 

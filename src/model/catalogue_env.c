@@ -1,6 +1,6 @@
 /*
- * The variables that a service's container gets: those of "env", in which ${NAME} stands for one of the coordinator's own, and those that
- * "pass_env" names.
+ * The variables that a service's container gets: those of "env", in which ${NAME} stands for one of the coordinator's own, and
+ * those that "pass_env" names.
  */
 #include "model/catalogue_reading.h"
 

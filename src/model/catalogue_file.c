@@ -86,8 +86,8 @@ static void read_word(struct reading *reading, const struct member *member, size
 }
 
 /*
- * Takes a name of the service `index`, which neither a service before it nor the service itself may have. In Redis a worker's services
- * stand with commas between; a "-" alone means none.
+ * Takes a name of the service `index`, which neither a service before it nor the service itself may have. In Redis a worker's
+ * services stand with commas between; a "-" alone means none.
  */
 static bool read_name(struct reading *reading, const struct member *member, size_t index, struct str *out)
 {

@@ -6,8 +6,8 @@
  *                    "env": {"MODEL": "${RAG_MODEL}", "MODE": "${RAG_MODE:-fast}"}, "pass_env": ["HF_TOKEN"]}, …]}
  *
  * A service must have name, tier, image and port. Values of env may name variables of the coordinator's own environment, which are
- * secrets for all we know: they go into the containers' env and nowhere else. Those that pass_env names go there under the same name, unless
- * they are not set, or empty.
+ * secrets for all we know: they go into the containers' env and nowhere else. Those that pass_env names go there under the same
+ * name, unless they are not set, or empty.
  */
 #ifndef MODEL_CATALOGUE_FILE_H
 #define MODEL_CATALOGUE_FILE_H
@@ -32,8 +32,9 @@ struct catalogue_file {
 typedef char *catalogue_lookup(const char *variable);
 
 /*
- * Reads a catalogue. Refuses it with ERR_INVALID when anything is wrong with it, and appends every fault to *faults, a line for each:
- * "catalogue.json:14: services[2].port must be a whole number from 1 to 65535". Release *file with catalogue_file_fini either way.
+ * Reads a catalogue. Refuses it with ERR_INVALID when anything is wrong with it, and appends every fault to *faults, a line for
+ * each: "catalogue.json:14: services[2].port must be a whole number from 1 to 65535". Release *file with catalogue_file_fini
+ * either way.
  */
 MUST_CHECK enum err catalogue_file_load(const char *path, catalogue_lookup *lookup, struct catalogue_file *file,
                                         struct buffer *faults);

@@ -11,9 +11,9 @@
 #define DRAIN_REASON_MAX 500 /* bytes */
 
 /*
- * Reads the body {"reason": "…"}; an empty one says nothing, like a reason that is null, empty or blank. Appends the reason to the empty
- * *reason in one line, without characters that a terminal or a page would obey. ERR_BAD_REQUEST: *why (static) says what is wrong;
- * ERR_INVALID: *faults does. Release *reason in any case.
+ * Reads the body {"reason": "…"}; an empty one says nothing, like a reason that is null, empty or blank. Appends the reason to
+ * the empty *reason in one line, without characters that a terminal or a page would obey. ERR_BAD_REQUEST: *why (static) says
+ * what is wrong; ERR_INVALID: *faults does. Release *reason in any case.
  */
 MUST_CHECK enum err drain_parse(struct str body, struct buffer *reason, struct faults *faults, const char **why);
 

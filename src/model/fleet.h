@@ -44,8 +44,8 @@ struct fleet {
 };
 
 /*
- * Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths), "event:removed:timeout" = "3". Unknown ones
- * are passed over.
+ * Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths), "event:removed:timeout" = "3".
+ * Unknown ones are passed over.
  */
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
 

@@ -11,9 +11,9 @@ struct cJSON;
 enum health { HEALTH_UNTOLD, HEALTH_WELL, HEALTH_UNWELL };
 
 /*
- * Reads what stands for the health of one service: "healthy", "Exited (1) 3 minutes ago", false, {"status": "down"}, {"healthy": false}. Only
- * what says that it is not well counts as that: words that are not known count as well. Also of an advertised service, an object that may have
- * such a member among others. NULL and JSON null tell nothing.
+ * Reads what stands for the health of one service: "healthy", "Exited (1) 3 minutes ago", false, {"status": "down"},
+ * {"healthy": false}. Only what says that it is not well counts as that: words that are not known count as well. Also of an
+ * advertised service, an object that may have such a member among others. NULL and JSON null tell nothing.
  */
 enum health health_read(const struct cJSON *value);
 
@@ -26,7 +26,10 @@ struct health_list {
     size_t count;
 };
 
-/* Adds what is told of a service. Of two entries of one service the healthy one counts. What is untold, absent or too much is left out. */
+/*
+ * Adds what is told of a service. Of two entries of one service the healthy one counts. What is untold, absent or too much is
+ * left out.
+ */
 void health_add(struct health_list *list, struct str name, enum health health);
 
 /* Adds what the object services_status (NULL: it is absent) tells. */

@@ -1,8 +1,8 @@
 /*
  * POST /api/worker/heartbeat, from its JSON to a checked struct.
  *
- * A live worker must not go offline for what it tells. So all that is wrong with a heartbeat, but for its worker_id, only leaves the member out, or
- * gives it the value that is clearly meant.
+ * A live worker must not go offline for what it tells. So all that is wrong with a heartbeat, but for its worker_id, only
+ * leaves the member out, or gives it the value that is clearly meant.
  */
 #ifndef MODEL_HEARTBEAT_H
 #define MODEL_HEARTBEAT_H
@@ -23,7 +23,10 @@
 struct heartbeat {
     struct str worker_id; /* a valid id */
     struct str join;      /* the join token that the worker must have registered with; absent: any. No part of the body */
-    /* absent (NULL, or negative for numbers) when the request does not say, or not in a way that can be used: what was known before stays */
+    /*
+     * absent (NULL, or negative for numbers) when the request does not say, or not in a way that can be used: what was known
+     * before stays
+     */
     struct str status; /* what it counts as: "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
     struct str reported_status; /* what it says instead, where it counts as degraded for an unknown word */
     double current_load;        /* 0 to 1; more has become 1 */
@@ -37,8 +40,8 @@ struct heartbeat {
     double expect_silence;      /* seconds; more than HEARTBEAT_SILENCE_MAX has become that */
     bool tells_tasks;           /* it says on which tasks it works: those in `tasks` */
 
-    struct buffer
-        ignored; /* owned: the members that were left out or changed, names with commas between; "other" for one that is none of these */
+    /* Owned: the members that were left out or changed, names with commas between; "other" for one that is none of these. */
+    struct buffer ignored;
     struct buffer tasks;  /* owned: ids with blanks between */
     void *document;       /* owned: the parsed JSON */
     struct buffer models; /* owned: what loaded_models points into, unless that is the body */
@@ -46,9 +49,10 @@ struct heartbeat {
 };
 
 /*
- * Fills *out from a request body. Returns ERR_BAD_REQUEST with *why set (no JSON object), or ERR_INVALID with what is wrong with the worker_id in
- * *faults; *out is then left alone, *ignored empty. On ERR_NONE *ignored names what was left out or changed, and the caller releases *out with
- * heartbeat_fini. Both lists must come in empty. loaded_models and services_status may point into `body`, which must outlive them.
+ * Fills *out from a request body. Returns ERR_BAD_REQUEST with *why set (no JSON object), or ERR_INVALID with what is wrong
+ * with the worker_id in *faults; *out is then left alone, *ignored empty. On ERR_NONE *ignored names what was left out or
+ * changed, and the caller releases *out with heartbeat_fini. Both lists must come in empty. loaded_models and services_status
+ * may point into `body`, which must outlive them.
  */
 MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, struct faults *ignored,
                                     const char **why);
@@ -57,8 +61,8 @@ MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, stru
 void heartbeat_settle(struct heartbeat *heartbeat, struct str caller, struct faults *ignored);
 
 /*
- * Appends the normal forms (see model_name.h) of the loaded models' names, with commas between, of the first HEARTBEAT_RANKED_MODELS_MAX
- * that can be asked for. Returns whether there was any.
+ * Appends the normal forms (see model_name.h) of the loaded models' names, with commas between, of the first
+ * HEARTBEAT_RANKED_MODELS_MAX that can be asked for. Returns whether there was any.
  */
 bool heartbeat_write_model_names(struct buffer *out, const struct heartbeat *heartbeat);
 

@@ -29,9 +29,10 @@ enum json_patience {
 };
 
 /*
- * As json_parse_object, of a body that is read with `patience`, a byte order mark before it or not. *text becomes what is to be read further:
- * the body, or a copy in `room`, which comes in empty and is the caller's to release. In the copy, null stands for each value that can't be
- * used, "" for such a name of a member; each is named in *ignored. On an error `room` and *ignored come back empty.
+ * As json_parse_object, of a body that is read with `patience`, a byte order mark before it or not. *text becomes what is to be
+ * read further: the body, or a copy in `room`, which comes in empty and is the caller's to release. In the copy, null stands
+ * for each value that can't be used, "" for such a name of a member; each is named in *ignored. On an error `room` and *ignored
+ * come back empty.
  */
 MUST_CHECK enum err json_parse_body(enum json_patience patience, struct str *text, struct buffer *room, cJSON **document,
                                     struct faults *ignored, const char **why);

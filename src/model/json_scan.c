@@ -1,8 +1,8 @@
 /*
  * cJSON alone is too kind to strangers: it takes broken UTF-8, ends a string at \u0000, reads 1e999 as infinity, "01" as 1, and
  * recurses a thousand levels deep. And some members are kept as text and spliced into our answers, which must stay valid JSON.
- * So a strict scanner passes over the text first, by the grammar of RFC 8259; cJSON then only builds the tree. Of a body that is read
- * with patience, the scanner makes a copy in which null stands for each value that can't be used, and names these.
+ * So a strict scanner passes over the text first, by the grammar of RFC 8259; cJSON then only builds the tree. Of a body that
+ * is read with patience, the scanner makes a copy in which null stands for each value that can't be used, and names these.
  */
 #include "model/json_scan.h"
 
@@ -42,8 +42,8 @@ static size_t write_place(const struct place *place, char *room, size_t size)
 }
 
 /*
- * What stands from `start` to scan->at can't be used. A scanner with `patience` lets it pass, and `instead` stands for it in the copy; others
- * fail. `why` begins with SUBJECT.
+ * What stands from `start` to scan->at can't be used. A scanner with `patience` lets it pass, and `instead` stands for it in
+ * the copy; others fail. `why` begins with SUBJECT.
  */
 static bool mend(struct scanner *scan, enum json_patience patience, const char *start, struct str instead, const char *why)
 {
@@ -244,7 +244,10 @@ static bool scan_number(struct scanner *scan)
     return true;
 }
 
-/* A member's name and the colon behind it; *name becomes what stands between the quotes. Whoever calls it looks at scan->unusable. */
+/*
+ * A member's name and the colon behind it; *name becomes what stands between the quotes. Whoever calls it looks at
+ * scan->unusable.
+ */
 bool scan_name(struct scanner *scan, struct str *name)
 {
     const char *start = scan->at + 1;

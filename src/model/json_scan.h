@@ -1,5 +1,6 @@
 /*
- * The scanner of json.c. It passes over a JSON text by the grammar of RFC 8259, and makes nothing of it but, on request, a mended copy.
+ * The scanner of json.c. It passes over a JSON text by the grammar of RFC 8259, and makes nothing of it but, on request, a
+ * mended copy.
  */
 #ifndef MODEL_JSON_SCAN_H
 #define MODEL_JSON_SCAN_H
@@ -35,13 +36,17 @@ struct scanner {
 };
 
 /*
- * What follows takes its part of the text off the front, and returns whether that was there. Where a part is malformed, scan->why says so.
+ * What follows takes its part of the text off the front, and returns whether that was there. Where a part is malformed,
+ * scan->why says so.
  */
 
 bool scan_document(struct scanner *scan);
 bool scan_value(struct scanner *scan);
 
-/* A member's name and the colon behind it; *name becomes what stands between the quotes. scan->unusable says whether it can be used. */
+/*
+ * A member's name and the colon behind it; *name becomes what stands between the quotes. scan->unusable says whether it can be
+ * used.
+ */
 bool scan_name(struct scanner *scan, struct str *name);
 
 /* White space, if there is any. */

@@ -15,8 +15,8 @@ struct cJSON;
 
 /*
  * Appends the member `labels` of `object`, ordered by name, each as `before`, its name, "=", its value and `after`: a value is
- * percent-encoded but for the characters of ids. What is wrong is added to *faults under `field`; nothing is appended when there is no such
- * member, or null.
+ * percent-encoded but for the characters of ids. What is wrong is added to *faults under `field`; nothing is appended when
+ * there is no such member, or null.
  */
 void labels_read(const struct cJSON *object, const char *field, const char *before, const char *after, struct buffer *out,
                  struct faults *faults);

@@ -23,8 +23,8 @@ MUST_CHECK enum err login_parse(struct str body, struct login *out, struct fault
 void login_fini(struct login *login);
 
 /*
- * Reads the member "token" of a body into `room`; *token is empty when there is none. False when the body is no JSON object, or the token is no text of at
- * most `size` bytes.
+ * Reads the member "token" of a body into `room`; *token is empty when there is none. False when the body is no JSON object, or
+ * the token is no text of at most `size` bytes.
  */
 bool login_read_token(struct str body, char *room, size_t size, struct str *token);
 

@@ -9,8 +9,9 @@
 #define MODEL_NAME_MAX 128
 
 /*
- * The form in which names are indexed and asked for, in `room`: lower case, without the tag ":latest", which a name without a tag means
- * ("Llama3:latest" is "llama3"). Absent for what is no name: it has 1 to MODEL_NAME_MAX visible ASCII characters, and no comma.
+ * The form in which names are indexed and asked for, in `room`: lower case, without the tag ":latest", which a name without a
+ * tag means ("Llama3:latest" is "llama3"). Absent for what is no name: it has 1 to MODEL_NAME_MAX visible ASCII characters, and
+ * no comma.
  */
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX]);
 

@@ -37,9 +37,9 @@ struct record {
 };
 
 /*
- * Reads the record `text`, a JSON value of a document that passed json_find_fault, of worker `id`, which *out keeps pointing to. What is
- * wrong is added to *faults; its field is "" where it is the id or the whole record. *unknown grows by the assigned containers that the
- * catalogue does not have, of which nothing becomes. Release *out with record_fini in any case.
+ * Reads the record `text`, a JSON value of a document that passed json_find_fault, of worker `id`, which *out keeps pointing
+ * to. What is wrong is added to *faults; its field is "" where it is the id or the whole record. *unknown grows by the assigned
+ * containers that the catalogue does not have, of which nothing becomes. Release *out with record_fini in any case.
  */
 void record_parse(struct str id, struct str text, struct record *out, size_t *unknown, struct faults *faults);
 

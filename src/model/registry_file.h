@@ -18,8 +18,8 @@ struct registry_file {
 };
 
 /*
- * Checks the whole text (present) of a file. ERR_INVALID when anything is wrong with it; what, is appended to *faults, a line for each
- * of the first REGISTRY_FAULTS_SHOWN: "workers.json:14: worker-1: tier must be from 1 to 4". *file needs no release.
+ * Checks the whole text (present) of a file. ERR_INVALID when anything is wrong with it; what, is appended to *faults, a line
+ * for each of the first REGISTRY_FAULTS_SHOWN: "workers.json:14: worker-1: tier must be from 1 to 4". *file needs no release.
  */
 MUST_CHECK enum err registry_file_check(const char *path, struct str text, struct registry_file *file, struct buffer *faults);
 

@@ -1,5 +1,6 @@
 /*
- * What a worker says of a task that it works on: that it is done, that it failed, how far it has come; from its JSON to a checked struct.
+ * What a worker says of a task that it works on: that it is done, that it failed, how far it has come; from its JSON to a
+ * checked struct.
  */
 #ifndef MODEL_REPORT_H
 #define MODEL_REPORT_H
@@ -39,10 +40,10 @@ struct report {
 };
 
 /*
- * Fills *out from a request body (absent: none) and from the names that the query has; what the query does not name must stand in the body, an object. A
- * body of COMPLETE where the query names both the worker and the task is the result, unless it is an object that names both itself. Errors
- * as submission_parse, TOO_LARGE where the result is. On ERR_NONE the caller releases *out with report_fini; texts may point into `body` and
- * `query`, which must outlive it.
+ * Fills *out from a request body (absent: none) and from the names that the query has; what the query does not name must stand
+ * in the body, an object. A body of COMPLETE where the query names both the worker and the task is the result, unless it is an
+ * object that names both itself. Errors as submission_parse, TOO_LARGE where the result is. On ERR_NONE the caller releases
+ * *out with report_fini; texts may point into `body` and `query`, which must outlive it.
  */
 MUST_CHECK enum err report_parse(enum report_kind kind, struct str body, const struct report_names *query, struct report *out,
                                  struct faults *faults, const char **why);

@@ -37,7 +37,9 @@ static void read_id(const cJSON *object, const char *name, const char *field, st
 static void read_text(const cJSON *object, const char *name, size_t max, struct str *out, struct faults *faults)
 {
     json_get_string(object, name, max, name, out, faults);
-    if (out->ptr != NULL && out->len == 0)
+    if (out->ptr == NULL)
+        return;
+    if (out->len == 0)
         faults_add(faults, name, "must not be empty");
     for (size_t i = 0; i < out->len; i++) {
         if ((unsigned char)out->ptr[i] < ' ' || out->ptr[i] == 0x7f) {
@@ -242,7 +244,7 @@ static enum err read_root(const cJSON *root, struct str body, int64_t now, struc
         read_requirements(requirements, out, faults);
     else
         buffer_append(&out->group, STR("a"));
-    return keep_text(body, cJSON_IsObject(requirements) && requirements->child != NULL, out, faults, why);
+    return keep_text(body, has_requirements && requirements->child != NULL, out, faults, why);
 }
 
 static const struct submission nothing_told = {

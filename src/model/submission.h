@@ -46,9 +46,9 @@ struct submission {
 
 /*
  * Fills *out from a request body, or from one element of a bulk request that passed json_parse_object. `now`: ms since 1970 by this
- * machine's clock, for what run_at can mean. Returns ERR_BAD_REQUEST with *why set, ERR_TOO_LARGE with *why set where the payload is, or
- * ERR_INVALID with everything that is wrong in *faults, which must come in empty; *out is then left alone. On ERR_NONE the caller releases
- * *out with submission_fini.
+ * machine's clock, for what run_at can mean. Returns ERR_BAD_REQUEST with *why set, ERR_TOO_LARGE with *why set where the
+ * payload is, or ERR_INVALID with everything that is wrong in *faults, which must come in empty; *out is then left alone. On
+ * ERR_NONE the caller releases *out with submission_fini.
  */
 MUST_CHECK enum err submission_parse(struct str body, int64_t now, struct submission *out, struct faults *faults, const char **why);
 

@@ -19,9 +19,9 @@ struct tier_evidence {
 };
 
 /*
- * An explicit worker_type or has_* flag decides; else a GPU with 8 GB (or unknown) memory makes tier 1, 4 GB of RAM and 2 cores tier 2
- * (what is unknown does not speak against it), anything else tier 3. Of several cards the largest one decides. A size up to 8 % below
- * a limit reaches it: agents divide bytes by 1024^3, and the firmware keeps a part.
+ * An explicit worker_type or has_* flag decides; else a GPU with 8 GB (or unknown) memory makes tier 1, 4 GB of RAM and 2 cores
+ * tier 2 (what is unknown does not speak against it), anything else tier 3. Of several cards the largest one decides. A size up
+ * to 8 % below a limit reaches it: agents divide bytes by 1024^3, and the firmware keeps a part.
  */
 enum tier tier_decide(const struct tier_evidence *evidence);
 

@@ -74,7 +74,10 @@ struct worker {
     struct str fields[WORKER_FIELD_COUNT]; /* absent where Redis has none */
 };
 
-/* What the worker counts as now: "offline" without the online key, else what it last reported, or "draining" by an operator's wish. */
+/*
+ * What the worker counts as now: "offline" without the online key, else what it last reported, or "draining" by an operator's
+ * wish.
+ */
 struct str worker_status(const struct worker *worker);
 
 /* Whether it is live and well: healthy, or draining (which is well, but takes no new work). */

@@ -7,7 +7,10 @@
 
 #define DB_MAX 1000000
 
-/* Copies a percent-encoded part of a URL into `room` of `size` bytes, decoded and terminated; false when it does not fit or is none. */
+/*
+ * Copies a percent-encoded part of a URL into `room` of `size` bytes, decoded and terminated; false when it does not fit or is
+ * none.
+ */
 static bool decode(struct str text, char *room, size_t size)
 {
     struct str decoded;
@@ -135,7 +138,10 @@ static enum err parse_endpoint(struct str text, int default_port, struct endpoin
     return ERR_NONE;
 }
 
-/* Where the options begin: the first ? that one of them follows, or that no @ follows. A password may have one, too. NULL: there are none. */
+/*
+ * Where the options begin: the first ? that one of them follows, or that no @ follows. A password may have one, too. NULL:
+ * there are none.
+ */
 static const char *find_options(struct str text)
 {
     for (struct str rest = text; rest.len > 0; rest.ptr++, rest.len--) {

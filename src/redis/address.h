@@ -1,7 +1,7 @@
 /*
  * Where Redis is: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, where Sentinels know it,
- * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may have ?db=N, user= and
- * password=. All parts are percent-encoded.
+ * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may have ?db=N,
+ * user= and password=. All parts are percent-encoded.
  */
 #ifndef REDIS_ADDRESS_H
 #define REDIS_ADDRESS_H

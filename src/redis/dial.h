@@ -12,8 +12,8 @@ struct st_h2o_hostinfo_getaddr_req_t;
 struct st_h2o_multithread_receiver_t;
 
 /*
- * Receives what came of a dialling: a connection, the callee's from now on, who must not free it before this returns; or NULL and why there is
- * none, valid during the call alone.
+ * Receives what came of a dialling: a connection, the callee's from now on, who must not free it before this returns; or NULL
+ * and why there is none, valid during the call alone.
  */
 typedef void dial_callback(void *data, struct redisAsyncContext *redis, const char *why);
 

@@ -275,7 +275,10 @@ static void explain_end(const struct embedded *embedded, int status, char why[25
                  embedded->dir);
 }
 
-/* It listens before it has read its file, and may find then that it can't: only an answer counts. Reading takes as long as it takes. */
+/*
+ * It listens before it has read its file, and may find then that it can't: only an answer counts. Reading takes as long as it
+ * takes.
+ */
 static enum err wait_until_up(struct embedded *embedded, char why[256])
 {
     bool loading = false;

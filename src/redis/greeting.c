@@ -156,8 +156,8 @@ static int type_of_reply(int step)
 }
 
 /*
- * An echo is no reply: a socket that connects to a local port where nobody listens may meet itself (RFC 9293, section 3.5, simultaneous
- * open). What a cautious operator does not permit (CLIENT SETNAME, ROLE, INFO, CONFIG) is no hindrance.
+ * An echo is no reply: a socket that connects to a local port where nobody listens may meet itself (RFC 9293, section 3.5,
+ * simultaneous open). What a cautious operator does not permit (CLIENT SETNAME, ROLE, INFO, CONFIG) is no hindrance.
  */
 enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {

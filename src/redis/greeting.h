@@ -1,6 +1,6 @@
 /*
- * What is said to a Redis on a new connection before anything else, and what it must answer: password, database, name, whether it has
- * our keys' slot, whether it is a primary, how it is set up, the scripts.
+ * What is said to a Redis on a new connection before anything else, and what it must answer: password, database, name, whether
+ * it has our keys' slot, whether it is a primary, how it is set up, the scripts.
  */
 #ifndef REDIS_GREETING_H
 #define REDIS_GREETING_H
@@ -33,8 +33,8 @@ int greeting_from(int step, const struct address *address);
 void greeting_command(struct buffer *out, int step, const struct address *address);
 
 /*
- * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE when all is well; else what is wrong, as far as Redis says, and `why`
- * in words. Warns of a Redis that is badly set up, once for each process and fault.
+ * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE when all is well; else what is wrong, as far as
+ * Redis says, and `why` in words. Warns of a Redis that is badly set up, once for each process and fault.
  */
 MUST_CHECK enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply,
                                    char why[GREETING_WHY_MAX]);

@@ -45,8 +45,8 @@ enum key {
 #define KEY_MAX 256 /* bytes of the longest key: a prefix, a name, an id of 128 bytes, a suffix */
 
 /*
- * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a part
- * of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
+ * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a
+ * part of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
  */
 bool key_prefix_is_valid(const char *prefix);
 

@@ -125,8 +125,8 @@ static void link_came_up(struct link *link)
 }
 
 /*
- * What an error says about the server rather than about the command: it has been made a replica, or our keys are another node's ("MOVED
- * 3999 10.0.0.2:6381"). Drops the link then, to find the primary at once.
+ * What an error says about the server rather than about the command: it has been made a replica, or our keys are another node's
+ * ("MOVED 3999 10.0.0.2:6381"). Drops the link then, to find the primary at once.
  */
 static void link_heed(struct link *link, enum err err, struct str text)
 {
@@ -292,8 +292,8 @@ static void on_role(void *data, enum err err, const struct redisReply *reply)
 }
 
 /*
- * Asks whether this still is the primary, and has our keys: one that was demoted by hand answers reads as if nothing had happened, and
- * a link that has nothing to do would hear of neither.
+ * Asks whether this still is the primary, and has our keys: one that was demoted by hand answers reads as if nothing had
+ * happened, and a link that has nothing to do would hear of neither.
  */
 static void link_watch(struct link *link)
 {

@@ -1,6 +1,6 @@
 /*
- * One connection to the Redis that takes our writes, kept up for ever: it finds it, connects, greets it (see greeting.h), backs off and
- * comes back by itself.
+ * One connection to the Redis that takes our writes, kept up for ever: it finds it, connects, greets it (see greeting.h), backs
+ * off and comes back by itself.
  *
  *        +-------------- retry_at has come ---------------+
  *        |                                                v
@@ -52,22 +52,28 @@ struct link *link_new_alike(const struct link *link);
 
 bool link_is_up(const struct link *link);
 
-/* What it was made with, for a second connection of the same thread: an address; a loop and a resolver, the rest of the dial being empty. */
+/*
+ * What it was made with, for a second connection of the same thread: an address; a loop and a resolver, the rest of the dial
+ * being empty.
+ */
 const struct address *link_address(const struct link *link);
 struct dial link_dial(const struct link *link);
 
 /* Where it leads, while it is up; nowhere for a unix socket. Valid until the link's next turn. */
 const struct endpoint *link_endpoint(const struct link *link);
 
-/* ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or ERR_UNAVAILABLE. */
+/*
+ * ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or
+ * ERR_UNAVAILABLE.
+ */
 enum err link_check(const struct link *link);
 
 /* How many replicas Redis demands for writes (min-replicas-to-write), as it was when it was greeted. */
 int link_min_replicas(const struct link *link);
 
 /*
- * Sends a command, whose bytes are taken out of `command` in any case. On ERR_UNAVAILABLE (not connected) and ERR_OVERLOADED (too much
- * in flight) it was not sent and the callback never runs.
+ * Sends a command, whose bytes are taken out of `command` in any case. On ERR_UNAVAILABLE (not connected) and ERR_OVERLOADED
+ * (too much in flight) it was not sent and the callback never runs.
  */
 MUST_CHECK enum err link_send(struct link *link, struct buffer *command, link_callback *callback, void *data);
 

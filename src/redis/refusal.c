@@ -39,8 +39,8 @@ static struct str leading_word(struct str text)
 }
 
 /*
- * The command that failed in a script: the error names it (lib/try.lua does), or a line of the script ("user_script:12"), which is looked up.
- * Absent where it does neither.
+ * The command that failed in a script: the error names it (lib/try.lua does), or a line of the script ("user_script:12"), which
+ * is looked up. Absent where it does neither.
  */
 static struct str failed_command(enum script script, struct str text)
 {

@@ -58,9 +58,9 @@ struct credentials_page {
 typedef void store_credentials_callback(void *data, enum err err, const struct credentials_page *page);
 
 /*
- * Reads a page of all credentials, those after `after` (absent: from the first one on). The first page is empty, and the last one, when `version` is
- * the present version: nothing has changed. `row` is called for each credential, then `done`, once; the page is NULL on errors. Password hashes are not
- * read.
+ * Reads a page of all credentials, those after `after` (absent: from the first one on). The first page is empty, and the last
+ * one, when `version` is the present version: nothing has changed. `row` is called for each credential, then `done`, once; the
+ * page is NULL on errors. Password hashes are not read.
  */
 MUST_CHECK enum err store_credentials(struct store *store, struct str version, struct str after, store_credential_callback *row,
                                       store_credentials_callback *done, void *data);
@@ -72,8 +72,8 @@ typedef void store_text_callback(void *data, enum err err, struct str text);
 MUST_CHECK enum err store_password(struct store *store, struct str name, store_text_callback *callback, void *data);
 
 /*
- * Makes the key `kid` with the private half `pem` the one that signs: if none does, or with `rotate` in any case. The callback gets the name of the key
- * that signs from now on, which may be another's.
+ * Makes the key `kid` with the private half `pem` the one that signs: if none does, or with `rotate` in any case. The callback
+ * gets the name of the key that signs from now on, which may be another's.
  */
 MUST_CHECK enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem, bool rotate,
                                       store_text_callback *callback, void *data);

@@ -1,6 +1,7 @@
 /*
- * Follows the stream of events as it grows: what happens to workers, whichever instance caused it. A follower begins with what comes after it
- * was started and asks every 200 ms for what is new. What it can't know it says: events that were trimmed from the stream before it read them.
+ * Follows the stream of events as it grows: what happens to workers, whichever instance caused it. A follower begins with what
+ * comes after it was started and asks every 200 ms for what is new. What it can't know it says: events that were trimmed from
+ * the stream before it read them.
  */
 #ifndef STORE_FOLLOW_H
 #define STORE_FOLLOW_H

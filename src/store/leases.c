@@ -211,7 +211,8 @@ static void on_ended(void *data, enum err err, const struct redisReply *reply, s
         change.state = STR("completed");
     if (err == ERR_NONE && rest.len > 0) {
         change.state = str_cut(&rest, ' ');
-        change.time = strtoll(rest.ptr, NULL, 10); /* Redis's texts end in NUL */
+        if (rest.ptr != NULL)
+            change.time = strtoll(rest.ptr, NULL, 10); /* Redis's texts end in NUL */
     }
     ending->callback(ending->data, err, err == ERR_NONE ? &change : NULL);
     free(ending);

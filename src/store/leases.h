@@ -1,6 +1,6 @@
 /*
- * Tasks in Redis, for those who work on them. As in store.h: nothing waits, and a callback runs exactly once, unless the operation itself
- * returns an error. Texts that a callback gets are valid during the call alone.
+ * Tasks in Redis, for those who work on them. As in store.h: nothing waits, and a callback runs exactly once, unless the
+ * operation itself returns an error. Texts that a callback gets are valid during the call alone.
  */
 #ifndef STORE_LEASES_H
 #define STORE_LEASES_H
@@ -60,8 +60,9 @@ typedef void store_answer_callback(void *data, enum err err, const struct asked 
 MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data);
 
 /*
- * Receives what wakes polls of this thread: the poll that a waiter's second word names, and the lane ("group queue shape") in which there is
- * a task, empty when there is news of tasks that the worker holds. An absent poll: wakes may have been lost until now.
+ * Receives what wakes polls of this thread: the poll that a waiter's second word names, and the lane ("group queue shape") in
+ * which there is a task, empty when there is news of tasks that the worker holds. An absent poll: wakes may have been lost
+ * until now.
  */
 typedef void store_wake_callback(void *data, struct str poll, struct str lane);
 
@@ -99,7 +100,10 @@ struct task_news {
 };
 typedef void store_task_news_callback(void *data, enum err err, const struct task_news *news);
 
-/* `told`: it says on which tasks it works, those whose ids are in `tasks` with blanks between; what else it holds is taken from it. */
+/*
+ * `told`: it says on which tasks it works, those whose ids are in `tasks` with blanks between; what else it holds is taken from
+ * it.
+ */
 MUST_CHECK enum err store_task_news(struct store *store, struct str worker_id, bool told, struct str tasks,
                                     store_task_news_callback *callback, void *data);
 
@@ -110,11 +114,17 @@ struct holding {
     struct str join;  /* as in struct ask */
 };
 
-/* Ends a task with its result, JSON: DONE (also when it was done by this lease before), LOST, NOT_YOURS, UNKNOWN. `more`: others follow. */
+/*
+ * Ends a task with its result, JSON: DONE (also when it was done by this lease before), LOST, NOT_YOURS, UNKNOWN. `more`:
+ * others follow.
+ */
 MUST_CHECK enum err store_complete_task(struct store *store, const struct holding *holding, struct str result, bool more,
                                         store_task_change_callback *callback, void *data);
 
-/* Ends an attempt. retryable: another one may succeed. retry_after_ms: -1 for as the task says. Likewise; the change has `state` and `time`. */
+/*
+ * Ends an attempt. retryable: another one may succeed. retry_after_ms: -1 for as the task says. Likewise; the change has
+ * `state` and `time`.
+ */
 MUST_CHECK enum err store_fail_task(struct store *store, const struct holding *holding, struct str error, bool retryable,
                                     int64_t retry_after_ms, bool more, store_task_change_callback *callback, void *data);
 

@@ -1,7 +1,8 @@
 /*
- * Writes that are told to have succeeded only when a failover can't undo them. Where Redis is set to demand replicas (min-replicas-to-write),
- * it takes a write as long as they are connected, but answers before they have it. WAIT asks whether they do. It holds up its connection
- * meanwhile, so these writes have one of their own; there one WAIT at a time, and a short one, asks for all writes before it.
+ * Writes that are told to have succeeded only when a failover can't undo them. Where Redis is set to demand replicas
+ * (min-replicas-to-write), it takes a write as long as they are connected, but answers before they have it. WAIT asks whether
+ * they do. It holds up its connection meanwhile, so these writes have one of their own; there one WAIT at a time, and a short
+ * one, asks for all writes before it.
  */
 #include "base/clock.h"
 #include "store/internal.h"

@@ -44,8 +44,8 @@ static void end(struct inventory *inventory)
 }
 
 /*
- * Reads "status service" = count; false when the pair is none of ours. "status !service" = how many of them say that the service is not well: of
- * the healthy ones these count as degraded.
+ * Reads "status service" = count; false when the pair is none of ours. "status !service" = how many of them say that the
+ * service is not well: of the healthy ones these count as degraded.
  */
 static bool read_counter(struct str field, int64_t value, struct counted *out)
 {

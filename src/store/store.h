@@ -43,7 +43,10 @@ struct store *store_new_replica(struct link *link, struct link *primary, const s
 /* See replica_complete_until; of a replica's store alone. */
 int64_t store_complete_until(const struct store *store);
 
-/* To be called at the end of each turn, for a replica's store before the ticks of both links. Returns the ms until the next call. */
+/*
+ * To be called at the end of each turn, for a replica's store before the ticks of both links. Returns the ms until the next
+ * call.
+ */
 int32_t store_follow(struct store *store);
 
 bool store_is_up(const struct store *store);
@@ -51,7 +54,10 @@ bool store_is_up(const struct store *store);
 /* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
 enum err store_check(const struct store *store);
 
-/* To be called at the end of each turn of the loop: heartbeats that came in it share a script call. Returns the ms until the next call. */
+/*
+ * To be called at the end of each turn of the loop: heartbeats that came in it share a script call. Returns the ms until the
+ * next call.
+ */
 int32_t store_tick(struct store *store);
 
 typedef void store_callback(void *data, enum err err);
@@ -81,8 +87,8 @@ MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat 
                                     store_heartbeat_callback *callback, void *data);
 
 /*
- * Begins or ends to keep new work away from a worker; it lasts until it is ended. `reason` and `from`, which may be absent: why, and who
- * wants it (see lua/drain.lua).
+ * Begins or ends to keep new work away from a worker; it lasts until it is ended. `reason` and `from`, which may be absent:
+ * why, and who wants it (see lua/drain.lua).
  */
 MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
                                 store_callback *callback, void *data);
@@ -106,8 +112,9 @@ MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callb
 const char *store_script_name(size_t i);
 
 /*
- * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when its user may not call a command that they need,
- * else what writes are refused with: ERR_FULL (only new workers are), ERR_DISK, ERR_NO_REPLICAS and others; reading works then.
+ * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when its user may not call a
+ * command that they need, else what writes are refused with: ERR_FULL (only new workers are), ERR_DISK, ERR_NO_REPLICAS and
+ * others; reading works then.
  */
 MUST_CHECK enum err store_ready(struct store *store, store_callback *callback, void *data);
 
@@ -121,8 +128,8 @@ typedef bool store_row_callback(void *data, const struct worker *worker, int64_t
 
 /*
  * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning) until the rows are at an
- * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up. Fields from
- * WORKER_ROW_COUNT on are read if `whole`.
+ * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up.
+ * Fields from WORKER_ROW_COUNT on are read if `whole`.
  */
 MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whole, store_row_callback *row, store_callback *done,
                                void *data);
@@ -183,8 +190,9 @@ typedef void store_beats_callback(void *data, enum err err, const struct beats *
 #define STORE_BEATS_MAX 250 /* workers read at once, in well under a millisecond */
 
 /*
- * Reads the live workers that go offline at `offline_at` (ms since 1970) or later, unless they beat before: with a moment and the timeout
- * added up, those that have beaten since that moment. In the order in which they go offline, at most STORE_BEATS_MAX.
+ * Reads the live workers that go offline at `offline_at` (ms since 1970) or later, unless they beat before: with a moment and
+ * the timeout added up, those that have beaten since that moment. In the order in which they go offline, at most
+ * STORE_BEATS_MAX.
  */
 MUST_CHECK enum err store_beats(struct store *store, int64_t offline_at, store_beat_callback *row, store_beats_callback *done,
                                 void *data);

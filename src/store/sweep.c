@@ -1,6 +1,6 @@
 /*
- * Moves on the workers that have fallen silent. Any instance does it at any time; a worker is moved on by one call of one instance, which says
- * so in its log.
+ * Moves on the workers that have fallen silent. Any instance does it at any time; a worker is moved on by one call of one
+ * instance, which says so in its log.
  */
 #include "base/clock.h"
 #include "base/log_repeat.h"
@@ -36,14 +36,14 @@ static void log_moved(struct store *store, struct str kind, struct str worker_id
         return;
     }
     struct buffer message = BUFFER_INIT;
+    long long silent_seconds = silent_ms.len > 0 ? strtoll(silent_ms.ptr, NULL, 10) / 1000 : -1;
     buffer_printf(&message, "worker %.*s is %.*s: silent for ", STR_PRINTF(worker_id), STR_PRINTF(kind));
-    if (silent_ms.len > 0)
-        buffer_printf(&message, "%lld s", strtoll(silent_ms.ptr, NULL, 10) / 1000);
+    if (silent_seconds >= 0)
+        buffer_printf(&message, "%lld s", silent_seconds);
     else
         buffer_append(&message, STR("too long"));
     buffer_append(&message, (struct str){"", 1});
-    log_event(LOG_INFO, event, message.ptr, log_str("worker_id", worker_id),
-              log_number("silent_seconds", silent_ms.len > 0 ? (double)(strtoll(silent_ms.ptr, NULL, 10) / 1000) : -1));
+    log_event(LOG_INFO, event, message.ptr, log_str("worker_id", worker_id), log_number("silent_seconds", (double)silent_seconds));
     buffer_fini(&message);
 }
 
@@ -77,7 +77,10 @@ static enum err sweep_send(struct store *store, link_callback *callback)
     return link_run(store->link, SCRIPT_sweep, &command, callback, store);
 }
 
-/* A Redis that refuses the sweep (it is full, its disk is, its user may not) may still be read: that is the next command's to find out. */
+/*
+ * A Redis that refuses the sweep (it is full, its disk is, its user may not) may still be read: that is the next command's to
+ * find out.
+ */
 void store_sweep_first(struct store *store)
 {
     store->more_to_sweep = false;

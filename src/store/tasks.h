@@ -1,6 +1,6 @@
 /*
- * Tasks in Redis, for those who submit them and look at them. As in store.h: nothing waits, and a callback runs exactly once, unless the
- * operation itself returns an error. Texts that a callback gets are valid during the call alone.
+ * Tasks in Redis, for those who submit them and look at them. As in store.h: nothing waits, and a callback runs exactly once,
+ * unless the operation itself returns an error. Texts that a callback gets are valid during the call alone.
  */
 #ifndef STORE_TASKS_H
 #define STORE_TASKS_H
@@ -39,8 +39,8 @@ struct task_change {
 typedef void store_task_change_callback(void *data, enum err err, const struct task_change *change);
 
 /*
- * Makes a task. key: digest of its Idempotency-Key, body: of what it came with; absent for none. `more`: others follow at once. With
- * TASK_DONE, SAME and AGAIN the change has the id.
+ * Makes a task. key: digest of its Idempotency-Key, body: of what it came with; absent for none. `more`: others follow at once.
+ * With TASK_DONE, SAME and AGAIN the change has the id.
  */
 MUST_CHECK enum err store_submit(struct store *store, const struct submission *submission, struct str key, struct str body,
                                  bool more, store_task_change_callback *callback, void *data);
@@ -65,8 +65,9 @@ typedef void store_tasks_done_callback(void *data, enum err err, struct str next
 #define STORE_TASKS_MAX 500
 
 /*
- * Lists tasks, at most `max`: those that are leased first, by worker, then each queue's others; of those that have ended the newest first. Looks
- * at some thousand tasks at most, so that there may be fewer and yet a next page. A cursor that is none is ERR_BAD_REQUEST.
+ * Lists tasks, at most `max`: those that are leased first, by worker, then each queue's others; of those that have ended the
+ * newest first. Looks at some thousand tasks at most, so that there may be fewer and yet a next page. A cursor that is none is
+ * ERR_BAD_REQUEST.
  */
 MUST_CHECK enum err store_list_tasks(struct store *store, const struct task_filter *filter, struct str cursor, size_t max,
                                      store_task_row_callback *row, store_tasks_done_callback *done, void *data);

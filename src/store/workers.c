@@ -200,10 +200,10 @@ static void lists_fini(struct lists *lists)
     buffer_fini(&lists->caller);
 }
 
-enum err store_register(struct store *store, const struct registration *registration, store_registered_callback *callback,
-                        void *data)
+/* Appends the command that registers a worker. */
+static void write_registration(struct buffer *command, const struct store *store, const struct registration *registration)
 {
-    struct buffer fields = BUFFER_INIT, command = BUFFER_INIT;
+    struct buffer fields = BUFFER_INIT;
     struct lists lists;
     struct looks looks;
     size_t count = add_fields(&fields, registration, store->config->region);
@@ -236,11 +236,17 @@ enum err store_register(struct store *store, const struct registration *registra
         [REGISTER_join] = registration->join,
         [REGISTER_join_max] = str_from(join_max),
     };
-    script_begin(&command, SCRIPT_register, args, count);
-    buffer_append(&command, buffer_str(&fields));
+    script_begin(command, SCRIPT_register, args, count);
+    buffer_append(command, buffer_str(&fields));
     buffer_fini(&fields);
     lists_fini(&lists);
+}
 
+enum err store_register(struct store *store, const struct registration *registration, store_registered_callback *callback,
+                        void *data)
+{
+    struct buffer command = BUFFER_INIT;
+    write_registration(&command, store, registration);
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){.callback = callback, .data = data};
     store_sweep_first(store); /* a place that time has freed is free */

@@ -252,7 +252,10 @@ void answer_free(struct answer *answer)
     free(answer);
 }
 
-/* How much of `bytes` to read at once: of a head a line, so that what begins a line can be looked at; else all. NULL: *size is it. */
+/*
+ * How much of `bytes` to read at once: of a head a line, so that what begins a line can be looked at; else all. NULL: *size is
+ * it.
+ */
 static const char *choose_piece(struct answer *answer, struct str bytes, size_t *size)
 {
     *size = bytes.len;

@@ -1,6 +1,6 @@
 /*
- * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it, strictly; what llhttp lets pass and two readers could read differently is refused
- * here. Nothing is kept but the head; the body goes on as it comes.
+ * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it, strictly; what llhttp lets pass and two readers could
+ * read differently is refused here. Nothing is kept but the head; the body goes on as it comes.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H
@@ -38,7 +38,10 @@ enum answer_state {
     ANSWER_BAD,     /* is none, or one that must not be passed on; answer_fault says why */
 };
 
-/* Reads what has come. *used becomes how many of the bytes belong to the answer. Once it is not ANSWER_MORE, nothing more may be read. */
+/*
+ * Reads what has come. *used becomes how many of the bytes belong to the answer. Once it is not ANSWER_MORE, nothing more may
+ * be read.
+ */
 enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used);
 
 /* The connection has ended: whether that made the answer whole. */

@@ -1,6 +1,6 @@
 /*
- * To which addresses a request may be passed on. A worker's URL is a stranger's word: it must lead neither to this machine and its network nor to the
- * metadata service of a cloud, unless the operator allows it.
+ * To which addresses a request may be passed on. A worker's URL is a stranger's word: it must lead neither to this machine and
+ * its network nor to the metadata service of a cloud, unless the operator allows it.
  */
 #ifndef UPSTREAM_NETWORK_H
 #define UPSTREAM_NETWORK_H
@@ -41,7 +41,8 @@ enum network_verdict {
 bool network_address_read(const struct sockaddr *sockaddr, struct network_address *out);
 
 /*
- * What the address is. IPv4 addresses within IPv6 ones (mapped, compatible, NAT64, 6to4, Teredo) count as what they lead to, and as never better than that.
+ * What the address is. IPv4 addresses within IPv6 ones (mapped, compatible, NAT64, 6to4, Teredo) count as what they lead to,
+ * and as never better than that.
  */
 enum network_verdict network_classify(const struct network_address *address);
 
@@ -49,8 +50,8 @@ enum network_verdict network_classify(const struct network_address *address);
 bool network_is_allowed(const struct network_address *address, const struct network_list *allowed);
 
 /*
- * Reads a comma list of networks ("10.0.0.0/8, fd00::/8, 127.0.0.1"). ERR_INVALID: *why (static text) says what is wrong with the entry *entry. Bits behind the
- * prefix must be 0. An entry may not lie in what is always forbidden.
+ * Reads a comma list of networks ("10.0.0.0/8, fd00::/8, 127.0.0.1"). ERR_INVALID: *why (static text) says what is wrong with
+ * the entry *entry. Bits behind the prefix must be 0. An entry may not lie in what is always forbidden.
  */
 MUST_CHECK enum err network_list_read(struct str text, struct network_list *out, struct str *entry, const char **why);
 

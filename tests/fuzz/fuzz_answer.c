@@ -1,6 +1,6 @@
 /*
- * What a hostile worker answers. However the bytes are cut into pieces, the parser comes to the same end and gives the same body; nothing that it accepts
- * could be read differently by somebody else.
+ * What a hostile worker answers. However the bytes are cut into pieces, the parser comes to the same end and gives the same
+ * body; nothing that it accepts could be read differently by somebody else.
  */
 #include "upstream/answer.h"
 

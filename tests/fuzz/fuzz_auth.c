@@ -1,6 +1,6 @@
 /*
- * What strangers send as a credential: the Authorization header, opaque tokens, JWTs. The key is always the same, so that the corpus can have tokens that
- * are signed; a token that is accepted must be the one that we would write for its claims.
+ * What strangers send as a credential: the Authorization header, opaque tokens, JWTs. The key is always the same, so that the
+ * corpus can have tokens that are signed; a token that is accepted must be the one that we would write for its claims.
  */
 #include "auth/authorization.h"
 #include "auth/jwt.h"

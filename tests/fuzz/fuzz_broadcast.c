@@ -1,6 +1,6 @@
 /*
- * A job that is taken has a type in one line and data that are JSON, and any worker can be held against it: one whose capabilities and services
- * are what the same stranger has sent.
+ * A job that is taken has a type in one line and data that are JSON, and any worker can be held against it: one whose
+ * capabilities and services are what the same stranger has sent.
  */
 #include "model/broadcast.h"
 #include "model/json.h"

@@ -1,6 +1,6 @@
 /*
- * A catalogue that is taken must be in order, its names fit for Redis keys, its containers JSON. One that is refused must say why in
- * whole lines, and none of them may tell what an environment variable holds.
+ * A catalogue that is taken must be in order, its names fit for Redis keys, its containers JSON. One that is refused must say
+ * why in whole lines, and none of them may tell what an environment variable holds.
  */
 #include "model/catalogue_file.h"
 #include "model/id.h"

@@ -1,6 +1,6 @@
 /*
- * What proxies say of clients: the first byte is the number of them that are trusted, each line behind it one of a header. Whatever it says,
- * the client is an address that stands in it.
+ * What proxies say of clients: the first byte is the number of them that are trusted, each line behind it one of a header.
+ * Whatever it says, the client is an address that stands in it.
  */
 #include "base/inet.h"
 #include "http/forwarded.h"

@@ -1,6 +1,6 @@
 /*
- * What comes of submissions and reports must be within their bounds: safe as parts of keys, and JSON where it is JSON. The first byte says which
- * of them it is.
+ * What comes of submissions and reports must be within their bounds: safe as parts of keys, and JSON where it is JSON. The
+ * first byte says which of them it is.
  */
 #include "base/json_writer.h"
 #include "model/id.h"

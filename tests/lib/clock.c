@@ -1,8 +1,8 @@
 /*
  * A wall clock that tests can move: preloaded into a process (LD_PRELOAD), it adds an offset in milliseconds to every way of asking
- * for the time of day. The offset is the first int64_t in the file that CLOCK_OFFSET_FILE names, read anew at each call, so one write moves
- * the clock of every process that shares the file. While the second one is not 0, the clock stands still at that moment (ms since 1970).
- * CLOCK_MONOTONIC keeps its own pace: timers go on as if nothing had happened.
+ * for the time of day. The offset is the first int64_t in the file that CLOCK_OFFSET_FILE names, read anew at each call, so one
+ * write moves the clock of every process that shares the file. While the second one is not 0, the clock stands still at that
+ * moment (ms since 1970). CLOCK_MONOTONIC keeps its own pace: timers go on as if nothing had happened.
  *
  * The kernel is asked directly, not through dlsym(RTLD_NEXT): nothing here can then be called before it is ready, neither by an
  * allocator's nor by a sanitizer's start-up code.

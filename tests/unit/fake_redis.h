@@ -1,14 +1,14 @@
 /*
- * A Redis, or a Sentinel, that answers what a test tells it to. It listens on a port of loopback and has no thread of its own: the test
- * serves it between the turns of the loop (fake_wait).
+ * A Redis, or a Sentinel, that answers what a test tells it to. It listens on a port of loopback and has no thread of its own:
+ * the test serves it between the turns of the loop (fake_wait).
  *
  *     struct fake_redis *redis = fake_new();
  *     fake_answer(redis, "EVALSHA", "+OK\r\n");
  *     struct link *link = link_new(fake_loop(), fake_resolver(), fake_address(redis));
  *     fake_wait(link_is_up(link), link_tick(link));
  *
- * What a coordinator asks in its greeting has good answers unless the test says otherwise. Fakes and what was made over them live until the
- * test program ends.
+ * What a coordinator asks in its greeting has good answers unless the test says otherwise. Fakes and what was made over them
+ * live until the test program ends.
  */
 #ifndef TESTS_FAKE_REDIS_H
 #define TESTS_FAKE_REDIS_H
@@ -117,7 +117,10 @@ static inline struct address *fake_address(struct fake_redis *fake)
     return &fake->address;
 }
 
-/* From now on it answers `command` so: `reply` as it goes over the wire, which lives on; NULL: not at all. `times`: then as before; -1: ever. */
+/*
+ * From now on it answers `command` so: `reply` as it goes over the wire, which lives on; NULL: not at all. `times`: then as
+ * before; -1: ever.
+ */
 static inline void fake_answer_times(struct fake_redis *fake, const char *command, const char *reply, int times)
 {
     assert_true(fake->answer_count < FAKE_ANSWERS_MAX);

@@ -1,4 +1,7 @@
-/* Answers of workers: the good ones are read, and those that two readers could read differently are refused, however they are cut into pieces. */
+/*
+ * Answers of workers: the good ones are read, and those that two readers could read differently are refused, however they are
+ * cut into pieces.
+ */
 #include "upstream/answer.h"
 
 #include <setjmp.h>

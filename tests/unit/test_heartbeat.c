@@ -43,7 +43,10 @@ static enum err parse_body(struct str body, struct heartbeat *out, struct faults
     return err;
 }
 
-/* The caller releases both with release(). What is ignored is in *ignored, which is released, too, unless NULL: then nothing may be. */
+/*
+ * The caller releases both with release(). What is ignored is in *ignored, which is released, too, unless NULL: then nothing
+ * may be.
+ */
 static struct heartbeat parse_ignoring(const char *text, struct str *body, struct faults *ignored)
 {
     struct heartbeat out;

@@ -1,4 +1,7 @@
-/* Tokens: those that we issue are accepted, and nothing else is, whoever signed it (RFC 8725, and what has gone wrong in other libraries). */
+/*
+ * Tokens: those that we issue are accepted, and nothing else is, whoever signed it (RFC 8725, and what has gone wrong in other
+ * libraries).
+ */
 #include "auth/base64.h"
 #include "auth/jwt.h"
 

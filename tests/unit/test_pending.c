@@ -2,8 +2,8 @@
  * The life of a waiting request, over a connection that exists in memory alone: it can be disposed of at any moment, which over
  * HTTP/1 on a real socket hardly ever happens while a handler waits.
  *
- * With NAIVE=1 in the environment the handler keeps a plain pointer instead. AddressSanitizer must then end the program: that is how
- * we know that these tests see what they are for.
+ * With NAIVE=1 in the environment the handler keeps a plain pointer instead. AddressSanitizer must then end the program: that
+ * is how we know that these tests see what they are for.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * Answers in pieces and parked requests, on a server in this process and sockets of the loopback: what its clients get, and what is told of
- * those that leave.
+ * Answers in pieces and parked requests, on a server in this process and sockets of the loopback: what its clients get, and
+ * what is told of those that leave.
  */
 #include <setjmp.h>
 #include <stdarg.h>

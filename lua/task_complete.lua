@@ -49,8 +49,8 @@ local function complete(name, id, lease, result)
   local key = key_prefix .. 'task:' .. id
   local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history' }
   local values, task = redis.call('HMGET', key, unpack(fields)), {}
-  for at, name in ipairs(fields) do
-    task[name] = values[at]
+  for at, field in ipairs(fields) do
+    task[field] = values[at]
   end
   if not task.state then
     local done = redis.call('GET', key_prefix .. 'done:' .. id)

@@ -155,7 +155,7 @@ test: test-packages
 # While one works: under two minutes on two cores when little has changed.
 QUICK := tests/lua/test_scripts.py tests/lua/test_event_scripts.py $(patsubst %,tests/system/test_%.py,addresses bulk conflicts \
     conventions discovery drain edge endpoints hardware identity live_workers old_shapes)
-QUICK_GATES := format banned deps size shell yaml length top links
+QUICK_GATES := format banned deps size shell yaml length columns top links
 quick: test-packages
 	@$(MAKE) --no-print-directory all units
 	@tests/check.sh $(QUICK_GATES)

@@ -12,9 +12,9 @@
 -- after the other, "swept" if what is due has been moved on just now, else ""; as whom to park it when there is nothing
 -- ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more. Returns for each an array: a
 -- word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the worker takes no work;
--- "others": the join token does not speak for it (see lib/task_owners.lua); "unknown"; then the present; the ids of tasks that the worker has lost, and those that are to be cancelled, with blanks
--- between; then for each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms,
--- deadline, started_at.
+-- "others": the join token does not speak for it (see lib/task_owners.lua); "unknown"; then the present; the ids of tasks that
+-- the worker has lost, and those that are to be cancelled, with blanks between; then for each task eleven strings: id, queue,
+-- type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline, started_at.
 
 local HELD_MAX = 256 -- by one worker
 local LANES_MAX = 1000 -- looked at for one ask

@@ -13,10 +13,11 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts browser size shell yaml length top links prometheus'
+GATES='format tidy banned deps scripts browser size shell yaml length columns top links prometheus'
 GENERATED=build/release/gen
 LLHTTP=$([ -d /usr/share/include/llhttp ] || echo build/node-llhttp)/usr/share/include/llhttp
 LINES_MAX=450
+COLUMNS_MAX=132
 PAGE_MAX=102400
 CORES=$(getconf _NPROCESSORS_ONLN)
 
@@ -204,6 +205,14 @@ files_length() { project 'src/*.c' 'src/*.h' 'src/*.lua' 'src/*.js' 'src/*.css' 
 
 gate_length() {
     awk -v max="$LINES_MAX" 'FNR == max + 1 { print FILENAME ": over " max " lines"; bad = 1 } END { exit bad }' "$@"
+}
+
+# --- columns: no line of a source file is over COLUMNS_MAX characters long, comments too
+
+files_columns() { project '*.c' '*.h' '*.lua' 'src/*.js' 'src/*.css'; }
+
+gate_columns() {
+    ! LC_ALL=C.UTF-8 grep -nHE ".{$((COLUMNS_MAX + 1))}" "$@" | sed -E "s/^([^:]*:[0-9]+:).*/\\1 over $COLUMNS_MAX columns/" | grep .
 }
 
 # --- top: nothing stands at the top level but what belongs there

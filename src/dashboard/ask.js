@@ -14,7 +14,8 @@ const ACTIONS = {
   },
   remove: {
     method: 'DELETE', path: id => 'api/worker/unregister/' + encodeURIComponent(id), button: 'Remove', dangerous: true,
-    title: id => `Remove ${id}?`, text: 'Its registration is forgotten, for good. If the worker still runs, it has to register again.',
+    title: id => `Remove ${id}?`,
+    text: 'Its registration is forgotten, for good. If the worker still runs, it has to register again.',
   },
 };
 

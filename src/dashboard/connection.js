@@ -139,6 +139,7 @@ function showConnection() {
   document.body.classList.toggle('stale', mode === 'lost');
   if (mode === 'lost') {
     const since = heardAt ? ` What you see is from ${timeOfDay.format(heardAt)}.` : '';
-    banner.replaceChildren(make('div', 'width', make('strong', '', 'Connection lost.'), ` ${detail}${since} Trying again every 5 s.`));
+    const lost = make('strong', '', 'Connection lost.');
+    banner.replaceChildren(make('div', 'width', lost, ` ${detail}${since} Trying again every 5 s.`));
   }
 }

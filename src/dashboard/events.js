@@ -9,7 +9,8 @@ const EVENT_WORDS = {
   'updated drained': 'is drained: it gets no new work', 'updated undrained': 'takes work again',
   'offline timeout': 'went offline: no heartbeat', 'offline reported': 'went offline, as it said itself',
   'removed timeout': 'was removed: silent for too long', 'removed unregistered': 'was removed',
-  'updated moved': 'has another address', 'conflict registered': 'is used by two machines in turn', 'conflict heartbeat': 'is used by two machines in turn',
+  'updated moved': 'has another address',
+  'conflict registered': 'is used by two machines in turn', 'conflict heartbeat': 'is used by two machines in turn',
 };
 
 const EVENT_LOOKS = {offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy', conflict: 'degraded'};
@@ -23,7 +24,8 @@ function makeEvent(event) {
   const time = make('time', 'number soft', timeOfDay.format(event.time));
   time.dateTime = new Date(event.time).toISOString();
   const worker = event.kind === 'removed' ? make('span', 'id', event.id) : workerLink(event.id);
-  return make('li', EVENT_LOOKS[event.kind] || event.status, time, make('span', 'dot'), make('span', 'what', worker, ' ' + eventWords(event)));
+  const what = make('span', 'what', worker, ' ' + eventWords(event));
+  return make('li', EVENT_LOOKS[event.kind] || event.status, time, make('span', 'dot'), what);
 }
 
 function showEvents() {

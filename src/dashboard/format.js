@@ -54,7 +54,8 @@ function hardwareLine({capabilities, hardware}) {
   const said = value => value !== null && value !== undefined && value !== '';
   const size = (known, told) => known ? known.text : said(told) ? plainText(told) : '';
   return [
-    said(gpu) && read.gpu !== false ? [plainText(gpu).replace(/^NVIDIA (GeForce )?/, ''), size(read.gpu_memory, memory)].join(' ').trim() : '',
+    said(gpu) && read.gpu !== false
+      ? [plainText(gpu).replace(/^NVIDIA (GeForce )?/, ''), size(read.gpu_memory, memory)].join(' ').trim() : '',
     said(cores) ? `${plainText(cores)} ${cores === 1 ? 'core' : 'cores'}` : '',
     size(read.ram, ram),
   ].filter(Boolean).join(' · ');

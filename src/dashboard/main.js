@@ -6,7 +6,8 @@
 // what the address names.
 const ROUTES = [
   {path: /^\/work$/, element: 'work', title: () => 'Work', bar: 'bar-work', open: openWork, close: closeWork},
-  {path: /^\/tasks(?:\?(.*))?$/, element: 'tasks-page', title: () => 'Tasks', bar: 'bar-work', raw: true, open: openTasks, close: closeTasks},
+  {path: /^\/tasks(?:\?(.*))?$/, element: 'tasks-page', title: () => 'Tasks', bar: 'bar-work', raw: true,
+    open: openTasks, close: closeTasks},
   {path: /^\/task\/(.+)$/, element: 'task', title: id => id, bar: 'bar-work', open: openTask, close: closeTask},
   {path: /^\/worker\/(.+)$/, element: 'worker', title: id => id, bar: 'bar-fleet', open: openWorker, close: closeWorker},
   {path: /^/, element: 'fleet', title: () => 'Fleet', bar: 'bar-fleet', open: openFleet, close: closeFleet},

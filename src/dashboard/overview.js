@@ -5,7 +5,9 @@
 const HEALTH_TITLES = {healthy: 'The fleet is well', degraded: 'The fleet is degraded', unhealthy: 'The fleet is unhealthy'};
 
 function healthReasons({workers_by_status: by, has_minimum_workers: has}) {
-  const missing = [has.gpu_workers ? '' : 'no live GPU worker', has.service_workers ? '' : 'no live service worker'].filter(Boolean);
+  const missing = [];
+  if (!has.gpu_workers) missing.push('no live GPU worker');
+  if (!has.service_workers) missing.push('no live service worker');
   const reasons = [];
   if (missing.length) reasons.push(`There is ${missing.join(' and ')}.`);
   if (by.offline > by.healthy) reasons.push('More workers are offline than healthy.');
@@ -22,7 +24,8 @@ function showHealth() {
   byId('health').className = 'health ' + status;
   setText(byId('health-title'), empty ? 'The fleet is empty' : HEALTH_TITLES[status] || `The fleet is ${status}`);
   const live = stats.total_workers - stats.offline_workers;
-  setText(byId('health-reasons'), empty ? 'No worker has registered.' : `${count(live)} of ${countOf(stats.total_workers, 'worker')} live. ${healthReasons(health)}`);
+  setText(byId('health-reasons'), empty ? 'No worker has registered.'
+    : `${count(live)} of ${countOf(stats.total_workers, 'worker')} live. ${healthReasons(health)}`);
   byId('welcome').hidden = !empty;
 }
 
@@ -40,7 +43,8 @@ function showFigures() {
   const draining = [...fleet.workers.values()].filter(row => row.status === 'draining').length;
   byId('figures').replaceChildren(
     figure('', 'Workers', count(total), total ? `${count(live)} live` : ''),
-    figure('healthy', 'Healthy', count(Math.max(0, stats.healthy_workers - draining))), // the API counts those that drain as healthy
+    // the API counts those that drain as healthy
+    figure('healthy', 'Healthy', count(Math.max(0, stats.healthy_workers - draining))),
     figure('degraded', 'Degraded', count(stats.degraded_workers)),
     figure('draining', 'Draining', count(draining)),
     figure('offline', 'Offline', count(stats.offline_workers)),
@@ -57,7 +61,8 @@ function showTiers() {
     const workers = stats.by_tier[tier], load = stats.average_load_by_tier[`${name.toLowerCase()}_workers`];
     const heading = make('th', '', name);
     heading.scope = 'row';
-    return make('tr', workers ? '' : 'faint', heading, make('td', 'number', count(workers)), make('td', '', loadBar(workers ? load : null)));
+    const bar = loadBar(workers ? load : null);
+    return make('tr', workers ? '' : 'faint', heading, make('td', 'number', count(workers)), make('td', '', bar));
   }));
 }
 
@@ -81,11 +86,13 @@ function showServices() {
     const heading = make('th', '', plainText(name));
     heading.scope = 'row';
     const state = status === null ? make('span', 'soft', 'Advertised')
-      : make('span', 'badge ' + (GAP_LOOKS[status] || ''), make('span', 'dot'), make('span', '', GAP_WORDS[status] || plainText(status)));
+      : make('span', 'badge ' + (GAP_LOOKS[status] || ''), make('span', 'dot'),
+        make('span', '', GAP_WORDS[status] || plainText(status)));
     return make('tr', '', heading, make('td', 'number', count(workers)), make('td', '', state));
   }));
   const missing = fleet.gaps.filter(gap => gap.status === 'critical').length;
-  setText(byId('services-summary'), missing ? `${missing} of ${fleet.gaps.length} without a live worker` : fleet.gaps.length ? 'all have live workers' : '');
+  setText(byId('services-summary'), missing ? `${missing} of ${fleet.gaps.length} without a live worker`
+    : fleet.gaps.length ? 'all have live workers' : '');
 }
 
 function setUpOverview() {

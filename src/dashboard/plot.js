@@ -37,7 +37,8 @@ function axes(width, end, top) {
   for (let time = Math.ceil((end - 60 * MINUTE) / step) * step; time <= end; time += step) {
     const x = plot.x(time);
     group.append(makeSvg('line', {class: 'base', x1: x, x2: x, y1: height - bottom, y2: height - bottom + 4}));
-    if (x > left + 12 && x < width - 18) group.append(makeSvg('text', {x, y: height - 6, 'text-anchor': 'middle'}, hourAndMinute.format(time)));
+    if (x > left + 12 && x < width - 18)
+      group.append(makeSvg('text', {x, y: height - 6, 'text-anchor': 'middle'}, hourAndMinute.format(time)));
   }
   return group;
 }
@@ -45,7 +46,8 @@ function axes(width, end, top) {
 function describe(points) {
   if (!points.length) return 'Load over the last hour: nothing is known yet.';
   const loads = points.map(point => point.average_load);
-  return `Average load over the last hour: now ${percent(loads.at(-1))}, lowest ${percent(Math.min(...loads))}, highest ${percent(Math.max(...loads))}.`;
+  const latest = percent(loads.at(-1)), lowest = percent(Math.min(...loads)), highest = percent(Math.max(...loads));
+  return `Average load over the last hour: now ${latest}, lowest ${lowest}, highest ${highest}.`;
 }
 
 function drawPlot() {
@@ -57,15 +59,19 @@ function drawPlot() {
   plot.points = points;
   plot.x = time => left + (width - left - right) * (time - end + 60 * MINUTE) / (60 * MINUTE);
   plot.y = load => height - bottom - (height - top - bottom) * load / scale;
-  const svg = makeSvg('svg', {width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': describe(points)}, axes(width, end, scale));
+  const look = {width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': describe(points)};
+  const svg = makeSvg('svg', look, axes(width, end, scale));
   for (const run of runsOf(points, MINUTE)) {
     const line = run.map(point => `${plot.x(point.time).toFixed(1)} ${plot.y(point.average_load).toFixed(1)}`).join('L');
     const base = height - bottom;
-    svg.append(makeSvg('path', {class: 'area', d: `M${plot.x(run[0].time).toFixed(1)} ${base}L${line}L${plot.x(run.at(-1).time).toFixed(1)} ${base}Z`}),
+    const first = plot.x(run[0].time).toFixed(1), last = plot.x(run.at(-1).time).toFixed(1);
+    svg.append(makeSvg('path', {class: 'area', d: `M${first} ${base}L${line}L${last} ${base}Z`}),
       makeSvg('path', {class: 'line', d: `M${line}`}));
   }
-  if (points.length) svg.append(makeSvg('circle', {class: 'now', cx: plot.x(points.at(-1).time), cy: plot.y(points.at(-1).average_load), r: 3.5}));
-  plot.cursor = makeSvg('g', {class: 'cursor', visibility: 'hidden'}, makeSvg('line', {y1: top, y2: height - bottom}), makeSvg('circle', {r: 3.5}));
+  const latest = points.at(-1);
+  if (latest) svg.append(makeSvg('circle', {class: 'now', cx: plot.x(latest.time), cy: plot.y(latest.average_load), r: 3.5}));
+  plot.cursor = makeSvg('g', {class: 'cursor', visibility: 'hidden'},
+    makeSvg('line', {y1: top, y2: height - bottom}), makeSvg('circle', {r: 3.5}));
   svg.append(plot.cursor);
   const readout = make('p', 'readout');
   readout.setAttribute('aria-hidden', 'true');
@@ -88,7 +94,8 @@ function pointAt(x, readout) {
   circle.setAttribute('cx', at);
   circle.setAttribute('cy', plot.y(point.average_load));
   plot.cursor.setAttribute('visibility', 'visible');
-  readout.textContent = `${hourAndMinute.format(point.time)}  ·  ${percent(point.average_load)}  ·  ${countOf(point.live_workers, 'live worker')}`;
+  readout.textContent = [hourAndMinute.format(point.time), percent(point.average_load), countOf(point.live_workers, 'live worker')]
+    .join('  ·  ');
 }
 
 function setUpPlot() {

@@ -23,7 +23,8 @@ function whyNoAnswer(method, answer, error) {
 
 // body: what becomes the request's JSON; undefined: it has none.
 async function request(method, path, body) {
-  const options = {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS)};
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  const options = {method, headers: {Accept: 'application/json'}, cache: 'no-store', signal};
   let answer, said;
   if (body !== undefined) {
     options.headers['Content-Type'] = 'application/json';
@@ -35,7 +36,9 @@ async function request(method, path, body) {
   } catch (error) {
     throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));
   }
-  if (!answer.ok) throw new RequestError(answer.status, plainText(said && said.detail) || `The coordinator answered ${answer.status}.`);
+  if (!answer.ok) {
+    throw new RequestError(answer.status, plainText(said && said.detail) || `The coordinator answered ${answer.status}.`);
+  }
   return said;
 }
 

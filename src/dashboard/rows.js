@@ -8,7 +8,8 @@ class Rows {
   // The table is the element `name`, its rows go into `name`-body. make() gives an element for a row, fill(element, row) puts
   // what the row has into it, shown(end) is called with how many rows there are down to the last one in view.
   constructor(name, make, fill, shown = () => {}) {
-    Object.assign(this, {view: byId(name), body: byId(name + '-body'), make, fill, shown, rows: [], elements: new Map(), height: 0});
+    Object.assign(this, {view: byId(name), body: byId(name + '-body'), make, fill, shown});
+    Object.assign(this, {rows: [], elements: new Map(), height: 0});
     this.view.addEventListener('scroll', () => this.show(), {passive: true});
     new ResizeObserver(() => this.measure()).observe(this.view);
   }

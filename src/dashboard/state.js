@@ -41,7 +41,8 @@ function now() {
 }
 
 function providedBy(worker) {
-  const advertised = [...worker.services, ...worker.containers || []].map(service => service.name ?? service).filter(name => typeof name === 'string');
+  const advertised = [...worker.services, ...worker.containers || []]
+    .map(service => service.name ?? service).filter(name => typeof name === 'string');
   return [...new Set([...worker.assigned_services, ...advertised].map(plainText))].sort();
 }
 
@@ -52,7 +53,8 @@ function rowOf(worker) {
     worker.region, worker.specialization, worker.loaded_models, ...services, capabilities];
   return {
     id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
-    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services, unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason),
+    lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services,
+    unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason),
     hardware: capabilities, conflict: Boolean(worker.conflict),
     text: words.map(plainText).join(' ').toLowerCase(),
   };
@@ -85,7 +87,8 @@ async function readWorkers() {
         listed.add(worker.worker_id);
         if (!reading.told.has(worker.worker_id)) putWorker(worker);
       }
-      if (workers.length) fleet.clockAhead = Date.parse(workers.at(-1).last_heartbeat) + workers.at(-1).age_seconds * 1000 - Date.now();
+      const last = workers.at(-1);
+      if (last) fleet.clockAhead = Date.parse(last.last_heartbeat) + last.age_seconds * 1000 - Date.now();
     }
     for (const id of fleet.workers.keys()) if (!listed.has(id) && !reading.told.has(id)) fleet.workers.delete(id);
     announce('workers');
@@ -122,11 +125,14 @@ async function fetchWanted() {
 // A worker.<kind> event.
 function takeWorkerEvent(kind, event) {
   const id = event.worker_id, row = fleet.workers.get(id);
-  fleet.events.unshift({kind, id, reason: event.reason, why: event.drain_reason, status: event.status, time: Date.parse(event.time)});
+  const time = Date.parse(event.time);
+  fleet.events.unshift({kind, id, reason: event.reason, why: event.drain_reason, status: event.status, time});
   fleet.events.length = Math.min(fleet.events.length, EVENTS_KEPT);
   reading?.told.add(id);
   if (kind === 'removed') fleet.workers.delete(id);
-  else if (row) Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: Date.parse(event.time)});
+  else if (row) {
+    Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: time});
+  }
   if (row && event.reason.endsWith('drained')) row.why = plainText(event.drain_reason);
   if (row && kind === 'conflict') row.conflict = true;
   if (kind === 'registered' || event.reason === 'moved' || (kind !== 'removed' && !row)) want(id);

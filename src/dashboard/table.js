@@ -47,7 +47,8 @@ function conflictMark() {
 
 function makeRow(row) {
   return makeCells(COLUMNS, {
-    id: make('div', 'cell', workerLink(row.id), conflictMark()), status: make('div', 'cell', statusBadge(row.status)), tier: make('div', 'cell'),
+    id: make('div', 'cell', workerLink(row.id), conflictMark()), status: make('div', 'cell', statusBadge(row.status)),
+    tier: make('div', 'cell'),
     services: make('div', 'cell services'), load: make('div', 'cell', loadBar(null)), lastHeartbeat: make('div', 'cell number'),
     hardware: make('div', 'cell soft'), tasks: make('div', 'cell number'),
   });

@@ -102,8 +102,8 @@ function showTask() {
     return;
   }
   setTaskState(parts.state, state);
-  setText(parts.note, dotted(plainText(task.type), `queue ${plainText(task.queue)}`, task.priority ? `priority ${task.priority}` : '',
-    task.cancelling ? 'is being cancelled' : ''));
+  setText(parts.note, dotted(plainText(task.type), `queue ${plainText(task.queue)}`,
+    task.priority ? `priority ${task.priority}` : '', task.cancelling ? 'is being cancelled' : ''));
   parts.cancel.hidden = !LIVE_STATES.has(state);
   parts.retry.hidden = state !== 'dead';
   showWhy(shownTask);

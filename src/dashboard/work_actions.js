@@ -5,7 +5,8 @@
 const QUEUE_ACTIONS = {
   pause: {
     method: 'POST', path: queue => queuePath(queue) + '/pause', button: 'Pause', done: 'It is paused.',
-    title: queue => `Pause ${queue}?`, text: 'None of its tasks is given out until it is resumed. What runs goes on, and new ones are taken.',
+    title: queue => `Pause ${queue}?`,
+    text: 'None of its tasks is given out until it is resumed. What runs goes on, and new ones are taken.',
   },
   resume: {
     method: 'POST', path: queue => queuePath(queue) + '/resume', button: 'Resume', done: 'Its tasks are given out again.',
@@ -16,8 +17,10 @@ const QUEUE_ACTIONS = {
 const TASK_ACTIONS = {
   cancel: {
     method: 'DELETE', path: taskPath, button: 'Cancel the task', keep: 'Keep it', dangerous: true,
-    done: ({status}) => status === 'cancelling' ? 'Its worker is told to stop; what it sends until then still counts.' : 'It is cancelled.',
-    title: id => `Cancel ${id}?`, text: 'A waiting task is cancelled at once. Of a running one the worker is told, with its next heartbeat at the latest.',
+    done: ({status}) => status === 'cancelling' ? 'Its worker is told to stop; what it sends until then still counts.'
+      : 'It is cancelled.',
+    title: id => `Cancel ${id}?`,
+    text: 'A waiting task is cancelled at once. Of a running one the worker is told, with its next heartbeat at the latest.',
   },
   retry: {
     method: 'POST', path: id => taskPath(id) + '/retry', button: 'Retry', done: 'It waits in its queue again.',
@@ -45,7 +48,8 @@ async function retryAll({queue, type, worker_id: worker, error}, dry, goesOn, sa
 // Counts what would be retried, and retries it when that is confirmed.
 function askRetryAll(filters, done) {
   const words = [filters.queue ? `queue ${filters.queue}` : 'all queues', filters.type ? `type ${filters.type}` : '',
-    filters.worker_id ? `worker ${filters.worker_id}` : '', filters.error ? `error “${cut(filters.error, 120)}”` : ''].filter(Boolean).join(', ');
+    filters.worker_id ? `worker ${filters.worker_id}` : '', filters.error ? `error “${cut(filters.error, 120)}”` : '']
+    .filter(Boolean).join(', ');
   ask({
     button: 'Retry', title: () => 'Retry dead tasks?', text: `Dead tasks of ${words}.`,
     prepare: async (goesOn, say) => {
@@ -55,7 +59,8 @@ function askRetryAll(filters, done) {
     },
     run: async (goesOn, say) => {
       const {matched, retried} = await retryAll(filters, false, goesOn, say), left = matched - retried;
-      return `${countOf(retried, 'task')} queued once more.` + (left > 0 ? ` ${count(left)} could not be: another one has their dedup key.` : '');
+      return `${countOf(retried, 'task')} queued once more.`
+        + (left > 0 ? ` ${count(left)} could not be: another one has their dedup key.` : '');
     },
   }, null, done);
 }

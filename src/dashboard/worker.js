@@ -9,14 +9,16 @@ const HELD_SHOWN = 20;
 const shownWorker = {id: null, left: null, worker: null, readAt: 0, heldAt: 0, parts: null, lastEvent: null};
 
 function fact(title, value) {
-  return make('div', '', make('dt', '', title), value instanceof Node ? make('dd', '', value) : make('dd', '', plainText(value) || '–'));
+  const shown = value instanceof Node ? value : plainText(value) || '–';
+  return make('div', '', make('dt', '', title), make('dd', '', shown));
 }
 
 // A card with a list of names and values; those of nothing are left out.
 function factCard(title, facts) {
   const said = facts.filter(([, value]) => value instanceof Node || plainText(value) !== '');
   return make('section', 'card', make('header', '', make('h2', '', title)),
-    said.length ? make('dl', 'facts', ...said.map(([name, value]) => fact(name, value))) : make('p', 'none', 'It has told nothing.'));
+    said.length ? make('dl', 'facts', ...said.map(([name, value]) => fact(name, value)))
+      : make('p', 'none', 'It has told nothing.'));
 }
 
 function dateOf(text) {
@@ -67,7 +69,8 @@ function listCard(title, columns, rows, none) {
     return heading;
   });
   const content = rows.length
-    ? make('table', '', make('caption', 'hidden', title), make('thead', '', make('tr', '', ...headings)), make('tbody', '', ...rows))
+    ? make('table', '', make('caption', 'hidden', title), make('thead', '', make('tr', '', ...headings)),
+      make('tbody', '', ...rows))
     : make('p', 'none', none);
   const wrap = make('div', 'wide', content);
   if (rows.length) wrap.tabIndex = 0;
@@ -101,7 +104,8 @@ function makeParts(id) {
   const button = (looks, action) => {
     const element = make('button', looks, action.button);
     element.type = 'button';
-    element.addEventListener('click', () => ask(action, id, () => action === ACTIONS.remove ? location.assign('#/') : readWorker()));
+    const done = () => action === ACTIONS.remove ? location.assign('#/') : readWorker();
+    element.addEventListener('click', () => ask(action, id, done));
     return element;
   };
   const parts = {
@@ -142,8 +146,10 @@ function showWorker() {
     figure('', 'Last heartbeat', parts.lastHeartbeat), figure('', 'Tasks completed', count(worker.tasks_completed)),
     figure('', 'Memory available', (worker.available_memory_size?.text ?? plainText(worker.available_memory)) || '–'),
     figure('', 'GPU utilization', worker.gpu_utilization === null ? '–' : Math.round(worker.gpu_utilization) + ' %'));
+  const hardware = Object.entries(worker.capabilities || {})
+    .map(([name, value]) => [name.replaceAll('_', ' '), capabilityText(worker, name, value)]);
   parts.details.replaceChildren(
-    factCard('Hardware', Object.entries(worker.capabilities || {}).map(([name, value]) => [name.replaceAll('_', ' '), capabilityText(worker, name, value)])),
+    factCard('Hardware', hardware),
     factCard('Identity and address', [['Worker', worker.worker_id], ['Instance', worker.instance_id], ['Type', worker.worker_type],
       ['Region', worker.region], ['IP address', worker.ip_address], ['Tunnel', worker.tunnel_url], ['VPN', worker.vpn_ip],
       ['Specialized for', worker.specialization], ['Models loaded', worker.loaded_models.map(plainText).join(', ')]]),

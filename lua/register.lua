@@ -20,6 +20,9 @@
 --: arg health
 --: arg join
 --: arg join_max
+--: arg bucket
+--: arg interval
+--: arg burst
 --: rest fields
 --: key worker
 --: key registration
@@ -35,6 +38,7 @@
 --: use events
 --: use health
 --: use identities
+--: use limit
 --: use machines
 --: use memory
 --: use names
@@ -54,19 +58,22 @@
 -- those it may take besides when nobody provides them; all three with commas between. max_services: how many to assign at most.
 -- health: what it tells of single services, names with commas between, "!" before those that are not well. join: the join token
 -- that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that registered with
--- one is registered again with that one alone, or without any. fields: names and values of the registration's fields. Returns
+-- one is registered again with that one alone, or without any. bucket: of the limit that a new worker counts against, which gives
+-- one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none. fields: names and values of the registration's fields. Returns
 -- the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else {id, "1" if it
 -- was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
--- machines use the id}.
+-- machines use the id}. Where the limit is reached it returns the ms until it is not.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
 local missed, max_services, join_max = number_of(arg_missed), number_of(arg_max_services), number_of(arg_join_max)
+local interval, burst = number_of(arg_interval), number_of(arg_burst)
 if not timeout or not removal or not revive or not missed or not max_services or not join_max then
   return redis.error_reply('BADCALL timeout, removal, revive, missed, max_services and join_max are numbers')
 end
 if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_candidate == '' and arg_worker_id == '')
   or string.find(arg_advertised .. arg_catalogue .. arg_also .. arg_machine .. arg_health, '%s')
+  or (arg_bucket ~= '' and not (limit_is_name(arg_bucket) and interval and interval >= 1 and burst and burst >= 1))
   or (arg_caller ~= '' and not string.find(arg_caller, '^[@~][%x.:]+$')) then
   return redis.error_reply('BADCALL malformed registration')
 end
@@ -156,6 +163,12 @@ if arg_join ~= '' and join_max > 0 and owner ~= arg_join and redis.call('SCARD',
   return redis.error_reply('TOOMANY The join token has as many workers as it may')
 end
 local entry = redis.call('HGET', key_ledger, id)
+if arg_bucket ~= '' and not entry and redis.call('EXISTS', registration) == 0 then
+  local wait = limit_take({ arg_bucket }, interval, burst, now)
+  if wait > 0 then
+    return wait
+  end
+end
 if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too many for the sweep to come to it
   removal_archive(id, entry, removal, revive)
   entry = false

@@ -41,8 +41,8 @@ local function suspect(id, task, worker)
   end)
 end
 
-local function complete(name, id, lease, result)
-  local worker, may_speak = task_owners_read(name)
+local function complete(text, id, lease, result)
+  local worker, may_speak = task_owners_read(text)
   if not may_speak then
     return 'others'
   end

@@ -6,6 +6,8 @@
 #include "model/id.h"
 #include "model/json.h"
 
+#include <stdio.h>
+
 struct pending *api_wait(struct request *request, size_t payload_size)
 {
     return pending_new(request, NULL, payload_size);
@@ -84,4 +86,12 @@ size_t api_count_elements(struct str list, size_t most)
     while (count <= most && json_next(&items, &item))
         count++;
     return count;
+}
+
+void api_reply_limited(struct request *request, int64_t wait_ms)
+{
+    char seconds[24];
+    snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000);
+    request_replace_header(request, "Retry-After", seconds);
+    reply_error(request, ERR_LIMITED, NULL, NULL);
 }

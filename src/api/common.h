@@ -38,6 +38,9 @@ void api_sent(struct pending *pending, enum err err);
  */
 struct request *api_resume(struct pending *pending, enum err err);
 
+/* Answers that too many such requests came from there, and that the next one is taken after `wait_ms`. */
+void api_reply_limited(struct request *request, int64_t wait_ms);
+
 /* Answers what a body or a query was refused for, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 

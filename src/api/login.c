@@ -168,13 +168,9 @@ static void on_limit(void *data, enum err err, int64_t wait_ms)
 {
     struct signing_in *in = data;
     if (err == ERR_NONE && wait_ms > 0) {
-        char seconds[24];
-        snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000);
         struct request *request = end(in, ERR_NONE);
-        if (request != NULL) {
-            request_replace_header(request, "Retry-After", seconds);
-            reply_error(request, ERR_LIMITED, NULL, NULL);
-        }
+        if (request != NULL)
+            api_reply_limited(request, wait_ms);
         return;
     }
     if (err == ERR_NONE)

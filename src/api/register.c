@@ -65,10 +65,20 @@ static void end_answer(struct buffer *body, const struct registering *registerin
     json_end_object(body);
 }
 
+/* Ends a wait, as api_resume does; also where too many new workers came from one address. */
+static struct request *resume(struct registering *registering, enum err err, const struct registered *registered)
+{
+    struct request *request = api_resume(registering->pending, err == ERR_LIMITED ? ERR_NONE : err);
+    if (request == NULL || err != ERR_LIMITED)
+        return request;
+    api_reply_limited(request, registered->wait_ms);
+    return NULL;
+}
+
 static void on_registered(void *data, enum err err, const struct registered *registered)
 {
     struct registering *registering = data;
-    struct request *request = api_resume(registering->pending, err);
+    struct request *request = resume(registering, err, registered);
     if (request == NULL)
         return;
     struct str tunnel_url = registering->tunnel_url;
@@ -127,7 +137,10 @@ static void on_edge_registered(void *data, enum err err, const struct registered
         if (err == ERR_NONE)
             return;
     }
-    on_counted(registering, err, NULL);
+    if (err == ERR_LIMITED)
+        (void)resume(registering, err, registered);
+    else
+        on_counted(registering, err, NULL);
 }
 
 static struct str copy_text(char **to, struct str text)

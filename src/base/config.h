@@ -34,6 +34,8 @@
     NUMBER(WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker silent for so long is removed")                                    \
     NUMBER(WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "a worker removed for no longer comes back with its next heartbeat")        \
     NUMBER(MAX_SERVICES_PER_WORKER, "1", 1, 8, "services assigned to one worker at most")                                          \
+    NUMBER(REGISTRATIONS_PER_MINUTE, "60", 0, 60000,                                                                               \
+           "new workers that one address may register, and ten times as many at once; 0: any number")                              \
     TEXT(SERVICE_CATALOG, "", 0, 4096, "JSON file of the services that workers are assigned to; default: those built in")          \
     NUMBER(                                                                                                                        \
         REQUEST_TIMEOUT_MS, "1500", 10, 2000,                                                                                      \

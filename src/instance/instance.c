@@ -398,6 +398,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .edge_interval_ms = edge_interval_s(config) * 1000,
         .sweeps = true,
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
+        .registrations_per_minute = config->number[CONFIG_REGISTRATIONS_PER_MINUTE],
         .region = region,
     };
     instance->api_config = (struct api_config){

@@ -27,8 +27,9 @@ struct store_config {
     int interval_ms;          /* how often workers are told to beat; one that is silent for one and a half has missed a heartbeat */
     int edge_interval_ms;     /* the same of edge nodes */
     int max_services;         /* assigned to one worker */
-    bool sweeps;              /* moves on workers that have fallen silent; else that is left to others */
-    struct str region;        /* stored with each worker; may be empty */
+    int registrations_per_minute; /* of new workers, from one address, and ten times as many at once; 0: any number */
+    bool sweeps;                  /* moves on workers that have fallen silent; else that is left to others */
+    struct str region;            /* stored with each worker; may be empty */
 };
 
 /* Makes a store over a link; both belong to one thread and live as long as the program, as `config` must. */
@@ -67,7 +68,9 @@ struct registered {
     bool again;          /* it was registered already */
     bool restarted;      /* and its boot_id has changed */
     struct str services; /* assigned; names with commas between */
+    int64_t wait_ms;     /* with ERR_LIMITED, and that alone: until the next one is taken */
 };
+/* `registered` is NULL on any error but ERR_LIMITED: its address has registered too many new workers. */
 typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
 
 /* Registers a worker; `registration` has been settled. */

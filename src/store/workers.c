@@ -6,7 +6,9 @@
 #include "store/counters.h"
 #include "store/internal.h"
 
+#include <arpa/inet.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -17,6 +19,7 @@ struct registering {
     void *data;
     struct buffer worker_id, services; /* of the reply, until replicas have the registration */
     bool again, restarted;
+    int64_t wait_ms; /* its address has registered too many: until the next one */
 };
 
 static void count_registration(enum err err, bool again)
@@ -30,6 +33,7 @@ static void on_registered(void *data, enum err err, const struct redisReply *rep
     struct registering *registering = data;
     if (err != ERR_NONE)
         return;
+    registering->wait_ms = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
     buffer_append(&registering->worker_id, reply_text(reply_element(reply, 0)));
     registering->again = str_eq(reply_text(reply_element(reply, 1)), STR("1"));
     buffer_append(&registering->services, reply_text(reply_element(reply, 2)));
@@ -46,11 +50,14 @@ static void on_registration_kept(void *data, enum err err)
         .again = registering->again,
         .services = buffer_str(&registering->services),
         .restarted = registering->restarted,
+        .wait_ms = registering->wait_ms,
     };
+    if (err == ERR_NONE && registered.wait_ms > 0)
+        err = ERR_LIMITED;
     if (err == ERR_NONE && !id_is_valid(registered.worker_id)) /* somebody has been at the identities with a redis-cli */
         err = ERR_INTERNAL;
     count_registration(err, registered.again);
-    registering->callback(registering->data, err, err == ERR_NONE ? &registered : NULL);
+    registering->callback(registering->data, err, err == ERR_NONE || err == ERR_LIMITED ? &registered : NULL);
     buffer_fini(&registering->worker_id);
     buffer_fini(&registering->services);
     free(registering);
@@ -172,6 +179,21 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     return count;
 }
 
+/* The name of the limit that new workers from an address count against: of an IPv6 address its network, which one client has to itself. */
+static struct str write_bucket(struct str address, char room[80])
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    struct in6_addr net;
+    int len = snprintf(room, 80, "register:%.*s", STR_PRINTF(address));
+    if (address.len < sizeof(text))
+        memcpy(text, address.ptr, address.len);
+    if (inet_pton(AF_INET6, text, &net) == 1) {
+        memset(&net.s6_addr[8], 0, 8);
+        len = snprintf(room, 80, "register:%s", inet_ntop(AF_INET6, &net, text, sizeof(text)));
+    }
+    return (struct str){room, (size_t)len};
+}
+
 /* Texts that the script takes besides the fields; see lua/register.lua. */
 struct lists {
     struct buffer advertised, catalogue, also, health, machine, caller;
@@ -212,6 +234,12 @@ static void write_registration(struct buffer *command, const struct store *store
     char id[16], tier[2] = {(char)('0' + registration->tier), '\0'}, max_services[12], join_max[12];
     snprintf(join_max, sizeof(join_max), "%d", registration->join_max);
     snprintf(max_services, sizeof(max_services), "%d", store->config->max_services);
+    char bucket[80], interval[12] = "", burst[12] = "";
+    int per_minute = registration->where.caller.len > 0 ? store->config->registrations_per_minute : 0;
+    if (per_minute > 0) {
+        snprintf(interval, sizeof(interval), "%d", 60000 / per_minute);
+        snprintf(burst, sizeof(burst), "%d", 10 * per_minute);
+    }
     struct str args[REGISTER_ARGS] = {
         [REGISTER_timeout] = buffer_str(&store->timeout),
         [REGISTER_removal] = buffer_str(&store->removal),
@@ -235,6 +263,9 @@ static void write_registration(struct buffer *command, const struct store *store
         [REGISTER_health] = buffer_str(&lists.health),
         [REGISTER_join] = registration->join,
         [REGISTER_join_max] = str_from(join_max),
+        [REGISTER_bucket] = per_minute > 0 ? write_bucket(registration->where.caller, bucket) : STR(""),
+        [REGISTER_interval] = str_from(interval),
+        [REGISTER_burst] = str_from(burst),
     };
     script_begin(command, SCRIPT_register, args, count);
     buffer_append(command, buffer_str(&fields));

@@ -133,7 +133,8 @@ class Coordinator(Process):
     def __init__(self, plan, server, **settings):
         self.port = free_port()
         self.started = time.monotonic()
-        environment = {"PATH": os.environ["PATH"], "HOST": HOST, "PORT": str(self.port), "THREADS": "1", "LOG_LEVEL": "warn"}
+        environment = {"PATH": os.environ["PATH"], "HOST": HOST, "PORT": str(self.port), "THREADS": "1", "LOG_LEVEL": "warn",
+                       "REGISTRATIONS_PER_MINUTE": "0"}
         super().__init__([plan.binary], environment | {"REDIS_URL": "unix://" + server.socket} | settings)
 
     def ready(self):

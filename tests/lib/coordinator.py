@@ -50,7 +50,7 @@ class Coordinator:
         self.name = name
         self.directory = directory
         self.port = None
-        self._settings = {"HOST": "127.0.0.1", "PORT": 0, "THREADS": 2, **settings}
+        self._settings = {"HOST": "127.0.0.1", "PORT": 0, "THREADS": 2, "REGISTRATIONS_PER_MINUTE": 0, **settings}
         self._clock = clock
         self._prepare = prepare  # called in the child before exec: resource limits
         self._process = None

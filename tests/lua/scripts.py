@@ -78,13 +78,17 @@ class Scripts:
     # -- the operations, with what most tests take for granted ----------------------------------------------------------------
 
     def register(self, worker_id="", at=0, fields=(), **args):
-        """-> (id, whether it was known, its assigned services, whether it restarted)"""
+        """-> (id, whether it was known, its assigned services, whether it restarted); or the ms to wait for"""
         self.sweep_once(at, timeout=args.get("timeout", TIMEOUT), revive=args.get("revive", REVIVE))
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "",
                  "looks": "", "origin": "", "caller": "", "machine": "", "tier": 2, "advertised": "",
-                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", "join": "", "join_max": 0, **args}
-        worker_id, known, services, restarted, self.conflict = self.call("register", *fields, **given)
+                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", "join": "", "join_max": 0,
+                 "bucket": "", "interval": "", "burst": "", **args}
+        answer = self.call("register", *fields, **given)
+        if isinstance(answer, int):
+            return answer
+        worker_id, known, services, restarted, self.conflict = answer
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod

@@ -1099,7 +1099,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "caller": "", "machine": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
-        "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3}
+        "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3, "bucket": "register:here"}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
@@ -1188,7 +1188,8 @@ def test_heartbeats_of_a_wrong_length_are_refused_whole(scripts, beats):
 
 
 @pytest.mark.parametrize("changes", [{"tier": "0"}, {"tier": "5"}, {"tier": "22"}, {"candidate": "", "worker_id": ""},
-                                     {"advertised": "a b"}, {"catalogue": "a b"}, {"also": "a\nb"}])
+                                     {"advertised": "a b"}, {"catalogue": "a b"}, {"also": "a\nb"},
+                                     {"bucket": "a b"}, {"interval": "0"}, {"burst": "x"}])
 def test_malformed_registrations_are_refused(scripts, changes):
     due(scripts)
     assert_refused(scripts, "register", scripts.full_keys("register"), good_args(scripts, "register", **changes))

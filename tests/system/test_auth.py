@@ -209,6 +209,44 @@ def test_no_more_workers_than_a_token_may_have(redis, three_guarded):
     assert register(three_guarded[2], token, worker_id="another").status == 200
 
 
+# -- strangers' floods --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["off", "warn"])
+def test_one_address_registers_so_many_new_workers_and_no_more(redis, start_coordinator, mode):
+    """In all instances together; known workers and other addresses never notice."""
+    both = [start_coordinator(redis, AUTH=mode, REGISTRATIONS_PER_MINUTE=2, TRUST_PROXY=1) for _ in range(2)]
+
+    def from_address(address, number, path="/api/worker/register", **members):
+        body = {"worker_id": f"w{number}", "capabilities": CAPABILITIES, "tunnel_url": f"https://{number}.example", **members}
+        return both[number % 2].request("POST", path, body, {"X-Forwarded-For": address})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: from_address("198.51.100.1", number), range(40)))
+    taken = [answer for answer in answers if answer.status == 200]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert len(taken) == 20 and {as_code(answer) for answer in refused} == {(429, "too-many-requests")}
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 30 for answer in refused)
+    assert redis.client.hlen("{rma}:ledger") == 20
+    assert as_code(from_address("198.51.100.1", 50, "/api/edge/register")) == (429, "too-many-requests")
+    assert as_code(from_address("198.51.100.1", 51, worker_id=None)) == (429, "too-many-requests")
+    known = int(taken[0].json["worker_id"][1:])
+    assert from_address("198.51.100.1", known).json["reregistered"] is True
+    assert from_address("198.51.100.1", 52, worker_id=None, tunnel_url=f"https://{known}.example").json["reregistered"] is True
+    assert beat(both[0], f"w{known}").status == 200
+    assert from_address("198.51.100.2", 60).status == 200
+    assert from_address("2001:db8::1", 61).status == 200
+    redis.client.set("{rma}:limit:register:2001:db8::", 10 ** 15)
+    assert from_address("2001:db8::2", 62).status == 429, "one network is one client"
+    assert from_address("2001:db8:0:1::2", 63).status == 200
+
+
+def test_no_limit_of_registrations(redis, start_coordinator):
+    coordinator = start_coordinator(redis, REGISTRATIONS_PER_MINUTE=0)
+    assert all(register(coordinator, worker_id=f"w{number}").status == 200 for number in range(30))
+    assert not list(redis.client.scan_iter("{rma}:limit:*"))
+
+
 # -- the matrix ---------------------------------------------------------------------------------------------------------------------------
 
 ROLES = ("viewer", "user", "operator", "admin")

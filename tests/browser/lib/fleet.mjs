@@ -52,7 +52,7 @@ export class Fleet {
     }
     mkdirSync(path.join(fleet.directory, 'redis'));
     fleet.socket = path.join(fleet.directory, 'redis', 'redis.sock');
-    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, LOG_FORMAT: 'json', REDIS_URL: `unix://${fleet.socket}`, ...settings};
+    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, REGISTRATIONS_PER_MINUTE: 0, LOG_FORMAT: 'json', REDIS_URL: `unix://${fleet.socket}`, ...settings};
     await fleet.startRedis();
     await fleet.startCoordinator();
     return fleet;

@@ -111,7 +111,7 @@ def differences(page):
             wrong.append(f"{flag}: the page does not tell the default {default[1]}")
     commands = re.findall(r"^  ([a-z]+)  +\w", binary_help().partition("Commands:\n")[2].partition("\n\n")[0] + "\n", flags=re.MULTILINE)
     listed = re.findall(r"^\.It Cm ([a-z]+)", page, flags=re.MULTILINE)
-    commands += re.findall(r"^  (import|export) ", binary_help(), flags=re.MULTILINE)
+    commands += re.findall(r"^  (import|check|export) ", binary_help(), flags=re.MULTILINE)
     return wrong + [f"{name}: a command on one side alone" for name in sorted(set(commands) ^ set(listed))]
 
 

@@ -1,6 +1,6 @@
 -- luacheck, which `make check` runs on the scripts as Redis gets them and on the Lua tools.
 std = "lua51"
-max_line_length = 140
+max_line_length = 132
 
 -- What a script finds inside Redis: Lua 5.1 without io, os, print and require, and Redis's own.
 stds.redis = {

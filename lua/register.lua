@@ -59,10 +59,10 @@
 -- health: what it tells of single services, names with commas between, "!" before those that are not well. join: the join token
 -- that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that registered with
 -- one is registered again with that one alone, or without any. bucket: of the limit that a new worker counts against, which gives
--- one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none. fields: names and values of the registration's fields. Returns
--- the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else {id, "1" if it
--- was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is news that two
--- machines use the id}. Where the limit is reached it returns the ms until it is not.
+-- one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none. fields: names and values of the registration's
+-- fields. Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else
+-- {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is
+-- news that two machines use the id}. Where the limit is reached it returns the ms until it is not.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)

@@ -179,7 +179,10 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     return count;
 }
 
-/* The name of the limit that new workers from an address count against: of an IPv6 address its network, which one client has to itself. */
+/*
+ * The name of the limit that new workers from an address count against: of an IPv6 address its network, which one client has to
+ * itself.
+ */
 static struct str write_bucket(struct str address, char room[80])
 {
     char text[INET6_ADDRSTRLEN] = "";

@@ -96,11 +96,13 @@ static void on_root(void *data, enum err err, const struct fleet *fleet)
     struct request *request = api_resume(data, err);
     if (request != NULL) {
         const struct api *api = request_app(request);
+        const struct str modes[] = {[AUTH_OFF] = STR("off"), [AUTH_WARN] = STR("warn"), [AUTH_ON] = STR("on")};
         struct buffer body = BUFFER_INIT;
         json_begin_object(&body, NULL);
         json_add_text(&body, "status", STR("healthy"));
         json_add_text(&body, "service", STR("RMA Distributed Coordinator"));
         json_add_text(&body, "version", api->config->version);
+        json_add_text(&body, "auth", modes[api->config->auth]);
         json_add_integer(&body, "active_workers", fleet_total(fleet) - fleet_by_status(fleet, WORKER_OFFLINE));
         json_add_text(&body, "docs", STR("/docs"));
         json_add_text(&body, "api", STR("/api"));

@@ -53,6 +53,7 @@ setUpPlot();
 setUpTable();
 setUpEvents();
 setUpAsk();
+setUpAccount();
 setUpWorker();
 setUpWork();
 setUpTasks();

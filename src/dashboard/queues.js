@@ -64,7 +64,7 @@ function makeQueueRow(queue) {
   heading.scope = 'row';
   const names = ['queued', 'leased', 'scheduled', 'dead', 'oldest', 'news', 'done'];
   const cells = Object.fromEntries(names.map((name, at) => [name, namedCell(QUEUE_COLUMNS[at + 1], make('td', 'number'))]));
-  const toggle = makeButton('small', '', () => {
+  const toggle = makeButton('small operator', '', () => {
     const {paused} = work.queues.find(each => each.queue === queue) || {};
     ask(paused ? QUEUE_ACTIONS.resume : QUEUE_ACTIONS.pause, queue, () => work.queuesAgain.now());
   });
@@ -186,7 +186,7 @@ function makeDeadRow({queue, error, types, count: many}, age) {
   const filters = {queue, state: 'dead', error: beginningOf(error, ERROR_FILTER_MAX)};
   const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was told', filters));
   heading.scope = 'row';
-  const retry = makeButton('small', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
+  const retry = makeButton('small operator', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
   retry.hidden = !error; // "any error" is not "none"
   retry.setAttribute('aria-label', `Retry those of ${queue} with: ${cut(error, 60)}`);
   const values = [['Queue', '', queue], ['Type', '', cut([...types].sort(byText).join(', '), 60)], ['Tasks', 'number', count(many)],

@@ -21,6 +21,8 @@ function whyNoAnswer(method, answer, error) {
   return answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.';
 }
 
+let onUnauthenticated = () => {}; // called when a request was refused for want of a credential
+
 // body: what becomes the request's JSON; undefined: it has none.
 async function request(method, path, body) {
   const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
@@ -36,6 +38,7 @@ async function request(method, path, body) {
   } catch (error) {
     throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));
   }
+  if (answer.status === 401 && !path.startsWith('api/auth/')) onUnauthenticated();
   if (!answer.ok) {
     throw new RequestError(answer.status, plainText(said && said.detail) || `The coordinator answered ${answer.status}.`);
   }

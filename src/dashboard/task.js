@@ -64,8 +64,8 @@ function makeTaskParts(id) {
     state: taskBadge('queued'), note: make('p', 'soft'), why: make('section', 'card explained'), now: make('div', 'now'),
     figures: make('dl'),
     life: make('ol', 'life'), details: make('div', 'details'), values: make('div'), valuesOf: '',
-    cancel: makeButton('quiet-danger', 'Cancel', () => ask(TASK_ACTIONS.cancel, id, again)),
-    retry: makeButton('', 'Retry', () => ask(TASK_ACTIONS.retry, id, again)),
+    cancel: makeButton('quiet-danger user', 'Cancel', () => ask(TASK_ACTIONS.cancel, id, again)),
+    retry: makeButton('operator', 'Retry', () => ask(TASK_ACTIONS.retry, id, again)),
   };
   const back = make('a', 'back', '← Tasks');
   back.href = tasks.address || '#/work';

@@ -117,7 +117,7 @@ function makeParts(id) {
   back.href = '#/';
   parts.title = make('h1', 'id', id);
   parts.title.tabIndex = -1;
-  parts.buttons = make('div', 'buttons', parts.drain, parts.undrain, parts.remove);
+  parts.buttons = make('div', 'buttons operator', parts.drain, parts.undrain, parts.remove);
   byId('worker').replaceChildren(back,
     make('div', 'title', make('div', '', make('div', 'name', parts.title, parts.status), parts.note), parts.buttons),
     make('section', 'figures card', parts.figures), parts.held, parts.details);

@@ -52,7 +52,8 @@ export class Fleet {
     }
     mkdirSync(path.join(fleet.directory, 'redis'));
     fleet.socket = path.join(fleet.directory, 'redis', 'redis.sock');
-    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, REGISTRATIONS_PER_MINUTE: 0, LOG_FORMAT: 'json', REDIS_URL: `unix://${fleet.socket}`, ...settings};
+    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, REGISTRATIONS_PER_MINUTE: 0, LOG_FORMAT: 'json',
+      REDIS_URL: `unix://${fleet.socket}`, ...settings};
     await fleet.startRedis();
     await fleet.startCoordinator();
     return fleet;
@@ -132,6 +133,18 @@ export class Fleet {
     const file = path.join(this.directory, 'registry.json');
     writeFileSync(file, JSON.stringify(Object.fromEntries(workers.map(worker => [worker.worker_id, worker]))));
     execFileSync(BINARY, ['import', file], {env: {...this.environment, ...this.settings}, stdio: ['ignore', 'ignore', 'inherit']});
+  }
+
+  // Runs a command of the binary with this fleet's Redis; `input` is its standard input.
+  command(words, input) {
+    execFileSync(BINARY, words, {env: {...this.environment, REDIS_URL: this.settings.REDIS_URL}, input, stdio: ['pipe', 'ignore', 'inherit']});
+  }
+
+  // Starts another coordinator in place of this one, with other settings.
+  async restart(settings) {
+    await this.kill();
+    Object.assign(this.settings, settings);
+    await this.startCoordinator();
   }
 
   register(workerId, capabilities = SERVICE, more = {}) {

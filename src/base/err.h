@@ -1,7 +1,7 @@
 /*
- * Every way a request can fail, stated once: name, HTTP status, the word with which an error reply of Redis begins, the code that
- * programs go by, and whether trying again can help. Programs that know an error by its code know it for ever: a code never
- * changes its meaning. The sentences for people are in api/explain.c.
+ * Every way a request can fail, stated once: name, HTTP status, the word with which an error reply of Redis begins, the code
+ * that programs go by, and whether trying again can help. A code never changes its meaning, so that programs may rely on it.
+ * The sentences for people are in api/explain.c.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

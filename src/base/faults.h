@@ -1,6 +1,6 @@
 /*
- * All that is wrong with one request, gathered so that the client hears of everything at once. A second list takes what was
- * left out of a request that is served all the same ("ignored").
+ * Gathers all that is wrong with one request, so that the client learns everything at once. A second list ("ignored") holds
+ * what was left out of a request that is served all the same.
  */
 #ifndef BASE_FAULTS_H
 #define BASE_FAULTS_H

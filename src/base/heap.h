@@ -1,5 +1,6 @@
 /*
- * A heap of moments: which of many comes first. Entries are members of what waits; the heap owns none of them.
+ * A heap of moments, which tells which of many comes first. An entry is a member of the thing that waits. The heap owns no
+ * entries.
  *
  *     heap_insert, heap_remove    O(log n); an entry that comes last is inserted at once
  *     heap_first                  O(1)

@@ -1,6 +1,6 @@
 /*
- * Host names of this server that a setting lists, with commas between. Case and ports don't matter, in the list or in what is
- * asked for.
+ * A setting's list of this server's host names, with commas between. Case and ports don't matter, neither in the list nor in
+ * the name that is looked up.
  */
 #ifndef BASE_HOSTS_H
 #define BASE_HOSTS_H

@@ -13,7 +13,10 @@
 /* Whether `text` is an IPv4 or IPv6 address: no port, no brackets, no zone. */
 bool inet_is_address(struct str text);
 
-/* Writes the address of `name`, an IPv4 one that IPv6 carries in its own form; empty where `len` is 0 or it is no IP address. */
+/*
+ * Writes the address of `name` as text. An IPv4 address inside of an IPv6 one becomes plain IPv4. The text is empty when `len`
+ * is 0 or `name` is no IP address.
+ */
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 
 #endif

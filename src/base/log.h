@@ -1,6 +1,6 @@
 /*
- * One line per event on stderr: readable text on a terminal, JSON elsewhere. Never a secret, a token or a body. Values may come
- * from strangers: text is visible ASCII with everything else escaped, JSON is valid UTF-8.
+ * Writes one line per event on stderr: readable text on a terminal, JSON elsewhere. No line has a secret, a token or a body.
+ * Values may come from strangers, so text is visible ASCII with everything else escaped, and JSON is valid UTF-8.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -12,7 +12,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Sets what is logged and how. Before this, LOG_INFO and text. To be called before any thread starts. */
 void log_init(enum log_level level, bool json);
 
-/* Whether lines of that level are written at all: to be asked before costly arguments are made. */
+/* Whether lines of that level are written at all. Ask before you make costly arguments. */
 bool log_enabled(enum log_level level);
 
 /*

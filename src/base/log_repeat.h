@@ -1,7 +1,7 @@
 /*
- * What may go wrong a thousand times: the first line of its kind is written at once. Those alike that follow are only counted,
- * and a line tells their number, at first every LOG_REPEAT_MS, more and more seldom as it goes on, and soon after the last one.
- * Each thread counts its own.
+ * Log lines about what may go wrong a thousand times. The first line of a kind is written at once. Lines like it that follow
+ * are only counted, and a line tells their number: at first every LOG_REPEAT_MS, then less and less often, and once more soon
+ * after the last one. Each thread counts its own lines.
  */
 #ifndef BASE_LOG_REPEAT_H
 #define BASE_LOG_REPEAT_H
@@ -17,8 +17,8 @@
 #define LOG_ALIKE_MAX 4
 
 /*
- * Writes a line like log_event, or counts it. Alike are lines of one level, event and message (texts that live for ever) whose
- * first `alike` fields, at most LOG_ALIKE_MAX, are the same in their first bytes.
+ * Writes a line like log_event, or counts it. Two lines are alike when they have the same level, event and message, and when
+ * their first `alike` fields (at most LOG_ALIKE_MAX) begin with the same bytes. `event` and `message` must live for ever.
  */
 #define log_repeatable(level, event, message, alike, ...)                                                                          \
     log_write_repeatable(level, event, message, alike, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})
@@ -27,15 +27,15 @@ void log_write_repeatable(enum log_level level, const char *event, const char *m
                           const struct log_field *fields);
 
 /*
- * Counts a line as one that has been written before, as often as need be: its number is told as those of log_write_repeatable
- * are, though no sooner than after LOG_REPEAT_MS, and it stays known for LOG_COUNTED_MS of silence.
+ * Counts a line as if one like it had been written before. Its number is told in the same way as those of log_write_repeatable,
+ * but not before LOG_REPEAT_MS are over. The line stays known until LOG_COUNTED_MS of silence are over.
  */
 void log_write_counted(enum log_level level, const char *event, const char *message, size_t alike, const struct log_field *fields);
 
-/* Tells the numbers whose time has come. To be called in each turn of the thread's loop, with clock_ms. */
+/* Tells the numbers whose time has come. Call it in each turn of the thread's loop, with clock_ms. */
 void log_repeat_tick(int64_t now);
 
-/* Tells all numbers that were not told yet: the thread ends. */
+/* Tells all numbers that were not told yet. Call it when the thread ends. */
 void log_repeat_flush(void);
 
 #endif

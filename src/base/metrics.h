@@ -1,8 +1,8 @@
 /*
  * What an instance counts about itself.
  *
- * Every serving thread has one struct metrics of its own, which it alone writes: counting is a load and a store, without a lock and
- * without a cache line that cores fight for. Whoever wants to know adds the threads' up (metrics_sum). A thread that has not called
+ * Each serving thread writes to a struct metrics of its own. So counting is a load and a store: it takes no lock, and cores
+ * don't fight for a cache line. metrics_sum adds up the numbers of all threads. A thread that has not called
  * metrics_thread_start counts nothing.
  */
 #ifndef BASE_METRICS_H
@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* A number that its thread changes and others read: a counter, or a gauge (then it may be negative in two's complement). */
+/* A number that one thread changes and others read. It is a counter or a gauge. A gauge may be negative, in two's complement. */
 struct metric {
     _Atomic uint64_t value;
 };
@@ -61,7 +61,7 @@ enum metrics_closing {
     CLOSING_COUNT
 };
 
-/* Nothing but struct metric stands in here: the threads' are added up as arrays. */
+/* It has no members but struct metric, since metrics_sum adds up the structs of all threads as arrays. */
 struct metrics {
     struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
     struct histogram request_us[METRICS_ROUTES_MAX];
@@ -77,13 +77,13 @@ struct metrics {
     struct histogram histograms[METRICS_HISTOGRAMS_MAX];
 };
 
-/* What the calling thread counts in; one that nobody reads before metrics_thread_start. */
+/* The struct in which the calling thread counts. Before metrics_thread_start nobody reads it. */
 extern _Thread_local struct metrics *metrics;
 
 /* Gives the calling thread a struct of its own, for as long as the program lives. To be called once in each serving thread. */
 void metrics_thread_start(void);
 
-/* All threads' numbers, added up; the caller frees it. */
+/* The sum of all threads' numbers. The caller frees it. */
 struct metrics *metrics_sum(void);
 
 static inline uint64_t metric_read(const struct metric *metric)
@@ -97,7 +97,7 @@ static inline void metric_set(struct metric *metric, uint64_t value)
     atomic_store_explicit(&metric->value, value, memory_order_relaxed);
 }
 
-/* Adds to a number of the calling thread. There is no other writer: it need be no atomic addition. */
+/* Adds to a number of the calling thread. No other thread writes it, so the addition need not be atomic. */
 static inline void metric_add(struct metric *metric, uint64_t by)
 {
     metric_set(metric, metric_read(metric) + by);
@@ -106,7 +106,7 @@ static inline void metric_add(struct metric *metric, uint64_t by)
 /* Observes a value; below 0 it counts as 0. */
 void histogram_observe(struct histogram *histogram, const int64_t bounds[HISTOGRAM_BUCKETS], int64_t value);
 
-/* Where a method is counted; and its name, "other" for METHOD_OTHER. */
+/* The place where a method is counted, and the method's name ("other" for METHOD_OTHER). */
 enum metrics_method metrics_method_of(struct str method);
 const char *metrics_method_name(enum metrics_method method);
 

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /*
- * The bytes of the character that `text` begins with, in its only valid form: no overlong ones, no surrogates, nothing above
- * U+10FFFF. 0: it begins with none.
+ * The number of bytes of the character with which `text` begins. 0 when it begins with none: overlong forms, surrogates and
+ * what is above U+10FFFF are no characters.
  */
 size_t utf8_length(struct str text);
 

@@ -254,6 +254,16 @@ static void begin_reading(struct directory *directory)
     read_page(directory, (struct str){NULL, 0});
 }
 
+bool directory_has_anybody(const struct directory *directory)
+{
+    size_t count;
+    const struct directory_entry *entries = directory_entries(directory, &count);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(entries[i].member, "user:", 5) == 0 || strncmp(entries[i].member, "token:", 6) == 0)
+            return true;
+    return false;
+}
+
 bool directory_is_fresh(struct directory *directory)
 {
     int64_t age = clock_ms() - directory->read_at;

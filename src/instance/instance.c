@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "base/process.h"
 #include "http/offload.h"
+#include "instance/shared_secret.h"
 #include "instance/web.h"
 #include "model/catalogue.h"
 #include "redis/keys.h"
@@ -83,6 +84,15 @@ static int32_t keep_house(struct worker_thread *thread)
     return (int32_t)(thread->sweep_at - now);
 }
 
+static void on_directory(void *data, enum err err)
+{
+    const struct worker_thread *thread = data;
+    if (err == ERR_NONE && !directory_has_anybody(thread->api.directory))
+        log_event(LOG_WARN, "nobody_may",
+                  "AUTH asks for credentials, and there is no user and no token yet: the first admin is made by "
+                  "rma-coordinator users add NAME --role admin");
+}
+
 static void on_counted(void *data, enum err err, const struct fleet *fleet)
 {
     struct worker_thread *thread = data;
@@ -90,6 +100,8 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     if (err != ERR_NONE)
         return;
     thread->count_at = 0;
+    if (instance->api_config.auth != AUTH_OFF)
+        directory_refresh(thread->api.directory, on_directory, thread);
     int64_t unknown = INSTANCE_WORKERS_UNKNOWN;
     if (atomic_compare_exchange_strong(&instance->workers_found, &unknown, fleet_total(fleet))) {
         sem_post(&instance->counted);
@@ -363,6 +375,8 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         err = check_settings(instance, why);
     if (err == ERR_NONE)
         err = read_signing_key(instance, why);
+    if (err == ERR_NONE)
+        err = shared_secret_check(why);
     if (err != ERR_NONE)
         return err;
     struct str format = config->text[CONFIG_LOG_FORMAT];

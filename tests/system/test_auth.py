@@ -209,6 +209,38 @@ def test_no_more_workers_than_a_token_may_have(redis, three_guarded):
     assert register(three_guarded[2], token, worker_id="another").status == 200
 
 
+# -- the start ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["x" * 31, "change-this-secret-key-in-production", "your-secret-key", "secret", "admin123"])
+def test_a_weak_shared_secret_stops_the_start(redis, make_coordinator, directory, secret):
+    path = directory / "secret"
+    path.write_text(secret + "\n")
+    for name, value in (("JWT_SECRET", secret), ("JWT_SECRET_FILE", path)):
+        said = make_coordinator(redis, **{name: value}).refuses_to_start()
+        assert said.count("\n") == 1 and f"{name} must have at least 32 bytes" in said and (secret not in said or len(secret) < 8)
+
+
+def test_a_strong_shared_secret_does_not(redis, start_coordinator, directory):
+    (directory / "secret").write_text("y" * 32 + "\n")
+    assert start_coordinator(redis, JWT_SECRET="x" * 32, JWT_SECRET_FILE=directory / "secret").is_alive()
+
+
+@pytest.mark.parametrize("mode", ["off", "warn", "on"])
+def test_the_start_says_how_the_first_admin_is_made(redis, start_coordinator, mode):
+    def told(coordinator):
+        return [line["message"] for line in coordinator.log_lines() if line["event"] == "nobody_may"]
+
+    first = start_coordinator(redis, AUTH=mode)
+    if mode != "off":
+        wait_until(lambda: told(first))
+        assert "rma-coordinator users add NAME --role admin" in told(first)[0]
+    make_token(redis.client)
+    second = start_coordinator(redis, AUTH=mode, THREADS=1)
+    wait_until(lambda: second.request("GET", "/api/auth/tokens", headers=bearer(credentials.token_text("api", "nobodynobody"))).status == 401)
+    assert not told(second) and (mode != "off" or not told(first))
+
+
 # -- strangers' floods --------------------------------------------------------------------------------------------------------------------
 
 

@@ -68,7 +68,7 @@ def containers_of_the_built_in(coordinator):
 
 
 def test_the_built_in_containers_get_what_the_environment_has(redis, start_coordinator):
-    values = {name: f"<{name}> \u00e9" for names in PASSED_ON.values() for name in names}
+    values = {name: f"<{name}> \u00e9" * 3 for names in PASSED_ON.values() for name in names}
     coordinator = start_coordinator(redis, LOG_LEVEL="debug", **values)
     containers = containers_of_the_built_in(coordinator)
     assert len(containers) == 14

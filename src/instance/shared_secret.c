@@ -1,0 +1,53 @@
+#include "instance/shared_secret.h"
+
+#include "base/str.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET_MIN 32  /* bytes: what HMAC-SHA256 takes, RFC 7518, 3.2 */
+#define FILE_MAX 65536 /* bytes that are looked at */
+
+static enum err check(const char *name, struct str secret, char why[256])
+{
+    static const struct str old_defaults[] = {STR("change-this-secret-key-in-production"), STR("your-secret-key"), STR("secret"),
+                                              STR("admin123")};
+    bool weak = secret.len < SECRET_MIN;
+    for (size_t i = 0; i < sizeof(old_defaults) / sizeof(old_defaults[0]); i++)
+        weak = weak || str_eq(secret, old_defaults[i]);
+    if (!weak)
+        return ERR_NONE;
+    snprintf(
+        why, 256,
+        "%s must have at least %d bytes that nobody can guess, and be none of the old system's defaults: openssl rand -base64 48 "
+        "makes one",
+        name, SECRET_MIN);
+    return ERR_INVALID;
+}
+
+enum err shared_secret_check(char why[256])
+{
+    const char *value = getenv("JWT_SECRET"), *path = getenv("JWT_SECRET_FILE");
+    if (value != NULL && value[0] != '\0') {
+        enum err err = check("JWT_SECRET", str_from(value), why);
+        if (err != ERR_NONE)
+            return err;
+    }
+    if (path == NULL || path[0] == '\0')
+        return ERR_NONE;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        snprintf(why, 256, "JWT_SECRET_FILE: %.100s: %s", path, strerror(errno));
+        return ERR_INVALID;
+    }
+    static char text[FILE_MAX];
+    struct str secret = {text, fread(text, 1, sizeof(text), file)};
+    fclose(file);
+    while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
+        secret.len--; /* an editor's, not the secret's */
+    enum err err = check("JWT_SECRET_FILE", secret, why);
+    explicit_bzero(text, sizeof(text));
+    return err;
+}

@@ -1,5 +1,5 @@
 /*
- * What a client would rather have: the Accept headers (RFC 9110, section 12.5).
+ * Reads the Accept headers (RFC 9110, section 12.5), which say what a client prefers.
  */
 #ifndef HTTP_ACCEPT_H
 #define HTTP_ACCEPT_H
@@ -7,8 +7,8 @@
 #include "base/str.h"
 
 /*
- * The weight that the value of an Accept header gives to `name` ("text/html", "gzip"), in thousandths: 0 to 1000, 1000 where it
- * says none that can be read; -1 when the header does not name it. Wildcards name nothing.
+ * The weight that the value of an Accept header gives to `name` ("text/html", "gzip"), in thousandths, 0 to 1000. It is 1000
+ * where the header gives no weight that can be read, and -1 when the header does not name `name`. Wildcards name nothing.
  */
 int accept_weight(struct str header, struct str name);
 

@@ -1,5 +1,5 @@
 /*
- * Who asks, and for which URL: by the connection, and by what the proxies that TRUST_PROXY counts say.
+ * Tells who sent a request, and to which URL, from the connection and from the headers of the proxies that TRUST_PROXY counts.
  */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
@@ -14,8 +14,9 @@ struct str client_address(const struct request *request, char room[INET_TEXT_MAX
 struct str client_asked_host(const struct request *request);
 
 /*
- * The URL under which the client reached this server ("http://host:8080"), in `room`: of the host that it asked for if that is
- * plain enough to be handed on, else of the address that it is connected to. Cut when it does not fit.
+ * Writes the URL under which the client reached this server ("http://host:8080") into `room`. It has the host that the client
+ * asked for, if that name is plain enough to be handed on, else the address to which the client is connected. The URL is cut
+ * when it does not fit.
  */
 struct str client_base_url(const struct request *request, char *room, size_t size);
 

@@ -1,8 +1,9 @@
 /*
- * Whether a client leaves while libh2o does not read its connection: a request waits, or its answer goes on.
+ * Notices that a client leaves while libh2o does not read its connection, that is, while a request waits or its answer is being
+ * sent.
  *
- * A reset says so. The end of what the client sends does not: it may have left, or only have nothing more to say and be reading
- * still. What it has pipelined hides that end from epoll, so such connections are looked at four times a second.
+ * A reset says that the client has left. The end of its data does not: the client may have left, or it may have nothing more to
+ * send and still read. Pipelined data hides the end from epoll, so the watch looks at such connections four times a second.
  */
 #ifndef HTTP_CLIENT_WATCH_H
 #define HTTP_CLIENT_WATCH_H
@@ -14,7 +15,10 @@
 struct server_thread;
 struct client_watch;
 
-/* Called at most once, from inside the loop; the watch has ended by itself. `reset`: what is sent now reaches nobody. */
+/*
+ * Called at most once, from inside the loop. The watch has then ended by itself. `reset`: nothing that is sent now reaches the
+ * client.
+ */
 typedef void client_watch_callback(struct client_watch *watch, bool reset);
 
 /* Begins as zeros. */
@@ -32,7 +36,7 @@ void client_watch_begin(struct client_watch *watch, struct server_thread *thread
 /* To be called before libh2o reads the connection again, at the latest when it ends the answer or disposes of the request. */
 void client_watch_end(struct client_watch *watch);
 
-/* Looks at those that are hidden. A server_tick; `data` is the thread. */
+/* Looks at the connections whose end is hidden. A server_tick; `data` is the thread. */
 int32_t client_watch_tick(void *data);
 
 #endif

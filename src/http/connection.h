@@ -1,6 +1,6 @@
 /*
- * A client's connection, as far as libh2o leaves it to us: how long it may be idle, how long a request may take to arrive, and
- * what came that is no request. libh2o has one time limit for all of that, which is set so high that it never counts.
+ * What libh2o leaves to us of a client's connection: how long it may be idle, how long a request may take to arrive, and what
+ * to do with data that is no request. libh2o has one time limit for all of these. It is set so high that it never matters.
  *
  *        accepted                     first byte                    whole
  *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING
@@ -9,7 +9,7 @@
  *                          │                     UNDECIDED ┘                   │
  *                          └───────────────────────────────────────────────────┘
  *
- * A connection that leaves UNDECIDED by its end was answered by libh2o itself: what came was no request.
+ * When a connection ends in UNDECIDED, libh2o itself has answered it, because no request came.
  */
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
@@ -49,18 +49,18 @@ struct connection {
     struct lingering *lingering;    /* the rest of a client that was refused */
 };
 
-/* Makes a connection of a socket that was accepted. */
+/* Makes a connection from an accepted socket. */
 void connection_new(struct listener *listener, h2o_socket_t *socket);
 
-/* Ends the connection that has been idle for longest, if one has been for a moment; whether there was one. */
+/* Ends the connection that has been idle for the longest time, if any has been idle for a moment. Returns whether it ended one. */
 bool connection_make_room(struct listener *listener);
 
-/* The program ends: who is idle gets a moment for a request that is on its way. */
+/* Call it when the program ends: idle connections get a moment for a request that is on its way. */
 void connection_hurry(struct listener *listener);
 
 /*
  * Ends what has been idle, or a request on its way, for too long; and cuts off the largest of those that are not whole, when
- * together they are too much. To be called at the end of each turn. They return the ms until the next call.
+ * together they are too much. Call them at the end of each turn. They return the ms until the next call.
  */
 int32_t connection_tick_listener(struct listener *listener);
 int32_t connection_tick_thread(struct server_thread *thread);
@@ -69,18 +69,19 @@ int32_t connection_tick_thread(struct server_thread *thread);
 void connection_begin_request(h2o_req_t *req);
 
 /*
- * Counts one more request of a connection; false when it has had its share of this turn of the loop. libh2o itself goes on with
- * what a client has pipelined as long as answers are made at once, and nobody else's turn would come.
+ * Counts one more request of a connection. Returns false when the connection has had its share of this turn of the loop.
+ * Without that, libh2o would go on with a client's pipelined requests as long as each is answered at once, and no other client
+ * would be served.
  */
 bool connection_may_go_on(h2o_req_t *req);
 
 /*
- * The answer to a request that a socket brought is on its way, whole: when it is sent, the connection is idle. `socket` may be
- * NULL.
+ * Notes that the whole answer to a socket's request is being sent. When it has been sent, the connection is idle. `socket` may
+ * be NULL.
  */
 void connection_answered(h2o_socket_t *socket);
 
-/* What the client sends after this request is not read: the answer is the last of its connection, and may have no end. */
+/* Has nothing read that the client sends after this request: its answer is the last of the connection, and may have no end. */
 void connection_sends_no_more(h2o_req_t *req);
 
 /* The client goes on sending what was refused; see linger.h. */

@@ -1,7 +1,7 @@
 /*
- * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed goes to all
- * its streams, from one copy in memory. A client that falls too far behind is dropped, and may come back for what it has
- * missed.
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed is sent to
+ * all its streams, from one copy in memory. A client that falls too far behind is dropped. It may come back and ask for what it
+ * has missed.
  *
  *                  appended              its turn
  *          IDLE -------------> READY ----------------> SENDING ---- too far behind ----> DROPPED
@@ -39,7 +39,7 @@ void feed_append(struct feed *feed, struct buffer *text);
 /* Ends all streams; what they have not been sent yet is lost to them. */
 void feed_end(struct feed *feed);
 
-/* To be called at the end of each turn of the loop: sends to some of the streams. Returns the ms until its next call. */
+/* Sends to some of the streams. Call it at the end of each turn of the loop. Returns the ms until the next call. */
 int32_t feed_tick(struct feed *feed);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * What proxies say in X-Forwarded-* of the client's side of a connection. Such a header is a comma list, maybe over several
- * lines; each proxy adds to its end. `lines` are its lines from first to last. `Forwarded` (RFC 7239) is not read: proxies that
- * set X-Forwarded-For pass on a `Forwarded` that a client has made up.
+ * Reads what proxies tell about the client in X-Forwarded-*. Such a header is a comma list, which may have several lines. Each
+ * proxy adds to its end. `lines` are its lines from first to last. `Forwarded` (RFC 7239) is not read: proxies that set
+ * X-Forwarded-For pass on a `Forwarded` that a client has made up.
  */
 #ifndef HTTP_FORWARDED_H
 #define HTTP_FORWARDED_H
@@ -11,9 +11,9 @@
 #define FORWARDED_LINES_MAX 16
 
 /*
- * The client's address by X-Forwarded-For when `proxies` of them are trusted: the one that the outermost of them has added, the
- * first one where there are fewer. What is no address there is passed over for what the next proxy has added. Without port and
- * brackets; absent if there is none.
+ * The client's address by X-Forwarded-For when `proxies` proxies are trusted. It is the element that the outermost of them has
+ * added, or the first element when there are fewer. An element that is no address is passed over for the one that the next
+ * proxy has added. The address has no port and no brackets. It is absent if there is none.
  */
 struct str forwarded_client(const struct str *lines, size_t count, int proxies);
 

@@ -8,10 +8,10 @@
  *         │ h2o disposes of it
  *         └─────────────────────────▶ gone
  *
- * The pending object belongs to nobody's pool. Two hold it: a cell in the request's pool, let go when h2o disposes of the
- * request for whatever reason, and whoever made it and waits. It has the only pointer to the request, taken once: by the
- * answer, by the deadline or by the disposal, whichever comes first. h2o tells of a disposal in no other way while no response
- * has begun.
+ * The pending object is in no pool. It has two holders: a cell in the request's pool, which lets go when h2o disposes of the
+ * request, and the caller, who waits. The object has the only pointer to the request. The answer, the deadline or the disposal
+ * takes it, whichever comes first. The cell is needed because h2o tells of a disposal in no other way while no response has
+ * begun.
  */
 #ifndef HTTP_PENDING_H
 #define HTTP_PENDING_H
@@ -29,15 +29,16 @@ struct pending_set {
 };
 
 /*
- * Makes a request wait, for as long as its route's patience lasts. `late` answers it when its time is over; NULL: 504. The
- * caller must call pending_release once. `payload_size` bytes of zeros are the caller's, freed with the object.
+ * Makes a request wait, for as long as its route's patience lasts. When the time is over, `late` answers it, or a 504 if `late`
+ * is NULL. The caller must call pending_release once. The object has `payload_size` bytes of zeros for the caller, which are
+ * freed with it.
  */
 struct pending *pending_new(struct request *request, request_handler *late, size_t payload_size);
 
 /*
- * Parks a request: it waits for what may never come, `patience_ms` from now at most. Its time is over, too, as soon as its
- * client leaves or has nothing more to say (both look alike), and when the program ends; without a `late` the answer then is
- * 503.
+ * Parks a request, which waits for something that may never come, for at most `patience_ms`. Its time is also over when its
+ * client leaves or ends its side of the connection (both look alike), and when the program ends. If `late` is NULL, the answer
+ * then is 503.
  */
 void pending_park(struct pending *pending, int32_t patience_ms);
 
@@ -55,10 +56,10 @@ bool pending_is_waited_for(const struct pending *pending);
 /* Ends the caller's hold. A request not taken yet is answered with `err` first, so none is forgotten. */
 void pending_release(struct pending *pending, enum err err);
 
-/* Answers those whose time is over. To be called in each turn of the loop. Returns the ms until the next call, at most 1000. */
+/* Answers the requests whose time is over. Call it in each turn of the loop. Returns the ms until the next call, at most 1000. */
 int32_t pending_tick(struct pending_set *set);
 
-/* The program ends: parked requests are answered now, and nobody waits for longer than `most_ms`. */
+/* Call it when the program ends: answers parked requests now, and lets no other wait for longer than `most_ms`. */
 void pending_hurry(struct pending_set *set, int32_t most_ms);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What comes to the port and is no request, or none that is whole: it is answered without a handler, counted by its kind, and
- * told in the log.
+ * Data that comes to the port and is no request, or no whole one. It is answered without a handler, counted by its kind, and
+ * logged.
  */
 #ifndef HTTP_REFUSAL_H
 #define HTTP_REFUSAL_H

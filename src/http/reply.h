@@ -17,8 +17,8 @@ void reply_json(struct request *request, int status, struct buffer *body);
 void reply_constant(struct request *request, int status, struct str body);
 
 /*
- * Answers with JSON that is `age_s` seconds old, and that others are answered with, too. `release(owner)` is called, in this
- * thread, when this request needs the bytes no more.
+ * Answers with JSON that is `age_s` seconds old and that other requests share. Calls release(owner) in this thread when this
+ * request no longer needs the bytes.
  */
 void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner);
 

@@ -36,9 +36,9 @@ struct request {
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE]);
 
 /*
- * Refuses what HTTP forbids and h2o lets pass: a missing, repeated or garbled Host, repeated Content-Length or
- * Transfer-Encoding, both together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), folded header
- * lines. *why then says which. `head` is the request as received.
+ * Refuses what HTTP forbids and h2o accepts: a missing, repeated or garbled Host, repeated Content-Length or Transfer-Encoding,
+ * both together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), and folded header lines. *why then
+ * says which it is. `head` is the request as received.
  */
 MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
 
@@ -52,15 +52,15 @@ bool request_is_made_of(struct str text, const char *marks);
 void request_hide_expect(char *bytes, size_t len);
 
 /*
- * The value of a query parameter, the first of that name, percent-decoded into `room`; as it came when it is badly encoded or
- * does not fit, and so to be checked like anything else; absent when it is not there or empty, as forms send what was not
- * filled in.
+ * The value of the first query parameter of that name, percent-decoded into `room`. A value that is badly encoded or does not
+ * fit is returned as it came, so the caller must check it. A missing or empty value is absent: forms send empty values for what
+ * was not filled in.
  */
 struct str request_query(const struct request *request, const char *name, char *room, size_t size);
 
 /*
- * What the path has for "{name}", percent-decoded; absent where it can be no id, for being badly encoded or other than visible
- * ASCII. For "{name...}": all the rest of the path, as it came.
+ * What the path has for "{name}", percent-decoded. It is absent where it can't be an id, because it is badly encoded or is not
+ * visible ASCII. For "{name...}" it is the rest of the path, as it came.
  */
 struct str request_parameter(const struct request *request, const char *name);
 
@@ -80,15 +80,15 @@ struct str request_header(const struct request *request, const char *name);
 void request_set_header(struct request *request, const char *name, const char *value);
 
 /*
- * Says which worker a request is about, where its path does not: for its line in the log, and for request_parameter under
+ * Says which worker a request is about when its path does not. The log shows it, and request_parameter returns it for
  * "worker_id". The text is copied.
  */
 void request_name_worker(struct request *request, struct str worker_id);
 
-/* Takes a parameter away, which is then absent: what is no good does not belong in the log. */
+/* Removes a parameter, which is then absent, so that a bad value is not logged. */
 void request_forget_parameter(struct request *request, const char *name);
 
-/* Sets a header of the answer to a copy of `value` in place of what it was; an empty one takes it away. */
+/* Sets a header of the answer to a copy of `value`, in place of an earlier one. An empty `value` removes the header. */
 void request_replace_header(struct request *request, const char *name, const char *value);
 
 /* What the handlers of this thread share; given to server_thread_set_app. */

@@ -22,8 +22,8 @@ enum route_patience { PATIENT, QUICK };
  * A row of the table. A row without a path ends it.
  *
  * A path is literal but for parameters: "{name}" stands for one segment that is not empty, "{name...}" for all the rest, which
- * may be empty, and ends the path. Where several rows match, those without a parameter hide those with one, and both hide those
- * with a rest; of equals the first one counts.
+ * may be empty, and ends the path. Where several rows match, a row without a parameter wins over one with a parameter, and both
+ * win over one with a rest. Of equal rows the first one wins.
  */
 struct route {
     const char *method; /* "GET" takes HEAD too */

@@ -1,5 +1,5 @@
 /*
- * An answer in pieces, of which no end need be known at its beginning.
+ * An answer in pieces, whose length need not be known when it begins.
  *
  *               write                 drained
  *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: whoever makes the pieces makes the next
@@ -35,17 +35,17 @@ struct stream_maker {
 };
 
 /*
- * Begins to answer a request, with the headers that have been set. `length` is that of the whole answer, or
- * STREAM_LENGTH_UNKNOWN: then chunks are framed here, whatever the status, and HTTP/1.0 gets a connection that ends. Nothing is
- * sent before the first write, which may be empty to send the head alone. What may have no body (HEAD, 204, 304) ends at once,
- * and the writes go nowhere.
+ * Begins to answer a request, with the headers that have been set. `length` is the length of the whole answer, or
+ * STREAM_LENGTH_UNKNOWN. Then stream.c frames chunks, whatever the status, and ends the connection of an HTTP/1.0 client.
+ * Nothing is sent before the first write, which may be empty to send the head alone. An answer that may have no body (HEAD,
+ * 204, 304) ends at once, and its writes are dropped.
  */
 struct stream *stream_begin(struct request *request, int status, struct str type, size_t length, const struct stream_maker *maker,
                             void *data);
 
 /*
- * Writes pieces, which must stay as they are until `drained` or `gone`. Only when the stream is ready. `gone` may be called
- * meanwhile. But for the first one, a write has at least a byte.
+ * Writes pieces, which must not change until `drained` or `gone`. Call it only when the stream is ready. `gone` may be called
+ * meanwhile. Each write but the first must have at least one byte.
  */
 void stream_write(struct stream *stream, const struct str pieces[], size_t count);
 
@@ -55,10 +55,7 @@ bool stream_is_ready(const struct stream *stream);
 /* Ends the answer, whole, behind what is being sent. `gone` may be called meanwhile. */
 void stream_end(struct stream *stream);
 
-/*
- * Ends the answer so that the client sees that it is not whole: by a reset, and never as if it had ended. `gone` may be called
- * meanwhile.
- */
+/* Ends the answer with a reset, so that the client sees that it is not whole. `gone` may be called meanwhile. */
 void stream_abort(struct stream *stream);
 
 #endif

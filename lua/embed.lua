@@ -102,7 +102,7 @@ local function finished(body, functions)
   return table.concat(text, '\n')
 end
 
--- The whole text of a script: the check of its call, its names, its libraries, itself.
+-- The text of a script, in parts: the check of its call and its names, then each library, then itself.
 local function assemble(script)
   local text = {}
   local takes = #script.args .. (script.rest and ' or more' or '')
@@ -126,10 +126,11 @@ local function assemble(script)
   if script.rest then
     text[#text + 1] = ('local rest = %d'):format(#script.args + 1)
   end
+  local parts = { table.concat(text, '\n') .. '\n' }
   for at, body in ipairs(script.body) do
-    text[#text + 1] = at == #script.body and #script.finish > 0 and finished(body, script.finish) or body
+    parts[#parts + 1] = (at == #script.body and #script.finish > 0 and finished(body, script.finish) or body) .. '\n'
   end
-  return table.concat(text, '\n') .. '\n'
+  return parts
 end
 
 local function c_string(text)
@@ -144,7 +145,8 @@ local scripts = {}
 for i = 2, #arg do
   local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, finish = {}, body = {} }
   include(script, arg[i], {})
-  script.text = assemble(script)
+  script.parts = assemble(script)
+  script.text = table.concat(script.parts)
   local _, err = (loadstring or load)(script.text, '=' .. script.name)
   if err then
     fail(arg[i], err)
@@ -176,15 +178,25 @@ header[#header + 1] = '/* What a Redis user must be permitted for the scripts, a
 header[#header + 1] = '#define SCRIPT_COMMANDS "' .. table.concat(commands, ' ') .. '"\n'
 header[#header + 1] = '#endif'
 
+local part_names, part_count = {}, 0
 local source = { '/* Made by lua/embed.lua from lua/; not to be edited. */', '#include "redis/script.h"', '' }
 for _, script in ipairs(scripts) do
   source[#source + 1] = ('static const enum key %s_keys[] = {KEY_%s};'):format(script.name, table.concat(script.keys, ', KEY_'))
-  source[#source + 1] = ('static const char %s_text[] =\n%s;\n'):format(script.name, c_string(script.text))
+  local parts = {}
+  for i, part in ipairs(script.parts) do
+    if not part_names[part] then -- a library stands here once, however many scripts use it
+      part_count = part_count + 1
+      part_names[part] = 'part_' .. part_count
+      source[#source + 1] = ('static const char part_%d[] =\n%s;\n'):format(part_count, c_string(part))
+    end
+    parts[i] = ('{%s, sizeof(%s) - 1}'):format(part_names[part], part_names[part])
+  end
+  source[#source + 1] = ('static const struct str %s_parts[] = {%s};\n'):format(script.name, table.concat(parts, ', '))
 end
 source[#source + 1] = 'const struct script_text script_texts[SCRIPT_COUNT] = {'
 for _, script in ipairs(scripts) do
-  source[#source + 1] = ('    [SCRIPT_%s] = {"%s", {%s_text, sizeof(%s_text) - 1}, %s_keys, %d, %d},')
-    :format(script.name, script.name, script.name, script.name, script.name, #script.keys, #script.args)
+  source[#source + 1] = ('    [SCRIPT_%s] = {"%s", %s_parts, %d, %s_keys, %d, %d},')
+    :format(script.name, script.name, script.name, #script.parts, script.name, #script.keys, #script.args)
 end
 source[#source + 1] = '};'
 

@@ -45,7 +45,10 @@ static enum err look(struct checking *checking, struct str index, const struct s
         return ERR_NONE;
     command_begin(&command, 5 + count);
     command_add(&command, STR("EVAL_RO"));
-    command_add(&command, script_texts[SCRIPT_check].text);
+    struct buffer text = BUFFER_INIT;
+    script_write(&text, SCRIPT_check);
+    command_add(&command, buffer_str(&text));
+    buffer_fini(&text);
     command_add_number(&command, 1);
     command_add(&command, key_name(KEY_prefix));
     command_add(&command, index);

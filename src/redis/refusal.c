@@ -50,10 +50,7 @@ static struct str failed_command(enum script script, struct str text)
         return named;
     char digits[12];
     snprintf(digits, sizeof(digits), "%.*s", STR_PRINTF(number));
-    struct str rest = script_texts[script].text, line = {NULL, 0};
-    for (long left = strtol(digits, NULL, 10); left > 0; left--)
-        line = str_cut(&rest, '\n');
-    return leading_word(str_behind(line, STR("call('")));
+    return leading_word(str_behind(script_line(script, strtol(digits, NULL, 10)), STR("call('")));
 }
 
 void refusal_log(enum script script, struct str text)

@@ -2,7 +2,8 @@
 
 #include "redis/command.h"
 
-#include <assert.h>
+/* SHA1() of OpenSSL 3 loads all of its algorithms, 2 MB of memory; these functions are the algorithm alone. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 #include <stdio.h>
 
@@ -11,12 +12,33 @@ static struct {
     struct buffer keys; /* the count of keys and the keys, as they stand in every EVALSHA */
 } scripts[SCRIPT_COUNT];
 
+void script_write(struct buffer *out, enum script script)
+{
+    for (size_t i = 0; i < script_texts[script].part_count; i++)
+        buffer_append(out, script_texts[script].parts[i]);
+}
+
+struct str script_line(enum script script, long number)
+{
+    for (size_t i = 0; i < script_texts[script].part_count; i++)
+        for (struct str rest = script_texts[script].parts[i]; rest.len > 0;) { /* each part ends with a line */
+            struct str line = str_cut(&rest, '\n');
+            if (--number == 0)
+                return line;
+        }
+    return (struct str){NULL, 0};
+}
+
 void scripts_init(void)
 {
     for (int script = 0; script < SCRIPT_COUNT; script++) {
         const struct script_text *text = &script_texts[script];
         unsigned char digest[SHA_DIGEST_LENGTH];
-        SHA1((const unsigned char *)text->text.ptr, text->text.len, digest);
+        SHA_CTX context;
+        SHA1_Init(&context);
+        for (size_t i = 0; i < text->part_count; i++)
+            SHA1_Update(&context, text->parts[i].ptr, text->parts[i].len);
+        SHA1_Final(digest, &context);
         for (size_t i = 0; i < sizeof(digest); i++)
             snprintf(scripts[script].sha + 2 * i, 3, "%02x", digest[i]);
         buffer_fini(&scripts[script].keys);
@@ -39,8 +61,11 @@ void script_begin(struct buffer *out, enum script script, const struct str *args
 
 void script_load_command(struct buffer *out, enum script script)
 {
+    struct buffer text = BUFFER_INIT;
+    script_write(&text, script);
     command_begin(out, 3);
     command_add(out, STR("SCRIPT"));
     command_add(out, STR("LOAD"));
-    command_add(out, script_texts[script].text);
+    command_add(out, buffer_str(&text));
+    buffer_fini(&text);
 }

@@ -11,7 +11,8 @@
 /* What the embedding tool writes for each script. */
 struct script_text {
     const char *name;
-    struct str text;
+    const struct str *parts; /* its text: libraries stand in memory once, however many scripts use them */
+    size_t part_count;
     const enum key *keys;
     size_t key_count;
     size_t arg_count; /* without the rest */
@@ -31,6 +32,12 @@ void scripts_init(void);
  * exactly `rest` strings must follow by command_add.
  */
 void script_begin(struct buffer *out, enum script script, const struct str *args, size_t rest);
+
+/* Appends the text of a script, as Redis gets it. */
+void script_write(struct buffer *out, enum script script);
+
+/* Line `number`, from 1 on, of the text of a script; absent when there is none. */
+struct str script_line(enum script script, long number);
 
 /* Appends the SCRIPT LOAD of a script. */
 void script_load_command(struct buffer *out, enum script script);

@@ -7,6 +7,7 @@
 #include "store/internal.h"
 
 #include <arpa/inet.h>
+#define OPENSSL_SUPPRESS_DEPRECATED /* see redis/script.c */
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,10 @@ static struct str make_id(char room[16])
 static struct str write_digest(struct str text, char room[DIGEST_SIZE])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)text.ptr, text.len, digest);
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    SHA256_Update(&context, text.ptr, text.len);
+    SHA256_Final(digest, &context);
     for (size_t i = 0; i < DIGEST_SIZE / 2; i++)
         snprintf(room + 2 * i, 3, "%02x", digest[i]);
     return (struct str){room, DIGEST_SIZE - 1};

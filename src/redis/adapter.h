@@ -11,7 +11,7 @@
 void adapter_attach(redisAsyncContext *redis, h2o_loop_t *loop);
 
 /*
- * Writes what was queued since the last call; to be called at the end of each turn of the loop, so that all commands of one turn
+ * Writes what was queued since the last call. Call it at the end of each turn of the loop, so that all commands of one turn
  * leave in one write. The context may be gone afterwards.
  */
 void adapter_flush(redisAsyncContext *redis);

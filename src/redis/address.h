@@ -36,26 +36,26 @@ struct address {
 /* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong with it (static text, without its secrets). */
 MUST_CHECK enum err address_parse(struct str url, struct address *out, const char **why);
 
-/* Whether it says who comes: a user, a password, or both. */
+/* Whether it names a user, a password, or both. */
 bool address_has_secret(const struct address *address);
 
 #define ADDRESS_PLACE_MAX (ADDRESS_HOST_MAX + sizeof("[]:65535/1000000")) /* more than a path and its database take */
 
 /*
- * Writes where it is into `room`, for the log, and returns that: "127.0.0.1:6379", "[fdaa::3]:6379/2", "/run/redis.sock",
- * "/run/redis.sock?db=2", "sentinel:primary/2". Never a secret.
+ * Writes the place of the Redis into `room`, for the log, and returns it: "127.0.0.1:6379", "[fdaa::3]:6379/2",
+ * "/run/redis.sock", "/run/redis.sock?db=2", "sentinel:primary/2". Never a secret.
  */
 const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX]);
 
-/* Likewise where a server is: "127.0.0.1:6379", "[fdaa::3]:6379". */
+/* Likewise the place of a server: "127.0.0.1:6379", "[fdaa::3]:6379". */
 const char *endpoint_place(const struct endpoint *endpoint, char room[ADDRESS_PLACE_MAX]);
 
-/* Whether two are written alike. */
+/* Whether two places are written alike. */
 bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
 
 /*
- * Reads "host:port" as Redis writes it, an IPv6 address without brackets. An empty host leaves out->host as it is. False, with *out
- * untouched, when it is none.
+ * Reads "host:port" as Redis writes it, an IPv6 address without brackets. An empty host leaves out->host as it is. Returns
+ * false and does not touch *out when the text is none.
  */
 bool endpoint_read(struct str text, struct endpoint *out);
 

@@ -1,5 +1,5 @@
 /*
- * Connecting without waiting: looks a name up on the loop, then connects hiredis to it, attached to the loop.
+ * Connects without blocking: looks a name up on the loop, then connects hiredis to it and attaches it to the loop.
  */
 #ifndef REDIS_DIAL_H
 #define REDIS_DIAL_H
@@ -12,8 +12,8 @@ struct st_h2o_hostinfo_getaddr_req_t;
 struct st_h2o_multithread_receiver_t;
 
 /*
- * Receives what came of a dialling: a connection, the callee's from now on, who must not free it before this returns; or NULL
- * and why there is none, valid during the call alone.
+ * Receives the result of an attempt. It is a connection, which the callee now owns but must not free before this returns, or
+ * NULL and the reason, which is valid during the call alone.
  */
 typedef void dial_callback(void *data, struct redisAsyncContext *redis, const char *why);
 
@@ -29,8 +29,8 @@ struct dial {
 };
 
 /*
- * Begins to connect; `done` runs once, perhaps before this returns. Of a name's addresses the first `skip` are left out, beginning
- * again at the first behind the last. There is no deadline: the caller cancels.
+ * Begins to connect. `done` runs once, perhaps before this returns. It starts behind the first `skip` addresses of the name and
+ * goes round. There is no deadline; the caller cancels.
  */
 void dial_tcp(struct dial *dial, const struct endpoint *to, int skip);
 void dial_unix(struct dial *dial, const char *path);

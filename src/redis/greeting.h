@@ -1,6 +1,6 @@
 /*
- * What is said to a Redis on a new connection before anything else, and what it must answer: password, database, name, whether
- * it has our keys' slot, whether it is a primary, how it is set up, the scripts.
+ * The steps on a new connection to a Redis before any other command, and the replies that they need: password, database, name,
+ * whether it has our keys' slot, whether it is a primary, its settings, the scripts.
  */
 #ifndef REDIS_GREETING_H
 #define REDIS_GREETING_H
@@ -33,16 +33,16 @@ int greeting_from(int step, const struct address *address);
 void greeting_command(struct buffer *out, int step, const struct address *address);
 
 /*
- * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE when all is well; else what is wrong, as far as
- * Redis says, and `why` in words. Warns of a Redis that is badly set up, once for each process and fault.
+ * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE, or what is wrong as far as Redis says, and `why`
+ * in words. Logs a warning about bad settings of Redis, once for each process and fault.
  */
 MUST_CHECK enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply,
                                    char why[GREETING_WHY_MAX]);
 
-/* The min-replicas-to-write that the reply to GREETING_CONFIG tells; 0 when it does not. */
+/* The min-replicas-to-write in the reply to GREETING_CONFIG; 0 when it has none. */
 int greeting_min_replicas(const struct redisReply *reply);
 
-/* Appends the question whether it is a primary, and judges the reply likewise; a Redis that does not say is believed to be one. */
+/* Appends the question whether it is a primary, and judges the reply likewise. A Redis that does not say counts as a primary. */
 void greeting_role(struct buffer *out);
 MUST_CHECK enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 

@@ -1,6 +1,6 @@
 /*
- * One connection to the Redis that takes our writes, kept up for ever: it finds it, connects, greets it (see greeting.h), backs
- * off and comes back by itself.
+ * One connection to the Redis that takes our writes. The link finds that Redis, connects, greets it (see greeting.h), backs off
+ * after failures, and reconnects by itself for ever.
  *
  *        +-------------- retry_at has come ---------------+
  *        |                                                v
@@ -8,10 +8,11 @@
  *        ^                                                                    |
  *        +-- connection lost, no reply in time, no primary any more, MOVED ---+
  *
- * SEEKING asks the Sentinels where REDIS_URL names them. What is no primary is refused, and left when it ceases to be one.
+ * SEEKING asks the Sentinels, where REDIS_URL names them. The link refuses a Redis that is no primary, and leaves one that no
+ * longer is.
  *
- * A link belongs to one thread and its loop. Nothing here waits: a command's callback runs exactly once, in a later turn or in
- * link_flush.
+ * A link belongs to one thread and its loop. No function blocks. The callback of a command runs exactly once, in a later turn
+ * or in link_flush.
  */
 #ifndef REDIS_LINK_H
 #define REDIS_LINK_H
@@ -42,8 +43,8 @@ typedef void link_callback(void *data, enum err err, const struct redisReply *re
 struct link;
 
 /*
- * Makes a link that tries to come up; it lives as long as the program, as `address` must. `resolver` is where the loop receives the
- * answers of name look-ups.
+ * Makes a link, which begins to connect. It lives as long as the program, and `address` must live as long. The loop receives
+ * the answers of name look-ups through `resolver`.
  */
 struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver, const struct address *address);
 
@@ -53,13 +54,13 @@ struct link *link_new_alike(const struct link *link);
 bool link_is_up(const struct link *link);
 
 /*
- * What it was made with, for a second connection of the same thread: an address; a loop and a resolver, the rest of the dial
- * being empty.
+ * What the link was made with, for a second connection of the same thread: its address, and a dial that has its loop and
+ * resolver and nothing else.
  */
 const struct address *link_address(const struct link *link);
 struct dial link_dial(const struct link *link);
 
-/* Where it leads, while it is up; nowhere for a unix socket. Valid until the link's next turn. */
+/* The place of the Redis while the link is up; an empty one for a unix socket. Valid until the link's next turn. */
 const struct endpoint *link_endpoint(const struct link *link);
 
 /*
@@ -68,7 +69,7 @@ const struct endpoint *link_endpoint(const struct link *link);
  */
 enum err link_check(const struct link *link);
 
-/* How many replicas Redis demands for writes (min-replicas-to-write), as it was when it was greeted. */
+/* How many replicas Redis demanded for writes (min-replicas-to-write) when it was greeted. */
 int link_min_replicas(const struct link *link);
 
 /*
@@ -77,15 +78,18 @@ int link_min_replicas(const struct link *link);
  */
 MUST_CHECK enum err link_send(struct link *link, struct buffer *command, link_callback *callback, void *data);
 
-/* Likewise for an EVALSHA made by script_begin; a Redis that has lost its scripts is given them again, unseen by the caller. */
+/*
+ * Likewise for an EVALSHA made by script_begin. When Redis has lost its scripts, the link loads them again; the caller does not
+ * notice.
+ */
 MUST_CHECK enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data);
 
 /* Writes what was sent so far, without waiting for the end of the turn. If that breaks the connection, callbacks run at once. */
 void link_flush(struct link *link);
 
 /*
- * To be called at the end of each turn of the loop: writes what was sent in it, keeps deadlines, reconnects. Returns the
- * milliseconds after which it needs to be called again if nothing happens before.
+ * Writes what was sent in this turn, ends what is late, reconnects. Call it at the end of each turn of the loop. Returns the
+ * milliseconds after which to call it again if nothing happens before.
  */
 int32_t link_tick(struct link *link);
 

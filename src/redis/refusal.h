@@ -7,10 +7,10 @@
 #include "base/err.h"
 #include "redis/script.h"
 
-/* The error that it means; ERR_INTERNAL when it is none that is known. */
+/* The error that a reply means; ERR_INTERNAL when it is unknown. */
 enum err refusal_read(struct str text);
 
-/* An error without the arguments that Redis quotes of a command that it does not know: one of AUTH is a password. */
+/* An error of Redis without the arguments of an unknown command that it quotes: an argument of AUTH is a password. */
 struct str refusal_text(struct str text);
 
 /* Logs that Redis has refused a script, or another command (SCRIPT_COUNT), with the command that it is about. */

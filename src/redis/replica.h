@@ -1,7 +1,7 @@
 /*
- * How far a replica is behind its primary, measured and not guessed: both are asked five times a second where in the stream of
- * writes they are (INFO replication). When the replica has come to where the primary was at a moment, it has all that was
- * acknowledged before that moment.
+ * Measures how far a replica is behind its primary. It asks both five times a second for their position in the stream of writes
+ * (INFO replication). When the replica has reached the position that the primary had at a moment, the replica has all writes
+ * that were acknowledged before that moment.
  */
 #ifndef REDIS_REPLICA_H
 #define REDIS_REPLICA_H
@@ -15,8 +15,8 @@ struct replica;
 struct replica *replica_new(struct link *primary, struct link *link);
 
 /*
- * A moment (clock_ms) such that every write that the primary had acknowledged by then can be read from the replica. 0: none is
- * known; the replica is away, or has another history than the primary.
+ * A moment (clock_ms). The replica has every write that the primary had acknowledged by then. 0: no such moment is known,
+ * because the replica is away or has another history than the primary.
  */
 int64_t replica_complete_until(const struct replica *replica);
 

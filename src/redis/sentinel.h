@@ -1,6 +1,6 @@
 /*
- * Asks Sentinels where the primary is. One connection at a time, kept for the next question: those of the list are asked in turn,
- * beginning with the one that answered last, until one knows.
+ * Asks Sentinels where the primary is. It has one connection at a time and keeps it for the next question. It asks the
+ * Sentinels of the list in turn, beginning with the one that answered last, until one knows.
  */
 #ifndef REDIS_SENTINEL_H
 #define REDIS_SENTINEL_H
@@ -27,7 +27,10 @@ struct sentinel *sentinel_new(struct st_h2o_evloop_t *loop, struct st_h2o_multit
 /* Asks, unless a question is under way. The callback runs once, perhaps before this returns. */
 void sentinel_ask(struct sentinel *sentinel);
 
-/* What the last answer named is no primary or can't be reached: the next question begins with another Sentinel. */
+/*
+ * Notes that the last answer named a Redis that is no primary or can't be reached. The next question begins with another
+ * Sentinel.
+ */
 void sentinel_doubt(struct sentinel *sentinel);
 
 /* To be called at the end of each turn of the loop. Returns the ms after which it needs to be called again. */

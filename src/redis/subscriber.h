@@ -1,6 +1,7 @@
 /*
- * Listens to one channel of the Redis that a link leads to, over a connection of its own: on one that listens, Redis takes no
- * other commands. It connects when it is first wanted, and comes back by itself, wherever the link goes.
+ * Listens to one channel of the Redis to which a link leads. It has a connection of its own, since Redis takes no other
+ * commands on one that listens. It connects when it is first needed, reconnects by itself, and follows the link to another
+ * Redis.
  */
 #ifndef REDIS_SUBSCRIBER_H
 #define REDIS_SUBSCRIBER_H
@@ -13,15 +14,15 @@ struct link;
 struct subscriber;
 
 /*
- * Receives a message, valid during the call alone; an absent one says that it listens, now or again: what was said before may
- * be lost.
+ * Receives a message, which is valid during the call alone. An absent message says that it begins to listen, for the first time
+ * or again; messages sent before may be lost.
  */
 typedef void subscriber_callback(void *data, struct str message);
 
 /* Belongs to the link's thread, and lives as long as the program. `channel` is copied. */
 struct subscriber *subscriber_new(const struct link *link, struct str channel, subscriber_callback *callback, void *data);
 
-/* Begins to listen, if it does not yet; returns whether it listens at present. */
+/* Begins to listen if it does not yet. Returns whether it listens now. */
 bool subscriber_listen(struct subscriber *subscriber);
 
 /*

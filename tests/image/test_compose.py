@@ -40,7 +40,7 @@ class Compose:
         self._command = [*command, "-p", self.name, "-f", str(COMPOSE)]
         for file in files:  # that change what stands in it
             self._command += ["-f", str(file)]
-        self._environment = {**os.environ, "PORT": str(self.port), **settings}
+        self._environment = {**os.environ, "PORT": str(self.port), "AUTH": "off", **settings}
 
     def __call__(self, *arguments, check=True):
         result = subprocess.run([*self._command, *arguments], env=self._environment, capture_output=True, text=True, timeout=240)

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -181,3 +182,16 @@ def test_coordinators_are_scaled_by_metrics_that_there_are(coordinator):
     for trigger in objects()["ScaledObject", "rma-coordinator"]["spec"]["triggers"]:
         names = set(re.findall(r"\brma_\w+", trigger["metadata"]["query"]))
         assert names and names <= families
+
+
+def test_all_deployments_ask_for_credentials_and_lose_no_agent():
+    """A fleet that moves to them has agents without; docs/security.md leads on from there."""
+    container, = (each for document in yaml.safe_load_all((project.ROOT / "deploy/kubernetes/coordinator.yaml").read_text())
+                  if document["kind"] == "Deployment" for each in document["spec"]["template"]["spec"]["containers"])
+    said = {"kubernetes": {variable["name"]: variable.get("value") for variable in container["env"]}["AUTH"],
+            "compose": yaml.safe_load(COMPOSE.read_text())["services"]["coordinator"]["environment"]["AUTH"],
+            "systemd": re.search(r"^Environment=.*\bAUTH=(\w+)", (project.ROOT / "deploy/rma-coordinator.service").read_text(), re.M)[1],
+            "fly": tomllib.loads((project.ROOT / "fly.toml").read_text())["env"]["AUTH"]}
+    assert said == {"kubernetes": "warn", "compose": "${AUTH:-warn}", "systemd": "warn", "fly": "warn"}
+    for name in ("deploy/kubernetes/coordinator.yaml", "docker-compose.yml", "deploy/rma-coordinator.service", "fly.toml"):
+        assert "docs/security.md" in (project.ROOT / name).read_text(), name

@@ -29,7 +29,8 @@ FILES = {"fly.toml", "deploy/fly.replica.toml"}
 
 # What a program would say of itself that fits fly.toml: for the tests of the checks themselves.
 PROGRAM = {
-    "settings": {"HOST": "::", "PORT": "8080", "METRICS_PORT": "0", "MAX_CONNECTIONS": "4096", "REDIS_URL": "", "REDIS_READ_URL": ""},
+    "settings": {"HOST": "::", "PORT": "8080", "METRICS_PORT": "0", "MAX_CONNECTIONS": "4096", "REDIS_URL": "", "REDIS_READ_URL": "",
+                 "AUTH": "off"},
     "routes": {("GET", "/readyz"), ("GET", "/livez"), ("POST", "/api/worker/heartbeat")},
     "ends_after": {"SIGTERM": 1.2, "SIGINT": 1.2}, "ends_within": 5.0, "not_ready_after": 0.8}
 

@@ -69,7 +69,7 @@ def test_prometheus_takes_the_configuration(name):
     job, = [each for each in config["scrape_configs"] if each["job_name"] == "rma-coordinator"]
     looked_up, = job["dns_sd_configs"]
     assert (looked_up["names"], looked_up["type"], looked_up["port"]) == (
-        (["coordinator"], "A", 8080) if name == "prometheus.yml" else (["rma-coordinator.internal"], "AAAA", 9091))
+        (["coordinator"], "A", 9091) if name == "prometheus.yml" else (["rma-coordinator.internal"], "AAAA", 9091))
     assert config["rule_files"] == [path.name for path in RULES]
 
 

@@ -10,7 +10,7 @@
 
 static struct network_address address_of(const char *text)
 {
-    struct network_address address;
+    struct network_address address = {{0}};
     struct sockaddr_in ipv4 = {.sin_family = AF_INET};
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6};
     if (inet_pton(AF_INET, text, &ipv4.sin_addr) == 1)

@@ -1,12 +1,12 @@
 /*
- * What the store counts in the metrics' numbers of upper layers.
+ * The numbers of the store in the metrics of upper layers.
  */
 #ifndef STORE_COUNTERS_H
 #define STORE_COUNTERS_H
 
 #include "base/metrics.h"
 
-/* What came of an operation on a worker. */
+/* The result of an operation on a worker. */
 enum result { RESULT_DONE, RESULT_AGAIN, RESULT_UNKNOWN, RESULT_FAILED, RESULT_COUNT };
 
 /* Places in metrics->counters; an operation has one for each result, from its name on. Other layers' begin at STORE_COUNTERS. */

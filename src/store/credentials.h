@@ -6,14 +6,14 @@
 
 #include "store/store.h"
 
-/* Who does something, for the audit; all texts are bounded by whoever admits. */
+/* Who does something, for the audit. Whoever admits a request has bounded all the texts. */
 struct actor {
     struct str who;         /* "user:anna", "token:<id>", "worker:<id>", "nobody" */
     struct str address;     /* the client's */
     struct str coordinator; /* the instance */
 };
 
-/* A field of a credential and its value; an empty value takes the field away. */
+/* A field of a credential and its value. An empty value removes the field. */
 struct credential_field {
     const char *name;
     struct str value;
@@ -35,7 +35,7 @@ struct credential_change {
     size_t field_count;
 };
 
-/* Makes or changes a credential; confirmed by replicas where Redis demands some. */
+/* Makes or changes a credential. Waits until replicas confirm it where Redis demands that. */
 MUST_CHECK enum err store_credential_put(struct store *store, const struct actor *actor, const struct credential_change *change,
                                          store_callback *callback, void *data);
 
@@ -58,9 +58,9 @@ struct credentials_page {
 typedef void store_credentials_callback(void *data, enum err err, const struct credentials_page *page);
 
 /*
- * Reads a page of all credentials, those after `after` (absent: from the first one on). The first page is empty, and the last
- * one, when `version` is the present version: nothing has changed. `row` is called for each credential, then `done`, once; the
- * page is NULL on errors. Password hashes are not read.
+ * Reads a page of all credentials that come after `after` (absent: from the first one on). When `version` is the present
+ * version, nothing has changed, and the first page is empty and the last one. Calls `row` for each credential, then `done`
+ * once. The page is NULL on errors. Password hashes are not read.
  */
 MUST_CHECK enum err store_credentials(struct store *store, struct str version, struct str after, store_credential_callback *row,
                                       store_credentials_callback *done, void *data);
@@ -72,8 +72,8 @@ typedef void store_text_callback(void *data, enum err err, struct str text);
 MUST_CHECK enum err store_password(struct store *store, struct str name, store_text_callback *callback, void *data);
 
 /*
- * Makes the key `kid` with the private half `pem` the one that signs: if none does, or with `rotate` in any case. The callback
- * gets the name of the key that signs from now on, which may be another's.
+ * Makes the key `kid`, with the private half `pem`, the one that signs, if no key signs yet or if `rotate` is set. The callback
+ * gets the name of the key that signs from now on. It may be a key of another coordinator.
  */
 MUST_CHECK enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem, bool rotate,
                                       store_text_callback *callback, void *data);

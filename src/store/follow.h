@@ -1,7 +1,6 @@
 /*
- * Follows the stream of events as it grows: what happens to workers, whichever instance caused it. A follower begins with what
- * comes after it was started and asks every 200 ms for what is new. What it can't know it says: events that were trimmed from
- * the stream before it read them.
+ * Follows the stream of events about workers, whichever instance caused them. A follower begins with the first event after its
+ * start and asks for new ones every 200 ms. It tells its caller when events were trimmed from the stream before it read them.
  */
 #ifndef STORE_FOLLOW_H
 #define STORE_FOLLOW_H
@@ -25,10 +24,10 @@ struct follower *follower_new(struct store *store, const struct follow_callbacks
 void follower_start(struct follower *follower);
 void follower_stop(struct follower *follower);
 
-/* The last event that has been told, or the newest one at the start; false while that is not known. */
+/* The last event that was told, or the newest one at the start. Returns false while that is not known. */
 bool follower_newest(const struct follower *follower, struct event_id *out);
 
-/* To be called at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */
+/* Call it at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */
 int32_t follower_tick(struct follower *follower);
 
 #endif

@@ -44,8 +44,8 @@ struct store {
 void store_sweep_first(struct store *store);
 
 /*
- * Runs a script that reads what sweeps keep right: behind a sweep, and again while there is more to sweep, for some 400 ms.
- * `command` is taken in any case. On an error here the callback never runs.
+ * Runs a script that reads what sweeps keep right. It sweeps first, and runs both again while there is more to sweep, for some
+ * 400 ms. `command` is taken in any case. On an error here the callback never runs.
  */
 MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                     void *data);
@@ -59,7 +59,7 @@ int64_t reply_number(const struct redisReply *reply);
 /* Element `i` of an array reply; NULL when there is none. */
 const struct redisReply *reply_element(const struct redisReply *reply, size_t i);
 
-/* What a call that waits for its reply knows: whom to tell. */
+/* The callback of a call that waits for its reply. */
 struct waiter {
     struct store *store;
     store_callback *done; /* one of the two is set */
@@ -73,8 +73,9 @@ struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet
 void waiter_end(void *data, enum err err);
 
 /*
- * Runs a script that writes. `callback` (may be NULL) gets its reply; then `done` hears whether it succeeded: with a Redis that
- * demands replicas, as soon as so many have it, or ERR_UNCONFIRMED when they have not in time. On an error here neither is called.
+ * Runs a script that writes. `callback` (may be NULL) gets its reply. Then `done` gets whether it succeeded. When Redis demands
+ * replicas, `done` is called once enough of them have the write, or with ERR_UNCONFIRMED if they don't have it in time. When
+ * this function returns an error, neither is called.
  */
 MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                          store_callback *done, void *data);
@@ -85,7 +86,7 @@ int32_t store_tick_confirmer(struct store *store);
 /* A link_callback that hands the error alone to the waiter's `done`. */
 void waiter_done(void *data, enum err err, const struct redisReply *reply);
 
-/* Logs that two machines use the id of a worker, which is news; how: by what that was seen, as in lua/lib/machines.lua. */
+/* Logs that two machines use the id of a worker, when that is new. `how` says by what it was seen, as in lua/lib/machines.lua. */
 void store_log_conflict(struct str worker_id, const char *how);
 
 void *store_alloc(size_t size);

@@ -1,8 +1,8 @@
 /*
- * The registry in Redis: typed operations on workers. Nothing here waits: each operation takes a callback, which runs exactly once,
- * unless the operation itself returns an error (then it never runs). It mostly runs in a later turn of the loop, but before the
- * operation returns where the connection breaks in that very moment, or takes no more: nothing that `data` leads to may be touched
- * after a success.
+ * The registry in Redis: typed operations on workers. No operation blocks. Each takes a callback, which runs exactly once, or
+ * never if the operation itself returns an error. It usually runs in a later turn of the loop. When the connection breaks at
+ * that moment, or takes no more, it runs before the operation returns. So the caller must not touch what `data` leads to after
+ * a success.
  *
  * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
  * ERR_OVERLOADED, ERR_WORKER_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
@@ -36,8 +36,8 @@ struct store_config {
 struct store *store_new(struct link *link, const struct store_config *config);
 
 /*
- * Makes a store over a link to a replica, for reads alone; it leaves it to the primary's stores to move on those that fall silent.
- * `primary` is the link to its primary.
+ * Makes a store over a link to a replica, for reads alone. It sweeps nothing: the primary's stores do that. `primary` is the
+ * link to its primary.
  */
 struct store *store_new_replica(struct link *link, struct link *primary, const struct store_config *config);
 
@@ -56,8 +56,8 @@ bool store_is_up(const struct store *store);
 enum err store_check(const struct store *store);
 
 /*
- * To be called at the end of each turn of the loop: heartbeats that came in it share a script call. Returns the ms until the
- * next call.
+ * Sends what came in this turn; heartbeats share a script call. Call it at the end of each turn of the loop. Returns the ms
+ * until the next call.
  */
 int32_t store_tick(struct store *store);
 
@@ -77,7 +77,7 @@ typedef void store_registered_callback(void *data, enum err err, const struct re
 MUST_CHECK enum err store_register(struct store *store, const struct registration *registration,
                                    store_registered_callback *callback, void *data);
 
-/* What came of a heartbeat; its text lasts for the call alone. */
+/* The result of a heartbeat. Its text is valid during the call alone. */
 struct beaten {
     bool revived;             /* it had been removed, and is back as it was registered */
     bool has_news;            /* store_task_news may have something to tell */
@@ -90,8 +90,8 @@ MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat 
                                     store_heartbeat_callback *callback, void *data);
 
 /*
- * Begins or ends to keep new work away from a worker; it lasts until it is ended. `reason` and `from`, which may be absent:
- * why, and who wants it (see lua/drain.lua).
+ * Begins or ends to keep new work away from a worker. It lasts until it is ended. `reason` and `from` say why and who wants it,
+ * and may be absent (see lua/drain.lua).
  */
 MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
                                 store_callback *callback, void *data);
@@ -115,9 +115,9 @@ MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callb
 const char *store_script_name(size_t i);
 
 /*
- * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when its user may not call a
- * command that they need, else what writes are refused with: ERR_FULL (only new workers are), ERR_DISK, ERR_NO_REPLICAS and
- * others; reading works then.
+ * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when the Redis user may not call
+ * a command that they need. Else it gets the error with which Redis refuses writes: ERR_FULL (of new workers alone), ERR_DISK,
+ * ERR_NO_REPLICAS and others. Reads work then.
  */
 MUST_CHECK enum err store_ready(struct store *store, store_callback *callback, void *data);
 
@@ -130,8 +130,8 @@ const char *store_missing(const struct store *store);
 typedef bool store_row_callback(void *data, const struct worker *worker, int64_t now);
 
 /*
- * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning) until the rows are at an
- * end, `row` returns false (then the listing ends with ERR_NONE), or an error. Read in pages, so that it never holds Redis up.
+ * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning). It ends after the
+ * last row, when `row` returns false (with ERR_NONE), or with an error. It reads in pages, so that it never holds Redis up.
  * Fields from WORKER_ROW_COUNT on are read if `whole`.
  */
 MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whole, store_row_callback *row, store_callback *done,
@@ -141,8 +141,8 @@ MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whol
 
 /*
  * Lists the live workers that provide a service and take work, best first, at most `max` (up to STORE_DISCOVER_MAX); see
- * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1, equals are chosen from at random.
- * *total, which lasts until `done`, becomes the number of all of them.
+ * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1 it chooses among equals at random. *total,
+ * which must last until `done`, becomes the number of all of them.
  */
 MUST_CHECK enum err store_discover(struct store *store, struct str service, struct str model, size_t max, int64_t *total,
                                    store_row_callback *row, store_callback *done, void *data);
@@ -164,7 +164,7 @@ MUST_CHECK enum err store_services(struct store *store, bool with_ids, store_ser
 
 typedef void store_event_callback(void *data, const struct event *event);
 
-/* Reads events from the one called `from` on, itself included if it is there still: at most the `max` that came first. */
+/* Reads at most `max` events from the one called `from` on, the oldest first. `from` itself is included if it is still there. */
 MUST_CHECK enum err store_events(struct store *store, struct event_id from, size_t max, store_event_callback *row,
                                  store_callback *done, void *data);
 
@@ -193,22 +193,28 @@ typedef void store_beats_callback(void *data, enum err err, const struct beats *
 #define STORE_BEATS_MAX 250 /* workers read at once, in well under a millisecond */
 
 /*
- * Reads the live workers that go offline at `offline_at` (ms since 1970) or later, unless they beat before: with a moment and
- * the timeout added up, those that have beaten since that moment. In the order in which they go offline, at most
- * STORE_BEATS_MAX.
+ * Reads the live workers that go offline at `offline_at` (ms since 1970) or later unless they beat. If `offline_at` is a moment
+ * plus the timeout, these are the workers that have beaten since that moment. They come in the order in which they go offline,
+ * at most STORE_BEATS_MAX of them.
  */
 MUST_CHECK enum err store_beats(struct store *store, int64_t offline_at, store_beat_callback *row, store_beats_callback *done,
                                 void *data);
 
-/* Keeps how the fleet is in this minute, unless somebody has; to be called some times a minute, by any instance. */
+/*
+ * Keeps the state of the fleet in this minute, unless an instance has done so already. Every instance calls it some times a
+ * minute.
+ */
 MUST_CHECK enum err store_keep_history(struct store *store);
 
 typedef void store_point_callback(void *data, int64_t time, const struct fleet *fleet);
 
-/* How the fleet was in each of the last `minutes`, oldest first; `time` in ms since 1970. A minute that nobody kept is left out. */
+/*
+ * Reads the state of the fleet in each of the last `minutes`, the oldest first. `time` is in ms since 1970. A minute that no
+ * instance kept is left out.
+ */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
-/* Moves on all workers that have fallen silent; see lua/sweep.lua. To be called once a second, by any instance. */
+/* Moves on workers that have fallen silent; see lua/sweep.lua. Every instance calls it once a second. */
 void store_sweep(struct store *store);
 
 #endif

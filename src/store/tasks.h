@@ -1,6 +1,6 @@
 /*
- * Tasks in Redis, for those who submit them and look at them. As in store.h: nothing waits, and a callback runs exactly once,
- * unless the operation itself returns an error. Texts that a callback gets are valid during the call alone.
+ * Tasks in Redis, for those who submit them and look at them. As in store.h, no operation blocks, and a callback runs exactly
+ * once, unless the operation itself returns an error. Texts that a callback gets are valid during the call alone.
  */
 #ifndef STORE_TASKS_H
 #define STORE_TASKS_H
@@ -65,9 +65,9 @@ typedef void store_tasks_done_callback(void *data, enum err err, struct str next
 #define STORE_TASKS_MAX 500
 
 /*
- * Lists tasks, at most `max`: those that are leased first, by worker, then each queue's others; of those that have ended the
- * newest first. Looks at some thousand tasks at most, so that there may be fewer and yet a next page. A cursor that is none is
- * ERR_BAD_REQUEST.
+ * Lists at most `max` tasks. Leased ones come first, by worker, then the others of each queue. Of tasks that have ended the
+ * newest come first. It looks at some thousand tasks at most, so a page may have fewer than `max` and not be the last one. A
+ * malformed cursor is ERR_BAD_REQUEST.
  */
 MUST_CHECK enum err store_list_tasks(struct store *store, const struct task_filter *filter, struct str cursor, size_t max,
                                      store_task_row_callback *row, store_tasks_done_callback *done, void *data);
@@ -111,7 +111,7 @@ typedef void store_done_callback(void *data, enum err err);
 MUST_CHECK enum err store_queues(struct store *store, struct str only, store_queue_callback *row, store_done_callback *done,
                                  void *data);
 
-/* Pauses a queue or lets it go on; makes it, if need be: ERR_TOO_MANY when there are too many. */
+/* Pauses a queue or resumes it, and makes it if it does not exist. ERR_TOO_MANY: there are too many queues. */
 MUST_CHECK enum err store_pause_queue(struct store *store, struct str queue, bool pause, store_done_callback *done, void *data);
 
 /* Limits how many of a queue's tasks are leased at once; -1: no more. */

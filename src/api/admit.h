@@ -1,7 +1,6 @@
 /*
- * What stands between the route table and the handlers: each request that has found its row passes here, and goes on to its
- * handler at once or later, or is answered here. Whatever must hold for all endpoints belongs here, so that no handler can
- * forget it.
+ * Admits requests between the route table and the handlers. Each request that matches a row passes here. It goes on to its
+ * handler, at once or later, or is answered here. A rule for all endpoints belongs here, so that no handler can forget it.
  */
 #ifndef API_ADMIT_H
 #define API_ADMIT_H
@@ -11,7 +10,7 @@
 #include "http/request.h"
 
 /*
- * Who may ask for a route: .access of its row has the least role, which includes those after it; or, or besides, workers. A row
+ * Who may use a route. .access of its row has the least role, which includes the roles after it, or workers, or both. A row
  * without any is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without
  * credentials.
  */
@@ -39,9 +38,9 @@ struct actor;
 request_handler api_admit;
 
 /*
- * Finds out who asks, whatever AUTH and the route say, and then calls `then`, at once or later; or answers, where that can't be
- * known now. `token`: to be looked at in place of the headers; it must live as long as the request. admit_principal and
- * admit_found then have what was found.
+ * Finds out who sent the request, whatever AUTH and the route say, and then calls `then`, at once or later. Answers the request
+ * itself when that can't be known now. `token` is used in place of the headers; it must live as long as the request.
+ * admit_principal and admit_found then return what was found.
  */
 void admit_identify(struct request *request, struct str token, request_handler *then);
 enum identification admit_found(const struct request *request);
@@ -53,8 +52,8 @@ const struct principal *admit_principal(const struct request *request);
 struct actor admit_actor(struct request *request);
 
 /*
- * Whether the one who asks may speak for a worker, as far as that can be told here. *join becomes the join token that the
- * worker must have registered with, which the script has to check; absent: any.
+ * Whether the sender may speak for a worker, as far as that is known here. *join becomes the join token that the worker must
+ * have registered with, which the script has to check. It is absent when any will do.
  */
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
 

@@ -17,8 +17,8 @@
 #include "store/store.h"
 
 /*
- * Whether credentials are asked for: by nobody; where the field does not have them yet, only told of; by everybody. In the
- * order of AUTH's words.
+ * Whether requests need credentials: never; always, but on the paths that the field uses without any their lack is only logged;
+ * always. In the order of AUTH's words.
  */
 enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
 

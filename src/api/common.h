@@ -1,5 +1,5 @@
 /*
- * What handlers share: to check what was asked, to wait for Redis, and to go on when it has answered.
+ * What handlers share: how to check a request, wait for Redis, and go on when Redis has answered.
  *
  *     void api_thing(struct request *request)
  *     {
@@ -28,20 +28,20 @@
  */
 struct pending *api_wait(struct request *request, size_t payload_size);
 
-/* Takes what a store function has returned: on an error its callback is not called, and the request is answered here. */
+/* Takes what a store function has returned. On an error, when its callback is not called, it answers the request. */
 void api_sent(struct pending *pending, enum err err);
 
 /*
- * Ends the wait; once for each api_wait or pending_new, unless api_sent had an error. Returns the request, to be answered now.
- * NULL: it is gone, or it was late, or it failed with `err` and has been answered, or is asked of the primary since the replica
- * failed it (see reading_fail).
+ * Ends the wait. Call it once for each api_wait or pending_new, unless api_sent had an error. Returns the request, which the
+ * caller must answer now, or NULL. It is NULL when the request is gone, was late, or failed with `err` and has been answered,
+ * or when its handler runs again with the primary because the replica failed (see reading_fail).
  */
 struct request *api_resume(struct pending *pending, enum err err);
 
 /* Answers that too many such requests came from there, and that the next one is taken after `wait_ms`. */
 void api_reply_limited(struct request *request, int64_t wait_ms);
 
-/* Answers what a body or a query was refused for, and frees the faults. */
+/* Answers with what is wrong with a body or a query, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 
 /* Whether the path's parameter of that name is an id; else answers what is wrong with it. */

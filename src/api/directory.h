@@ -1,9 +1,9 @@
 /*
- * The users, tokens, ended sessions and keys of the fleet, as this thread knows them: a copy of what is in Redis. So a request
- * is admitted without asking Redis, strangers with wrong tokens cost it nothing, and an outage locks nobody out.
+ * A thread's copy of the users, tokens, ended sessions and keys in Redis. With it a request is admitted without asking Redis,
+ * strangers with wrong tokens cost Redis nothing, and an outage locks nobody out.
  *
- * A copy is read anew when it is needed and older than DIRECTORY_STALE_MS, and costs one short call when nothing has changed. A
- * coordinator that nobody asks reads nothing.
+ * A copy is read again when it is needed and older than DIRECTORY_STALE_MS. That costs one short call when nothing has changed.
+ * A coordinator without requests reads nothing.
  */
 #ifndef API_DIRECTORY_H
 #define API_DIRECTORY_H
@@ -63,27 +63,27 @@ bool directory_has_anybody(const struct directory *directory);
  */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
 
-/* Grows whenever the copy has changed: what was concluded from an older one is to be concluded again. */
+/* Grows whenever the copy has changed. Conclusions from an older copy no longer hold. */
 unsigned directory_generation(const struct directory *directory);
 
 /* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
 void directory_use_key(struct directory *directory, const struct signing_key *key);
 
-/* Whether the copy can be decided by at once. If it is stale, it is read anew meanwhile. */
+/* Whether the copy may be used at once. If it is stale, it is read again meanwhile. */
 bool directory_is_fresh(struct directory *directory);
 
 /* ERR_NONE: the copy is new. Else it is what it was: Redis is away. */
 typedef void directory_callback(void *data, enum err err);
 
 /*
- * Reads the copy anew, or waits for the reading that is under way, and then calls `callback`, once, in a later turn or before
- * it returns.
+ * Reads the copy again, or waits for the reading that is under way. Then calls `callback` once, in a later turn or before it
+ * returns.
  */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
 
 /*
- * Likewise where something was looked for and not found: it may be there by now. However many look for what is not there, Redis
- * is asked no more often than every DIRECTORY_MISSES_MS: until then they wait.
+ * Likewise, when something was not found, since it may exist by now. However many requests look for unknown things, Redis is
+ * asked at most once every DIRECTORY_MISSES_MS. They wait until then.
  */
 void directory_look_again(struct directory *directory, directory_callback *callback, void *data);
 

@@ -1,5 +1,5 @@
 /*
- * What is served as it was written: the build makes C of it (embed.lua).
+ * Files that are served as they are. The build turns them into C (embed.lua).
  */
 #ifndef API_EMBEDDED_H
 #define API_EMBEDDED_H

@@ -1,6 +1,6 @@
 /*
- * GET /api/events: what happens to the whole fleet, whichever instance caused it. Each thread follows the events in Redis for
- * its own streams, and only while it has any.
+ * GET /api/events: the events of the whole fleet, whichever instance caused them. Each thread follows the events in Redis for
+ * its own streams, and only while it has streams.
  */
 #ifndef API_EVENTS_H
 #define API_EVENTS_H

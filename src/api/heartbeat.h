@@ -8,10 +8,7 @@
 #include "http/request.h"
 #include "store/store.h"
 
-/*
- * Of a heartbeat of which something could not be used, what its line in the log tells: the first thing. Never what the worker
- * wrote.
- */
+/* What the log tells about a heartbeat that had something unusable: the first such member, and never the worker's own text. */
 struct ignored_note {
     char field[32];
     char message[sizeof(((struct fault *)NULL)->message)];

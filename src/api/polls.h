@@ -1,6 +1,6 @@
 /*
- * Asks of workers for tasks, those that wait among them. A poll that waits costs Redis nothing: it is among the waiters there,
- * and is woken when there is something for it.
+ * Polls of workers for tasks. A poll that waits costs Redis nothing: it is among the waiters there, and a script wakes it when
+ * there is something for it.
  *
  *                 +------ woken, or looked after ------+
  *                 v                                    |
@@ -9,7 +9,7 @@
  *                 v                                    v
  *              answered                  its time is over, or its client has left: answered with nothing
  *
- * Whose client is gone when Redis answers gives back what it was given.
+ * When the client is gone before Redis answers, the poll gives back its tasks.
  */
 #ifndef API_POLLS_H
 #define API_POLLS_H

@@ -1,5 +1,5 @@
 /*
- * Who asks: what a request's credential says, and whether it may.
+ * Tells who sent a request, from its credential, and what that principal may do.
  */
 #ifndef API_PRINCIPAL_H
 #define API_PRINCIPAL_H
@@ -41,8 +41,8 @@ struct verified;
 struct verified *verified_new(void);
 
 /*
- * Finds out who asks. `authorization` and `cookie` are the values of the headers, absent without them; `now` in ms since 1970.
- * On anything but IDENTIFIED *out is PRINCIPAL_NONE.
+ * Finds out who sent a request. `authorization` and `cookie` are the values of the headers, absent without them; `now` in ms
+ * since 1970. On anything but IDENTIFIED *out is PRINCIPAL_NONE.
  */
 enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
                                        struct str cookie, int64_t now, struct principal *out);

@@ -1,6 +1,6 @@
 /*
- * Where a read goes: to the replica near by, if there is one, it is near enough in time too, and it has what this client has
- * written; else to the primary. And where it goes when the replica fails it: to the primary.
+ * Decides where a read goes. It goes to the near replica, if there is one, if it is not too far behind, and if it has what this
+ * client has written. Otherwise it goes to the primary, and so does a read that the replica failed.
  */
 #ifndef API_READING_H
 #define API_READING_H
@@ -14,7 +14,7 @@ struct api;
 struct store;
 struct writers;
 
-/* Who has written when, by a digest of the client's address: for all threads of an instance. Lives as long as the program. */
+/* When each client has last written, by a digest of its address, for all threads of an instance. Lives as long as the program. */
 struct writers *writers_new(void);
 
 /* Notes that the client of a request is about to hear what it has written, or may have: its own next reads are to see it. */
@@ -34,7 +34,7 @@ struct store *reading_store_for_all(const struct api *api, int64_t *complete_unt
 /* Sets X-Replica-Lag to what an answer lacks that has been read from a replica. */
 void reading_tell_lag(struct request *request, int64_t complete_until, int64_t now);
 
-/* Answers a read that has failed. One that the replica failed is asked of the primary instead: the handler runs once more. */
+/* Answers a read that has failed. When the replica failed it, runs the handler once more with the primary instead. */
 void reading_fail(struct request *request, enum err err);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * Answers for pages of other origins: hundreds of dashboards that ask the same every few seconds are to cost Redis no more than
- * one. An answer is made once for the whole instance and second, and given to all who ask meanwhile, in whichever thread. This
- * is the one thing that changes and that threads share; a lock is held while a pointer to an answer is taken or put there,
- * never over any work.
+ * Shares answers among pages of other origins, so that hundreds of dashboards with the same request every few seconds cost
+ * Redis no more than one. The instance makes an answer once in a second and gives it to all who ask meanwhile, in all threads.
+ * The threads share no other thing that changes. They hold a lock while they take or store a pointer to an answer, and never
+ * during work.
  */
 #ifndef API_SHARED_H
 #define API_SHARED_H
@@ -52,8 +52,8 @@ bool shared_suits(const struct request *request);
 void shared_answer(struct request *request, enum shared_name name, shared_maker *maker);
 
 /*
- * Ends the making of an answer: with ERR_NONE, of `body`, whose bytes are taken in any case. An error goes to those who wait;
- * who asks afterwards begins anew.
+ * Ends the making of an answer. With ERR_NONE the answer is `body`, whose bytes are taken in any case. An error goes to those
+ * who wait; the next request begins a new answer.
  */
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body);
 

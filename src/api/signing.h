@@ -10,8 +10,8 @@ struct api;
 struct actor;
 
 /*
- * Calls `callback` once, with ERR_NONE as soon as this thread knows a key that signs and what is in the directory is no older
- * than this call; it may do so before it returns. Else with the error that keeps it from that.
+ * Calls `callback` once, perhaps before it returns: with ERR_NONE when this thread knows a key that signs and the directory is
+ * no older than this call, else with the error that prevents that.
  */
 void signing_prepare(struct api *api, const struct actor *actor, directory_callback *callback, void *data);
 

@@ -1,6 +1,5 @@
 /*
- * Requests that wait for the end of a task. Each is looked after by the thread that has it: it reads the task again, at first
- * often, later once a second.
+ * Requests that wait for the end of a task. The thread of a request reads its task again, at first often, later once a second.
  */
 #ifndef API_WATCH_H
 #define API_WATCH_H
@@ -17,7 +16,7 @@ void watch_begin(struct request *request, int wait_s);
 /* Answers with a task; its payload and results are for operators, and for the one who has submitted it. */
 void watch_answer(struct request *request, const struct task *task);
 
-/* Whether the task is the one's who asks, or the one may do as much as an operator. */
+/* Whether the sender has submitted the task, or may do as much as an operator. */
 bool watch_is_permitted(struct request *request, const struct task *task);
 
 /* To be called in each turn of the loop. Returns the ms until the next call. */

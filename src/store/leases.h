@@ -1,5 +1,5 @@
 /*
- * Tasks in Redis, for those who work on them. As in store.h: nothing waits, and a callback runs exactly once, unless the
+ * Tasks in Redis, for those who work on them. As in store.h, no operation blocks, and a callback runs exactly once, unless the
  * operation itself returns an error. Texts that a callback gets are valid during the call alone.
  */
 #ifndef STORE_LEASES_H
@@ -60,19 +60,19 @@ typedef void store_answer_callback(void *data, enum err err, const struct asked 
 MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data);
 
 /*
- * Receives what wakes polls of this thread: the poll that a waiter's second word names, and the lane ("group queue shape") in
- * which there is a task, empty when there is news of tasks that the worker holds. An absent poll: wakes may have been lost
- * until now.
+ * Receives a wake for a poll of this thread. `poll` is the second word of the waiter. The lane ("group queue shape") has a
+ * task; it is empty when there is news of tasks that the worker holds. An absent poll says that wakes may have been lost until
+ * now.
  */
 typedef void store_wake_callback(void *data, struct str poll, struct str lane);
 
 /* To be called once for each thread, before the next three. */
 void store_take_wakes(struct store *store, store_wake_callback *callback, void *data);
 
-/* What this thread is called: the first word of its waiters. */
+/* The name of this thread, which is the first word of its waiters. */
 const char *store_thread_name(const struct store *store);
 
-/* Begins to listen for wakes if it does not yet; whether it hears them at present. Waiters that nobody hears are passed over. */
+/* Begins to listen for wakes if it does not yet. Returns whether it hears them now. Scripts pass over waiters that nobody hears. */
 bool store_hears_wakes(struct store *store);
 
 /* To be called at the end of each turn, before the link's tick. Returns the ms until the next call. */
@@ -84,13 +84,13 @@ bool store_has_queued(void);
 /* Sweeps before the next command. */
 void store_sweep_now(struct store *store);
 
-/* Takes a waiter out of those that wait; nobody hears what comes of it. */
+/* Removes a waiter. There is no callback. */
 void store_unpark(struct store *store, struct str waiter);
 
-/* Nothing came of a waiter that was woken for a task in that lane ("group queue shape"): wakes another one. */
+/* Wakes another waiter for a task in that lane ("group queue shape"), since the one that was woken did not take it. */
 void store_wake_another(struct store *store, struct str lane);
 
-/* Takes back tasks that the worker has never heard of. ids and leases alternate; nobody hears what comes of it. */
+/* Takes back tasks that the worker has never received. ids and leases alternate. There is no callback. */
 void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
 
 /* What a worker is told of tasks when it has beaten. */

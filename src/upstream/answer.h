@@ -1,6 +1,6 @@
 /*
- * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it, strictly; what llhttp lets pass and two readers could
- * read differently is refused here. Nothing is kept but the head; the body goes on as it comes.
+ * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it strictly. This parser also refuses what llhttp accepts
+ * and two readers could understand differently. It keeps the head alone and passes the body on as it comes.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H

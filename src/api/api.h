@@ -58,7 +58,7 @@ struct api {
 /* All paths. Their handlers are declared by the table itself. */
 extern const struct route api_routes[];
 
-/* service.c */
+/* health.c */
 request_handler api_root;
 
 #define API_METRICS_PATH "/metrics"

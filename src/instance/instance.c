@@ -31,7 +31,7 @@
 #define REGION_MAX 64
 
 /* One serving thread and what belongs to it. */
-struct worker_thread {
+struct serving_thread {
     struct instance *instance;
     int index;
     pthread_t id;
@@ -69,7 +69,7 @@ static bool is_ready(void *data)
 }
 
 /* What must be done for the whole fleet now and then, by whichever instances there are. Returns the ms until the next time. */
-static int32_t keep_house(struct worker_thread *thread)
+static int32_t keep_house(struct serving_thread *thread)
 {
     int64_t now = clock_ms();
     if (thread->sweep_at == 0)
@@ -86,7 +86,7 @@ static int32_t keep_house(struct worker_thread *thread)
 
 static void on_directory(void *data, enum err err)
 {
-    const struct worker_thread *thread = data;
+    const struct serving_thread *thread = data;
     if (err == ERR_NONE && !directory_has_anybody(thread->api.directory))
         log_event(LOG_WARN, "nobody_may",
                   "AUTH asks for credentials, and there is no user and no token yet: the first admin is made by "
@@ -95,7 +95,7 @@ static void on_directory(void *data, enum err err)
 
 static void on_counted(void *data, enum err err, const struct fleet *fleet)
 {
-    struct worker_thread *thread = data;
+    struct serving_thread *thread = data;
     struct instance *instance = thread->instance;
     if (err != ERR_NONE)
         return;
@@ -113,7 +113,7 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
 }
 
 /* At the start, as soon as Redis answers: how many workers it has. */
-static void count_workers(struct worker_thread *thread)
+static void count_workers(struct serving_thread *thread)
 {
     if (thread->count_at == 0 || clock_ms() < thread->count_at || !store_is_up(thread->store))
         return;
@@ -140,7 +140,7 @@ int64_t instance_workers_found(struct instance *instance)
 
 static int32_t tick_house(void *data)
 {
-    struct worker_thread *thread = data;
+    struct serving_thread *thread = data;
     count_workers(thread);
     log_repeat_tick(clock_ms());
     return keep_house(thread);
@@ -187,7 +187,7 @@ static int32_t tick_watches(void *data)
     return watch_tick(data);
 }
 
-static void add_ticks(struct worker_thread *thread)
+static void add_ticks(struct serving_thread *thread)
 {
     server_thread_add_tick(thread->server, tick_house, thread);
     server_thread_add_tick(thread->server, tick_events, thread->api.events);
@@ -206,7 +206,7 @@ static void add_ticks(struct worker_thread *thread)
 /* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
 static void *serve(void *data)
 {
-    struct worker_thread *thread = data;
+    struct serving_thread *thread = data;
     struct instance *instance = thread->instance;
     metrics_thread_start();
     thread->server = server_thread_new(instance->server, thread->index);
@@ -249,7 +249,7 @@ void instance_start(struct instance *instance)
     if (instance->threads == NULL || pthread_barrier_init(&instance->threads_made, NULL, (unsigned)instance->thread_count + 1) != 0)
         abort();
     for (int i = 0; i < instance->thread_count; i++) {
-        struct worker_thread *thread = &instance->threads[i];
+        struct serving_thread *thread = &instance->threads[i];
         thread->instance = instance;
         thread->index = i;
         if (pthread_create(&thread->id, NULL, serve, thread) != 0)

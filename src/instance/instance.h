@@ -20,7 +20,7 @@
 #define VERSION "0.1.0"
 #endif
 
-struct worker_thread;
+struct serving_thread;
 
 struct instance {
     struct signing_key signing_key; /* of JWT_KEY_FILE */
@@ -35,7 +35,7 @@ struct instance {
     struct store_config store_config;
     struct api_config api_config;
     struct server *server;
-    struct worker_thread *threads;
+    struct serving_thread *threads;
     struct shared *shared;   /* by all threads */
     struct writers *writers; /* likewise */
     int thread_count;

@@ -1,6 +1,6 @@
 /*
- * Asking a coordinator by HTTP. What answers need not be one, and need not be friendly: answers are bounded in size and time,
- * and strict JSON.
+ * Sends requests to a coordinator over HTTP. The server may be no coordinator, or hostile, so answers are bounded in size and
+ * time and must be strict JSON.
  */
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H
@@ -33,16 +33,16 @@ struct answer {
 };
 
 /*
- * Gets ready to ask whom the options say; whoever has blocked signals before sees them. Returns CLI_DONE, or an exit code after
- * having said why.
+ * Gets ready to ask the coordinator that the options name. Returns CLI_DONE, or an exit code after it has printed why. If the
+ * caller has blocked signals before, it sees them.
  */
 int client_open(struct client *client, const struct options *options);
 
 void client_close(struct client *client);
 
 /*
- * Asks for a path, and makes *answer of what comes, which is to be released with answer_fini in any case. CLI_DONE: it is 200
- * and a JSON object; CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer holds what came if it was a JSON object.
+ * Asks for a path and fills *answer, which the caller releases with answer_fini in any case. CLI_DONE: it is 200 and a JSON
+ * object; CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer holds what came if it was a JSON object.
  */
 int client_ask(struct client *client, const char *method, const char *path, struct answer *answer);
 

@@ -1,5 +1,5 @@
 /*
- * A connection to Redis for commands that do one thing and end: they wait for replies.
+ * A blocking connection to Redis, for commands that do one thing and end.
  */
 #ifndef CLI_CONNECTION_H
 #define CLI_CONNECTION_H
@@ -27,10 +27,10 @@ MUST_CHECK enum err connection_open(struct connection *connection, const struct 
 /* Ends it, and the server if it was started for it. */
 void connection_close(struct connection *connection);
 
-/* Puts a command in line, whose bytes are taken out of `command`. */
+/* Queues a command, whose bytes are taken out of `command`. */
 void connection_send(struct connection *connection, struct buffer *command);
 
-/* Sends what is in line, without waiting for a reply. An error shows at the next receive. */
+/* Sends the queued commands without waiting for a reply. An error shows at the next receive. */
 void connection_flush(struct connection *connection);
 
 /*

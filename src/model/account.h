@@ -1,5 +1,5 @@
 /*
- * What an admin asks for: a user to be made or changed, a token to be made; from JSON to checked structs.
+ * Reads an admin's requests to make or change a user or to make a token, from JSON to checked structs.
  */
 #ifndef MODEL_ACCOUNT_H
 #define MODEL_ACCOUNT_H
@@ -24,7 +24,7 @@ bool account_name_is_valid(struct str name);
 
 /*
  * Reads {"username", "password", "role"}, of which all are required, or with `change` {"password", "role"}, of which one is.
- * Errors as those of registration_parse. Whether the password is good enough is not looked at.
+ * Errors as those of registration_parse. It does not check whether the password is good enough.
  */
 MUST_CHECK enum err account_parse(struct str body, bool change, struct account *out, struct faults *faults, const char **why);
 void account_fini(struct account *account);

@@ -1,5 +1,5 @@
 /*
- * Where a worker can be reached, as agents tell it: addresses, host names, URLs, and what is none of these.
+ * Reads where a worker can be reached, as agents tell it: addresses, host names, URLs, and texts that are none of these.
  */
 #ifndef MODEL_ADDRESS_H
 #define MODEL_ADDRESS_H
@@ -36,9 +36,9 @@ const char *place_read_url(struct str text, struct place *place);
 bool place_is_web(const struct place *place);
 
 /*
- * Reads what agents tell as an IP address: an address or a host name, with a port or without, a URL, or several of these with white
- * space, commas or semicolons between them, as `hostname -I` prints them. Of several the first one that can be reached from other
- * machines is taken, else one that can't; *others says how many more there were. Returns NULL, or what is wrong.
+ * Reads what agents tell as an IP address: an address or a host name, with a port or without, a URL, or several of these with
+ * white space, commas or semicolons between them, as `hostname -I` prints them. Of several it takes the first one that other
+ * machines can reach, else the first one. *others says how many more there were. Returns NULL, or what is wrong.
  */
 const char *place_read_address(struct str text, struct place *place, size_t *others);
 

@@ -23,9 +23,9 @@ struct broadcast {
 MUST_CHECK enum err broadcast_parse(struct str body, struct broadcast *out, struct faults *faults, const char **why);
 
 /*
- * Whether the job is for a worker, of which all fields were read: it is live and takes work, of tier 1 or 2, and has the
- * capability: as a member of its capabilities that is not false, 0 or empty, as a service, or among the capabilities of what it
- * advertises.
+ * Whether the job is for a worker, of which all fields were read. The worker must be live, take work, be of tier 1 or 2, and
+ * have the capability: as a member of its capabilities that is not false, 0 or empty, as a service, or among the capabilities
+ * of a service that it advertises.
  */
 bool broadcast_reaches(const struct broadcast *job, const struct worker *worker);
 

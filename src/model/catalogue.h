@@ -28,7 +28,7 @@ struct catalogue_service {
 extern const struct catalogue_service *catalogue;
 extern size_t catalogue_count;
 
-/* Makes these services, ordered and staying where they are, the catalogue. To be called before any thread starts. */
+/* Makes these services the catalogue. They must be ordered and live as long as the program. Call it before any thread starts. */
 void catalogue_use(const struct catalogue_service *services, size_t count);
 
 /* Negative, 0 or positive, by the catalogue's order: for qsort. */
@@ -44,8 +44,9 @@ const struct catalogue_service *catalogue_find_container(struct str container);
 bool catalogue_has_alias(const struct catalogue_service *service, struct str name);
 
 /*
- * The name of the service that somebody calls so: by its name, an alias, its container's name, or one of the first two with
- * "-service" or "-worker" behind it ("rag-service", "rma-rag-worker"). What the catalogue does not have is returned as it is.
+ * The service's own name for any of its names: its name, an alias, its container's name, or one of the first two with
+ * "-service" or "-worker" behind it ("rag-service", "rma-rag-worker"). A name that the catalogue does not have is returned as
+ * it is.
  */
 struct str catalogue_name(struct str called);
 

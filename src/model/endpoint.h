@@ -20,10 +20,10 @@ struct endpoints {
 };
 
 /*
- * Finds them: one for each entry of that name in what the worker advertises (`services`, `containers`), else one for the assigned
- * service; each once. It is the entry's service_url; else the tunnel; else the worker's address with the entry's port, the port
- * that was told with the address, or the catalogue's port. A service_url that only the worker's own machine can reach gives its
- * port and path alone. None: no address is known. Release with endpoints_fini.
+ * Finds them: one for each entry of that name in what the worker advertises (`services`, `containers`), else one for the
+ * assigned service; each once. It is the entry's service_url; else the tunnel; else the worker's address with the entry's port,
+ * the port that was told with the address, or the catalogue's port. Of a service_url that only the worker's own machine can
+ * reach, it uses the port and the path alone. There are none when no address is known. Release with endpoints_fini.
  */
 void endpoints_find(struct endpoints *endpoints, const struct worker *worker, struct str service);
 

@@ -1,5 +1,5 @@
 /*
- * Whether what an agent tells of its graphics card is one that can compute.
+ * Decides whether an agent's text about its graphics card names one that can compute.
  */
 #ifndef MODEL_GPU_H
 #define MODEL_GPU_H

@@ -1,6 +1,5 @@
 /*
- * A worker's hardware as the coordinator reads it from what the agent tells: one reading, for the tier and for everybody who shows
- * it.
+ * Reads a worker's hardware from what the agent tells. The tier and all who show hardware use this one reading.
  */
 #ifndef MODEL_HARDWARE_H
 #define MODEL_HARDWARE_H

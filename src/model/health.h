@@ -1,5 +1,5 @@
 /*
- * How workers say that a service of theirs is: by a word, a boolean, or an object that has one.
+ * Reads how workers tell the health of a service: by a word, a boolean, or an object that has one.
  */
 #ifndef MODEL_HEALTH_H
 #define MODEL_HEALTH_H
@@ -12,8 +12,8 @@ enum health { HEALTH_UNTOLD, HEALTH_WELL, HEALTH_UNWELL };
 
 /*
  * Reads what stands for the health of one service: "healthy", "Exited (1) 3 minutes ago", false, {"status": "down"},
- * {"healthy": false}. Only what says that it is not well counts as that: words that are not known count as well. Also of an
- * advertised service, an object that may have such a member among others. NULL and JSON null tell nothing.
+ * {"healthy": false}. A service counts as not well only if this says so; unknown words count as well. Also of an advertised
+ * service, an object that may have such a member among others. NULL and JSON null tell nothing.
  */
 enum health health_read(const struct cJSON *value);
 
@@ -27,8 +27,8 @@ struct health_list {
 };
 
 /*
- * Adds what is told of a service. Of two entries of one service the healthy one counts. What is untold, absent or too much is
- * left out.
+ * Adds what is told of a service. Of two entries of one service the healthy one counts. It leaves out entries that tell
+ * nothing, absent names, and what is too much.
  */
 void health_add(struct health_list *list, struct str name, enum health health);
 

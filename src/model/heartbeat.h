@@ -1,8 +1,8 @@
 /*
  * POST /api/worker/heartbeat, from its JSON to a checked struct.
  *
- * A live worker must not go offline for what it tells. So all that is wrong with a heartbeat, but for its worker_id, only
- * leaves the member out, or gives it the value that is clearly meant.
+ * A live worker must not go offline because of a bad value. So only a bad worker_id refuses a heartbeat. Any other bad member
+ * is left out, or gets the value that is clearly meant.
  */
 #ifndef MODEL_HEARTBEAT_H
 #define MODEL_HEARTBEAT_H
@@ -23,10 +23,7 @@
 struct heartbeat {
     struct str worker_id; /* a valid id */
     struct str join;      /* the join token that the worker must have registered with; absent: any. No part of the body */
-    /*
-     * absent (NULL, or negative for numbers) when the request does not say, or not in a way that can be used: what was known
-     * before stays
-     */
+    /* absent (NULL, or negative for numbers) when the request has no usable value; then the earlier value stays */
     struct str status; /* what it counts as: "healthy", "degraded", "draining" or "offline"; "online" has become "healthy" */
     struct str reported_status; /* what it says instead, where it counts as degraded for an unknown word */
     double current_load;        /* 0 to 1; more has become 1 */
@@ -57,7 +54,7 @@ struct heartbeat {
 MUST_CHECK enum err heartbeat_parse(struct str body, struct heartbeat *out, struct faults *faults, struct faults *ignored,
                                     const char **why);
 
-/* Takes note that the heartbeat came from `caller`, see whereabouts_settle; *ignored is what heartbeat_parse filled. */
+/* Notes that the heartbeat came from `caller` (see whereabouts_settle). *ignored is the list that heartbeat_parse filled. */
 void heartbeat_settle(struct heartbeat *heartbeat, struct str caller, struct faults *ignored);
 
 /*

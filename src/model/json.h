@@ -1,5 +1,5 @@
 /*
- * Reading JSON that strangers send. The document is checked whole before anything is taken from it: size, depth, UTF-8, no NUL.
+ * Reads JSON from strangers. It checks the whole document before it takes anything from it: size, depth, UTF-8, no NUL.
  */
 #ifndef MODEL_JSON_H
 #define MODEL_JSON_H
@@ -21,7 +21,7 @@ MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const c
 /* Refuses what json_parse_object refuses, and builds nothing. */
 MUST_CHECK enum err json_check_object(struct str text, const char **why);
 
-/* What is let pass, each more than the one before it. */
+/* What is accepted; each accepts more than the one before it. */
 enum json_patience {
     JSON_EXACT,  /* what json_parse_object takes */
     JSON_NAN,    /* NaN, Infinity and -Infinity, which JSON does not have and Python writes */

@@ -36,8 +36,8 @@ struct scanner {
 };
 
 /*
- * What follows takes its part of the text off the front, and returns whether that was there. Where a part is malformed,
- * scan->why says so.
+ * Each of these functions takes its part of the text off the front and returns whether the part was there. When a part is
+ * malformed, scan->why says so.
  */
 
 bool scan_document(struct scanner *scan);

@@ -1,5 +1,5 @@
 /*
- * Names of models, as workers tell what they have loaded and clients ask for it.
+ * Names of models, in workers' lists of loaded models and in clients' requests.
  */
 #ifndef MODEL_MODEL_NAME_H
 #define MODEL_MODEL_NAME_H

@@ -1,6 +1,5 @@
 /*
- * What a worker says of a task that it works on: that it is done, that it failed, how far it has come; from its JSON to a
- * checked struct.
+ * Reads a worker's report about its task (that it is done, that it failed, how far it has come) from JSON to a checked struct.
  */
 #ifndef MODEL_REPORT_H
 #define MODEL_REPORT_H
@@ -18,7 +17,7 @@
 
 enum report_kind { REPORT_COMPLETE, REPORT_FAIL, REPORT_EXTEND, REPORT_PROGRESS };
 
-/* Who says it of which task; absent: it does not say. */
+/* The worker, the task and the lease that a report names; absent when it does not. */
 struct report_names {
     struct str worker_id, task_id;
     struct str lease; /* as the task was given with it: "seq-nonce" */

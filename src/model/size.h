@@ -1,6 +1,6 @@
 /*
- * Sizes as agents write them: "15.6GB", "24564 MiB", "3,6 GB", "2Gi", 16777216000, "24564MiB, 24564MiB", "2 x 24 GB".
- * Everything that decides by a size or shows one reads it here.
+ * Sizes as agents write them: "15.6GB", "24564 MiB", "3,6 GB", "2Gi", 16777216000, "24564MiB, 24564MiB", "2 x 24 GB". All code
+ * that compares or shows sizes reads them here.
  */
 #ifndef MODEL_SIZE_H
 #define MODEL_SIZE_H

@@ -1,5 +1,5 @@
 /*
- * The words for how a worker is.
+ * The words for the status of a worker.
  */
 #ifndef MODEL_STATUS_H
 #define MODEL_STATUS_H

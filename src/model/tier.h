@@ -1,5 +1,5 @@
 /*
- * What a worker is good for: 1 GPU, 2 service (CPU), 3 data (storage), 4 edge.
+ * The tier of a worker: 1 GPU, 2 service (CPU), 3 data (storage), 4 edge.
  */
 #ifndef MODEL_TIER_H
 #define MODEL_TIER_H

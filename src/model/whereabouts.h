@@ -37,8 +37,9 @@ void whereabouts_read_tunnel(struct whereabouts *where, const struct cJSON *root
                              struct faults *faults);
 
 /*
- * Takes `caller`, the address that the request came from, which must outlive *where, for ip_address where none was told that
- * others can reach; and leaves out what only the worker's own machine can reach, unless that is where the request came from.
+ * Makes `caller`, the address from which the request came, the ip_address when the worker told none that others can reach.
+ * `caller` must outlive *where. Leaves out addresses that only the worker's own machine can reach, unless the request came from
+ * there.
  */
 void whereabouts_settle(struct whereabouts *where, struct str caller, struct faults *ignored);
 

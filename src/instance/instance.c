@@ -366,6 +366,14 @@ static int edge_interval_s(const struct config *config)
     return 2 * interval < config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] ? 2 * interval : interval;
 }
 
+/* The words of LOG_LEVEL stand in the order of the levels. */
+static void begin_log(const struct config *config)
+{
+    struct str format = config->text[CONFIG_LOG_FORMAT];
+    log_init((enum log_level)config->number[CONFIG_LOG_LEVEL],
+             format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
+}
+
 enum err instance_configure(struct instance *instance, char **args, char why[256])
 {
     const struct config *config = &instance->config;
@@ -379,10 +387,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         err = shared_secret_check(why);
     if (err != ERR_NONE)
         return err;
-    struct str format = config->text[CONFIG_LOG_FORMAT];
-    /* its words stand in the order of the levels */
-    log_init((enum log_level)config->number[CONFIG_LOG_LEVEL],
-             format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
+    begin_log(config);
     struct str region;
     bool on_fly = getenv("FLY_APP_NAME") != NULL;
     name_instance(instance, &region);

@@ -20,6 +20,8 @@ function showAccount() {
   byId('account-name').hidden = byId('sign-out').hidden = !user;
   byId('sign-in-open').hidden = Boolean(user);
   setText(byId('account-name'), user ? `${user.username} (${user.role})` : '');
+  byId('bar-access').hidden = !user || !may('operator');
+  if (openRoute?.element === 'access') accessAgain.now();
   byId('open-to-all').hidden = mode !== 'off';
 }
 

@@ -10,6 +10,7 @@ const ROUTES = [
     open: openTasks, close: closeTasks},
   {path: /^\/task\/(.+)$/, element: 'task', title: id => id, bar: 'bar-work', open: openTask, close: closeTask},
   {path: /^\/worker\/(.+)$/, element: 'worker', title: id => id, bar: 'bar-fleet', open: openWorker, close: closeWorker},
+  {path: /^\/access$/, element: 'access', title: () => 'Access', bar: 'bar-access', open: openAccess, close: closeAccess},
   {path: /^/, element: 'fleet', title: () => 'Fleet', bar: 'bar-fleet', open: openFleet, close: closeFleet},
 ];
 
@@ -40,7 +41,7 @@ function route() {
   openRoute?.close();
   openRoute = found;
   for (const {element} of ROUTES) byId(element).hidden = element !== found.element;
-  for (const id of ['bar-fleet', 'bar-work']) {
+  for (const id of ['bar-fleet', 'bar-work', 'bar-access']) {
     if (id === found.bar) byId(id).setAttribute('aria-current', 'page');
     else byId(id).removeAttribute('aria-current');
   }
@@ -54,6 +55,7 @@ setUpTable();
 setUpEvents();
 setUpAsk();
 setUpAccount();
+setUpAccess();
 setUpWorker();
 setUpWork();
 setUpTasks();

@@ -19,7 +19,7 @@ async function guarded(roles) {
 }
 
 async function signIn(page, name, password = `the password of ${name}`) {
-  await page.getByLabel('Name').fill(name);
+  await page.getByLabel('Name', {exact: true}).fill(name);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('dialog').getByRole('button', {name: 'Sign in'}).click();
 }
@@ -44,6 +44,9 @@ test('one signs in, sees who one is, drains a worker, and signs out', async () =
   await page.getByRole('dialog').getByRole('button', {name: 'Drain', exact: true}).click();
   await page.getByText('Worker w takes no new work').waitFor();
   await page.getByRole('button', {name: 'Close'}).click();
+  await page.getByRole('link', {name: 'Access'}).click();
+  await page.getByRole('row').filter({hasText: 'user:operator'}).filter({hasText: 'refused'}).waitFor();
+  assert.equal(await page.locator('#access-admin').isVisible(), false, 'tokens are for admins');
   await page.getByRole('button', {name: 'Sign out'}).click();
   await page.getByRole('dialog', {name: 'Sign in'}).waitFor();
   assert.deepEqual(page.faults, []);
@@ -59,6 +62,30 @@ test('a viewer sees the fleet and no button that it may not press', async () => 
   for (const name of ['Drain', 'Undrain', 'Remove']) {
     assert.equal(await page.getByRole('button', {name, exact: true}).count(), 0, name);
   }
+  await page.close();
+});
+
+test('an admin makes a token, sees it once, revokes it, and reads who has done what', async () => {
+  await guarded(['admin']);
+  const page = await open(browser, fleet.url);
+  await signIn(page, 'admin');
+  await page.getByRole('link', {name: 'Access'}).click();
+  await page.getByLabel('Name of the token').fill('<b>the office</b>');
+  await page.getByRole('button', {name: 'Make a token'}).click();
+  const token = page.locator('#access-token');
+  await waitUntil(async () => /^rmaj_[a-z2-7]{12}_[\w-]{43}$/.test(await token.textContent()), 'the token is shown');
+  const id = (await token.textContent()).split('_')[1];
+  await page.getByRole('row').filter({hasText: '<b>the office</b>'}).filter({hasText: id}).waitFor();
+  await page.getByRole('row').filter({hasText: 'token.make'}).filter({hasText: id}).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await page.getByRole('button', {name: `Revoke ${id}`}).click();
+  await page.getByRole('dialog').getByRole('button', {name: 'Revoke'}).click();
+  await page.getByText('It is revoked').waitFor();
+  await page.getByRole('button', {name: 'Close'}).click();
+  await page.getByRole('row').filter({hasText: id}).filter({hasText: 'revoked'}).waitFor();
+  await page.getByRole('link', {name: 'Fleet'}).click();
+  assert.equal(await token.textContent(), '', 'nobody who comes later sees it');
+  assert.deepEqual(page.faults, []);
   await page.close();
 });
 

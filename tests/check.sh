@@ -153,7 +153,7 @@ gate_browser() {
     for file in "$@"; do
         case $file in
             *.html)
-                script=build/tests/script.js
+                script=build/tests/script.$$.js # two runs may go on at once
                 mkdir -p build/tests
                 lua5.1 src/api/embed.lua --page "$file" | sed -n '/^<script>$/,/^<\/script>$/{//!p}' >"$script"
                 [ -s "$script" ] || { echo "$file: has no script"; failed=1; }
@@ -165,6 +165,7 @@ gate_browser() {
             failed=1
         fi
     done
+    rm -f "build/tests/script.$$.js"
     return "$failed"
 }
 

@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 60
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema redis-tools stunnel4 iproute2 \
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema python3-requests python3-jwt python3-cryptography redis-tools stunnel4 iproute2 \
 	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)

@@ -5,10 +5,13 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import jwt
 import pytest
+import requests
 
 import credentials
 import project
+from agents import HEARTBEATS, REGISTRATIONS
 from credentials import bearer, make_token
 from submissions import submit
 from waiting import wait_until
@@ -490,3 +493,45 @@ def test_nothing_leaks(redis, start_coordinator):
     for secret in secrets:
         assert all(secret not in text for text in said), secret
         assert secret not in kept, secret
+
+
+# -- the field's own libraries ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REGISTRATIONS)
+def test_the_fields_agents_with_nothing_but_their_url_changed(redis, three_guarded, name):
+    """They use Python's requests, with the coordinator's URL as it stands in their environment."""
+    token = make_token(redis.client, "join", "jointojointo")
+    base = three_guarded[0].url.replace("http://", f"http://worker:{token}@")
+    answer = requests.post(f"{base}/api/worker/register", json=REGISTRATIONS[name], timeout=10)
+    assert answer.status_code == 200
+    worker_id = answer.json()["worker_id"]
+    for beat_body in HEARTBEATS.values():
+        for coordinator in three_guarded:
+            url = coordinator.url.replace("http://", f"http://worker:{token}@")
+            assert requests.post(f"{url}/api/worker/heartbeat", json={**beat_body, "worker_id": worker_id}, timeout=10).status_code == 200
+    bare = requests.post(f"{three_guarded[0].url}/api/worker/heartbeat", json={"worker_id": worker_id}, timeout=10)
+    assert bare.status_code == 401 and "https://worker:TOKEN@host" in bare.json()["detail"]
+    admin = bearer(make_token(redis.client))
+    assert requests.delete(f"{three_guarded[1].url}/api/auth/tokens/jointojointo", headers=admin, timeout=10).status_code == 200
+    for coordinator in three_guarded:
+        url = coordinator.url.replace("http://", f"http://worker:{token}@")
+        wait_until(lambda: requests.post(f"{url}/api/worker/heartbeat", json={"worker_id": worker_id}, timeout=10).status_code == 401,
+                   within=WITHIN)
+
+
+def test_an_agent_unregisters_with_its_url(redis, guarded):
+    base = guarded.url.replace("http://", f"http://worker:{make_token(redis.client, 'join')}@")
+    worker_id = requests.post(f"{base}/api/worker/register", json={"capabilities": CAPABILITIES}, timeout=10).json()["worker_id"]
+    assert requests.delete(f"{base}/api/worker/unregister/{worker_id}", timeout=10).status_code == 200
+
+
+def test_another_library_checks_our_tokens_by_our_published_keys(redis, guarded):
+    token = register(guarded, make_token(redis.client, "join"), worker_id="w").json["token"]
+    published, = guarded.request("GET", "/.well-known/jwks.json").json["keys"]
+    assert jwt.get_unverified_header(token) == {"alg": "ES256", "kid": published["kid"], "typ": "JWT"}
+    key = jwt.PyJWK(published).key
+    claims = jwt.decode(token, key, algorithms=["ES256"], issuer="rma-coordinator")
+    assert claims["sub"] == "w" and claims["role"] == "worker"
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"), key, algorithms=["ES256"])

@@ -27,7 +27,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-r
 	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
-BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 # libh2o's pkg-config file leaves out the define that says which loop it was built with.
@@ -94,6 +94,11 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo '  $(CC)  $@'
 	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(OBJECTS) -lcmocka $(LDLIBS)
+
+$(BUILD)/tests/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	@echo '  $(CC)  $@'
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(OBJECTS)
 	@mkdir -p $(@D)
@@ -177,7 +182,7 @@ check: test-packages
 	@tests/check.sh --bad
 
 bench: bench-packages
-	@$(MAKE) --no-print-directory all tests/bench/peer/node_modules
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks tests/bench/peer/node_modules
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
 
 chaos: test-packages
@@ -221,7 +226,7 @@ test-image: test-packages
 	@deploy/image.sh test
 
 format:
-	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c')
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c' 'tests/bench/*.c')
 
 clean:
 	rm -rf build tests/*/node_modules

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """The figures of the coordinator, measured here and now: the real binary, a real redis-server with an append-only file.
 
-    tests/bench/bench.py [--quick] [--only FIGURE]… [--million] [--binary PATH] [--json PATH]
+    tests/bench/bench.py [--quick] [--only FIGURE]… [--million] [--million-tasks] [--binary PATH] [--json PATH]
 
-Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl and python3-redis, and for one
-yardstick node with the packages of tests/bench/peer. --million measures a fleet of 1,000,000 workers alone, which takes ten minutes.
+Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl, python3-redis and
+build/release/tests/bench/tasks, and for yardsticks beanstalkd, and node with the packages of tests/bench/peer. --million measures a fleet
+of 1,000,000 workers alone, which takes ten minutes; --million-tasks also queues 1,000,000 tasks.
 A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
 """
 import argparse
@@ -38,6 +39,7 @@ TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
 FLEET = 1000
 CONNECTIONS = 64
 HOST = "127.0.0.1"
+TASKS = os.path.join(ROOT, "build/release/tests/bench/tasks")
 
 
 # --- what is measured: processes
@@ -733,9 +735,152 @@ def scraping(plan):
     plan.add("  CPU of Redis", statistics.median(redis_cpus), "µs")
 
 
+class Clients:
+    """Those who submit tasks to one job server and those who work on them, `count` tasks, `bulk` in a request."""
+
+    def __init__(self, command, in_flight, concurrency):
+        self.command, self.in_flight, self.concurrency = command, in_flight, concurrency
+
+    def begin(self, role, bulk, count):
+        """Starts a client, and returns it when it begins, and the moment (ms)."""
+        many = self.in_flight if role == "add" else self.concurrency
+        words = [str(word) for word in (many, bulk, count)]
+        child = subprocess.Popen([*self.command(role), *words], stdout=subprocess.PIPE, text=True)
+        return child, float(child.stdout.readline())
+
+    @staticmethod
+    def end(child):
+        """Waits for the end of a client; returns the moment (ms) at which it was done."""
+        done = child.stdout.readline()
+        if child.wait() != 0:
+            sys.exit(f"{child.args} ended with {child.returncode}")
+        return float(done)
+
+    def add(self, bulk, count):
+        self.end(self.begin("add", bulk, count)[0])
+
+    def run(self, bulk, count):
+        """Adds and processes at once; returns tasks a second, from the first submission to the last completion."""
+        worker, _ = self.begin("work", bulk, count)
+        adder, began = self.begin("add", bulk, count)
+        self.end(adder)
+        return count * 1000 / (self.end(worker) - began)
+
+
+BULK = 50
+
+
+def task_clients(coordinator, in_flight=64, concurrency=50):
+    return Clients(lambda role: [TASKS, role, "http", str(coordinator.port)], in_flight, concurrency)
+
+
+def bull_clients(server, in_flight=64):
+    return Clients(lambda role: ["node", os.path.join(HERE, "peer", "tasks.js"), role, server.socket], in_flight, 50)
+
+
+@contextlib.contextmanager
+def beanstalk_clients():
+    """Those of a beanstalkd with a log as safe as an append-only file that is written every second; None without beanstalkd."""
+    command = shutil.which("beanstalkd", path=os.environ["PATH"] + ":/usr/sbin")
+    if not command:
+        print("beanstalkd is not installed: nothing is measured beside it")
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="rma-bench-") as folder:
+        port = free_port()
+        child = subprocess.Popen([command, "-l", HOST, "-p", str(port), "-b", folder, "-f", "1000"])
+        try:
+            wait_until(lambda: is_open(port), "beanstalkd")
+            yield Clients(lambda role: [TASKS, role, "beanstalk", str(port)], 64, 50)
+        finally:
+            child.kill()
+            child.wait()
+
+
+def is_open(port):
+    try:
+        connect(port).close()
+        return True
+    except OSError:
+        return False
+
+
+def tasks(plan):
+    """Tasks a second, submitted, leased and completed, beside BullMQ on the same Redis and beside beanstalkd."""
+    rounds, count = (1, 10000) if plan.quick else (3, 20000)
+    rates = {"one": [], "bulk": [], "bull": [], "bull bulk": [], "beanstalk": []}
+    with stage(plan, 1) as (server, coordinator), beanstalk_clients() as beanstalk:
+        beat(coordinator, 1)
+        one, bulk = task_clients(coordinator), task_clients(coordinator, 4, 4)
+        one_costs, bulk_costs = [], []
+        for _ in range(rounds):
+            rates["one"].append(measure_tasks(server, coordinator, lambda: one.run(1, count), count, one_costs))
+            rates["bulk"].append(measure_tasks(server, coordinator, lambda: bulk.run(BULK, 2 * count), 2 * count, bulk_costs))
+            if has_peer():
+                rates["bull"].append(bull_clients(server).run(1, count))
+                rates["bull bulk"].append(bull_clients(server, 4).run(BULK, count))
+            if beanstalk:
+                rates["beanstalk"].append(beanstalk.run(1, count))
+
+    def against(name, other):
+        return statistics.median(ours / theirs for ours, theirs in zip(rates[name], rates[other]))
+
+    plan.add("  tasks/s, one in a request", statistics.median(rates["one"]), "1/s")
+    plan.add("  tasks/s, 50 in a request", statistics.median(rates["bulk"]), "1/s")
+    if has_peer():
+        plan.add("  BullMQ, jobs/s", statistics.median(rates["bull"]), "1/s")
+        plan.add("  BullMQ, added 50 at once, jobs/s", statistics.median(rates["bull bulk"]), "1/s")
+        plan.add("tasks, one in a request / BullMQ", against("one", "bull"), "", least=1.5)
+        plan.add("tasks, 50 in a request / BullMQ", against("bulk", "bull"), "", least=3)
+        plan.add("  tasks, 50 in a request / BullMQ, added 50 at once", against("bulk", "bull bulk"), "")
+    if beanstalk:
+        plan.add("  beanstalkd, jobs/s", statistics.median(rates["beanstalk"]), "1/s")
+        plan.add("  tasks, one in a request / beanstalkd", against("one", "beanstalk"), "")
+    for name, costs in (("one in a request", one_costs), ("50 in a request", bulk_costs)):
+        for who, cost in zip(("coordinator", "Redis", "the clients"), map(statistics.median, zip(*costs))):
+            plan.add(f"  CPU of {who} for a task, {name}", cost, "µs")
+    queued_tasks(plan)
+
+
+def measure_tasks(server, coordinator, run, count, costs):
+    """What run() returns; adds to `costs` what a task cost the coordinator, Redis and the clients (µs of CPU)."""
+
+    def used():
+        clients = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return coordinator.cpu(), server.cpu(), (clients.ru_utime + clients.ru_stime) * 1e6
+
+    before = used()
+    rate = run()
+    costs.append([(after - first) / count for first, after in zip(before, used())])
+    return rate
+
+
+def queued_tasks(plan):
+    """What a task costs while many others are queued, and what memory these take."""
+    count, costs, queued = 5000, [], 0
+    depths = (100, 10_000, 1_000_000) if plan.million_tasks else (100, 10_000)
+    with stage(plan, 1) as (server, coordinator):
+        beat(coordinator, 1)
+        clients, filling = task_clients(coordinator), task_clients(coordinator, 4, 4)
+        clients.run(1, count)
+        for depth in depths:
+            before = server.memory()
+            filling.add(BULK, depth - queued)
+            memory = (server.memory() - before) / (depth - queued)
+            queued = depth
+            found = []
+            for _ in range(3):
+                measure_tasks(server, coordinator, lambda: clients.run(1, count), count, found)
+            costs.append(min(sum(each[:2]) for each in found))
+    for depth, cost in zip(depths[:-1], costs):
+        plan.add(f"  CPU for a task, {depth:,} queued", cost, "µs")
+    plan.add(f"CPU for a task, {depths[-1]:,} queued", costs[-1], "µs", most=1.5 * costs[0])
+    plan.add("memory of a queued task with a payload of 200 bytes", memory, "B", most=1024)
+
+
 FIGURES = {
     f.__name__: f
-    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping)
+    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping, tasks)
 }
 
 
@@ -747,6 +892,7 @@ class Plan:
 
     def __init__(self, options):
         self.quick = options.quick
+        self.million_tasks = options.million_tasks
         self.binary = os.path.abspath(options.binary)
         self.rows = []
 
@@ -773,6 +919,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="short runs: rougher figures in a quarter of the time")
     parser.add_argument("--only", action="append", choices=FIGURES, help="this figure (may be repeated)")
     parser.add_argument("--million", action="store_true", help="a fleet of 1,000,000 workers, and nothing else")
+    parser.add_argument("--million-tasks", action="store_true", help="tasks: also with 1,000,000 of them queued")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/rma-coordinator"))
     parser.add_argument("--json", default=os.path.join(ROOT, "build/bench.json"))
     options = parser.parse_args()

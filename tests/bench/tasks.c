@@ -1,0 +1,274 @@
+/*
+ * The load of the benchmark's task figures: submits tasks, or works on them, over many connections at once, in one thread.
+ *
+ *   tasks add|work http|beanstalk PORT CONNECTIONS BULK COUNT
+ *
+ * Over each connection goes one request after the other, with BULK tasks (beanstalkd knows no bulks: 1). Ends when COUNT tasks
+ * were acknowledged (add), or were taken and completed (work, as worker "bench-000000000000"). Prints when it began and
+ * when it was done: ms since 1970, a line each. Any unexpected answer ends it with 1.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 256
+#define ROOM ((size_t)1 << 17)
+#define PAYLOAD 200 /* bytes of a task's */
+#define WORKER "bench-000000000000"
+
+struct connection {
+    int fd;
+    bool holds;  /* a worker's: what it has asked for is to be completed next */
+    size_t busy; /* tasks of the request on its way */
+    size_t len;
+    char in[ROOM];  /* the answer, as far as it has come; ends in NUL */
+    char out[ROOM]; /* a request */
+};
+
+static struct {
+    bool adds, beanstalk;
+    size_t bulk, count, begun, done;
+    char payload[PAYLOAD + 1];
+} load;
+
+static void fail(const char *what, const char *answer)
+{
+    fprintf(stderr, "tasks: %s: %.300s\n", what, answer);
+    exit(1);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void send_all(struct connection *connection, const char *data, size_t len)
+{
+    for (size_t sent = 0; sent < len;) {
+        ssize_t part = write(connection->fd, data + sent, len - sent);
+        if (part <= 0)
+            fail("write", strerror(errno));
+        sent += (size_t)part;
+    }
+}
+
+/* Sends a request with the body that stands at out + 512. */
+static void post(struct connection *connection, const char *path, size_t body_len)
+{
+    char head[512];
+    int len = snprintf(head, sizeof(head),
+                       "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path,
+                       body_len);
+    char *start = connection->out + sizeof(head) - len;
+    memcpy(start, head, (size_t)len);
+    send_all(connection, start, (size_t)len + body_len);
+}
+
+static void add_http(struct connection *connection)
+{
+    char *at = connection->out + 512;
+    bool many = load.bulk > 1;
+    if (many)
+        at += sprintf(at, "{\"tasks\":[");
+    for (size_t i = 0; i < connection->busy; i++)
+        at += sprintf(at, "%s{\"type\":\"bench\",\"payload\":\"%s\"}", i > 0 ? "," : "", load.payload + 2); /* two quotes */
+    if (many)
+        at += sprintf(at, "]}");
+    post(connection, many ? "/api/tasks/bulk" : "/api/tasks", (size_t)(at - connection->out) - 512);
+}
+
+static void ask_http(struct connection *connection)
+{
+    int len = snprintf(connection->out, ROOM,
+                       "GET /api/worker/tasks?worker_id=" WORKER "&wait=30&max=%zu HTTP/1.1\r\nHost: bench\r\n\r\n", load.bulk);
+    send_all(connection, connection->out, (size_t)len);
+}
+
+/* Copies the text of the member `name`, found from *from on, and moves *from behind it. */
+static bool take_text(const char **from, const char *name, char room[64])
+{
+    const char *at = strstr(*from, name);
+    if (at == NULL)
+        return false;
+    at += strlen(name);
+    size_t len = strcspn(at, "\"");
+    if (len >= 64)
+        fail("a long member", at);
+    memcpy(room, at, len);
+    room[len] = '\0';
+    *from = at + len;
+    return true;
+}
+
+/* Completes the tasks of the answer to an ask. */
+static void complete_http(struct connection *connection)
+{
+    const char *from = connection->in;
+    char *at = connection->out + 512, id[64], lease[64];
+    bool many = load.bulk > 1;
+    connection->busy = 0;
+    at += sprintf(at, "{\"worker_id\":\"" WORKER "\",%s", many ? "\"results\":[" : "");
+    while (take_text(&from, "\"task_id\":\"", id) && take_text(&from, "\"lease\":\"", lease)) {
+        const char *form =
+            many ? "%s{\"task_id\":\"%s\",\"lease\":\"%s\",\"result\":1}" : "%s\"task_id\":\"%s\",\"lease\":\"%s\",\"result\":1";
+        at += sprintf(at, form, connection->busy > 0 ? "," : "", id, lease);
+        connection->busy++;
+    }
+    at += sprintf(at, many ? "]}" : "}");
+    connection->holds = connection->busy > 0;
+    if (connection->holds)
+        post(connection, many ? "/api/worker/tasks/complete" : "/api/worker/task-complete", (size_t)(at - connection->out) - 512);
+    else
+        ask_http(connection);
+}
+
+/* Sends the next request over a connection; what came before has been answered. */
+static void go_on(struct connection *connection)
+{
+    if (load.adds) {
+        connection->busy = least(load.bulk, load.count - load.begun);
+        load.begun += connection->busy;
+        if (connection->busy == 0)
+            return;
+    }
+    if (!load.beanstalk && load.adds) {
+        add_http(connection);
+    } else if (!load.beanstalk) {
+        ask_http(connection);
+    } else if (load.adds) {
+        int len = snprintf(connection->out, ROOM, "put 0 0 90 %d\r\n%s\r\n", PAYLOAD, load.payload);
+        send_all(connection, connection->out, (size_t)len);
+    } else {
+        send_all(connection, "reserve\r\n", 9);
+    }
+}
+
+/* Whether the whole answer is there. */
+static bool is_whole(struct connection *connection)
+{
+    const char *end = strstr(connection->in, load.beanstalk ? "\r\n" : "\r\n\r\n");
+    if (end == NULL)
+        return false;
+    size_t head = (size_t)(end - connection->in), body = 0;
+    if (load.beanstalk) {
+        if (sscanf(connection->in, "RESERVED %*s %zu", &body) == 1)
+            body += 2;
+        return connection->len >= head + 2 + body;
+    }
+    const char *length = strstr(connection->in, "\r\nContent-Length: ");
+    if (length == NULL || length > end)
+        fail("no length", connection->in);
+    return connection->len >= head + 4 + strtoul(length + 18, NULL, 10);
+}
+
+static void expect(const struct connection *connection, const char *start)
+{
+    if (strncmp(connection->in, start, strlen(start)) != 0)
+        fail("unexpected answer", connection->in);
+}
+
+/* Counts the tasks of a bulk that were taken. */
+static void check_bulk(const struct connection *connection)
+{
+    const char *word = load.adds ? "\"status\":201" : "\"status\":200";
+    size_t found = 0;
+    for (const char *at = connection->in; (at = strstr(at, word)) != NULL; at += strlen(word))
+        found++;
+    if (found != connection->busy)
+        fail("not all of a bulk were taken", connection->in);
+}
+
+static void on_answer(struct connection *connection)
+{
+    if (load.adds || connection->holds) {
+        if (load.beanstalk)
+            expect(connection, load.adds ? "INSERTED" : "DELETED");
+        else
+            expect(connection, load.adds && load.bulk == 1 ? "HTTP/1.1 201" : "HTTP/1.1 200");
+        if (load.bulk > 1)
+            check_bulk(connection);
+        load.done += connection->busy;
+        connection->holds = false;
+        go_on(connection);
+    } else if (load.beanstalk) {
+        char id[32];
+        if (sscanf(connection->in, "RESERVED %31s", id) != 1)
+            fail("unexpected answer", connection->in);
+        connection->busy = 1;
+        connection->holds = true;
+        send_all(connection, connection->out, (size_t)snprintf(connection->out, ROOM, "delete %s\r\n", id));
+    } else {
+        expect(connection, "HTTP/1.1 200");
+        complete_http(connection);
+    }
+}
+
+static void read_some(struct connection *connection)
+{
+    ssize_t part = read(connection->fd, connection->in + connection->len, ROOM - 1 - connection->len);
+    if (part <= 0)
+        fail("read", part == 0 ? "closed" : strerror(errno));
+    connection->len += (size_t)part;
+    connection->in[connection->len] = '\0';
+    if (is_whole(connection)) {
+        connection->len = 0;
+        on_answer(connection);
+    }
+}
+
+static int dial(const char *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        fail("connect", strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+    return fd;
+}
+
+static void print_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    printf("%.3f\n", (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static struct connection connections[CONNECTIONS_MAX];
+    struct pollfd polled[CONNECTIONS_MAX];
+    if (argc != 7)
+        fail("usage", "tasks add|work http|beanstalk PORT CONNECTIONS BULK COUNT");
+    load.adds = strcmp(argv[1], "add") == 0;
+    load.beanstalk = strcmp(argv[2], "beanstalk") == 0;
+    size_t count = least(strtoul(argv[4], NULL, 10), CONNECTIONS_MAX);
+    load.bulk = strtoul(argv[5], NULL, 10);
+    load.count = strtoul(argv[6], NULL, 10);
+    memset(load.payload, 'x', PAYLOAD);
+    for (size_t i = 0; i < count; i++) {
+        connections[i].fd = dial(argv[3]);
+        polled[i] = (struct pollfd){.fd = connections[i].fd, .events = POLLIN};
+    }
+    print_time();
+    for (size_t i = 0; i < count; i++)
+        go_on(&connections[i]);
+    while (load.done < load.count) {
+        if (poll(polled, count, 60000) <= 0)
+            fail("nothing comes any more", "");
+        for (size_t i = 0; i < count && load.done < load.count; i++)
+            if (polled[i].revents != 0)
+                read_some(&connections[i]);
+    }
+    print_time();
+    return 0;
+}

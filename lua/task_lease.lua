@@ -37,6 +37,12 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+local now_text = text(now)
+
+-- Several asks of one call often find the same lanes and come of the same worker: what one has read or changed of them is known
+-- to the next one, and written once.
+local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, to be written when all are served
+
 local WORK = { 'type', 'payload', 'priority', 'attempts', 'max_attempts', 'lease_ms', 'lease', 'expires_at', 'avoid',
   'available_at', 'lease_max_ms', 'started_at' }
 
@@ -89,9 +95,11 @@ local function look(state, worker, queues, pool)
   state.floor = #found == 2 * PAGE and state.looked < LANES_MAX and tonumber(found[#found]) or nil
   for i = 1, #found, 2 do
     local queue, shape = string.match(found[i], '^(%S+) (.*)$')
+    local known = bounds[task_lanes_key(state.group, queue, shape)]
     if task_waiters_names(queues, queue) and not task_queues_closed(queue) and task_workers_fits(worker, shape) then
       pool[#pool + 1] = {
-        state = state, group = state.group, queue = queue, shape = shape, bound = tonumber(found[i + 1]), passed = 0,
+        state = state, group = state.group, queue = queue, shape = shape, passed = 0,
+        bound = known and known[3] or tonumber(found[i + 1]),
       }
     end
   end
@@ -129,15 +137,15 @@ local function hold(worker, lane, task, place, nonce, request, answer, held)
   local ends = now + (task.lease_max_ms or 86400000)
   local deadline = text(math.min(ends, now + lease_ms))
   redis.call('HSET', key_prefix .. 'task:' .. task.id, 'state', 'leased', 'worker_id', worker.id, 'lease', lease,
-    'started_at', text(now), 'place', place)
+    'started_at', now_text, 'place', place)
   if task.expires_at then
     redis.call('ZREM', key_prefix .. 'expiring:' .. lane.queue, task.id)
   end
   held[#held + 1] = task.id
-  held[#held + 1] = lease_ms .. ' ' .. deadline .. ' ' .. text(ends) .. ' ' .. text(now) .. ' ' .. lane.queue .. ' ' .. request
+  held[#held + 1] = lease_ms .. ' ' .. deadline .. ' ' .. text(ends) .. ' ' .. now_text .. ' ' .. lane.queue .. ' ' .. request
   held.first = math.min(held.first or math.huge, tonumber(deadline))
   task_lanes_served(lane.group, place)
-  show(answer, task, lane.queue, lease, lease_ms, deadline, text(now))
+  show(answer, task, lane.queue, lease, lease_ms, deadline, now_text)
 end
 
 -- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes
@@ -176,10 +184,10 @@ local function take(lane, after, want, pool, worker, nonce, request, answer, hel
   end
   if not following and lane.passed == 0 then
     task_lanes_drop(lane.group, lane.queue, lane.shape)
+    bounds[key] = nil
     lane.state.from = math.max(0, lane.state.from - 1)
   elseif lane.passed == 0 and following > lane.bound then
-    redis.call('ZADD', key_prefix .. 'lanes:' .. lane.group, following, lane.queue .. ' ' .. lane.shape)
-    lane.state.from = math.max(0, lane.state.from - 1)
+    bounds[key] = { lane.group, lane.queue .. ' ' .. lane.shape, following }
   end
   if following and after >= 0 then
     lane.bound = following
@@ -191,7 +199,8 @@ end
 -- Leases at most `want` tasks to the worker.
 local function lease(worker, queues, want, nonce, request, answer)
   local pool, states, held = {}, {}, {}
-  for i, present in ipairs(redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))) do
+  worker.present = worker.present or redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))
+  for i, present in ipairs(worker.present) do
     if present == 1 then
       local state = { group = worker.groups[i], from = 0, looked = 0 }
       states[#states + 1] = state
@@ -207,7 +216,11 @@ local function lease(worker, queues, want, nonce, request, answer)
   end
   if #held > 0 then
     redis.call('HSET', key_prefix .. 'held:' .. worker.id, unpack(held))
-    redis.call('ZADD', key_prefix .. 'leases', 'LT', held.first, worker.id)
+    worker.holds = worker.holds + #held / 2
+    if held.first < (worker.first or math.huge) then
+      redis.call('ZADD', key_prefix .. 'leases', 'LT', held.first, worker.id)
+      worker.first = held.first
+    end
   end
   return #held > 0
 end
@@ -236,7 +249,7 @@ end
 -- Answers the ask at ARGV[at].
 local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
   local id, may = task_owners_read(name)
-  local worker, answer = task_workers_read(id), { 'none', text(now), '', '' }
+  local worker, answer = task_workers_read(id), { 'none', now_text, '', '' }
   if waiter ~= '' and since ~= '' then
     task_waiters_remove(waiter)
   end
@@ -252,7 +265,8 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
     answer[1] = 'closed'
     return answer
   end
-  local room = HELD_MAX - redis.call('HLEN', key_prefix .. 'held:' .. id)
+  worker.holds = worker.holds or redis.call('HLEN', key_prefix .. 'held:' .. id)
+  local room = HELD_MAX - worker.holds
   if room > 0 and lease(worker, queues, math.min(max, room), nonce, request, answer) or tell_news(worker, answer) then
     answer[1] = 'given'
   elseif how ~= 'swept' and is_due() then
@@ -270,5 +284,8 @@ while at <= #ARGV do
   result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
     ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
   at = at + FIXED
+end
+for _, bound in pairs(bounds) do
+  redis.call('ZADD', key_prefix .. 'lanes:' .. bound[1], bound[3], bound[2])
 end
 return result

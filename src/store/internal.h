@@ -62,12 +62,11 @@ const struct redisReply *reply_element(const struct redisReply *reply, size_t i)
 /* The callback of a call that waits for its reply. */
 struct waiter {
     struct store *store;
-    store_callback *done; /* one of the two is set */
-    store_fleet_callback *fleet;
+    store_callback *done;
     void *data;
 };
 
-struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data);
+struct waiter *waiter_new(struct store *store, store_callback *done, void *data);
 
 /* A store_callback that hands the error to the waiter's `done`, and ends the waiter. */
 void waiter_end(void *data, enum err err);
@@ -82,9 +81,6 @@ MUST_CHECK enum err store_run_replicated(struct store *store, enum script script
 
 /* Connects and keeps the connection for such writes where Redis demands replicas. See link_tick. */
 int32_t store_tick_confirmer(struct store *store);
-
-/* A link_callback that hands the error alone to the waiter's `done`. */
-void waiter_done(void *data, enum err err, const struct redisReply *reply);
 
 /* Logs that two machines use the id of a worker, when that is new. `how` says by what it was seen, as in lua/lib/machines.lua. */
 void store_log_conflict(struct str worker_id, const char *how);

@@ -118,7 +118,7 @@ static void on_set(void *data, enum err err, const struct redisReply *reply)
 static enum err set(struct store *store, struct str queue, struct str field, struct str value, store_done_callback *done,
                     void *data)
 {
-    struct waiter *waiter = waiter_new(store, done, NULL, data);
+    struct waiter *waiter = waiter_new(store, done, data);
     struct str args[QUEUE_SET_ARGS] = {[QUEUE_SET_queue] = queue, [QUEUE_SET_field] = field, [QUEUE_SET_value] = value};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_queue_set, args, 0);

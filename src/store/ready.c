@@ -49,7 +49,7 @@ static void on_ready(void *data, enum err err, const struct redisReply *reply)
 
 enum err store_ready(struct store *store, store_callback *callback, void *data)
 {
-    struct waiter *waiter = waiter_new(store, callback, NULL, data);
+    struct waiter *waiter = waiter_new(store, callback, data);
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_ready, NULL, 0);
     enum err err = link_run(store->link, SCRIPT_ready, &command, on_ready, waiter);

@@ -86,10 +86,10 @@ const char *store_script_name(size_t i)
     return i < SCRIPT_COUNT ? script_texts[i].name : NULL;
 }
 
-struct waiter *waiter_new(struct store *store, store_callback *done, store_fleet_callback *fleet, void *data)
+struct waiter *waiter_new(struct store *store, store_callback *done, void *data)
 {
     struct waiter *waiter = store_alloc(sizeof(*waiter));
-    *waiter = (struct waiter){store, done, fleet, data};
+    *waiter = (struct waiter){store, done, data};
     return waiter;
 }
 
@@ -100,25 +100,26 @@ void waiter_end(void *data, enum err err)
     free(waiter);
 }
 
-void waiter_done(void *data, enum err err, const struct redisReply *reply)
-{
-    (void)reply;
-    waiter_end(data, err);
-}
+/* The callback of a call that waits for the fleet's counters. */
+struct fleet_waiter {
+    store_fleet_callback *done;
+    void *data;
+};
 
 static void on_fleet(void *data, enum err err, const struct redisReply *reply)
 {
-    struct waiter *waiter = data;
+    struct fleet_waiter *waiter = data;
     struct fleet fleet = {.load = {0}};
     for (size_t i = 0; err == ERR_NONE && reply_element(reply, i + 1) != NULL; i += 2)
         fleet_set_counter(&fleet, reply_text(reply_element(reply, i)), reply_number(reply_element(reply, i + 1)));
-    waiter->fleet(waiter->data, err, err == ERR_NONE ? &fleet : NULL);
+    waiter->done(waiter->data, err, err == ERR_NONE ? &fleet : NULL);
     free(waiter);
 }
 
 enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data)
 {
-    struct waiter *waiter = waiter_new(store, NULL, callback, data);
+    struct fleet_waiter *waiter = store_alloc(sizeof(*waiter));
+    *waiter = (struct fleet_waiter){callback, data};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_stats, NULL, 0);
     enum err err = store_run_swept(store, SCRIPT_stats, &command, on_fleet, waiter);

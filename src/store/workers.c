@@ -310,7 +310,7 @@ static void on_unregistered(void *data, enum err err)
 
 enum err store_unregister(struct store *store, struct str worker_id, struct str join, store_callback *callback, void *data)
 {
-    struct waiter *waiter = waiter_new(store, callback, NULL, data);
+    struct waiter *waiter = waiter_new(store, callback, data);
     struct str args[UNREGISTER_ARGS] = {[UNREGISTER_worker_id] = worker_id, [UNREGISTER_join] = join};
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_unregister, args, 0);
@@ -325,7 +325,6 @@ enum err store_unregister(struct store *store, struct str worker_id, struct str 
 enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
                      store_callback *callback, void *data)
 {
-    struct waiter *waiter = waiter_new(store, callback, NULL, data);
     struct str args[DRAIN_ARGS] = {
         [DRAIN_worker_id] = worker_id,
         [DRAIN_drain] = drain ? STR("1") : STR("0"),
@@ -334,8 +333,5 @@ enum err store_drain(struct store *store, struct str worker_id, bool drain, stru
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_drain, args, 0);
-    enum err err = store_run_replicated(store, SCRIPT_drain, &command, NULL, waiter_end, waiter);
-    if (err != ERR_NONE)
-        free(waiter);
-    return err;
+    return store_run_replicated(store, SCRIPT_drain, &command, NULL, callback, data);
 }

@@ -28,18 +28,6 @@ static const struct {
     [ALIASES] = {"aliases", false}, [ENV] = {"env", false},  [PASS_ENV] = {"pass_env", false},
 };
 
-/* Faults come in the file's order but for few, so counting goes on from the last one. */
-static size_t line_of(struct reading *reading, const char *place)
-{
-    if (place < reading->counted) {
-        reading->counted = reading->text.ptr;
-        reading->line = 1;
-    }
-    for (; reading->counted < place; reading->counted++)
-        reading->line += *reading->counted == '\n';
-    return reading->line;
-}
-
 void reading_add_fault(struct reading *reading, const char *place, const char *path, const char *format, ...)
 {
     char message[512];
@@ -48,7 +36,7 @@ void reading_add_fault(struct reading *reading, const char *place, const char *p
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     buffer_append(reading->faults, str_from(reading->path));
-    buffer_printf(reading->faults, ":%zu: %s %s\n", line_of(reading, place), path, message);
+    buffer_printf(reading->faults, ":%zu: %s %s\n", line_of(&reading->lines, place), path, message);
 }
 
 void reading_set_path(struct member *member, const char *parent, struct str name)
@@ -234,26 +222,16 @@ static void read_document(struct reading *reading, const cJSON *document)
         reading_add_fault(reading, reading->text.ptr, "services", "is missing");
 }
 
-/* Malformed JSON: one fault, of which line and column are known. */
-static void add_syntax_fault(struct reading *reading, const char *place, const char *why)
-{
-    const char *start = place;
-    while (start > reading->text.ptr && start[-1] != '\n')
-        start--;
-    buffer_append(reading->faults, str_from(reading->path));
-    buffer_printf(reading->faults, ":%zu:%td: the file %s\n", line_of(reading, place), place - start + 1, why);
-}
-
 enum err catalogue_file_parse(const char *path, struct str text, catalogue_lookup *lookup, struct catalogue_file *file,
                               struct buffer *faults)
 {
-    struct reading reading = {path, text, lookup, file, faults, text.ptr, 1};
+    struct reading reading = {path, text, lookup, file, faults, line_counter_begin(text)};
     size_t before = faults->len;
     cJSON *document = NULL;
     const char *place = text.ptr, *why = "is JSON that this program can't read.", *ignored;
     *file = (struct catalogue_file){NULL, 0, NULL};
     if (json_find_fault(text, &place, &why) || json_parse_object(text, &document, &ignored) != ERR_NONE) {
-        add_syntax_fault(&reading, place, why);
+        line_add_syntax_fault(&reading.lines, path, place, why, faults);
         return ERR_INVALID;
     }
     file->document = document;

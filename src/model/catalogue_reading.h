@@ -6,6 +6,7 @@
 
 #include "model/catalogue_file.h"
 #include "model/json.h"
+#include "model/line.h"
 
 #define NAME_SHOWN_MAX 128 /* of a member's name, in a fault */
 
@@ -15,8 +16,7 @@ struct reading {
     catalogue_lookup *lookup;
     struct catalogue_file *file;
     struct buffer *faults;
-    const char *counted; /* the line of this place is `line` */
-    size_t line;
+    struct line_counter lines;
 };
 
 /* A value somewhere in the file. */

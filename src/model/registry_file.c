@@ -5,6 +5,7 @@
 
 #include "model/id.h"
 #include "model/json.h"
+#include "model/line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,26 +13,12 @@
 /* A check under way. */
 struct checking {
     const char *path;
-    struct str text;
     struct buffer *faults;
     size_t fault_count;
-    const char *counted; /* the line of this place is `line` */
-    size_t line;
+    struct line_counter lines;
     struct str *ids; /* of all records, in the file's order */
     size_t id_count, id_room;
 };
-
-/* Faults come in the file's order but for few, so counting goes on from the last one. */
-static size_t line_of(struct checking *checking, const char *place)
-{
-    if (place < checking->counted) {
-        checking->counted = checking->text.ptr;
-        checking->line = 1;
-    }
-    for (; checking->counted < place; checking->counted++)
-        checking->line += *checking->counted == '\n';
-    return checking->line;
-}
 
 /* Adds the line of a fault, if it is still one of those that are shown. */
 static void add_fault(struct checking *checking, const char *place, struct str id, const char *field, const char *message)
@@ -39,7 +26,7 @@ static void add_fault(struct checking *checking, const char *place, struct str i
     if (checking->fault_count++ >= REGISTRY_FAULTS_SHOWN)
         return;
     buffer_append(checking->faults, str_from(checking->path));
-    buffer_printf(checking->faults, ":%zu: ", line_of(checking, place));
+    buffer_printf(checking->faults, ":%zu: ", line_of(&checking->lines, place));
     for (size_t i = 0; i < id.len && i < ID_MAX; i++) /* it may be anything */
         buffer_append(checking->faults, id.ptr[i] > ' ' && id.ptr[i] <= '~' ? (struct str){id.ptr + i, 1} : STR("?"));
     buffer_printf(checking->faults, ": %s%s%s\n", field, field[0] != '\0' ? " " : "", message);
@@ -101,24 +88,13 @@ static void check_duplicates(struct checking *checking)
     }
 }
 
-/* Malformed JSON: one fault, of which line and column are known. */
-static void add_syntax_fault(struct checking *checking, const char *place, const char *why)
-{
-    const char *start = place;
-    while (start > checking->text.ptr && start[-1] != '\n')
-        start--;
-    buffer_append(checking->faults, str_from(checking->path));
-    buffer_printf(checking->faults, ":%zu:%td: the file %s\n", line_of(checking, place), place - start + 1, why);
-    checking->fault_count++;
-}
-
 enum err registry_file_check(const char *path, struct str text, struct registry_file *file, struct buffer *faults)
 {
-    struct checking checking = {.path = path, .text = text, .faults = faults, .counted = text.ptr, .line = 1};
+    struct checking checking = {.path = path, .faults = faults, .lines = line_counter_begin(text)};
     const char *place, *why;
     *file = (struct registry_file){.text = text};
     if (json_find_fault(text, &place, &why)) {
-        add_syntax_fault(&checking, place, why);
+        line_add_syntax_fault(&checking.lines, path, place, why, faults);
         return ERR_INVALID;
     }
     struct json_items items = json_items(text);

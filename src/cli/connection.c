@@ -1,9 +1,8 @@
 #include "cli/connection.h"
 
 #include "base/clock.h"
-#include "redis/command.h"
 #include "redis/embedded.h"
-#include "redis/keys.h"
+#include "redis/greeting.h"
 #include "redis/sentinel.h"
 
 #include <errno.h>
@@ -103,31 +102,29 @@ static enum err open_embedded(struct connection *connection, const struct config
     return err;
 }
 
-/* Sends a command of `count` words that Redis answers with a reply of that type: other answers (an echo) are not from a Redis. */
-static enum err greet(struct connection *connection, int type, size_t count, const char *const words[])
+/* Takes one step of the greeting: answers that are no Redis's (an echo) end it. */
+static enum err greet(struct connection *connection, int step, const struct address *address)
 {
     struct buffer command = BUFFER_INIT;
-    command_begin(&command, count);
-    for (size_t i = 0; i < count; i++)
-        command_add(&command, str_from(words[i]));
+    char ignored[GREETING_WHY_MAX];
+    greeting_command(&command, step, address);
     redisReply *reply = connection_ask(connection, &command);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
-    bool is_redis = reply->type == type;
-    if (!is_redis)
+    enum err err = greeting_judge(step, address, reply, ignored);
+    if (err != ERR_NONE)
         snprintf(connection->why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", connection->place);
     freeReplyObject(reply);
-    return is_redis ? ERR_NONE : ERR_UNAVAILABLE;
+    return err;
 }
 
 /* Waits until Redis has its data in memory. */
-static enum err wait_until_loaded(struct connection *connection)
+static enum err wait_until_loaded(struct connection *connection, const struct address *address)
 {
-    const char *const probe[] = {"EXISTS", key_name(KEY_workers).ptr};
     enum err err;
     int64_t end = clock_ms() + LOADING_TIMEOUT_MS;
-    while ((err = greet(connection, REDIS_REPLY_INTEGER, 2, probe)) != ERR_NONE && connection->redis->err == 0 &&
-           clock_ms() < end && strstr(connection->why, "LOADING") != NULL)
+    while ((err = greet(connection, GREETING_PROBE, address)) != ERR_NONE && connection->redis->err == 0 && clock_ms() < end &&
+           strstr(connection->why, "LOADING") != NULL)
         poll(NULL, 0, 50);
     return err;
 }
@@ -148,18 +145,13 @@ enum err connection_open(struct connection *connection, const struct transfer *t
     if (err != ERR_NONE)
         return err;
     address_place(&address, connection->place);
-    char db[16];
-    snprintf(db, sizeof(db), "%d", address.db);
-    const char *const auth[] = {"AUTH", address.user, address.password}, *const select[] = {"SELECT", db};
-    const char *const short_auth[] = {"AUTH", address.password}, *const name[] = {"CLIENT", "SETNAME", "rma-coordinator"};
-    if (address_has_secret(&address))
-        err = address.user[0] != '\0' ? greet(connection, REDIS_REPLY_STATUS, 3, auth)
-                                      : greet(connection, REDIS_REPLY_STATUS, 2, short_auth);
-    if (err == ERR_NONE && address.db != 0)
-        err = greet(connection, REDIS_REPLY_STATUS, 2, select);
-    if (err == ERR_NONE && greet(connection, REDIS_REPLY_STATUS, 3, name) != ERR_NONE && connection->redis->err != 0)
-        err = ERR_UNAVAILABLE; /* a user who may not give itself a name is served all the same */
-    return err == ERR_NONE ? wait_until_loaded(connection) : err;
+    for (int step = greeting_from(GREETING_AUTH, &address); err == ERR_NONE && step < GREETING_PROBE;
+         step = greeting_from(step + 1, &address)) {
+        err = greet(connection, step, &address);
+        if (step == GREETING_NAME && connection->redis->err == 0)
+            err = ERR_NONE; /* a user who may not give itself a name is served all the same */
+    }
+    return err == ERR_NONE ? wait_until_loaded(connection, &address) : err;
 }
 
 void connection_close(struct connection *connection)

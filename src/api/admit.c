@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "http/client.h"
 #include "http/reply.h"
+#include "model/id.h"
 #include "store/credentials.h"
 
 #include <stdio.h>
@@ -50,8 +51,25 @@ struct actor admit_actor(struct request *request)
     };
 }
 
+/* Notes in the audit what an operator sets out to do. What workers do to themselves is no news. */
+static void note_operation(struct request *request)
+{
+    const struct api *api = request_app(request);
+    const struct route *route = request->route;
+    const struct principal *principal = admit_principal(request);
+    bool is_person = principal->kind == PRINCIPAL_USER || principal->kind == PRINCIPAL_PROGRAM;
+    if (route->effect != WRITES || !(route->access & ACCESS_OPERATOR) || (!is_person && route->access & ACCESS_WORKER))
+        return;
+    char action[128];
+    struct actor actor = admit_actor(request);
+    struct str target = request->parameters[0].value;
+    snprintf(action, sizeof(action), "%s %s", route->method, route->path);
+    store_audit(api->store, &actor, action, (struct str){target.ptr, target.len < ID_MAX ? target.len : ID_MAX}, "admitted");
+}
+
 static void go_on(struct request *request)
 {
+    note_operation(request);
     request->route->handler(request);
 }
 

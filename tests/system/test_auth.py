@@ -472,6 +472,25 @@ def test_the_audit_has_who_did_what(anna):
     assert entries[-1]["who"].startswith("token:")
 
 
+def test_the_audit_has_what_operators_do(anna):
+    coordinator, admin, answer = anna
+    token = bearer(answer.json["access_token"])
+    register(coordinator, make_token_of(coordinator, admin), worker_id="w")
+    for method, path in (("POST", "/api/worker/w/drain"), ("POST", "/api/worker/w/undrain"), ("DELETE", "/api/worker/unregister/w")):
+        assert coordinator.request(method, path, headers=token).status == 200, path
+    assert coordinator.request("POST", "/api/queues/q/pause", headers=token).status == 200
+
+    def done():
+        entries = coordinator.request("GET", "/api/admin/audit", headers=admin).json["entries"]
+        return [(entry["action"], entry["target"]) for entry in entries if entry["who"] == "user:anna" and " " in entry["action"]]
+    wait_until(lambda: done() == [("POST /api/queues/{queue}/pause", "q"), ("DELETE /api/worker/unregister/{worker_id}", "w"),
+                                  ("POST /api/worker/{worker_id}/undrain", "w"), ("POST /api/worker/{worker_id}/drain", "w")])
+
+
+def make_token_of(coordinator, admin):
+    return coordinator.request("POST", "/api/auth/tokens", {"kind": "join", "name": "site"}, admin).json["token"]
+
+
 def test_nothing_leaks(redis, start_coordinator):
     """Marked secrets are put everywhere, and looked for everywhere."""
     coordinator = start_coordinator(redis, AUTH="on", LOG_LEVEL="debug")

@@ -10,6 +10,7 @@ A figure is one function, which takes the measuring plan and adds rows to it; ea
 """
 import argparse
 import contextlib
+import functools
 import json
 import os
 import re
@@ -808,19 +809,19 @@ def is_open(port):
 def tasks(plan):
     """Tasks a second, submitted, leased and completed, beside BullMQ on the same Redis and beside beanstalkd."""
     rounds, count = (1, 10000) if plan.quick else (3, 20000)
-    rates = {"one": [], "bulk": [], "bull": [], "bull bulk": [], "beanstalk": []}
+    names = ("one", "bulk", "bull", "bull bulk", "beanstalk")
+    rates, costs = {name: [] for name in names}, {name: [] for name in names}
     with stage(plan, 1) as (server, coordinator), beanstalk_clients() as beanstalk:
         beat(coordinator, 1)
         one, bulk = task_clients(coordinator), task_clients(coordinator, 4, 4)
-        one_costs, bulk_costs = [], []
+        clients = {"one": (one, 1, count), "bulk": (bulk, BULK, 2 * count)}
+        if has_peer():
+            clients |= {"bull": (bull_clients(server), 1, count), "bull bulk": (bull_clients(server, 4), BULK, count)}
+        if beanstalk:
+            clients["beanstalk"] = (beanstalk, 1, count)
         for _ in range(rounds):
-            rates["one"].append(measure_tasks(server, coordinator, lambda: one.run(1, count), count, one_costs))
-            rates["bulk"].append(measure_tasks(server, coordinator, lambda: bulk.run(BULK, 2 * count), 2 * count, bulk_costs))
-            if has_peer():
-                rates["bull"].append(bull_clients(server).run(1, count))
-                rates["bull bulk"].append(bull_clients(server, 4).run(BULK, count))
-            if beanstalk:
-                rates["beanstalk"].append(beanstalk.run(1, count))
+            for name, (who, many, total) in clients.items():
+                rates[name].append(measure_tasks(server, coordinator, functools.partial(who.run, many, total), total, costs[name]))
 
     def against(name, other):
         return statistics.median(ours / theirs for ours, theirs in zip(rates[name], rates[other]))
@@ -836,9 +837,10 @@ def tasks(plan):
     if beanstalk:
         plan.add("  beanstalkd, jobs/s", statistics.median(rates["beanstalk"]), "1/s")
         plan.add("  tasks, one in a request / beanstalkd", against("one", "beanstalk"), "")
-    for name, costs in (("one in a request", one_costs), ("50 in a request", bulk_costs)):
-        for who, cost in zip(("coordinator", "Redis", "the clients"), map(statistics.median, zip(*costs))):
-            plan.add(f"  CPU of {who} for a task, {name}", cost, "µs")
+    for name, what in (("one", "a task, one in a request"), ("bulk", "a task, 50 in a request"), ("bull", "a job of BullMQ")):
+        for who, cost in zip(("the coordinator", "Redis", "the clients"), map(statistics.median, zip(*costs[name]))):
+            if costs[name] and (name, who) != ("bull", "the coordinator"):
+                plan.add(f"  CPU of {who} for {what}", cost, "µs")
     queued_tasks(plan)
 
 

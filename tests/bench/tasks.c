@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,16 +73,30 @@ static void post(struct connection *connection, const char *path, size_t body_le
     send_all(connection, start, (size_t)len + body_len);
 }
 
+/* Adds to the request that ends at `at`; returns its end. */
+__attribute__((format(printf, 3, 4))) static char *print(struct connection *connection, char *at, const char *form, ...)
+{
+    size_t room = ROOM - (size_t)(at - connection->out);
+    va_list args;
+    va_start(args, form);
+    int len = vsnprintf(at, room, form, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= room)
+        fail("a long request", connection->out);
+    return at + len;
+}
+
 static void add_http(struct connection *connection)
 {
     char *at = connection->out + 512;
     bool many = load.bulk > 1;
     if (many)
-        at += sprintf(at, "{\"tasks\":[");
+        at = print(connection, at, "{\"tasks\":[");
     for (size_t i = 0; i < connection->busy; i++)
-        at += sprintf(at, "%s{\"type\":\"bench\",\"payload\":\"%s\"}", i > 0 ? "," : "", load.payload + 2); /* two quotes */
+        at =
+            print(connection, at, "%s{\"type\":\"bench\",\"payload\":\"%s\"}", i > 0 ? "," : "", load.payload + 2); /* two quotes */
     if (many)
-        at += sprintf(at, "]}");
+        at = print(connection, at, "]}");
     post(connection, many ? "/api/tasks/bulk" : "/api/tasks", (size_t)(at - connection->out) - 512);
 }
 
@@ -115,14 +130,14 @@ static void complete_http(struct connection *connection)
     char *at = connection->out + 512, id[64], lease[64];
     bool many = load.bulk > 1;
     connection->busy = 0;
-    at += sprintf(at, "{\"worker_id\":\"" WORKER "\",%s", many ? "\"results\":[" : "");
+    at = print(connection, at, "{\"worker_id\":\"" WORKER "\",%s", many ? "\"results\":[" : "");
     while (take_text(&from, "\"task_id\":\"", id) && take_text(&from, "\"lease\":\"", lease)) {
         const char *form =
             many ? "%s{\"task_id\":\"%s\",\"lease\":\"%s\",\"result\":1}" : "%s\"task_id\":\"%s\",\"lease\":\"%s\",\"result\":1";
-        at += sprintf(at, form, connection->busy > 0 ? "," : "", id, lease);
+        at = print(connection, at, form, connection->busy > 0 ? "," : "", id, lease);
         connection->busy++;
     }
-    at += sprintf(at, many ? "]}" : "}");
+    at = print(connection, at, many ? "]}" : "}");
     connection->holds = connection->busy > 0;
     if (connection->holds)
         post(connection, many ? "/api/worker/tasks/complete" : "/api/worker/task-complete", (size_t)(at - connection->out) - 512);
@@ -226,7 +241,7 @@ static void read_some(struct connection *connection)
 
 static int dial(const char *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)

@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "instance/instance.h"
 #include "redis/embedded.h"
 #include "redis/script.h"
@@ -153,45 +154,14 @@ static int command_serve(char **args)
     return run(&instance, args);
 }
 
-/* What the first argument can be; without one, it is the first of these. */
-static const struct command {
-    const char *name;
-    int (*run)(char **args); /* gets the arguments after the name, returns the exit code */
-    const char *help;
-} commands[] = {
-    {"serve", command_serve, "runs a coordinator; so does no command at all"},
-    {"workers", cli_workers, "lists the workers of a fleet"},
-    {"worker", cli_worker, "shows one worker"},
-    {"services", cli_services, "lists the services, and where workers are missing"},
-    {"drain", cli_drain, "gives a worker no new work"},
-    {"undrain", cli_undrain, "gives it work again"},
-    {"remove", cli_remove, "removes a worker"},
-    {"status", cli_status, "shows how the fleet is"},
-    {"submit", cli_submit, "puts a task into a queue"},
-    {"tasks", cli_tasks, "lists tasks"},
-    {"task", cli_task, "shows one task, and why it waits"},
-    {"queues", cli_queues, "lists the queues"},
-    {"cancel", cli_cancel, "cancels a task"},
-    {"retry", cli_retry, "queues dead tasks once more"},
-    {"pause", cli_pause, "gives out none of a queue's tasks"},
-    {"resume", cli_resume, "gives them out again"},
-    {"users", cli_users, "lists, adds, changes and removes those who may sign in"},
-    {"tokens", cli_tokens, "lists, makes and revokes the tokens of workers and programs"},
-    {"keys", cli_keys, "lists and replaces the keys that sign tokens"},
-    {"audit", cli_audit, "shows who has done what"},
-    {"import", cli_import, "FILE [--json]: takes over the workers of the file-based coordinator's registry"},
-    {"check", cli_check, "[--json]: looks whether what is in Redis agrees, and changes nothing"},
-    {"export", cli_export, "[FILE]: writes such a registry, to standard output unless there is a FILE"},
-};
-
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
-
 static void print_help(void)
 {
     printf("Usage: rma-coordinator [COMMAND] [FLAG...]\n\n"
            "Keeps the register of a fleet of workers, in Redis.\n\nCommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-30s %s\n", commands[i].name, commands[i].help);
+    printf("  %-30s %s\n", "serve", "runs a coordinator; so does no command at all");
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
+        if (command->run != NULL)
+            printf("  %-30s %s\n", command->name, command->summary);
     printf("\nCOMMAND --help says what an operator's command takes.\n"
            "\nFlags. Each may be given in the environment instead, by the name in capitals; a flag on the command line wins.\n");
     config_print_help();
@@ -203,9 +173,10 @@ static void print_help(void)
 static int fail_unknown(const char *name)
 {
     char why[256];
-    size_t len = (size_t)snprintf(why, sizeof(why), "there is no command \"%.64s\", only these:", name);
-    for (size_t i = 0; i < COMMAND_COUNT && len < sizeof(why); i++)
-        len += (size_t)snprintf(why + len, sizeof(why) - len, " %s", commands[i].name);
+    size_t len = (size_t)snprintf(why, sizeof(why), "there is no command \"%.64s\", only these: serve", name);
+    for (const struct cli_command *command = cli_commands; command->name != NULL && len < sizeof(why); command++)
+        if (command->run != NULL)
+            len += (size_t)snprintf(why + len, sizeof(why) - len, " %s", command->name);
     if (len < sizeof(why))
         snprintf(why + len, sizeof(why) - len, "; --help tells more");
     return fail(EXIT_USAGE, why);
@@ -225,9 +196,11 @@ int main(int argc, char **argv)
         }
     }
     if (argc < 2 || argv[1][0] == '-')
-        return commands[0].run(argv + (argc > 0));
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argv + 2);
+        return command_serve(argv + (argc > 0));
+    if (strcmp(argv[1], "serve") == 0)
+        return command_serve(argv + 2);
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
+        if (command->run != NULL && strcmp(argv[1], command->name) == 0)
+            return command->run(argv + 2);
     return fail_unknown(argv[1]);
 }

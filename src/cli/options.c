@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/text.h"
 #include "model/drain.h"
 #include "model/id.h"
@@ -14,72 +15,6 @@
 #include <unistd.h>
 
 #define TEXT_MAX 1024 /* bytes of a flag that is a text */
-
-/* What a command takes. */
-enum takes {
-    TAKES_ID = 1,
-    TAKES_FILTER = 2,
-    TAKES_YES = 4,
-    TAKES_REASON = 8,
-    TAKES_SUBMISSION = 16,
-    TAKES_TASK_FILTER = 32,
-    TAKES_LIMIT = 64,
-    TAKES_WAIT = 128,
-    TAKES_FOLLOW = 256,
-    TAKES_DRY_RUN = 512,
-    TAKES_ALWAYS = 1024,
-    TAKES_ROLE = 2048,
-    TAKES_TOKEN = 4096,
-    TAKES_WITH_WORKERS = 8192,
-    TAKES_SECOND = 16384, /* a word behind the ID */
-};
-
-static const struct command {
-    const char *name;
-    unsigned takes;
-    const char *what; /* what it is about, in its usage; NULL: nothing by name */
-    const char *noun; /* the same for people */
-    const char *help;
-} commands[] = {
-    {"workers", TAKES_FILTER, NULL, NULL, "Lists the workers of a fleet, by their ids."},
-    {"worker", TAKES_ID, "ID", "worker", "Shows all there is to one worker."},
-    {"services", 0, NULL, NULL, "Lists the services, what the fleet lacks first: critical has no live worker, warning has one."},
-    {"drain", TAKES_ID | TAKES_REASON, "ID", "worker", "Gives a worker no new work, until undrain. It stays registered."},
-    {"undrain", TAKES_ID, "ID", "worker", "Gives a drained worker work again."},
-    {"remove", TAKES_ID | TAKES_YES, "ID", "worker",
-     "Removes a worker. At a terminal it asks first. An agent that still runs may register again."},
-    {"status", 0, NULL, NULL, "Shows on one screen how the coordinator, its Redis and the fleet are."},
-    {"submit", TAKES_SUBMISSION | TAKES_WAIT, "TYPE [PAYLOAD]", "type",
-     "Puts a task into a queue, and prints its id. PAYLOAD is JSON; a single - reads it from standard input."},
-    {"tasks", TAKES_TASK_FILTER | TAKES_LIMIT, NULL, NULL,
-     "Lists tasks: those that are leased first, then each queue's others, of those that have ended the newest first."},
-    {"task", TAKES_ID | TAKES_FOLLOW, "ID", "task", "Shows all there is to one task, and why it waits."},
-    {"queues", 0, NULL, NULL, "Lists the queues, what waits in them and what has come of their tasks."},
-    {"cancel", TAKES_ID, "ID", "task", "Cancels a task: one that waits at once; the worker of one that is leased is told."},
-    {"retry", TAKES_TASK_FILTER | TAKES_DRY_RUN | TAKES_YES, "[ID]", "task",
-     "Queues a dead task once more; without an ID all dead tasks that the flags match. At a terminal it asks first."},
-    {"pause", TAKES_ID, "QUEUE", "queue", "Gives out none of a queue's tasks, until resume. What runs goes on."},
-    {"resume", TAKES_ID, "QUEUE", "queue", "Gives out a paused queue's tasks again."},
-    {"users", 0, "list | add NAME | passwd NAME | role NAME ROLE | remove NAME", NULL, "Who may sign in, and as what."},
-    {"users list", 0, NULL, NULL, "Lists the users."},
-    {"users add", TAKES_ID | TAKES_ROLE, "NAME", "user",
-     "Makes a user. The password is asked for at a terminal, else it is the first line of standard input."},
-    {"users passwd", TAKES_ID, "NAME", "user",
-     "Changes a user's password, and ends the sessions. The password is read as for users add."},
-    {"users role", TAKES_ID | TAKES_SECOND, "NAME ROLE", "user", "Changes a user's role: viewer, user, operator or admin."},
-    {"users remove", TAKES_ID, "NAME", "user", "Removes a user, and ends the sessions."},
-    {"tokens", 0, "list | add | revoke ID", NULL, "What workers and programs show in place of a password."},
-    {"tokens list", 0, NULL, NULL, "Lists the tokens, without what makes them usable."},
-    {"tokens add", TAKES_TOKEN | TAKES_ROLE, NULL, NULL, "Makes a token and prints it, this once: nobody can read it again."},
-    {"tokens revoke", TAKES_ID | TAKES_WITH_WORKERS, "ID", "token", "Revokes a token; its ID is its second part."},
-    {"keys", 0, "list | rotate", NULL, "The keys that sign tokens."},
-    {"keys list", 0, NULL, NULL, "Lists the keys that sign and have signed."},
-    {"keys rotate", 0, NULL, NULL, "Makes another key sign. The old one is known until its last token has ended."},
-    {"audit", TAKES_LIMIT | TAKES_FOLLOW, NULL, NULL,
-     "Shows who has done what to whom, the newest first; with --follow as it happens."},
-};
-
-#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 #define TEXT(member) offsetof(struct options, member), false
 #define SWITCH(member) offsetof(struct options, member), true
@@ -152,17 +87,9 @@ int cli_fail(int code, const char *format, ...)
     return code;
 }
 
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
 bool cli_print_help(const char *name)
 {
-    const struct command *command = find_command(name);
+    const struct cli_command *command = cli_find_command(name);
     if (command == NULL)
         return false;
     printf("Usage: rma-coordinator %s%s%s [FLAG...]\n\n%s\n\n", name, command->what != NULL ? " " : "",
@@ -184,7 +111,7 @@ bool cli_print_help(const char *name)
 }
 
 /* The flag that `arg` is for the command, its value in *value, the arguments it takes in *taken; NULL: none. */
-static const struct flag *find_flag(const struct command *command, char **args, char **value, int *taken)
+static const struct flag *find_flag(const struct cli_command *command, char **args, char **value, int *taken)
 {
     size_t len = strcspn(args[0], "=");
     for (size_t i = 0; i < FLAG_COUNT; i++) {
@@ -267,7 +194,7 @@ static int check_tasks(const struct options *options)
 }
 
 /* Looks at what the command is about. */
-static int check_subject(const struct command *command, const struct options *options)
+static int check_subject(const struct cli_command *command, const struct options *options)
 {
     const char *id = options->id;
     if (command->takes & (TAKES_ID | TAKES_SUBMISSION) && id == NULL)
@@ -284,7 +211,7 @@ static int check_subject(const struct command *command, const struct options *op
 }
 
 /* Looks at what was given as a whole. */
-static int check(const struct command *command, struct options *options)
+static int check(const struct cli_command *command, struct options *options)
 {
     const char *environment = getenv("COORDINATOR_URL");
     if (options->url != NULL && options->settings[0] != NULL)
@@ -312,7 +239,7 @@ static int check(const struct command *command, struct options *options)
 
 int options_read(const char *command_name, char **args, struct options *options)
 {
-    const struct command *command = find_command(command_name);
+    const struct cli_command *command = cli_find_command(command_name);
     const char *name = command->name;
     bool flags_end = false;
     *options = (struct options){.noun = command->noun};

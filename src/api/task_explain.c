@@ -260,9 +260,9 @@ static void write_account(struct buffer *out, struct account *account, struct st
     json_add_text(out, "task_id", task_id);
     json_add_text(out, "state", state);
     json_add_text(out, "text", buffer_str(&account->text));
-    buffer_append(out, STR(",\"reasons\":["));
-    buffer_append(out, buffer_str(&account->reasons));
-    buffer_append(out, STR("]"));
+    json_begin_array(out, "reasons");
+    json_add_raw(out, NULL, buffer_str(&account->reasons));
+    json_end_array(out);
     if (queued)
         json_add_integer(out, "position", number_of(account, "position"));
     else

@@ -39,7 +39,12 @@ static void name_key(struct signing_key *key)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     struct buffer text = BUFFER_INIT;
-    buffer_printf(&text, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", key->x, key->y);
+    json_begin_object(&text, NULL);
+    json_add_text(&text, "crv", STR("P-256"));
+    json_add_text(&text, "kty", STR("EC"));
+    json_add_text(&text, "x", str_from(key->x));
+    json_add_text(&text, "y", str_from(key->y));
+    json_end_object(&text);
     SHA256((const unsigned char *)text.ptr, text.len, digest);
     buffer_fini(&text);
     base64url_encode(&text, digest, sizeof(digest));

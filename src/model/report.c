@@ -1,5 +1,6 @@
 #include "model/report.h"
 
+#include "base/json_writer.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/minify.h"
@@ -114,9 +115,9 @@ static bool names_both(const cJSON *root)
 static enum err check_value(struct str body, const char **why)
 {
     struct buffer wrapped = BUFFER_INIT;
-    buffer_append(&wrapped, STR("{\"result\":"));
-    buffer_append(&wrapped, body);
-    buffer_append(&wrapped, STR("}"));
+    json_begin_object(&wrapped, NULL);
+    json_add_raw(&wrapped, "result", body);
+    json_end_object(&wrapped);
     enum err err = json_check_object(buffer_str(&wrapped), why);
     if (err == ERR_NONE) {
         struct json_items items = json_items(buffer_str(&wrapped));

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 GATES='format tidy banned deps scripts browser size shell yaml length columns top links prometheus'
 GENERATED=build/release/gen
-LLHTTP=$([ -d /usr/share/include/llhttp ] || echo build/node-llhttp)/usr/share/include/llhttp
+LLHTTP=$([ -f /usr/share/llhttp/llhttp.c ] || echo build/node-llhttp)/usr/share/include/llhttp
 LINES_MAX=450
 COLUMNS_MAX=132
 PAGE_MAX=102400

@@ -128,7 +128,7 @@ static void on_listed(void *data, enum err err)
 
 static void write_row(struct buffer *out, const struct worker *worker, int64_t now)
 {
-    worker_write(out, worker, now, (struct str){NULL, 0});
+    worker_write(out, worker, now, (struct str){NULL, 0}, false);
 }
 
 static void write_coordinator(struct buffer *out, const struct worker *worker, int64_t now)

@@ -38,7 +38,7 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
         if (service == NULL)
             continue;
         count++;
-        catalogue_write_container(out, service, coordinator_url, registered->worker_id);
+        catalogue_write_container(out, service, coordinator_url, registered->worker_id, true);
         json_add_text(&names, NULL, service->name);
         catalogue_write_configs(&configs, service);
     }

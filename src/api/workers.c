@@ -1,3 +1,4 @@
+#include "api/admit.h"
 #include "api/api.h"
 
 #include "base/json_writer.h"
@@ -94,13 +95,20 @@ void api_undrain(struct request *request)
         drain(request, false, (struct str){NULL, 0});
 }
 
+/* Containers may have secrets in their variables: with AUTH=on those are for operators, and for the worker when it registers. */
+static bool sees_secrets(const struct request *request)
+{
+    const struct api *api = request_app(request);
+    return api->config->auth != AUTH_ON || admit_principal(request)->role >= ROLE_OPERATOR;
+}
+
 static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
 {
     struct request *request = api_resume(data, err);
     if (request != NULL) {
         char room[512];
         struct buffer body = BUFFER_INIT;
-        worker_write(&body, worker, now, api_coordinator_url(request, room));
+        worker_write(&body, worker, now, api_coordinator_url(request, room), sees_secrets(request));
         reply_json(request, 200, &body);
     }
 }

@@ -84,7 +84,7 @@ struct str catalogue_name(struct str called)
 }
 
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,
-                               struct str worker_id)
+                               struct str worker_id, bool secrets)
 {
     json_begin_object(out, NULL);
     json_add_text(out, "name", service->container);
@@ -93,7 +93,8 @@ void catalogue_write_container(struct buffer *out, const struct catalogue_servic
     json_begin_object(out, "env");
     json_add_text(out, "COORDINATOR_URL", coordinator_url);
     json_add_text(out, "WORKER_ID", worker_id);
-    buffer_append(out, buffer_str(&service->env));
+    if (secrets)
+        buffer_append(out, buffer_str(&service->env));
     json_end_object(out);
     json_end_object(out);
 }

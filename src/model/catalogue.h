@@ -52,9 +52,10 @@ struct str catalogue_name(struct str called);
 
 /*
  * Appends the container of a service as JSON: {"name", "image", "port", "env": {"COORDINATOR_URL", "WORKER_ID", …}}.
+ * The variables after those two are the service's own, which may be secrets; they are left out unless `secrets`.
  */
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,
-                               struct str worker_id);
+                               struct str worker_id, bool secrets);
 
 /* Appends an element {"name", "port", "priority"} of an array for the service's name, then one for each of its aliases. */
 void catalogue_write_configs(struct buffer *out, const struct catalogue_service *service);

@@ -311,9 +311,7 @@ static void write_containers(struct buffer *out, const char *key, struct str nam
         const struct catalogue_service *service = catalogue_find(str_cut(&names, ','));
         if (service == NULL)
             continue;
-        struct catalogue_service plain = *service;
-        plain.env = BUFFER_INIT; /* there may be secrets in it */
-        catalogue_write_container(out, &plain, coordinator_url, worker_id);
+        catalogue_write_container(out, service, coordinator_url, worker_id, false);
     }
     json_end_array(out);
 }

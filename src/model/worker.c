@@ -122,14 +122,15 @@ static void write_names(struct buffer *out, const char *key, struct str names)
 }
 
 /* A service that the catalogue no longer has is left out. */
-static void write_assigned_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id)
+static void write_assigned_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id,
+                                      bool secrets)
 {
     struct str name;
     json_begin_array(out, "assigned_containers");
     while (next_name(&names, &name)) {
         const struct catalogue_service *service = catalogue_find(name);
         if (service != NULL && coordinator_url.ptr != NULL)
-            catalogue_write_container(out, service, coordinator_url, worker_id);
+            catalogue_write_container(out, service, coordinator_url, worker_id, secrets);
         else if (service != NULL)
             json_add_text(out, NULL, service->container);
     }
@@ -189,7 +190,7 @@ static void write_conflict(struct buffer *out, struct str conflict, int64_t now)
     json_end_object(out);
 }
 
-void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url)
+void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url, bool secrets)
 {
     const struct str *fields = worker->fields;
     const struct str null = STR("null"), zero = STR("0"), no_array = STR("[]"), no_object = STR("{}");
@@ -202,7 +203,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_reported_status(out, worker);
     write_number(out, "current_load", fields[WORKER_current_load], zero);
     write_number(out, "tasks_completed", fields[WORKER_tasks_completed], zero);
-    write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id);
+    write_assigned_containers(out, fields[WORKER_assigned_services], coordinator_url, worker->id, secrets);
     write_names(out, "assigned_services", fields[WORKER_assigned_services]);
     write_services(out, fields[WORKER_services]);
     write_json(out, "containers", fields[WORKER_containers], no_array);

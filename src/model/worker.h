@@ -85,9 +85,10 @@ bool worker_is_healthy(const struct worker *worker);
 
 /*
  * Appends the worker as a JSON object, a row of GET /api/admin/workers; `now` in ms since 1970. With `coordinator_url` present,
- * assigned_containers are written in full (GET /api/worker/{id}); absent, by name.
+ * assigned_containers are written as objects (GET /api/worker/{id}), with the variables that may be secrets if `secrets`;
+ * absent, by name.
  */
-void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url);
+void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url, bool secrets);
 
 /* Append the worker as discovery shows it, reached at `url` (absent: nobody knows where); its load. */
 void worker_write_discovered(struct buffer *out, const struct worker *worker, struct str url);

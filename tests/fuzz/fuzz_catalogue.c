@@ -49,7 +49,7 @@ static void check_service(const struct catalogue_service *service)
     must(service->port >= 1 && service->port <= 65535 && service->priority >= 1);
 
     struct buffer container = BUFFER_INIT;
-    catalogue_write_container(&container, service, STR("http://host"), STR("w"));
+    catalogue_write_container(&container, service, STR("http://host"), STR("w"), true);
     cJSON *document;
     const char *why;
     must(json_parse_object(buffer_str(&container), &document, &why) == ERR_NONE);

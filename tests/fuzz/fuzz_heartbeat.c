@@ -49,7 +49,7 @@ static void check_row(const struct heartbeat *heartbeat)
     worker.fields[WORKER_specialization] = heartbeat->specialization;
     worker.fields[WORKER_loaded_models] = heartbeat->loaded_models;
     worker.fields[WORKER_services_status] = heartbeat->services_status;
-    worker_write(&row, &worker, 0, (struct str){NULL, 0});
+    worker_write(&row, &worker, 0, (struct str){NULL, 0}, true);
     cJSON *document;
     const char *why;
     must(json_parse_object(buffer_str(&row), &document, &why) == ERR_NONE);

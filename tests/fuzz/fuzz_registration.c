@@ -57,7 +57,7 @@ static void check_row(const struct registration *registration)
     worker.fields[WORKER_tunnel_url] = registration->where.tunnel_url;
     worker.fields[WORKER_vpn_ip] = registration->where.vpn_ip;
     struct buffer row = BUFFER_INIT;
-    worker_write(&row, &worker, 0, STR("http://host"));
+    worker_write(&row, &worker, 0, STR("http://host"), true);
     cJSON *document;
     const char *why;
     must(json_parse_object(buffer_str(&row), &document, &why) == ERR_NONE);

@@ -116,6 +116,17 @@ def test_off_asks_nobody_but_who_changes_credentials(coordinator):
         assert as_code(coordinator.request(method, path, body)) == (401, "unauthenticated")
 
 
+def test_who_only_views_gets_no_containers_secrets(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="on", JWT_SECRET="a secret of the containers, long enough")
+    sent = {"worker_id": "w", "capabilities": {"cpu_cores": 4, "ram": "8GB"}, "services": ["upload"]}
+    registered = coordinator.request("POST", "/api/worker/register", sent, bearer(make_token(redis.client, "join")))
+    assert registered.status == 200 and "JWT_SECRET" in registered.body.decode()
+    for role in ("viewer", "user", "operator", "admin"):
+        answer = coordinator.request("GET", "/api/worker/w", headers=bearer(make_token(redis.client, role=role)))
+        assert answer.status == 200 and "WORKER_ID" in answer.body.decode()
+        assert ("JWT_SECRET" in answer.body.decode()) == (role in ("operator", "admin")), role
+
+
 # -- a stolen credential is worth little ------------------------------------------------------------------------------------------------
 
 

@@ -121,7 +121,7 @@ static void test_container(void **state)
 {
     (void)state;
     struct buffer out = BUFFER_INIT;
-    catalogue_write_container(&out, catalogue_find(STR("rag")), STR("http://host/\"x\""), STR("worker-1"));
+    catalogue_write_container(&out, catalogue_find(STR("rag")), STR("http://host/\"x\""), STR("worker-1"), true);
     assert_true(
         str_eq(buffer_str(&out), STR("{\"name\":\"rma-rag-worker\",\"image\":\"ghcr.io/rma/rag-worker:latest\",\"port\":8102,"
                                      "\"env\":{\"COORDINATOR_URL\":\"http://host/\\\"x\\\"\",\"WORKER_ID\":\"worker-1\"}}")));
@@ -151,7 +151,7 @@ static void test_other_services(void **state)
     assert_null(catalogue_find(STR("rag")));
     assert_ptr_equal(catalogue_find(STR("ab")), &services[3]);
     struct buffer out = BUFFER_INIT;
-    catalogue_write_container(&out, catalogue_find(STR("y")), STR("http://host"), STR("w"));
+    catalogue_write_container(&out, catalogue_find(STR("y")), STR("http://host"), STR("w"), true);
     assert_true(str_eq(buffer_str(&out), STR("{\"name\":\"box\",\"image\":\"image\",\"port\":80,\"env\":{\"COORDINATOR_URL\":"
                                              "\"http://host\",\"WORKER_ID\":\"w\",\"MODE\":\"fast\"}}")));
     buffer_fini(&out);

@@ -53,7 +53,7 @@ static struct worker make_worker(void)
 static void expect_row(const struct worker *worker, struct str coordinator_url, const char *expected)
 {
     struct buffer out = BUFFER_INIT;
-    worker_write(&out, worker, NOW, coordinator_url);
+    worker_write(&out, worker, NOW, coordinator_url, true);
     if (!str_eq(buffer_str(&out), str_from(expected)))
         fail_msg("\n%.*s\ninstead of\n%s", STR_PRINTF(buffer_str(&out)), expected);
     cJSON *document;
@@ -67,7 +67,7 @@ static void expect_row(const struct worker *worker, struct str coordinator_url, 
 static void expect_member(const struct worker *worker, const char *name, const char *expected)
 {
     struct buffer out = BUFFER_INIT;
-    worker_write(&out, worker, NOW, by_name);
+    worker_write(&out, worker, NOW, by_name, true);
     struct str found = json_member_text(buffer_str(&out), name);
     if (!str_eq(found, str_from(expected)))
         fail_msg("%s is %.*s instead of %s", name, STR_PRINTF(found), expected);
@@ -115,7 +115,7 @@ static void test_in_full(void **state)
     (void)state;
     struct worker worker = make_worker();
     struct buffer out = BUFFER_INIT;
-    worker_write(&out, &worker, NOW, STR("http://host:8080"));
+    worker_write(&out, &worker, NOW, STR("http://host:8080"), true);
     struct str containers = json_member_text(buffer_str(&out), "assigned_containers");
     assert_true(str_eq(containers, STR("[{\"name\":\"rma-rag-worker\",\"image\":\"ghcr.io/rma/rag-worker:latest\",\"port\":8102,"
                                        "\"env\":{\"COORDINATOR_URL\":\"http://host:8080\",\"WORKER_ID\":\"worker-810f649f\"}}]")));
@@ -124,7 +124,7 @@ static void test_in_full(void **state)
     buffer_fini(&out);
 
     worker.fields[WORKER_containers] = by_name;
-    worker_write(&out, &worker, NOW, STR("http://host:8080"));
+    worker_write(&out, &worker, NOW, STR("http://host:8080"), true);
     assert_true(str_eq(json_member_text(buffer_str(&out), "containers"), STR("[]")));
     buffer_fini(&out);
 }

@@ -51,20 +51,23 @@ struct actor admit_actor(struct request *request)
     };
 }
 
-/* Notes in the audit what an operator sets out to do. What workers do to themselves is no news. */
+/*
+ * Notes in the audit what somebody who has signed in, or a program with a token, sets out to do with an operator's rights. A
+ * target that can be none is left out: it's for the handler to refuse it.
+ */
 static void note_operation(struct request *request)
 {
     const struct api *api = request_app(request);
     const struct route *route = request->route;
     const struct principal *principal = admit_principal(request);
-    bool is_person = principal->kind == PRINCIPAL_USER || principal->kind == PRINCIPAL_PROGRAM;
-    if (route->effect != WRITES || !(route->access & ACCESS_OPERATOR) || (!is_person && route->access & ACCESS_WORKER))
+    if (route->effect != WRITES || !(route->access & ACCESS_OPERATOR) ||
+        (principal->kind != PRINCIPAL_USER && principal->kind != PRINCIPAL_PROGRAM))
         return;
     char action[128];
     struct actor actor = admit_actor(request);
     struct str target = request->parameters[0].value;
     snprintf(action, sizeof(action), "%s %s", route->method, route->path);
-    store_audit(api->store, &actor, action, (struct str){target.ptr, target.len < ID_MAX ? target.len : ID_MAX}, "admitted");
+    store_audit(api->store, &actor, action, id_is_valid(target) ? target : STR(""), "admitted");
 }
 
 static void go_on(struct request *request)

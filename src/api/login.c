@@ -343,7 +343,10 @@ static void on_keys(void *data, enum err err)
 void api_jwks(struct request *request)
 {
     const struct api *api = request_app(request);
-    if (directory_is_fresh(api->directory))
+    const struct signing_key *signs;
+    size_t count;
+    directory_keys(api->directory, &count, &signs);
+    if (count > 0 && directory_is_fresh(api->directory)) /* without any: another thread may just have made the first */
         answer_keys(request);
     else
         directory_refresh(api->directory, on_keys, api_wait(request, 0));

@@ -82,7 +82,7 @@ test('queues, dead tasks by their error, and all of them retried', async () => {
   await page.locator('#dead-rows').getByRole('link', {name: 'timeout'}).click();
   await waitUntil(async () => await page.locator('#tasks-count').textContent() === '2 tasks', 'the error leads to its tasks');
   await page.locator('#tasks-body').getByRole('link').first().click();
-  await page.getByRole('button', {name: 'Retry'}).click();
+  await page.getByRole('button', {name: 'Retry', exact: true}).click();
   await page.locator('#ask-confirm').click();
   await result(page, 'It waits in its queue again.');
   await fleet.post('/api/worker/task-complete', {worker_id: 'rag-berlin', task_id: running.task_id, lease: running.lease, result: null});

@@ -91,7 +91,7 @@ test('a queue is paused and resumed with the keyboard', async () => {
   await queueRow(page, 'default').getByRole('button', {name: 'Resume default'}).waitFor();
   await queueRow(page, 'default').getByRole('link', {name: 'default', exact: true}).click();
   await shows(page.locator('#tasks-note'), 'Paused: nothing is given out · 1 waiting');
-  await page.getByRole('button', {name: 'Resume'}).click();
+  await page.getByRole('button', {name: 'Resume', exact: true}).click();
   await page.locator('#ask-confirm').click();
   await result(page, 'Its tasks are given out again.');
   await page.locator('#ask-cancel').click();
@@ -230,7 +230,7 @@ test('a dead task is retried', async () => {
   const task = fake.task('t1', {state: 'dead', attempts: 5, error: 'it broke', reason: 'attempts', finished_at: ago(3)});
   const page = await open(browser, proxy.url + '#/task/t1');
   await shows(page.locator('.life'), 'dead (attempts)');
-  await page.getByRole('button', {name: 'Retry'}).click();
+  await page.getByRole('button', {name: 'Retry', exact: true}).click();
   await page.locator('#ask-confirm').click();
   await result(page, 'It waits in its queue again.');
   await page.locator('#ask-cancel').click();

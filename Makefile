@@ -5,7 +5,7 @@
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of docs/performance.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
-# make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release)
+# make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release); CHAOS_SENTINEL=1: Redis fails over, too
 # make format     formats the sources
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
 # make image      builds the container images with the Docker engine that is there

@@ -40,7 +40,7 @@ class Actor(threading.Thread):
         finally:
             connection.close()
 
-    def insist(self, *request, within=20, **more):
+    def insist(self, *request, within=60, **more):
         """Asks until there is an answer that is none of 5xx; None when there is none in time."""
         end = time.monotonic() + within
         while time.monotonic() < end:

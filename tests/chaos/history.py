@@ -1,5 +1,6 @@
 """What producers and workers did and were told while everything around them broke, and what follows from it."""
 
+import collections
 import json
 import threading
 
@@ -68,12 +69,12 @@ class History:
         for task, seq in self.failed:
             if (task, seq) in self.completed:
                 found.append(f"lease {seq} of {task} both failed and completed it")
+        acknowledged = collections.Counter(task for task, _ in self.failed)
         for task, fields in tasks.items():
             if fields["state"] == "completed":
                 seq, told = int(fields["lease"].split(" ")[0]), json.loads(fields["result"])["seq"]
                 if seq != told:
                     found.append(f"{task} has the result of lease {told}, its last lease is {seq}")
-            acknowledged = sum(1 for other, _ in self.failed if other == task)
-            if int(fields.get("attempts", 0)) < acknowledged:
-                found.append(f"{task} has {fields.get('attempts', 0)} attempts, {acknowledged} failures were acknowledged")
+            if int(fields.get("attempts", 0)) < acknowledged[task]:
+                found.append(f"{task} has {fields.get('attempts', 0)} attempts, {acknowledged[task]} failures were acknowledged")
         return found

@@ -12,38 +12,10 @@ import invariants
 import project
 from coordinator import environment
 from load import Load
-from redis_group import Group, Sentinel
 from waiting import let_pass, wait_until
 
 FOLLOWS_WITHIN = 2.0 if project.MODE == "release" else 3.0
 ANSWER_WITHIN = 2.0
-
-
-@pytest.fixture
-def start_replicated(start_redis):
-    """Starts a primary and replicas of it."""
-    def start(replicas, *options, password=None):
-        primary = start_redis("--repl-diskless-sync-delay", "0", *options, password=password)
-        return [primary] + [start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0", *options,
-                                        password=password) for _ in range(replicas)]
-    return start
-
-
-@pytest.fixture
-def start_group(directory, start_replicated):
-    """Starts servers and Sentinels: start_group(replicas=1, sentinels=3)."""
-    made = []
-
-    def start(*options, replicas=1, sentinels=3, password=None, sentinel_password=None):
-        servers = start_replicated(replicas, *options, password=password)
-        for number in range(sentinels):
-            made.append(Sentinel(directory / f"sentinel{number}", servers[0], sentinels // 2 + 1, sentinel_password))
-            made[-1].start()
-        return Group(servers, made).wait_until_settled()
-
-    yield start
-    for sentinel in made:
-        sentinel.stop()
 
 
 def calls_of_scripts(server):

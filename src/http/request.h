@@ -8,6 +8,7 @@
 
 struct st_h2o_req_t;
 struct server_thread;
+struct intake;
 
 #define REQUEST_ID_MAX 128
 
@@ -20,7 +21,8 @@ struct request {
     struct str host;                /* the host[:port] that the client asked for, as it came; absent without one */
     struct str path;                /* without the query; without slashes too many where only so it has a route */
     struct str query;               /* after '?', still encoded; absent without one */
-    struct str body;                /* absent without one */
+    struct str body;                /* absent without one, and with `intake` */
+    struct intake *intake;          /* the body comes in pieces; NULL: it does not */
     struct str id;                  /* X-Request-Id, the client's or made */
     int64_t received_at;            /* clock_us */
     request_handler *before_answer; /* called when its answer begins; NULL: nothing */

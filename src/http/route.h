@@ -18,6 +18,9 @@ enum route_effect { READS, WRITES };
 /* How long a request may wait for its answer: request_timeout_ms, or quick_timeout_ms as health checks need it. */
 enum route_patience { PATIENT, QUICK };
 
+/* How a body comes: as request->body, at most body_max bytes; or, if it is a large one, in pieces (http/intake.h). */
+enum route_body { WHOLE, STREAMED };
+
 /*
  * A row of the table. A row without a path ends it.
  *
@@ -32,7 +35,8 @@ struct route {
     enum route_effect effect;
     enum route_patience patience;
     enum log_level log_level; /* of the line about a request that went well */
-    size_t body_max;          /* bytes; 0: SERVER_BODY_MAX */
+    enum route_body body;     /* STREAMED: of any type and encoding, up to server_config.upload_max */
+    size_t body_max;          /* WHOLE: bytes; 0: SERVER_BODY_MAX */
     bool exact;               /* slashes too many are no other way to write this path */
     unsigned access;          /* who may ask; its values are those of whoever admits */
 };

@@ -23,6 +23,7 @@
 
 #define STREAM_PIECES_MAX 16 /* of one write, which goes out with one system call */
 #define STREAM_LENGTH_UNKNOWN SIZE_MAX
+#define STREAM_SOCKET_BUFFER (256 * 1024) /* for long answers: without a bound, the kernel keeps megabytes for a stopped reader */
 
 struct stream;
 

@@ -1,0 +1,62 @@
+/*
+ * The body of a request, in pieces, for routes with `.body = STREAMED`: it may be larger than memory should hold.
+ *
+ *                 intake_take                   all has come
+ *     WAITING ──────────────▶ READING ◀───────▶ PAUSED
+ *                                │ pause, resume
+ *                                ▼
+ *                           whole or failed        nothing is called afterwards
+ *
+ * A handler of such a route finds either request->body, the whole body, which came in one piece and is at most
+ * INTAKE_WHOLE_MAX bytes (or is absent: there is none), or request->intake, and then no request->body. So a usual JSON request
+ * costs what it costs on any route, and can be sent a second time. A streamed one can't: nobody has its bytes any more.
+ *
+ * Nothing is read, and a client that asked is not sent 100 Continue, before intake_take. While an intake is paused nothing is
+ * read either: the kernel's buffers fill, and the client has to wait.
+ *
+ * The request may be answered at any time, also before its body is whole. Then the rest is not waited for: the connection ends
+ * with the answer. The intake is gone with its request, and calls nothing afterwards, so whoever holds a pointer to it must
+ * learn of that (from stream_maker.gone, or from a cell in the request's pool).
+ *
+ * All functions are for the request's own thread. The callbacks come from inside its loop, never from inside these functions.
+ */
+#ifndef HTTP_INTAKE_H
+#define HTTP_INTAKE_H
+
+#include "http/request.h"
+
+#include <stddef.h>
+
+#define INTAKE_WHOLE_MAX (64 * 1024) /* bytes of a body that comes as request->body */
+#define INTAKE_PIECE_MAX (64 * 1024) /* bytes of a piece */
+#define INTAKE_LENGTH_UNKNOWN SIZE_MAX
+
+struct intake;
+
+/* Who takes the pieces. In each of these the request may be answered, and the intake be paused. */
+struct intake_taker {
+    /* The next 1 to INTAKE_PIECE_MAX bytes, which are valid during the call only. */
+    void (*piece)(struct intake *intake, struct str bytes, void *data);
+
+    /* All of the body has come. */
+    void (*whole)(struct intake *intake, void *data);
+
+    /*
+     * The body will never be whole; the answer to the client is reply_error(request, err, why, NULL), if none has begun.
+     * ERR_BAD_REQUEST: it is no proper HTTP, or the client has left or says no more (`left`; nobody may read the answer then).
+     * ERR_TOO_LARGE: longer than the server takes. ERR_LATE: the client was too slow. `why` lives for ever.
+     */
+    void (*failed)(struct intake *intake, enum err err, const char *why, bool left, void *data);
+};
+
+/* The whole body's length in bytes, as the client announced it, or INTAKE_LENGTH_UNKNOWN: it comes in chunks. */
+size_t intake_length(const struct intake *intake);
+
+/* Begins to read. Call it once. */
+void intake_take(struct intake *intake, const struct intake_taker *taker, void *data);
+
+/* Reads nothing more until intake_resume. Both may be called any number of times. */
+void intake_pause(struct intake *intake);
+void intake_resume(struct intake *intake);
+
+#endif

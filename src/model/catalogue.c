@@ -83,6 +83,42 @@ struct str catalogue_name(struct str called)
     return find_called(bare, &name) ? name : called;
 }
 
+bool catalogue_is_data_store(struct str name)
+{
+    static const struct str stores[] = {
+        STR("arangodb"),    STR("cassandra"),     STR("chroma"),      STR("chromadb"),   STR("clickhouse"),
+        STR("cockroachdb"), STR("consul"),        STR("couchbase"),   STR("couchdb"),    STR("database"),
+        STR("db"),          STR("dragonfly"),     STR("elastic"),     STR("etcd"),       STR("influxdb"),
+        STR("kafka"),       STR("keydb"),         STR("mariadb"),     STR("memcached"),  STR("memgraph"),
+        STR("milvus"),      STR("minio"),         STR("mongo"),       STR("mongodb"),    STR("mssql"),
+        STR("mysql"),       STR("nats"),          STR("neo4j"),       STR("opensearch"), STR("pgvector"),
+        STR("postgres"),    STR("postgresql"),    STR("qdrant"),      STR("rabbitmq"),   STR("redis"),
+        STR("scylladb"),    STR("sqlserver"),     STR("timescaledb"), STR("valkey"),     STR("vault"),
+        STR("weaviate"),    STR("zookeeper"),     STR("cockroach"),   STR("dynamodb"),   STR("orientdb"),
+        STR("surrealdb"),   STR("elasticsearch"),
+    };
+    if (name.len > 4 && str_eq_nocase((struct str){name.ptr, 4}, STR("rma-")))
+        name = (struct str){name.ptr + 4, name.len - 4};
+    size_t word = 0;
+    while (word < name.len && strchr("-_.:", name.ptr[word]) == NULL)
+        word++;
+    for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
+        if (str_eq_nocase((struct str){name.ptr, word}, stores[i]))
+            return true;
+    return false;
+}
+
+const struct catalogue_passing *catalogue_passing(struct str name)
+{
+    static const struct catalogue_passing others = {.head_timeout_s = CATALOGUE_TIMEOUT_S,
+                                                    .silence_timeout_s = CATALOGUE_TIMEOUT_S},
+                                          closed = {.closed = true};
+    const struct catalogue_service *service = catalogue_find(name);
+    if (service != NULL)
+        return &service->passing;
+    return catalogue_is_data_store(name) ? &closed : &others;
+}
+
 void catalogue_write_container(struct buffer *out, const struct catalogue_service *service, struct str coordinator_url,
                                struct str worker_id, bool secrets)
 {

@@ -8,6 +8,28 @@
 #include "model/tier.h"
 
 #define CATALOGUE_ALIASES_MAX 8
+#define CATALOGUE_ROUTES_MAX 8      /* of one service */
+#define CATALOGUE_ALL_ROUTES_MAX 32 /* of all together */
+#define CATALOGUE_TIMEOUT_S 60      /* head and silence, where nothing else is said */
+
+/* Requests for `from` and for what is below it are passed on to the service, with `to` in its place. Neither ends in a slash. */
+struct catalogue_route {
+    struct str from; /* "/api/rag" */
+    struct str to;   /* "/v2", or "" */
+};
+
+/* How requests are passed on to a service. */
+struct catalogue_passing {
+    bool closed;             /* they are not: a data store is none of strangers' business */
+    bool random;             /* any worker that is well, without counting what each has in flight */
+    bool idempotent;         /* twice is as good as once, whatever the method */
+    bool pass_authorization; /* the service gets an Authorization that is not ours */
+    bool set_cookie;         /* the service may set cookies, gets them, and its pages may act as pages of this origin */
+    int head_timeout_s;      /* from the request's end to the answer's head */
+    int silence_timeout_s;   /* between two pieces of the answer */
+    struct catalogue_route routes[CATALOGUE_ROUTES_MAX]; /* beside those that every service has */
+    size_t route_count;
+};
 
 struct catalogue_service {
     struct str name;
@@ -19,6 +41,7 @@ struct catalogue_service {
     struct buffer env;                         /* members of its container's "env" beside those always there, a comma before each */
     struct str aliases[CATALOGUE_ALIASES_MAX]; /* what else agents and clients call it */
     size_t alias_count;
+    struct catalogue_passing passing;
 };
 
 /*
@@ -49,6 +72,15 @@ bool catalogue_has_alias(const struct catalogue_service *service, struct str nam
  * it is.
  */
 struct str catalogue_name(struct str called);
+
+/*
+ * Whether it is the name of a well-known kind of data store, "redis" or "redis-cache". Workers report services that no catalogue
+ * has, and stores among them must not be open to everybody.
+ */
+bool catalogue_is_data_store(struct str name);
+
+/* How requests are passed on to the service of that name, which need not be in the catalogue. */
+const struct catalogue_passing *catalogue_passing(struct str name);
 
 /*
  * Appends the container of a service as JSON: {"name", "image", "port", "env": {"COORDINATOR_URL", "WORKER_ID", …}}.

@@ -17,15 +17,24 @@
 #define PORT_MAX 65535
 
 /* The members of a service. */
-enum { NAME, TIER, CONTAINER, IMAGE, PORT, PRIORITY, ALIASES, ENV, PASS_ENV, MEMBER_COUNT };
+enum { NAME, TIER, CONTAINER, IMAGE, PORT, PRIORITY, ALIASES, ENV, PASS_ENV, OWN_COUNT };
+#define MEMBER_COUNT (OWN_COUNT + PASSING_COUNT) /* those of struct catalogue_passing come behind */
 
 static const struct {
     const char *name;
     bool required;
-} members[MEMBER_COUNT] = {
-    [NAME] = {"name", true},        [TIER] = {"tier", true}, [CONTAINER] = {"container", false},
-    [IMAGE] = {"image", true},      [PORT] = {"port", true}, [PRIORITY] = {"priority", false},
-    [ALIASES] = {"aliases", false}, [ENV] = {"env", false},  [PASS_ENV] = {"pass_env", false},
+} members[MEMBER_COUNT] = {[NAME] = {"name", true},
+                           [TIER] = {"tier", true},
+                           [CONTAINER] = {"container", false},
+                           [IMAGE] = {"image", true},
+                           [PORT] = {"port", true},
+                           [PRIORITY] = {"priority", false},
+                           [ALIASES] = {"aliases", false},
+                           [ENV] = {"env", false},
+                           [PASS_ENV] = {"pass_env", false},
+#define X(place, name) [OWN_COUNT + (place)] = {name, false},
+                           PASSING_MEMBERS(X)
+#undef X
 };
 
 void reading_add_fault(struct reading *reading, const char *place, const char *path, const char *format, ...)
@@ -45,8 +54,7 @@ void reading_set_path(struct member *member, const char *parent, struct str name
     snprintf(member->path, sizeof(member->path), "%.60s.%.*s", parent, length, name.ptr);
 }
 
-/* Takes a whole number from low to high. Here and below, a member that is absent or wrong leaves *out alone. */
-static void read_number(struct reading *reading, const struct member *member, int low, int high, int *out)
+void reading_take_number(struct reading *reading, const struct member *member, int low, int high, int *out)
 {
     if (member->value == NULL)
         return;
@@ -141,7 +149,8 @@ static void find_members(struct reading *reading, const struct member *service, 
             struct member unknown;
             reading_set_path(&unknown, service->path, item.name);
             reading_add_fault(reading, item.name.ptr, unknown.path,
-                              "is unknown; there are name, tier, container, image, port, priority, aliases, env and pass_env");
+                              "is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, "
+                              "routes, proxy, spread, idempotent, pass_authorization, set_cookie and timeouts");
         } else if (found[i].value != NULL) {
             reading_add_fault(reading, item.name.ptr, found[i].path, "is given twice");
         } else {
@@ -168,14 +177,15 @@ static void read_service(struct reading *reading, cJSON *object, struct str text
     int tier = TIER_GPU;
     out->priority = PRIORITY_DEFAULT;
     read_name(reading, &found[NAME], index, &out->name);
-    read_number(reading, &found[TIER], TIER_GPU, TIER_COUNT, &tier);
+    reading_take_number(reading, &found[TIER], TIER_GPU, TIER_COUNT, &tier);
     read_word(reading, &found[CONTAINER], CATALOGUE_CONTAINER_MAX, &out->container);
     read_word(reading, &found[IMAGE], CATALOGUE_IMAGE_MAX, &out->image);
-    read_number(reading, &found[PORT], 1, PORT_MAX, &out->port);
-    read_number(reading, &found[PRIORITY], 1, PRIORITY_MAX, &out->priority);
+    reading_take_number(reading, &found[PORT], 1, PORT_MAX, &out->port);
+    reading_take_number(reading, &found[PRIORITY], 1, PRIORITY_MAX, &out->priority);
     read_aliases(reading, &found[ALIASES], index);
     catalogue_read_env(reading, &found[ENV], &found[PASS_ENV], &out->env);
     out->tier = (enum tier)tier;
+    catalogue_read_passing(reading, &found[OWN_COUNT], index);
     if (found[CONTAINER].value == NULL && out->name.ptr != NULL) {
         char container[CATALOGUE_CONTAINER_MAX + 1];
         snprintf(container, sizeof(container), "rma-%.*s-worker", STR_PRINTF(out->name));

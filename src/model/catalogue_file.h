@@ -8,6 +8,12 @@
  * A service must have name, tier, image and port. Values of env may name variables of the coordinator's own environment, which are
  * secrets for all we know: they go into the containers' env and nowhere else. Those that pass_env names go there under the same
  * name, unless they are not set, or empty.
+ *
+ * More members say how requests are passed on to the service (struct catalogue_passing); these are the defaults, but "proxy" is
+ * false in tier 3:
+ *
+ *     "routes": {}, "proxy": true, "spread": "load", "idempotent": false, "pass_authorization": false, "set_cookie": false,
+ *     "timeouts": {"head": 60, "silence": 60}
  */
 #ifndef MODEL_CATALOGUE_FILE_H
 #define MODEL_CATALOGUE_FILE_H

@@ -35,6 +35,29 @@ void reading_set_path(struct member *member, const char *parent, struct str name
 /* Whether a member before `value` among those of `object` has its name. */
 bool reading_is_repeated(const cJSON *object, const cJSON *value);
 
+/* Takes a whole number from low to high. A member that is absent or wrong leaves *out alone. */
+void reading_take_number(struct reading *reading, const struct member *member, int low, int high, int *out);
+
+/* The members of a service that say how requests are passed on to it. */
+#define PASSING_MEMBERS(X)                                                                                                         \
+    X(PASSING_ROUTES, "routes")                                                                                                    \
+    X(PASSING_PROXY, "proxy")                                                                                                      \
+    X(PASSING_SPREAD, "spread")                                                                                                    \
+    X(PASSING_IDEMPOTENT, "idempotent")                                                                                            \
+    X(PASSING_AUTHORIZATION, "pass_authorization")                                                                                 \
+    X(PASSING_COOKIE, "set_cookie")                                                                                                \
+    X(PASSING_TIMEOUTS, "timeouts")
+
+enum {
+#define X(place, name) place,
+    PASSING_MEMBERS(X)
+#undef X
+        PASSING_COUNT
+};
+
+/* Reads them into the service `index`, whose tier and routes decide about some defaults. */
+void catalogue_read_passing(struct reading *reading, const struct member found[PASSING_COUNT], size_t index);
+
 /* Appends the variables of `env` and `pass_env` as catalogue_service.env has them. */
 void catalogue_read_env(struct reading *reading, const struct member *env, const struct member *pass_env, struct buffer *out);
 

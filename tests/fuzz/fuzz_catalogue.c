@@ -47,6 +47,13 @@ static void check_service(const struct catalogue_service *service)
     for (size_t i = 0; i < service->alias_count; i++)
         must(id_is_valid(service->aliases[i]) && !str_eq(service->aliases[i], service->name));
     must(service->port >= 1 && service->port <= 65535 && service->priority >= 1);
+    const struct catalogue_passing *passing = &service->passing;
+    must(passing->head_timeout_s >= 1 && passing->silence_timeout_s >= 1 && passing->route_count <= CATALOGUE_ROUTES_MAX);
+    for (size_t i = 0; i < passing->route_count; i++) {
+        struct str from = passing->routes[i].from, to = passing->routes[i].to;
+        must(from.len > 1 && from.ptr[0] == '/' && from.ptr[from.len - 1] != '/' && memchr(from.ptr, '{', from.len) == NULL);
+        must(to.len == 0 || (to.ptr[0] == '/' && to.ptr[to.len - 1] != '/'));
+    }
 
     struct buffer container = BUFFER_INIT;
     catalogue_write_container(&container, service, STR("http://host"), STR("w"), true);

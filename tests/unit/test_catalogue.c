@@ -167,12 +167,35 @@ static void test_find_container(void **state)
     assert_null(catalogue_find_container(STR("")));
 }
 
+static void test_data_stores_are_closed(void **state)
+{
+    (void)state;
+    static const char *const closed[] = {
+        "postgres",       "redis", "neo4j", "chromadb", "minio", "mysql", "MongoDB", "redis-cache", "rma-memcached-worker",
+        "postgresql.main"};
+    static const char *const open[] = {"rag", "vllm", "upload", "edge-proxy", "redistribute", "mine", "my-redis", "dbt", "x"};
+    for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+        if (!catalogue_passing(str_from(closed[i]))->closed)
+            fail_msg("%s is open", closed[i]);
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+        if (catalogue_passing(str_from(open[i]))->closed)
+            fail_msg("%s is closed", open[i]);
+    assert_int_equal(catalogue_passing(STR("vllm"))->head_timeout_s, 600);
+    assert_int_equal(catalogue_passing(STR("mine"))->head_timeout_s, 60);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order), cmocka_unit_test(test_find_container), cmocka_unit_test(test_services),
-        cmocka_unit_test(test_find),  cmocka_unit_test(test_container),      cmocka_unit_test(test_other_services),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_configs),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_find_container),
+        cmocka_unit_test(test_services),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_container),
+        cmocka_unit_test(test_other_services),
+        cmocka_unit_test(test_data_stores_are_closed),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_configs),
     };
     return cmocka_run_group_tests(tests, use_built_in_catalogue, NULL);
 }

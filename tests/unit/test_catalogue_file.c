@@ -189,8 +189,8 @@ static void test_every_fault_with_its_line(void **state)
                       "],\n"
                       "\"services\": [], \"x\\ny\": 1}"),
                   "c.json:1: the file has an unknown member \"service\"; there is services\n"
-                  "c.json:7: services[1].Image is unknown; there are name, tier, container, image, port, priority, aliases, env "
-                  "and pass_env\n"
+                  "c.json:7: services[1].Image is unknown; there are name, tier, container, image, port, priority, aliases, env, "
+                  "pass_env, routes, proxy, spread, idempotent, pass_authorization, set_cookie and timeouts\n"
                   "c.json:10: services[1].tier is given twice\n"
                   "c.json:4: services[1].image is missing\n"
                   "c.json:5: services[1].name is that of services[0], too\n"
@@ -284,6 +284,113 @@ static void test_aliases(void **state)
                   "c.json:8: services[3].aliases must be an array of at most 8 names\n");
 }
 
+/* The text of a catalogue of two services with those members, which begin in line 2 and 3. */
+static struct str with_members(const char *first, const char *second, char room[4096])
+{
+    int len = snprintf(room, 4096,
+                       "{\"services\": [{\"name\": \"a\", \"tier\": 2, \"image\": \"i\", \"port\": 1,\n%s}, "
+                       "{\"name\": \"b\", \"tier\": 3, \"image\": \"i\", \"port\": 1,\n%s}]}",
+                       first, second);
+    return (struct str){room, (size_t)len};
+}
+
+static void test_how_requests_are_passed_on(void **state)
+{
+    (void)state;
+    char room[4096];
+    struct catalogue_file file;
+    struct buffer faults = BUFFER_INIT;
+    assert_int_equal(parse(with_members("\"routes\": {\"/api/x\": \"/\", \"/y\": \"/a/b\"}, \"spread\": \"random\", "
+                                        "\"idempotent\": true, \"timeouts\": {\"silence\": 5, \"head\": 3600}",
+                                        "\"pass_authorization\": true, \"set_cookie\": true", room),
+                           &file, &faults),
+                     ERR_NONE);
+    const struct catalogue_passing *a = &file.services[0].passing, *b = &file.services[1].passing;
+    assert_true(!a->closed && a->random && a->idempotent && !a->pass_authorization && !a->set_cookie);
+    assert_int_equal(a->head_timeout_s, 3600);
+    assert_int_equal(a->silence_timeout_s, 5);
+    assert_int_equal(a->route_count, 2);
+    assert_true(str_eq(a->routes[0].from, STR("/api/x")) && str_eq(a->routes[0].to, STR("")));
+    assert_true(str_eq(a->routes[1].from, STR("/y")) && str_eq(a->routes[1].to, STR("/a/b")));
+    assert_true(b->closed && !b->random && !b->idempotent && b->pass_authorization && b->set_cookie);
+    assert_int_equal(b->head_timeout_s, CATALOGUE_TIMEOUT_S);
+    assert_int_equal(b->silence_timeout_s, CATALOGUE_TIMEOUT_S);
+    catalogue_file_fini(&file);
+}
+
+static void test_a_data_store_is_closed_unless_it_is_opened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *second;
+        bool closed[2];
+    } cases[] = {{"\"env\": {}", "\"env\": {}", {false, true}}, {"\"proxy\": false", "\"proxy\": true", {true, false}}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char room[4096];
+        struct catalogue_file file;
+        struct buffer faults = BUFFER_INIT;
+        assert_int_equal(parse(with_members(cases[i].first, cases[i].second, room), &file, &faults), ERR_NONE);
+        for (size_t j = 0; j < 2; j++)
+            assert_int_equal(file.services[j].passing.closed, cases[i].closed[j]);
+        catalogue_file_fini(&file);
+    }
+    struct catalogue_file file;
+    struct buffer faults = BUFFER_INIT;
+    assert_int_equal(
+        parse(STR("{\"services\": [{\"name\": \"mysql\", \"tier\": 2, \"image\": \"i\", \"port\": 1}]}"), &file, &faults),
+        ERR_NONE);
+    assert_true(file.services[0].passing.closed);
+    catalogue_file_fini(&file);
+}
+
+#define PREFIX "1 to 128 characters of segments that begin with a slash, of letters, digits and -_~!$&'()*+,;=:@."
+#define TARGET "routes./a must lead to / or to a path: " PREFIX
+
+static void test_faults_of_how_requests_are_passed_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member, *expected;
+    } cases[] = {
+        {"\"routes\": []", "routes must be an object"},
+        {"\"routes\": {\"a\": \"/\"}", "routes.a must be a path: " PREFIX},
+        {"\"routes\": {\"/\": \"/\"}", "routes./ must be a path: " PREFIX},
+        {"\"routes\": {\"/a/\": \"/\"}", "routes./a/ must be a path: " PREFIX},
+        {"\"routes\": {\"//a\": \"/\"}", "routes.//a must be a path: " PREFIX},
+        {"\"routes\": {\"/a/../b\": \"/\"}", "routes./a/../b must be a path: " PREFIX},
+        {"\"routes\": {\"/a/.\": \"/\"}", "routes./a/. must be a path: " PREFIX},
+        {"\"routes\": {\"/a%2f\": \"/\"}", "routes./a%2f must be a path: " PREFIX},
+        {"\"routes\": {\"/{a}\": \"/\"}", "routes./{a} must be a path: " PREFIX},
+        {"\"routes\": {\"/a?b\": \"/\"}", "routes./a?b must be a path: " PREFIX},
+        {"\"routes\": {\"/a\": \"\"}", TARGET},
+        {"\"routes\": {\"/a\": \"b\"}", TARGET},
+        {"\"routes\": {\"/a\": \"/b c\"}", TARGET},
+        {"\"routes\": {\"/a\": 5}", TARGET},
+        {"\"routes\": {\"/a\": \"/\", \"/a\": \"/b\"}", "routes./a is a route of services[0], too"},
+        {"\"routes\": "
+         "{\"/1\":\"/\",\"/2\":\"/\",\"/3\":\"/\",\"/4\":\"/\",\"/5\":\"/\",\"/6\":\"/\",\"/7\":\"/\",\"/8\":\"/\",\"/9\":\"/\"}",
+         "routes./9 is one too many: a service has at most 8 routes, all have at most 32"},
+        {"\"proxy\": 1", "proxy must be true or false"},
+        {"\"idempotent\": \"yes\"", "idempotent must be true or false"},
+        {"\"pass_authorization\": null", "pass_authorization must be true or false"},
+        {"\"set_cookie\": {}", "set_cookie must be true or false"},
+        {"\"spread\": \"even\"", "spread must be \"load\" or \"random\""},
+        {"\"timeouts\": 5", "timeouts must be an object"},
+        {"\"timeouts\": {\"head\": 0}", "timeouts.head must be a whole number from 1 to 3600"},
+        {"\"timeouts\": {\"silence\": 1.5}", "timeouts.silence must be a whole number from 1 to 3600"},
+        {"\"timeouts\": {\"connect\": 1}", "timeouts.connect is unknown; there are head and silence"},
+        {"\"timeouts\": {\"head\": 1, \"head\": 1}", "timeouts.head is given twice"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char room[4096], expected[512];
+        snprintf(expected, sizeof(expected), "c.json:2: services[0].%s\n", cases[i].expected);
+        expect_faults(with_members(cases[i].member, "\"env\": {}", room), expected);
+    }
+    char room[4096];
+    expect_faults(with_members("\"routes\": {\"/a\": \"/\"}", "\"routes\": {\"/b\": \"/\", \"/a\": \"/\"}", room),
+                  "c.json:3: services[1].routes./a is a route of services[0], too\n");
+}
+
 static void test_variables_passed_on(void **state)
 {
     (void)state;
@@ -364,6 +471,9 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_whole_file),
         cmocka_unit_test(test_number_of_services),
+        cmocka_unit_test(test_how_requests_are_passed_on),
+        cmocka_unit_test(test_a_data_store_is_closed_unless_it_is_opened),
+        cmocka_unit_test(test_faults_of_how_requests_are_passed_on),
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_variables_passed_on),
         cmocka_unit_test(test_built_in),

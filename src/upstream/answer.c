@@ -30,7 +30,7 @@ struct answer {
     size_t trailers;   /* bytes behind the last chunk */
     int64_t length;    /* -1: not known */
     bool head_is_read; /* of the real answer */
-    bool at_line_start;
+    bool at_line_start, after_cr;
     bool in_trailers, done, upgraded;
     const char *fault;
 };
@@ -76,7 +76,7 @@ static int on_field_complete(llhttp_t *parser)
 {
     struct answer *answer = parser->data;
     if (answer->in_trailers)
-        return 0;
+        return drop_trailer(answer, strlen(": \r\n"));
     if (answer->count == 0 || answer->names[answer->count - 1].len == 0 || answer->values[answer->count - 1].at != 0)
         return refuse(answer, "a header without a name");
     answer->values[answer->count - 1].at = answer->text.len;
@@ -252,6 +252,17 @@ void answer_free(struct answer *answer)
     free(answer);
 }
 
+/* Whether each line of the piece of a head ends with CR and LF, and has neither of them within; llhttp lets some pass. */
+static bool has_line_ends(struct answer *answer, struct str piece)
+{
+    for (size_t i = 0; i < piece.len; i++) {
+        if (answer->after_cr != (piece.ptr[i] == '\n'))
+            return false;
+        answer->after_cr = piece.ptr[i] == '\r';
+    }
+    return true;
+}
+
 /*
  * How much of `bytes` to read at once: of a head a line, so that what begins a line can be looked at; else all. NULL: *size is
  * it.
@@ -267,7 +278,9 @@ static const char *choose_piece(struct answer *answer, struct str bytes, size_t 
     *size = end != NULL ? (size_t)(end - bytes.ptr) + 1 : bytes.len;
     answer->at_line_start = end != NULL;
     answer->head_size += *size;
-    return answer->head_size > ANSWER_HEAD_MAX ? "a head that is larger than it may be" : NULL;
+    if (answer->head_size > ANSWER_HEAD_MAX)
+        return "a head that is larger than it may be";
+    return has_line_ends(answer, (struct str){bytes.ptr, *size}) ? NULL : "a head with a CR or LF of its own";
 }
 
 static enum answer_state state_of(const struct answer *answer)

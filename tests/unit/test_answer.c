@@ -124,6 +124,12 @@ static const struct sample samples[] = {
     BAD(OK "no colon\r\n\r\n"),
     BAD("HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
     BAD(OK "Content-Length: 2\n\nhi"),
+    BAD(OK "Content-Length: 2\r\n\nhi"),
+    BAD(OK "Content-Length: 2\r\n\r\r\nhi"),
+    BAD("HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),
+    BAD("HTTP/1.1 200\rContent-Length: 0\r\n\r\n"),
+    BAD("\r" OK "Content-Length: 0\r\n\r\n"),
+    BAD(OK "X: a\r\r\nContent-Length: 0\r\n\r\n"),
     BAD("HTTP/2 200 OK\r\n\r\n"),
     BAD("HTTP/1.2 200 OK\r\n\r\n"),
     BAD("HTTP/0.9 200 OK\r\n\r\n"),
@@ -280,6 +286,8 @@ static void test_what_has_no_end(void **state)
     assert_int_equal(read_endless("", "HTTP/1.1 100 Continue\r\n\r\n", ANSWER_INTERIM_MAX), ANSWER_MORE);
     assert_int_equal(read_endless("", "HTTP/1.1 100 Continue\r\n\r\n", ANSWER_INTERIM_MAX + 1), ANSWER_BAD);
     assert_int_equal(read_endless(OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "X: yyyyyyyyyyyy\r\n", 1000), ANSWER_BAD);
+    assert_int_equal(read_endless(OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "X: y\r\n", ANSWER_TRAILERS_MAX / 6 + 1),
+                     ANSWER_BAD);
     assert_int_equal(read_endless(OK "Transfer-Encoding: chunked\r\n\r\n5;", "x", 1 << 20), ANSWER_BAD);
     assert_int_equal(read_endless(OK "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 100000), ANSWER_MORE);
 }

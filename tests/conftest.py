@@ -11,7 +11,7 @@ import pytest
 
 import processes
 import project
-from clock import Clock, build_library
+from clock import Clock
 from coordinator import Coordinator
 from redis_group import Group, Sentinel
 from redis_server import RedisServer
@@ -28,13 +28,8 @@ def directory():
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def clock_library():
-    return build_library()
-
-
 @pytest.fixture
-def clock(directory, clock_library):
+def clock(directory):
     """A wall clock that the test moves."""
     return Clock(directory / "clock")
 

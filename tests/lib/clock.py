@@ -1,25 +1,10 @@
-"""The movable wall clock: builds clock.c, and moves the clock of the processes that were started under it."""
+"""The movable wall clock: moves the clock of the processes that were started under it."""
 
 import mmap
 import struct
-import subprocess
 import time
 
-import project
-
-SOURCE = project.ROOT / "tests" / "lib" / "clock.c"
-LIBRARY = project.TEST_BUILD / "clock.so"
-
-
-def build_library():
-    """Compiles the preloaded library when it is missing or older than its source; returns its path."""
-    if not LIBRARY.exists() or LIBRARY.stat().st_mtime < SOURCE.stat().st_mtime:
-        LIBRARY.parent.mkdir(parents=True, exist_ok=True)
-        part = LIBRARY.with_suffix(f".{time.monotonic_ns()}")
-        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-o", str(part), str(SOURCE)],
-                       check=True)
-        part.rename(LIBRARY)
-    return LIBRARY
+import preloaded
 
 
 class Clock:
@@ -31,10 +16,10 @@ class Clock:
         path.write_bytes(struct.pack("=qq", 0, 0))
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 16)
-        build_library()
+        self._library = preloaded.build("clock")
 
     def environment(self):
-        return {"LD_PRELOAD": str(LIBRARY), "CLOCK_OFFSET_FILE": str(self._path)}
+        return {"LD_PRELOAD": str(self._library), "CLOCK_OFFSET_FILE": str(self._path)}
 
     @property
     def offset_ms(self):

@@ -1,0 +1,310 @@
+"""Workers as a coordinator meets them: servers in this process, any number at once, each with a behaviour of its own.
+
+They run on one event loop in a thread of its own, and note every connection and every request that reaches them, whole or not. A
+behaviour is a coroutine that gets a Connection; serving(answer) makes one out of a coroutine that answers one request.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+
+HOST = "127.0.0.1"
+PIECE = 65536
+BACKLOG = 512
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+BROKEN = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")  # line ends that two servers could read differently
+
+
+class Request:
+    """What reached a worker, as far as it came. Moments are time.monotonic()."""
+
+    def __init__(self, method, target, version, headers):
+        self.method, self.target, self.version = method, target, version
+        self.headers = headers    # (name, value) as they came
+        self.body = b""
+        self.is_whole = False     # its body has come to its end
+        self.arrived = time.monotonic()
+        self.gone = None          # when the other end had left before it was answered
+
+    def values(self, name):
+        return [value for known, value in self.headers if known.lower() == name.lower()]
+
+    def header(self, name):
+        """The one value of the header; None without it."""
+        values = self.values(name)
+        assert len(values) < 2, f"{name} came {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def path(self):
+        return self.target.partition("?")[0]
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.method} {self.target} {len(self.body)} bytes{'' if self.is_whole else ', not whole'}>"
+
+
+class Malformed(Exception):
+    """What came is no request that a strict server takes."""
+
+
+class Connection:
+    """One connection to a worker, from the worker's side."""
+
+    def __init__(self, peer, reader, writer):
+        self.peer, self.reader, self.writer = peer, reader, writer
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # -- what comes
+
+    async def read_head(self):
+        """The next request, without its body; None when the other end has left instead."""
+        try:
+            head = await self.reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                self.peer.malformed.append(error.partial)
+            return None
+        except ConnectionError:
+            return None
+        try:
+            first, *lines = head[:-4].decode("latin-1").split("\r\n")
+            method, target, version = first.split(" ")
+            headers = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
+            if version not in ("HTTP/1.1", "HTTP/1.0") or not all(NAME.fullmatch(name) for name, _ in headers) or BROKEN.search(head[:-4]):
+                raise ValueError
+        except ValueError:
+            self.peer.malformed.append(head)
+            raise Malformed(head) from None
+        request = Request(method, target, version, headers)
+        self.peer.note(request)
+        return request
+
+    async def body_pieces(self, request):
+        """The pieces of the request's body as they come."""
+        encoding, length = request.header("transfer-encoding"), request.header("content-length")
+        if encoding is not None:
+            if encoding != "chunked" or length is not None:
+                raise Malformed(f"{encoding} {length}")
+            while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):
+                yield await self.reader.readexactly(size)
+                if await self.reader.readexactly(2) != b"\r\n":
+                    raise Malformed("a chunk")
+            while await self.reader.readuntil(b"\r\n") != b"\r\n":
+                pass
+        else:
+            left = int(length or 0)
+            while left:
+                piece = await self.reader.read(min(left, PIECE))
+                if not piece:
+                    raise asyncio.IncompleteReadError(b"", left)
+                left -= len(piece)
+                yield piece
+        request.is_whole = True
+
+    async def read_request(self):
+        """The next request with its body; None when there is none, or no whole one."""
+        request = await self.read_head()
+        if request is not None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                async for piece in self.body_pieces(request):
+                    request.body += piece
+            return request if request.is_whole else None
+        return None
+
+    async def wait_until_gone(self, request=None):
+        """Waits until the other end leaves, and notes when it did."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(PIECE):
+                pass
+        if request is not None and request.gone is None:
+            request.gone = time.monotonic()
+
+    # -- what is said
+
+    async def send(self, data):
+        """Returns when most of it is on its way."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def reset(self):
+        """The other end gets a reset, whatever else was on its way."""
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    def close(self):
+        self.writer.close()
+
+
+def reply(body=b"", status=200, headers=(), reason="OK"):
+    """The bytes of a whole answer; a dict or list becomes JSON."""
+    lines = [f"{name}: {value}" for name, value in dict(headers).items()] if isinstance(headers, dict) else list(headers)
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body).encode()
+        lines.append("Content-Type: application/json")
+    lines.append(f"Content-Length: {len(body)}")
+    return f"HTTP/1.1 {status} {reason}\r\n".encode() + "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n" + body
+
+
+def serving(answer):
+    """A behaviour that calls answer(connection, request) for each request that has come whole, on connections that are kept."""
+
+    async def behave(connection):
+        while (request := await connection.read_request()) is not None:
+            await answer(connection, request)
+            if (request.header("connection") or "").lower() == "close" or connection.writer.is_closing():
+                return
+
+    return behave
+
+
+def saying(data):
+    """A behaviour that answers every request with the same bytes, or with what data(request) gives."""
+
+    async def answer(connection, request):
+        await connection.send(data(request) if callable(data) else data)
+
+    return serving(answer)
+
+
+class Peer:
+    """One worker's server: where it listens, and what has come to it."""
+
+    def __init__(self, peers, tls):
+        self._peers = peers
+        self.scheme = "https" if tls else "http"
+        self.port = None
+        self.connections = 0     # that were accepted
+        self.open = 0            # that are open now
+        self.requests = []       # whose head has come, in order
+        self.malformed = []      # what came and is no request
+        self.errors = []         # of the behaviour itself
+        self.server = None
+
+    def note(self, request):
+        self.requests.append(request)
+        self._peers.requests.append((self, request))
+
+    @property
+    def url(self):
+        return f"{self.scheme}://{HOST}:{self.port}"
+
+    def asked(self, mark):
+        """The requests whose target has the mark."""
+        return [request for request in self.requests if mark in request.target]
+
+    def stop_listening(self):
+        """From now on connections are refused; those that are open stay."""
+        self._peers.run(self._stop_listening())
+
+    async def _stop_listening(self):
+        self.server.close()
+
+    async def serve(self, behave, reader, writer):
+        self.connections += 1
+        self.open += 1
+        try:
+            await behave(Connection(self, reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError, Malformed):
+            pass
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # a fault of the behaviour must not pass for one of the coordinator
+            self.errors.append(error)
+        finally:
+            self.open -= 1
+            with contextlib.suppress(Exception):
+                writer.close()
+
+
+class Peers:
+    """The loop, and all servers on it."""
+
+    def __init__(self):
+        self.requests = []  # (peer, request) of all servers, in the order in which they came
+        self._peers = []
+        self._sockets = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine, within=30):
+        """Runs the coroutine on the loop, and returns what it returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(within)
+
+    def start(self, behave, tls=None, port=0):
+        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection; `tls` is an SSLContext."""
+        peer = Peer(self, tls)
+
+        async def begin():
+            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), HOST, port, ssl=tls,
+                                              backlog=BACKLOG, limit=1 << 20)
+
+        peer.server = self.run(begin())
+        peer.port = peer.server.sockets[0].getsockname()[1]
+        self._peers.append(peer)
+        return peer
+
+    def refusing(self):
+        """A worker whose port is nobody's."""
+        peer = Peer(self, None)
+        self._hold(peer)
+        return peer
+
+    def unreachable(self, tls=None):
+        """A worker that lets connections hang: its queue of them is full."""
+        peer = Peer(self, tls)
+        listener = self._hold(peer)
+        listener.listen(0)
+        for _ in range(8):
+            filler = socket.socket()
+            self._sockets.append(filler)
+            filler.settimeout(0.1)
+            try:
+                filler.connect((HOST, peer.port))
+            except TimeoutError:
+                return peer
+        raise AssertionError("the queue of connections does not fill up")
+
+    def _hold(self, peer):
+        held = socket.socket()
+        held.bind((HOST, 0))
+        self._sockets.append(held)
+        peer.port = held.getsockname()[1]
+        return held
+
+    def asked(self, mark):
+        """[(peer, request)] of the requests whose target has the mark."""
+        return [(peer, request) for peer, request in self.requests if mark in request.target]
+
+    def close(self):
+        for held in self._sockets:
+            held.close()
+        self.run(self._cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        errors = [error for peer in self._peers for error in peer.errors]
+        assert not errors, f"a worker of the test itself failed: {errors}"
+
+    async def _cancel_all(self):
+        for peer in self._peers:
+            peer.server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

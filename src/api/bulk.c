@@ -24,17 +24,21 @@ struct bulk_beat {
     char worker_id[ID_MAX];
     size_t worker_id_len;
     struct ignored_note *note; /* owned; NULL: all of it could be used */
+    bool tells_tasks;
+    struct buffer tasks; /* ids of those that it says that it works on, blanks between */
     enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN, BEAT_FORBIDDEN } outcome;
 };
 
 struct bulk {
     struct pending *pending;
+    struct store *store;
     enum err err;   /* of any of them: what has become of the others is then of no use to tell */
     size_t waiting; /* outcomes still to come, and one for the reading of the request */
     size_t count, faulty, forbidden;
     struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
     struct buffer ignored; /* what could not be used of others, likewise */
     size_t named, unnamed; /* how many elements that has, and how many it lacks */
+    struct buffer tasks;   /* what workers are to know of their tasks, likewise */
     char address[64];
     struct bulk_beat *beats;
 };
@@ -70,6 +74,10 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     json_end_array(out);
     if (bulk->forbidden > 0)
         write_ids(out, "forbidden", bulk, BEAT_FORBIDDEN);
+    if (bulk->tasks.len > 0) {
+        begin_elements(out, "tasks", &bulk->tasks);
+        json_end_array(out);
+    }
     if (bulk->ignored.len > 0) {
         begin_elements(out, "ignored", &bulk->ignored);
         if (bulk->unnamed > 0) {
@@ -120,6 +128,9 @@ static void arrived(struct bulk *bulk)
         log_not_taken(bulk);
     buffer_fini(&bulk->invalid);
     buffer_fini(&bulk->ignored);
+    buffer_fini(&bulk->tasks);
+    for (size_t i = 0; i < bulk->count; i++)
+        buffer_fini(&bulk->beats[i].tasks);
     free(bulk->beats);
     struct request *request = api_resume(bulk->pending, bulk->err);
     if (request != NULL)
@@ -127,20 +138,38 @@ static void arrived(struct bulk *bulk)
     buffer_fini(&body);
 }
 
+/* The heartbeat counts, whatever becomes of the news. */
+static void on_news(void *data, enum err err, const struct task_news *news)
+{
+    struct bulk_beat *beat = data;
+    if (err == ERR_NONE && heartbeat_has_news(news)) {
+        struct buffer *out = &beat->bulk->tasks;
+        json_begin_object(out, NULL);
+        json_add_text(out, "worker_id", (struct str){beat->worker_id, beat->worker_id_len});
+        heartbeat_write_news(out, news);
+        json_end_object(out);
+    }
+    arrived(beat->bulk);
+}
+
 static void on_beat(void *data, enum err err, const struct beaten *beaten)
 {
     struct bulk_beat *beat = data;
+    struct str worker_id = {beat->worker_id, beat->worker_id_len};
     beat->outcome = err == ERR_WORKER_NOT_FOUND ? BEAT_UNKNOWN
                     : err == ERR_OTHERS         ? BEAT_FORBIDDEN
                     : beaten->revived           ? BEAT_REVIVED
                                                 : BEAT_TAKEN;
     if (err == ERR_NONE && beat->note != NULL)
-        ignored_note_log(beat->note, (struct str){beat->worker_id, beat->worker_id_len}, beat->bulk->address, beaten);
+        ignored_note_log(beat->note, worker_id, beat->bulk->address, beaten);
     free(beat->note);
     beat->bulk->forbidden += err == ERR_OTHERS;
     if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND && err != ERR_OTHERS)
         beat->bulk->err = err;
-    arrived(beat->bulk);
+    bool asks = err == ERR_NONE && (beat->tells_tasks || beaten->has_news) && pending_is_waited_for(beat->bulk->pending);
+    if (!asks ||
+        store_task_news(beat->bulk->store, worker_id, beat->tells_tasks, buffer_str(&beat->tasks), on_news, beat) != ERR_NONE)
+        arrived(beat->bulk);
 }
 
 /* Adds {"index", "detail" | "errors"}. */
@@ -205,9 +234,11 @@ static void take(struct request *request, struct bulk *bulk, size_t index, struc
     if (ignored.count > 0)
         note_ignored(bulk, beat, index, &heartbeat, &ignored);
     faults_fini(&ignored);
-    struct store *store = ((const struct api *)request_app(request))->store;
+    beat->tells_tasks = heartbeat.tells_tasks;
+    beat->tasks = heartbeat.tasks;
+    heartbeat.tasks = (struct buffer)BUFFER_INIT;
     enum err err = admit_speaks_for(request, heartbeat.worker_id, &heartbeat.join)
-                       ? store_heartbeat(store, &heartbeat, true, on_beat, beat)
+                       ? store_heartbeat(bulk->store, &heartbeat, true, on_beat, beat)
                        : ERR_OTHERS;
     heartbeat_fini(&heartbeat);
     if (err != ERR_NONE)
@@ -234,6 +265,7 @@ void api_heartbeats(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct bulk));
     struct bulk *bulk = pending_payload(pending);
     bulk->pending = pending;
+    bulk->store = ((const struct api *)request_app(request))->store;
     char room[64];
     struct str address = client_address(request, room);
     snprintf(bulk->address, sizeof(bulk->address), "%.*s", STR_PRINTF(address));

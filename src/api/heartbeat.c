@@ -11,7 +11,6 @@
 #include "http/client.h"
 #include "http/reply.h"
 #include "model/id.h"
-#include "store/leases.h"
 
 #include <stdio.h>
 
@@ -52,6 +51,11 @@ struct beating {
     char text[]; /* "ignored":[…]; then the ids of the tasks that it works on */
 };
 
+bool heartbeat_has_news(const struct task_news *news)
+{
+    return news->waiting > 0 || news->lost.len > 0 || news->cancel.len > 0;
+}
+
 /* Adds ids with blanks between as an array; nothing where there are none. */
 static void add_ids(struct buffer *out, const char *key, struct str ids)
 {
@@ -63,11 +67,19 @@ static void add_ids(struct buffer *out, const char *key, struct str ids)
     json_end_array(out);
 }
 
+void heartbeat_write_news(struct buffer *out, const struct task_news *news)
+{
+    if (news->waiting > 0)
+        json_add_integer(out, "tasks_waiting", news->waiting);
+    add_ids(out, "tasks_lost", news->lost);
+    add_ids(out, "tasks_cancel", news->cancel);
+}
+
 /* `news` NULL: there is none. */
 static void answer(struct beating *beating, enum err err, const struct task_news *news)
 {
     struct buffer body = BUFFER_INIT;
-    bool has_news = news != NULL && (news->waiting > 0 || news->lost.len > 0 || news->cancel.len > 0);
+    bool has_news = news != NULL && heartbeat_has_news(news);
     bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news && beating->join[0] == '\0';
     json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
@@ -76,12 +88,8 @@ static void answer(struct beating *beating, enum err err, const struct task_news
         json_add_bool(&body, "revived", true);
     if (beating->ignored_len > 0)
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
-    if (has_news && news->waiting > 0)
-        json_add_integer(&body, "tasks_waiting", news->waiting);
-    if (has_news) {
-        add_ids(&body, "tasks_lost", news->lost);
-        add_ids(&body, "tasks_cancel", news->cancel);
-    }
+    if (has_news)
+        heartbeat_write_news(&body, news);
     if (beating->join[0] != '\0')
         signing_write_worker_token(&body, beating->api, (struct str){beating->worker_id, beating->worker_id_len},
                                    str_from(beating->join));

@@ -311,6 +311,36 @@ def test_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     assert answer == {**plain, "tasks_waiting": 2}
 
 
+def test_bulk_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock)
+    for worker in ("w", "x", "y"):
+        coordinator.register(worker)
+
+    def beat(*beats):
+        answer = coordinator.post("/api/worker/heartbeats", {"heartbeats": beats}).json
+        assert answer["ok"] == len(beats)
+        return answer
+
+    w, x, y = ({"worker_id": name} for name in ("w", "x", "y"))
+    assert "tasks" not in beat(w, {**x, "tasks": []}, y)
+    submit(redis, "t1", "t2", "t3")
+    for name in ("w", "x"):
+        lease(coordinator, name)
+    told = beat({**w, "tasks": ["t1"]}, {**x, "tasks": ["gone"]})["tasks"]
+    assert told == [{**w, "tasks_waiting": 1}, {**x, "tasks_waiting": 1, "tasks_lost": ["gone"]}]
+    clock.advance(11)
+    assert beat({**w, "tasks": ["t1"]}, {**x, "tasks": []}, y)["tasks"][2] == {**y, "tasks_waiting": 2}, "nobody works on t2"
+    assert state_of(redis, "t2") == "queued"
+    assert coordinator.delete("/api/tasks/t1").json["status"] == "cancelling"
+    assert beat(x, w, w)["tasks"] == [{**x, "tasks_waiting": 2}, {**w, "tasks_waiting": 2, "tasks_cancel": ["t1"]}, {**w, "tasks_waiting": 2}]
+    answer = beat({**w, "tasks": ["a b"]})
+    assert answer["ignored"] == [{"index": 0, "field": "tasks", "message": "must be an array of at most 256 ids of tasks"}]
+    assert state_of(redis, "t1") == "leased", "what can't be read takes nothing away"
+    answer = coordinator.post("/api/worker/heartbeats", {"heartbeats": [{**w, "tasks": ["t1"]}, {"worker_id": "nobody", "tasks": ["t1"]}]}).json
+    assert answer["not_found"] == ["nobody"] and [each["worker_id"] for each in answer["tasks"]] == ["w"]
+
+
 def test_a_cancel_reaches_a_parked_poll_at_once(redis, coordinator):
     coordinator.register("w")
     submit(redis, "t")

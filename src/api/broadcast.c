@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKERS_MAX 1000 /* of one broadcast */
+#define WORKERS_MAX 10000            /* of one broadcast */
+#define BYTES_MAX ((size_t)64 << 20) /* of the tasks' payloads together */
+#define STEP 500                     /* tasks that are on their way at once */
 
 struct broadcasting;
 
@@ -27,8 +29,9 @@ struct broadcasting {
     struct api *api;
     struct pending *pending;
     struct broadcast job;
-    size_t waiting; /* outcomes still to come, and one for the listing */
-    size_t count;
+    size_t waiting; /* outcomes still to come, and one for whoever begins more */
+    size_t count, begun;
+    size_t room; /* in addressees */
     struct addressee *addressees;
 };
 
@@ -61,28 +64,49 @@ static void write_answer(struct buffer *out, const struct broadcasting *broadcas
     json_end_object(out);
 }
 
-static void refuse_for_nobody(struct request *request, struct str type)
+/* Whether the job is for too many; then nobody gets it. */
+static bool is_too_much(const struct broadcasting *broadcasting)
+{
+    return broadcasting->count > WORKERS_MAX || broadcasting->count * broadcasting->job.data.len > BYTES_MAX;
+}
+
+static void refuse(struct request *request, const struct broadcasting *broadcasting)
 {
     char detail[256];
-    snprintf(detail, sizeof(detail), "No capable workers available for job type: %.*s", STR_PRINTF(type));
-    reply_error(request, ERR_NO_WORKER, detail, NULL);
+    if (broadcasting->count == 0) {
+        snprintf(detail, sizeof(detail), "No capable workers available for job type: %.*s", STR_PRINTF(broadcasting->job.type));
+        reply_error(request, ERR_NO_WORKER, detail, NULL);
+    } else if (broadcasting->count > WORKERS_MAX) {
+        snprintf(detail, sizeof(detail),
+                 "More than %d workers are capable of this job, and no task was made. Name a required_capability that fewer have.",
+                 WORKERS_MAX);
+        reply_error(request, ERR_TOO_MANY, detail, NULL);
+    } else {
+        snprintf(detail, sizeof(detail),
+                 "job_data of %zu bytes for %zu workers is more than %zu MiB, and no task was made. Put the data where workers can "
+                 "fetch it, and send its address.",
+                 broadcasting->job.data.len, broadcasting->count, BYTES_MAX >> 20);
+        reply_error(request, ERR_TOO_LARGE, detail, NULL);
+    }
 }
 
 static void end(struct broadcasting *broadcasting, enum err err)
 {
-    struct broadcast job = broadcasting->job;
-    struct buffer body = BUFFER_INIT;
-    size_t count = broadcasting->count;
-    write_answer(&body, broadcasting);
-    free(broadcasting->addressees);
+    struct broadcasting last = *broadcasting;
     struct request *request = api_resume(broadcasting->pending, err);
-    if (request != NULL && count == 0)
-        refuse_for_nobody(request, job.type);
-    else if (request != NULL)
+    if (request != NULL && (last.count == 0 || is_too_much(&last))) {
+        refuse(request, &last);
+    } else if (request != NULL) {
+        struct buffer body = BUFFER_INIT;
+        write_answer(&body, &last);
         reply_json(request, 200, &body);
-    buffer_fini(&body);
-    broadcast_fini(&job);
+        buffer_fini(&body);
+    }
+    broadcast_fini(&last.job);
+    free(last.addressees);
 }
+
+static void submit_some(struct broadcasting *broadcasting);
 
 static void on_submitted(void *data, enum err err, const struct task_change *change)
 {
@@ -92,6 +116,32 @@ static void on_submitted(void *data, enum err err, const struct task_change *cha
     if (addressee->err == ERR_NONE)
         snprintf(addressee->task_id, sizeof(addressee->task_id), "%.*s", STR_PRINTF(change->task_id));
     if (--broadcasting->waiting == 0)
+        submit_some(broadcasting);
+}
+
+static void submit(struct broadcasting *broadcasting, struct addressee *addressee)
+{
+    struct str none = {NULL, 0};
+    struct submission submission =
+        submission_for_worker(broadcasting->job.type, broadcasting->job.data, str_from(addressee->worker_id));
+    addressee->broadcasting = broadcasting;
+    broadcasting->waiting++;
+    enum err err = store_submit(broadcasting->api->store, &submission, none, none, true, on_submitted, addressee);
+    submission_fini(&submission);
+    if (err != ERR_NONE)
+        on_submitted(addressee, err, NULL);
+}
+
+/* Begins the next step, when the one before it is over; at last the end. */
+static void submit_some(struct broadcasting *broadcasting)
+{
+    while (broadcasting->waiting == 0 && broadcasting->begun < broadcasting->count) {
+        broadcasting->waiting = 1;
+        for (size_t i = 0; i < STEP && broadcasting->begun < broadcasting->count; i++)
+            submit(broadcasting, &broadcasting->addressees[broadcasting->begun++]);
+        broadcasting->waiting--;
+    }
+    if (broadcasting->waiting == 0)
         end(broadcasting, ERR_NONE);
 }
 
@@ -101,30 +151,25 @@ static bool on_worker(void *data, const struct worker *worker, int64_t now)
     struct broadcasting *broadcasting = data;
     if (!broadcast_reaches(&broadcasting->job, worker))
         return true;
+    if (broadcasting->count == broadcasting->room) {
+        broadcasting->room = broadcasting->room > 0 ? 2 * broadcasting->room : 64;
+        broadcasting->addressees = realloc(broadcasting->addressees, broadcasting->room * sizeof(struct addressee));
+        if (broadcasting->addressees == NULL)
+            abort();
+    }
     struct addressee *addressee = &broadcasting->addressees[broadcasting->count++];
-    addressee->broadcasting = broadcasting;
     snprintf(addressee->worker_id, sizeof(addressee->worker_id), "%.*s", STR_PRINTF(worker->id));
-    return broadcasting->count < WORKERS_MAX;
+    return !is_too_much(broadcasting);
 }
 
+/* A client that has been told by now that it is too late gets nothing done. */
 static void on_workers(void *data, enum err err)
 {
     struct broadcasting *broadcasting = data;
-    struct str none = {NULL, 0};
-    if (err != ERR_NONE)
-        broadcasting->count = 0;
-    for (size_t i = 0; i < broadcasting->count; i++) {
-        struct addressee *addressee = &broadcasting->addressees[i];
-        struct submission submission =
-            submission_for_worker(broadcasting->job.type, broadcasting->job.data, str_from(addressee->worker_id));
-        broadcasting->waiting++;
-        enum err sent = store_submit(broadcasting->api->store, &submission, none, none, true, on_submitted, addressee);
-        submission_fini(&submission);
-        if (sent != ERR_NONE)
-            on_submitted(addressee, sent, NULL);
-    }
-    if (--broadcasting->waiting == 0)
+    if (err != ERR_NONE || is_too_much(broadcasting) || !pending_is_waited_for(broadcasting->pending))
         end(broadcasting, err);
+    else
+        submit_some(broadcasting);
 }
 
 void api_broadcast(struct request *request)
@@ -141,10 +186,7 @@ void api_broadcast(struct request *request)
     }
     struct pending *pending = api_wait(request, sizeof(struct broadcasting));
     struct broadcasting *broadcasting = pending_payload(pending);
-    *broadcasting = (struct broadcasting){.api = api, .pending = pending, .job = job, .waiting = 1};
-    broadcasting->addressees = calloc(WORKERS_MAX, sizeof(*broadcasting->addressees));
-    if (broadcasting->addressees == NULL)
-        abort();
+    *broadcasting = (struct broadcasting){.api = api, .pending = pending, .job = job};
     err = store_list(api->store, (struct str){NULL, 0}, true, on_worker, on_workers, broadcasting);
     if (err != ERR_NONE)
         on_workers(broadcasting, err);

@@ -1,12 +1,15 @@
 """Tasks as those see them who submit them and look at them."""
 
 import json
+import os
+import subprocess
 import threading
 import time
 
 import pytest
 
 import credentials
+import project
 import task_work
 from coordinator import GPU_CAPABILITIES
 from waiting import wait_until
@@ -536,6 +539,38 @@ def test_broadcasts_that_are_refused(coordinator, members, status):
     coordinator.register("w")
     assert broadcast(coordinator, **members).status == status
     assert listed(coordinator) == []
+
+
+@pytest.fixture
+def a_fleet_of(redis, coordinator, directory):
+    """Makes that many live workers, w0 and so on."""
+    def make(count):
+        path = directory / "registry.json"
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        path.write_text(json.dumps({f"w{number}": {"worker_id": f"w{number}", "tier": 2, "status": "healthy", "last_heartbeat": moment}
+                                    for number in range(count)}))
+        subprocess.run([project.BINARY, "import", path], env={**os.environ, "REDIS_URL": redis.url}, check=True, capture_output=True, timeout=60)
+        return coordinator
+    return make
+
+
+def test_a_job_for_more_workers_than_are_served_at_once(redis, a_fleet_of):
+    coordinator = a_fleet_of(1700)
+    answer = broadcast(coordinator, job_data=1).json
+    assert (answer["broadcasted_to"], answer["successful"], answer["failed"]) == (1700, 1700, 0)
+    assert {worker["worker_id"] for worker in answer["workers"]} == {f"w{number}" for number in range(1700)}
+    assert len({worker["task_id"] for worker in answer["workers"]}) == 1700
+    assert redis.client.hget("{rma}:queue:default", "enqueued") == "1700"
+    too_large = broadcast(coordinator, job_data="x" * 40_000)
+    assert too_large.status == 413 and "fetch" in too_large.json["detail"]
+    assert redis.client.hget("{rma}:queue:default", "enqueued") == "1700"
+
+
+def test_a_job_for_too_many_is_for_nobody(redis, a_fleet_of):
+    coordinator = a_fleet_of(10001)
+    answer = broadcast(coordinator)
+    assert answer.status == 409 and "required_capability" in answer.json["detail"]
+    assert not redis.client.exists("{rma}:queues")
 
 
 # -- who may -------------------------------------------------------------------------------------------------------------------------------

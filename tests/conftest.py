@@ -14,12 +14,14 @@ import project
 from clock import Clock
 from coordinator import Coordinator
 from redis_group import Group, Sentinel
+from peers import Peers
 from redis_server import RedisServer
+from stage import Stage
 
 
-@pytest.fixture
-def directory():
-    """A directory of the test's own, with a short path: unix sockets live in it."""
+@contextlib.contextmanager
+def own_directory():
+    """A directory of its own, with a short path: unix sockets live in it."""
     path = Path(tempfile.mkdtemp(prefix="rma-"))
     yield path
     for pid in processes.living_in(path):  # a redis-server whose coordinator was killed
@@ -28,15 +30,9 @@ def directory():
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture
-def clock(directory):
-    """A wall clock that the test moves."""
-    return Clock(directory / "clock")
-
-
-@pytest.fixture
-def start_redis(directory):
-    """Starts private Redis servers: start_redis(clock=..., password=..., program=...)."""
+@contextlib.contextmanager
+def redis_servers(directory):
+    """A function that starts private Redis servers."""
     servers = []
 
     def start(*options, **how):
@@ -49,42 +45,9 @@ def start_redis(directory):
         server.stop()
 
 
-@pytest.fixture
-def redis(start_redis):
-    """A private Redis server."""
-    return start_redis()
-
-
-@pytest.fixture
-def start_replicated(start_redis):
-    """Starts a primary and replicas of it."""
-    def start(replicas, *options, **how):
-        primary = start_redis("--repl-diskless-sync-delay", "0", *options, **how)
-        return [primary] + [start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0", *options, **how)
-                            for _ in range(replicas)]
-    return start
-
-
-@pytest.fixture
-def start_group(directory, start_replicated):
-    """Starts servers and Sentinels: start_group(replicas=1, sentinels=3)."""
-    made = []
-
-    def start(*options, replicas=1, sentinels=3, sentinel_password=None, **how):
-        servers = start_replicated(replicas, *options, **how)
-        for number in range(sentinels):
-            made.append(Sentinel(directory / f"sentinel{number}", servers[0], sentinels // 2 + 1, sentinel_password))
-            made[-1].start()
-        return Group(servers, made).wait_until_settled()
-
-    yield start
-    for sentinel in made:
-        sentinel.stop()
-
-
-@pytest.fixture
-def make_coordinator(directory):
-    """Makes coordinators that are not started yet: make_coordinator(redis, clock=..., SETTING=...)."""
+@contextlib.contextmanager
+def coordinators(directory):
+    """A function that makes coordinators; at the end, what was wrong with them fails the test."""
     assert project.BINARY.exists(), f"{project.BINARY} is missing: build it first"
     made = []
 
@@ -100,6 +63,39 @@ def make_coordinator(directory):
     problems = [problem for coordinator in made for problem in coordinator.finish()]
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def directory():
+    """A directory of the test's own."""
+    with own_directory() as path:
+        yield path
+
+
+@pytest.fixture
+def clock(directory):
+    """A wall clock that the test moves."""
+    return Clock(directory / "clock")
+
+
+@pytest.fixture
+def start_redis(directory):
+    """Starts private Redis servers: start_redis(clock=..., password=..., program=...)."""
+    with redis_servers(directory) as start:
+        yield start
+
+
+@pytest.fixture
+def redis(start_redis):
+    """A private Redis server."""
+    return start_redis()
+
+
+@pytest.fixture
+def make_coordinator(directory):
+    """Makes coordinators that are not started yet: make_coordinator(redis, clock=..., SETTING=...)."""
+    with coordinators(directory) as make:
+        yield make
 
 
 @pytest.fixture
@@ -120,3 +116,22 @@ def coordinator(redis, start_coordinator):
 def three_coordinators(redis, start_coordinator):
     """Three instances on one Redis."""
     return [start_coordinator(redis) for _ in range(3)]
+
+
+@pytest.fixture
+def peers():
+    """Workers with a behaviour each: peers.start(saying(...))."""
+    with Peers() as peers:
+        yield peers
+
+
+@pytest.fixture(scope="module")
+def make_stage():
+    """Makes what the tests of one file share: a Redis, workers, and the coordinators that they start on it."""
+    with contextlib.ExitStack() as stack:
+        def make():
+            directory = stack.enter_context(own_directory())
+            start_redis = stack.enter_context(redis_servers(directory))
+            peers = stack.enter_context(Peers())
+            return Stage(directory, start_redis(), stack.enter_context(coordinators(directory)), peers)
+        yield make

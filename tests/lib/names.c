@@ -1,7 +1,7 @@
 /*
- * Names and connections as a test scripts them: preloaded into a process (LD_PRELOAD), it answers getaddrinfo() out of the file that
- * NAMES_FILE names, and notes each look-up and each connect() in the file that NAMES_LOG names. Nothing leaves this machine: a
- * connection to an address that is neither loopback nor led to one by the script fails.
+ * Names and connections as a test scripts them: preloaded into a process (LD_PRELOAD), it answers getaddrinfo() out of the file
+ * that NAMES_FILE names, and notes each look-up and each connect() in the file that NAMES_LOG names. Nothing leaves this machine:
+ * a connection to an address that is neither loopback nor led to one by the script fails.
  *
  * Lines of the script, read anew at each call:
  *     NAME ANSWER…    what the look-ups of NAME get, one after the other; the last one stays. ANSWER is a comma list of addresses,

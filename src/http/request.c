@@ -260,6 +260,49 @@ struct str request_header(const struct request *request, const char *name)
     return (struct str){value.base, value.len};
 }
 
+size_t request_fields(const struct request *request, struct request_field fields[REQUEST_FIELDS_MAX])
+{
+    const h2o_headers_t *headers = &request->h2o->headers;
+    size_t count = headers->size < REQUEST_FIELDS_MAX ? headers->size : REQUEST_FIELDS_MAX;
+    for (size_t i = 0; i < count; i++) {
+        const h2o_header_t *header = &headers->entries[i];
+        const char *name = header->orig_name != NULL ? header->orig_name : header->name->base;
+        fields[i] = (struct request_field){{name, header->name->len}, {header->value.base, header->value.len}};
+    }
+    return count;
+}
+
+struct str request_method(const struct request *request)
+{
+    return (struct str){request->h2o->method.base, request->h2o->method.len};
+}
+
+void request_add_field(struct request *request, struct str name, struct str value)
+{
+    h2o_req_t *req = request->h2o;
+    h2o_iovec_t lower = h2o_strdup(&req->pool, name.ptr, name.len);
+    h2o_strtolower(lower.base, lower.len);
+    h2o_add_header_by_str(&req->pool, &req->res.headers, lower.base, lower.len, 0, name.ptr, value.ptr, value.len);
+}
+
+/* Whom a request's pool tells of its end. */
+struct listener_of_end {
+    void (*gone)(void *data);
+    void *data;
+};
+
+static void on_gone(void *cell)
+{
+    const struct listener_of_end *listener = cell;
+    listener->gone(listener->data);
+}
+
+void request_tell_when_gone(struct request *request, void (*gone)(void *data), void *data)
+{
+    struct listener_of_end *listener = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*listener), on_gone);
+    *listener = (struct listener_of_end){gone, data};
+}
+
 void request_set_header(struct request *request, const char *name, const char *value)
 {
     h2o_req_t *req = request->h2o;

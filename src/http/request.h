@@ -78,6 +78,22 @@ bool request_is_head(const struct request *request);
 /* The value of a request header, its name in lower case; absent when it is not there. */
 struct str request_header(const struct request *request, const char *name);
 
+/* A header of a request, as it came. */
+struct request_field {
+    struct str name, value;
+};
+
+#define REQUEST_FIELDS_MAX 100 /* that libh2o takes */
+
+/*
+ * All headers in their order, with repeated ones, but Host, Content-Length, Transfer-Encoding, Expect and Upgrade, which libh2o
+ * keeps elsewhere. They are valid as long as the request. Returns their number.
+ */
+size_t request_fields(const struct request *request, struct request_field fields[REQUEST_FIELDS_MAX]);
+
+/* The method as it came: "GET", "PROPFIND". */
+struct str request_method(const struct request *request);
+
 /* Adds a header to the answer; both texts must last as long as the request. */
 void request_set_header(struct request *request, const char *name, const char *value);
 
@@ -92,6 +108,15 @@ void request_forget_parameter(struct request *request, const char *name);
 
 /* Sets a header of the answer to a copy of `value`, in place of an earlier one. An empty `value` removes the header. */
 void request_replace_header(struct request *request, const char *name, const char *value);
+
+/*
+ * Adds a header to the answer. The texts must last until the answer's first bytes have been written; `name` is not empty. Any
+ * number may have the same name.
+ */
+void request_add_field(struct request *request, struct str name, struct str value);
+
+/* Calls `gone` when the request is disposed of, whatever became of it. */
+void request_tell_when_gone(struct request *request, void (*gone)(void *data), void *data);
 
 /* What the handlers of this thread share; given to server_thread_set_app. */
 void *request_app(const struct request *request);

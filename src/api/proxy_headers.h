@@ -1,0 +1,80 @@
+/*
+ * The headers of requests on their way to a worker, and of its answers on their way back.
+ *
+ * A worker is a stranger. It gets neither the client's cookies nor its credentials, and what it says does not count for the
+ * origin that the client talks to. What belongs to one connection (RFC 9110, section 7.6.1) ends here, both ways.
+ *
+ * Names are compared without regard to case, and '_' counts as '-': some servers take X_Forwarded_For for X-Forwarded-For.
+ */
+#ifndef API_PROXY_HEADERS_H
+#define API_PROXY_HEADERS_H
+
+#include "base/buffer.h"
+#include "http/request.h"
+
+#define PROXY_NAME "rma-coordinator" /* in Via */
+#define PROXY_HOPS_MAX 4             /* coordinators that a request may come through; beyond it goes in circles */
+#define PROXY_CONNECTION_LINES_MAX 8
+
+/* What the lines of Connection name. */
+struct proxy_connection {
+    struct str lines[PROXY_CONNECTION_LINES_MAX];
+    size_t count;
+};
+
+/* Takes in one line; false when there are too many. */
+bool proxy_add_connection(struct proxy_connection *connection, struct str value);
+
+/* What a service may have that others may not. */
+struct proxy_trust {
+    bool cookies;       /* it gets cookies, but not ours, and may set some */
+    bool authorization; /* it gets an Authorization that is not ours */
+};
+
+/* Whether a header goes to the worker as it came. Cookie does where it is trusted with cookies: see proxy_write_cookies. */
+bool proxy_goes_up(struct str name, const struct proxy_connection *connection, const struct proxy_trust *trust);
+
+/* Whether a header goes to the client as it came. Content-Type and Location are others' to decide. */
+bool proxy_comes_down(struct str name, struct str value, const struct proxy_connection *connection,
+                      const struct proxy_trust *trust);
+
+/* Appends the cookies of a Cookie header but our own; nothing when no other is left. */
+void proxy_write_cookies(struct buffer *out, struct str cookies);
+
+/* How many coordinators a line of Via names. */
+size_t proxy_count_hops(struct str via);
+
+/* Whether `traceparent` is one (W3C Trace Context, version 00). */
+bool proxy_is_trace(struct str traceparent);
+
+/*
+ * Whether a browser could run an answer of that type as a page of this origin. Such answers get a Content-Security-Policy that
+ * gives them an origin of their own.
+ */
+bool proxy_is_page(struct str type);
+
+/* Whether the type makes a proxy in front of us send the request elsewhere. */
+bool proxy_is_replay(struct str type);
+
+/* What a request's head is made of. */
+struct proxy_head {
+    struct str method;
+    struct str authority; /* the worker's */
+    const struct request_field *fields;
+    size_t count;
+    const struct proxy_connection *connection;
+    const struct proxy_trust *trust;
+    struct str address, scheme, host, prefix; /* who asked, for what */
+    struct str request_id;
+    struct str trace;         /* a traceparent, where the client sent none */
+    struct str authorization; /* the value; absent: the client's, where that may go */
+    struct str length;        /* Content-Length; absent: no body, or chunks */
+    struct str type;          /* Content-Type, in place of the client's; absent: the client's */
+    bool chunked;
+    struct str upgrade; /* the protocol; absent: none */
+};
+
+/* Appends what follows the request line, with the empty line. */
+void proxy_write_head(struct buffer *out, const struct proxy_head *head);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Tokens that tell a worker on whose behalf a request is passed on to it. They are good for a minute, and for nothing here:
+ * jwt_check takes none of them.
+ */
+#ifndef AUTH_DISPATCH_TOKEN_H
+#define AUTH_DISPATCH_TOKEN_H
+
+#include "auth/signing_key.h"
+
+#include <stdint.h>
+
+#define DISPATCH_TOKEN_S 60
+
+/*
+ * Appends a token signed with the secret that workers share with this fleet, as the field's upload and rag services check it:
+ * HS256, with `sub` and `exp` alone. They refuse one with `aud`, and one with `iat` or `nbf` where their clock is behind ours.
+ */
+void dispatch_token_share(struct str secret, struct str subject, int64_t expires_at, struct buffer *out);
+
+/* Appends one signed by `key`, for one worker (`aud`), which checks it by the keys that we publish. */
+void dispatch_token_sign(const struct signing_key *key, struct str subject, struct str worker_id, int64_t expires_at,
+                         struct buffer *out);
+
+#endif

@@ -3,8 +3,10 @@
  * libraries).
  */
 #include "auth/base64.h"
+#include "auth/dispatch_token.h"
 #include "auth/jwt.h"
 
+#include <jwt.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -410,6 +412,53 @@ static void test_a_key_survives_being_written_and_read(void **state)
     assert_int_equal(signing_key_read(STR(""), &again), ERR_INVALID);
 }
 
+/* The text of a token's second part. */
+static void read_claims(struct str token, char claims[512])
+{
+    size_t len;
+    (void)str_cut(&token, '.');
+    assert_true(base64url_decode(str_cut(&token, '.'), claims, 511, &len));
+    claims[len] = '\0';
+}
+
+static void test_a_dispatch_token_of_a_shared_secret(void **state)
+{
+    (void)state;
+    struct buffer token = BUFFER_INIT;
+    struct jwt_claims claims;
+    char text[512];
+    static const unsigned char secret[] = "a secret of at least 32 bytes ......";
+    buffer_append(&token, STR("Bearer "));
+    dispatch_token_share((struct str){(const char *)secret, sizeof(secret) - 1}, STR("anna"), NOW + 60, &token);
+    buffer_append(&token, (struct str){"", 1});
+    struct str own = {token.ptr + 7, token.len - 8};
+    read_claims(own, text);
+    assert_string_equal(text, "{\"exp\":1800000060,\"sub\":\"anna\"}");
+    assert_int_equal(check(own, &claims), JWT_INVALID);
+    jwt_t *jwt;
+    assert_int_equal(jwt_decode(&jwt, own.ptr, secret, (int)sizeof(secret) - 1), 0);
+    assert_int_equal(jwt_get_alg(jwt), JWT_ALG_HS256);
+    jwt_free(jwt);
+    buffer_fini(&token);
+}
+
+static void test_a_dispatch_token_of_our_key_opens_nothing_here(void **state)
+{
+    (void)state;
+    struct buffer token = BUFFER_INIT;
+    struct jwt_claims claims;
+    char text[512];
+    dispatch_token_sign(&key, STR("anna"), STR("w1"), NOW + 60, &token);
+    read_claims(buffer_str(&token), text);
+    assert_string_equal(text, "{\"aud\":\"w1\",\"exp\":1800000060,\"iss\":\"rma-coordinator\",\"sub\":\"anna\"}");
+    assert_int_equal(check(buffer_str(&token), &claims), JWT_INVALID);
+    buffer_append(&token, (struct str){"", 1});
+    jwt_t *jwt;
+    assert_int_equal(jwt_decode(&jwt, token.ptr, (const unsigned char *)key.public_pem.ptr, (int)key.public_pem.len), 0);
+    jwt_free(jwt);
+    buffer_fini(&token);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +473,8 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_a_token_that_is_changed_by_one_bit),
         cmocka_unit_test(test_a_key_survives_being_written_and_read),
+        cmocka_unit_test(test_a_dispatch_token_of_a_shared_secret),
+        cmocka_unit_test(test_a_dispatch_token_of_our_key_opens_nothing_here),
     };
     return cmocka_run_group_tests(tests, make_keys, end_keys);
 }

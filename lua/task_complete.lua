@@ -47,10 +47,10 @@ local function complete(text, id, lease, result)
     return 'others'
   end
   local key = key_prefix .. 'task:' .. id
-  local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history' }
+  local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history', 'watchers' }
   local values, task = redis.call('HMGET', key, unpack(fields)), {}
   for at, field in ipairs(fields) do
-    task[field] = values[at]
+    task[field] = values[at] or nil
   end
   if not task.state then
     local done = redis.call('GET', key_prefix .. 'done:' .. id)
@@ -71,13 +71,14 @@ local function complete(text, id, lease, result)
   task_moves_unhold(id, task)
   local keep = tonumber(task.result_ttl or DAY)
   if keep > 0 then
-    task_ends_put(id, task.queue, task.dedup, 'completed', now, keep, 'result', result)
+    task_ends_put(id, task, 'completed', now, keep, 'result', result)
     queues[task.queue] = true
   else
     redis.call('DEL', key)
     redis.call('SET', key_prefix .. 'done:' .. id, worker .. ' ' .. task.lease, 'PX', DONE_MS)
     task_queues_count(task.queue, 'completed', 1)
     task_ends_free(id, task.queue, task.dedup)
+    task_ends_tell(id, task.watchers)
   end
   completed[worker] = (completed[worker] or 0) + 1
   if task.history then

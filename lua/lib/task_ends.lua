@@ -32,13 +32,21 @@ local function task_ends_free(id, queue, dedup)
   end
 end
 
--- Ends task `id` in `state`; it is in no index any more. keep: ms for which it is kept. ...: fields and values that tell of the
--- end.
-local function task_ends_put(id, queue, dedup, state, now, keep, ...)
+-- Tells the threads that wait for the end of task `id` (nil: none). Without a permission for channels they find it later.
+local function task_ends_tell(id, watchers)
+  for thread in string.gmatch(watchers or '', '%S+') do
+    redis.pcall('PUBLISH', key_prefix .. 'wake:' .. thread, '= ' .. id)
+  end
+end
+
+-- Ends task `id` in `state`; it is in no index any more. Of `task`: its queue, dedup, watchers. keep: ms for which it is kept.
+-- ...: fields and values that tell of the end.
+local function task_ends_put(id, task, state, now, keep, ...)
   local gone_at = string.format('%.0f', now + keep)
   redis.call('HSET', key_prefix .. 'task:' .. id, 'state', state, 'finished_at', string.format('%.0f', now), ...)
   redis.call('PEXPIREAT', key_prefix .. 'task:' .. id, gone_at)
-  redis.call('ZADD', key_prefix .. state .. ':' .. queue, gone_at, id)
-  task_queues_count(queue, state, 1)
-  task_ends_free(id, queue, dedup)
+  redis.call('ZADD', key_prefix .. state .. ':' .. task.queue, gone_at, id)
+  task_queues_count(task.queue, state, 1)
+  task_ends_free(id, task.queue, task.dedup)
+  task_ends_tell(id, task.watchers)
 end

@@ -14,7 +14,8 @@ local ENDED_MS = 86400000 -- cancelled and expired ones
 local POISON = 3 -- different incarnations of workers that a task may take down
 
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
-  'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type' }
+  'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type',
+  'watchers' }
 local freed = {} -- by queue: the room that leases have left in one with a limit
 
 -- What the moves need of task `id`; nil when there is none.
@@ -65,7 +66,7 @@ end
 
 -- Ends a task that is in no index any more as cancelled, expired or dead.
 local function task_moves_end(id, task, state, now, ...)
-  task_ends_put(id, task.queue, task.dedup, state, now, state == 'dead' and DEAD_MS or ENDED_MS, ...)
+  task_ends_put(id, task, state, now, state == 'dead' and DEAD_MS or ENDED_MS, ...)
 end
 
 -- Ends a task as dead. reason: "attempts", "fatal" or "poison".

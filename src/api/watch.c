@@ -6,10 +6,12 @@
 #include "http/reply.h"
 #include "model/id.h"
 #include "store/credentials.h"
+#include "store/leases.h"
 #include "store/tasks.h"
 
-#define SOONEST_MS 50
+#define SOONEST_MS 50 /* where it is not told of ends */
 #define LATEST_MS 1000
+#define TOLD_MS 5000 /* where it is */
 
 /* The payload of its pending object. */
 struct watch {
@@ -18,6 +20,8 @@ struct watch {
     struct pending *pending;
     int64_t began_at, look_at; /* clock_ms */
     bool looking;              /* a reply is on its way */
+    bool told;                 /* when the task ends */
+    bool ended;                /* it was told so while a reply was on its way */
     size_t id_len;
     char id[ID_MAX];
 };
@@ -55,6 +59,8 @@ static void end(struct watch *watch, enum err err, const struct task *task)
         watch_answer(request, task);
 }
 
+static void look(struct watch *watch);
+
 static void on_look(void *data, enum err err, const struct task *task)
 {
     struct watch *watch = data;
@@ -63,17 +69,47 @@ static void on_look(void *data, enum err err, const struct task *task)
         end(watch, err, task);
         return;
     }
+    watch->told = watch->told && err == ERR_NONE;
     int64_t now = clock_ms(), pause = (now - watch->began_at) / 10;
-    watch->look_at = now + (pause < SOONEST_MS ? SOONEST_MS : pause > LATEST_MS ? LATEST_MS : pause);
+    if (watch->ended)
+        look(watch);
+    else if (watch->told)
+        watch->look_at = now + TOLD_MS;
+    else
+        watch->look_at = now + (pause < SOONEST_MS ? SOONEST_MS : pause > LATEST_MS ? LATEST_MS : pause);
 }
 
+/* Where it hears wakes, it asks to be told of the end before it reads: so no end comes in between. */
 static void look(struct watch *watch)
 {
+    bool hears = store_hears_wakes(watch->api->store);
+    if (hears && !watch->told)
+        store_watch_task(watch->api->store, (struct str){watch->id, watch->id_len});
+    watch->told = hears;
+    watch->ended = false;
     watch->looking = true;
     if (store_get_task(watch->api->store, (struct str){watch->id, watch->id_len}, on_look, watch) == ERR_NONE)
         return;
-    watch->looking = false; /* Redis is away, and may be back in time */
+    watch->looking = watch->told = false; /* Redis is away, and may be back in time */
     watch->look_at = clock_ms() + LATEST_MS;
+}
+
+/* `task_id` absent: messages may have been lost, with those of them that asked to be told. */
+static void on_end(void *data, struct str task_id)
+{
+    const struct api *api = data;
+    for (struct watch *watch = api->watches; watch != NULL; watch = watch->next) {
+        if (task_id.ptr != NULL && !str_eq(task_id, (struct str){watch->id, watch->id_len}))
+            continue;
+        watch->told = watch->told && task_id.ptr != NULL;
+        watch->ended = true;
+        watch->look_at = 0; /* in this turn */
+    }
+}
+
+void watch_init(struct api *api)
+{
+    store_take_ends(api->store, on_end, api);
 }
 
 static void on_task(void *data, enum err err, const struct task *task)

@@ -1,5 +1,6 @@
 /*
- * Requests that wait for the end of a task. The thread of a request reads its task again, at first often, later once a second.
+ * Requests that wait for the end of a task. Whoever ends it tells the threads that wait for it. Such messages may be lost, and
+ * Redis may permit none: so a thread also reads the tasks again that its requests wait for, now and then.
  */
 #ifndef API_WATCH_H
 #define API_WATCH_H
@@ -9,6 +10,9 @@
 struct api;
 struct task;
 struct watch;
+
+/* To be called once for each thread, when its polls have been made. */
+void watch_init(struct api *api);
 
 /* Answers a GET of a task when the task has ended, or with how it is after `wait_s` seconds. */
 void watch_begin(struct request *request, int wait_s);

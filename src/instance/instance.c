@@ -226,6 +226,7 @@ static void *serve(void *data)
     if (instance->api_config.signing_key != NULL)
         directory_use_key(thread->api.directory, instance->api_config.signing_key);
     thread->api.polls = polls_new(thread->store);
+    watch_init(&thread->api);
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);
     thread->count_at = thread->index == 0;
     thread->sweep_at = thread->index == 0 && instance->store_config.sweeps;

@@ -132,6 +132,12 @@ void store_unpark(struct store *store, struct str waiter)
     run_quietly(store, SCRIPT_task_unpark, NULL, &waiter, 1);
 }
 
+void store_watch_task(struct store *store, struct str task_id)
+{
+    struct str args[TASK_WATCH_ARGS] = {[TASK_WATCH_thread] = str_from(store_thread_name(store)), [TASK_WATCH_id] = task_id};
+    run_quietly(store, SCRIPT_task_watch, args, NULL, 0);
+}
+
 void store_wake_another(struct store *store, struct str lane)
 {
     run_quietly(store, SCRIPT_task_wake, NULL, &lane, 1);

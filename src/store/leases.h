@@ -69,6 +69,15 @@ typedef void store_wake_callback(void *data, struct str poll, struct str lane);
 /* To be called once for each thread, before the next three. */
 void store_take_wakes(struct store *store, store_wake_callback *callback, void *data);
 
+/* Receives the id of a task that has ended. An absent one says that such messages may have been lost until now. */
+typedef void store_end_callback(void *data, struct str task_id);
+
+/* To be called once for each thread, after store_take_wakes. */
+void store_take_ends(struct store *store, store_end_callback *callback, void *data);
+
+/* Asks to be told when the task ends, unless it has. There is no callback. */
+void store_watch_task(struct store *store, struct str task_id);
+
 /* The name of this thread, which is the first word of its waiters. */
 const char *store_thread_name(const struct store *store);
 

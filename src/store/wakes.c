@@ -14,13 +14,19 @@ struct wakes {
     struct subscriber *subscriber;
     store_wake_callback *callback;
     void *data;
+    store_end_callback *end_callback;
+    void *end_data;
 };
 
 static void on_message(void *data, struct str message)
 {
     struct wakes *wakes = data;
     struct str poll = message.ptr != NULL ? str_cut(&message, ' ') : message;
-    wakes->callback(wakes->data, poll, message);
+    bool is_end = str_eq(poll, STR("="));
+    if (!is_end)
+        wakes->callback(wakes->data, poll, message);
+    if (is_end || poll.ptr == NULL)
+        wakes->end_callback(wakes->end_data, message);
 }
 
 void store_take_wakes(struct store *store, store_wake_callback *callback, void *data)
@@ -35,6 +41,12 @@ void store_take_wakes(struct store *store, store_wake_callback *callback, void *
     char channel[KEY_MAX];
     wakes->subscriber = subscriber_new(store->link, key_wake(channel, str_from(wakes->thread)), on_message, wakes);
     store->wakes = wakes;
+}
+
+void store_take_ends(struct store *store, store_end_callback *callback, void *data)
+{
+    store->wakes->end_callback = callback;
+    store->wakes->end_data = data;
 }
 
 const char *store_thread_name(const struct store *store)

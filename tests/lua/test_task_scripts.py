@@ -628,6 +628,50 @@ def test_a_woken_waiter_keeps_its_turn(tasks):
     assert told() == [("x", "1")]
 
 
+@pytest.mark.parametrize("end", ["complete", "complete, and nothing is kept", "fail", "cancel", "expire"])
+def test_threads_are_told_of_the_end(tasks, end):
+    told = wakes(tasks, "x", "y", "z")
+
+    def watch(thread, task="t"):
+        return tasks.scripts.call("task_watch", thread=thread, id=task)
+
+    assert watch("x", "nobody") == 0 and "{rma}:task:nobody" not in tasks.scripts.dump()
+    tasks.worker("w")
+    tasks.enqueue("t", ttl="5000", fields={"result_ttl": "0" if "nothing" in end else "5000"})
+    assert [watch(thread) for thread in ("x", "y", "x")] == [1, 1, 1] and told() == []
+    assert tasks.redis.hget("{rma}:task:t", "watchers") == "x y"
+    if end == "cancel":
+        assert tasks.cancel("t") == "cancelled"
+    elif end == "expire":
+        tasks.sweep(6)
+    else:
+        assert tasks.ask("w").ids == ["t"] and told() == []
+        tasks.fail("w", "t", retryable=False) if end == "fail" else tasks.complete("w", "t")
+    assert sorted(told()) == [("x", "="), ("y", "=")]
+    assert watch("z") == 0
+
+
+def test_a_thread_is_told_of_a_retried_task_too(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.enqueue("t")
+    assert tasks.scripts.call("task_watch", thread="x", id="t") == 1
+    tasks.ask("w")
+    tasks.fail("w", "t")
+    assert told() == []
+    tasks.sweep(60)
+    tasks.ask("w")
+    tasks.complete("w", "t")
+    assert told() == [("x", "=")]
+
+
+def test_a_task_has_a_bounded_number_of_watchers(tasks):
+    tasks.enqueue("t")
+    for number in range(40):
+        assert tasks.scripts.call("task_watch", thread=f"x{number}", id="t") == 1
+    assert tasks.redis.hget("{rma}:task:t", "watchers").split() == [f"x{number}" for number in range(39, 7, -1)]
+
+
 # -- looking ------------------------------------------------------------------------------------------------------------------------
 
 def test_listing_in_pages(tasks):

@@ -12,7 +12,7 @@ import credentials
 import project
 import task_work
 from coordinator import GPU_CAPABILITIES
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 
 def submit(coordinator, headers=None, **members):
@@ -285,6 +285,44 @@ def test_waiting_for_the_end(redis, start_coordinator):
     assert [(answer.status, answer.json["state"], answer.json["result"]) for answer in answers] == [(200, "completed", 17)] * 5
     assert one.get(f"/api/tasks/{task_id}?wait=30").json["state"] == "completed", "at once"
     assert one.get("/api/tasks/nobody?wait=30").status == one.get("/api/tasks/nobody?wait=0").status == 404
+
+
+def test_whoever_waits_is_woken_and_costs_nothing(redis, start_coordinator):
+    one, other = start_coordinator(redis), start_coordinator(redis, THREADS=1)
+    one.register("w")
+    task_id = submit(one).json["task_id"]
+    held = task_work.lease(redis, "w")[task_id]
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(other.get(f"/api/tasks/{task_id}?wait=30", timeout=40)))
+    waiting.start()
+    wait_until(lambda: redis.client.hget("{rma}:task:" + task_id, "watchers"))
+
+    def reads():
+        return redis.client.info("commandstats")["cmdstat_hmget"]["calls"]
+    let_pass(0.2)
+    before = reads()
+    let_pass(1)
+    assert reads() - before < 6, "sweeps alone"
+    ended = time.monotonic()
+    task_work.complete(redis, "w", task_id, held, "17")
+    waiting.join(10)
+    assert answers[0].json["result"] == 17 and time.monotonic() - ended < 2
+
+
+def test_whoever_waits_is_woken_after_a_restart_of_redis(redis, coordinator):
+    coordinator.register("w")
+    task_id = submit(coordinator).json["task_id"]
+    held = task_work.lease(redis, "w")[task_id]
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(coordinator.get(f"/api/tasks/{task_id}?wait=30", timeout=40)))
+    waiting.start()
+    wait_until(lambda: redis.client.hget("{rma}:task:" + task_id, "watchers"))
+    redis.kill()
+    redis.restart()
+    coordinator.wait_until_ready()
+    task_work.complete(redis, "w", task_id, held, "17")
+    waiting.join(15)
+    assert answers[0].json["result"] == 17
 
 
 def test_waiting_ends_with_the_task_as_it_is(coordinator):

@@ -29,13 +29,16 @@ struct lookups *lookups_new(struct st_h2o_evloop_t *loop);
 void lookups_free(struct lookups *lookups); /* no look-up of the loop may be under way */
 
 /* Whether the name's addresses are known; fills *result, which may be a failure. */
-bool lookup_find(struct lookups *lookups, const char *name, struct lookup_result *result);
+bool lookup_find(const char *name, struct lookup_result *result);
 
-/* Begins a look-up. `done` is called once, from the loop, in a later turn. There is no deadline: the caller cancels. */
+/*
+ * Begins a look-up. `done` is called once, from the loop, in a later turn. There is no deadline: the caller cancels. NULL: too
+ * many names wait already, and `done` is not called.
+ */
 struct lookup *lookup_begin(struct lookups *lookups, const char *name, void (*done)(void *data, const struct lookup_result *result),
                             void *data);
 
-/* Ends it: `done` is not called any more. */
+/* Ends a look-up whose `done` was not called: it will not be. */
 void lookup_cancel(struct lookup *lookup);
 
 /*

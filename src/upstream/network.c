@@ -86,6 +86,32 @@ bool network_address_read(const struct sockaddr *sockaddr, struct network_addres
     return true;
 }
 
+static bool is_ipv4(const struct network_address *address)
+{
+    struct network_address mapped = parse_literal("::ffff:0.0.0.0");
+    return has_prefix(address, &mapped, 96);
+}
+
+socklen_t network_address_write(const struct network_address *address, uint16_t port, struct sockaddr_storage *out)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (is_ipv4(address)) {
+        memcpy(&ipv4.sin_addr, address->bytes + IPV4_AT, 4);
+        memcpy(out, &ipv4, sizeof(ipv4));
+        return sizeof(ipv4);
+    }
+    memcpy(&ipv6.sin6_addr, address->bytes, sizeof(address->bytes));
+    memcpy(out, &ipv6, sizeof(ipv6));
+    return sizeof(ipv6);
+}
+
+bool network_is_loopback(const struct network_address *address)
+{
+    struct network_address ipv4 = parse_literal("::ffff:127.0.0.0"), ipv6 = parse_literal("::1");
+    return has_prefix(address, &ipv4, 96 + 8) || has_prefix(address, &ipv6, 128);
+}
+
 static enum network_verdict look_up(const struct network_address *address)
 {
     enum network_verdict worst = NETWORK_PUBLIC;

@@ -40,6 +40,12 @@ enum network_verdict {
 /* Reads the address of a socket; false for other families. */
 bool network_address_read(const struct sockaddr *sockaddr, struct network_address *out);
 
+/* Writes the address of a socket; returns its length. */
+socklen_t network_address_write(const struct network_address *address, uint16_t port, struct sockaddr_storage *out);
+
+/* Whether it is a loopback address. */
+bool network_is_loopback(const struct network_address *address);
+
 /*
  * What the address is. IPv4 addresses within IPv6 ones (mapped, compatible, NAT64, 6to4, Teredo) count as what they lead to,
  * and as never better than that.

@@ -4,22 +4,12 @@
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 
-#include "upstream/network.h"
+#include "upstream/rules.h"
+
+#include <stdint.h>
 
 struct st_h2o_evloop_t;
 struct upstream;
-
-#define UPSTREAM_PORTS_MAX 32
-
-/* Where requests may go; shared by all loops and constant once they run. */
-struct upstream_rules {
-    struct network_list allowed;       /* UPSTREAM_ALLOW: networks beside the public ones */
-    int own_ports[UPSTREAM_PORTS_MAX]; /* this program's: forbidden at every address of this machine, whatever is allowed */
-    size_t own_port_count;
-    int never_ports[UPSTREAM_PORTS_MAX]; /* Redis's and its Sentinels': forbidden at every address, since theirs change */
-    size_t never_port_count;
-    struct str own_host; /* the host of PUBLIC_URL: requests to it would come back; absent: not known */
-};
 
 /* Makes it. `rules` must outlive it. Call it in the loop's thread. */
 struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstream_rules *rules);

@@ -1,0 +1,276 @@
+#include "base/clock.h"
+#include "upstream/dialled.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+const char *exchange_fault_word(enum exchange_fault fault)
+{
+    static const char *const words[] = {
+#define X(name, word, sentence) word,
+        EXCHANGE_FAULT_TABLE(X)
+#undef X
+    };
+    return words[fault];
+}
+
+const char *exchange_fault_sentence(enum exchange_fault fault)
+{
+    static const char *const sentences[] = {
+#define X(name, word, sentence) sentence,
+        EXCHANGE_FAULT_TABLE(X)
+#undef X
+    };
+    return sentences[fault];
+}
+
+/* The exchange has no connection any more, and waits for nothing. */
+static void let_go(struct dialled *dialled)
+{
+    if (dialled->lookup != NULL)
+        lookup_cancel(dialled->lookup);
+    if (dialled->wire != NULL)
+        wire_close(dialled->wire);
+    dialled->lookup = NULL;
+    dialled->wire = NULL;
+    upstream_forget(dialled->upstream, &dialled->waiter);
+    dialled->state = DIALLED_OVER;
+}
+
+void dialled_fail(struct dialled *dialled, enum exchange_fault fault, const char *why)
+{
+    struct exchange_failure failure = {fault, why, dialled->delivered, dialled->answered};
+    let_go(dialled);
+    dialled->failing = false;
+    dialled->exchange.events->failed(dialled->exchange.data, &failure);
+}
+
+void dialled_fail_soon(struct dialled *dialled, enum exchange_fault fault, const char *why)
+{
+    let_go(dialled);
+    dialled->failing = true;
+    dialled->fault = fault;
+    dialled->why = why;
+    upstream_call_soon(dialled->upstream, &dialled->waiter);
+}
+
+static void on_wire(void *user, enum wire_event event, const char *why)
+{
+    struct dialled *dialled = user;
+    switch (event) {
+    case WIRE_OPEN:
+        if (!dialled->target.tls) {
+            dialled_begin(dialled);
+            return;
+        }
+        dialled->state = DIALLED_SECURING;
+        upstream_wait(dialled->upstream, &dialled->waiter, dialled->request.tls_ms);
+        wire_secure(dialled->wire, &dialled->target);
+        return;
+    case WIRE_SECURE:
+        dialled_begin(dialled);
+        return;
+    case WIRE_REFUSED:
+        wire_close(dialled->wire);
+        dialled->wire = NULL;
+        dialled->why = why;
+        dialled_connect(dialled);
+        return;
+    case WIRE_TLS_FAILED:
+        dialled_fail(dialled, EXCHANGE_TLS, why);
+        return;
+    case WIRE_READABLE:
+        dialled_on_readable(dialled);
+        return;
+    case WIRE_WRITABLE:
+        dialled_on_writable(dialled);
+        return;
+    }
+}
+
+/* Takes a kept connection to any of the addresses. */
+static bool take_kept(struct dialled *dialled)
+{
+    bool fresh = !dialled->request.safe;
+    for (size_t i = 0; i < dialled->found.count && dialled->wire == NULL; i++)
+        dialled->wire =
+            pool_take(&dialled->upstream->pool, &dialled->target, &dialled->found.addresses[i], fresh, on_wire, dialled);
+    return dialled->wire != NULL;
+}
+
+/* Each address that is left has an equal part of the time that is left. */
+static void wait_for_connection(struct dialled *dialled, size_t tries)
+{
+    int64_t left = dialled->connect_until - clock_ms();
+    int parts = (int)(tries - dialled->tries) + 1;
+    dialled->state = DIALLED_CONNECTING;
+    upstream_wait(dialled->upstream, &dialled->waiter, left > 0 ? (int)left / parts : 0);
+}
+
+static bool is_shortage(int cause)
+{
+    return cause == EMFILE || cause == ENFILE || cause == ENOBUFS || cause == ENOMEM;
+}
+
+void dialled_connect(struct dialled *dialled)
+{
+    struct pool *pool = &dialled->upstream->pool;
+    size_t tries = dialled->found.count < DIALLED_TRIES_MAX ? dialled->found.count : DIALLED_TRIES_MAX;
+    while (dialled->tries < tries) {
+        const struct network_address *address = &dialled->found.addresses[dialled->tries++];
+        dialled->wire = wire_open(pool, &dialled->target, address, on_wire, dialled);
+        if (dialled->wire != NULL) {
+            wait_for_connection(dialled, tries);
+            return;
+        }
+        dialled->why = strerror(errno);
+        if (!is_shortage(errno))
+            continue;
+        if (!pool_give_up_one(pool)) {
+            dialled_fail_soon(dialled, EXCHANGE_OVERLOADED, dialled->why);
+            return;
+        }
+        dialled->tries--;
+    }
+    dialled_fail_soon(dialled, EXCHANGE_REFUSED, dialled->why);
+}
+
+/* The addresses are there: each must be allowed, since any may be taken. */
+static void choose_address(struct dialled *dialled)
+{
+    for (size_t i = 0; i < dialled->found.count; i++) {
+        const char *why = rules_check_address(dialled->upstream->rules, &dialled->target, &dialled->found.addresses[i]);
+        if (why != NULL) {
+            dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
+            return;
+        }
+    }
+    dialled->tries = 0;
+    dialled->connect_until = clock_ms() + dialled->request.connect_ms;
+    if (take_kept(dialled))
+        dialled_begin(dialled);
+    else
+        dialled_connect(dialled);
+}
+
+static void on_found(void *data, const struct lookup_result *result)
+{
+    struct dialled *dialled = data;
+    dialled->lookup = NULL;
+    if (result->why != NULL) {
+        dialled_fail(dialled, EXCHANGE_LOOKUP, result->why);
+        return;
+    }
+    dialled->found = *result;
+    choose_address(dialled);
+}
+
+static void find_address(struct dialled *dialled)
+{
+    const char *why = rules_check_target(dialled->upstream->rules, &dialled->target);
+    if (why != NULL) {
+        dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
+        return;
+    }
+    dialled->found.count = 1;
+    dialled->found.addresses[0] = dialled->target.address;
+    if (!dialled->target.is_address && !lookup_find(dialled->target.host, &dialled->found)) {
+        dialled->lookup = lookup_begin(dialled->upstream->lookups, dialled->target.host, on_found, dialled);
+        if (dialled->lookup == NULL)
+            dialled_fail_soon(dialled, EXCHANGE_LOOKUP, "too many names wait to be looked up");
+        else
+            upstream_wait(dialled->upstream, &dialled->waiter, dialled->request.lookup_ms);
+        return;
+    }
+    if (!dialled->target.is_address && dialled->found.why != NULL)
+        dialled_fail_soon(dialled, EXCHANGE_LOOKUP, dialled->found.why);
+    else
+        choose_address(dialled);
+}
+
+/* The moment has come until which something should have happened. */
+static void on_late(struct dialled *dialled)
+{
+    switch (dialled->state) {
+    case DIALLED_LOOKING_UP:
+        dialled_fail(dialled, EXCHANGE_LOOKUP_TIMEOUT, "no answer from the name server");
+        return;
+    case DIALLED_CONNECTING:
+        wire_close(dialled->wire);
+        dialled->wire = NULL;
+        if (dialled->tries < dialled->found.count && dialled->tries < DIALLED_TRIES_MAX)
+            dialled_connect(dialled);
+        else
+            dialled_fail(dialled, EXCHANGE_CONNECT_TIMEOUT, "no answer to the connection");
+        return;
+    case DIALLED_SECURING:
+        dialled_fail(dialled, EXCHANGE_TLS_TIMEOUT, "no answer within the handshake");
+        return;
+    case DIALLED_EXCHANGING:
+    case DIALLED_RAW:
+        if (dialled->answered)
+            dialled_fail(dialled, EXCHANGE_SILENCE, "nothing came for too long");
+        else if (dialled->sent_all)
+            dialled_fail(dialled, EXCHANGE_HEAD_TIMEOUT, "no head of an answer");
+        else
+            dialled_fail(dialled, EXCHANGE_SEND_TIMEOUT, "nothing was taken for too long");
+        return;
+    case DIALLED_OVER:
+        return;
+    }
+}
+
+static void on_waiter(struct waiter *waiter, bool late)
+{
+    struct dialled *dialled = H2O_STRUCT_FROM_MEMBER(struct dialled, waiter, waiter);
+    if (dialled->failing)
+        dialled_fail(dialled, dialled->fault, dialled->why);
+    else if (late)
+        on_late(dialled);
+    else
+        dialled_on_turn(dialled);
+}
+
+static int or_default(int ms, int otherwise)
+{
+    return ms > 0 ? ms : otherwise;
+}
+
+static struct dialled *make(struct upstream *upstream, const struct exchange_request *request)
+{
+    struct dialled *dialled = h2o_mem_alloc(sizeof(*dialled));
+    memset(dialled, 0, sizeof(*dialled));
+    dialled->upstream = upstream;
+    dialled->request = *request;
+    dialled->target = *request->target;
+    dialled->target.base = STR("");
+    dialled->request.target = &dialled->target;
+    dialled->request.lookup_ms = or_default(request->lookup_ms, EXCHANGE_LOOKUP_MS);
+    dialled->request.connect_ms = or_default(request->connect_ms, EXCHANGE_CONNECT_MS);
+    dialled->request.tls_ms = or_default(request->tls_ms, EXCHANGE_TLS_MS);
+    dialled->request.head_ms = or_default(request->head_ms, EXCHANGE_HEAD_MS);
+    dialled->request.silence_ms = or_default(request->silence_ms, EXCHANGE_SILENCE_MS);
+    dialled->waiter.call = on_waiter;
+    dialled->why = "it has no address";
+    return dialled;
+}
+
+struct exchange *exchange_dial(struct upstream *upstream, const struct exchange_request *request,
+                               const struct exchange_events *events, void *data)
+{
+    struct dialled *dialled = make(upstream, request);
+    dialled->exchange = (struct exchange){.ops = &dialled_ops, .events = events, .data = data};
+    find_address(dialled);
+    return &dialled->exchange;
+}
+
+void dialled_release(struct dialled *dialled)
+{
+    let_go(dialled);
+    if (dialled->answer != NULL)
+        answer_free(dialled->answer);
+    if (dialled->buffer != NULL)
+        upstream_give_buffer(dialled->upstream, dialled->buffer);
+    free(dialled->small);
+    free(dialled);
+}

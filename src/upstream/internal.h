@@ -1,0 +1,58 @@
+/*
+ * What one loop passes requests on with, from inside; for the files of upstream/ alone.
+ */
+#ifndef UPSTREAM_INTERNAL_H
+#define UPSTREAM_INTERNAL_H
+
+#include "base/heap.h"
+#include "upstream/lookup.h"
+#include "upstream/pool.h"
+#include "upstream/upstream.h"
+
+#define UPSTREAM_READ_SIZE 65536 /* bytes of one read: some TLS records */
+#define UPSTREAM_BUFFERS_SPARE 4 /* kept for the next reads */
+
+/*
+ * One who waits: for a moment, or for the next turn of the loop, in which `call` is called. It is called for a moment once it has
+ * come; a moment that was put off meanwhile is waited for again.
+ */
+struct waiter {
+    struct heap_entry entry; /* the moment as the heap knows it: not later than `due` */
+    int64_t due;             /* clock_ms; INT64_MAX: never */
+    h2o_linklist_t soon;
+    void (*call)(struct waiter *waiter, bool late); /* late: the moment has come; else the next turn */
+};
+
+union spare_buffer {
+    union spare_buffer *next;
+    char bytes[UPSTREAM_READ_SIZE];
+};
+
+struct upstream {
+    const struct upstream_rules *rules;
+    struct pool pool;
+    struct lookups *lookups;
+    struct heap moments;
+    int64_t wakes_at; /* clock_ms: when upstream_tick is called next at the latest */
+    h2o_linklist_t soon;
+    h2o_timeout_t next_turn;
+    h2o_timeout_entry_t next_turn_entry;
+    union spare_buffer *spare;
+    size_t spare_count;
+};
+
+/* Calls the waiter in `ms`, instead of any other moment; and never. */
+void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms);
+void upstream_wait_no_more(struct waiter *waiter);
+
+/* Calls the waiter in the next turn of the loop. */
+void upstream_call_soon(struct upstream *upstream, struct waiter *waiter);
+
+/* Forgets the waiter, before it goes. */
+void upstream_forget(struct upstream *upstream, struct waiter *waiter);
+
+/* A buffer of UPSTREAM_READ_SIZE bytes, and back. */
+char *upstream_take_buffer(struct upstream *upstream);
+void upstream_give_buffer(struct upstream *upstream, char *buffer);
+
+#endif

@@ -1,0 +1,292 @@
+#include "upstream/lookup.h"
+
+#include "base/clock.h"
+
+#include <h2o.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <resolv.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BUCKETS 1024 /* a power of two */
+
+/* A name: what is known of it, or who waits to know it. */
+struct name {
+    struct name *next;         /* in its bucket */
+    struct name *next_waiting; /* for a thread */
+    bool under_way;            /* it waits for a thread, or a thread looks it up */
+    int64_t until;             /* clock_ms; not under way: what is known holds so long */
+    h2o_linklist_t waiters;    /* of lookups; under way */
+    struct lookup_result result;
+    char text[];
+};
+
+/* On its name's list of waiters, then on its loop's of finished ones. */
+struct lookup {
+    h2o_linklist_t link;
+    struct lookups *lookups;
+    void (*done)(void *data, const struct lookup_result *result);
+    void *data;
+    struct lookup_result result;
+};
+
+struct lookups {
+    int fd; /* an eventfd: something is in `finished` */
+    h2o_socket_t *socket;
+    h2o_linklist_t finished;
+};
+
+/* What all loops share. The lock is for the lists of loops, too. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct name *buckets[BUCKETS];
+    size_t names;
+    struct name *first, *last; /* those that wait for a thread */
+    size_t waiting;
+    int threads, idle_threads;
+    void (*resolve)(const char *name, struct lookup_result *result);
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+
+static void add_address(struct lookup_result *result, const struct sockaddr *name)
+{
+    struct network_address address;
+    if (!network_address_read(name, &address))
+        return;
+    for (size_t i = 0; i < result->count; i++)
+        if (memcmp(&result->addresses[i], &address, sizeof(address)) == 0)
+            return;
+    if (result->count == LOOKUP_ADDRESSES_MAX)
+        result->why = "it has more addresses than may be";
+    else
+        result->addresses[result->count++] = address;
+}
+
+static void resolve(const char *name, struct lookup_result *result)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    /* read anew, since the file may have changed; and no patience beyond that of whoever waits */
+    if (res_init() == 0) {
+        _res.retrans = 1;
+        _res.retry = 2;
+    }
+    int err = getaddrinfo(name, NULL, &hints, &found);
+    if (err != 0) {
+        result->why = err == EAI_SYSTEM ? "the look-up failed" : gai_strerror(err);
+        return;
+    }
+    for (const struct addrinfo *each = found; each != NULL; each = each->ai_next)
+        add_address(result, each->ai_addr);
+    freeaddrinfo(found);
+    if (result->count == 0)
+        result->why = "it has no address";
+}
+
+/* Gives what was found to all who wait for it. With the lock. */
+static void publish(struct name *name, const struct lookup_result *result)
+{
+    name->result = *result;
+    name->under_way = false;
+    name->until = clock_ms() + (result->why == NULL ? LOOKUP_KEPT_MS : LOOKUP_FAILED_MS);
+    while (!h2o_linklist_is_empty(&name->waiters)) {
+        struct lookup *lookup = H2O_STRUCT_FROM_MEMBER(struct lookup, link, name->waiters.next);
+        uint64_t one = 1;
+        h2o_linklist_unlink(&lookup->link);
+        lookup->result = *result;
+        h2o_linklist_insert(&lookup->lookups->finished, &lookup->link);
+        if (write(lookup->lookups->fd, &one, sizeof(one)) != sizeof(one))
+            abort(); /* it takes 2^64 of them */
+    }
+}
+
+static void *serve(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&shared.lock);
+    for (;;) {
+        while (shared.first == NULL) {
+            shared.idle_threads++;
+            pthread_cond_wait(&shared.more, &shared.lock);
+            shared.idle_threads--;
+        }
+        struct name *name = shared.first;
+        shared.first = name->next_waiting;
+        shared.waiting--;
+        void (*look_up)(const char *, struct lookup_result *) = shared.resolve != NULL ? shared.resolve : resolve;
+        pthread_mutex_unlock(&shared.lock);
+        struct lookup_result result = {.count = 0};
+        look_up(name->text, &result);
+        pthread_mutex_lock(&shared.lock);
+        publish(name, &result);
+    }
+    return NULL;
+}
+
+/* With the lock. The threads begin with their work: most programs need few of them, or none. */
+static void queue_name(struct name *name)
+{
+    name->next_waiting = NULL;
+    if (shared.first == NULL)
+        shared.first = name;
+    else
+        shared.last->next_waiting = name;
+    shared.last = name;
+    shared.waiting++;
+    pthread_cond_signal(&shared.more);
+    if (shared.waiting <= (size_t)shared.idle_threads || shared.threads == LOOKUP_THREADS)
+        return;
+    pthread_t id;
+    if (pthread_create(&id, NULL, serve, NULL) == 0) {
+        pthread_detach(id);
+        shared.threads++;
+    } else if (shared.threads == 0) {
+        abort();
+    }
+}
+
+static struct name **bucket_of(const char *text)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a */
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 16777619U;
+    return &shared.buckets[hash & (BUCKETS - 1)];
+}
+
+static struct name *find_name(const char *text)
+{
+    struct name *name = *bucket_of(text);
+    while (name != NULL && strcmp(name->text, text) != 0)
+        name = name->next;
+    return name;
+}
+
+/* Forgets all that is known too long, to make room. */
+static void forget(int64_t now)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct name **at = &shared.buckets[i]; *at != NULL;) {
+            struct name *name = *at;
+            if (name->under_way || name->until > now) {
+                at = &name->next;
+                continue;
+            }
+            *at = name->next;
+            shared.names--;
+            free(name);
+        }
+}
+
+/* NULL: there is no room. */
+static struct name *make_name(const char *text)
+{
+    if (shared.names >= LOOKUP_CACHE_MAX)
+        forget(clock_ms());
+    if (shared.names >= LOOKUP_CACHE_MAX)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    struct name *name = h2o_mem_alloc(sizeof(*name) + size);
+    memset(name, 0, sizeof(*name));
+    memcpy(name->text, text, size);
+    h2o_linklist_init_anchor(&name->waiters);
+    struct name **bucket = bucket_of(text);
+    name->next = *bucket;
+    *bucket = name;
+    shared.names++;
+    return name;
+}
+
+static struct lookup *take_finished(struct lookups *lookups)
+{
+    struct lookup *lookup = NULL;
+    pthread_mutex_lock(&shared.lock);
+    if (!h2o_linklist_is_empty(&lookups->finished)) {
+        lookup = H2O_STRUCT_FROM_MEMBER(struct lookup, link, lookups->finished.next);
+        h2o_linklist_unlink(&lookup->link);
+    }
+    pthread_mutex_unlock(&shared.lock);
+    return lookup;
+}
+
+static void on_finished(h2o_socket_t *socket, const char *err)
+{
+    struct lookups *lookups = socket->data;
+    uint64_t count;
+    (void)err;
+    if (read(lookups->fd, &count, sizeof(count)) != sizeof(count))
+        return;
+    for (struct lookup *lookup; (lookup = take_finished(lookups)) != NULL;) {
+        lookup->done(lookup->data, &lookup->result);
+        free(lookup);
+    }
+}
+
+struct lookups *lookups_new(h2o_loop_t *loop)
+{
+    struct lookups *lookups = h2o_mem_alloc(sizeof(*lookups));
+    h2o_linklist_init_anchor(&lookups->finished);
+    lookups->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lookups->fd == -1)
+        abort();
+    lookups->socket = h2o_evloop_socket_create(loop, lookups->fd, H2O_SOCKET_FLAG_DONT_READ);
+    lookups->socket->data = lookups;
+    h2o_socket_read_start(lookups->socket, on_finished);
+    return lookups;
+}
+
+void lookups_free(struct lookups *lookups)
+{
+    h2o_socket_close(lookups->socket);
+    free(lookups);
+}
+
+bool lookup_find(const char *text, struct lookup_result *result)
+{
+    pthread_mutex_lock(&shared.lock);
+    const struct name *name = find_name(text);
+    bool known = name != NULL && !name->under_way && name->until > clock_ms();
+    if (known)
+        *result = name->result;
+    pthread_mutex_unlock(&shared.lock);
+    return known;
+}
+
+struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*done)(void *data, const struct lookup_result *result),
+                            void *data)
+{
+    struct lookup *lookup = NULL;
+    pthread_mutex_lock(&shared.lock);
+    struct name *name = find_name(text);
+    bool begins = name == NULL || !name->under_way;
+    if (begins && shared.waiting >= LOOKUP_WAITING_MAX)
+        name = NULL;
+    else if (name == NULL)
+        name = make_name(text);
+    if (name != NULL) {
+        lookup = h2o_mem_alloc(sizeof(*lookup));
+        *lookup = (struct lookup){.lookups = lookups, .done = done, .data = data};
+        h2o_linklist_insert(&name->waiters, &lookup->link);
+        name->under_way = true;
+    }
+    if (name != NULL && begins)
+        queue_name(name);
+    pthread_mutex_unlock(&shared.lock);
+    return lookup;
+}
+
+void lookup_cancel(struct lookup *lookup)
+{
+    pthread_mutex_lock(&shared.lock);
+    h2o_linklist_unlink(&lookup->link);
+    pthread_mutex_unlock(&shared.lock);
+    free(lookup);
+}
+
+void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result))
+{
+    pthread_mutex_lock(&shared.lock);
+    shared.resolve = resolver;
+    forget(INT64_MAX);
+    pthread_mutex_unlock(&shared.lock);
+}

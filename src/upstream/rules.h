@@ -1,0 +1,28 @@
+/*
+ * Which workers' URLs are followed. Whatever an operator allows, none leads to this program itself or to its Redis.
+ */
+#ifndef UPSTREAM_RULES_H
+#define UPSTREAM_RULES_H
+
+#include "upstream/target.h"
+
+#define RULES_PORTS_MAX 32
+
+/* Shared by all loops, and constant once they run. */
+struct upstream_rules {
+    struct network_list allowed;    /* UPSTREAM_ALLOW: networks beside the public ones */
+    int own_ports[RULES_PORTS_MAX]; /* this program's: forbidden at every address of this machine */
+    size_t own_port_count;
+    int redis_ports[RULES_PORTS_MAX]; /* Redis's and its Sentinels': forbidden at every address, since theirs change */
+    size_t redis_port_count;
+    struct str own_host; /* the host of PUBLIC_URL, under which requests would come back; absent: not known */
+};
+
+/* NULL, or why no request may go to the target, whatever addresses its name has (static text). */
+const char *rules_check_target(const struct upstream_rules *rules, const struct target *target);
+
+/* NULL, or why no request may go to that address of the target (static text). */
+const char *rules_check_address(const struct upstream_rules *rules, const struct target *target,
+                                const struct network_address *address);
+
+#endif

@@ -1,0 +1,138 @@
+#include "upstream/internal.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+#define WAIT_MAX_MS 60000
+
+static void wake(struct upstream *upstream)
+{
+    if (h2o_timeout_is_linked(&upstream->next_turn_entry))
+        return;
+    h2o_timeout_link(upstream->pool.loop, &upstream->next_turn, &upstream->next_turn_entry);
+    upstream->next_turn_entry.registered_at = 0; /* due at once even when the machine's clock is set back now */
+}
+
+/* Those who are told to be called soon meanwhile have their turn in the next one. */
+static void on_next_turn(h2o_timeout_entry_t *entry)
+{
+    struct upstream *upstream = H2O_STRUCT_FROM_MEMBER(struct upstream, next_turn_entry, entry);
+    h2o_linklist_t now;
+    h2o_linklist_init_anchor(&now);
+    h2o_linklist_insert_list(&now, &upstream->soon);
+    while (!h2o_linklist_is_empty(&now)) {
+        struct waiter *waiter = H2O_STRUCT_FROM_MEMBER(struct waiter, soon, now.next);
+        h2o_linklist_unlink(&waiter->soon);
+        waiter->call(waiter, false);
+    }
+}
+
+struct upstream *upstream_new(h2o_loop_t *loop, const struct upstream_rules *rules)
+{
+    struct upstream *upstream = h2o_mem_alloc(sizeof(*upstream));
+    memset(upstream, 0, sizeof(*upstream));
+    upstream->rules = rules;
+    pool_init(&upstream->pool, loop);
+    upstream->lookups = lookups_new(loop);
+    h2o_linklist_init_anchor(&upstream->soon);
+    h2o_timeout_init(loop, &upstream->next_turn, 0);
+    upstream->next_turn_entry.cb = on_next_turn;
+    return upstream;
+}
+
+void upstream_free(struct upstream *upstream)
+{
+    pool_fini(&upstream->pool);
+    lookups_free(upstream->lookups);
+    heap_fini(&upstream->moments);
+    h2o_timeout_unlink(&upstream->next_turn_entry);
+    h2o_timeout_dispose(upstream->pool.loop, &upstream->next_turn);
+    while (upstream->spare != NULL) {
+        union spare_buffer *buffer = upstream->spare;
+        upstream->spare = buffer->next;
+        free(buffer);
+    }
+    free(upstream);
+}
+
+void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms)
+{
+    waiter->due = clock_ms() + ms;
+    if (waiter->entry.place != 0 && waiter->entry.at <= waiter->due)
+        return; /* most moments are put off again and again, and never come */
+    heap_remove(&upstream->moments, &waiter->entry);
+    waiter->entry.at = waiter->due;
+    heap_insert(&upstream->moments, &waiter->entry);
+    if (waiter->due < upstream->wakes_at)
+        wake(upstream);
+}
+
+void upstream_wait_no_more(struct waiter *waiter)
+{
+    waiter->due = INT64_MAX;
+}
+
+void upstream_call_soon(struct upstream *upstream, struct waiter *waiter)
+{
+    if (!h2o_linklist_is_linked(&waiter->soon))
+        h2o_linklist_insert(&upstream->soon, &waiter->soon);
+    wake(upstream);
+}
+
+void upstream_forget(struct upstream *upstream, struct waiter *waiter)
+{
+    heap_remove(&upstream->moments, &waiter->entry);
+    if (h2o_linklist_is_linked(&waiter->soon))
+        h2o_linklist_unlink(&waiter->soon);
+}
+
+int32_t upstream_tick(void *data)
+{
+    struct upstream *upstream = data;
+    int64_t now = clock_ms();
+    struct heap_entry *entry;
+    while ((entry = heap_first(&upstream->moments)) != NULL && entry->at <= now) {
+        struct waiter *waiter = H2O_STRUCT_FROM_MEMBER(struct waiter, entry, entry);
+        heap_remove(&upstream->moments, entry);
+        if (waiter->due <= now) {
+            waiter->due = INT64_MAX;
+            waiter->call(waiter, true);
+        } else if (waiter->due != INT64_MAX) {
+            entry->at = waiter->due;
+            heap_insert(&upstream->moments, entry);
+        }
+    }
+    int32_t wait = pool_tick(&upstream->pool, now);
+    wait = heap_wait(&upstream->moments, now, wait < WAIT_MAX_MS ? wait : WAIT_MAX_MS);
+    upstream->wakes_at = now + wait;
+    return wait;
+}
+
+char *upstream_take_buffer(struct upstream *upstream)
+{
+    union spare_buffer *buffer = upstream->spare;
+    if (buffer == NULL)
+        return h2o_mem_alloc(sizeof(*buffer));
+    upstream->spare = buffer->next;
+    upstream->spare_count--;
+    return buffer->bytes;
+}
+
+void upstream_give_buffer(struct upstream *upstream, char *bytes)
+{
+    union spare_buffer *buffer = (union spare_buffer *)(void *)bytes;
+    if (upstream->spare_count >= UPSTREAM_BUFFERS_SPARE) {
+        free(buffer);
+        return;
+    }
+    buffer->next = upstream->spare;
+    upstream->spare = buffer;
+    upstream->spare_count++;
+}
+
+struct upstream_counts upstream_count(const struct upstream *upstream)
+{
+    const struct pool *pool = &upstream->pool;
+    return (struct upstream_counts){pool->connects, pool->reuses, pool->count - pool->idle_count, pool->idle_count};
+}

@@ -178,8 +178,11 @@ static int connect_here(int fd, int family, int port)
 
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
-    if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
-        return (int)syscall(SYS_connect, fd, address, length);
+    int type = 0;
+    socklen_t size = sizeof(type);
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+    if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) || type != SOCK_STREAM)
+        return (int)syscall(SYS_connect, fd, address, length); /* of a datagram socket: nothing is sent */
     char text[INET6_ADDRSTRLEN];
     int port, led = 0;
     int passes = find_way(address, text, sizeof(text), &port, &led);

@@ -233,6 +233,8 @@ class Peers:
         self._peers = []
         self._sockets = []
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda loop, context: None if isinstance(context.get("exception"), OSError) else (
+            loop.default_exception_handler(context)))  # handshakes that fail are what some tests are about
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -240,13 +242,14 @@ class Peers:
         """Runs the coroutine on the loop, and returns what it returns."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(within)
 
-    def start(self, behave, tls=None, port=0):
-        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection; `tls` is an SSLContext."""
+    def start(self, behave, tls=None, host=HOST):
+        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection. `tls` is an SSLContext; host "" means
+        all addresses of this machine."""
         peer = Peer(self, tls)
 
         async def begin():
-            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), HOST, port, ssl=tls,
-                                              backlog=BACKLOG, limit=1 << 20)
+            bound = socket.create_server((host, 0), backlog=BACKLOG, dualstack_ipv6=not host, family=socket.AF_INET if host else socket.AF_INET6)
+            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), sock=bound, ssl=tls, limit=1 << 20)
 
         peer.server = self.run(begin())
         peer.port = peer.server.sockets[0].getsockname()[1]

@@ -47,6 +47,7 @@ struct api {
     struct directory *directory;
     struct verified *verified;
     struct offload *offload;
+    struct upstream *upstream; /* what requests are passed on with */
     struct events *events;
     struct polls *polls;
     size_t listed; /* bytes of long answers in the making */

@@ -47,6 +47,9 @@
     TEXT(REGION, "", 0, 64,                                                                                                        \
          "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \
     TEXT(PUBLIC_URL, "", 0, 512, "URL that workers reach the coordinator under; default: the one they used")                       \
+    TEXT(UPSTREAM_ALLOW, "", 0, 4096,                                                                                              \
+         "networks beside the public ones that requests are passed on to workers in, as in 10.0.0.0/8,127.0.0.1,fd00::/8")         \
+    NUMBER(UPSTREAM_CONNECT_MS, "1000", 50, 10000, "how long a connection to a worker may take; TLS has twice as long")            \
     TEXT(ALLOWED_ORIGINS, "*", 0, 4096, "origins that browsers may call from, with commas between")                                \
     TEXT(WORKERS_ARRAY_HOSTS, "", 0, 4096,                                                                                         \
          "host names, with commas between, under which GET /api/admin/workers answers a bare array")                               \

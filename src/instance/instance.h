@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "model/catalogue_file.h"
 #include "redis/address.h"
+#include "upstream/upstream.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -31,6 +32,7 @@ struct instance {
     struct address replica_address; /* of the one to read from */
     bool has_replica;
     struct buffer public_url, allowed_origins; /* as web.h makes them */
+    struct upstream_rules upstream_rules;
     struct server_config server_config;
     struct store_config store_config;
     struct api_config api_config;

@@ -246,8 +246,9 @@ static struct dialled *make(struct upstream *upstream, const struct exchange_req
     dialled->target.base = STR("");
     dialled->request.target = &dialled->target;
     dialled->request.lookup_ms = or_default(request->lookup_ms, EXCHANGE_LOOKUP_MS);
-    dialled->request.connect_ms = or_default(request->connect_ms, EXCHANGE_CONNECT_MS);
-    dialled->request.tls_ms = or_default(request->tls_ms, EXCHANGE_TLS_MS);
+    int connect_ms = or_default(upstream->rules->connect_ms, EXCHANGE_CONNECT_MS);
+    dialled->request.connect_ms = or_default(request->connect_ms, connect_ms);
+    dialled->request.tls_ms = or_default(request->tls_ms, 2 * connect_ms);
     dialled->request.head_ms = or_default(request->head_ms, EXCHANGE_HEAD_MS);
     dialled->request.silence_ms = or_default(request->silence_ms, EXCHANGE_SILENCE_MS);
     dialled->waiter.call = on_waiter;

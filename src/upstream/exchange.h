@@ -99,8 +99,7 @@ struct exchange_request {
 };
 
 #define EXCHANGE_LOOKUP_MS 2000
-#define EXCHANGE_CONNECT_MS 1000
-#define EXCHANGE_TLS_MS 2000
+#define EXCHANGE_CONNECT_MS 1000 /* unless the rules of the upstream have another; TLS has twice as long */
 #define EXCHANGE_HEAD_MS 60000
 #define EXCHANGE_SILENCE_MS 60000
 

@@ -13,9 +13,9 @@ static bool has_port(const int ports[], size_t count, int port)
 
 const char *rules_check_target(const struct upstream_rules *rules, const struct target *target)
 {
-    if (has_port(rules->redis_ports, rules->redis_port_count, target->port))
+    if (has_port(rules->redis_ports, rules->redis_port_count, target->port) || rules->redis_port_now == target->port)
         return "the port is Redis's";
-    if (rules->own_host.ptr != NULL && str_eq_nocase(rules->own_host, str_from(target->host)))
+    if (target->port == rules->own_host_port && strcmp(rules->own_host, target->host) == 0)
         return "the host is this coordinator's own";
     return NULL;
 }

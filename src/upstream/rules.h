@@ -6,16 +6,21 @@
 
 #include "upstream/target.h"
 
+#include <stdatomic.h>
+
 #define RULES_PORTS_MAX 32
 
-/* Shared by all loops, and constant once they run. */
+/* Shared by all loops; constant once they run, but for redis_port_now. */
 struct upstream_rules {
     struct network_list allowed;    /* UPSTREAM_ALLOW: networks beside the public ones */
     int own_ports[RULES_PORTS_MAX]; /* this program's: forbidden at every address of this machine */
     size_t own_port_count;
     int redis_ports[RULES_PORTS_MAX]; /* Redis's and its Sentinels': forbidden at every address, since theirs change */
     size_t redis_port_count;
-    struct str own_host; /* the host of PUBLIC_URL, under which requests would come back; absent: not known */
+    atomic_int redis_port_now;          /* likewise that of the Redis which Sentinels, or Redis itself, named last; 0: none */
+    char own_host[TARGET_HOST_MAX + 1]; /* of PUBLIC_URL, under which requests would come back; empty: not known */
+    int own_host_port;
+    int connect_ms; /* patience with a connection where the request says none; TLS has twice as long. 0: the default */
 };
 
 /* NULL, or why no request may go to the target, whatever addresses its name has (static text). */

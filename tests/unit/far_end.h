@@ -215,7 +215,7 @@ static inline int far_end_setup(void **state)
     struct str entry;
     const char *why;
     loop = h2o_evloop_create();
-    rules = (struct upstream_rules){.own_port_count = 0};
+    memset(&rules, 0, sizeof(rules));
     upstream = upstream_new(loop, &rules);
     return network_list_read(STR("127.0.0.0/8, ::1"), &rules.allowed, &entry, &why) == ERR_NONE ? 0 : 1;
 }

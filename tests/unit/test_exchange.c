@@ -629,7 +629,8 @@ static void test_forbidden_places(void **state)
     expect_forbidden(url);
     expect_forbidden("http://10.0.0.1");
     expect_forbidden("http://169.254.169.254");
-    rules.own_host = STR("api.example");
+    snprintf(rules.own_host, sizeof(rules.own_host), "api.example");
+    rules.own_host_port = 8080;
     expect_forbidden("http://API.example:8080");
 }
 

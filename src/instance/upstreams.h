@@ -1,0 +1,17 @@
+/*
+ * Where requests may be passed on to, by the settings.
+ */
+#ifndef INSTANCE_UPSTREAMS_H
+#define INSTANCE_UPSTREAMS_H
+
+#include "base/err.h"
+
+struct instance;
+
+/* Reads UPSTREAM_ALLOW and what goes with it. On ERR_INVALID `why` is one line that says what is wrong. */
+MUST_CHECK enum err upstreams_configure(struct instance *instance, char why[256]);
+
+/* Forbids this program's own places, once its port and Redis are known. */
+void upstreams_forbid_own(struct instance *instance);
+
+#endif

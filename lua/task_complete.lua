@@ -1,5 +1,7 @@
 --: rest results
 --: use clock
+--: use health
+--: use ledger
 --: use task_ends
 --: use task_holders
 --: use task_moves
@@ -30,12 +32,12 @@ local function suspect(id, task, worker)
       redis.call('ZADD', key, now, id)
       redis.call('ZREMRANGEBYSCORE', key, '-inf', now - FAILED_MS)
       redis.call('PEXPIRE', key, FAILED_MS)
-      local state = key_prefix .. 'worker:' .. of
-      if redis.call('ZCARD', key) >= FAILED and redis.call('EXISTS', state) == 1
+      local state, place = key_prefix .. 'worker:' .. of, ledger_read(redis.call('HGET', key_prefix .. 'ledger', of))
+      if place and redis.call('ZCARD', key) >= FAILED and redis.call('EXISTS', state) == 1
         and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
         redis.call('HINCRBY', key_prefix .. 'stats', 'event:suspect:tasks', 1)
         redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'suspect', 'reason', 'tasks', 'worker_id', of,
-          'tier', '', 'status', '', 'services', '')
+          'tier', place.tier, 'status', place.status, 'services', place.services ~= '-' and health_names(place.services) or '')
       end
     end
   end)

@@ -10,10 +10,13 @@ const EVENT_WORDS = {
   'offline timeout': 'went offline: no heartbeat', 'offline reported': 'went offline, as it said itself',
   'removed timeout': 'was removed: silent for too long', 'removed unregistered': 'was removed',
   'updated moved': 'has another address',
+  'suspect tasks': 'failed at tasks that others completed',
   'conflict registered': 'is used by two machines in turn', 'conflict heartbeat': 'is used by two machines in turn',
 };
 
-const EVENT_LOOKS = {offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy', conflict: 'degraded'};
+const EVENT_LOOKS = {
+  offline: 'offline', removed: 'offline', online: 'healthy', registered: 'healthy', conflict: 'degraded', suspect: 'degraded',
+};
 
 function eventWords({kind, reason, status, why}) {
   if (kind === 'updated' && reason === 'heartbeat') return `reports that it is ${plainText(status)}`;

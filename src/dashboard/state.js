@@ -55,7 +55,7 @@ function rowOf(worker) {
     id: worker.worker_id, tier: worker.tier, status: worker.status, load: worker.current_load, active: worker.active_requests,
     lastHeartbeat: Date.parse(worker.last_heartbeat), tasks: worker.tasks_completed, services,
     unwell: (worker.unwell_services || []).map(plainText), why: plainText(worker.drain_reason),
-    hardware: capabilities, conflict: Boolean(worker.conflict),
+    hardware: capabilities, conflict: Boolean(worker.conflict), suspect: Boolean(worker.suspect_since),
     text: words.map(plainText).join(' ').toLowerCase(),
   };
 }
@@ -134,7 +134,7 @@ function takeWorkerEvent(kind, event) {
     Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: time});
   }
   if (row && event.reason.endsWith('drained')) row.why = plainText(event.drain_reason);
-  if (row && kind === 'conflict') row.conflict = true;
+  if (row && (kind === 'conflict' || kind === 'suspect')) row[kind] = true;
   if (kind === 'registered' || event.reason === 'moved' || (kind !== 'removed' && !row)) want(id);
   announce('workers');
   announce('events');

@@ -12,7 +12,7 @@ const ANSWER_MS = 60; // a leader answers a newcomer within this
 const DEAD_MS = 15000; // a stream that says nothing for so long is dead; events come every 5 s
 const STREAM_AGAIN_MS = 10000;
 const STREAM_EVENTS = ['worker.registered', 'worker.online', 'worker.updated', 'worker.offline', 'worker.removed',
-  'worker.conflict', 'heartbeats', 'stats', 'reset', 'unavailable'];
+  'worker.conflict', 'worker.suspect', 'heartbeats', 'stats', 'reset', 'unavailable'];
 
 const stream = {
   tab: Math.random().toString(36).slice(2), // this tab's name

@@ -38,16 +38,23 @@ function arrange() {
 
 // -- rows -------------------------------------------------------------------------------------------------------------------------
 
-function conflictMark() {
+function warningMark() {
   const mark = make('span', 'mark');
   mark.setAttribute('role', 'img');
-  mark.setAttribute('aria-label', mark.title = 'Two machines use this id in turn');
   return mark;
+}
+
+function showWarning(mark, row) {
+  const title = [row.conflict ? 'Two machines use this id in turn' : '', row.suspect ? 'Others completed tasks at which it failed' : '']
+    .filter(Boolean).join('. ');
+  mark.hidden = !title;
+  setText(mark, title ? '⚠' : '');
+  if (mark.title !== title) mark.setAttribute('aria-label', mark.title = title);
 }
 
 function makeRow(row) {
   return makeCells(COLUMNS, {
-    id: make('div', 'cell', workerLink(row.id), conflictMark()), status: make('div', 'cell', statusBadge(row.status)),
+    id: make('div', 'cell', workerLink(row.id), warningMark()), status: make('div', 'cell', statusBadge(row.status)),
     tier: make('div', 'cell'),
     services: make('div', 'cell services'), load: make('div', 'cell', loadBar(null)), lastHeartbeat: make('div', 'cell number'),
     hardware: make('div', 'cell soft'), tasks: make('div', 'cell number'),
@@ -55,8 +62,7 @@ function makeRow(row) {
 }
 
 function fillRow(element, row) {
-  element.cells.id.lastChild.hidden = !row.conflict;
-  setText(element.cells.id.lastChild, row.conflict ? '⚠' : '');
+  showWarning(element.cells.id.lastChild, row);
   const {status, tier, services, load, hardware: machine, tasks} = element.cells;
   setStatus(status.firstChild, row.status);
   status.title = row.why;

@@ -138,6 +138,7 @@ function showWorker() {
   setText(parts.note, [TIERS[worker.tier] + ' worker', worker.region, worker.drained ? drainWords(worker) : '',
     worker.reported_status ? `says “${plainText(worker.reported_status)}”, which counts as degraded` : '',
     worker.conflict ? `two machines use this id in turn, since ${dateOf(worker.conflict.since)}: give each an id of its own` : '',
+    worker.suspect_since ? `others completed tasks at which it failed, since ${dateOf(worker.suspect_since)}` : '',
     `registered ${dateOf(worker.registered_at)}`].filter(Boolean).join(' · '));
   parts.drain.hidden = worker.drained;
   parts.undrain.hidden = !worker.drained;

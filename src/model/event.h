@@ -18,7 +18,7 @@ struct event_id {
 
 struct event {
     struct event_id id;
-    struct str kind;                       /* "registered", "online", "updated", "offline", "removed", "conflict" */
+    struct str kind;                       /* "registered", "online", "updated", "offline", "removed", "conflict", "suspect" */
     struct str reason;                     /* "timeout", … */
     struct str worker_id;                  /* where it stands since: */
     struct str tier;                       /* "1" to "4"; empty where nobody knows any more */

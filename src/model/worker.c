@@ -212,6 +212,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_age(out, fields[WORKER_last_heartbeat], now);
     json_add_bool(out, "is_healthy", worker_is_healthy(worker));
     write_conflict(out, fields[WORKER_conflict], now);
+    write_time(out, "suspect_since", fields[WORKER_suspect_since]);
     json_add_bool(out, "drained", fields[WORKER_drained].len > 0);
     json_add_text(out, "drain_reason", fields[WORKER_drain_reason]);
     write_time(out, "drained_at", fields[WORKER_drained_at]);

@@ -20,7 +20,8 @@
     X(specialization)                                                                                                              \
     X(services_status) /* JSON as it came */                                                                                       \
     X(unwell)          /* names with commas between, of the services that it says are not well */                                  \
-    X(reported_status) /* a word that is no status: it counts as degraded */
+    X(reported_status) /* a word that is no status: it counts as degraded */                                                       \
+    X(suspect_since)   /* others completed five tasks at which it failed */
 
 /* What its registration holds, which outlives the hash. */
 #define WORKER_REGISTRATION_FIELDS(X)                                                                                              \

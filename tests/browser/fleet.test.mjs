@@ -255,3 +255,32 @@ test('two machines that use one id are marked', async () => {
   assert.deepEqual(page.faults, []);
   await page.close();
 });
+
+test('a worker that fails at tasks which others complete is marked', async () => {
+  fleet = await Fleet.start();
+  await fleet.register('bad');
+  await fleet.register('good');
+  const page = await open(browser, fleet.url);
+  await waitUntil(async () => await page.locator('#connection').textContent() === 'Live', 'the stream has begun');
+  for (let number = 0; number < 5; number++) await fleet.send('POST', '/api/tasks', {type: 'work'});
+  const end = (worker, how, task, more) => fleet.post(`/api/worker/task-${how}`,
+    {worker_id: worker, task_id: task.task_id, lease: task.lease, ...more});
+  for (const task of (await fleet.get('/api/worker/tasks?worker_id=bad&max=5')).json.tasks) await end('bad', 'fail', task, {error: 'no', retry_after: 0});
+  const done = new Set();
+  await waitUntil(async () => {
+    for (const task of (await fleet.get('/api/worker/tasks?worker_id=good&max=5')).json.tasks) {
+      await end('good', 'complete', task, {result: 1});
+      done.add(task.task_id);
+    }
+    return done.size === 5;
+  }, 'the other one completes them');
+  await row(page, 'bad').getByRole('img', {name: 'Others completed tasks at which it failed'}).waitFor();
+  assert.equal(await row(page, 'good').getByRole('img').count(), 0);
+  await waitUntil(async () => (await page.locator('#events').textContent()).includes('bad failed at tasks that others completed'), 'it is told');
+  await page.reload();
+  await row(page, 'bad').getByRole('img', {name: 'Others completed tasks at which it failed'}).waitFor();
+  await page.goto(fleet.url + '#/worker/bad');
+  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('others completed tasks at which it failed'), 'its page says so');
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});

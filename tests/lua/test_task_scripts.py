@@ -441,7 +441,7 @@ def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
         assert tasks.ask("good").ids == [f"t{number}"]
         tasks.complete("good", f"t{number}")
     assert "suspect_since" in tasks.redis.hgetall("{rma}:worker:bad")
-    assert ("suspect", "tasks", "bad", "") in tasks.scripts.events()
+    assert ("suspect", "tasks", "bad", "healthy") in tasks.scripts.events()
     assert tasks.redis.hget("{rma}:stats", "event:suspect:tasks") == "1"
 
 

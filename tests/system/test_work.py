@@ -4,12 +4,15 @@ import concurrent.futures
 import json
 import select
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
+import project
 import task_invariants
+from event_stream import EventStream
 from submissions import state_of, submit
 from waiting import wait_until
 
@@ -277,6 +280,37 @@ def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
         for each in works:
             each.result()
     assert len(given) == len(set(given)) == int(redis.client.hget("{rma}:queue:default", "enqueued"))
+
+
+def test_a_worker_that_fails_where_others_succeed_is_shown(redis, coordinator):
+    for worker in ("bad", "good"):
+        coordinator.register(worker, boot_id="one")
+    assert coordinator.worker("bad")["suspect_since"] is None
+    submit(redis, *(f"t{number}" for number in range(5)))
+    for task in ask(coordinator, "bad", max=5)["tasks"]:
+        coordinator.post("/api/worker/task-fail", {"worker_id": "bad", "task_id": task["task_id"], "lease": task["lease"], "error": "no", "retry_after": 0})
+    given = []
+
+    def all_five():
+        given.extend(ask(coordinator, "good", max=5)["tasks"])
+        return len(given) == 5
+    wait_until(all_five)
+    with EventStream(coordinator.port) as stream:
+        for task in given:
+            assert complete(coordinator, task, "good").status == 200
+        stream.wait_for(lambda stream: ("suspect", "tasks", "bad") in stream.workers)
+        event, = stream.of("worker.suspect")
+    row = coordinator.worker("bad")
+    assert (event.data["status"], event.data["tier"], event.data["services"]) == ("healthy", row["tier"], row["assigned_services"])
+    assert row["suspect_since"] and coordinator.workers()["bad"]["suspect_since"] == row["suspect_since"]
+    assert coordinator.worker("good")["suspect_since"] is None
+    shown = subprocess.run([project.BINARY, "worker", "bad", "--url", f"http://127.0.0.1:{coordinator.port}"], capture_output=True, text=True, timeout=30)
+    assert "suspect_since" in shown.stdout and shown.returncode == 0
+    assert 'rma_worker_events_total{event="suspect",reason="tasks"} 1' in coordinator.get("/metrics").body.decode()
+    coordinator.register("bad", boot_id="one")
+    assert coordinator.worker("bad")["suspect_since"], "it has not been started anew"
+    coordinator.register("bad", boot_id="two")
+    assert coordinator.worker("bad")["suspect_since"] is None
 
 
 # -- heartbeats ---------------------------------------------------------------------------------------------------------------------

@@ -45,8 +45,9 @@ function warningMark() {
 }
 
 function showWarning(mark, row) {
-  const title = [row.conflict ? 'Two machines use this id in turn' : '', row.suspect ? 'Others completed tasks at which it failed' : '']
-    .filter(Boolean).join('. ');
+  const title = [
+    row.conflict ? 'Two machines use this id in turn' : '', row.suspect ? 'Others completed tasks at which it failed' : '',
+  ].filter(Boolean).join('. ');
   mark.hidden = !title;
   setText(mark, title ? '⚠' : '');
   if (mark.title !== title) mark.setAttribute('aria-label', mark.title = title);

@@ -19,6 +19,7 @@ endif
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
 
 BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
 	redis-server curl
@@ -54,7 +55,7 @@ SOURCES := $(wildcard src/*/*.c)
 # is not installed, the package is only unpacked.
 LLHTTP_DIR := $(if $(wildcard /usr/share/llhttp/llhttp.c),/usr,build/node-llhttp/usr)
 LLHTTP := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
-OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o $(LLHTTP)
+OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o $(BUILD)/gen/commit.o $(LLHTTP)
 SERVED := src/api/openapi.json src/api/docs.html src/dashboard/index.html src/model/catalogue.json
 SCRIPTS := $(wildcard lua/*.lua) $(wildcard lua/lib/*.lua)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
@@ -85,6 +86,15 @@ $(BUILD)/gen/scripts.c: $(BUILD)/gen/scripts.h ;
 $(BUILD)/gen/scripts.h: lua/embed.lua $(SCRIPTS)
 	@mkdir -p $(@D)
 	@lua5.1 lua/embed.lua $(@D) $(sort $(filter-out lua/embed.lua,$(wildcard lua/*.lua)))
+
+# Written anew when it changes, which is not when the file is older than something.
+$(BUILD)/gen/commit.c: FORCE
+	@mkdir -p $(@D)
+	@echo '#include "instance/instance.h"' >$@.new
+	@echo 'const char instance_commit[] = "$(COMMIT)";' >>$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+FORCE:
 
 $(BUILD)/gen/embedded.c: src/api/embed.lua $(SERVED) $(wildcard src/dashboard/*.css src/dashboard/*.js)
 	@mkdir -p $(@D)
@@ -233,6 +243,6 @@ format:
 clean:
 	rm -rf build tests/*/node_modules
 
-.PHONY: all llhttp run test quick check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages
+.PHONY: all llhttp run test quick check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

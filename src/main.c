@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "instance/instance.h"
 #include "redis/embedded.h"
+#include "redis/keys.h"
 #include "redis/script.h"
 
 #include <ctype.h>
@@ -167,7 +168,8 @@ static void print_help(void)
     config_print_help();
     printf("\nWhat a Redis user must be permitted, as ACL SETUSER takes it; docs/redis.md says more:\n"
            "  ~{rma}:* &{rma}:* " SCRIPT_COMMANDS " " STORE_COMMANDS "\n");
-    printf("\n  --help, -h                     shows this\n  --version                      shows the version\n");
+    printf("\n  --help, -h                     shows this\n  --version                      shows the version, its commit, and the "
+           "format of the data that it writes\n");
 }
 
 static int fail_unknown(const char *name)
@@ -191,7 +193,7 @@ int main(int argc, char **argv)
             return EXIT_SUCCESS;
         }
         if (strcmp(argv[i], "--version") == 0) {
-            printf("rma-coordinator %s\n", VERSION);
+            printf("rma-coordinator %s (commit %s, format %d)\n", VERSION, instance_commit, KEYS_FORMAT);
             return EXIT_SUCCESS;
         }
     }

@@ -25,6 +25,8 @@ static void write_cause(struct buffer *out, const struct api *api, enum err err)
     buffer_append(&detail, str_from(api_explain(err)));
     if (err == ERR_NOT_PERMITTED && missing[0] != '\0')
         buffer_printf(&detail, " Not permitted: %s.", missing);
+    if (err == ERR_NEWER || err == ERR_OLDER)
+        buffer_printf(&detail, " %s.", store_why(api->store));
     json_add_text(out, "detail", buffer_str(&detail));
     buffer_fini(&detail);
 }

@@ -53,6 +53,8 @@
     X(ERR_NO_PASSWORD, 503, "NOAUTH", "registry-wants-password", true)                                                             \
     X(ERR_WRONG_PASSWORD, 503, "WRONGPASS", "registry-refuses-password", true)                                                     \
     X(ERR_TOO_OLD, 503, "", "registry-too-old", true)                                                                              \
+    X(ERR_NEWER, 503, "NEWER", "registry-newer", true)                                                                             \
+    X(ERR_OLDER, 503, "OLDER", "registry-older", true)                                                                             \
     X(ERR_DISK, 503, "MISCONF", "registry-disk-failed", true)                                                                      \
     X(ERR_EXISTS, 409, "EXISTS", "name-taken", false)                                                                              \
     X(ERR_NO_SUCH, 404, "NOSUCH", "not-found", false)                                                                              \

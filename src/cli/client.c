@@ -120,15 +120,16 @@ static CURL *make_curl(const struct client *client)
     return curl;
 }
 
-/* Waits until the private server reaches its Redis. */
-static bool wait_until_ready(struct client *client)
+/* Waits until the private server reaches its Redis; whether it does. is_newer: what is there is of a format that it doesn't know. */
+static bool wait_until_ready(struct client *client, bool *is_newer)
 {
     int64_t end = clock_ms() + READY_TIMEOUT_MS;
     for (;;) {
         struct answer answer;
         int code = client_ask(client, "GET", "/readyz", &answer);
+        *is_newer = code != CLI_DONE && str_eq(member_text(answer.json, "code"), err_code(ERR_NEWER));
         answer_fini(&answer);
-        if (code == CLI_DONE || clock_ms() >= end)
+        if (code == CLI_DONE || *is_newer || clock_ms() >= end)
             return code == CLI_DONE;
         poll(NULL, 0, 20);
     }
@@ -168,9 +169,12 @@ int client_open(struct client *client, const struct options *options)
         return cli_fail(CLI_USAGE, "RMA_TOKEN must be a token: visible characters, at most 4096 of them");
     client->curl = make_curl(client);
     client_set_key(client, NULL);
-    if (!client->is_private || wait_until_ready(client))
+    bool is_newer;
+    if (!client->is_private || wait_until_ready(client, &is_newer))
         return CLI_DONE;
-    cli_fail(CLI_FAILED, "Redis at %s does not serve: it is away, still loads its data, or refuses the password; see REDIS_URL",
+    cli_fail(CLI_FAILED,
+             is_newer ? "what is in Redis at %s is of a newer format than this version knows; use a newer rma-coordinator"
+                      : "Redis at %s does not serve: it is away, still loads its data, or refuses the password; see REDIS_URL",
              client->place);
     client_close(client);
     return CLI_FAILED;

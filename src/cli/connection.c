@@ -118,6 +118,22 @@ static enum err greet(struct connection *connection, int step, const struct addr
     return err;
 }
 
+/* Looks whether this version knows what is in Redis. */
+static enum err check_format(struct connection *connection)
+{
+    struct buffer command = BUFFER_INIT;
+    char why[GREETING_WHY_MAX];
+    greeting_format(&command);
+    redisReply *reply = connection_ask(connection, &command);
+    if (reply == NULL)
+        return ERR_UNAVAILABLE;
+    enum err err = greeting_judge_format(reply, why);
+    if (err != ERR_NONE)
+        snprintf(connection->why, TRANSFER_WHY_MAX, "%s", why);
+    freeReplyObject(reply);
+    return err;
+}
+
 /* Waits until Redis has its data in memory. */
 static enum err wait_until_loaded(struct connection *connection, const struct address *address)
 {
@@ -151,7 +167,9 @@ enum err connection_open(struct connection *connection, const struct transfer *t
         if (step == GREETING_NAME && connection->redis->err == 0)
             err = ERR_NONE; /* a user who may not give itself a name is served all the same */
     }
-    return err == ERR_NONE ? wait_until_loaded(connection, &address) : err;
+    if (err == ERR_NONE)
+        err = wait_until_loaded(connection, &address);
+    return err == ERR_NONE ? check_format(connection) : err;
 }
 
 void connection_close(struct connection *connection)

@@ -69,7 +69,7 @@ static int32_t keep_house(struct serving_thread *thread)
         thread->sweep_at = now + SWEEP_INTERVAL_MS;
         store_sweep(thread->store);
     }
-    if (now >= thread->history_at && store_keep_history(thread->store) == ERR_NONE &&
+    if (now >= thread->history_at && store_serve(thread->store) == ERR_NONE && store_keep_history(thread->store) == ERR_NONE &&
         store_ready(thread->store, NULL, NULL) == ERR_NONE) /* says in the log what is not permitted */
         thread->history_at = now + HISTORY_INTERVAL_MS;
     return (int32_t)(thread->sweep_at - now);
@@ -211,6 +211,7 @@ static void *serve(void *data)
     thread->server = server_thread_new(instance->server, thread->index);
     thread->link = link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->address);
     thread->store = store_new(thread->link, &instance->store_config);
+    store_look_first(thread->store);
     thread->api =
         (struct api){.config = &instance->api_config, .thread = thread->server, .store = thread->store, .shared = instance->shared};
     thread->api.writers = instance->writers;
@@ -218,6 +219,7 @@ static void *serve(void *data)
         thread->replica_link =
             link_new(server_thread_loop(thread->server), server_thread_resolver(thread->server), &instance->replica_address);
         thread->api.replica_store = store_new_replica(thread->replica_link, thread->link, &instance->store_config);
+        store_look_first(thread->api.replica_store);
     }
     thread->api.directory = directory_new(thread->store, thread->api.replica_store);
     thread->api.verified = verified_new();

@@ -21,6 +21,9 @@
 #define VERSION "0.1.0"
 #endif
 
+/* The commit that the program was built from, "unknown" where nobody said. */
+extern const char instance_commit[];
+
 struct serving_thread;
 
 struct instance {

@@ -173,6 +173,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .max_services = config->number[CONFIG_MAX_SERVICES_PER_WORKER],
         .registrations_per_minute = config->number[CONFIG_REGISTRATIONS_PER_MINUTE],
         .region = region,
+        .instance = str_from(instance->id),
     };
     instance->api_config = (struct api_config){
         .auth = (enum auth_mode)config->number[CONFIG_AUTH],

@@ -79,6 +79,18 @@ static struct str info_value(const struct redisReply *info, const char *name)
     return (struct str){NULL, 0};
 }
 
+void greeting_server(const struct redisReply *reply, struct greeting_server *out)
+{
+    *out = (struct greeting_server){.run = ""};
+    if (reply->type != REDIS_REPLY_STRING)
+        return;
+    struct str run = info_value(reply, "run_id"), uptime = info_value(reply, "uptime_in_seconds");
+    if (run.len == 0 || run.len >= sizeof(out->run) || uptime.len == 0)
+        return;
+    memcpy(out->run, run.ptr, run.len);
+    out->uptime_s = strtoll(uptime.ptr, NULL, 10);
+}
+
 static void warn_once(atomic_flag *told, const char *event, const char *message)
 {
     if (!atomic_flag_test_and_set(told))
@@ -146,6 +158,28 @@ enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_W
     else
         snprintf(why, GREETING_WHY_MAX, "it is a replica, and takes no writes");
     return role != NULL && role->type == REDIS_REPLY_STRING && strcmp(role->str, "slave") == 0 ? ERR_READONLY : ERR_UNAVAILABLE;
+}
+
+void greeting_format(struct buffer *out)
+{
+    command_begin(out, 2);
+    command_add(out, STR("GET"));
+    command_add(out, key_name(KEY_format));
+}
+
+enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING_WHY_MAX])
+{
+    if (reply->type != REDIS_REPLY_STRING)
+        return ERR_NONE;
+    const char *found = reply->str;
+    char *end;
+    long format = strtol(found, &end, 10);
+    if (end != found && *end == '\0' && format <= KEYS_FORMAT)
+        return ERR_NONE;
+    snprintf(why, GREETING_WHY_MAX,
+             "The data in Redis is of format %.20s, this version knows %d: it touches nothing, start a newer one", found,
+             KEYS_FORMAT);
+    return ERR_NEWER;
 }
 
 static int type_of_reply(int step)

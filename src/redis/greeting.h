@@ -10,6 +10,8 @@
 #include "redis/address.h"
 #include "redis/script.h"
 
+#include <stdint.h>
+
 struct redisReply;
 
 enum greeting {
@@ -42,8 +44,21 @@ MUST_CHECK enum err greeting_judge(int step, const struct address *address, cons
 /* The min-replicas-to-write in the reply to GREETING_CONFIG; 0 when it has none. */
 int greeting_min_replicas(const struct redisReply *reply);
 
+/* What a Redis says of itself. */
+struct greeting_server {
+    char run[48];     /* names this run of it; empty when it does not say */
+    int64_t uptime_s; /* when it said so */
+};
+
+/* Reads the reply to GREETING_INFO; where it does not say, or does not permit the question, `out` is empty. */
+void greeting_server(const struct redisReply *reply, struct greeting_server *out);
+
 /* Appends the question whether it is a primary, and judges the reply likewise. A Redis that does not say counts as a primary. */
 void greeting_role(struct buffer *out);
 MUST_CHECK enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
+
+/* Appends the question of which format what is in Redis is, and judges the reply likewise: ERR_NEWER where this version is too old. */
+void greeting_format(struct buffer *out);
+MUST_CHECK enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 
 #endif

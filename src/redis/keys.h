@@ -32,7 +32,19 @@
     X(joined, "joined:")                                                                                                           \
     X(credential, "credential:")                                                                                                   \
     X(limit, "limit:")                                                                                                             \
-    X(audit, "audit")
+    X(audit, "audit")                                                                                                              \
+    X(format, "format")                                                                                                            \
+    X(life, "life")                                                                                                                \
+    X(instances, "instances")
+
+/*
+ * The format of what is in Redis, and the oldest one whose coordinators may serve beside this version. lua/KEYS.md says when they
+ * are raised.
+ */
+#ifndef KEYS_FORMAT
+#define KEYS_FORMAT 1
+#define KEYS_FORMAT_BESIDE 0
+#endif
 
 enum key {
 #define X(name, text) KEY_##name,

@@ -11,6 +11,7 @@
 #include "redis/sentinel.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define CONNECT_TIMEOUT_MS 1500 /* for resolving and connecting; then again for greeting */
@@ -98,11 +99,16 @@ static void link_drop(struct link *link, enum err cause, const char *why)
     link->backoff = link->backoff * 2 < BACKOFF_MAX_MS ? link->backoff * 2 : BACKOFF_MAX_MS;
     link->failures++;
     link->cause = cause;
+    snprintf(link->why, sizeof(link->why), "%s", why);
     if (before == LINK_UP)
         metric_add(&metrics->redis_disconnects, 1);
     char place[ADDRESS_PLACE_MAX];
-    log_repeatable(LOG_WARN, "redis_lost", before == LINK_UP ? "Redis is lost" : "Redis can't be reached, trying on", 2,
-                   log_text("redis", link_place(link, place)), log_str("why", refusal_text(str_from(why))));
+    bool left = cause == ERR_NEWER || cause == ERR_OLDER;
+    log_repeatable(LOG_WARN, left ? "redis_left" : "redis_lost",
+                   left                ? "what is in Redis is not touched, trying on"
+                   : before == LINK_UP ? "Redis is lost"
+                                       : "Redis can't be reached, trying on",
+                   2, log_text("redis", link_place(link, place)), log_str("why", refusal_text(str_from(why))));
     dial_cancel(&link->dial);
     if (link->sentinel != NULL && (before == LINK_CONNECTING || before == LINK_GREETING))
         sentinel_doubt(link->sentinel);
@@ -187,7 +193,34 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
     }
 }
 
-/* Every reply of a greeting must be good; the last one opens the link. */
+static void on_opened(void *data, enum err err, const struct redisReply *reply);
+
+/* Takes the next step of what is to be done before the link is up. */
+static void link_open(struct link *link, enum err err, const struct redisReply *reply)
+{
+    struct buffer command = BUFFER_INIT;
+    char why[GREETING_WHY_MAX] = "connection lost while greeting";
+    if (link->opener != NULL)
+        err = link->opener(link->opener_data, link, err, reply, &command, why);
+    if (err != ERR_NONE) {
+        buffer_fini(&command);
+        link_drop(link, err, why);
+    } else if (command.len > 0) {
+        link->give_up_at = clock_ms() + CONNECT_TIMEOUT_MS;
+        (void)send_quietly(link, &command, on_opened);
+    } else {
+        link_came_up(link);
+    }
+}
+
+static void on_opened(void *data, enum err err, const struct redisReply *reply)
+{
+    struct link *link = data;
+    if (link->state == LINK_GREETING)
+        link_open(link, err, reply);
+}
+
+/* Every reply of a greeting must be good; after the last one the link is opened. */
 static void on_greeted(void *data, enum err err, const struct redisReply *reply)
 {
     struct link *link = data;
@@ -199,11 +232,13 @@ static void on_greeted(void *data, enum err err, const struct redisReply *reply)
         link_drop(link, err, why);
         return;
     }
+    if (link->greeting == GREETING_INFO)
+        greeting_server(reply, &link->server);
     if (link->greeting == GREETING_CONFIG)
         link->min_replicas = greeting_min_replicas(reply);
     link->greeting = greeting_from(link->greeting + 1, link->address);
     if (link->greeting == GREETING_END)
-        link_came_up(link);
+        link_open(link, ERR_NONE, NULL);
 }
 
 static void on_disconnect(const redisAsyncContext *redis, int status)
@@ -229,6 +264,7 @@ static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
     redisAsyncSetDisconnectCallback(redis, on_disconnect);
     link->state = LINK_GREETING;
     link->hides_role = false;
+    link->server = (struct greeting_server){.run = ""};
     link->give_up_at = clock_ms() + CONNECT_TIMEOUT_MS;
     link->greeting = greeting_from(0, link->address);
     for (int step = link->greeting; step < GREETING_END; step = greeting_from(step + 1, link->address)) {
@@ -328,7 +364,9 @@ struct link *link_new(h2o_loop_t *loop, h2o_multithread_receiver_t *resolver, co
 
 struct link *link_new_alike(const struct link *link)
 {
-    return link_new(link->dial.loop, link->dial.resolver, link->address);
+    struct link *made = link_new(link->dial.loop, link->dial.resolver, link->address);
+    link_set_opener(made, link->opener, link->opener_data);
+    return made;
 }
 
 enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data)

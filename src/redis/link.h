@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "redis/address.h"
 #include "redis/dial.h"
+#include "redis/greeting.h"
 #include "redis/script.h"
 
 #include <stdint.h>
@@ -43,10 +44,26 @@ typedef void link_callback(void *data, enum err err, const struct redisReply *re
 struct link;
 
 /*
+ * What is to be done on each new connection once it has been greeted and before the link is up. `reply` is NULL at first, later
+ * the reply to the command that was appended last. Appends the next command to `out`; nothing when all is done. An error, with
+ * `why` in words, makes the link give the connection up and try again. `err` and `reply` are as a link_callback gets them,
+ * but an error reply is there, too.
+ */
+typedef enum err link_opener(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
+                             char why[GREETING_WHY_MAX]);
+
+/*
  * Makes a link, which begins to connect. It lives as long as the program, and `address` must live as long. The loop receives
  * the answers of name look-ups through `resolver`.
  */
 struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver, const struct address *address);
+
+/* To be called before the link's first turn. Those that are made alike do the same. */
+void link_set_opener(struct link *link, link_opener *opener, void *data);
+
+/* What the Redis at the other end says of itself; and whether it was loading its data when it was tried before. */
+const struct greeting_server *link_server(const struct link *link);
+bool link_has_loaded(const struct link *link);
 
 /* Makes another one to the same place, in the same loop. */
 struct link *link_new_alike(const struct link *link);
@@ -68,6 +85,9 @@ const struct endpoint *link_endpoint(const struct link *link);
  * ERR_UNAVAILABLE.
  */
 enum err link_check(const struct link *link);
+
+/* Why it is not up, in words; empty when nobody has said. Valid until the link's next turn. */
+const char *link_why(const struct link *link);
 
 /* How many replicas Redis demanded for writes (min-replicas-to-write) when it was greeted. */
 int link_min_replicas(const struct link *link);

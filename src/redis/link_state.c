@@ -41,3 +41,24 @@ enum err link_check(const struct link *link)
 {
     return link->state == LINK_UP ? ERR_NONE : link->cause;
 }
+
+const char *link_why(const struct link *link)
+{
+    return link->state == LINK_UP ? "" : link->why;
+}
+
+void link_set_opener(struct link *link, link_opener *opener, void *data)
+{
+    link->opener = opener;
+    link->opener_data = data;
+}
+
+const struct greeting_server *link_server(const struct link *link)
+{
+    return &link->server;
+}
+
+bool link_has_loaded(const struct link *link)
+{
+    return link->cause == ERR_LOADING;
+}

@@ -22,14 +22,18 @@ struct link {
     struct redisAsyncContext *redis; /* GREETING, UP */
     struct call *first, **last;      /* commands in flight, oldest first */
     size_t in_flight, in_flight_bytes;
-    int64_t heard_at;   /* when the last reply came, or else when the first command of those in flight was sent */
-    int greeting;       /* GREETING: the step whose reply comes next */
-    int min_replicas;   /* UP */
-    int64_t retry_at;   /* DOWN */
-    int64_t give_up_at; /* CONNECTING, GREETING */
-    int64_t watch_at;   /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
-    bool hides_role;    /* UP: ROLE is not permitted, so it isn't asked again */
-    enum err cause;     /* not UP: why, as far as Redis has said */
+    int64_t heard_at;              /* when the last reply came, or else when the first command of those in flight was sent */
+    int greeting;                  /* GREETING: the step whose reply comes next */
+    int min_replicas;              /* UP */
+    struct greeting_server server; /* GREETING, UP */
+    link_opener *opener;           /* NULL: there is nothing to do before it is up */
+    void *opener_data;
+    char why[GREETING_WHY_MAX]; /* not UP: why, in words */
+    int64_t retry_at;           /* DOWN */
+    int64_t give_up_at;         /* CONNECTING, GREETING */
+    int64_t watch_at;           /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
+    bool hides_role;            /* UP: ROLE is not permitted, so it isn't asked again */
+    enum err cause;             /* not UP: why, as far as Redis has said */
     int32_t backoff;
     int failures; /* attempts that failed since it was last up */
 };

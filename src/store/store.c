@@ -76,6 +76,11 @@ enum err store_check(const struct store *store)
     return link_check(store->link);
 }
 
+const char *store_why(const struct store *store)
+{
+    return link_why(store->link);
+}
+
 bool store_is_up(const struct store *store)
 {
     return link_is_up(store->link);

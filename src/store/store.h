@@ -30,6 +30,7 @@ struct store_config {
     int registrations_per_minute; /* of new workers, from one address, and ten times as many at once; 0: any number */
     bool sweeps;                  /* moves on workers that have fallen silent; else that is left to others */
     struct str region;            /* stored with each worker; may be empty */
+    struct str instance;          /* what this coordinator calls itself */
 };
 
 /* Makes a store over a link; both belong to one thread and live as long as the program, as `config` must. */
@@ -40,6 +41,12 @@ struct store *store_new(struct link *link, const struct store_config *config);
  * link to its primary.
  */
 struct store *store_new_replica(struct link *link, struct link *primary, const struct store_config *config);
+
+/*
+ * Makes the store's link look at what is in Redis before it is up, on each new connection (see store/opening.c). To be called
+ * before the link's first turn.
+ */
+void store_look_first(struct store *store);
 
 /* See replica_complete_until; of a replica's store alone. */
 int64_t store_complete_until(const struct store *store);
@@ -54,6 +61,9 @@ bool store_is_up(const struct store *store);
 
 /* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
 enum err store_check(const struct store *store);
+
+/* The same in words, where that says more; valid until the link's next turn. */
+const char *store_why(const struct store *store);
 
 /*
  * Sends what came in this turn; heartbeats share a script call. Call it at the end of each turn of the loop. Returns the ms
@@ -213,6 +223,9 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
  * instance kept is left out.
  */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
+
+/* Says that this coordinator serves, and what else lua/serve.lua does. Every instance calls it some times a minute. */
+MUST_CHECK enum err store_serve(struct store *store);
 
 /* Moves on workers that have fallen silent; see lua/sweep.lua. Every instance calls it once a second. */
 void store_sweep(struct store *store);

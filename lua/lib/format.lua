@@ -1,0 +1,82 @@
+--: key format
+--: key instances
+--: key life
+--: key ledger
+--: key prefix
+--: key workers
+--: use ledger
+--: use places
+
+-- The format of what is in Redis. Before there was the key `format` it was 0. `instances` has the coordinators that serve, as
+-- "<format> <name>", by the moment when they last said so.
+
+local SEEN_MS = 30000 -- for which a coordinator counts as serving that has said so
+
+-- The format that the fleet has, `own` where there is no fleet yet; nil when what stands there is no number.
+local function format_found(own)
+  local found = redis.pcall('GET', key_format)
+  if found then
+    return type(found) == 'string' and string.find(found, '^%d+$') and tonumber(found) or nil
+  end
+  return redis.call('EXISTS', key_ledger, key_prefix .. 'stats', key_prefix .. 'credentials', key_prefix .. 'queues') > 0 and 0 or own
+end
+
+-- The names of the coordinators of a format older than `format` that serve, with commas between; "" for none.
+local function format_older(format, now)
+  local names = {}
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key_instances, now - SEEN_MS, '+inf')) do
+    local theirs, name = string.match(member, '^(%d+) (.*)$')
+    if theirs and tonumber(theirs) < format then
+      names[#names + 1] = name
+    end
+  end
+  return table.concat(names, ', ')
+end
+
+-- Notes that coordinator `name` serves with `format`.
+local function format_note(name, format, now)
+  redis.call('ZADD', key_instances, now, format .. ' ' .. name)
+  redis.call('ZREMRANGEBYSCORE', key_instances, '-inf', now - SEEN_MS)
+end
+
+-- What brings a worker forward, by the format that it leaves.
+local FORWARD = {
+  -- Loaded models stand as they came, where no heartbeat has changed them since.
+  ['0'] = function(id, entry, place)
+    local active, special, models = string.match(place.ranking, '^(%S+) (%S+) (%S+)$')
+    models = string.lower(models) .. ','
+    models = string.gsub(models, '([^,]):latest,', '%1,')
+    place.ranking = active .. ' ' .. special .. ' ' .. string.sub(models, 1, -2)
+    places_move(id, entry, place)
+  end,
+}
+
+-- Begins to bring what there is from format `found` to `format`.
+local function format_begin(found, format)
+  redis.call('SET', key_format, format)
+  redis.call('HSET', key_life, 'forward_from', found, 'forward_after', '')
+end
+
+-- Goes on with it, with at most `max` workers. Returns whether there is more to do, and from which format all has been brought.
+local function format_forward(format, max)
+  local from, after = unpack(redis.call('HMGET', key_life, 'forward_from', 'forward_after'))
+  if not from then
+    return false
+  end
+  local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
+  for step = tonumber(from), format - 1 do
+    for _, id in ipairs(FORWARD[tostring(step)] and ids or {}) do
+      local entry = redis.call('HGET', key_ledger, id)
+      local place = ledger_read(entry)
+      if place then
+        FORWARD[tostring(step)](id, entry, place)
+      end
+    end
+  end
+  if #ids == max then
+    redis.call('HSET', key_life, 'forward_after', ids[#ids])
+    return true
+  end
+  redis.call('HDEL', key_life, 'forward_from', 'forward_after')
+  return false, from
+end

@@ -1,0 +1,46 @@
+--: arg format
+--: arg beside
+--: arg instance
+--: arg max
+--: key life
+--: use clock
+--: use format
+--: use memory
+--: use number
+
+-- What a coordinator asks on each new connection before it serves, until there is no more to do, and again every ten seconds.
+-- format: that of its version; beside: the oldest one whose coordinators may serve beside it; instance: its name; max: so many
+-- workers at most are seen to in one call.
+--
+-- Data of an older format is brought forward, whoever comes first. Where coordinators of an older version can't serve beside
+-- this one, it waits until none has said for a while that it serves: the error OLDER names them. Data of a newer format is not
+-- touched: the error NEWER. Returns {"1" if there is more to do, else "0"; from which format the last worker has been brought
+-- forward by this call, else ""}.
+
+local format, beside, max = number_of(arg_format), number_of(arg_beside), number_of(arg_max)
+if not format or not beside or not max or max < 1 then
+  return redis.error_reply('BADCALL format, beside and max are numbers, max is 1 or more')
+end
+
+local found = format_found(format)
+if not found or found > format then
+  return redis.error_reply('NEWER The data in Redis is of format ' .. (found or 'nobody knows what')
+    .. ', this version knows ' .. arg_format .. ': it touches nothing, start a newer one')
+end
+local now = clock_now()
+local older = found < beside and format_older(beside, now) or ''
+if older ~= '' then
+  return redis.error_reply('OLDER Coordinators of an older format than ' .. arg_beside .. ' serve, end them: '
+    .. string.sub(older, 1, 200))
+end
+memory_need_not_be_free()
+if arg_instance ~= '' then
+  format_note(arg_instance, arg_format, now)
+end
+if found < format then
+  format_begin(found, arg_format)
+elseif redis.call('EXISTS', key_format) == 0 then
+  redis.call('SET', key_format, arg_format)
+end
+local more, from = format_forward(format, max)
+return { more and '1' or '0', from or '' }

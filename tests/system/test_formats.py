@@ -1,0 +1,64 @@
+"""The format of what is in Redis: data of a newer one is not touched, and says so; older data is brought forward."""
+
+import json
+import subprocess
+
+import pytest
+
+import project
+from coordinator import environment
+from waiting import wait_until
+
+
+def run(directory, *arguments, **settings):
+    return subprocess.run([str(project.BINARY), *arguments], env=environment(settings), cwd=directory, capture_output=True, text=True,
+                          timeout=30)
+
+
+def events(coordinator, event):
+    return [line for line in coordinator.log_lines() if line["event"] == event]
+
+
+def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinator, make_coordinator):
+    start_coordinator(redis).stop()
+    redis.client.set("{rma}:format", "7")
+    before = redis.dump(everything=True)
+    coordinator = make_coordinator(redis, REDIS_READ_URL=redis.url).start()
+    wait_until(lambda: events(coordinator, "redis_left"), within=5)
+    assert "of format 7, this version knows 1" in events(coordinator, "redis_left")[0]["why"]
+    for method, path, body in [("POST", "/api/worker/register", {"worker_id": "w", "capabilities": {}}), ("GET", "/api/admin/workers", None),
+                               ("POST", "/api/worker/heartbeat", {"worker_id": "w"}), ("GET", "/health", None), ("GET", "/readyz", None)]:
+        answer = coordinator.request(method, path, body)
+        assert (answer.status, answer.json["code"]) == (503, "registry-newer"), answer
+    assert "of format 7" in coordinator.get("/health").json["detail"]
+    assert coordinator.is_alive()
+    for command in (["workers"], ["export"], ["check"], ["users", "list"], ["queues"]):
+        refused = run(directory, *command, REDIS_URL=redis.url)
+        assert refused.returncode == 1 and "newer" in refused.stderr and "Traceback" not in refused.stderr, (command, refused)
+    assert redis.dump(everything=True) == before
+    redis.client.set("{rma}:format", "1")
+    coordinator.wait_until_ready(within=3)
+    coordinator.register("w")
+
+
+def test_it_is_named_and_each_coordinator_says_that_it_serves(redis, three_coordinators):
+    assert redis.client.get("{rma}:format") == "1"
+    assert {name.split(" ")[0] for name in redis.client.zrange("{rma}:instances", 0, -1)} == {"1"}
+    assert redis.client.zcard("{rma}:instances") == 3
+
+
+def test_the_version_names_commit_and_format(directory):
+    words = run(directory, "--version").stdout
+    assert words.startswith("rma-coordinator ") and words.endswith(", format 1)\n") and "(commit " in words and words.count("\n") == 1
+
+
+def test_older_data_is_brought_forward(redis, start_coordinator):
+    coordinator = start_coordinator(redis)
+    coordinator.register("w")
+    coordinator.beat("w", loaded_models=["m"])
+    coordinator.stop()
+    redis.client.delete("{rma}:format")
+    redis.client.hset("{rma}:ledger", "w", redis.client.hget("{rma}:ledger", "w").replace(" m ", " M:latest "))
+    coordinator = start_coordinator(redis)
+    assert redis.client.get("{rma}:format") == "1" and " m " in redis.client.hget("{rma}:ledger", "w")
+    assert [(line["from"], line["to"]) for line in events(coordinator, "format")] == [("0", 1)]

@@ -18,7 +18,8 @@ local function format_found(own)
   if found then
     return type(found) == 'string' and string.find(found, '^%d+$') and tonumber(found) or nil
   end
-  return redis.call('EXISTS', key_ledger, key_prefix .. 'stats', key_prefix .. 'credentials', key_prefix .. 'queues') > 0 and 0 or own
+  local there = redis.call('EXISTS', key_ledger, key_prefix .. 'stats', key_prefix .. 'credentials', key_prefix .. 'queues')
+  return there > 0 and 0 or own
 end
 
 -- The names of the coordinators of a format older than `format` that serve, with commas between; "" for none.

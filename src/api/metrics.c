@@ -183,6 +183,8 @@ static const char *const error_kinds[ERR_COUNT] = {
     [ERR_NO_PASSWORD] = "no_password",
     [ERR_WRONG_PASSWORD] = "wrong_password",
     [ERR_DISK] = "disk",
+    [ERR_NEWER] = "newer_format",
+    [ERR_OLDER] = "older_served",
 };
 
 static void write_redis(struct buffer *out, const struct metrics *sum)

@@ -120,7 +120,7 @@ static CURL *make_curl(const struct client *client)
     return curl;
 }
 
-/* Waits until the private server reaches its Redis; whether it does. is_newer: what is there is of a format that it doesn't know. */
+/* Waits until the private server reaches its Redis; whether it does, and whether what is there is of a newer format. */
 static bool wait_until_ready(struct client *client, bool *is_newer)
 {
     int64_t end = clock_ms() + READY_TIMEOUT_MS;

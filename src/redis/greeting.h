@@ -57,7 +57,7 @@ void greeting_server(const struct redisReply *reply, struct greeting_server *out
 void greeting_role(struct buffer *out);
 MUST_CHECK enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 
-/* Appends the question of which format what is in Redis is, and judges the reply likewise: ERR_NEWER where this version is too old. */
+/* Appends the question for the format of the data, and judges the reply likewise: ERR_NEWER where this version is too old. */
 void greeting_format(struct buffer *out);
 MUST_CHECK enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 

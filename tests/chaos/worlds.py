@@ -12,6 +12,7 @@ from history import History
 from waiting import wait_until
 
 ENDED = ("completed", "dead", "cancelled", "expired")
+LOADS_WITHIN = 120  # seconds, what Redis has after an hour
 LIVE = 500  # tasks at once, from which on producers pause
 
 
@@ -64,7 +65,7 @@ class World:
     def kill_redis(self):
         self._redis.kill()
         time.sleep(self.dice.random())
-        self._redis.restart()
+        self._redis.restart(within=LOADS_WITHIN)
 
     def freeze_redis(self):
         self._redis.freeze()
@@ -120,7 +121,7 @@ class SentinelWorld(World):
         time.sleep(seconds)
         primary = self.redis()
         role = () if server is primary else ("--replicaof", f"127.0.0.1 {primary.port}")
-        server.restart(*role, "--repl-diskless-sync-delay", "0", *self.OPTIONS)
+        server.restart(*role, "--repl-diskless-sync-delay", "0", *self.OPTIONS, within=LOADS_WITHIN)
 
     def kill_redis(self):
         self._kill(self.redis(), self.dice.choice([0.2, 2, 5]))

@@ -59,9 +59,9 @@ class RedisServer:
     def is_running(self):
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *options):
+    def start(self, *options, within=10):
         self.launch(*options)
-        wait_until(self._answers, within=10, what="redis-server answers PING", every=0.003)
+        wait_until(self._answers, within=within, what="redis-server answers PING", every=0.003)
         return self
 
     def launch(self, *options):
@@ -84,9 +84,9 @@ class RedisServer:
         self._process.wait()
         self.client.connection_pool.disconnect()
 
-    def restart(self, *options):
+    def restart(self, *options, within=10):
         """Starts again on the same port, socket and append-only file."""
-        return self.start(*options)
+        return self.start(*options, within=within)
 
     def freeze(self):
         """SIGSTOP: accepts connections (the kernel does) and never answers."""

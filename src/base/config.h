@@ -40,6 +40,8 @@
     NUMBER(                                                                                                                        \
         REQUEST_TIMEOUT_MS, "1500", 10, 2000,                                                                                      \
         "a request that Redis has not answered by then gets 504; at most 2000, since a silent connection is given up after 2500")  \
+    NUMBER(MAX_UPLOAD_BYTES, "1073741824", 65536, 2147483647,                                                                      \
+           "the largest body of a request that is passed on to a worker; larger ones get 413")                                     \
     NUMBER(MAX_CONNECTIONS, "4096", 1, 1000000, "open client connections; more have to wait")                                      \
     NUMBER(IDLE_TIMEOUT_SECONDS, "", 1, 86400,                                                                                     \
            "how long a client's connection is kept without a request; default: 75, or HEARTBEAT_INTERVAL_SECONDS and 15 more")     \

@@ -72,15 +72,28 @@ static void on_readable(h2o_socket_t *socket, const char *err)
  */
 void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left)
 {
-    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    if (socket == NULL || h2o_socket_is_reading(socket))
+    struct connection *connection = connection_of(req);
+    if (connection == NULL)
         return;
     watch->left = left;
     watch->thread = thread;
-    watch->socket = socket;
-    ((struct connection *)socket->on_close.data)->watch = watch;
-    h2o_socket_dont_read(socket, 1);
-    h2o_socket_read_start(socket, on_readable);
+    watch->socket = connection->socket;
+    connection->watch = watch;
+    client_watch_go_on(connection);
+}
+
+void client_watch_go_on(struct connection *connection)
+{
+    if (connection->watch != NULL && connection->state != CONNECTION_BODY)
+        h2o_socket_read_start(connection->socket, on_readable);
+}
+
+void client_watch_rest(struct connection *connection)
+{
+    if (connection->watch != NULL)
+        unhide(connection->watch);
+    if (connection->socket->_cb.read == on_readable)
+        h2o_socket_read_stop(connection->socket);
 }
 
 void client_watch_end(struct client_watch *watch)
@@ -93,7 +106,6 @@ void client_watch_end(struct client_watch *watch)
     ((struct connection *)socket->on_close.data)->watch = NULL;
     if (socket->_cb.read == on_readable)
         h2o_socket_read_stop(socket);
-    h2o_socket_dont_read(socket, 0);
 }
 
 int32_t client_watch_tick(void *data)

@@ -14,6 +14,7 @@
 
 struct server_thread;
 struct client_watch;
+struct connection;
 
 /*
  * Called at most once, from inside the loop. The watch has then ended by itself. `reset`: nothing that is sent now reaches the
@@ -30,11 +31,15 @@ struct client_watch {
     struct client_watch *previous, *next; /* there */
 };
 
-/* Watches the connection of a request. One that is no socket's, or that libh2o reads itself, is not watched. */
+/* Watches the connection of a request. One that is no socket's is not watched, nor one while its request's body is read. */
 void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left);
 
 /* To be called before libh2o reads the connection again, at the latest when it ends the answer or disposes of the request. */
 void client_watch_end(struct client_watch *watch);
+
+/* Somebody else reads the connection from now on, and notices its end; has stopped to. */
+void client_watch_rest(struct connection *connection);
+void client_watch_go_on(struct connection *connection);
 
 /* Looks at the connections whose end is hidden. A server_tick; `data` is the thread. */
 int32_t client_watch_tick(void *data);

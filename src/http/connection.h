@@ -2,32 +2,41 @@
  * What libh2o leaves to us of a client's connection: how long it may be idle, how long a request may take to arrive, and what
  * to do with data that is no request. libh2o has one time limit for all of these. It is set so high that it never matters.
  *
- *        accepted                     first byte                    whole
- *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING
- *                          ▲                       │       ▲                   │
- *                          │                       ▼       │ 100 Continue      │ sent
- *                          │                     UNDECIDED ┘                   │
- *                          └───────────────────────────────────────────────────┘
+ *        accepted                     first byte                handed on              we read its body
+ *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING ◀──────────────▶ BODY
+ *                          ▲                           │                        │
+ *                          │                           ▼                        │ sent
+ *                          │                       UNDECIDED                    │
+ *                          └────────────────────────────────────────────────────┘
  *
- * When a connection ends in UNDECIDED, libh2o itself has answered it, because no request came.
+ * In UNDECIDED, libh2o itself answers, because no request came.
+ *
+ * We read the socket, not libh2o, and each head before libh2o does (http/head.h). A short body is left to libh2o, which hands the
+ * request on when it is whole. It never learns of any other: it hands the request on at once, and we read the body
+ * (http/intake.h).
  */
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
+#include "base/inet.h"
 #include "base/metrics.h"
+#include "http/head.h"
 #include "http/linger.h"
 
 #include <h2o.h>
 
 struct listener;
 struct client_watch;
+struct intake;
+struct buffer;
 
 enum connection_state {
     CONNECTION_SILENT,    /* nothing has come yet; in listener->silent */
     CONNECTION_IDLE,      /* between two requests; in listener->idle */
     CONNECTION_RECEIVING, /* a part of a request has come; in thread->receiving and thread->first_busy */
-    CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it says 100 or 400 */
+    CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it says 400 */
     CONNECTION_ANSWERING, /* a request was handed on; in thread->first_busy, unless the client may send no more */
+    CONNECTION_BODY,      /* likewise, and we read its body; in thread->receiving, too */
 };
 
 struct connection {
@@ -39,18 +48,36 @@ struct connection {
     int64_t since;                      /* clock_ms: in that list */
     struct connection *previous, *next; /* in thread->first_busy */
     h2o_socket_cb read, written;        /* libh2o's own callbacks, where ours stand in their place */
-    int64_t begun_at, progress_at;      /* RECEIVING: clock_ms of the first byte and of the latest ones */
-    size_t received;                    /* RECEIVING: bytes until then */
+    bool *closed;                       /* set to true when it is gone, for those that call libh2o; NULL: nobody does */
+    struct head head;                   /* of the request that is received or answered; size 0: it is not whole yet */
+    size_t searched;                    /* bytes of it without its end */
+    int64_t begun_at, progress_at;      /* RECEIVING, BODY: clock_ms of the first byte and of the latest ones */
+    size_t received;                    /* RECEIVING, BODY: bytes until then */
+    int64_t paused_at;                  /* ANSWERING: clock_ms since when nothing is read of its body */
     uint32_t turn;                      /* of its latest request, */
     int requests;                       /* and how many it had in that one */
     bool cut_off;
-    struct client_watch *watch;     /* ANSWERING: looks whether the client leaves; NULL: nobody does */
+    struct client_watch *watch;     /* ANSWERING, BODY: looks whether the client leaves; NULL: nobody does */
+    struct intake *intake;          /* ANSWERING, BODY: reads the body; NULL: there is none, or libh2o has read it */
+    const struct buffer *gathered;  /* BODY: what is kept of the body until it is whole; NULL: it is handed on in pieces */
     enum metrics_closing suspicion; /* UNDECIDED: what the bytes look like */
     struct lingering *lingering;    /* the rest of a client that was refused */
 };
 
 /* Makes a connection from an accepted socket. */
 void connection_new(struct listener *listener, h2o_socket_t *socket);
+
+/* The one place where a connection changes its state, and with it the lists that it is on. */
+void connection_move(struct connection *connection, enum connection_state state);
+
+/* Ends a connection on which no answer has begun: at once, as if the client had left; or lingering. */
+void connection_drop(struct connection *connection);
+void connection_end(struct connection *connection);
+
+/* The client's address, in `room`. */
+struct str connection_peer(const struct connection *connection, char room[INET_TEXT_MAX]);
+
+/* --- how long each thing may take: connection_time.c --- */
 
 /* Ends the connection that has been idle for the longest time, if any has been idle for a moment. Returns whether it ended one. */
 bool connection_make_room(struct listener *listener);
@@ -65,8 +92,20 @@ void connection_hurry(struct listener *listener);
 int32_t connection_tick_listener(struct listener *listener);
 int32_t connection_tick_thread(struct server_thread *thread);
 
-/* A request of this connection is handed on, or refused by libh2o in the usual way. */
+/* Answers 408 past libh2o, which has sent nothing of an answer, and ends the connection. */
+void connection_refuse_late(struct connection *connection);
+
+/* --- its requests --- */
+
+/* The connection of a request; NULL: it is no socket's. */
+struct connection *connection_of(h2o_req_t *req);
+
+/* A request of this connection is handed on. */
 void connection_begin_request(h2o_req_t *req);
+
+/* Its body is read from now on, and has its time for that; is not, for now or for good. */
+void connection_begin_body(struct connection *connection);
+void connection_end_body(struct connection *connection);
 
 /*
  * Counts one more request of a connection. Returns false when the connection has had its share of this turn of the loop.
@@ -80,6 +119,9 @@ bool connection_may_go_on(h2o_req_t *req);
  * be NULL.
  */
 void connection_answered(h2o_socket_t *socket);
+
+/* Ends a request whose whole answer has been sent. The connection is idle, goes on with the next request, or is gone. */
+void connection_end_request(h2o_req_t *req);
 
 /* Has nothing read that the client sends after this request: its answer is the last of the connection, and may have no end. */
 void connection_sends_no_more(h2o_req_t *req);

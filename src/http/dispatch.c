@@ -2,6 +2,7 @@
 #include "base/inet.h"
 #include "base/log_repeat.h"
 #include "http/connection.h"
+#include "http/intake.h"
 #include "http/reply.h"
 #include "http/thread.h"
 
@@ -118,15 +119,6 @@ static void refuse_encoding(struct request *request, struct str coding)
     reply_error(request, ERR_ENCODED, detail, NULL);
 }
 
-/* The request line and headers as they came (names in lower case); absent when the connection is no socket's. */
-static struct str head_as_received(h2o_req_t *req)
-{
-    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
-    if (socket == NULL || socket->input == NULL)
-        return (struct str){NULL, 0};
-    return (struct str){socket->input->bytes, socket->input->size};
-}
-
 /*
  * Whether the request came to the port that does not serve its path: metrics may have one of their own, which serves nothing
  * else.
@@ -139,20 +131,173 @@ static bool is_at_wrong_port(const struct request *request)
     return str_eq(request->path, str_from(server->config.metrics_path)) != (request->h2o->hostconf == server->metrics_host);
 }
 
+static void log_refusal(h2o_req_t *req, int status, const char *detail)
+{
+    char room[INET_TEXT_MAX];
+    struct sockaddr_storage name;
+    socklen_t len = req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&name);
+    struct str path = {req->input.path.base, req->input.path.len < PATH_LOGGED ? req->input.path.len : PATH_LOGGED};
+    log_repeatable(LOG_INFO, "request", "refused", 3, log_number("status", status),
+                   log_str("method", (struct str){req->method.base, req->method.len}), log_text("detail", detail),
+                   log_str("path", str_cut(&path, '?')), log_str("address", inet_text(&name, len, room)));
+}
+
+/*
+ * Refuses a request whose head or body is not proper HTTP, or whose body is far too large for any handler. Where the next request
+ * begins is in doubt.
+ */
+static void refuse(struct request *request, enum err err, const char *why)
+{
+    if (why == NULL)
+        why = reply_sentence(request->thread, err);
+    request->route = NULL;
+    request->h2o->http1_is_persistent = 0;
+    log_refusal(request->h2o, err_status(err), why);
+    connection_linger(request->h2o);
+    reply_error(request, err, why, NULL);
+}
+
+/* Removes the headers that head_read has given other names: they are no longer any handler's concern. */
+static void remove_hidden(h2o_headers_t *headers)
+{
+    for (size_t i = headers->size; i-- > 0;)
+        if (head_is_hidden_name((struct str){headers->entries[i].name->base, headers->entries[i].name->len}))
+            h2o_delete_header(headers, (ssize_t)i);
+}
+
+/* --- a body that is gathered whole -------------------------------------------------------------------------------------------- */
+
+static void admit(struct request *request)
+{
+    if (request->thread->server->config.admit != NULL)
+        request->thread->server->config.admit(request);
+    else
+        request->route->handler(request);
+}
+
+/* The whole body is there. */
+static void dispatch_whole(struct request *request)
+{
+    struct str coding = request->body.len > 0 ? find_encoding(request->h2o) : (struct str){NULL, 0};
+    if (coding.len > 0)
+        refuse_encoding(request, coding);
+    else if (request->body.len > 0 && type_is_foreign(request))
+        reply_error(request, ERR_MEDIA_TYPE, NULL, NULL);
+    else
+        admit(request);
+}
+
+/* In the request's pool. */
+struct gathering {
+    struct request *request;
+    struct buffer body;
+};
+
+static void gathering_end(void *cell)
+{
+    struct gathering *gathering = cell;
+    buffer_fini(&gathering->body);
+}
+
+static void on_piece(struct intake *intake, struct str bytes, void *data)
+{
+    struct gathering *gathering = data;
+    (void)intake;
+    buffer_append(&gathering->body, bytes);
+}
+
+static void on_whole(struct intake *intake, void *data)
+{
+    struct gathering *gathering = data;
+    (void)intake;
+    connection_of(gathering->request->h2o)->gathered = NULL;
+    gathering->request->body = buffer_str(&gathering->body);
+    dispatch_whole(gathering->request);
+}
+
+static void on_failed(struct intake *intake, enum err err, const char *why, bool left, void *data)
+{
+    struct gathering *gathering = data;
+    struct connection *connection = connection_of(gathering->request->h2o);
+    (void)intake;
+    connection->gathered = NULL;
+    if (left)
+        connection_drop(connection);
+    else if (err == ERR_LATE)
+        connection_refuse_late(connection);
+    else
+        refuse(gathering->request, err, why);
+}
+
+static void gather(struct request *request, struct intake *intake, size_t most)
+{
+    static const struct intake_taker taker = {on_piece, on_whole, on_failed};
+    struct gathering *gathering = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*gathering), gathering_end);
+    *gathering = (struct gathering){request, BUFFER_INIT};
+    connection_of(request->h2o)->gathered = &gathering->body;
+    intake_limit(intake, most, NULL);
+    intake_take(intake, &taker, gathering);
+}
+
+/* --- a request ---------------------------------------------------------------------------------------------------------------- */
+
+static void dispatch_body(struct request *request, struct intake *intake)
+{
+    const struct server *server = request->thread->server;
+    const struct route *route = request->route;
+    bool streamed = route->body == STREAMED;
+    size_t most = streamed ? server->config.upload_max : route->body_max > 0 ? route->body_max : SERVER_BODY_MAX;
+    bool is_known = intake == NULL || intake_length(intake) != INTAKE_LENGTH_UNKNOWN;
+    size_t length = intake == NULL ? request->body.len : is_known ? intake_length(intake) : 0;
+    const struct connection *connection = connection_of(request->h2o);
+    if (streamed && connection != NULL && connection->head.odd != NULL)
+        refuse(request, ERR_BAD_REQUEST, connection->head.odd);
+    else if (length > most && !streamed && length > SERVER_BULK_BODY_MAX)
+        refuse(request, ERR_TOO_LARGE, NULL);
+    else if (length > most)
+        reply_error(request, ERR_TOO_LARGE, streamed ? server->too_large : NULL, NULL);
+    else if (!streamed && intake != NULL)
+        gather(request, intake, most);
+    else if (!streamed)
+        dispatch_whole(request);
+    else {
+        if (intake != NULL)
+            intake_limit(intake, most, server->too_large);
+        request->intake = intake;
+        admit(request);
+    }
+}
+
+/* Looks at what was read of a request before libh2o read it, and makes what reads its body; NULL: there is none. */
+static enum err begin_body(struct request *request, struct intake **intake, const char **why)
+{
+    struct connection *connection = connection_of(request->h2o);
+    *intake = NULL;
+    *why = NULL;
+    if (connection == NULL)
+        return ERR_NONE;
+    const struct head *head = &connection->head;
+    *why = head->why;
+    if (head->size == 0 || head->err != ERR_NONE)
+        return head->size == 0 ? ERR_BAD_REQUEST : head->err;
+    if (head->hidden)
+        remove_hidden(&request->h2o->headers);
+    return head->hidden && head->body != HEAD_NO_BODY ? intake_new(request, connection, intake, why) : ERR_NONE;
+}
+
 /* Checks a request and hands it to its route's handler. */
 static void dispatch(struct request *request)
 {
     h2o_req_t *req = request->h2o;
-    const char *why = NULL;
-    struct str head = head_as_received(req);
-    if (head.ptr != NULL && request_check_head(head, req->version >= 0x101, &why) != ERR_NONE) {
-        /* where the next request begins is in doubt */
-        req->http1_is_persistent = 0;
-        reply_error(request, ERR_BAD_REQUEST, why, NULL);
+    struct intake *intake;
+    const char *why;
+    enum err err = begin_body(request, &intake, &why);
+    if (err != ERR_NONE) {
+        refuse(request, err, why);
         return;
     }
     char allow[ROUTE_ALLOW_SIZE];
-    enum err err = request_route(request, request->thread->server->config.routes, allow);
+    err = request_route(request, request->thread->server->config.routes, allow);
     if (is_at_wrong_port(request)) {
         request->route = NULL;
         reply_error(request, ERR_PATH_NOT_FOUND, "Not on this port: metrics are on METRICS_PORT, everything else is on PORT.",
@@ -165,21 +310,10 @@ static void dispatch(struct request *request)
     }
     if (err == ERR_METHOD)
         request_set_header(request, "Allow", h2o_strdup(&req->pool, allow, SIZE_MAX).base);
-    if (err == ERR_NONE && request->body.len > (request->route->body_max > 0 ? request->route->body_max : SERVER_BODY_MAX))
-        err = ERR_TOO_LARGE;
-    struct str coding = err == ERR_NONE && request->body.len > 0 ? find_encoding(req) : (struct str){NULL, 0};
-    if (coding.len > 0) {
-        refuse_encoding(request, coding);
-        return;
-    }
-    if (err == ERR_NONE && request->body.len > 0 && type_is_foreign(request))
-        err = ERR_MEDIA_TYPE;
     if (err != ERR_NONE)
         reply_error(request, err, NULL, NULL);
-    else if (request->thread->server->config.admit != NULL)
-        request->thread->server->config.admit(request);
     else
-        request->route->handler(request);
+        dispatch_body(request, intake);
 }
 
 static int on_request(h2o_handler_t *self, h2o_req_t *req)
@@ -200,67 +334,8 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     return 0;
 }
 
-/* The body of an error of h2o's own, in our words. */
-struct rewriter {
-    h2o_ostream_t super;
-    h2o_iovec_t body;
-};
-
-static void rewriter_send(h2o_ostream_t *super, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
-{
-    (void)bufs;
-    (void)count;
-    (void)state;
-    struct rewriter *self = (struct rewriter *)super;
-    h2o_ostream_send_next(&self->super, req, &self->body, 1, H2O_SEND_STATE_FINAL);
-}
-
-static void log_refusal(h2o_req_t *req, const char *detail)
-{
-    char room[INET_TEXT_MAX];
-    struct sockaddr_storage name;
-    socklen_t len = req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&name);
-    struct str path = {req->input.path.base, req->input.path.len < PATH_LOGGED ? req->input.path.len : PATH_LOGGED};
-    log_repeatable(LOG_INFO, "request", "refused", 3, log_number("status", req->res.status),
-                   log_str("method", (struct str){req->input.method.base, req->input.method.len}), log_text("detail", detail),
-                   log_str("path", str_cut(&path, '?')), log_str("address", inet_text(&name, len, room)));
-}
-
-/* Requests that h2o itself refuses (too large, broken chunks) never reach the handler: their answers are made over here. */
-static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
-{
-    (void)self;
-    if (h2o_find_header_by_str(&req->res.headers, H2O_STRLIT("x-request-id"), -1) != -1) {
-        h2o_setup_next_ostream(req, slot);
-        return;
-    }
-    struct server_thread *thread = H2O_STRUCT_FROM_MEMBER(struct server_thread, context, req->conn->ctx);
-    enum err err = req->res.status == 413 ? ERR_TOO_LARGE : req->res.status == 417 ? ERR_EXPECTATION : ERR_BAD_REQUEST;
-    const char *detail = "The request is not proper HTTP: its body or its length can't be read.";
-    if (err != ERR_BAD_REQUEST)
-        detail = reply_sentence(thread, err);
-    connection_begin_request(req);
-    reply_count(req, NULL, req->res.status);
-    log_refusal(req, detail);
-    struct buffer problem = BUFFER_INIT;
-    reply_write_problem(&problem, err, detail, NULL);
-    struct rewriter *rewriter = (struct rewriter *)h2o_add_ostream(req, sizeof(*rewriter), slot);
-    rewriter->super.do_send = rewriter_send;
-    rewriter->body = h2o_strdup(&req->pool, problem.ptr, problem.len);
-    buffer_fini(&problem);
-    memset(&req->res.headers, 0, sizeof(req->res.headers));
-    req->res.content_length = rewriter->body.len;
-    dispatch_common_headers(thread, req, request_id(thread, req));
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/problem+json"));
-    req->http1_is_persistent = 0;
-    connection_linger(req);
-    h2o_setup_next_ostream(req, &rewriter->super.next);
-}
-
 void dispatch_register(h2o_pathconf_t *path)
 {
     h2o_handler_t *handler = h2o_create_handler(path, sizeof(*handler));
     handler->on_req = on_request;
-    h2o_filter_t *filter = h2o_create_filter(path, sizeof(*filter));
-    filter->on_setup_ostream = on_setup_ostream;
 }

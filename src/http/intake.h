@@ -59,4 +59,31 @@ void intake_take(struct intake *intake, const struct intake_taker *taker, void *
 void intake_pause(struct intake *intake);
 void intake_resume(struct intake *intake);
 
+/* --- for the files of http/ alone --- */
+
+#define INTAKE_BROKEN "The body's chunks can't be read."
+
+struct connection;
+
+/*
+ * The body of a request that was hidden from libh2o. NULL: there is none, or it has come already, and is request->body now.
+ * On ERR_BAD_REQUEST *why is a sentence.
+ */
+MUST_CHECK enum err intake_new(struct request *request, struct connection *connection, struct intake **out, const char **why);
+
+/* Lets it fail with ERR_TOO_LARGE when it is longer than `most` bytes; `why` is the sentence for that. */
+void intake_limit(struct intake *intake, size_t most, const char *why);
+
+/* Bytes that have been read of it. */
+size_t intake_received(const struct intake *intake);
+
+/* The client was too slow. */
+void intake_end_late(struct intake *intake);
+
+/* An answer begins: it is the last one of its connection when the body is not whole. `req` need not have a body. */
+void intake_before_answer(struct st_h2o_req_t *req);
+
+/* An answer ends, and is not to look broken: reads no more of the body, and lets the client send the rest in vain. */
+void intake_after_answer(struct st_h2o_req_t *req);
+
 #endif

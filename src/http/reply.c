@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "http/client.h"
 #include "http/connection.h"
+#include "http/intake.h"
 #include "http/thread.h"
 
 #include <assert.h>
@@ -83,6 +84,7 @@ static bool start(struct request *request, int status, struct str type, h2o_gene
     assert(request->thread->inside);
     if (request->before_answer != NULL)
         request->before_answer(request);
+    intake_before_answer(req);
     reply_count(req, request, status);
     if (req->conn->ctx->shutdown_requested)
         req->http1_is_persistent = 0;
@@ -108,6 +110,7 @@ static void finish(struct request *request, int status, struct str type, struct 
     bool headers_only = start(request, status, type, &generator) || body.len == 0;
     h2o_iovec_t bytes = {(char *)(uintptr_t)body.ptr, body.len};
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    intake_after_answer(req);
     h2o_send(req, &bytes, headers_only ? 0 : 1, H2O_SEND_STATE_FINAL);
     connection_answered(socket);
 }

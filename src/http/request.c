@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
-
 /* Takes the request line's target apart, into host, path and query. */
 static void take_target(struct request *request)
 {
@@ -134,90 +132,6 @@ bool request_is_made_of(struct str text, const char *marks)
             return false;
     }
     return true;
-}
-
-/* What a head has of the headers that say where a request goes and where it ends. */
-struct framing {
-    int hosts, lengths, encodings;
-};
-
-/* Takes in one header line; the reason to refuse it, or NULL. */
-static const char *take_header(struct framing *framing, struct str line)
-{
-    if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
-        return "A header line is folded; send each header in one line.";
-    struct str value = line;
-    struct str name = str_cut(&value, ':');
-    if (name.len == 4 && str_eq_nocase(name, STR("host"))) {
-        framing->hosts++;
-        if (!request_is_made_of(str_trim(value), HOST_MARKS))
-            return "The Host header holds more than a host and a port.";
-    }
-    framing->lengths += name.len == 14 && str_eq_nocase(name, STR("content-length"));
-    framing->encodings += name.len == 17 && str_eq_nocase(name, STR("transfer-encoding"));
-    return NULL;
-}
-
-/* Likewise for all of them together. */
-static const char *check_framing(const struct framing *framing, bool is_http_1_1)
-{
-    if (framing->hosts == 0 && is_http_1_1)
-        return "The Host header is missing.";
-    if (framing->hosts > 1)
-        return "The Host header is repeated.";
-    if (framing->lengths > 1)
-        return "The Content-Length header is repeated.";
-    if (framing->encodings > 1)
-        return "The Transfer-Encoding header is repeated.";
-    if (framing->lengths > 0 && framing->encodings > 0)
-        return "Content-Length and Transfer-Encoding exclude each other.";
-    if (framing->encodings > 0 && !is_http_1_1)
-        return "HTTP/1.0 knows no Transfer-Encoding; send Content-Length.";
-    return NULL;
-}
-
-enum err request_check_head(struct str head, bool is_http_1_1, const char **why)
-{
-    struct framing framing = {0, 0, 0};
-    const char *wrong = NULL;
-    bool is_request_line = true;
-    while (head.ptr != NULL && wrong == NULL) {
-        struct str line = str_cut(&head, '\n');
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        if (line.len == 0 && is_request_line)
-            continue; /* empty lines before a request are allowed (RFC 9112, section 2.2) */
-        if (line.len == 0)
-            break;
-        if (!is_request_line)
-            wrong = take_header(&framing, line);
-        is_request_line = false;
-    }
-    if (wrong == NULL)
-        wrong = check_framing(&framing, is_http_1_1);
-    if (wrong == NULL)
-        return ERR_NONE;
-    *why = wrong;
-    return ERR_BAD_REQUEST;
-}
-
-void request_hide_expect(char *bytes, size_t len)
-{
-    struct str rest = {bytes, len}, line = {NULL, 0};
-    while (rest.len > 0 && line.len == 0) {
-        line = str_cut(&rest, '\n');
-        line.len -= line.len > 0 && line.ptr[line.len - 1] == '\r';
-    }
-    if (line.len < 8 || memcmp(line.ptr + line.len - 8, "HTTP/1.0", 8) != 0)
-        return;
-    while (rest.len > 0) {
-        char *at = bytes + (rest.ptr - bytes);
-        line = str_cut(&rest, '\n');
-        if (line.len <= 1)
-            return; /* the head's end */
-        if (line.len >= 7 && str_eq_nocase((struct str){line.ptr, 7}, STR("expect:")))
-            *at = '-';
-    }
 }
 
 /* Whether `encoded` is `name`, percent-encoded or not. */

@@ -37,21 +37,8 @@ struct request {
  */
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE]);
 
-/*
- * Refuses what HTTP forbids and h2o accepts: a missing, repeated or garbled Host, repeated Content-Length or Transfer-Encoding,
- * both together, Transfer-Encoding before HTTP/1.1 (RFC 9112, sections 3.2, 6.1 and 6.3), and folded header lines. *why then
- * says which it is. `head` is the request as received.
- */
-MUST_CHECK enum err request_check_head(struct str head, bool is_http_1_1, const char **why);
-
 /* Whether `text` is of letters, digits and `marks` alone. */
 bool request_is_made_of(struct str text, const char *marks);
-
-/*
- * Takes Expect out of the head of an HTTP/1.0 request, by giving it another name: h2o would answer it with 100 Continue, which
- * HTTP/1.0 does not know (RFC 9110, section 10.1.1). `bytes` is what has been received, of the head or more.
- */
-void request_hide_expect(char *bytes, size_t len);
 
 /*
  * The value of the first query parameter of that name, percent-decoded into `room`. A value that is badly encoded or does not

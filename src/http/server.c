@@ -4,6 +4,7 @@
 #include "base/metrics.h"
 #include "http/client_watch.h"
 #include "http/connection.h"
+#include "http/intake.h"
 #include "http/thread.h"
 
 #include <assert.h>
@@ -153,9 +154,11 @@ enum err server_new(const struct server_config *config, struct server **out, int
         server->listeners[i] = -1;
     h2o_config_init(&server->h2o);
     server->h2o.server_name = (h2o_iovec_t){NULL, 0};
-    server->h2o.max_request_entity_size = SERVER_BULK_BODY_MAX;
+    server->h2o.max_request_entity_size = INTAKE_WHOLE_MAX;
     server->h2o.http1.upgrade_to_http2 = 0;
     server->h2o.http1.req_timeout = NEVER_MS;
+    snprintf(server->too_large, sizeof(server->too_large), "The body has more than the %zu bytes of MAX_UPLOAD_BYTES.",
+             config->upload_max);
     server->keep_alive.base = h2o_mem_alloc(32);
     server->keep_alive.len = (size_t)snprintf(server->keep_alive.base, 32, "timeout=%d", config->idle_timeout_ms / 1000);
     server->host = add_host(server, "default");

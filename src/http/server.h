@@ -12,7 +12,7 @@ struct st_h2o_multithread_receiver_t;
 
 #define SERVER_BODY_MAX (64 * 1024)        /* bytes of a request body, where the route says nothing else; above it 413 */
 #define SERVER_TASK_BODY_MAX (512 * 1024)  /* bytes of a body with one task */
-#define SERVER_BULK_BODY_MAX (1024 * 1024) /* bytes of the largest body that any route may take */
+#define SERVER_BULK_BODY_MAX (1024 * 1024) /* bytes of a body with many things */
 
 struct server_config {
     struct str host;  /* address to listen on, numeric: "::" is everything */
@@ -24,6 +24,7 @@ struct server_config {
     int request_timeout_ms;     /* patience of pending requests */
     int idle_timeout_ms;        /* of a connection between two requests */
     int quick_timeout_ms;       /* likewise where an answer must be quick, as for health checks */
+    size_t upload_max;          /* bytes of the largest body of a route whose bodies are STREAMED */
     int proxies;                /* that every request comes through; what they say of the client is believed */
     bool on_fly;                /* the nearest of them is Fly's */
     struct str allowed_origins; /* CORS: "*", or a comma list without blanks; one with "*." at the name has all its subdomains */

@@ -2,6 +2,7 @@
 
 #include "http/client_watch.h"
 #include "http/connection.h"
+#include "http/intake.h"
 #include "http/reply.h"
 #include "http/thread.h"
 
@@ -40,9 +41,14 @@ static void finish(struct stream *stream)
     bool framed = stream->chunked && !stream->aborted;
     stream->state = ENDING;
     client_watch_end(&stream->watch);
+    if (!stream->aborted)
+        intake_after_answer(stream->req);
+    if (stream->has_begun && !framed) {
+        connection_end_request(stream->req);
+        return;
+    }
     h2o_send(stream->req, &end, framed ? 1 : 0, H2O_SEND_STATE_FINAL);
-    if (framed)
-        connection_answered(socket); /* else the connection ends with the stream, and may have done so */
+    connection_answered(socket);
 }
 
 static void on_sent(h2o_generator_t *generator, h2o_req_t *req)
@@ -96,6 +102,7 @@ struct stream *stream_begin(struct request *request, int status, struct str type
         setsockopt(h2o_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUF, &maker->socket_buffer, sizeof(maker->socket_buffer));
     if (maker->last)
         connection_sends_no_more(req);
+    intake_before_answer(req);
     bool bodiless = status == 204 || status == 304;
     if (!bodiless)
         stream->chunked = announce_length(request, length);

@@ -14,6 +14,7 @@ struct server {
     h2o_globalconf_t h2o;
     h2o_hostconf_t *host, *metrics_host; /* of requests to PORT and METRICS_PORT; metrics_host NULL: no such port */
     h2o_iovec_t keep_alive;              /* the value of Keep-Alive */
+    char too_large[96];                  /* the sentence for what is longer than upload_max */
     int *listeners;                      /* a descriptor for each thread, all on one port */
     int metrics_listener;                /* of the first thread; -1: none */
 };
@@ -48,7 +49,6 @@ struct server_thread {
     int waker_fd;
     atomic_bool stopping;
     struct connection *first_busy; /* the connections with a request or a part of one */
-    struct connection *calling;    /* that libh2o was called back for; NULL once it is gone */
     int64_t bodies_checked_at;
     int connections;
     int connections_peak;     /* since memory was last given back */
@@ -87,7 +87,7 @@ void listener_resume(struct listener *listener);
 /* server.c: something has happened that the ticks are to see in this turn. */
 void server_thread_wants_ticks(struct server_thread *thread);
 
-/* dispatch.c: the handler of all requests, and the filter that turns h2o's own errors into problems. */
+/* dispatch.c: the handler of all requests. */
 void dispatch_register(h2o_pathconf_t *path);
 
 /* dispatch.c: adds the headers that every answer carries. */

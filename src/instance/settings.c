@@ -152,6 +152,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .metrics_port = config->number[CONFIG_METRICS_PORT],
         .metrics_path = API_METRICS_PATH,
         .max_connections = config->number[CONFIG_MAX_CONNECTIONS],
+        .upload_max = (size_t)config->number[CONFIG_MAX_UPLOAD_BYTES],
         .threads = instance->thread_count,
         .request_timeout_ms = config->number[CONFIG_REQUEST_TIMEOUT_MS],
         .idle_timeout_ms = idle_timeout_s(config) * 1000,

@@ -1,0 +1,96 @@
+#include "http/chunks.h"
+
+#include <string.h>
+
+#define DIGITS_MAX 15
+#define DROPPED_MAX 4096 /* bytes of extensions and trailers of one body */
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What may stand in a line besides its end: no control character but a tab. */
+static bool is_text(char c)
+{
+    return (unsigned char)c >= ' ' ? c != 0x7f : c == '\t';
+}
+
+static bool is_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* The state after a byte of a line with a chunk's size. */
+static enum chunks_state take_size(struct chunks *chunks, char c)
+{
+    int value = hex_value(c);
+    if (value >= 0 && ++chunks->digits <= DIGITS_MAX) {
+        chunks->left = chunks->left << 4 | (size_t)value;
+        return CHUNKS_SIZE;
+    }
+    if (value >= 0 || chunks->digits == 0)
+        return CHUNKS_BROKEN;
+    return c == '\r' ? CHUNKS_SIZE_LF : c == ';' ? CHUNKS_EXTENSION : CHUNKS_BROKEN;
+}
+
+/* The state after a byte that is dropped; `next`: the one that it leads to if there are not too many. */
+static enum chunks_state drop(struct chunks *chunks, enum chunks_state next)
+{
+    return ++chunks->dropped <= DROPPED_MAX ? next : CHUNKS_BROKEN;
+}
+
+/* The state after a byte that is no data. */
+static enum chunks_state take(struct chunks *chunks, char c)
+{
+    switch (chunks->state) {
+    case CHUNKS_SIZE:
+        return take_size(chunks, c);
+    case CHUNKS_EXTENSION:
+        return c == '\r' ? CHUNKS_SIZE_LF : is_text(c) ? drop(chunks, CHUNKS_EXTENSION) : CHUNKS_BROKEN;
+    case CHUNKS_SIZE_LF:
+        chunks->digits = 0;
+        return c != '\n' ? CHUNKS_BROKEN : chunks->left > 0 ? CHUNKS_DATA : CHUNKS_TRAILER;
+    case CHUNKS_DATA_CR:
+        return c == '\r' ? CHUNKS_DATA_LF : CHUNKS_BROKEN;
+    case CHUNKS_DATA_LF:
+        return c == '\n' ? CHUNKS_SIZE : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER:
+        return c == '\r' ? CHUNKS_END_LF : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_NAME:
+        return c == ':' ? drop(chunks, CHUNKS_TRAILER_VALUE) : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_VALUE:
+        return c == '\r' ? CHUNKS_TRAILER_LF : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_LF:
+        return c == '\n' ? CHUNKS_TRAILER : CHUNKS_BROKEN;
+    case CHUNKS_END_LF:
+        return c == '\n' ? CHUNKS_END : CHUNKS_BROKEN;
+    default:
+        return CHUNKS_BROKEN;
+    }
+}
+
+size_t chunks_decode(struct chunks *chunks, char *bytes, size_t len, size_t *taken)
+{
+    size_t at = 0, out = 0;
+    while (at < len && chunks->state != CHUNKS_END && chunks->state != CHUNKS_BROKEN) {
+        if (chunks->state != CHUNKS_DATA) {
+            chunks->state = take(chunks, bytes[at++]);
+            continue;
+        }
+        size_t size = chunks->left < len - at ? chunks->left : len - at;
+        memmove(bytes + out, bytes + at, size);
+        at += size;
+        out += size;
+        chunks->left -= size;
+        if (chunks->left == 0)
+            chunks->state = CHUNKS_DATA_CR;
+    }
+    *taken = at;
+    return out;
+}

@@ -1,0 +1,315 @@
+#include "http/intake.h"
+
+#include "http/chunks.h"
+#include "http/client_watch.h"
+#include "http/connection.h"
+#include "http/reply.h"
+#include "http/thread.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#define SOCKET_BUFFER (256 * 1024) /* bytes that the kernel keeps of a body that nobody takes yet */
+
+enum state { WAITING, READING, PAUSED, ENDED };
+
+/* Lives in the request's pool. */
+struct intake {
+    h2o_req_t *req;
+    struct connection *connection;
+    const struct intake_taker *taker;
+    void *data;
+    enum state state;
+    bool whole;               /* ENDED: all has come */
+    size_t length;            /* what the client has announced */
+    size_t received;          /* bytes until now, and */
+    size_t most;              /* how many may come */
+    const char *too_many;     /* the sentence for more */
+    struct chunks chunks;     /* the length is unknown */
+    h2o_timeout_entry_t soon; /* what came with the head is handed on */
+    bool *gone;               /* set to true when it is gone, for those that call the taker; NULL: nobody does */
+};
+
+/* What is read at once; nothing is kept in it. */
+static _Thread_local char piece_room[INTAKE_PIECE_MAX];
+
+size_t intake_length(const struct intake *intake)
+{
+    return intake->length;
+}
+
+size_t intake_received(const struct intake *intake)
+{
+    return intake->received;
+}
+
+void intake_limit(struct intake *intake, size_t most, const char *why)
+{
+    intake->most = most;
+    intake->too_many = why;
+}
+
+/* --- what came with the head ------------------------------------------------------------------------------------------------- */
+
+/* Bytes behind the head in libh2o's buffer, which libh2o does not touch before the answer has been sent. */
+static size_t count_with_head(const struct connection *connection)
+{
+    return connection->socket->input->size - connection->head.size;
+}
+
+/* Takes bytes out of there. Those behind move up, and may be the client's next request. */
+static void remove_with_head(struct connection *connection, size_t size)
+{
+    h2o_buffer_t *input = connection->socket->input;
+    char *from = input->bytes + connection->head.size;
+    memmove(from, from + size, count_with_head(connection) - size);
+    input->size -= size;
+}
+
+/* --- its states -------------------------------------------------------------------------------------------------------------- */
+
+static void on_readable(h2o_socket_t *socket, const char *err);
+
+static void read_stop(struct intake *intake)
+{
+    struct connection *connection = intake->connection;
+    if (h2o_timeout_is_linked(&intake->soon))
+        h2o_timeout_unlink(&intake->soon);
+    if (connection->socket->_cb.read == on_readable)
+        h2o_socket_read_stop(connection->socket);
+    connection_end_body(connection);
+}
+
+/* Has the next bytes handed on: those that came with the head, then those that the kernel has. */
+static void read_next(struct intake *intake)
+{
+    struct connection *connection = intake->connection;
+    struct server_thread *thread = connection->thread;
+    if (count_with_head(connection) == 0) {
+        h2o_socket_read_start(connection->socket, on_readable);
+        return;
+    }
+    h2o_timeout_link(thread->context.loop, &thread->soon, &intake->soon);
+    intake->soon.registered_at = 0; /* long ago, and so due also when the machine's clock is set back now */
+}
+
+static void read_start(struct intake *intake)
+{
+    client_watch_rest(intake->connection);
+    connection_begin_body(intake->connection);
+    read_next(intake);
+}
+
+/* Moves to PAUSED or ENDED. Nobody reads the connection any more, so whoever watches for the client's leaving has to. */
+static void stop(struct intake *intake, enum state state)
+{
+    if (intake->state == READING)
+        read_stop(intake);
+    intake->state = state;
+    client_watch_go_on(intake->connection);
+}
+
+void intake_pause(struct intake *intake)
+{
+    if (intake->state == READING)
+        stop(intake, PAUSED);
+}
+
+void intake_resume(struct intake *intake)
+{
+    if (intake->state != PAUSED)
+        return;
+    intake->state = READING;
+    read_start(intake);
+}
+
+/* Says 100 Continue past libh2o, which has sent nothing yet. It fits the empty send buffer. */
+static void ask_for_body(struct intake *intake)
+{
+    struct str text = STR("HTTP/1.1 100 Continue\r\n\r\n");
+    struct connection *connection = intake->connection;
+    if (connection->head.expects && count_with_head(connection) == 0 && intake->req->_generator == NULL)
+        (void)!send(h2o_socket_get_fd(connection->socket), text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void intake_take(struct intake *intake, const struct intake_taker *taker, void *data)
+{
+    assert(intake->state == WAITING);
+    intake->taker = taker;
+    intake->data = data;
+    ask_for_body(intake);
+    intake->state = READING;
+    read_start(intake);
+}
+
+/* --- what has come ----------------------------------------------------------------------------------------------------------- */
+
+static void fail(struct intake *intake, enum err err, const char *why, bool left)
+{
+    intake->req->http1_is_persistent = 0; /* where the next request begins is in doubt */
+    stop(intake, ENDED);
+    intake->taker->failed(intake, err, why, left, intake->data);
+}
+
+void intake_end_late(struct intake *intake)
+{
+    server_thread_wants_ticks(intake->connection->thread);
+    fail(intake, ERR_LATE, reply_sentence(intake->connection->thread, ERR_LATE), false);
+}
+
+/* Takes the body's bytes in piece_room to its front. Returns how many they are; *taken: how many bytes these were. */
+static size_t decode(struct intake *intake, size_t size, size_t *taken)
+{
+    if (intake->length == INTAKE_LENGTH_UNKNOWN)
+        return chunks_decode(&intake->chunks, piece_room, size, taken);
+    size_t left = intake->length - intake->received;
+    *taken = size < left ? size : left;
+    return *taken;
+}
+
+static bool has_all(const struct intake *intake)
+{
+    return intake->length == INTAKE_LENGTH_UNKNOWN ? intake->chunks.state == CHUNKS_END : intake->received == intake->length;
+}
+
+/* Hands on what was decoded to the front of piece_room. */
+static void hand_on(struct intake *intake, size_t size)
+{
+    bool gone = false;
+    server_thread_wants_ticks(intake->connection->thread);
+    intake->received += size;
+    if (intake->received > intake->most) {
+        fail(intake, ERR_TOO_LARGE, intake->too_many, false);
+        return;
+    }
+    intake->whole = has_all(intake);
+    if (intake->whole)
+        stop(intake, ENDED);
+    intake->gone = &gone;
+    if (size > 0)
+        intake->taker->piece(intake, (struct str){piece_room, size}, intake->data);
+    if (gone)
+        return;
+    intake->gone = NULL;
+    if (intake->whole)
+        intake->taker->whole(intake, intake->data);
+    else if (intake->chunks.state == CHUNKS_BROKEN && intake->state != ENDED)
+        fail(intake, ERR_BAD_REQUEST, INTAKE_BROKEN, false);
+}
+
+static void on_soon(h2o_timeout_entry_t *entry)
+{
+    struct intake *intake = H2O_STRUCT_FROM_MEMBER(struct intake, soon, entry);
+    struct connection *connection = intake->connection;
+    size_t size = count_with_head(connection), taken;
+    size = size < sizeof(piece_room) ? size : sizeof(piece_room);
+    memcpy(piece_room, connection->socket->input->bytes + connection->head.size, size);
+    size = decode(intake, size, &taken);
+    remove_with_head(connection, taken);
+    read_next(intake);
+    hand_on(intake, size);
+}
+
+/*
+ * Bytes in chunks are looked at before they are taken from the kernel, so that what the client sends behind the body stays there
+ * for libh2o.
+ */
+static void on_readable(h2o_socket_t *socket, const char *err)
+{
+    struct connection *connection = socket->on_close.data;
+    struct intake *intake = connection->intake;
+    int fd = h2o_socket_get_fd(socket);
+    bool chunked = intake->length == INTAKE_LENGTH_UNKNOWN;
+    size_t most = chunked ? sizeof(piece_room) : intake->length - intake->received, taken;
+    (void)err;
+    ssize_t got = recv(fd, piece_room, most < sizeof(piece_room) ? most : sizeof(piece_room), chunked ? MSG_PEEK : 0);
+    if (got == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        server_thread_wants_ticks(connection->thread);
+        fail(intake, ERR_BAD_REQUEST, "The body ends before it is whole.", true);
+        return;
+    }
+    size_t size = decode(intake, (size_t)got, &taken);
+    if (chunked)
+        (void)!recv(fd, NULL, taken, MSG_TRUNC); /* drops them */
+    hand_on(intake, size);
+}
+
+/* --- its beginning and its end ----------------------------------------------------------------------------------------------- */
+
+static void on_dispose(void *cell)
+{
+    struct intake *intake = cell;
+    if (intake->gone != NULL)
+        *intake->gone = true;
+    if (intake->state == READING)
+        read_stop(intake);
+    intake->connection->intake = NULL;
+}
+
+/* Takes a body that has come whole with its head; whether it has. ERR_BAD_REQUEST: it can be seen now that it never will. */
+static enum err take_at_once(struct intake *intake, struct request *request, bool *whole)
+{
+    struct connection *connection = intake->connection;
+    size_t size = count_with_head(connection), taken;
+    *whole = false;
+    if (size == 0 || size > sizeof(piece_room))
+        return ERR_NONE;
+    memcpy(piece_room, connection->socket->input->bytes + connection->head.size, size);
+    size = decode(intake, size, &taken);
+    intake->received = size;
+    *whole = has_all(intake);
+    intake->received = 0;
+    enum err err = intake->chunks.state == CHUNKS_BROKEN ? ERR_BAD_REQUEST : ERR_NONE;
+    intake->chunks = (struct chunks){.state = CHUNKS_SIZE}; /* it was a trial, unless */
+    if (!*whole)
+        return err;
+    remove_with_head(connection, taken);
+    request->body = (struct str){h2o_strdup(&request->h2o->pool, piece_room, size).base, size};
+    return ERR_NONE;
+}
+
+enum err intake_new(struct request *request, struct connection *connection, struct intake **out, const char **why)
+{
+    const struct head *head = &connection->head;
+    struct intake *intake = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*intake), on_dispose);
+    const int bytes = SOCKET_BUFFER;
+    setsockopt(h2o_socket_get_fd(connection->socket), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    *intake = (struct intake){.req = request->h2o, .connection = connection, .most = SIZE_MAX};
+    intake->length = head->body == HEAD_CHUNKED ? INTAKE_LENGTH_UNKNOWN : head->length;
+    intake->soon.cb = on_soon;
+    bool whole;
+    *why = INTAKE_BROKEN;
+    enum err err = take_at_once(intake, request, &whole);
+    *out = whole ? NULL : intake;
+    if (whole)
+        intake->state = ENDED;
+    else
+        connection->intake = intake;
+    intake->whole = whole;
+    return err;
+}
+
+static struct intake *intake_of(h2o_req_t *req)
+{
+    const struct connection *connection = connection_of(req);
+    return connection != NULL ? connection->intake : NULL;
+}
+
+void intake_before_answer(h2o_req_t *req)
+{
+    const struct intake *intake = intake_of(req);
+    if (intake != NULL && !intake->whole)
+        req->http1_is_persistent = 0;
+}
+
+void intake_after_answer(h2o_req_t *req)
+{
+    struct intake *intake = intake_of(req);
+    if (intake == NULL || intake->whole)
+        return;
+    stop(intake, ENDED);
+    connection_linger(req);
+}

@@ -13,12 +13,13 @@
 --: use number
 --: use places
 --: use removal
+--: use route_leases
 --: use task_doubt
 --: use task_sweep
 --: use try
 
--- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; and of tasks TASKS times
--- as many. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a
+-- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; of tasks TASKS times as many;
+-- of leases of requests and of ranks some `max`. timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a
 -- removed worker's registration is kept. Costs nothing while nothing is due. Returns {"1" if there may be more to move on, else
 -- "0", with a "q" behind it while tasks are queued; then for each worker that was moved on: "offline" or "removed", its id, for
 -- how many ms it has been silent ("" when nobody knows)}.
@@ -132,6 +133,8 @@ end
 
 local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
   end_future(key_offline, removal, now + timeout + removal))
+local more_requests = route_leases_sweep(now, max)
 local more_tasks = task_sweep_run(now, TASKS * max)
-result[1] = ((most >= max or more_tasks) and '1' or '0') .. (redis.call('EXISTS', key_prefix .. 'groups') == 1 and 'q' or '')
+local has_queued = redis.call('EXISTS', key_prefix .. 'groups') == 1
+result[1] = ((most >= max or more_tasks or more_requests) and '1' or '0') .. (has_queued and 'q' or '')
 return result

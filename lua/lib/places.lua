@@ -9,6 +9,7 @@
 --: use health
 --: use ledger
 --: use ranks
+--: use requests
 --: use try
 
 -- Where each worker stands in the fleet's counters and indexes, and the only function that moves it.
@@ -70,18 +71,18 @@ local function places_move(id, entry, new, moment)
     and old.region == new.region and (old.ranking == new.ranking or ranks_kind(old.ranking) == ranks_kind(new.ranking)) then
     -- as with most heartbeats: how busy it is is all that has changed
     counters_add(key_stats, new.tier .. ':load', new.load - old.load)
-    ranks_visit(new, function(key, value)
+    ranks_visit(new, requests_of(id), function(key, value)
       redis.call('ZADD', key, value, id)
     end)
     return
   end
   tally(old, -1)
   tally(new, 1)
-  local before = {}
-  ranks_visit(old or entry and unread(id), function(key, value)
+  local before, leased = {}, requests_of(id)
+  ranks_visit(old or entry and unread(id), leased, function(key, value)
     before[key] = old and value or ''
   end)
-  ranks_visit(new, function(key, value)
+  ranks_visit(new, leased, function(key, value)
     if before[key] ~= value then
       redis.call('ZADD', key, value, id)
     end

@@ -73,6 +73,9 @@ local function whereabouts_take(id, place, told, address, now)
         redis.call('HDEL', registration, fields[at])
       end
     end
+    if moved then
+      redis.call('HSET', registration, 'stamp', string.format('%.0f', now))
+    end
     follow(id, keys, twins, now)
   end
   place.caller = address ~= '' and (is_taken and '@' or '~') .. address or ''

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct str {
@@ -73,6 +74,15 @@ static inline struct str str_cut(struct str *rest, char separator)
     rest->ptr = at + 1;
     rest->len -= head.len + 1;
     return head;
+}
+
+/* A number that texts rarely share (FNV-1a); whoever chooses the texts can make them share it. */
+static inline uint64_t str_hash(struct str text)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (unsigned char)text.ptr[i]) * 1099511628211u;
+    return hash;
 }
 
 /* Whether `word` is an element of a list with commas between. */

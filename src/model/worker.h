@@ -47,9 +47,11 @@
     X(containers)   /* JSON as it came */                                                                                          \
     X(provides)     /* names with commas between: assigned, and advertised in services */                                          \
     X(boot_id)                                                                                                                     \
-    X(location) /* of an edge node */                                                                                              \
-    X(dht_port) /* of an edge node */                                                                                              \
-    X(labels)   /* "name=value," of each; a value percent-encoded, see labels.h */
+    X(location)        /* of an edge node */                                                                                       \
+    X(dht_port)        /* of an edge node */                                                                                       \
+    X(labels)          /* "name=value," of each; a value percent-encoded, see labels.h */                                          \
+    X(tls_fingerprint) /* of the certificate of its URLs: SHA-256 as hex digits */                                                 \
+    X(stamp)           /* another one whenever what leads to the worker may have changed */
 
 /* Both, in the order in which they are read. */
 #define WORKER_FIELDS(X)                                                                                                           \

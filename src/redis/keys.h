@@ -22,6 +22,7 @@
     X(model, "model:")                                                                                                             \
     X(region, "region:")                                                                                                           \
     X(services, "services")                                                                                                        \
+    X(requests, "requests")                                                                                                        \
     X(stats, "stats")                                                                                                              \
     X(ledger, "ledger")                                                                                                            \
     X(identity, "identity:")                                                                                                       \

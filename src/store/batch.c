@@ -21,7 +21,8 @@ struct things {
 };
 
 struct batches {
-    struct things *open[SCRIPT_COUNT]; /* NULL: none */
+    struct things *open[SCRIPT_COUNT];    /* NULL: none */
+    const struct str *args[SCRIPT_COUNT]; /* see batch_use */
     bool any;
 };
 
@@ -76,26 +77,45 @@ static void on_kept(void *data, enum err err)
     things_free(things);
 }
 
+static void on_quick_reply(void *data, enum err err, const struct redisReply *reply)
+{
+    tell(data, err, reply);
+    things_free(data);
+}
+
 static void send(struct store *store, enum script script)
 {
     struct things *things = store->batches->open[script];
+    const struct str *args = store->batches->args[script];
     store->batches->open[script] = NULL;
     struct buffer command = BUFFER_INIT;
-    script_begin(&command, script, NULL, things->string_count);
+    script_begin(&command, script, args, things->string_count);
     buffer_append(&command, buffer_str(&things->strings));
-    enum err err = store_run_replicated(store, script, &command, on_reply, on_kept, things);
+    enum err err = args != NULL ? link_run(store->link, script, &command, on_quick_reply, things)
+                                : store_run_replicated(store, script, &command, on_reply, on_kept, things);
     if (err != ERR_NONE) {
         tell(things, err, NULL);
         things_free(things);
     }
 }
 
+static struct batches *batches_of(struct store *store)
+{
+    if (store->batches == NULL)
+        store->batches = store_alloc(sizeof(*store->batches));
+    return store->batches;
+}
+
+void batch_use(struct store *store, enum script script, const struct str *args)
+{
+    batches_of(store)->args[script] = args;
+}
+
 struct buffer *batch_begin(struct store *store, enum script script)
 {
     if (!store_is_up(store))
         return NULL;
-    if (store->batches == NULL)
-        store->batches = store_alloc(sizeof(*store->batches));
+    batches_of(store);
     struct things **open = &store->batches->open[script];
     if (*open == NULL)
         *open = store_alloc(sizeof(**open));

@@ -17,6 +17,12 @@ struct batches;
 typedef void batch_callback(void *data, enum err err, const struct redisReply *reply, size_t index);
 
 /*
+ * Gives the calls of a script these named arguments, which must last as long as the store. What such a script writes lasts for
+ * seconds only: nobody waits until replicas have it.
+ */
+void batch_use(struct store *store, enum script script, const struct str *args);
+
+/*
  * Begins one thing. The caller adds its strings to the returned buffer with command_add, and then calls batch_add with their
  * number. Returns NULL when Redis is out of reach. `more`: other things follow at once and may share a larger call.
  */

@@ -6,6 +6,7 @@
 #include "store/batch.h"
 #include "store/counters.h"
 #include "store/internal.h"
+#include "store/routing.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,8 +111,10 @@ int32_t store_tick(struct store *store)
 {
     if (store->batch != NULL)
         batch_send(store);
+    int32_t requests = requests_tick(store), confirmer;
     batch_flush(store);
-    return store_tick_confirmer(store);
+    confirmer = store_tick_confirmer(store);
+    return requests < confirmer ? requests : confirmer;
 }
 
 static void add_number(struct batch *batch, double number)

@@ -12,6 +12,7 @@
 
 struct batch;
 struct batches;
+struct requests;
 struct wakes;
 
 /* A connection over which writes are confirmed by replicas. */
@@ -24,10 +25,11 @@ struct confirmer {
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct replica *replica; /* NULL: it is the primary's */
-    struct batch *batch;     /* heartbeats of this turn that are not sent yet; NULL: none */
-    struct wakes *wakes;     /* of the primary's store; NULL before store_take_wakes */
-    struct batches *batches; /* calls of this turn that are not sent yet, see batch.h */
+    struct replica *replica;   /* NULL: it is the primary's */
+    struct batch *batch;       /* heartbeats of this turn that are not sent yet; NULL: none */
+    struct wakes *wakes;       /* of the primary's store; NULL before store_take_wakes */
+    struct requests *requests; /* see routing.h; NULL: none has been sent to a worker */
+    struct batches *batches;   /* calls of this turn that are not sent yet, see batch.h */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
     bool sweeping;      /* a sweep that nobody waits for is under way */
@@ -86,5 +88,7 @@ int32_t store_tick_confirmer(struct store *store);
 void store_log_conflict(struct str worker_id, const char *how);
 
 void *store_alloc(size_t size);
+
+uint64_t store_random(void);
 
 #endif

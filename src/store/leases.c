@@ -8,22 +8,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define LEASE_FIELDS 11 /* strings of a task in an answer, see lua/task_lease.lua */
 #define ANSWER_FIELDS 4 /* strings before them */
-
-static uint64_t random_bits(void)
-{
-    static __thread uint64_t supply[32];
-    static __thread size_t left;
-    if (left == 0) {
-        if (getrandom(supply, sizeof(supply), 0) != (ssize_t)sizeof(supply))
-            abort();
-        left = sizeof(supply) / sizeof(supply[0]);
-    }
-    return supply[--left];
-}
 
 struct asking {
     store_answer_callback *callback;
@@ -99,7 +86,7 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     if (out == NULL)
         return ERR_UNAVAILABLE;
     char nonce[20];
-    snprintf(nonce, sizeof(nonce), "%016llx", (unsigned long long)random_bits());
+    snprintf(nonce, sizeof(nonce), "%016llx", (unsigned long long)store_random());
     add_worker(out, ask->worker_id, ask->join);
     command_add_number(out, ask->max);
     command_add(out, or_else(ask->queues, STR("*")));
@@ -263,7 +250,7 @@ enum err store_fail_task(struct store *store, const struct holding *holding, str
     char after[24] = "", random[24];
     if (retry_after_ms >= 0)
         snprintf(after, sizeof(after), "%lld", (long long)retry_after_ms);
-    snprintf(random, sizeof(random), "%.9f", (double)(random_bits() >> 11) / (double)(UINT64_C(1) << 53));
+    snprintf(random, sizeof(random), "%.9f", (double)(store_random() >> 11) / (double)(UINT64_C(1) << 53));
     command_add(out, error);
     command_add(out, retryable ? STR("1") : STR("0"));
     command_add(out, str_from(after));

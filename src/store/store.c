@@ -5,6 +5,7 @@
 #include "store/internal.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 void *store_alloc(size_t size)
 {
@@ -12,6 +13,18 @@ void *store_alloc(size_t size)
     if (ptr == NULL)
         abort();
     return ptr;
+}
+
+uint64_t store_random(void)
+{
+    static __thread uint64_t supply[32];
+    static __thread size_t left;
+    if (left == 0) {
+        if (getrandom(supply, sizeof(supply), 0) != (ssize_t)sizeof(supply))
+            abort();
+        left = sizeof(supply) / sizeof(supply[0]);
+    }
+    return supply[--left];
 }
 
 void store_log_conflict(struct str worker_id, const char *how)

@@ -86,9 +86,25 @@ def is_near(entry, place):
     return known == told and (load == exact or (known[1] != "offline" and abs(load - exact) < LOAD_STEP))
 
 
-def books_of(ledger):
-    """(stats, services, {index: {id: rank}}) that follow from ledger entries."""
-    stats, services, indexes = {}, {}, {}
+def requests_of(dump):
+    """{id: requests that it has by leases}"""
+    return {worker_id: int(count) for worker_id, count in _get(dump, "requests", {}).items()}
+
+
+def leases_disagree(dump):
+    """What leases of requests and their counts differ in."""
+    counts = {}
+    for leases, _ in _under(dump, "requests:").values():
+        for lease in leases.values():
+            worker_id = lease.split(" ")[0]
+            counts[worker_id] = counts.get(worker_id, 0) + 1
+    return [] if counts == requests_of(dump) else [f"requests are {requests_of(dump)}, their leases give {counts}"]
+
+
+def books_of(ledger, requests=None):
+    """(stats, services, {index: {id: rank}}) that follow from ledger entries, and from how many requests workers have."""
+    requests = requests or {}
+    stats, services, indexes = {"requests": sum(requests.values())}, {}, {}
     for worker_id, entry in ledger.items():
         tier, status, load, _, provides, active, special, models, *rest = entry.split(" ")
         region = [word for word in rest if word[0] not in "@~"]
@@ -101,7 +117,7 @@ def books_of(ledger):
         for name in names:
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
-            rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(int(active), ACTIVE_MOST) * 100_000
+            rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(max(int(active), requests.get(worker_id, 0)), ACTIVE_MOST) * 100_000
             rank += UNWELL if f"!{name}" in names else 0
             ranked_here = ranked[:RANKED_MOST // len(names)]
             keys = [f"service:{name}", *(f"model:{name}/{model}" for model in ranked_here)]
@@ -114,7 +130,7 @@ def books_of(ledger):
 
 def recount(dump):
     """The counters as a count of the workers' own keys gives them."""
-    return books_of(places_of(dump))[0]
+    return books_of(places_of(dump), requests_of(dump))[0]
 
 
 def stored_counters(dump):
@@ -154,17 +170,26 @@ def _indexes_of(dump):
             for key, (_, value, _) in dump.items() if key.startswith((PREFIX + "service:", PREFIX + "model:", PREFIX + "region:"))}
 
 
+def _ranks_agree(dump, indexes):
+    """Whether the indexes are these; the next sweep brings the ranks of those in `stale` up to date."""
+    stale, found = _get(dump, "stale", ()), _indexes_of(dump)
+    fresh = {name: {worker_id: rank for worker_id, rank in ranks.items() if worker_id not in stale} for name, ranks in indexes.items()}
+    return {name: set(ranks) for name, ranks in found.items()} == {name: set(ranks) for name, ranks in indexes.items()} and \
+        all(found[name][worker_id] == rank for name, ranks in fresh.items() for worker_id, rank in ranks.items())
+
+
 def books_disagree(dump):
     """What must agree even before a sweep, whatever time has done to the workers' own keys: the books with each other."""
     ledger = _get(dump, "ledger", {})
     online, offline = set(_get(dump, "online", {})), set(_get(dump, "offline", {}))
     found = []
-    stats, services, indexes = books_of(ledger)
+    stats, services, indexes = books_of(ledger, requests_of(dump))
+    found += leases_disagree(dump)
     if stored_counters(dump) != stats:
         found.append(f"counters are {stored_counters(dump)}, the ledger gives {stats}")
     if {name: int(value) for name, value in _get(dump, "services", {}).items()} != services:
         found.append(f"services are {_get(dump, 'services', {})}, the ledger gives {services}")
-    if _indexes_of(dump) != indexes:
+    if not _ranks_agree(dump, indexes):
         found.append(f"ranks are {_indexes_of(dump)}, the ledger gives {indexes}")
     if not set(ledger) == online | offline == set(_get(dump, "workers", {})):
         found.append("ledger, workers, online and offline don't name the same workers")
@@ -240,11 +265,12 @@ def faults(dump):
     alike = {name: set(value) for name, (value, _) in _under(dump, "fingerprint:").items()}
     expect(alike == twins, f"fingerprints are {alike}, should be {twins}")
 
-    stats, services, indexes = books_of(ledger)
+    stats, services, indexes = books_of(ledger, requests_of(dump))
+    found += leases_disagree(dump)
     expect(stored_counters(dump) == stats, f"counters are {stored_counters(dump)}, a recount gives {stats}")
     counted = {name: int(value) for name, value in _get(dump, "services", {}).items()}
     expect(counted == services, f"services are {counted}, a recount gives {services}")
-    expect(_indexes_of(dump) == indexes, f"ranks are {_indexes_of(dump)}, should be {indexes}")
+    expect(_ranks_agree(dump, indexes), f"ranks are {_indexes_of(dump)}, should be {indexes}")
     return found
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 import project
+from routes import Routes
 from scripts import Scripts
 from tasks import Tasks
 
@@ -18,3 +19,9 @@ def scripts(clock, start_redis):
 def tasks(scripts):
     """The scripts of tasks."""
     return Tasks(scripts)
+
+
+@pytest.fixture
+def routes(scripts):
+    """The script that chooses workers for requests."""
+    return Routes(scripts)

@@ -1099,14 +1099,16 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "caller": "", "machine": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
-        "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a"}
+        "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a",
+        "cursor": "0", "thread": "t"}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
            "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
-           "audit": (), "limit": ("interval", "burst"), "check": (), "serve": ("format", "beside", "max")}
+           "audit": (), "limit": ("interval", "burst"), "check": (), "serve": ("format", "beside", "max"),
+           "models": ("cursor",), "route": (), "route_explain": ("cursor",)}
 NAMES = ("check",)  # takes any number of names behind its arguments
 
 
@@ -1132,7 +1134,7 @@ def due(scripts):
     scripts.at(0)
 
 
-READING = ("beats", "discover", "ready", "services", "stats")
+READING = ("beats", "discover", "models", "ready", "route_explain", "services", "stats")
 
 
 def test_reading_scripts_write_nothing(scripts):

@@ -1,0 +1,356 @@
+--: arg thread
+--: arg region
+--: rest things
+--: key prefix
+--: key service
+--: key model
+--: key region
+--: use clock
+--: use memory
+--: use route_leases
+--: use standing
+
+-- Chooses workers for requests, and takes back their leases, for `thread` of a coordinator that is in `region` ("" for none). Any
+-- number of things, one after the other:
+--   "choose", lease, services, model, session, excluded, seed   leases the best worker that provides one of `services` (commas
+--     between). It is the one with the fewest requests, of those that have `model` ("" for any) loaded before others; among equals
+--     the one with the lower rank, where one outside of the region counts as if it were busier by half; among equals any, by
+--     `seed` (a number). Of `session` ("" or a number up to SLOTS) it is the one that the session had before, unless that has more
+--     than 1.25 times as many requests as the mean. `excluded`: ids with blanks between that it must not be. -> "id service loaded
+--     stamp left", where loaded is "1" or "0", stamp changes when the worker's registration does, and left is how many requests it
+--     now has; or "! word": "none" provides it, "closed": none takes work, "tried": all others are excluded, "open": breakers are.
+--   "release", lease, outcome (see lib/outcomes.lua)      -> "0" where there is none; "1", and behind a blank what has become of
+--     the breaker of which service and worker
+--   "report", id, service, outcome, trial ("t" or "")           an outcome without a lease -> likewise
+--   "hold", lease, worker, service, model                       a lease that Redis has forgotten -> "1", "0" where it has not
+--   "renew"                                                     the thread keeps its leases -> their names, blanks between
+--   "list", services, model                                     those that take work, all of the same standing, LISTED at most
+--     -> an array of "id service loaded stamp mark", where the mark is "t" of one that may be tried with one request, "d" of one
+--     whose outcomes count, and "-"; or "! word" as above
+-- It looks at PAGE workers, those with the lowest ranks, and at more where these can't be chosen.
+
+local LEASES_MS = 15000 -- of threads, unless they renew them
+local PAGE, PAGES = 32, 8
+local LISTED = 128
+local FAR = 500000 -- in millionths of a load
+local TRIAL_MS = 10000 -- of a trial without a lease
+local SLOTS = 16383
+local SESSIONS_MS = 3600000
+local STRINGS = { choose = 7, release = 3, report = 5, hold = 5, renew = 1, list = 3 } -- of one thing
+
+local now = clock_now()
+local _, TAKES = ranks_range('degraded') -- ranks of workers that take work are less than this
+
+local function is_id(text)
+  return #text <= 128 and string.find(text, '^[%w._:-]+$') ~= nil
+end
+
+local function is_ids(text, separator)
+  return string.find(text, '^[%w._:' .. separator .. '-]*$') ~= nil
+end
+
+local function is_model(text)
+  return text == '' or string.find(text, '^[!-~]+$') ~= nil
+end
+
+-- Whether each thing is well formed.
+local CHECKS = {
+  choose = function(at)
+    return is_id(ARGV[at + 1]) and ARGV[at + 2] ~= '' and is_ids(ARGV[at + 2], ',') and is_model(ARGV[at + 3])
+      and (ARGV[at + 4] == '' or (tonumber(ARGV[at + 4]) or -1) >= 0 and tonumber(ARGV[at + 4]) <= SLOTS)
+      and is_ids(ARGV[at + 5], ' ') and tonumber(ARGV[at + 6])
+  end,
+  release = function(at)
+    return string.find(ARGV[at + 2], '^[usfc]$')
+  end,
+  report = function(at)
+    return is_id(ARGV[at + 1]) and is_id(ARGV[at + 2]) and string.find(ARGV[at + 3], '^[usfc]$')
+  end,
+  hold = function(at)
+    return is_id(ARGV[at + 1]) and is_id(ARGV[at + 2]) and is_id(ARGV[at + 3]) and is_model(ARGV[at + 4]) and ARGV[at + 4] ~= ''
+  end,
+  renew = function()
+    return true
+  end,
+  list = function(at)
+    return ARGV[at + 1] ~= '' and is_ids(ARGV[at + 1], ',') and is_model(ARGV[at + 2])
+  end,
+}
+
+local at = rest
+while at <= #ARGV do
+  local strings = STRINGS[ARGV[at]]
+  if not strings or at + strings - 1 > #ARGV or not CHECKS[ARGV[at]](at) then
+    return redis.error_reply('BADCALL malformed thing')
+  end
+  at = at + strings
+end
+if not is_id(arg_thread) then
+  return redis.error_reply('BADCALL thread is a name')
+end
+
+local region = is_id(arg_region) and arg_region
+local counts, pools, holds = {}, {}, false -- requests by worker; pools by name; whether the thread has leases
+
+-- How good a choice a worker of this standing is, the lower the better; nil for none at all.
+local TIERS = { well = 0, trial = 0, forced = 0, suspect = 2 }
+
+-- Adds those of an index to a pool that are still there: names and ranks alternate.
+local function add_to(pool, list, far)
+  local ids, ranks, online = {}, {}, {}
+  for i = 1, #list, 2 do
+    if not pool.known[list[i]] then
+      pool.known[list[i]] = true
+      ids[#ids + 1], ranks[#ranks + 1] = list[i], tonumber(list[i + 1])
+      online[#online + 1] = key_prefix .. 'worker:' .. list[i] .. ':online'
+    end
+  end
+  if not ids[1] then
+    return
+  end
+  local live, had = redis.call('MGET', unpack(online)), redis.call('HMGET', key_requests, unpack(ids))
+  local texts = pool.troubled and redis.call('HMGET', key_prefix .. 'outcomes:' .. pool.service, unpack(ids))
+  for i, id in ipairs(ids) do
+    local standing = texts and standing_of(pool.service, texts[i], now) or 'well'
+    local tier = TIERS[standing]
+    counts[id] = counts[id] or tonumber(had[i] or '') or 0
+    if live[i] then
+      pool[#pool + 1] = { id = id, service = pool.service, has_model = pool.model ~= '', standing = standing,
+        tier = tier and tier + (ranks[i] < TAKES / 2 and 0 or 1), order = ranks[i] + far, text = texts and texts[i] }
+    end
+  end
+end
+
+-- Reads the next page of a pool. Returns false when there is none.
+local function extend(pool)
+  if pool.ends or pool.pages == PAGES then
+    return false
+  end
+  local from = pool.pages * PAGE
+  pool.pages = pool.pages + 1
+  if pool.near then
+    add_to(pool, redis.call('ZRANGEBYSCORE', pool.near, '-inf', '(' .. TAKES, 'WITHSCORES', 'LIMIT', from, PAGE), 0)
+  end
+  local list = redis.call('ZRANGEBYSCORE', pool.key, '-inf', '(' .. TAKES, 'WITHSCORES', 'LIMIT', from, PAGE)
+  add_to(pool, list, pool.near and FAR or 0)
+  pool.ends = #list < 2 * PAGE
+  return true
+end
+
+-- The workers of a service, those that have `model` ("" for any) loaded.
+local function pool_of(service, model)
+  local name = service .. '/' .. model
+  if not pools[name] then
+    local near = region and key_region .. service .. '/' .. region
+    pools[name] = { service = service, model = model, pages = 0, known = {},
+      key = model == '' and key_service .. service or key_model .. name,
+      near = near and (model == '' and near or near .. '/' .. model),
+      troubled = redis.call('EXISTS', key_prefix .. 'outcomes:' .. service) == 1 }
+    extend(pools[name])
+  end
+  return pools[name]
+end
+
+-- The best of a pool's workers, or `best` where that is no worse; how many are as good.
+local function best_of(pool, excluded, best, ties)
+  for _, each in ipairs(pool) do
+    local tier, count, order = each.tier, counts[each.id], each.order
+    if tier and not excluded[each.id] then
+      local than = best and (tier - best.tier)
+      than = than == 0 and count - counts[best.id] or than
+      than = than == 0 and order - best.order or than
+      if not best or than < 0 then
+        best, ties = each, 1
+      elseif than == 0 then
+        ties = ties + 1
+        best = math.random(ties) == 1 and each or best
+      end
+    end
+  end
+  return best, ties
+end
+
+-- The best of several pools, which are read further as long as only suspect workers are found.
+local function best_of_all(list, excluded)
+  local best, ties
+  repeat
+    best, ties = nil, 0
+    for _, pool in ipairs(list) do
+      best, ties = best_of(pool, excluded, best, ties)
+    end
+    local more = false
+    for _, pool in ipairs(not (best and best.tier < 2) and list or {}) do
+      more = extend(pool) or more
+    end
+  until not more
+  return best
+end
+
+-- Why none of the workers in these pools can be chosen.
+local function refusal_of(list, excluded)
+  local word, provided = 'none', false
+  for _, pool in ipairs(list) do
+    provided = provided or redis.call('EXISTS', pool.key) == 1
+    for _, each in ipairs(pool) do
+      word = (excluded[each.id] or word == 'tried') and 'tried' or 'open'
+    end
+  end
+  return word == 'none' and provided and 'closed' or word
+end
+
+-- The session's worker, unless it has too much to do, or can't be chosen; and whether it is to have another one for good.
+local function of_session(list, key, session, excluded)
+  local id = redis.call('HGET', key, session)
+  local home, sum, count = nil, 0, 0
+  for _, pool in ipairs(list) do
+    local rank = id and redis.call('ZSCORE', pool.key, id)
+    if rank and tonumber(rank) < TAKES then
+      add_to(pool, { id, rank }, 0)
+    end
+    for _, each in ipairs(pool) do
+      sum, count = sum + counts[each.id], count + 1
+      home = each.id == id and not home and each.tier and each or home
+    end
+  end
+  if not home or home.tier >= 2 then
+    return nil, true
+  end
+  return not excluded[id] and counts[id] <= 1.25 * sum / count and home or nil, false
+end
+
+-- The pools of some services that have anybody in them.
+local function pools_of(services, model)
+  local list = {}
+  for service in string.gmatch(services, '[^,]+') do
+    local pool = pool_of(service, model)
+    list[#list + 1] = (pool[1] or model == '') and pool or nil
+  end
+  return list
+end
+
+-- The best worker that provides one of the services, those that have `model` loaded before others; and the pools that it is from.
+local function best_for(services, model, excluded)
+  local list = model ~= '' and pools_of(services, model) or {}
+  local best = best_of_all(list, excluded)
+  if not best then
+    list = pools_of(services, '')
+    best = best_of_all(list, excluded)
+  end
+  return best, list
+end
+
+-- Notes which request tries a worker; lease: nil for one without, which has TRIAL_MS.
+local function note_trial(service, id, lease)
+  local entry = breakers_read(outcomes_text(service, id))
+  entry.trial = lease and arg_thread .. '/' .. lease or string.format('@%.0f', now + TRIAL_MS)
+  outcomes_write(service, id, entry)
+end
+
+local stamps = {}
+
+local function stamp_of(id)
+  stamps[id] = stamps[id] or redis.call('HGET', key_prefix .. 'registration:' .. id, 'stamp') or '-'
+  return stamps[id]
+end
+
+local function choose(lease, services, model, session, given, seed)
+  local excluded = {}
+  for id in string.gmatch(given, '%S+') do
+    excluded[id] = true
+  end
+  math.randomseed(tonumber(seed))
+  local best, list = best_for(services, model, excluded)
+  if not best then
+    return '! ' .. refusal_of(list, excluded)
+  end
+  if session ~= '' then
+    local key = key_prefix .. 'sessions:' .. string.match(services, '^[^,]+')
+    local home, moves = of_session(list, key, session, excluded)
+    best = home or best
+    if moves then
+      redis.call('HSET', key, session, best.id)
+    end
+    redis.call('PEXPIRE', key, SESSIONS_MS)
+  end
+  local tries = best.standing == 'trial' or best.standing == 'forced'
+  local left = route_leases_begin(arg_thread, lease, best.id, best.service, best.has_model and model or '-', tries)
+  counts[best.id] = left or counts[best.id]
+  holds = true
+  if best.standing == 'trial' then
+    note_trial(best.service, best.id, lease)
+    best.tier = nil
+  end
+  return table.concat({ best.id, best.service, best.has_model and '1' or '0', stamp_of(best.id), counts[best.id] }, ' ')
+end
+
+-- Forgets how workers stand when that may have changed.
+local function noted(outcome, change)
+  if outcome == 'f' or outcome == 'c' or change then
+    pools = {}
+  end
+end
+
+local DO = {
+  choose = choose,
+
+  release = function(lease, outcome)
+    local id, left, service, change = route_leases_end(arg_thread, lease, outcome, now)
+    if not id then
+      return '0'
+    end
+    counts[id] = left
+    noted(outcome, change)
+    return change and '1 ' .. change .. ' ' .. service .. ' ' .. id or '1'
+  end,
+
+  report = function(id, service, outcome, trial)
+    local change = outcomes_note(service, id, outcome, trial == 't', now)
+    noted(outcome, change)
+    return change and '1 ' .. change .. ' ' .. service .. ' ' .. id or '1'
+  end,
+
+  hold = function(lease, id, service, model)
+    counts[id] = route_leases_begin(arg_thread, lease, id, service, model, false) or counts[id]
+    holds = true
+    return '1'
+  end,
+
+  renew = function()
+    holds = true
+    return table.concat(redis.call('HKEYS', key_prefix .. 'requests:' .. arg_thread), ' ')
+  end,
+
+  list = function(services, model)
+    local best, list = best_for(services, model, {})
+    if not best then
+      return '! ' .. refusal_of(list, {})
+    end
+    local result = {}
+    for _, pool in ipairs(list) do
+      repeat until #pool >= LISTED or not extend(pool)
+      for _, each in ipairs(pool) do
+        if #result < LISTED and each.tier == best.tier then
+          local mark = each.standing == 'trial' and 't' or each.text and 'd' or '-'
+          if mark == 't' then
+            note_trial(each.service, each.id)
+          end
+          result[#result + 1] = table.concat({ each.id, each.service, each.has_model and '1' or '0', stamp_of(each.id), mark }, ' ')
+        end
+      end
+    end
+    return result
+  end,
+}
+
+memory_need_not_be_free()
+local result = {}
+at = rest
+while at <= #ARGV do
+  local strings = STRINGS[ARGV[at]]
+  result[#result + 1] = DO[ARGV[at]](unpack(ARGV, at + 1, at + strings - 1))
+  at = at + strings
+end
+if holds then
+  redis.call('ZADD', key_prefix .. 'requesters', string.format('%.0f', now + LEASES_MS), arg_thread)
+end
+return result

@@ -1,0 +1,219 @@
+/*
+ * Services whose requests are spread at random: each thread keeps a list of the workers that take them, and asks for it again
+ * each second in which there are requests.
+ */
+#include "base/clock.h"
+#include "store/batch.h"
+#include "store/routing.h"
+
+#include <stdlib.h>
+
+#define LISTS_MAX 64
+#define ENTRIES_MAX 128  /* of a list, see lua/route.lua */
+#define REFRESH_MS 1000  /* then it is asked for again */
+#define STALE_MS 5000    /* and after this nobody goes by it, */
+#define CUT_OFF_MS 60000 /* unless Redis is out of reach */
+
+#define MARK_FAILED 'f' /* since the list was made: others first */
+#define MARK_DONE 'x'   /* a request tries it: no more of them */
+
+struct entry {
+    struct buffer text;     /* "id service loaded stamp mark" */
+    struct str id, service; /* of it */
+    char mark;
+};
+
+struct list {
+    struct buffer key; /* "services model" */
+    struct entry entries[ENTRIES_MAX];
+    size_t count;
+    struct buffer refusal;    /* why it is empty */
+    int64_t made_at, used_at; /* clock_ms; made_at 0: never */
+    bool asked;
+    struct choosing *waiting; /* for the list that was asked for */
+};
+
+struct lists {
+    struct list *items[LISTS_MAX];
+    size_t count;
+};
+
+static void list_clear(struct list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        buffer_fini(&list->entries[i].text);
+    list->count = 0;
+    list->refusal.len = 0;
+}
+
+static void list_free(struct list *list)
+{
+    list_clear(list);
+    buffer_fini(&list->refusal);
+    buffer_fini(&list->key);
+    free(list);
+}
+
+/* The place for another list: that of the one that nobody has used for longest, if there is one that nobody waits for. */
+static struct list **place_for_one(struct lists *lists)
+{
+    struct list **found = NULL;
+    if (lists->count < LISTS_MAX)
+        return &lists->items[lists->count++];
+    for (size_t i = 0; i < LISTS_MAX; i++)
+        if (!lists->items[i]->asked && (found == NULL || lists->items[i]->used_at < (*found)->used_at))
+            found = &lists->items[i];
+    return found;
+}
+
+/* The list for a choice; NULL where there are too many. */
+static struct list *list_for(struct choosing *choosing)
+{
+    struct requests *requests = requests_of(choosing->store);
+    struct buffer key = BUFFER_INIT;
+    buffer_append(&key, buffer_str(&choosing->services));
+    buffer_append(&key, STR(" "));
+    buffer_append(&key, buffer_str(&choosing->model));
+    if (requests->lists == NULL)
+        requests->lists = store_alloc(sizeof(*requests->lists));
+    struct lists *lists = requests->lists;
+    for (size_t i = 0; i < lists->count; i++) {
+        if (str_eq(buffer_str(&lists->items[i]->key), buffer_str(&key))) {
+            buffer_fini(&key);
+            return lists->items[i];
+        }
+    }
+    struct list **place = place_for_one(lists);
+    if (place == NULL) {
+        buffer_fini(&key);
+        return NULL;
+    }
+    if (*place != NULL)
+        list_free(*place);
+    *place = store_alloc(sizeof(**place));
+    (*place)->key = key;
+    return *place;
+}
+
+static bool is_excluded(const struct choosing *choosing, struct str id)
+{
+    struct str rest = buffer_str(&choosing->excluded);
+    while (rest.len > 0)
+        if (str_eq(str_cut(&rest, ' '), id))
+            return true;
+    return false;
+}
+
+/* One that is to be tried, else any that is not excluded, those that failed just now last; NULL when there is none. */
+static struct entry *pick(struct list *list, const struct choosing *choosing)
+{
+    struct entry *picked = NULL;
+    size_t start = list->count > 0 ? (size_t)(store_random() % list->count) : 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct entry *entry = &list->entries[(start + i) % list->count];
+        if (entry->mark == MARK_DONE || is_excluded(choosing, entry->id))
+            continue;
+        if (entry->mark == 't')
+            return entry;
+        if (picked == NULL || picked->mark == MARK_FAILED)
+            picked = entry;
+    }
+    return picked;
+}
+
+static void choose_from(struct list *list, struct choosing *choosing)
+{
+    struct entry *entry = pick(list, choosing);
+    if (entry == NULL) {
+        choosing_refuse(choosing, list->count > 0 ? STR("tried") : buffer_str(&list->refusal));
+        return;
+    }
+    choosing->lease = lease_new_unleased(choosing->store, entry->mark);
+    if (entry->mark == 't')
+        entry->mark = MARK_DONE;
+    choosing_take(choosing, buffer_str(&entry->text));
+}
+
+static void take_entry(struct list *list, struct str text)
+{
+    struct entry *entry = &list->entries[list->count];
+    entry->text = BUFFER_INIT;
+    buffer_append(&entry->text, text);
+    struct str rest = buffer_str(&entry->text);
+    entry->id = str_cut(&rest, ' ');
+    entry->service = str_cut(&rest, ' ');
+    entry->mark = text.len > 0 ? text.ptr[text.len - 1] : '-';
+    if (id_is_valid(entry->id) && id_is_valid(entry->service))
+        list->count++;
+    else /* somebody's redis-cli */
+        buffer_fini(&entry->text);
+}
+
+static void on_list(void *data, enum err err, const struct redisReply *reply, size_t index)
+{
+    struct list *list = data;
+    const struct redisReply *entries = reply_element(reply, index);
+    struct choosing *waiting = list->waiting, *next;
+    list->waiting = NULL;
+    if (err == ERR_NONE) {
+        struct str refusal = reply_text(entries);
+        list_clear(list);
+        list->made_at = clock_ms();
+        str_cut(&refusal, ' ');
+        buffer_append(&list->refusal, refusal);
+        for (size_t i = 0; list->count < ENTRIES_MAX && reply_element(entries, i) != NULL; i++)
+            take_entry(list, reply_text(reply_element(entries, i)));
+    }
+    for (; waiting != NULL; waiting = next) {
+        next = waiting->next;
+        if (err == ERR_NONE)
+            choose_from(list, waiting);
+        else
+            choosing_end(waiting, err, NULL, REQUEST_NO_WORKERS);
+    }
+    list->asked = false; /* it may go from now on */
+}
+
+static enum err ask_for(struct list *list, struct choosing *choosing)
+{
+    struct buffer *out = batch_begin(choosing->store, SCRIPT_route);
+    if (out == NULL)
+        return store_check(choosing->store);
+    list->asked = true;
+    command_add(out, STR("list"));
+    command_add(out, buffer_str(&choosing->services));
+    command_add(out, buffer_str(&choosing->model));
+    batch_add(choosing->store, SCRIPT_route, 3, true, on_list, list);
+    return ERR_NONE;
+}
+
+enum err lists_choose(struct choosing *choosing)
+{
+    struct list *list = list_for(choosing);
+    if (list == NULL)
+        return ERR_OVERLOADED;
+    int64_t now = clock_ms(), age = list->made_at > 0 ? now - list->made_at : INT64_MAX;
+    enum err err = ERR_NONE;
+    list->used_at = now;
+    if (age >= REFRESH_MS && !list->asked)
+        err = ask_for(list, choosing);
+    if (age < (err == ERR_NONE ? STALE_MS : CUT_OFF_MS)) {
+        choose_from(list, choosing);
+        return ERR_NONE;
+    }
+    if (err == ERR_NONE) {
+        choosing->next = list->waiting;
+        list->waiting = choosing;
+    }
+    return err;
+}
+
+void lists_drop(struct lists *lists, struct str worker_id, struct str service)
+{
+    for (size_t i = 0; lists != NULL && i < lists->count; i++)
+        for (size_t k = 0; k < lists->items[i]->count; k++) {
+            struct entry *entry = &lists->items[i]->entries[k];
+            if (str_eq(entry->id, worker_id) && str_eq(entry->service, service) && entry->mark != MARK_DONE)
+                entry->mark = MARK_FAILED;
+        }
+}

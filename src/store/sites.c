@@ -1,0 +1,111 @@
+/*
+ * Where workers provide services, as this thread has read it last.
+ */
+#include "base/clock.h"
+#include "model/endpoint.h"
+#include "store/routing.h"
+
+#include <stdlib.h>
+
+#define SLOTS 1024        /* of the table; a worker takes another one's place */
+#define KEPT_MS 10000     /* coordinators of older versions change registrations without a stamp */
+#define STAMPLESS_MS 1000 /* and make such without one */
+
+struct kept_site {
+    struct buffer key, stamp, tls_fingerprint; /* key: "service worker" */
+    struct endpoints endpoints;
+    int64_t read_at; /* clock_ms */
+};
+
+struct sites {
+    struct kept_site *slots[SLOTS];
+};
+
+static void kept_site_free(struct kept_site *kept)
+{
+    if (kept == NULL)
+        return;
+    buffer_fini(&kept->key);
+    buffer_fini(&kept->stamp);
+    buffer_fini(&kept->tls_fingerprint);
+    endpoints_fini(&kept->endpoints);
+    free(kept);
+}
+
+static struct kept_site **slot_of(struct store *store, struct str key)
+{
+    struct requests *requests = requests_of(store);
+    if (requests->sites == NULL)
+        requests->sites = store_alloc(sizeof(*requests->sites));
+    return &requests->sites->slots[str_hash(key) % SLOTS];
+}
+
+static bool is_fresh(const struct kept_site *kept, struct str key, struct str stamp)
+{
+    int64_t age = clock_ms() - kept->read_at;
+    return str_eq(buffer_str(&kept->key), key) && str_eq(buffer_str(&kept->stamp), stamp) &&
+           age < (str_eq(stamp, STR("-")) ? STAMPLESS_MS : KEPT_MS);
+}
+
+static void tell(const struct kept_site *kept, uint64_t turn, site_callback *callback, void *data)
+{
+    struct site site = {.url = {NULL, 0}};
+    if (kept->endpoints.count > 0)
+        site.url = endpoints_at(&kept->endpoints, turn % kept->endpoints.count);
+    if (kept->tls_fingerprint.len > 0)
+        site.tls_fingerprint = buffer_str(&kept->tls_fingerprint);
+    callback(data, ERR_NONE, &site);
+}
+
+/* A site that is being read. */
+struct finding {
+    struct store *store;
+    struct kept_site *made;
+    size_t service_len;
+    uint64_t turn;
+    site_callback *callback;
+    void *data;
+};
+
+static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)
+{
+    (void)now;
+    struct finding *finding = data;
+    struct kept_site *made = finding->made;
+    if (err == ERR_NONE) {
+        struct str key = buffer_str(&made->key);
+        endpoints_find(&made->endpoints, worker, (struct str){key.ptr, finding->service_len});
+        buffer_append(&made->tls_fingerprint, worker->fields[WORKER_tls_fingerprint]);
+        made->read_at = clock_ms();
+        struct kept_site **slot = slot_of(finding->store, key);
+        kept_site_free(*slot);
+        *slot = made;
+        tell(made, finding->turn, finding->callback, finding->data);
+    } else {
+        kept_site_free(made);
+        finding->callback(finding->data, err, NULL);
+    }
+    free(finding);
+}
+
+void sites_find(struct store *store, struct str worker_id, struct str service, struct str stamp, uint64_t turn,
+                site_callback *callback, void *data)
+{
+    char room[2 * ID_MAX];
+    memcpy(room, service.ptr, service.len);
+    room[service.len] = ' ';
+    memcpy(room + service.len + 1, worker_id.ptr, worker_id.len);
+    struct str key = {room, service.len + 1 + worker_id.len};
+    const struct kept_site *kept = *slot_of(store, key);
+    if (kept != NULL && is_fresh(kept, key, stamp)) {
+        tell(kept, turn, callback, data);
+        return;
+    }
+    struct finding *finding = store_alloc(sizeof(*finding));
+    *finding = (struct finding){store, store_alloc(sizeof(*finding->made)), service.len, turn, callback, data};
+    buffer_append(&finding->made->key, key);
+    buffer_append(&finding->made->stamp, stamp);
+    enum err err = store_get(store, worker_id, on_worker, finding);
+    if (err != ERR_NONE)
+        on_worker(finding, err, NULL, 0);
+}

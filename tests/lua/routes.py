@@ -1,0 +1,74 @@
+"""The script that chooses workers for requests, by what it does, on a private Redis whose clock the test moves."""
+
+import itertools
+
+from scripts import PREFIX
+
+
+class Choice:
+    """What a choice came to: a worker, or why there is none."""
+
+    def __init__(self, text):
+        self.text = text
+        words = text.split(" ")
+        self.refusal = words[1] if words[0] == "!" else None
+        self.worker, self.service, self.has_model, self.stamp, self.left = \
+            (None,) * 5 if self.refusal else (words[0], words[1], words[2] == "1", words[3], int(words[4]))
+
+    def __repr__(self):
+        return self.text
+
+
+class Routes:
+    def __init__(self, scripts):
+        self.scripts = scripts
+        self.redis = scripts.redis
+        self._leases = itertools.count(1)
+
+    def call(self, *things, at=None, thread="t1", region=""):
+        """things: lists of strings -> an answer for each"""
+        if at is not None:
+            self.scripts.at(at)
+        return self.scripts.call("route", *[word for thing in things for word in thing], thread=thread, region=region)
+
+    def wish(self, services, model="", session="", excluded="", seed=1, lease=None):
+        return ["choose", lease or str(next(self._leases)), services, model, session, excluded, seed]
+
+    def choose(self, services, *, count=1, thread="t1", region="", at=None, **wish):
+        """-> the choice; its lease is in `lease`; with a count, a list of them, made in one call"""
+        things = [self.wish(services, **{"seed": number, **wish}) for number in range(1, count + 1)]
+        choices = [Choice(text) for text in self.call(*things, at=at, thread=thread, region=region)]
+        for choice, thing in zip(choices, things):
+            choice.lease, choice.thread = thing[1], thread
+        return choices if count > 1 else choices[0]
+
+    def release(self, choice, outcome="s", at=None):
+        answer, = self.call(["release", choice.lease, outcome], at=at, thread=choice.thread)
+        return answer
+
+    def request(self, services, outcome, at=None, **wish):
+        """A whole request -> (the choice, what its release came to)"""
+        choice = self.choose(services, at=at, **wish)
+        return choice, self.release(choice, outcome) if choice.worker else None
+
+    def renew(self, thread="t1", at=None):
+        answer, = self.call(["renew"], thread=thread, at=at)
+        return answer.split()
+
+    def in_flight(self):
+        """{worker: requests}"""
+        return {worker: int(count) for worker, count in self.redis.hgetall(PREFIX + "requests").items()}
+
+    def list(self, services, model="", thread="t1", at=None):
+        """[(id, mark)]"""
+        answer, = self.call(["list", services, model], thread=thread, at=at)
+        return [(each.split(" ")[0], each.split(" ")[4]) for each in answer]
+
+    def explain(self, service, model="", region=""):
+        """{worker: [status, provides, unwell, has model, near, load, active, requests, standing, row, left]}"""
+        rows, cursor = {}, "0"
+        while True:
+            cursor, *words = self.scripts.call("route_explain", service=service, model=model, region=region, cursor=cursor)
+            rows.update({words[at]: words[at + 1:at + 12] for at in range(0, len(words), 12)})
+            if cursor == "0":
+                return rows

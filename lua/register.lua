@@ -19,6 +19,7 @@
 --: arg max_services
 --: arg health
 --: arg join
+--: arg grant
 --: arg join_max
 --: arg bucket
 --: arg interval
@@ -42,6 +43,7 @@
 --: use machines
 --: use memory
 --: use names
+--: use owners
 --: use places
 --: use removal
 --: use task_leases
@@ -57,12 +59,14 @@
 -- to 4. advertised: the services it says it provides; catalogue: those it may be assigned, in the order that breaks ties; also:
 -- those it may take besides when nobody provides them; all three with commas between. max_services: how many to assign at most.
 -- health: what it tells of single services, names with commas between, "!" before those that are not well. join: the join token
--- that it registers with, "" for none; join_max: so many workers it may have, 0 for any number. A worker that registered with
--- one is registered again with that one alone, or without any. bucket: of the limit that a new worker counts against, which gives
--- one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none. fields: names and values of the registration's
--- fields. Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may; else
--- {id, "1" if it was registered already, assigned services with commas between, "1" if its boot_id has changed, "1" if it is
--- news that two machines use the id}. Where the limit is reached it returns the ms until it is not.
+-- that it registers with, and its grant behind a dot where it shows a token of its own (see lib/owner.lua), "" for none; grant:
+-- what its own tokens carry from now on, "" for what they carried; join_max: so many workers the join token may have, 0 for any
+-- number. A worker that registered with one is registered again with that one alone, or without any. bucket: of the limit that
+-- a new worker counts against, which gives one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none.
+-- fields: names and values of the registration's fields. Returns the error OTHERS where the worker is another join token's,
+-- TOOMANY where this one has as many as it may; else {id, "1" if it was registered already, assigned services with commas
+-- between, "1" if its boot_id has changed, "1" if it is news that two machines use the id}. Where the limit is reached it
+-- returns the ms until it is not.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -77,6 +81,7 @@ if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_c
   or (arg_caller ~= '' and not string.find(arg_caller, '^[@~][%x.:]+$')) then
   return redis.error_reply('BADCALL malformed registration')
 end
+local join = string.match(arg_join, '^[^.]*')
 local fingerprint = arg_looks ~= '' and identities_fingerprint(arg_origin, arg_looks) or arg_fingerprint
 local PROBES = 1000 -- of workers that look alike, how many are asked whether they still beat
 
@@ -84,12 +89,6 @@ local PROBES = 1000 -- of workers that look alike, how many are asked whether th
 local function known(identity)
   local id = try_call('GET', key_identity .. identity)
   return id and redis.call('EXISTS', key_registration .. id) == 1 and id
-end
-
--- Whether worker `id` may be registered again by whoever registers now.
-local function is_its_own(id)
-  local owner = arg_join ~= '' and try_call('HGET', key_registration .. id, 'join')
-  return not owner or owner == arg_join
 end
 
 -- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
@@ -107,7 +106,7 @@ local function silent_twin(looks_like)
     if offline_at < 0 then -- or it beats, but reports itself so
       offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
     end
-    if offline_at - timeout + missed <= now and is_its_own(id) then
+    if offline_at - timeout + missed <= now and owners_may(id, arg_join) then
       return id
     end
     redis.call('ZADD', twins, offline_at - timeout, id)
@@ -146,19 +145,19 @@ local hash, registration = key_worker .. id, key_registration .. id
 
 -- How many workers registered with the join token, without those that are long gone.
 local function count_joined()
-  for _, member in ipairs(redis.call('SMEMBERS', key_joined .. arg_join)) do
-    if try_call('HGET', key_registration .. member, 'join') ~= arg_join then
-      redis.call('SREM', key_joined .. arg_join, member)
+  for _, member in ipairs(redis.call('SMEMBERS', key_joined .. join)) do
+    if try_call('HGET', key_registration .. member, 'join') ~= join then
+      redis.call('SREM', key_joined .. join, member)
     end
   end
-  return redis.call('SCARD', key_joined .. arg_join)
+  return redis.call('SCARD', key_joined .. join)
 end
 
-local owner = try_call('HGET', registration, 'join')
-if not is_its_own(id) then
+local owner, grant = unpack(try_call('HMGET', registration, 'join', 'grant') or {})
+if not owners_may(id, arg_join) then
   return redis.error_reply('OTHERS The worker registered with another join token')
 end
-if arg_join ~= '' and join_max > 0 and owner ~= arg_join and redis.call('SCARD', key_joined .. arg_join) >= join_max
+if join ~= '' and join_max > 0 and owner ~= join and redis.call('SCARD', key_joined .. join) >= join_max
   and count_joined() >= join_max then
   return redis.error_reply('TOOMANY The join token has as many workers as it may')
 end
@@ -273,11 +272,14 @@ end
 if arg_looks ~= '' then
   redis.call('HSET', registration, 'looks', arg_looks, 'origin', arg_origin)
 end
-if arg_join ~= '' or owner then
-  redis.call('HSET', registration, 'join', arg_join ~= '' and arg_join or owner)
+if join ~= '' or owner then
+  redis.call('HSET', registration, 'join', join ~= '' and join or owner)
 end
-if arg_join ~= '' then
-  redis.call('SADD', key_joined .. arg_join, id)
+if arg_grant ~= '' or grant then
+  redis.call('HSET', registration, 'grant', arg_grant ~= '' and arg_grant or grant)
+end
+if join ~= '' then
+  redis.call('SADD', key_joined .. join, id)
 end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 if stood and stood.status ~= 'offline' then

@@ -10,7 +10,7 @@
 --: use clock
 --: use task_leases
 
--- Removes a worker for good, at its own wish or an operator's. join: the join token that it must have registered with, "" for any.
+-- Removes a worker for good, at its own wish or an operator's. join: the caller (see lib/owner.lua), "" for one that may all.
 -- Returns "1", or the error NOTFOUND when there is none of that id, OTHERS when it is another join token's.
 
 if not owners_may(arg_worker_id, arg_join) then

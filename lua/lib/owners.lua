@@ -1,9 +1,8 @@
 --: key registration
+--: use owner
 --: use try
 
--- Whether the caller may speak for worker `id`: `join` is the join token that the worker must have registered with, "" where
--- the caller need not show any. A worker that registered without one is everybody's.
-local function owners_may(id, join)
-  local owner = join ~= '' and try_call('HGET', key_registration .. id, 'join')
-  return not owner or owner == join
+-- Whether a caller (see owner.lua; "": one that may speak for all) may speak for worker `id`.
+local function owners_may(id, caller)
+  return caller == '' or owner_may(caller, try_call('HMGET', key_registration .. id, unpack(OWNER_FIELDS)) or {})
 end

@@ -157,6 +157,15 @@ static void refuse(struct request *request, enum err err)
     reply_error(request, err, detail, NULL);
 }
 
+/* Where a worker's own token is not its worker's, the worker has been registered anew. */
+void admit_refuse_other(struct request *request)
+{
+    if (admit_principal(request)->kind == PRINCIPAL_WORKER)
+        refuse(request, ERR_TOKEN_REVOKED);
+    else
+        reply_error(request, ERR_OTHERS, NULL, NULL);
+}
+
 /* Says that a request would have been refused with AUTH=on. */
 static void tell(struct request *request, enum err err)
 {
@@ -286,7 +295,9 @@ void api_admit(struct request *request)
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join)
 {
     const struct principal *principal = admit_principal(request);
-    *join = principal->kind == PRINCIPAL_JOIN ? str_from(principal->join) : (struct str){NULL, 0};
+    *join = principal->kind == PRINCIPAL_JOIN     ? str_from(principal->join)
+            : principal->kind == PRINCIPAL_WORKER ? str_from(principal->grant)
+                                                  : (struct str){NULL, 0};
     return principal->kind != PRINCIPAL_WORKER || str_eq(worker_id, str_from(principal->name));
 }
 

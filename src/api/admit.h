@@ -52,12 +52,15 @@ const struct principal *admit_principal(const struct request *request);
 struct actor admit_actor(struct request *request);
 
 /*
- * Whether the sender may speak for a worker, as far as that is known here. *join becomes the join token that the worker must
- * have registered with, which the script has to check. It is absent when any will do.
+ * Whether the sender may speak for a worker, as far as that is known here. *join becomes the caller whom the script has to
+ * check, see lua/lib/owner.lua. It is absent when the sender speaks for all.
  */
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
 
 /* Likewise; where it is false the request has been answered. */
 bool admit_worker(struct request *request, struct str worker_id, struct str *join);
+
+/* Answers a request where the script has found that the sender does not speak for the worker (ERR_OTHERS). */
+void admit_refuse_other(struct request *request);
 
 #endif

@@ -25,7 +25,10 @@ struct request *api_resume(struct pending *pending, enum err err)
     pending_release(pending, ERR_INTERNAL);
     if (request == NULL || err == ERR_NONE)
         return request;
-    reading_fail(request, err);
+    if (err == ERR_OTHERS)
+        admit_refuse_other(request);
+    else
+        reading_fail(request, err);
     return NULL;
 }
 

@@ -41,8 +41,8 @@ struct beating {
     struct pending *pending;
     const struct api *api;
     struct store *store;
-    char join[SECRET_ID_LEN + 1]; /* with which the next token of the worker's own is due; empty: none is */
-    struct ignored_note note;     /* of something that was ignored, where ignored_len is not 0 */
+    char grant[GRANT_MAX + 1]; /* with which the next token of the worker's own is due; empty: none is */
+    struct ignored_note note;  /* of something that was ignored, where ignored_len is not 0 */
     char address[64];
     char worker_id[ID_MAX];
     size_t worker_id_len;
@@ -80,7 +80,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
 {
     struct buffer body = BUFFER_INIT;
     bool has_news = news != NULL && heartbeat_has_news(news);
-    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news && beating->join[0] == '\0';
+    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news && beating->grant[0] == '\0';
     json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
     json_add_text(&body, "message", STR("Heartbeat received"));
@@ -90,9 +90,9 @@ static void answer(struct beating *beating, enum err err, const struct task_news
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
     if (has_news)
         heartbeat_write_news(&body, news);
-    if (beating->join[0] != '\0')
+    if (beating->grant[0] != '\0')
         signing_write_worker_token(&body, beating->api, (struct str){beating->worker_id, beating->worker_id_len},
-                                   str_from(beating->join));
+                                   str_from(beating->grant));
     json_end_object(&body);
     struct request *request = api_resume(beating->pending, err);
     if (request != NULL && is_plain)
@@ -156,7 +156,7 @@ static struct beating *wait_for(struct request *request, const struct heartbeat 
     beating->store = beating->api->store;
     const struct principal *principal = admit_principal(request);
     if (principal->kind == PRINCIPAL_WORKER && signing_is_due(principal->expires_at, clock_wall_ms() / 1000))
-        memcpy(beating->join, principal->join, sizeof(beating->join));
+        memcpy(beating->grant, principal->grant, sizeof(beating->grant));
     beating->worker_id_len = heartbeat->worker_id.len;
     memcpy(beating->worker_id, heartbeat->worker_id.ptr, heartbeat->worker_id.len);
     if (ignored->count > 0) {

@@ -1,5 +1,6 @@
 #include "api/polls.h"
 
+#include "api/admit.h"
 #include "api/common.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -211,7 +212,9 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
     if (err_is_retryable(err) && poll->since[0] != '\0')
         return; /* it has waited already, and goes on: it is looked after when Redis answers */
     struct request *request = pending_take(poll->pending);
-    if (err != ERR_NONE)
+    if (err == ERR_OTHERS)
+        admit_refuse_other(request);
+    else if (err != ERR_NONE)
         reply_error(request, err, NULL, NULL);
     else
         reply_answer(request, answer);

@@ -63,11 +63,13 @@ static const struct directory_entry *find(const struct directory *directory, con
 static enum identification identify_worker(const struct directory *directory, const struct jwt_claims *claims,
                                            struct principal *out)
 {
-    const struct directory_entry *join = find(directory, "token", claims->grant);
+    struct str rest = str_from(claims->grant), id = str_cut(&rest, '.');
+    snprintf(out->join, sizeof(out->join), "%.*s", STR_PRINTF(id));
+    memcpy(out->grant, claims->grant, sizeof(out->grant));
+    const struct directory_entry *join = find(directory, "token", out->join);
     if (join != NULL && join->revoked_at != 0 && join->with_workers)
         return CREDENTIAL_REVOKED;
     out->kind = PRINCIPAL_WORKER;
-    snprintf(out->join, sizeof(out->join), "%.12s", claims->grant);
     return IDENTIFIED;
 }
 

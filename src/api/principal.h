@@ -7,6 +7,8 @@
 #include "api/directory.h"
 #include "http/request.h"
 
+#define GRANT_MAX 64
+
 enum principal_kind {
     PRINCIPAL_NONE,    /* no credential, or none that is good: a stranger */
     PRINCIPAL_USER,    /* somebody who has signed in */
@@ -20,6 +22,7 @@ struct principal {
     enum role role;                      /* of users and programs */
     char name[JWT_SUBJECT_MAX + 1];      /* the user's name, the token's id, the worker's id */
     char join[SECRET_ID_LEN + 1];        /* of join tokens and workers: the id of the join token */
+    char grant[GRANT_MAX + 1];           /* of workers: that id, a dot, and what the worker was given when it registered */
     char session[65];                    /* of users: what a logout ends */
     const struct directory_entry *token; /* of join tokens and programs: valid until the next turn of the loop */
     int64_t expires_at;                  /* of a JWT, seconds since 1970 */

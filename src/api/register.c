@@ -10,6 +10,7 @@
 #include "model/id.h"
 #include "store/credentials.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* What the answer needs of the request when the registration is gone. */
@@ -19,7 +20,7 @@ struct registering {
     enum tier tier;
     struct str tunnel_url, ip_address, coordinator_url; /* copies in `texts` */
     struct str ignored;                                 /* likewise: a member of the answer; may be empty */
-    char join[SECRET_ID_LEN + 1];                       /* the join token that it registers with; empty: none */
+    char grant[GRANT_MAX + 1];                          /* what its own token carries; empty: it gets none */
     char worker_id[ID_MAX];                             /* of an edge node: who it is, while the fleet is counted */
     size_t worker_id_len;
     char texts[];
@@ -60,8 +61,8 @@ static void end_answer(struct buffer *body, const struct registering *registerin
 {
     if (registering->ignored.len > 0)
         json_add_raw(body, NULL, registering->ignored);
-    if (registering->join[0] != '\0')
-        signing_write_worker_token(body, registering->api, worker_id, str_from(registering->join));
+    if (registering->grant[0] != '\0')
+        signing_write_worker_token(body, registering->api, worker_id, str_from(registering->grant));
     json_end_object(body);
 }
 
@@ -174,7 +175,8 @@ static void register_worker(struct request *request, struct registration *regist
     registering->ip_address = copy_text(&to, registration->where.ip_address);
     registering->coordinator_url = copy_text(&to, url);
     registering->ignored = copy_text(&to, buffer_str(&ignored));
-    snprintf(registering->join, sizeof(registering->join), "%.*s", STR_PRINTF(registration->join));
+    snprintf(registering->grant, sizeof(registering->grant), "%.*s%s%.*s", STR_PRINTF(registration->join),
+             registration->grant.len > 0 ? "." : "", STR_PRINTF(registration->grant));
     enum err err = store_register(api->store, registration, callback, registering);
     buffer_fini(&ignored);
     registration_fini(registration);
@@ -203,12 +205,21 @@ static bool token_permits(struct request *request, const struct directory_entry 
     return true;
 }
 
+/* What tokens of the worker's own carry, so that those which it had before end. Lives as long as the request. */
+static struct str make_grant(struct request *request)
+{
+    uint64_t random;
+    char *text = request_alloc(request, 17);
+    secret_random(&random, sizeof(random));
+    return (struct str){text, (size_t)snprintf(text, 17, "%016" PRIx64, random)};
+}
+
 /* Notes with which join token a worker registers, and what that permits. False when the request has been answered. */
 static bool settle_owner(struct request *request, struct registration *registration)
 {
     const struct principal *principal = admit_principal(request);
     if (principal->kind == PRINCIPAL_WORKER) { /* again, and as itself */
-        registration->join = str_from(principal->join);
+        registration->join = str_from(principal->grant);
         if (registration->worker_id.len == 0)
             registration->worker_id = str_from(principal->name);
         return admit_worker(request, registration->worker_id, &(struct str){NULL, 0});
@@ -216,6 +227,7 @@ static bool settle_owner(struct request *request, struct registration *registrat
     if (principal->kind != PRINCIPAL_JOIN)
         return true;
     registration->join = str_from(principal->join);
+    registration->grant = make_grant(request);
     registration->join_max = principal->token->max_workers;
     registration->join_services = buffer_str(&principal->token->services);
     return token_permits(request, principal->token, registration);

@@ -105,12 +105,12 @@ bool signing_issue(const struct api *api, const struct jwt_claims *claims, struc
     return key != NULL;
 }
 
-void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str join)
+void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str grant)
 {
     struct buffer token = BUFFER_INIT;
     struct jwt_claims claims = {.worker = true, .expires_at = clock_wall_ms() / 1000 + WORKER_TOKEN_S};
     snprintf(claims.subject, sizeof(claims.subject), "%.*s", STR_PRINTF(worker_id));
-    snprintf(claims.grant, sizeof(claims.grant), "%.*s", STR_PRINTF(join));
+    snprintf(claims.grant, sizeof(claims.grant), "%.*s", STR_PRINTF(grant));
     if (signing_issue(api, &claims, &token)) {
         json_add_text(out, "token", buffer_str(&token));
     }

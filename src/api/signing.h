@@ -22,10 +22,10 @@ bool signing_is_ready(const struct api *api);
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out);
 
 /*
- * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `join`: the join token that
- * it registered with.
+ * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `grant`: as a principal has
+ * it.
  */
-void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str join);
+void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str grant);
 
 /* Whether two thirds of a worker's token are over, so that it is time for another. `expires_at` and `now` in seconds since 1970. */
 bool signing_is_due(int64_t expires_at, int64_t now);

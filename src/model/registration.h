@@ -34,9 +34,11 @@ struct registration {
     struct buffer labels; /* owned: "name=value," of each, see labels_read */
 
     /*
-     * no part of the body: the join token that it registers with (absent: none), and how many workers that may have (0: any number)
+     * no part of the body: the join token that it registers with (absent: none; with its grant behind a dot where it shows a token
+     * of its own), what its own tokens carry from now on (absent: what they carried), and how many workers the join token may have
+     * (0: any number)
      */
-    struct str join;
+    struct str join, grant;
     int join_max;
     struct str join_services; /* names with commas between: what it may be assigned and advertise; empty: anything */
 

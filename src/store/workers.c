@@ -271,6 +271,7 @@ static void write_registration(struct buffer *command, const struct store *store
         [REGISTER_max_services] = str_from(max_services),
         [REGISTER_health] = buffer_str(&lists.health),
         [REGISTER_join] = registration->join,
+        [REGISTER_grant] = registration->grant,
         [REGISTER_join_max] = str_from(join_max),
         [REGISTER_bucket] = per_minute > 0 ? write_bucket(registration->where.caller, bucket) : STR(""),
         [REGISTER_interval] = str_from(interval),

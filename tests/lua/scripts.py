@@ -83,7 +83,7 @@ class Scripts:
         given = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "worker-00000000",
                  "worker_id": worker_id, "instance_id": "", "tunnel_url": "", "told_tunnel": "", "fingerprint": "",
                  "looks": "", "origin": "", "caller": "", "machine": "", "tier": 2, "advertised": "",
-                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", "join": "", "join_max": 0,
+                 "catalogue": "rag,ner,notes", "also": "", "max_services": 1, "health": "", "join": "", "grant": "", "join_max": 0,
                  "bucket": "", "interval": "", "burst": "", **args}
         answer = self.call("register", *fields, **given)
         if isinstance(answer, int):

@@ -1095,7 +1095,7 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
         "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "", "health": "",
-        "max_services": "1", "max": 100, "drain": "1", "reason": "", "join": "", "join_max": 0, "service": "rag", "model": "", "told_tunnel": "", "looks": "", "origin": "",
+        "max_services": "1", "max": 100, "drain": "1", "reason": "", "join": "", "grant": "", "join_max": 0, "service": "rag", "model": "", "told_tunnel": "", "looks": "", "origin": "",
         "caller": "", "machine": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",

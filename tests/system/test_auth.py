@@ -188,6 +188,54 @@ def test_a_workers_token_is_for_that_worker_alone(redis, guarded):
     assert guarded.request("DELETE", "/api/worker/unregister/w", headers=own).status == 200
 
 
+def everything_of_a_worker(coordinator, headers):
+    """What a worker does with its token; -> the answers."""
+    body = {"worker_id": "w", "task_id": "t", "lease": "1-0123456789abcdef", "error": "x", "seconds": 60, "percent": 1}
+    paths = ["/api/worker/heartbeat", "/api/edge/heartbeat", "/api/worker/task-complete", "/api/worker/task-fail", "/api/worker/task-extend",
+             "/api/tasks/t/progress"]
+    return [*(coordinator.request("POST", path, body, headers) for path in paths),
+            coordinator.request("GET", "/api/worker/tasks?worker_id=w&max=1", headers=headers),
+            coordinator.request("GET", "/api/worker/tasks?worker_id=w&max=1&wait=5", headers=headers),
+            register(coordinator, headers=headers, worker_id="w"), register(coordinator, headers=headers),
+            coordinator.request("DELETE", "/api/worker/unregister/w", headers=headers)]
+
+
+@pytest.mark.parametrize("how", ["again", "gone and by the same site", "gone and by another site", "gone and by nobody"])
+def test_a_workers_token_ends_when_its_worker_is_registered_again(redis, three_guarded, start_coordinator, how):
+    """By whoever has the id now: on all instances, at once, though the token would last a day."""
+    ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
+    guarded = three_guarded[0]
+    old = bearer(register(guarded, ours, worker_id="w").json["token"])
+    assert all(beat(coordinator, "w", old).status == 200 for coordinator in three_guarded)
+    if how != "again":
+        assert guarded.request("DELETE", "/api/worker/unregister/w", headers=old).status == 200
+    if how.endswith("nobody"):
+        assert register(start_coordinator(redis), worker_id="w").status == 200
+        new = None
+    else:
+        new = bearer(register(guarded, theirs if how.endswith("another site") else ours, worker_id="w").json["token"])
+    before = redis.client.hgetall("{rma}:registration:w")
+    for coordinator in three_guarded:
+        for answer in everything_of_a_worker(coordinator, old):
+            assert as_code(answer) == (401, "token-revoked") and "Bearer" in answer.headers["WWW-Authenticate"]
+    bulk = guarded.request("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w"}]}, old)
+    assert bulk.json["ok"] == 0 and bulk.json["forbidden"] == ["w"]
+    assert redis.client.hgetall("{rma}:registration:w") == before
+    if new:
+        assert all(beat(coordinator, "w", new).status == 200 for coordinator in three_guarded)
+        again = register(guarded, headers=new)
+        assert (again.json["worker_id"], beat(guarded, "w", new).status) == ("w", 200), "its own registration ends nothing: the answer may be lost"
+        assert beat(guarded, "w", bearer(again.json["token"])).status == 200
+
+
+def test_a_registration_without_a_credential_ends_no_token(redis, start_coordinator):
+    """While AUTH is warn, agents that have none yet register beside those that have."""
+    coordinator = start_coordinator(redis, AUTH="warn")
+    own = bearer(register(coordinator, make_token(redis.client, "join"), worker_id="w").json["token"])
+    assert register(coordinator, worker_id="w").status == 200
+    assert beat(coordinator, "w", own).status == 200
+
+
 def test_people_are_no_workers_and_workers_no_people(redis, guarded):
     admin, token = make_token(redis.client), make_token(redis.client, "join")
     own = bearer(register(guarded, token, worker_id="w").json["token"])
@@ -446,10 +494,10 @@ def test_rotation_refuses_no_valid_token(redis, three_guarded):
     admin, token = bearer(make_token(redis.client)), make_token(redis.client, "join")
     old = bearer(register(three_guarded[0], token, worker_id="w").json["token"])
     assert three_guarded[1].request("POST", "/api/auth/keys/rotate", headers=admin).status == 200
-    new = bearer(register(three_guarded[1], token, worker_id="w").json["token"])
+    new = bearer(register(three_guarded[1], token, worker_id="v").json["token"])
     for coordinator in three_guarded:
         assert beat(coordinator, "w", old).status == 200
-        assert beat(coordinator, "w", new).status == 200, "what is not known yet is looked for"
+        assert beat(coordinator, "v", new).status == 200, "what is not known yet is looked for"
 
 
 # -- outages ------------------------------------------------------------------------------------------------------------------------------

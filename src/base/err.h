@@ -71,6 +71,7 @@
 
 /* The statuses of answers with their reason phrases. The metrics count each, and all others together. */
 #define STATUS_TABLE(X)                                                                                                            \
+    X(101, "Switching Protocols")                                                                                                  \
     X(200, "OK")                                                                                                                   \
     X(201, "Created")                                                                                                              \
     X(202, "Accepted")                                                                                                             \

@@ -77,23 +77,30 @@ void reply_count(h2o_req_t *req, const struct request *request, int status)
         histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
 }
 
-/* Begins the answer; whether it is to have no body. */
-static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
+/* What begins every answer. */
+static void begin(struct request *request, int status)
 {
     h2o_req_t *req = request->h2o;
     assert(request->thread->inside);
     if (request->before_answer != NULL)
         request->before_answer(request);
-    intake_before_answer(req);
     reply_count(req, request, status);
+    req->res.status = status;
+    req->res.reason = status_reason(status);
+}
+
+/* Begins the answer; whether it is to have no body. */
+static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
+{
+    h2o_req_t *req = request->h2o;
+    begin(request, status);
+    intake_before_answer(req);
     if (req->conn->ctx->shutdown_requested)
         req->http1_is_persistent = 0;
     if (req->http1_is_persistent) {
         const h2o_iovec_t *said = &request->thread->server->keep_alive;
         h2o_add_header_by_str(&req->pool, &req->res.headers, H2O_STRLIT("keep-alive"), 0, "Keep-Alive", said->base, said->len);
     }
-    req->res.status = status;
-    req->res.reason = status_reason(status);
     if (type.len > 0)
         h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type.ptr, type.len);
     h2o_start_response(req, generator);
@@ -119,6 +126,12 @@ bool reply_begin(struct request *request, int status, struct str type, struct st
 {
     log_request(request, status, NULL, NULL);
     return start(request, status, type, generator);
+}
+
+void reply_begin_upgrade(struct request *request)
+{
+    log_request(request, 101, NULL, NULL);
+    begin(request, 101);
 }
 
 /* What a request's pool holds of its answer. */

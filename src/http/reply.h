@@ -38,6 +38,9 @@ void reply_preflight(struct request *request);
 /* Begins an answer that `generator` then sends, for stream.c. Returns whether only its headers were asked for. */
 bool reply_begin(struct request *request, int status, struct str type, struct st_h2o_generator_t *generator);
 
+/* Likewise with 101, which libh2o sends, for tunnel.c. */
+void reply_begin_upgrade(struct request *request);
+
 /* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
 void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);
 

@@ -6,6 +6,7 @@
 #include "http/connection.h"
 #include "http/intake.h"
 #include "http/thread.h"
+#include "http/tunnel.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -247,11 +248,13 @@ struct server_thread *server_thread_new(struct server *server, int index)
                   METRICS_CONNECTIONS_MAX);
     h2o_linklist_init_anchor(&thread->receiving);
     h2o_linklist_init_anchor(&thread->lingerings);
+    h2o_linklist_init_anchor(&thread->tunnels);
     h2o_timeout_init(thread->context.loop, &thread->soon, 0);
     thread->tick_entry.cb = on_ticks_due;
     server_thread_add_tick(thread, listeners_tick, thread);
     server_thread_add_tick(thread, go_on_with_deferred, thread);
     server_thread_add_tick(thread, client_watch_tick, thread);
+    server_thread_add_tick(thread, tunnel_tick, thread);
     if (getrandom(&thread->next_id, sizeof(thread->next_id), 0) != sizeof(thread->next_id))
         abort();
     thread->waker_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -59,6 +59,8 @@ struct server_thread {
     struct pending_set next_turn;      /* of connections that have had their share of this one */
     struct client_watch *first_hidden; /* clients whose leaving epoll would not tell */
     int64_t hidden_checked_at;
+    h2o_linklist_t tunnels;
+    int64_t tunnels_checked_at;
     uint32_t turn; /* the number of this turn of the loop */
     struct tick ticks[TICKS_MAX];
     size_t tick_count;

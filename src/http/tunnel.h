@@ -54,10 +54,13 @@ bool tunnel_is_ready(const struct tunnel *tunnel);
 void tunnel_pause(struct tunnel *tunnel);
 void tunnel_resume(struct tunnel *tunnel);
 
-/* Nothing more is written: our end is closed behind what is being sent. */
+/* Nothing more is written: our end is closed behind what is being sent. `gone` may be called meanwhile. */
 void tunnel_finish(struct tunnel *tunnel);
 
 /* Ends both directions at once, with a reset. `gone` is called meanwhile. */
 void tunnel_abort(struct tunnel *tunnel);
+
+/* Ends the tunnels whose time is over, or whose client has left. A server_tick; `data` is the thread. */
+int32_t tunnel_tick(void *data);
 
 #endif

@@ -9,31 +9,17 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
-#include "base/metrics.h"
+#include "loopback.h"
+
 #include "http/intake.h"
 #include "http/pending.h"
 #include "http/reply.h"
-#include "http/server.h"
 #include "http/stream.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define UPLOAD_MAX (300 << 20)
 #define MIB (1 << 20)
 
-static struct server *server;
-static struct server_thread *thread;
-static pthread_t id;
-static int port;
 static atomic_int failures, left_ones, refusals, gone;
 static atomic_size_t taken; /* bytes of the latest body until now */
 static atomic_bool may_go_on;
@@ -300,111 +286,7 @@ static const struct route routes[] = {
     {.path = NULL},
 };
 
-static bool is_ready(void *app)
-{
-    (void)app;
-    return true;
-}
-
-static void *serve(void *data)
-{
-    (void)data;
-    metrics_thread_start();
-    thread = server_thread_new(server, 0);
-    server_thread_set_app(thread, NULL, is_ready);
-    server_thread_add_tick(thread, tick, NULL);
-    server_thread_run(thread);
-    return NULL;
-}
-
-static void start(void)
-{
-    static const struct server_config config = {.host = {"127.0.0.1", 9},
-                                                .max_connections = 100,
-                                                .threads = 1,
-                                                .request_timeout_ms = 5000,
-                                                .idle_timeout_ms = 60000,
-                                                .quick_timeout_ms = 500,
-                                                .upload_max = UPLOAD_MAX,
-                                                .allowed_origins = {"*", 1},
-                                                .routes = routes};
-    const char *why;
-    signal(SIGPIPE, SIG_IGN);
-    log_init(LOG_ERROR, false);
-    if (server_new(&config, &server, &port, &why) != ERR_NONE || pthread_create(&id, NULL, serve, NULL) != 0)
-        abort();
-}
-
 /* --- a client --- */
-
-static int open_client(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval patience = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    return fd;
-}
-
-static void send_all(int fd, struct str bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t sent = send(fd, bytes.ptr, bytes.len, 0);
-        assert_true(sent > 0);
-        bytes = (struct str){bytes.ptr + sent, bytes.len - (size_t)sent};
-    }
-}
-
-static void send_text(int fd, const char *text)
-{
-    send_all(fd, str_from(text));
-}
-
-/* Reads until `text` has come; what came stays in `all`, with a NUL behind it. */
-static void read_until(int fd, struct buffer *all, const char *text)
-{
-    for (;;) {
-        char *room = buffer_reserve(all, 65536);
-        room[0] = '\0';
-        if (all->len > 0 && strstr(all->ptr, text) != NULL)
-            return;
-        ssize_t got = recv(fd, room, 65535, 0);
-        if (got <= 0)
-            fail_msg("\"%s\" did not come: %.1000s", text, all->ptr);
-        room[got] = '\0';
-        all->len += (size_t)got;
-    }
-}
-
-/* Reads to the end, and closes. */
-static struct buffer read_all(int fd)
-{
-    struct buffer all = BUFFER_INIT;
-    char room[65536];
-    ssize_t got;
-    while ((got = recv(fd, room, sizeof(room), 0)) > 0)
-        buffer_append(&all, (struct str){room, (size_t)got});
-    close(fd);
-    buffer_append(&all, (struct str){"", 1});
-    return all;
-}
-
-static void assert_has(const struct buffer *all, const char *text)
-{
-    if (strstr(all->ptr, text) == NULL)
-        fail_msg("\"%s\" is not in: %.1000s", text, all->ptr);
-}
-
-static void assert_within(atomic_int *number, int expected, int ms)
-{
-    int64_t end = clock_ms() + ms;
-    while (*number != expected && clock_ms() < end)
-        poll(NULL, 0, 1);
-    assert_int_equal(*number, expected);
-}
 
 /* A body of `size` bytes that does not repeat itself. */
 static struct buffer make_body(size_t size)
@@ -485,14 +367,14 @@ static void test_bodies_of_all_sizes(void **state)
         {"/bulk", MIB, 0, "json"},
         {"/bulk", MIB, 65536, "json"},
     };
-    int fd = open_client();
+    int fd = client_open();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buffer body = make_body(cases[i].size), request = BUFFER_INIT, all = BUFFER_INIT;
         append_request(&request, cases[i].path, buffer_str(&body), cases[i].chunk);
         buffer_append(&request, STR(GET)); /* behind it, at once */
         print_message("%s %zu %zu\n", cases[i].path, cases[i].size, cases[i].chunk);
-        send_all(fd, buffer_str(&request));
-        read_until(fd, &all, "\r\n\r\ngot");
+        client_send_bytes(fd, buffer_str(&request));
+        client_read_until(fd, &all, "\r\n\r\ngot");
         assert_has(&all, expected(cases[i].how, buffer_str(&body)));
         buffer_fini(&body);
         buffer_fini(&request);
@@ -519,16 +401,16 @@ static void test_pipelined_requests_in_pieces(void **state)
     buffer_append(&requests, STR(GET_LAST));
     static const size_t pieces[] = {SIZE_MAX, 50000, 8192, 1999, 613};
     for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-        int fd = open_client();
+        int fd = client_open();
         struct str rest = buffer_str(&requests);
         while (rest.len > 0) {
             size_t size = pieces[i] < rest.len ? pieces[i] : rest.len;
-            send_all(fd, (struct str){rest.ptr, size});
+            client_send_bytes(fd, (struct str){rest.ptr, size});
             rest = (struct str){rest.ptr + size, rest.len - size};
             if (size < 2000)
                 poll(NULL, 0, rest.len % 17 == 0); /* now and then, so that pieces arrive as such */
         }
-        struct buffer all = read_all(fd);
+        struct buffer all = client_read_all(fd, NULL);
         const char *at = all.ptr;
         static const char *const order[] = {"streamed 70000", " 50 ",    "got",          "json 50",        "known",
                                             "streamed 70000", "json 50", "HTTP/1.1 200", "streamed 70000", "got"};
@@ -565,23 +447,23 @@ static void test_a_long_body_takes_no_memory(void **state)
     (void)state;
     static char room[MIB];
     for (int chunked = 0; chunked < 2; chunked++) {
-        int fd = open_client();
+        int fd = client_open();
         struct buffer all = BUFFER_INIT;
         size_t before = peak_memory_kib();
         if (chunked)
-            send_text(fd, "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+            client_send(fd, "POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         else
-            send_text(fd, "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 268435456\r\n\r\n");
+            client_send(fd, "POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 268435456\r\n\r\n");
         for (int i = 0; i < 256; i++) {
             if (chunked)
-                send_text(fd, "100000\r\n");
-            send_all(fd, (struct str){room, MIB});
+                client_send(fd, "100000\r\n");
+            client_send_bytes(fd, (struct str){room, MIB});
             if (chunked)
-                send_text(fd, "\r\n");
+                client_send(fd, "\r\n");
         }
         if (chunked)
-            send_text(fd, "0\r\n\r\n");
-        read_until(fd, &all, "streamed 268435456 ");
+            client_send(fd, "0\r\n\r\n");
+        client_read_until(fd, &all, "streamed 268435456 ");
         close(fd);
         buffer_fini(&all);
         assert_true(peak_memory_kib() - before < 2048);
@@ -594,9 +476,9 @@ static void test_back_pressure_reaches_the_client(void **state)
     (void)state;
     static char room[MIB];
     may_go_on = false;
-    int fd = open_client();
+    int fd = client_open();
     struct buffer all = BUFFER_INIT;
-    send_text(fd, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n");
+    client_send(fd, "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n");
     size_t sent = 0;
     int64_t stalled_at = clock_ms();
     while (sent < 100 * (size_t)MIB && clock_ms() - stalled_at < 100) {
@@ -612,10 +494,10 @@ static void test_back_pressure_reaches_the_client(void **state)
     may_go_on = true;
     while (sent < 100 * (size_t)MIB) {
         size_t size = 100 * (size_t)MIB - sent < MIB ? 100 * (size_t)MIB - sent : MIB;
-        send_all(fd, (struct str){room, size});
+        client_send_bytes(fd, (struct str){room, size});
         sent += size;
     }
-    read_until(fd, &all, "streamed 104857600 ");
+    client_read_until(fd, &all, "streamed 104857600 ");
     close(fd);
     buffer_fini(&all);
 }
@@ -633,7 +515,7 @@ static void test_expectations(void **state)
         {"/json", "Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n", "json 5 "},
         {"/wait", "Content-Length: 5", "hello", "streamed 5 "},
     };
-    int fd = open_client();
+    int fd = client_open();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buffer all = BUFFER_INIT;
         char head[256], byte;
@@ -641,15 +523,15 @@ static void test_expectations(void **state)
         may_go_on = !waits;
         snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n%s\r\n\r\n", cases[i].path,
                  cases[i].length);
-        send_text(fd, head);
+        client_send(fd, head);
         if (waits) {
             poll(NULL, 0, 50);
             assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
             may_go_on = true;
         }
-        read_until(fd, &all, "HTTP/1.1 100 Continue\r\n\r\n");
-        send_text(fd, cases[i].body);
-        read_until(fd, &all, cases[i].how);
+        client_read_until(fd, &all, "HTTP/1.1 100 Continue\r\n\r\n");
+        client_send(fd, cases[i].body);
+        client_read_until(fd, &all, cases[i].how);
         buffer_fini(&all);
     }
     close(fd);
@@ -670,9 +552,9 @@ static void test_nobody_is_asked_for_what_is_refused(void **state)
     static const char *const answers[] = {"HTTP/1.1 403 ", "HTTP/1.1 404 ",    "HTTP/1.1 413 ",
                                           "HTTP/1.1 413 ", "MAX_UPLOAD_BYTES", "HTTP/1.1 417 "};
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-        int fd = open_client();
-        send_text(fd, requests[i]);
-        struct buffer all = read_all(fd);
+        int fd = client_open();
+        client_send(fd, requests[i]);
+        struct buffer all = client_read_all(fd, NULL);
         assert_memory_equal(all.ptr, "HTTP/1.1 4", 10);
         assert_has(&all, answers[i]);
         assert_has(&all, "Connection: close");
@@ -688,7 +570,7 @@ static void test_an_early_answer_is_read(void **state)
     struct buffer body = make_body(4 * MIB);
     for (int i = 0; i < 6; i++) {
         struct buffer request = BUFFER_INIT;
-        int fd = open_client();
+        int fd = client_open();
         append_request(&request, paths[i % 3], buffer_str(&body), i < 3 ? 0 : 10000);
         for (struct str rest = buffer_str(&request); rest.len > 0;) {
             ssize_t sent = send(fd, rest.ptr, rest.len, 0);
@@ -696,7 +578,7 @@ static void test_an_early_answer_is_read(void **state)
                 break;
             rest = (struct str){rest.ptr + sent, rest.len - (size_t)sent};
         }
-        struct buffer all = read_all(fd);
+        struct buffer all = client_read_all(fd, NULL);
         assert_has(&all, i % 3 == 2 ? "HTTP/1.1 404 " : "HTTP/1.1 403 ");
         assert_has(&all, "Connection: close");
         assert_null(strstr(all.ptr + 1, "HTTP/1.1 ")); /* nothing of the body was taken for a request */
@@ -713,15 +595,15 @@ static void test_both_ways_at_once(void **state)
 {
     (void)state;
     struct buffer body = make_body(100000), all = BUFFER_INIT;
-    int fd = open_client();
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
-    read_until(fd, &all, "5\r\nfirst\r\n");
-    send_text(fd, "6\r\nsecond\r\n");
-    read_until(fd, &all, "6\r\nsecond\r\n");
-    send_text(fd, "186a0\r\n");
-    send_all(fd, buffer_str(&body));
-    send_text(fd, "\r\n0\r\n\r\n");
-    struct buffer rest = read_all(fd);
+    int fd = client_open();
+    client_send(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+    client_read_until(fd, &all, "5\r\nfirst\r\n");
+    client_send(fd, "6\r\nsecond\r\n");
+    client_read_until(fd, &all, "6\r\nsecond\r\n");
+    client_send(fd, "186a0\r\n");
+    client_send_bytes(fd, buffer_str(&body));
+    client_send(fd, "\r\n0\r\n\r\n");
+    struct buffer rest = client_read_all(fd, NULL);
     assert_memory_equal(rest.ptr + rest.len - 6, "0\r\n\r\n", 5);
     assert_true(rest.len > 100000);
     buffer_fini(&rest);
@@ -742,20 +624,20 @@ static void test_what_is_broken_is_refused(void **state)
         for (size_t j = 0; j < 6; j++) {
             char head[256];
             struct buffer all = BUFFER_INIT;
-            int fd = open_client();
+            int fd = client_open();
             const char *path = paths[j / 2], *start_of_body = strcmp(path, "/echo") == 0 ? starts[0] : starts[j % 2];
             snprintf(head, sizeof(head),
                      "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", path);
-            send_text(fd, head);
+            client_send(fd, head);
             if (strcmp(path, "/echo") == 0)
                 poll(NULL, 0, 5);
             else
-                read_until(fd, &all, "HTTP/1.1 100 Continue\r\n\r\n");
-            send_text(fd, start_of_body);
-            send_text(fd, ends[i]);
-            send_text(fd, GET);
+                client_read_until(fd, &all, "HTTP/1.1 100 Continue\r\n\r\n");
+            client_send(fd, start_of_body);
+            client_send(fd, ends[i]);
+            client_send(fd, GET);
             buffer_fini(&all);
-            all = read_all(fd);
+            all = client_read_all(fd, NULL);
             assert_null(strstr(all.ptr, "got"));
             if (strcmp(path, "/echo") != 0)
                 assert_has(&all, "HTTP/1.1 400 ");
@@ -794,9 +676,9 @@ static void test_nothing_is_smuggled(void **state)
     for (size_t i = 0; i < 2 * sizeof(heads) / sizeof(heads[0]); i++) {
         char request[512];
         snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n0\r\n\r\n" GET, paths[i % 2], heads[i / 2]);
-        int fd = open_client();
-        send_text(fd, request);
-        struct buffer all = read_all(fd);
+        int fd = client_open();
+        client_send(fd, request);
+        struct buffer all = client_read_all(fd, NULL);
         if (strstr(all.ptr, "HTTP/1.1 4") != all.ptr || strstr(all.ptr + 1, "HTTP/1.1") != NULL)
             fail_msg("%s: %s", heads[i / 2], all.ptr);
         buffer_fini(&all);
@@ -814,10 +696,10 @@ static void test_odd_requests_are_not_for_streamed_routes(void **state)
     static const int statuses[] = {400, 405};
     for (size_t i = 0; i < 2; i++) {
         char status[16];
-        int fd = open_client();
-        send_text(fd, requests[i]);
+        int fd = client_open();
+        client_send(fd, requests[i]);
         shutdown(fd, SHUT_WR);
-        struct buffer all = read_all(fd);
+        struct buffer all = client_read_all(fd, NULL);
         snprintf(status, sizeof(status), "HTTP/1.1 %d ", statuses[i]);
         assert_has(&all, status);
         buffer_fini(&all);
@@ -831,14 +713,14 @@ static void test_too_much(void **state)
     static const char *const paths[] = {"/count", "/json", "/bulk"};
     for (int i = 0; i < 3; i++) {
         char head[128];
-        int fd = open_client();
+        int fd = client_open();
         snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", paths[i]);
-        send_text(fd, head);
-        for (int sent = 0; sent <= UPLOAD_MAX / MIB + 1; sent++) {
+        client_send(fd, head);
+        for (int sent = 0; sent <= LOOPBACK_UPLOAD_MAX / MIB + 1; sent++) {
             if (send(fd, "100000\r\n", 8, 0) <= 0 || send(fd, room, MIB, 0) <= 0 || send(fd, "\r\n", 2, 0) <= 0)
                 break; /* it has had enough */
         }
-        struct buffer all = read_all(fd);
+        struct buffer all = client_read_all(fd, NULL);
         assert_has(&all, "HTTP/1.1 413 ");
         if (i == 0)
             assert_has(&all, "MAX_UPLOAD_BYTES");
@@ -855,14 +737,14 @@ static void test_one_that_leaves_in_the_middle(void **state)
     static const struct linger hard = {1, 0};
     for (int i = 0; i < 12; i++) {
         char head[256];
-        int fd = open_client();
+        int fd = client_open();
         bool chunked = i % 2 == 0;
         snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", paths[i / 4],
                  chunked ? "Transfer-Encoding: chunked" : "Content-Length: 65537");
         if (i / 4 == 1 && !chunked)
             snprintf(head, sizeof(head), "POST /bulk HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n");
-        send_text(fd, head);
-        send_text(fd, "5\r\nhello\r\n");
+        client_send(fd, head);
+        client_send(fd, "5\r\nhello\r\n");
         poll(NULL, 0, 5);
         if (i % 4 >= 2)
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
@@ -879,10 +761,10 @@ static void test_one_that_leaves_while_it_waits(void **state)
     may_go_on = false;
     static char room[100000];
     struct buffer all = BUFFER_INIT;
-    int fd = open_client();
-    send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n");
-    send_all(fd, (struct str){room, sizeof(room)});
-    read_until(fd, &all, "HTTP/1.1 200 ");
+    int fd = client_open();
+    client_send(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n");
+    client_send_bytes(fd, (struct str){room, sizeof(room)});
+    client_read_until(fd, &all, "HTTP/1.1 200 ");
     while (send(fd, room, sizeof(room), MSG_DONTWAIT) > 0 || poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 50) > 0)
         continue; /* until it reads no more, since its own answer is not read */
     close(fd);
@@ -894,28 +776,28 @@ static void test_one_that_leaves_while_it_waits(void **state)
 static void test_the_end(void **state)
 {
     (void)state;
-    int whole = open_client(), half = open_client();
-    send_text(whole, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n");
-    send_text(half, "POST /json HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 70\r\n\r\n");
+    int whole = client_open(), half = client_open();
+    client_send(whole, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n");
+    client_send(half, "POST /json HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 70\r\n\r\n");
     poll(NULL, 0, 20);
-    server_thread_stop(thread);
+    server_thread_stop(loopback.thread);
     poll(NULL, 0, 20);
     struct buffer body = make_body(70000), all;
-    send_all(whole, buffer_str(&body));
-    all = read_all(whole);
+    client_send_bytes(whole, buffer_str(&body));
+    all = client_read_all(whole, NULL);
     assert_has(&all, expected("streamed", buffer_str(&body)));
     assert_has(&all, "Connection: close");
     buffer_fini(&all);
-    all = read_all(half);
+    all = client_read_all(half, NULL);
     assert_has(&all, "HTTP/1.1 408 ");
     buffer_fini(&all);
     buffer_fini(&body);
-    pthread_join(id, NULL);
+    pthread_join(loopback.id, NULL);
 }
 
 int main(void)
 {
-    start();
+    loopback_start(routes, tick);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_bodies_of_all_sizes, set_up),
         cmocka_unit_test_setup(test_pipelined_requests_in_pieces, set_up),

@@ -9,30 +9,17 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
-#include "base/metrics.h"
+#include "loopback.h"
+
 #include "http/pending.h"
 #include "http/reply.h"
-#include "http/server.h"
 #include "http/stream.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define PIECES 5
 #define BIG (4 << 20)
 
-static struct server *server;
-static struct server_thread *thread;
-static pthread_t id;
-static int port;
 static atomic_int gone, parks, parked_late;
 static char *big; /* a piece that fits no socket buffer */
 
@@ -167,80 +154,11 @@ static const struct route routes[] = {
     {.path = NULL},
 };
 
-static bool is_ready(void *app)
-{
-    (void)app;
-    return true;
-}
-
-static void *serve(void *data)
-{
-    (void)data;
-    metrics_thread_start();
-    thread = server_thread_new(server, 0);
-    server_thread_set_app(thread, NULL, is_ready);
-    server_thread_add_tick(thread, tick, NULL);
-    server_thread_run(thread);
-    return NULL;
-}
-
-static void start(void)
-{
-    static const struct server_config config = {.host = {"127.0.0.1", 9},
-                                                .max_connections = 100,
-                                                .threads = 1,
-                                                .request_timeout_ms = 1000,
-                                                .idle_timeout_ms = 60000,
-                                                .quick_timeout_ms = 500,
-                                                .allowed_origins = {"*", 1},
-                                                .routes = routes};
-    const char *why;
-    signal(SIGPIPE, SIG_IGN);
-    big = calloc(1, BIG);
-    if (server_new(&config, &server, &port, &why) != ERR_NONE || pthread_create(&id, NULL, serve, NULL) != 0)
-        abort();
-}
-
-/* --- a client --- */
-
 static int open_client(const char *request)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval patience = {.tv_sec = 5};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+    int fd = client_open();
+    client_send(fd, request);
     return fd;
-}
-
-/* Reads to the end, and closes; *reset: how it ended. */
-static struct buffer read_all(int fd, bool *reset)
-{
-    struct buffer all = BUFFER_INIT;
-    char room[65536];
-    ssize_t got;
-    while ((got = recv(fd, room, sizeof(room), 0)) > 0)
-        buffer_append(&all, (struct str){room, (size_t)got});
-    *reset = got == -1;
-    close(fd);
-    buffer_append(&all, (struct str){"", 1});
-    return all;
-}
-
-static void assert_within(atomic_int *number, int expected, int ms)
-{
-    int64_t end = clock_ms() + ms;
-    while (*number != expected && clock_ms() < end)
-        poll(NULL, 0, 1);
-    assert_int_equal(*number, expected);
-}
-
-static void assert_has(const struct buffer *all, const char *text)
-{
-    if (strstr(all->ptr, text) == NULL)
-        fail_msg("\"%s\" is not in: %.500s", text, all->ptr);
 }
 
 static int set_up(void **state)
@@ -265,7 +183,7 @@ static void test_any_status_has_chunks(void **state)
         snprintf(request, sizeof(request),
                  "GET /pieces?status=%d HTTP/1.1\r\nHost: x\r\n\r\nGET /known HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
                  statuses[i]);
-        struct buffer all = read_all(open_client(request), &reset);
+        struct buffer all = client_read_all(open_client(request), &reset);
         snprintf(line, sizeof(line), "HTTP/1.1 %d ", statuses[i]);
         assert_has(&all, line);
         assert_has(&all, "X-Own: yes");
@@ -282,7 +200,7 @@ static void test_http_1_0_gets_an_end(void **state)
 {
     (void)state;
     bool reset;
-    struct buffer all = read_all(open_client("GET /pieces?status=200 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), &reset);
+    struct buffer all = client_read_all(open_client("GET /pieces?status=200 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"), &reset);
     assert_has(&all, "\r\n\r\nfirst piece piece piece piece piece ");
     assert_null(strstr(all.ptr, "chunked"));
     assert_false(reset);
@@ -294,9 +212,9 @@ static void test_what_has_no_body_ends_at_once(void **state)
 {
     (void)state;
     bool reset;
-    struct buffer all = read_all(open_client("HEAD /pieces?status=200 HTTP/1.1\r\nHost: x\r\nX-Head: 1\r\n\r\n"
-                                             "GET /pieces?status=204 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
-                                 &reset);
+    struct buffer all = client_read_all(open_client("HEAD /pieces?status=200 HTTP/1.1\r\nHost: x\r\nX-Head: 1\r\n\r\n"
+                                                    "GET /pieces?status=204 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+                                        &reset);
     assert_has(&all, "HTTP/1.1 200 OK");
     assert_has(&all, "HTTP/1.1 204 No Content");
     assert_null(strstr(all.ptr, "first"));
@@ -309,11 +227,11 @@ static void test_an_aborted_one_does_not_look_whole(void **state)
 {
     (void)state;
     bool reset;
-    struct buffer all = read_all(open_client("GET /broken HTTP/1.1\r\nHost: x\r\n\r\n"), &reset);
+    struct buffer all = client_read_all(open_client("GET /broken HTTP/1.1\r\nHost: x\r\n\r\n"), &reset);
     assert_true(reset);
     assert_null(strstr(all.ptr, "0\r\n\r\n"));
     buffer_fini(&all);
-    all = read_all(open_client("GET /broken HTTP/1.0\r\n\r\n"), &reset);
+    all = client_read_all(open_client("GET /broken HTTP/1.0\r\n\r\n"), &reset);
     assert_true(reset);
     buffer_fini(&all);
     assert_within(&gone, 2, 2000);
@@ -323,7 +241,7 @@ static void test_a_large_piece_arrives_whole(void **state)
 {
     (void)state;
     bool reset;
-    struct buffer all = read_all(open_client("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"), &reset);
+    struct buffer all = client_read_all(open_client("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"), &reset);
     assert_false(reset);
     assert_true(all.len > BIG && all.len < BIG + 1000);
     assert_memory_equal(all.ptr + all.len - 1 - 5, "0\r\n\r\n", 5);
@@ -366,7 +284,7 @@ static void test_a_parked_request_is_answered(void **state)
     int fd = open_client("GET /park HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_within(&parks, 1, 2000);
     unpark = true;
-    struct buffer all = read_all(fd, &reset);
+    struct buffer all = client_read_all(fd, &reset);
     assert_has(&all, "{\"tasks\":[1]}");
     buffer_fini(&all);
     assert_int_equal(parked_late, 0);
@@ -388,7 +306,7 @@ static void test_a_parked_request_whose_client_leaves(void **state)
     bool reset;
     int fd = open_client(requests[0]);
     shutdown(fd, SHUT_WR);
-    struct buffer all = read_all(fd, &reset);
+    struct buffer all = client_read_all(fd, &reset);
     assert_has(&all, "{\"tasks\":[]}");
     buffer_fini(&all);
 }
@@ -401,18 +319,19 @@ static void test_at_the_end_the_parked_are_answered(void **state)
     int fd = open_client("GET /park HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_within(&parks, 1, 2000);
     int64_t told_at = clock_ms();
-    server_thread_stop(thread);
-    struct buffer all = read_all(fd, &reset);
+    server_thread_stop(loopback.thread);
+    struct buffer all = client_read_all(fd, &reset);
     assert_has(&all, "{\"tasks\":[]}");
     assert_has(&all, "Connection: close");
     assert_true(clock_ms() - told_at < 500);
     buffer_fini(&all);
-    pthread_join(id, NULL);
+    pthread_join(loopback.id, NULL);
 }
 
 int main(void)
 {
-    start();
+    big = calloc(1, BIG);
+    loopback_start(routes, tick);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_any_status_has_chunks, set_up),
         cmocka_unit_test_setup(test_http_1_0_gets_an_end, set_up),

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/json_writer.h"
 #include "base/utf8.h"
 
 #include <limits.h>
@@ -43,26 +44,21 @@ static void add_json_string(struct buffer *line, struct str text)
 static void add_json(struct buffer *line, enum log_level level, const char *event, const char *message,
                      const struct log_field *fields)
 {
-    buffer_append(line, STR("{\"time\":"));
-    buffer_json_time(line, clock_wall_ms());
-    buffer_append(line, STR(",\"level\":"));
-    buffer_json_string(line, str_from(level_names[level]));
-    buffer_append(line, STR(",\"event\":"));
-    buffer_json_string(line, str_from(event));
-    buffer_append(line, STR(",\"message\":"));
-    buffer_json_string(line, str_from(message));
+    json_begin_object(line, NULL);
+    json_add_time(line, "time", clock_wall_ms());
+    json_add_text(line, "level", str_from(level_names[level]));
+    json_add_text(line, "event", str_from(event));
+    json_add_text(line, "message", str_from(message));
     for (; fields->name != NULL; fields++) {
         if (fields->text.ptr != NULL && fields->text.len == 0)
             continue; /* nothing to say */
-        buffer_append(line, STR(","));
-        buffer_json_string(line, str_from(fields->name));
-        buffer_append(line, STR(":"));
+        json_begin_value(line, str_from(fields->name));
         if (fields->text.ptr != NULL)
             add_json_string(line, fields->text);
         else
             buffer_printf(line, "%.15g", fields->number);
     }
-    buffer_append(line, STR("}"));
+    json_end_object(line);
 }
 
 /* Adds a value; in quotes, with all but visible ASCII escaped, if it could be taken for more than one value or move the cursor. */

@@ -1,6 +1,7 @@
 /*
  * Queues: listed, paused, resumed.
  */
+#include "base/json_writer.h"
 #include "base/percent.h"
 #include "cli/cli.h"
 #include "cli/one.h"
@@ -106,9 +107,12 @@ int cli_queues(char **args)
     client_close(&client);
     struct buffer whole = BUFFER_INIT;
     if (code == CLI_DONE && options.json) {
-        buffer_append(&whole, STR("{\"queues\":["));
+        json_begin_object(&whole, NULL);
+        json_begin_array(&whole, "queues");
         buffer_append(&whole, buffer_str(&out));
-        buffer_append(&whole, STR("]}\n"));
+        json_end_array(&whole);
+        json_end_object(&whole);
+        buffer_append(&whole, STR("\n"));
     } else if (code == CLI_DONE && table.cell_count == 0) {
         buffer_append(&whole, STR("There are no queues.\n"));
     } else if (code == CLI_DONE) {

@@ -41,9 +41,9 @@ static int check_payload(struct buffer *payload)
         return cli_fail(CLI_USAGE, "a payload has %zu KiB at most; store what is larger elsewhere and submit where it is",
                         TASK_PAYLOAD_MAX >> 10);
     struct buffer whole = BUFFER_INIT;
-    buffer_append(&whole, STR("{\"payload\":"));
-    buffer_append(&whole, text);
-    buffer_append(&whole, STR("}"));
+    json_begin_object(&whole, NULL);
+    json_add_raw(&whole, "payload", text);
+    json_end_object(&whole);
     struct json_items items;
     struct json_item item;
     size_t count = 0;

@@ -141,9 +141,10 @@ static int list_page(struct listing *listing, struct answer *answer, bool *more)
 static void add_end(struct listing *listing, bool more)
 {
     if (listing->options->json) {
-        buffer_append(&listing->out, STR("],\"next_cursor\":"));
-        buffer_json_string(&listing->out, more ? str_from(listing->cursor) : (struct str){NULL, 0});
-        buffer_append(&listing->out, STR("}\n"));
+        json_end_array(&listing->out);
+        json_add_text(&listing->out, "next_cursor", more ? str_from(listing->cursor) : (struct str){NULL, 0});
+        json_end_object(&listing->out);
+        buffer_append(&listing->out, STR("\n"));
     } else if (listing->total == 0) {
         buffer_append(&listing->out, STR("There are no such tasks.\n"));
     } else {
@@ -170,8 +171,10 @@ int cli_tasks(char **args)
         listing.limit = strtoul(options.limit, NULL, 10);
     terminal_look(&listing.terminal);
     table_init(&listing.table, &listing.terminal, columns, sizeof(columns) / sizeof(columns[0]));
-    if (options.json)
-        buffer_append(&listing.out, STR("{\"tasks\":["));
+    if (options.json) {
+        json_begin_object(&listing.out, NULL);
+        json_begin_array(&listing.out, "tasks");
+    }
     bool more = true;
     while (code == CLI_DONE && more && listing.total < listing.limit) {
         struct answer answer;

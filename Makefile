@@ -5,6 +5,7 @@
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of docs/performance.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
+# make models     proves the models of a worker, a task and the link to Redis
 # make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release); CHAOS_SENTINEL=1: Redis fails over, too
 # make format     formats the sources
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
@@ -25,7 +26,7 @@ BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-
 	redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
 	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema python3-requests python3-jwt python3-cryptography redis-tools stunnel4 iproute2 \
-	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml systemd yamllint
+	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml spin systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
@@ -160,7 +161,7 @@ lifetimes: $(BUILD)/tests/unit/test_pending
 test: test-packages
 	@$(MAKE) --no-print-directory all units
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check models
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) $(sort tests/lua $(QUICK) $(RELEASED))
@@ -196,6 +197,9 @@ check: test-packages
 bench: bench-packages
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks tests/bench/peer/node_modules
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
+
+models: test-packages
+	@tests/models/run.sh
 
 chaos: test-packages
 	@$(MAKE) --no-print-directory all
@@ -243,6 +247,6 @@ format:
 clean:
 	rm -rf build tests/*/node_modules
 
-.PHONY: all llhttp run test quick check browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
+.PHONY: all llhttp run test quick check models chaos browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

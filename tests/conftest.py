@@ -92,6 +92,33 @@ def redis(start_redis):
 
 
 @pytest.fixture
+def start_replicated(start_redis):
+    """Starts a primary and replicas of it."""
+    def start(replicas, *options, **how):
+        primary = start_redis("--repl-diskless-sync-delay", "0", *options, **how)
+        return [primary] + [start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0", *options, **how)
+                            for _ in range(replicas)]
+    return start
+
+
+@pytest.fixture
+def start_group(directory, start_replicated):
+    """Starts servers and Sentinels: start_group(replicas=1, sentinels=3)."""
+    made = []
+
+    def start(*options, replicas=1, sentinels=3, sentinel_password=None, **how):
+        servers = start_replicated(replicas, *options, **how)
+        for number in range(sentinels):
+            made.append(Sentinel(directory / f"sentinel{number}", servers[0], sentinels // 2 + 1, sentinel_password))
+            made[-1].start()
+        return Group(servers, made).wait_until_settled()
+
+    yield start
+    for sentinel in made:
+        sentinel.stop()
+
+
+@pytest.fixture
 def make_coordinator(directory):
     """Makes coordinators that are not started yet: make_coordinator(redis, clock=..., SETTING=...)."""
     with coordinators(directory) as make:

@@ -24,20 +24,31 @@
 --: use try
 --: use whereabouts
 
--- Takes any number of heartbeats. timeout: ms until a silent worker is offline; removal: ms from then until it is removed;
--- revive: ms for which the registration of a removed worker is kept, for just such a heartbeat; interval: ms in which a worker
--- is to beat; edge_interval: the same of an edge node. heartbeats: for each its worker's id, and behind a blank the caller
--- where it may not speak for all workers (see lib/owner.lua); the status it counts as, its load (0 to 1), the ms it may be
--- silent (0: no more than timeout), its ranking (four words: active requests, what it is specialized for, its loaded models
--- with commas between; "-" for none, "=" for as before; and what it tells of its services, see lib/health.lua, "-" for
--- nothing), the names of what it told in vain with commas between, where it came from and what it tells of where its worker is
--- ("203.0.113.7 tunnel_url=https://… ip_address=… port=… vpn_ip=…"; "" for neither), the number of strings that follow, and
--- these: names and values of hash fields, reported_status the first of them. Of the status, the load and the ranking "" means
--- that it does not tell: what is known stays. Returns strings: one character for each heartbeat, "1" taken, "2" taken and the
--- worker brought back, "3" taken and task_news may have something to tell, "0" unknown worker, "4" a worker of another join
--- token; for each, with blanks between, how many ms later than due it came, "-" where that is not known; and where any has told
--- something in vain, what of that is new, in the same way; and where it is news that two machines use an id, these ids with
--- blanks between.
+-- Takes any number of heartbeats.
+--
+--   timeout        ms until a silent worker is offline
+--   removal        ms from then until it is removed
+--   revive         ms for which the registration of a removed worker is kept, so that a late heartbeat brings it back
+--   interval       ms between two heartbeats of a worker; edge_interval: of an edge node
+--   heartbeats     for each heartbeat eight strings, then its fields:
+--     id           of the worker; behind a blank the caller, where it may not speak for all workers (see lib/owner.lua)
+--     status       that it counts as; "" leaves it as it was
+--     load         0 to 1; "" leaves it as it was
+--     silence      ms for which it announces to be silent; 0: none
+--     ranking      "" leaves it as it was; else four words, "-" for none: active requests, specialization, loaded models with
+--                  commas between (of these three "=" leaves it as it was), and services as lib/health.lua has them
+--     ignored      names of the members that could not be used, with commas between
+--     from         the address that it came from, and what it tells of where its worker is ("203.0.113.7 ip_address=… port=…
+--                  tunnel_url=… vpn_ip=…"); "" for neither
+--     count        of the strings that follow
+--     fields       names and values of fields of the worker's hash; reported_status is the first of them
+--
+-- Returns:
+--   1. a character for each heartbeat: "1" taken; "2" taken, and the worker was brought back; "3" taken, and task_news may have
+--      something to tell; "0" unknown worker; "4" not its caller's worker
+--   2. for each how many ms later than due it came ("-": not known), with blanks between
+--   3. for each which ignored members are new ("-": none), with blanks between; absent where none are
+--   4. ids that two machines use, where that is news, with blanks between; absent where there are none
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)

@@ -50,23 +50,36 @@
 --: use try
 
 -- Registers a worker, or registers it again.
--- timeout: ms until a silent worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's
--- registration is kept. missed: ms after which a worker has missed a heartbeat. candidate: the id of a new worker that has none.
--- worker_id, instance_id, tunnel_url: its identity, each may be empty. told_tunnel: tunnel_url as it came, where that differs
--- from its normal form: older coordinators stored that. looks: a digest of what the worker has, given when it has neither
--- worker_id nor instance_id; with origin, the address that it is at, it makes its fingerprint. fingerprint: that of older
--- coordinators. caller: where the registration came from, with a mark (see whereabouts.lua). machine: see machines.lua. tier: 1
--- to 4. advertised: the services it says it provides; catalogue: those it may be assigned, in the order that breaks ties; also:
--- those it may take besides when nobody provides them; all three with commas between. max_services: how many to assign at most.
--- health: what it tells of single services, names with commas between, "!" before those that are not well. join: the join token
--- that it registers with, and its grant behind a dot where it shows a token of its own (see lib/owner.lua), "" for none; grant:
--- what its own tokens carry from now on, "" for what they carried; join_max: so many workers the join token may have, 0 for any
--- number. A worker that registered with one is registered again with that one alone, or without any. bucket: of the limit that
--- a new worker counts against, which gives one every `interval` ms and `burst` at once (see lib/limit.lua); "" for none.
--- fields: names and values of the registration's fields. Returns the error OTHERS where the worker is another join token's,
--- TOOMANY where this one has as many as it may; else {id, "1" if it was registered already, assigned services with commas
--- between, "1" if its boot_id has changed, "1" if it is news that two machines use the id}. Where the limit is reached it
--- returns the ms until it is not.
+--
+--   timeout        ms until a silent worker is offline
+--   removal        ms from then until it is removed
+--   revive         ms for which the registration of a removed worker is kept
+--   missed         ms after which a worker has missed a heartbeat
+--   candidate      the id of a new worker that brings none
+--   worker_id, instance_id, tunnel_url   its identity; each may be empty
+--   told_tunnel    tunnel_url as it came, where its normal form differs: older coordinators stored that
+--   looks          a digest of what the worker has, given when it brings neither worker_id nor instance_id; with origin, the
+--                  address that it is at, it makes the fingerprint
+--   fingerprint    that of older coordinators
+--   caller         where the registration came from, with a mark (see lib/whereabouts.lua)
+--   machine        see lib/machines.lua
+--   tier           1 to 4
+--   advertised     the services that it says it provides, with commas between
+--   catalogue      the services that it may be assigned, in the order that breaks ties, with commas between
+--   also           the services that it may be assigned when nobody provides them, likewise
+--   max_services   how many to assign at most
+--   health         what it tells of single services: names with commas between, "!" before those that are not well
+--   join           the join token that it registers with, and its grant behind a dot where it shows a token of its own (see
+--                  lib/owner.lua); "" for none. Such a worker registers again with that one, or without any
+--   grant          what its own tokens carry from now on; "" for what they carried
+--   join_max       how many workers the join token may have; 0 for any number
+--   bucket         of the limit that a new worker counts against (see lib/limit.lua); "" for none
+--   interval, burst   the limit: one new worker every so many ms, and so many at once
+--   fields         names and values of the registration's fields
+--
+-- Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may. Returns the
+-- ms until a new worker is taken where the limit is reached. Else: its id; "1" if it was registered already; its assigned
+-- services with commas between; "1" if its boot_id has changed; "1" if it is news that two machines use the id.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)

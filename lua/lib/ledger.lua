@@ -1,7 +1,7 @@
 --: use names
 --: use status
 
--- The text of a ledger entry, and the place that it stands for: a table of what the counters and indexes hold of a worker.
+-- A ledger entry says what the counters and indexes hold of a worker. Here it is read into a table, its place, and written.
 --
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
 -- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Behind them stand

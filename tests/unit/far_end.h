@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "upstream/exchange.h"
+#include "upstream/lookup.h"
 #include "upstream/upstream.h"
 
 #include <arpa/inet.h>
@@ -31,9 +32,13 @@ static h2o_loop_t *loop;
 static struct upstream *upstream;
 static struct upstream_rules rules;
 
+static void (*far_end_step)(void); /* what the worker does in each turn, where the test does not play it step by step */
+
 /* One turn of the loop, of 10 ms at most. */
 static inline void turn(void)
 {
+    if (far_end_step != NULL)
+        far_end_step();
     int32_t wait = upstream_tick(upstream);
     h2o_evloop_run(loop, wait < 10 ? wait : 10);
     upstream_tick(upstream);

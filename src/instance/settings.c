@@ -126,10 +126,9 @@ static void begin_log(const struct config *config)
              format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
 }
 
-enum err instance_configure(struct instance *instance, char **args, char why[256])
+/* Reads the settings, and what they name. */
+static enum err read_settings(struct instance *instance, char **args, char why[256])
 {
-    const struct config *config = &instance->config;
-    process_init();
     enum err err = config_read(&instance->config, args, why);
     if (err == ERR_NONE)
         err = check_settings(instance, why);
@@ -139,6 +138,14 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         err = shared_secret_check(why);
     if (err == ERR_NONE)
         err = upstreams_configure(instance, why);
+    return err;
+}
+
+enum err instance_configure(struct instance *instance, char **args, char why[256])
+{
+    const struct config *config = &instance->config;
+    process_init();
+    enum err err = read_settings(instance, args, why);
     if (err != ERR_NONE)
         return err;
     begin_log(config);

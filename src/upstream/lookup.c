@@ -18,14 +18,14 @@ struct name {
     struct name *next_waiting; /* for a thread */
     bool under_way;            /* it waits for a thread, or a thread looks it up */
     int64_t until;             /* clock_ms; not under way: what is known holds so long */
-    h2o_linklist_t waiters;    /* of lookups; under way */
+    struct lookup *waiters;    /* under way */
     struct lookup_result result;
     char text[];
 };
 
 /* On its name's list of waiters, then on its loop's of finished ones. */
 struct lookup {
-    h2o_linklist_t link;
+    struct lookup *next, **link; /* `link`: what points to this one */
     struct lookups *lookups;
     void (*done)(void *data, const struct lookup_result *result);
     void *data;
@@ -35,7 +35,7 @@ struct lookup {
 struct lookups {
     int fd; /* an eventfd: something is in `finished` */
     h2o_socket_t *socket;
-    h2o_linklist_t finished;
+    struct lookup *finished;
 };
 
 /* What all loops share. The lock is for the lists of loops, too. */
@@ -84,18 +84,33 @@ static void resolve(const char *name, struct lookup_result *result)
         result->why = "it has no address";
 }
 
+static void list_add(struct lookup **list, struct lookup *lookup)
+{
+    lookup->next = *list;
+    lookup->link = list;
+    if (lookup->next != NULL)
+        lookup->next->link = &lookup->next;
+    *list = lookup;
+}
+
+static void list_remove(struct lookup *lookup)
+{
+    *lookup->link = lookup->next;
+    if (lookup->next != NULL)
+        lookup->next->link = lookup->link;
+}
+
 /* Gives what was found to all who wait for it. With the lock. */
 static void publish(struct name *name, const struct lookup_result *result)
 {
     name->result = *result;
     name->under_way = false;
     name->until = clock_ms() + (result->why == NULL ? LOOKUP_KEPT_MS : LOOKUP_FAILED_MS);
-    while (!h2o_linklist_is_empty(&name->waiters)) {
-        struct lookup *lookup = H2O_STRUCT_FROM_MEMBER(struct lookup, link, name->waiters.next);
+    for (struct lookup *lookup; (lookup = name->waiters) != NULL;) {
         uint64_t one = 1;
-        h2o_linklist_unlink(&lookup->link);
+        list_remove(lookup);
         lookup->result = *result;
-        h2o_linklist_insert(&lookup->lookups->finished, &lookup->link);
+        list_add(&lookup->lookups->finished, lookup);
         if (write(lookup->lookups->fd, &one, sizeof(one)) != sizeof(one))
             abort(); /* it takes 2^64 of them */
     }
@@ -189,7 +204,6 @@ static struct name *make_name(const char *text)
     struct name *name = h2o_mem_alloc(sizeof(*name) + size);
     memset(name, 0, sizeof(*name));
     memcpy(name->text, text, size);
-    h2o_linklist_init_anchor(&name->waiters);
     struct name **bucket = bucket_of(text);
     name->next = *bucket;
     *bucket = name;
@@ -199,11 +213,12 @@ static struct name *make_name(const char *text)
 
 static struct lookup *take_finished(struct lookups *lookups)
 {
-    struct lookup *lookup = NULL;
     pthread_mutex_lock(&shared.lock);
-    if (!h2o_linklist_is_empty(&lookups->finished)) {
-        lookup = H2O_STRUCT_FROM_MEMBER(struct lookup, link, lookups->finished.next);
-        h2o_linklist_unlink(&lookup->link);
+    struct lookup *lookup = lookups->finished;
+    if (lookup != NULL) {
+        lookups->finished = lookup->next;
+        if (lookup->next != NULL)
+            lookup->next->link = &lookups->finished;
     }
     pthread_mutex_unlock(&shared.lock);
     return lookup;
@@ -225,7 +240,7 @@ static void on_finished(h2o_socket_t *socket, const char *err)
 struct lookups *lookups_new(h2o_loop_t *loop)
 {
     struct lookups *lookups = h2o_mem_alloc(sizeof(*lookups));
-    h2o_linklist_init_anchor(&lookups->finished);
+    lookups->finished = NULL;
     lookups->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookups->fd == -1)
         abort();
@@ -266,7 +281,7 @@ struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*do
     if (name != NULL) {
         lookup = h2o_mem_alloc(sizeof(*lookup));
         *lookup = (struct lookup){.lookups = lookups, .done = done, .data = data};
-        h2o_linklist_insert(&name->waiters, &lookup->link);
+        list_add(&name->waiters, lookup);
         name->under_way = true;
     }
     if (name != NULL && begins)
@@ -278,7 +293,7 @@ struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*do
 void lookup_cancel(struct lookup *lookup)
 {
     pthread_mutex_lock(&shared.lock);
-    h2o_linklist_unlink(&lookup->link);
+    list_remove(lookup);
     pthread_mutex_unlock(&shared.lock);
     free(lookup);
 }

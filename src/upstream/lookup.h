@@ -28,14 +28,14 @@ struct lookup_result {
 struct lookups *lookups_new(struct st_h2o_evloop_t *loop);
 void lookups_free(struct lookups *lookups); /* no look-up of the loop may be under way */
 
-/* Whether the name's addresses are known; fills *result, which may be a failure. */
-bool lookup_find(const char *name, struct lookup_result *result);
+/* `text` is a name. Whether its addresses are known; fills *result, which may be a failure. */
+bool lookup_find(const char *text, struct lookup_result *result);
 
 /*
  * Begins a look-up. `done` is called once, from the loop, in a later turn. There is no deadline: the caller cancels. NULL: too
  * many names wait already, and `done` is not called.
  */
-struct lookup *lookup_begin(struct lookups *lookups, const char *name, void (*done)(void *data, const struct lookup_result *result),
+struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*done)(void *data, const struct lookup_result *result),
                             void *data);
 
 /* Ends a look-up whose `done` was not called: it will not be. */
@@ -45,6 +45,6 @@ void lookup_cancel(struct lookup *lookup);
  * For unit tests: replaces what resolves a name in a thread. It fills *result. NULL: the system's resolver again. What was kept
  * is forgotten.
  */
-void lookup_use_resolver(void (*resolve)(const char *name, struct lookup_result *result));
+void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result));
 
 #endif

@@ -119,15 +119,15 @@ char *upstream_take_buffer(struct upstream *upstream)
     return buffer->bytes;
 }
 
-void upstream_give_buffer(struct upstream *upstream, char *bytes)
+void upstream_give_buffer(struct upstream *upstream, char *buffer)
 {
-    union spare_buffer *buffer = (union spare_buffer *)(void *)bytes;
+    union spare_buffer *spare = (union spare_buffer *)(void *)buffer;
     if (upstream->spare_count >= UPSTREAM_BUFFERS_SPARE) {
-        free(buffer);
+        free(spare);
         return;
     }
-    buffer->next = upstream->spare;
-    upstream->spare = buffer;
+    spare->next = upstream->spare;
+    upstream->spare = spare;
     upstream->spare_count++;
 }
 

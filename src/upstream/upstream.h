@@ -17,8 +17,11 @@ struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstrea
 /* Closes all idle connections and frees it. No exchange may be left. */
 void upstream_free(struct upstream *upstream);
 
-/* What is due: deadlines, connections that were idle for too long. Call it in each turn; returns the ms until the next call. */
-int32_t upstream_tick(void *upstream);
+/*
+ * What is due: deadlines, connections that were idle for too long. `data` is the upstream. Call it in each turn; returns the ms until
+ * the next call.
+ */
+int32_t upstream_tick(void *data);
 
 /* For the metrics. */
 struct upstream_counts {

@@ -2,6 +2,9 @@
 --: key service
 --: key model
 --: key region
+--: key requests
+--: key stats
+--: use counters
 --: use ledger
 --: use outcomes
 --: use ranks
@@ -26,13 +29,19 @@ local function route_leases_place(id)
   return places[id] or nil
 end
 
+-- Adds `by` to the requests of worker `id`, which was chosen by these; returns how many there are now.
 local function add(id, by, service, model)
   local names = touched[id] or {}
   touched[id], names[service] = names, true
   if model ~= '-' then
     names[service .. '/' .. model] = true
   end
-  return requests_add(id, by)
+  local count = redis.call('HINCRBY', key_requests, id, by)
+  if count <= 0 then
+    redis.call('HDEL', key_requests, id)
+  end
+  counters_add(key_stats, 'requests', by)
+  return math.max(count, 0)
 end
 
 -- Leases worker `id` for a request; returns how many it now has, nil when the thread has a lease of that name already.
@@ -97,8 +106,8 @@ local function refresh(max)
   return #stale == max
 end
 
--- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings ranks up to date. Returns whether there
--- may be more to do.
+-- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings ranks up to date. Returns whether
+-- there may be more to do.
 local function route_leases_sweep(now, max)
   local dead = redis.call('ZRANGEBYSCORE', key_prefix .. 'requesters', '-inf', now, 'LIMIT', 0, 4)
   local ended = 0

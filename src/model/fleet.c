@@ -13,6 +13,8 @@ void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value)
 {
     if (str_eq(field, STR("tasks_completed")))
         fleet->tasks_completed = value;
+    if (str_eq(field, STR("requests")))
+        fleet->requests = value;
     for (int event = 0; event < FLEET_EVENT_COUNT; event++)
         if (str_eq(field, event_names[event]))
             fleet->events[event] = value;
@@ -127,6 +129,7 @@ void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
         write_average(out, tier_group((enum tier)tier), fleet->load[tier], fleet_live_of_tier(fleet, (enum tier)tier));
     json_end_object(out);
     json_add_integer(out, "total_tasks_completed", fleet->tasks_completed);
+    json_add_integer(out, "requests_in_flight", fleet->requests > 0 ? fleet->requests : 0);
     json_add_text(out, "status", STR("healthy"));
     json_end_object(out);
 }

@@ -39,6 +39,7 @@ enum fleet_event {
 struct fleet {
     int64_t workers[TIER_COUNT + 1][WORKER_STATUS_COUNT]; /* by tier (1 to 4) and status */
     double load[TIER_COUNT + 1];                          /* sum over workers that are not offline */
+    int64_t requests;                                     /* to workers that are under way */
     int64_t tasks_completed;                              /* ever, also by workers that are gone */
     int64_t events[FLEET_EVENT_COUNT];                    /* how often each has happened, ever */
 };

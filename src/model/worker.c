@@ -51,8 +51,8 @@ static bool is_json_number(struct str text)
     return i > start && i == text.len;
 }
 
-/* Reads milliseconds since 1970; false when `text` is none that buffer_json_time can write. */
-static bool parse_time(struct str text, int64_t *milliseconds)
+/* Reads a whole number, such as milliseconds since 1970; false when `text` is none that buffer_json_time could write. */
+static bool parse_whole(struct str text, int64_t *milliseconds)
 {
     const int64_t last = 253402300799999; /* the end of year 9999 */
     int64_t value = 0;
@@ -78,6 +78,17 @@ static void write_number(struct buffer *out, const char *key, struct str value, 
         json_add_raw(out, key, is_json_number(value) ? value : STR("0"));
 }
 
+/* As many as it reports, or as coordinators have sent it, whichever are more. */
+static void write_active(struct buffer *out, const struct worker *worker)
+{
+    struct str reported = worker->fields[WORKER_active_requests];
+    int64_t count = 0;
+    if (worker->requests > 0 && (!parse_whole(reported, &count) || count < worker->requests))
+        json_add_integer(out, "active_requests", worker->requests);
+    else
+        write_number(out, "active_requests", reported, STR("null"));
+}
+
 static void write_json(struct buffer *out, const char *key, struct str value, struct str empty)
 {
     json_add_raw(out, key, value.len > 0 ? value : empty);
@@ -86,7 +97,7 @@ static void write_json(struct buffer *out, const char *key, struct str value, st
 static void write_time(struct buffer *out, const char *key, struct str value)
 {
     int64_t milliseconds;
-    if (parse_time(value, &milliseconds))
+    if (parse_whole(value, &milliseconds))
         json_add_time(out, key, milliseconds);
     else
         json_add_null(out, key);
@@ -95,7 +106,7 @@ static void write_time(struct buffer *out, const char *key, struct str value)
 static void write_age(struct buffer *out, struct str last_heartbeat, int64_t now)
 {
     int64_t milliseconds;
-    if (parse_time(last_heartbeat, &milliseconds))
+    if (parse_whole(last_heartbeat, &milliseconds))
         json_add_number(out, "age_seconds", now > milliseconds ? (double)(now - milliseconds) / 1000 : 0);
     else
         json_add_null(out, "age_seconds");
@@ -179,7 +190,7 @@ static void write_conflict(struct buffer *out, struct str conflict, int64_t now)
     int64_t since, last;
     struct str count = conflict;
     struct str since_text = str_cut(&count, ' '), last_text = str_cut(&count, ' ');
-    if (!parse_time(since_text, &since) || !parse_time(last_text, &last) || now - last > CONFLICT_SHOWN_MS) {
+    if (!parse_whole(since_text, &since) || !parse_whole(last_text, &last) || now - last > CONFLICT_SHOWN_MS) {
         json_add_null(out, "conflict");
         return;
     }
@@ -226,12 +237,14 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     write_json(out, "capabilities", fields[WORKER_capabilities], no_object);
     hardware_write(out, "hardware", fields[WORKER_hardware]);
     write_available_memory(out, fields[WORKER_available_memory]);
-    write_number(out, "active_requests", fields[WORKER_active_requests], null);
+    write_active(out, worker);
     write_number(out, "gpu_utilization", fields[WORKER_gpu_utilization], null);
     write_json(out, "loaded_models", fields[WORKER_loaded_models], no_array);
     json_add_text(out, "specialization", fields[WORKER_specialization]);
     write_json(out, "services_status", fields[WORKER_services_status], no_object);
     write_names(out, "unwell_services", fields[WORKER_unwell]);
+    if (coordinator_url.ptr != NULL)
+        json_add_integer(out, "requests_left", worker->requests);
     json_end_object(out);
 }
 
@@ -253,7 +266,7 @@ void worker_write_discovered(struct buffer *out, const struct worker *worker, st
     json_add_text(out, "region", fields[WORKER_region]);
     write_json(out, "capabilities", fields[WORKER_capabilities], STR("{}"));
     write_number(out, "load", fields[WORKER_current_load], STR("0"));
-    write_number(out, "active_requests", fields[WORKER_active_requests], STR("null"));
+    write_active(out, worker);
     write_json(out, "loaded_models", fields[WORKER_loaded_models], STR("[]"));
     write_time(out, "last_heartbeat", fields[WORKER_last_heartbeat]);
     json_end_object(out);

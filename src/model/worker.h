@@ -75,6 +75,7 @@ struct worker {
     struct str id;
     struct str online;                     /* the status it counts as, of the online key; absent: it is offline */
     struct str fields[WORKER_FIELD_COUNT]; /* absent where Redis has none */
+    int64_t requests;                      /* that coordinators have sent it and that are under way */
 };
 
 /*

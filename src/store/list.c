@@ -62,6 +62,7 @@ struct listing {
         size_t len;
         char id[ID_MAX];
         char online[STATUS_MAX]; /* the status it counts as; empty: offline */
+        int64_t requests;        /* to it that are under way */
     } entries[];
 };
 
@@ -181,6 +182,7 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
         return;
     size_t i = listing->at++;
     struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->entries[i].online)};
+    worker.requests = listing->entries[i].requests;
     bool go_on = true;
     if (read_worker(listing, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
@@ -196,6 +198,15 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
         return;
     for (size_t i = 0; i < listing->count; i++)
         copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
+}
+
+static void on_requests(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    for (size_t i = 0; i < listing->count; i++)
+        listing->entries[i].requests = reply_number(reply_element(reply, i));
 }
 
 /* Takes the page's ids from a reply's elements from `first` on. */
@@ -222,6 +233,12 @@ static void ask_for_page(struct listing *listing)
         command_add(&command, key_worker_online(room, id_at(listing, i)));
     }
     ask(listing, &command, on_online);
+    command_begin(&command, 2 + listing->count);
+    command_add(&command, STR("HMGET"));
+    command_add(&command, key_name(KEY_requests));
+    for (size_t i = 0; i < listing->count; i++)
+        command_add(&command, id_at(listing, i));
+    ask(listing, &command, on_requests);
     for (size_t i = 0; i < listing->count; i++) {
         state_command(&command, id_at(listing, i));
         ask(listing, &command, on_state);

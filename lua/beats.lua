@@ -11,8 +11,9 @@
 
 -- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what
 -- they said. Heartbeats are noted for it as long as it is asked: only those count that have come since the first call, when
--- there is none for a minute before it. Returns {the present (ms), then for each: id, its ledger entry, in which stand as many active requests as coordinators have sent it, its last heartbeat
--- (ms), when it goes offline (ms), its load}, in the order of the last but one of these.
+-- there is none for a minute before it. Returns {the present (ms), then for each: id, its ledger entry, in which stand at least as
+-- many active requests as coordinators have sent it, its last heartbeat (ms), when it goes offline (ms), its load}, in the order
+-- of the last but one of these.
 
 local LISTENING = '60000' -- ms
 

@@ -79,6 +79,16 @@ bool api_check_id(struct request *request, const char *name)
     return false;
 }
 
+struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults)
+{
+    char asked_room[MODEL_NAME_MAX + 1];
+    struct str asked = request_query(request, "model", asked_room, sizeof(asked_room));
+    struct str model = model_name_normal(asked, room);
+    if (asked.ptr != NULL && model.ptr == NULL)
+        faults_add(faults, "model", "must be 1 to 128 visible ASCII characters without a comma");
+    return model;
+}
+
 size_t api_count_elements(struct str list, size_t most)
 {
     size_t count = 0;

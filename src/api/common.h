@@ -21,6 +21,7 @@
 #include "base/faults.h"
 #include "http/pending.h"
 #include "http/request.h"
+#include "model/model_name.h"
 
 /*
  * Makes the request wait for Redis, as pending_new without a late answer of its own. The object's payload lives until
@@ -52,6 +53,9 @@ bool api_check_id(struct request *request, const char *name);
  * there is none; what is wrong with it goes to *faults.
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
+
+/* The normal form, in `room`, of the model that the query names; absent when there is none. What is wrong with it goes to *faults. */
+struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults);
 
 /*
  * How many elements the JSON array `list` has, counted as far as `most` + 1; 0 for anything else, also an absent text. See

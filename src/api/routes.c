@@ -79,6 +79,7 @@
     X("GET", "/api/auth/keys", api_key_list, .access = ACCESS_ADMIN)                                                               \
     X("POST", "/api/auth/keys/rotate", api_key_rotate, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                              \
     X("GET", "/api/admin/audit", api_audit, .access = ACCESS_OPERATOR)                                                             \
+    X("GET", "/api/route/explain", api_route_explain, .access = ACCESS_VIEWER)                                                     \
     X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)
 
 #define X(method, path, handler, ...) request_handler handler;

@@ -264,14 +264,10 @@ static struct str asked_service(const struct request *request)
  */
 static bool read_question(struct request *request, char model_room[MODEL_NAME_MAX], struct str *model, size_t *max)
 {
-    char room[MODEL_NAME_MAX + 1];
     struct faults faults = FAULTS_INIT;
     if (!id_is_valid(request_parameter(request, "service")))
         faults_add(&faults, "service", ID_RULE);
-    struct str asked = request_query(request, "model", room, sizeof(room));
-    *model = model_name_normal(asked, model_room);
-    if (asked.ptr != NULL && model->ptr == NULL)
-        faults_add(&faults, "model", "must be 1 to 128 visible ASCII characters without a comma");
+    *model = api_query_model(request, model_room, &faults);
     int limit = STORE_DISCOVER_MAX;
     api_query_number(request, "limit", STORE_DISCOVER_MAX, &limit, &faults);
     *max = (size_t)limit;

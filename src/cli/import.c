@@ -66,6 +66,7 @@ static void add_record(struct buffer *workers, size_t *strings, const struct rec
     add_field(&fields, &count, WORKER_region, record->region);
     add_field(&fields, &count, WORKER_location, record->location);
     add_field(&fields, &count, WORKER_labels, record->labels);
+    add_field(&fields, &count, WORKER_tls_fingerprint, str_from(record->tls_fingerprint));
     char dht_port[12] = "";
     if (record->dht_port > 0)
         snprintf(dht_port, sizeof(dht_port), "%.0f", record->dht_port);

@@ -50,6 +50,28 @@ static struct entry read_entry(const cJSON *item)
     return entry;
 }
 
+bool endpoint_read_fingerprint(struct str text, char room[TLS_FINGERPRINT_SIZE])
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    struct str prefix = STR("sha256:");
+    size_t len = 0;
+    if (text.len > prefix.len && str_eq_nocase((struct str){text.ptr, prefix.len}, prefix))
+        text = (struct str){text.ptr + prefix.len, text.len - prefix.len};
+    for (size_t i = 0; i < text.len; i++) {
+        const char *digit = text.ptr[i] != '\0' ? strchr(digits, text.ptr[i]) : NULL;
+        if (text.ptr[i] == ':' && len % 2 == 0 && len > 0)
+            continue;
+        if (digit == NULL || len == TLS_FINGERPRINT_SIZE - 1) {
+            len = 0;
+            break;
+        }
+        room[len++] = digit - digits < 16 ? *digit : digit[-6];
+    }
+    bool whole = len == TLS_FINGERPRINT_SIZE - 1;
+    room[whole ? len : 0] = '\0';
+    return whole;
+}
+
 void endpoint_check(const cJSON *item, const char *field, struct faults *ignored)
 {
     char name[96];

@@ -32,6 +32,13 @@ struct str endpoints_at(const struct endpoints *endpoints, size_t i);
 
 void endpoints_fini(struct endpoints *endpoints);
 
+/*
+ * Reads the fingerprint of a certificate, SHA-256 as 64 hex digits of either case; colons between and "sha256:" before them are
+ * passed over. Writes the digits in lower case into `room`. Returns false, and `room` is empty, when it is none.
+ */
+#define TLS_FINGERPRINT_SIZE 65
+bool endpoint_read_fingerprint(struct str text, char room[TLS_FINGERPRINT_SIZE]);
+
 /* Adds what can't be used of an advertised entry (`field`: "services[0]") to *ignored: its port, its service_url. */
 void endpoint_check(const struct cJSON *item, const char *field, struct faults *ignored);
 

@@ -31,7 +31,7 @@ static const char *const known_members[] = {
     "capabilities",      "containers",     "vpn_ip",        "region",
     "provides",          "instance_id",    "fingerprint",   "assigned_containers",
     "assigned_services", "drained_at",     "drain_reason",  "drained_from",
-    "location",          "dht_port",       "labels",
+    "location",          "dht_port",       "labels",        "tls_fingerprint",
 };
 #define KNOWN_COUNT (sizeof(known_members) / sizeof(known_members[0]))
 
@@ -50,6 +50,14 @@ static void read_id(const cJSON *root, const char *name, struct str *out, struct
         *out = (struct str){NULL, 0};
     else if (!id_is_valid(*out))
         faults_add(faults, name, ID_RULE);
+}
+
+static void read_fingerprint(const cJSON *root, char room[TLS_FINGERPRINT_SIZE], struct faults *faults)
+{
+    struct str text = {NULL, 0};
+    json_get_string(root, "tls_fingerprint", SIZE_MAX, "tls_fingerprint", &text, faults);
+    if (text.ptr != NULL && !endpoint_read_fingerprint(text, room))
+        faults_add(faults, "tls_fingerprint", "must be the SHA-256 of a certificate as 64 hex digits");
 }
 
 static void read_line(const cJSON *root, const char *name, size_t max, struct str *out, struct faults *faults)
@@ -231,6 +239,7 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     read_id(root, "instance_id", &out->instance_id, faults);
     read_id(root, "boot_id", &out->boot_id, faults);
     read_id(root, "fingerprint", &out->fingerprint, faults);
+    read_fingerprint(root, out->tls_fingerprint, faults);
     read_names(root, "assigned_services", &out->assigned_services, faults);
     read_containers(root, &out->assigned_services, unknown, faults);
     buffer_append(&out->provides, buffer_str(&out->assigned_services));
@@ -340,6 +349,7 @@ void record_write(struct buffer *out, const struct worker *worker, struct str fi
         {"location", WORKER_location, NULL},
         {"dht_port", WORKER_dht_port, "null"},
         {"labels", WORKER_labels, NULL},
+        {"tls_fingerprint", WORKER_tls_fingerprint, NULL},
     };
     buffer_json_string(out, worker->id);
     buffer_append(out, STR(": "));

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/faults.h"
 #include "model/tier.h"
+#include "model/endpoint.h"
 #include "model/whereabouts.h"
 #include "model/worker.h"
 
@@ -27,10 +28,11 @@ struct record {
     struct buffer hardware;                        /* likewise; owned */
     struct whereabouts where;                      /* owned */
     struct str region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
-    struct str location, labels;     /* labels as the registration has them, see labels_read */
-    double dht_port;                 /* 0 when it was not said */
-    struct buffer assigned_services; /* names with commas between */
-    struct buffer provides;          /* likewise: the assigned ones and those it provides besides */
+    struct str location, labels;                /* labels as the registration has them, see labels_read */
+    char tls_fingerprint[TLS_FINGERPRINT_SIZE]; /* empty when it was not said */
+    double dht_port;                            /* 0 when it was not said */
+    struct buffer assigned_services;            /* names with commas between */
+    struct buffer provides;                     /* likewise: the assigned ones and those it provides besides */
 
     void *document; /* owned, as the next: what the texts point into */
     char *text;

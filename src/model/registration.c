@@ -202,12 +202,21 @@ static void read_labels(const cJSON *root, const cJSON *capabilities, struct reg
     labels_read(is_told ? root : capabilities, is_told ? "labels" : "capabilities.labels", "", ",", &out->labels, &out->ignored);
 }
 
+static void read_fingerprint(const cJSON *root, struct registration *out)
+{
+    struct str text = {NULL, 0};
+    json_get_string(root, "tls_fingerprint", SIZE_MAX, "tls_fingerprint", &text, &out->ignored);
+    if (!placeholder_is(text) && !endpoint_read_fingerprint(text, out->tls_fingerprint))
+        faults_add(&out->ignored, "tls_fingerprint", "must be the SHA-256 of a certificate as 64 hex digits");
+}
+
 static void read_root(const cJSON *root, struct str body, bool is_edge, struct registration *out, struct faults *faults)
 {
     read_id(root, "worker_id", &out->worker_id, faults);
     read_id(root, "instance_id", &out->instance_id, faults);
     read_id(root, "boot_id", &out->boot_id, faults);
     whereabouts_read(&out->where, root, &out->ignored, faults);
+    read_fingerprint(root, out);
 
     const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(root, "capabilities");
     if (cJSON_IsObject(capabilities)) {

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/err.h"
 #include "base/faults.h"
+#include "model/endpoint.h"
 #include "model/hardware.h"
 #include "model/tier.h"
 #include "model/whereabouts.h"
@@ -29,9 +30,10 @@ struct registration {
     size_t service_count;
     struct buffer hardware; /* owned: see hardware_store */
     enum tier tier;
-    struct str location;  /* of an edge node: where it says that it is */
-    int dht_port;         /* of an edge node; 0: it says none */
-    struct buffer labels; /* owned: "name=value," of each, see labels_read */
+    struct str location;                        /* of an edge node: where it says that it is */
+    int dht_port;                               /* of an edge node; 0: it says none */
+    char tls_fingerprint[TLS_FINGERPRINT_SIZE]; /* of the certificate of its URLs; empty: it says none */
+    struct buffer labels;                       /* owned: "name=value," of each, see labels_read */
 
     /*
      * no part of the body: the join token that it registers with (absent: none; with its grant behind a dot where it shows a token

@@ -243,8 +243,10 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     json_add_text(out, "specialization", fields[WORKER_specialization]);
     write_json(out, "services_status", fields[WORKER_services_status], no_object);
     write_names(out, "unwell_services", fields[WORKER_unwell]);
-    if (coordinator_url.ptr != NULL)
+    if (coordinator_url.ptr != NULL) {
+        json_add_text(out, "tls_fingerprint", fields[WORKER_tls_fingerprint]);
         json_add_integer(out, "requests_left", worker->requests);
+    }
     json_end_object(out);
 }
 

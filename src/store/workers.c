@@ -177,6 +177,7 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     add_field(fields, &count, WORKER_region, region);
     char dht_port[12], stamp[20];
     snprintf(stamp, sizeof(stamp), "%08x", (unsigned)store_random());
+    add_field(fields, &count, WORKER_tls_fingerprint, str_from(registration->tls_fingerprint));
     add_field(fields, &count, WORKER_stamp, str_from(stamp));
     snprintf(dht_port, sizeof(dht_port), "%d", registration->dht_port);
     add_field(fields, &count, WORKER_location, registration->location);

@@ -24,4 +24,4 @@ def tasks(scripts):
 @pytest.fixture
 def routes(scripts):
     """The script that chooses workers for requests."""
-    return Routes(scripts)
+    return Routes(scripts.redis, scripts.at)

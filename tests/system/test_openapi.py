@@ -295,6 +295,9 @@ EXERCISES = {
     "GET /api/services/discover/{service}": {
         200: [Request("rag"), Request("rag", query="?model=llama3.2&limit=1"), Request("ocr")],
         **SERVICE_IN_PATH, 422: [*SERVICE_IN_PATH[422], Request("rag", query="?limit=0"), Request("rag", query="?limit=129")]},
+    "GET /api/route/explain": {
+        200: [Request(query=query) for query in ("?service=rag", "?service=rag-service&model=llama3.2", "?service=nowhere")],
+        422: [Request(query=query) for query in ("", "?service=a%20b", "?service=rag&model=a,b")]},
     "GET /api/worker/find/{service}": {200: [Request("rag"), Request("ocr", query="?model=llama3.2")], **SERVICE_IN_PATH},
     "GET /api/admin/services": {200: [Request()]},
     "GET /api/admin/gaps": {200: [Request()]},

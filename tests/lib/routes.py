@@ -1,8 +1,11 @@
-"""The script that chooses workers for requests, by what it does, on a private Redis whose clock the test moves."""
+"""The script that chooses workers for requests, by what it does."""
 
 import itertools
 
-from scripts import PREFIX
+import project
+
+PREFIX = "{rma}:"
+NAMES = {"prefix": "", "service": "service:", "model": "model:", "region": "region:"}  # of keys that are not called like their names
 
 
 class Choice:
@@ -20,16 +23,23 @@ class Choice:
 
 
 class Routes:
-    def __init__(self, scripts):
-        self.scripts = scripts
-        self.redis = scripts.redis
+    def __init__(self, client, move_clock=None):
+        """move_clock: takes seconds, for the `at` of calls"""
+        self.redis = client
+        self._move_clock = move_clock
         self._leases = itertools.count(1)
+
+    def _run(self, name, *rest, **args):
+        lines = [line.split() for line in (project.SCRIPTS / f"{name}.args").read_text().splitlines()]
+        keys = [PREFIX + NAMES.get(key, key) for kind, key in lines if kind == "key"]
+        words = [args[each] for kind, each in lines if kind == "arg"]
+        return self.redis.eval((project.SCRIPTS / f"{name}.lua").read_text(), len(keys), *keys, *words, *rest)
 
     def call(self, *things, at=None, thread="t1", region=""):
         """things: lists of strings -> an answer for each"""
         if at is not None:
-            self.scripts.at(at)
-        return self.scripts.call("route", *[word for thing in things for word in thing], thread=thread, region=region)
+            self._move_clock(at)
+        return self._run("route", *[word for thing in things for word in thing], thread=thread, region=region)
 
     def wish(self, services, model="", session="", excluded="", seed=1, lease=None):
         return ["choose", lease or str(next(self._leases)), services, model, session, excluded, seed]
@@ -68,7 +78,7 @@ class Routes:
         """{worker: [status, provides, unwell, has model, near, load, active, requests, standing, row, left]}"""
         rows, cursor = {}, "0"
         while True:
-            cursor, *words = self.scripts.call("route_explain", service=service, model=model, region=region, cursor=cursor)
+            cursor, *words = self._run("route_explain", service=service, model=model, region=region, cursor=cursor)
             rows.update({words[at]: words[at + 1:at + 12] for at in range(0, len(words), 12)})
             if cursor == "0":
                 return rows

@@ -54,7 +54,7 @@ bool api_check_id(struct request *request, const char *name);
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
-/* The normal form, in `room`, of the model that the query names; absent when there is none. What is wrong with it goes to *faults. */
+/* The normal form, in `room`, of the model that the query names; absent when there is none. Faults go to *faults. */
 struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults);
 
 /*

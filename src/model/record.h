@@ -6,8 +6,8 @@
 
 #include "base/buffer.h"
 #include "base/faults.h"
-#include "model/tier.h"
 #include "model/endpoint.h"
+#include "model/tier.h"
 #include "model/whereabouts.h"
 #include "model/worker.h"
 

@@ -26,6 +26,7 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_MEDIA_TYPE] = "Send the body as application/json.",
     [ERR_ENCODED] = "The body has a Content-Encoding; send it without one.",
     [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",
+    [ERR_HEAD_TOO_LARGE] = "The request's target and headers have more than 64 KiB together.",
     [ERR_INVALID] = "The request has invalid fields; errors lists each of them.",
     [ERR_INTERNAL] = "The coordinator made an error; its log has a line about it and, before it, what Redis said if it was that.",
     [ERR_STOPPING] = "This coordinator is shutting down; ask another one.",

@@ -28,6 +28,7 @@
     X(ERR_MEDIA_TYPE, 415, "", "not-json", false)                                                                                  \
     X(ERR_ENCODED, 415, "", "body-encoded", false)                                                                                 \
     X(ERR_EXPECTATION, 417, "", "expectation-unknown", false)                                                                      \
+    X(ERR_HEAD_TOO_LARGE, 431, "", "head-too-large", false)                                                                        \
     X(ERR_INVALID, 422, "", "fields-invalid", false)                                                                               \
     X(ERR_LIMITED, 429, "", "too-many-requests", true)                                                                             \
     X(ERR_INTERNAL, 500, "", "internal", false)                                                                                    \

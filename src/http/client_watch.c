@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define HIDDEN_CHECK_MS 250
+#define HIDDEN_CHECK_MS 50
 
 static void hide(struct client_watch *watch)
 {

@@ -3,7 +3,7 @@
  * sent.
  *
  * A reset says that the client has left. The end of its data does not: the client may have left, or it may have nothing more to
- * send and still read. Pipelined data hides the end from epoll, so the watch looks at such connections four times a second.
+ * send and still read. Pipelined data hides the end from epoll, so the watch looks at such connections every 50 ms.
  */
 #ifndef HTTP_CLIENT_WATCH_H
 #define HTTP_CLIENT_WATCH_H

@@ -4,6 +4,7 @@
 
 #define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
 #define LENGTH_DIGITS_MAX 18
+#define SIZE_MOST (64 * 1024)
 
 /* What a head has of the lines that say where a request goes and where it ends. */
 struct framing {
@@ -104,6 +105,7 @@ static void take_header(struct framing *framing, struct str line)
         refuse(framing, "A header line is folded; send each header in one line.");
     struct str value = line;
     struct str name = str_cut(&value, ':');
+    bool has_tab = value.len > 0 && memchr(value.ptr, '\t', value.len) != NULL;
     value = str_trim(value);
     if (name.len == 4 && str_eq_nocase(name, STR("host"))) {
         framing->hosts++;
@@ -116,10 +118,10 @@ static void take_header(struct framing *framing, struct str line)
     } else if (name.len == 10 && str_eq_nocase(name, STR("connection"))) {
         take_connection(framing, value);
     } else if (name.len == 14 && str_eq_nocase(name, STR("content-length"))) {
-        take_length(framing, value);
+        take_length(framing, has_tab ? STR("") : value);
     } else if (name.len == 17 && str_eq_nocase(name, STR("transfer-encoding"))) {
         framing->encodings++;
-        framing->is_chunked = str_eq_nocase(value, STR("chunked"));
+        framing->is_chunked = !has_tab && str_eq_nocase(value, STR("chunked")); /* with a tab, llhttp reads something else */
     } else if (is_look_alike(name)) {
         refuse(framing, "A header is named Content_Length or Transfer_Encoding; send it with '-', or not at all.");
     }
@@ -222,6 +224,8 @@ void head_read(char *bytes, size_t size, size_t whole_max, struct head *head)
     head->expects = may_expect && framing.expects_continue;
     if (framing.why != NULL)
         head->err = ERR_BAD_REQUEST;
+    else if (size > SIZE_MOST)
+        head->err = ERR_HEAD_TOO_LARGE;
     else if (may_expect && !framing.expects_continue)
         head->err = ERR_EXPECTATION;
     head->why = framing.why;

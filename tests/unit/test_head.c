@@ -42,7 +42,9 @@ static const struct {
     {"GET / HTTP/1.1| folded: a|host: x||", "folded"},
     /* lengths */
     {"POST / HTTP/1.1|host: x|content-length: 0||", NULL},
-    {"POST / HTTP/1.1|host: x|content-length:\t5 \t||", NULL},
+    {"POST / HTTP/1.1|host: x|content-length:  5  ||", NULL},
+    {"POST / HTTP/1.1|host: x|content-length:\t5||", "plain number"},
+    {"POST / HTTP/1.1|host: x|content-length: 5\t||", "plain number"},
     {"POST / HTTP/1.1|host: x|content-length: 999999999999999999||", NULL},
     {"POST / HTTP/1.1|host: x|content-length: 1000000000000000000||", "plain number"},
     {"POST / HTTP/1.1|host: x|content-length: 18446744073709551621||", "plain number"},
@@ -66,7 +68,9 @@ static const struct {
     {"POST / HTTP/1.1|host: x|content_length: 5||", "Content_Length"},
     {"POST / HTTP/1.1|host: x|Transfer_Encoding: chunked||", "Transfer_Encoding"},
     /* encodings */
-    {"POST / HTTP/1.1|host: x|Transfer-Encoding:\tCHUNKED \t||", NULL},
+    {"POST / HTTP/1.1|host: x|Transfer-Encoding:CHUNKED||", NULL},
+    {"POST / HTTP/1.1|host: x|Transfer-Encoding:\tchunked||", "not chunked"},
+    {"POST / HTTP/1.1|host: x|Transfer-Encoding: chunked\t||", "not chunked"},
     {"POST / HTTP/1.0|transfer-encoding: chunked||", "HTTP/1.0 knows no Transfer-Encoding"},
     {"POST / HTTP/1.1|host: x|content-length: 5|transfer-encoding: chunked||", "exclude"},
     {"POST / HTTP/1.1|host: x|transfer-encoding: chunked|content-length: 0||", "exclude"},
@@ -202,6 +206,23 @@ static void test_bodies(void **state)
     assert_int_equal(read_head("POST / HTTP/1.1|host: x|content-length: 5|expect:||").err, ERR_EXPECTATION);
 }
 
+/* However few headers it has. */
+static void test_a_head_that_is_too_large(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {64 * 1024, 64 * 1024 + 1};
+    for (size_t i = 0; i < 2; i++) {
+        struct head head;
+        char *bytes = malloc(sizes[i]);
+        memset(bytes, 'x', sizes[i]);
+        memcpy(bytes, "GET / HTTP/1.0\r\nX: ", 19);
+        memcpy(bytes + sizes[i] - 4, "\r\n\r\n", 4);
+        head_read(bytes, head_find_end((struct str){bytes, sizes[i]}, 0), WHOLE_MAX, &head);
+        assert_int_equal(head.err, i == 0 ? ERR_NONE : ERR_HEAD_TOO_LARGE);
+        free(bytes);
+    }
+}
+
 /* What libh2o is shown of a head whose body it must not know. */
 static void test_hidden_headers(void **state)
 {
@@ -265,7 +286,8 @@ static void test_the_end_of_a_head(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heads),          cmocka_unit_test(test_oddities),          cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_heads),          cmocka_unit_test(test_oddities),
+        cmocka_unit_test(test_bodies),         cmocka_unit_test(test_a_head_that_is_too_large),
         cmocka_unit_test(test_hidden_headers), cmocka_unit_test(test_the_end_of_a_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "upstream/network.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -57,12 +58,35 @@ static const struct {
     {"::ffff:0:0:0", 96, 12, false}, /* SIIT, RFC 2765 */
 };
 
+#define SPECIALS (sizeof(special) / sizeof(special[0]))
+#define EMBEDDINGS (sizeof(embedding) / sizeof(embedding[0]))
+
+/* The tables' addresses, read once: every request asks. */
+static struct network_address special_at[SPECIALS], embedding_at[EMBEDDINGS], mapped, loopback, loopback_ipv4;
+
 static struct network_address parse_literal(const char *text)
 {
     struct network_address address;
     if (inet_pton(AF_INET6, text, address.bytes) != 1)
         abort();
     return address;
+}
+
+static void parse_tables(void)
+{
+    for (size_t i = 0; i < SPECIALS; i++)
+        special_at[i] = parse_literal(special[i].address);
+    for (size_t i = 0; i < EMBEDDINGS; i++)
+        embedding_at[i] = parse_literal(embedding[i].address);
+    mapped = parse_literal("::ffff:0.0.0.0");
+    loopback = parse_literal("::1");
+    loopback_ipv4 = parse_literal("::ffff:127.0.0.0");
+}
+
+static void need_tables(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, parse_tables);
 }
 
 static bool has_prefix(const struct network_address *address, const struct network_address *network, int bits)
@@ -81,14 +105,15 @@ bool network_address_read(const struct sockaddr *sockaddr, struct network_addres
     }
     if (sockaddr->sa_family != AF_INET)
         return false;
-    *out = parse_literal("::ffff:0.0.0.0");
+    need_tables();
+    *out = mapped;
     memcpy(out->bytes + IPV4_AT, &((const struct sockaddr_in *)(const void *)sockaddr)->sin_addr, 4);
     return true;
 }
 
 static bool is_ipv4(const struct network_address *address)
 {
-    struct network_address mapped = parse_literal("::ffff:0.0.0.0");
+    need_tables();
     return has_prefix(address, &mapped, 96);
 }
 
@@ -108,28 +133,26 @@ socklen_t network_address_write(const struct network_address *address, uint16_t 
 
 bool network_is_loopback(const struct network_address *address)
 {
-    struct network_address ipv4 = parse_literal("::ffff:127.0.0.0"), ipv6 = parse_literal("::1");
-    return has_prefix(address, &ipv4, 96 + 8) || has_prefix(address, &ipv6, 128);
+    need_tables();
+    return has_prefix(address, &loopback_ipv4, 96 + 8) || has_prefix(address, &loopback, 128);
 }
 
 static enum network_verdict look_up(const struct network_address *address)
 {
     enum network_verdict worst = NETWORK_PUBLIC;
-    for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
-        struct network_address network = parse_literal(special[i].address);
-        if (special[i].verdict > worst && has_prefix(address, &network, special[i].bits))
+    for (size_t i = 0; i < SPECIALS; i++)
+        if (special[i].verdict > worst && has_prefix(address, &special_at[i], special[i].bits))
             worst = special[i].verdict;
-    }
     return worst;
 }
 
 enum network_verdict network_classify(const struct network_address *address)
 {
+    need_tables();
     enum network_verdict worst = look_up(address);
-    for (size_t i = 0; i < sizeof(embedding) / sizeof(embedding[0]); i++) {
-        struct network_address network = parse_literal(embedding[i].address), inner = parse_literal("::ffff:0.0.0.0");
-        struct network_address loopback = parse_literal("::1");
-        if (!has_prefix(address, &network, embedding[i].bits) || memcmp(address, &loopback, sizeof(loopback)) == 0)
+    for (size_t i = 0; i < EMBEDDINGS; i++) {
+        struct network_address inner = mapped;
+        if (!has_prefix(address, &embedding_at[i], embedding[i].bits) || memcmp(address, &loopback, sizeof(loopback)) == 0)
             continue;
         for (size_t byte = 0; byte < 4; byte++)
             inner.bytes[IPV4_AT + byte] = address->bytes[embedding[i].at + byte] ^ (embedding[i].inverted ? 0xff : 0);
@@ -168,12 +191,11 @@ static int read_bits(struct str text, int most)
 /* Whether all of a network is forbidden, so that to allow it means nothing. */
 static bool lies_in_forbidden(const struct network *network)
 {
-    for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
-        struct network_address outer = parse_literal(special[i].address);
+    need_tables();
+    for (size_t i = 0; i < SPECIALS; i++)
         if (special[i].verdict == NETWORK_FORBIDDEN && special[i].bits <= network->bits &&
-            has_prefix(&network->address, &outer, special[i].bits))
+            has_prefix(&network->address, &special_at[i], special[i].bits))
             return true;
-    }
     return false;
 }
 
@@ -187,7 +209,8 @@ static const char *read_network(struct str entry, struct network *out)
     text[address.len] = '\0';
     struct in_addr ipv4;
     bool is_ipv4 = inet_pton(AF_INET, text, &ipv4) == 1;
-    out->address = parse_literal("::ffff:0.0.0.0");
+    need_tables();
+    out->address = mapped;
     if (is_ipv4)
         memcpy(out->address.bytes + IPV4_AT, &ipv4, 4);
     else if (inet_pton(AF_INET6, text, out->address.bytes) != 1)

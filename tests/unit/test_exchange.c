@@ -1,6 +1,7 @@
 /* Requests to workers: what is sent, what comes back, and every way in which a worker may fail. */
 #include "far_end.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -666,7 +667,45 @@ static void test_descriptors_run_out(void **state)
     close(other);
 }
 
-/* What an idle connection and an idle stream cost, as malloc counts. */
+/* Bytes in use as malloc counts them; 0 with a sanitizer's malloc. */
+static size_t count_bytes(void)
+{
+    return mallinfo2().uordblks;
+}
+
+enum { MANY = 64 };
+
+/* What a stream costs between two pieces of its answer, and what its connection costs when it is kept. */
+static void test_what_streams_and_kept_connections_cost(void **state)
+{
+    (void)state;
+    static struct seen seen[MANY];
+    int fds[MANY];
+    close(make_kept()); /* which has made what is made once */
+    RUN_UNTIL(upstream_count(upstream).idle == 0);
+    size_t before = count_bytes();
+    for (int i = 0; i < MANY; i++) {
+        dial(&seen[i], url, (struct exchange_request){.safe = true});
+        fds[i] = take_request(listener);
+        say(fds[i], STR(OK "Content-Type: text/event-stream\r\nContent-Length: 8\r\n\r\ndata"));
+        RUN_UNTIL(seen[i].answers == 1);
+        buffer_fini(&seen[i].body);
+    }
+    if (before > 0)
+        assert_in_range((count_bytes() - before) / MANY, 1, 12 * 1024);
+    for (int i = 0; i < MANY; i++) {
+        say(fds[i], STR(" end"));
+        RUN_UNTIL(seen[i].whole);
+        forget(&seen[i]);
+    }
+    assert_int_equal(upstream_count(upstream).idle, MANY);
+    if (before > 0)
+        assert_in_range((count_bytes() - before) / MANY, 1, 1024);
+    for (int i = 0; i < MANY; i++)
+        close(fds[i]);
+    RUN_UNTIL(upstream_count(upstream).idle == 0);
+}
+
 static void test_every_fault_has_its_words(void **state)
 {
     (void)state;
@@ -703,6 +742,7 @@ int main(void)
         TEST(test_an_upgrade_that_is_refused),
         TEST(test_forbidden_places),
         TEST(test_descriptors_run_out),
+        TEST(test_what_streams_and_kept_connections_cost),
         cmocka_unit_test(test_every_fault_has_its_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,7 +109,8 @@ static bool is_from_own_page(const struct request *request)
 
 static bool is_safe(const struct request *request)
 {
-    return str_eq(str_from(request->route->method), STR("GET"));
+    struct str method = request_method(request);
+    return str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
 }
 
 /* Why a request is refused; ERR_NONE: it is not. */

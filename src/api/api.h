@@ -30,6 +30,7 @@ struct api_config {
     struct str region;
     struct str version;
     struct str public_url;          /* empty: the request's own base URL */
+    struct str shared_secret;       /* JWT_SECRET, which workers check tokens with; empty: there is none */
     struct str client;              /* who asks, where that is known; empty: it is told by its address */
     struct str workers_array_hosts; /* names under which all workers are listed as a bare array; see base/hosts.h */
     int heartbeat_interval_s;       /* told to agents */
@@ -53,14 +54,21 @@ struct api {
     size_t listed; /* bytes of long answers in the making */
     struct shared *shared;
     struct shared_queue waiting[SHARED_COUNT];
+    struct proxies *proxies;
     struct watch *watches; /* requests that wait for the end of a task, see watch.h */
 };
 
-/* All paths. Their handlers are declared by the table itself. */
-extern const struct route api_routes[];
+/*
+ * All paths. Their handlers are declared by the table itself. proxy_make_routes adds the paths of the catalogue, before any
+ * thread starts.
+ */
+extern const struct route *api_routes;
 
 /* health.c */
 request_handler api_root;
+
+/* proxy_routes.c */
+request_handler api_service;
 
 #define API_METRICS_PATH "/metrics"
 

@@ -62,6 +62,16 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_LEASE_LOST] = "The task is no longer this worker's: its lease has ended, or is another one's. Drop the work.",
     [ERR_KEY_REUSED] = "This Idempotency-Key has made a task from another body; take a new key.",
     [ERR_QUEUES_FULL] = "There are as many queues, or as many different requirements, as the coordinator takes: 1000 and 512.",
+    [ERR_MODEL_NOT_FOUND] = "No live worker has this model loaded; GET /v1/models lists those that are.",
+    [ERR_SERVICE_CLOSED] =
+        ("This service is a data store, or its catalogue entry says \"proxy\": false; requests are not passed on to it."),
+    [ERR_CLIENT_LEFT] = "The client left before its answer began.",
+    [ERR_UNREACHABLE] = "No worker of the service can be reached; the request was not delivered.",
+    [ERR_WORKER_FAILED] = "The worker failed before it answered; try again.",
+    [ERR_OUTCOME_UNKNOWN] = "The worker failed after the request was sent to it; whether the request took effect is unknown.",
+    [ERR_WORKER_LATE] = "The worker did not answer in time; try again.",
+    [ERR_WORKER_LATE_UNKNOWN] = "The worker did not answer in time; whether the request took effect is unknown.",
+    [ERR_LOOP] = "The request has come through this fleet's coordinators again and again; a worker's URL leads back here.",
     [ERR_DEADLINE] = "Redis did not answer in time; whether the request took effect is unknown.",
 };
 

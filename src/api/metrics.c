@@ -5,6 +5,7 @@
  * is an answer all the same, and within a second: what this instance knows, and that Redis is down.
  */
 #include "api/api.h"
+#include "api/proxy.h"
 #include "api/queue_metrics.h"
 #include "base/exposition.h"
 #include "base/process.h"
@@ -278,6 +279,7 @@ static void answer(struct request *request, const struct scrape *scrape)
     write_operations(&body, sum);
     write_refusals(&body, sum);
     write_http(&body, sum);
+    proxy_write_metrics(&body, sum);
     write_redis(&body, sum);
     write_process(&body);
     free(sum);

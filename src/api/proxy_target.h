@@ -24,7 +24,8 @@ void proxy_write_target(struct buffer *out, struct str base, const struct proxy_
 
 /*
  * Where a Location of a worker leads: absent when it leads to no path of the worker's own authority ("http://10.0.0.7:8102/x"),
- * and the client is told what the worker said; else the public path, in `room`. `prefix` is the public path in place of base and `to`.
+ * and the client is told what the worker said; else the public path, in `room`. `prefix` is the public path in place of base and
+ * `to`.
  */
 struct str proxy_public_location(struct str location, struct str authority, struct str base, struct str to, struct str prefix,
                                  struct buffer *room);

@@ -80,15 +80,30 @@
     X("POST", "/api/auth/keys/rotate", api_key_rotate, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                              \
     X("GET", "/api/admin/audit", api_audit, .access = ACCESS_OPERATOR)                                                             \
     X("GET", "/api/route/explain", api_route_explain, .access = ACCESS_VIEWER)                                                     \
-    X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)
+    X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)                                                       \
+    X("POST", "/api/inference/llm", api_inference_llm, .access = ACCESS_USER | ACCESS_FIELD, .body_max = SERVER_MODEL_BODY_MAX)    \
+    X("POST", "/api/inference/vision", api_inference_vision, .access = ACCESS_USER | ACCESS_FIELD,                                 \
+      .body_max = SERVER_MODEL_BODY_MAX)                                                                                           \
+    X("POST", "/api/inference/rag/query", api_inference_rag, .access = ACCESS_USER | ACCESS_FIELD)                                 \
+    X("POST", "/api/inference/graph/extract", api_inference_graph, .access = ACCESS_USER | ACCESS_FIELD)                           \
+    X("POST", "/v1/chat/completions", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                 \
+    X("POST", "/v1/completions", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                      \
+    X("POST", "/v1/embeddings", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                       \
+    X("POST", "/v1/responses", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                        \
+    X("ANY", "/service/{service}", api_service, .access = ACCESS_USER | ACCESS_FIELD, .body = STREAMED)                            \
+    X("ANY", "/service/{service}/{path...}", api_service, .access = ACCESS_USER | ACCESS_FIELD, .body = STREAMED)                  \
+    X("ANY", "/api/service/{service}", api_service, .access = ACCESS_USER | ACCESS_FIELD, .body = STREAMED)                        \
+    X("ANY", "/api/service/{service}/{path...}", api_service, .access = ACCESS_USER | ACCESS_FIELD, .body = STREAMED)
 
 #define X(method, path, handler, ...) request_handler handler;
 ROUTES(X)
 #undef X
 
-const struct route api_routes[] = {
+static const struct route rows[] = {
 #define X(method, path, handler, ...) {method, path, handler, __VA_ARGS__},
     ROUTES(X)
 #undef X
         {.path = NULL},
 };
+
+const struct route *api_routes = rows;

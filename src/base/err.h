@@ -68,6 +68,15 @@
     X(ERR_LEASE_LOST, 409, "", "lease-lost", false)                                                                                \
     X(ERR_KEY_REUSED, 422, "", "idempotency-key-reused", false)                                                                    \
     X(ERR_QUEUES_FULL, 429, "", "too-many-queues", true)                                                                           \
+    X(ERR_MODEL_NOT_FOUND, 404, "", "model-not-found", false)                                                                      \
+    X(ERR_SERVICE_CLOSED, 403, "", "service-closed", false)                                                                        \
+    X(ERR_CLIENT_LEFT, 499, "", "client-left", false)                                                                              \
+    X(ERR_UNREACHABLE, 502, "", "worker-unreachable", true)                                                                        \
+    X(ERR_WORKER_FAILED, 502, "", "worker-failed", true)                                                                           \
+    X(ERR_OUTCOME_UNKNOWN, 502, "", "outcome-unknown", false)                                                                      \
+    X(ERR_WORKER_LATE, 504, "", "worker-late", true)                                                                               \
+    X(ERR_WORKER_LATE_UNKNOWN, 504, "", "worker-late-outcome-unknown", false)                                                      \
+    X(ERR_LOOP, 508, "", "request-loop", false)                                                                                    \
     X(ERR_DEADLINE, 504, "", "registry-late", true)
 
 /* The statuses of answers with their reason phrases. The metrics count each, and all others together. */
@@ -97,11 +106,13 @@
     X(422, "Unprocessable Content")                                                                                                \
     X(429, "Too Many Requests")                                                                                                    \
     X(431, "Request Header Fields Too Large")                                                                                      \
+    X(499, "Client Closed Request")                                                                                                \
     X(500, "Internal Server Error")                                                                                                \
     X(501, "Not Implemented")                                                                                                      \
     X(502, "Bad Gateway")                                                                                                          \
     X(503, "Service Unavailable")                                                                                                  \
-    X(504, "Gateway Timeout")
+    X(504, "Gateway Timeout")                                                                                                      \
+    X(508, "Loop Detected")
 
 enum err {
     ERR_NONE = 0,

@@ -29,10 +29,17 @@ struct histogram {
 /* Upper bounds of times that an answer takes, in microseconds. */
 extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
 
-#define METRICS_ROUTES_MAX 80  /* rows of the route table, and before them one for requests that match none */
+#define METRICS_ROUTES_MAX 176 /* rows of the route table, and before them one for requests that match none */
 #define METRICS_SCRIPTS_MAX 48 /* Lua scripts, and after them one for all other commands */
 #define METRICS_COUNTERS_MAX 64
 #define METRICS_HISTOGRAMS_MAX 8
+
+#define METRICS_SERVICES_MAX 64 /* that requests are passed on to; the last is for all others */
+#define METRICS_FAULTS_MAX 16   /* ways in which a worker fails a request */
+#define METRICS_REFUSALS_MAX 8  /* reasons for which no worker is chosen */
+
+/* Upper bounds of times that workers take, in microseconds: from 1 ms to 10 minutes. */
+extern const int64_t metrics_passing_bounds[HISTOGRAM_BUCKETS];
 
 /* Methods of requests that are told apart; the last is for all others. */
 enum metrics_method {
@@ -61,12 +68,26 @@ enum metrics_closing {
     CLOSING_COUNT
 };
 
+/* Requests that were passed on to the workers of one service. */
+struct metrics_passing {
+    struct metric requests[STATUS_COUNT + 1]; /* by the status that the client got */
+    struct histogram head_us, duration_us;    /* from the request until its answer began, and until it had ended */
+    struct metric in_flight;                  /* gauge */
+    struct metric retries;                    /* attempts after the first */
+    struct metric clients_gone;               /* clients that left before their answer was whole */
+    struct metric faults[METRICS_FAULTS_MAX];
+    struct metric refusals[METRICS_REFUSALS_MAX];
+};
+
 /* It has no members but struct metric, since metrics_sum adds up the structs of all threads as arrays. */
 struct metrics {
     struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
     struct histogram request_us[METRICS_ROUTES_MAX];
     struct metric connections, waiting, event_streams; /* gauges */
     struct metric closings[CLOSING_COUNT];
+    struct metrics_passing passing[METRICS_SERVICES_MAX];
+    struct metric upstream_busy, upstream_idle; /* gauges: connections to workers */
+    struct metric upstream_connects, upstream_reuses;
 
     struct histogram command_us[METRICS_SCRIPTS_MAX];
     struct metric command_errors[ERR_COUNT];

@@ -67,7 +67,8 @@ void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struc
     h2o_headers_t *headers = &req->res.headers;
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, "X-Request-Id", id.ptr, id.len);
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("access-control-expose-headers"), 0, NULL,
-                          H2O_STRLIT("X-Request-Id, Retry-After, Age, X-Replica-Lag"));
+                          H2O_STRLIT("X-Request-Id, Retry-After, Age, X-Replica-Lag, Content-Disposition, X-RMA-Worker, "
+                                     "X-RMA-Attempt, X-RMA-Model"));
     struct str allowed = thread->server->config.allowed_origins;
     if (is_listed(allowed, STR("*"))) {
         h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, H2O_STRLIT("*"));
@@ -285,6 +286,13 @@ static enum err begin_body(struct request *request, struct intake **intake, cons
     return head->hidden && head->body != HEAD_NO_BODY ? intake_new(request, connection, intake, why) : ERR_NONE;
 }
 
+/* Whether an OPTIONS is for the handler: browsers' questions (CORS) are answered for all routes alike. */
+static bool wants_own_options(const struct request *request)
+{
+    return request->route != NULL && str_eq(str_from(request->route->method), STR(ROUTE_ANY)) &&
+           request_header(request, "access-control-request-method").ptr == NULL;
+}
+
 /* Checks a request and hands it to its route's handler. */
 static void dispatch(struct request *request)
 {
@@ -304,7 +312,7 @@ static void dispatch(struct request *request)
                     NULL);
         return;
     }
-    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS"))) {
+    if (h2o_memis(req->method.base, req->method.len, H2O_STRLIT("OPTIONS")) && !wants_own_options(request)) {
         reply_preflight(request);
         return;
     }

@@ -189,6 +189,12 @@ static void release_share(void *cell)
     share->release(share->owner);
 }
 
+void reply_bytes(struct request *request, int status, struct str type, struct str body)
+{
+    log_request(request, status, NULL, NULL);
+    finish(request, status, type, body);
+}
+
 void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner)
 {
     h2o_req_t *req = request->h2o;
@@ -208,7 +214,8 @@ const char *reply_sentence(const struct server_thread *thread, enum err err)
     return config->explain != NULL ? config->explain(err) : status_reason(err_status(err));
 }
 
-void reply_write_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
+/* A problem that is not ended: more members may follow. */
+static void begin_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
 {
     json_begin_object(out, NULL);
     json_add_text(out, "type", STR("about:blank"));
@@ -219,6 +226,11 @@ void reply_write_problem(struct buffer *out, enum err err, const char *detail, c
     json_add_text(out, "detail", str_from(detail));
     if (faults != NULL)
         faults_write(out, "errors", faults);
+}
+
+void reply_write_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
+{
+    begin_problem(out, err, detail, faults);
     json_end_object(out);
 }
 
@@ -230,7 +242,10 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
     if (err_is_retryable(err))
         request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
     struct buffer body = BUFFER_INIT;
-    reply_write_problem(&body, err, detail, faults);
+    begin_problem(&body, err, detail, faults);
+    if (request->thread->server->config.describe != NULL)
+        request->thread->server->config.describe(request, err, detail, &body);
+    json_end_object(&body);
     log_request(request, status, detail, faults);
     finish(request, status, STR("application/problem+json"), give_to_pool(request, &body));
 }

@@ -16,6 +16,9 @@ struct st_h2o_generator_t;
 void reply_json(struct request *request, int status, struct buffer *body);
 void reply_constant(struct request *request, int status, struct str body);
 
+/* Answers with a body of any type (absent: none is said), which must not change until the request is disposed of. */
+void reply_bytes(struct request *request, int status, struct str type, struct str body);
+
 /*
  * Answers with JSON that is `age_s` seconds old and that other requests share. Calls release(owner) in this thread when this
  * request no longer needs the bytes.

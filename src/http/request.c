@@ -186,6 +186,11 @@ size_t request_fields(const struct request *request, struct request_field fields
     return count;
 }
 
+struct str request_upgrade(const struct request *request)
+{
+    return (struct str){request->h2o->upgrade.base, request->h2o->upgrade.len};
+}
+
 struct str request_method(const struct request *request)
 {
     return (struct str){request->h2o->method.base, request->h2o->method.len};

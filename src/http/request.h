@@ -78,6 +78,9 @@ struct request_field {
  */
 size_t request_fields(const struct request *request, struct request_field fields[REQUEST_FIELDS_MAX]);
 
+/* The protocol that Upgrade asks for; absent without it. */
+struct str request_upgrade(const struct request *request);
+
 /* The method as it came: "GET", "PROPFIND". */
 struct str request_method(const struct request *request);
 

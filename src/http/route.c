@@ -76,7 +76,7 @@ enum err route_find(const struct route *routes, struct str method, struct str pa
         enum match this = match_path(route->path, path, parameters);
         if (this == MATCH_NONE || this < best)
             continue;
-        bool takes_method = str_eq(method, str_from(route->method));
+        bool takes_method = str_eq(method, str_from(route->method)) || str_eq(STR(ROUTE_ANY), str_from(route->method));
         if (this > best) { /* what matched less exactly is hidden */
             best = this;
             methods = 0;

@@ -29,7 +29,7 @@ enum route_body { WHOLE, STREAMED };
  * win over one with a rest. Of equal rows the first one wins.
  */
 struct route {
-    const char *method; /* "GET" takes HEAD too */
+    const char *method; /* "GET" takes HEAD too, ROUTE_ANY every method */
     const char *path;
     request_handler *handler;
     enum route_effect effect;
@@ -39,7 +39,10 @@ struct route {
     size_t body_max;          /* WHOLE: bytes; 0: SERVER_BODY_MAX */
     bool exact;               /* slashes too many are no other way to write this path */
     unsigned access;          /* who may ask; its values are those of whoever admits */
+    const void *data;         /* of the handler */
 };
+
+#define ROUTE_ANY "ANY"
 
 #define ROUTE_PARAMETERS_MAX 4
 #define ROUTE_ALLOW_SIZE 64 /* bytes of an Allow header with all methods */

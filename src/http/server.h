@@ -4,15 +4,17 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
+#include "base/buffer.h"
 #include "http/pending.h"
 #include "http/request.h"
 
 struct st_h2o_evloop_t;
 struct st_h2o_multithread_receiver_t;
 
-#define SERVER_BODY_MAX (64 * 1024)        /* bytes of a request body, where the route says nothing else; above it 413 */
-#define SERVER_TASK_BODY_MAX (512 * 1024)  /* bytes of a body with one task */
-#define SERVER_BULK_BODY_MAX (1024 * 1024) /* bytes of a body with many things */
+#define SERVER_BODY_MAX (64 * 1024)              /* bytes of a request body, where the route says nothing else; above it 413 */
+#define SERVER_TASK_BODY_MAX (512 * 1024)        /* bytes of a body with one task */
+#define SERVER_BULK_BODY_MAX (1024 * 1024)       /* bytes of a body with many things */
+#define SERVER_MODEL_BODY_MAX (16 * 1024 * 1024) /* bytes of a body for a model, which may have pictures in it */
 
 struct server_config {
     struct str host;  /* address to listen on, numeric: "::" is everything */
@@ -32,6 +34,8 @@ struct server_config {
     request_handler *
         admit; /* gets each request whose route is found, to call its handler, at once or later, or to answer it; NULL: all go on */
     const char *(*explain)(enum err err); /* the sentence for an error that comes without one; NULL: its status's */
+    /* adds members of its own to the problem that a request is answered with; NULL: there are none */
+    void (*describe)(const struct request *request, enum err err, const char *detail, struct buffer *out);
 };
 
 struct server;

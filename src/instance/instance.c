@@ -1,5 +1,6 @@
 #include "instance/instance.h"
 
+#include "api/proxy.h"
 #include "api/watch.h"
 #include "base/clock.h"
 #include "base/log_repeat.h"
@@ -47,6 +48,13 @@ enum err instance_take_catalogue(struct instance *instance)
         return ERR_INVALID;
     }
     catalogue_use(file->services, file->count);
+    api_routes = proxy_make_routes(api_routes, &faults);
+    if (faults.len > 0) {
+        fprintf(stderr, "%.*s", STR_PRINTF(buffer_str(&faults)));
+        buffer_fini(&faults);
+        return ERR_INVALID;
+    }
+    instance->server_config.routes = api_routes;
     if (path.len > 0)
         log_event(LOG_INFO, "catalogue", "the service catalogue is that of a file", log_str("file", path),
                   log_number("services", (double)catalogue_count));
@@ -139,6 +147,11 @@ static int32_t tick_house(void *data)
     return keep_house(thread);
 }
 
+static int32_t tick_proxy(void *data)
+{
+    return proxy_tick(data);
+}
+
 static int32_t tick_upstream(void *data)
 {
     return upstream_tick(data);
@@ -189,6 +202,7 @@ static void add_ticks(struct serving_thread *thread)
 {
     server_thread_add_tick(thread->server, tick_house, thread);
     server_thread_add_tick(thread->server, tick_upstream, thread->api.upstream);
+    server_thread_add_tick(thread->server, tick_proxy, &thread->api);
     server_thread_add_tick(thread->server, tick_events, thread->api.events);
     server_thread_add_tick(thread->server, tick_shared, &thread->api);
     server_thread_add_tick(thread->server, tick_watches, &thread->api);
@@ -223,6 +237,7 @@ static void *serve(void *data)
     }
     thread->api.directory = directory_new(thread->store, thread->api.replica_store);
     thread->api.verified = verified_new();
+    thread->api.proxies = proxies_new();
     thread->api.offload = offload_new(thread->server);
     if (instance->api_config.signing_key != NULL)
         directory_use_key(thread->api.directory, instance->api_config.signing_key);

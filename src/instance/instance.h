@@ -29,6 +29,7 @@ struct serving_thread;
 struct instance {
     struct signing_key signing_key; /* of JWT_KEY_FILE */
     bool has_signing_key;
+    struct buffer shared_secret; /* JWT_SECRET */
     struct config config;
     struct catalogue_file catalogue;
     struct address address;         /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */

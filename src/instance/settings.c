@@ -1,6 +1,7 @@
 #include "instance/instance.h"
 
 #include "api/admit.h"
+#include "api/proxy.h"
 #include "auth/signing_key.h"
 #include "base/hosts.h"
 #include "base/process.h"
@@ -135,7 +136,7 @@ static enum err read_settings(struct instance *instance, char **args, char why[2
     if (err == ERR_NONE)
         err = read_signing_key(instance, why);
     if (err == ERR_NONE)
-        err = shared_secret_check(why);
+        err = shared_secret_read(&instance->shared_secret, why);
     if (err == ERR_NONE)
         err = upstreams_configure(instance, why);
     return err;
@@ -170,6 +171,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
         .routes = api_routes,
         .admit = api_admit,
         .explain = api_explain,
+        .describe = proxy_describe,
     };
     instance->store_config = (struct store_config){
         .heartbeat_timeout_ms = config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] * 1000,
@@ -186,6 +188,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     instance->api_config = (struct api_config){
         .auth = (enum auth_mode)config->number[CONFIG_AUTH],
         .signing_key = instance->has_signing_key ? &instance->signing_key : NULL,
+        .shared_secret = buffer_str(&instance->shared_secret),
         .coordinator_id = str_from(instance->id),
         .region = region,
         .version = STR(VERSION),

@@ -27,13 +27,14 @@ static enum err check(const char *name, struct str secret, char why[256])
     return ERR_INVALID;
 }
 
-enum err shared_secret_check(char why[256])
+enum err shared_secret_read(struct buffer *out, char why[256])
 {
     const char *value = getenv("JWT_SECRET"), *path = getenv("JWT_SECRET_FILE");
     if (value != NULL && value[0] != '\0') {
         enum err err = check("JWT_SECRET", str_from(value), why);
         if (err != ERR_NONE)
             return err;
+        buffer_append(out, str_from(value));
     }
     if (path == NULL || path[0] == '\0')
         return ERR_NONE;
@@ -48,6 +49,8 @@ enum err shared_secret_check(char why[256])
     while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
         secret.len--; /* an editor's, not the secret's */
     enum err err = check("JWT_SECRET_FILE", secret, why);
+    if (err == ERR_NONE && out->len == 0)
+        buffer_append(out, secret);
     explicit_bzero(text, sizeof(text));
     return err;
 }

@@ -24,6 +24,7 @@ struct catalogue_passing {
     bool random;             /* any worker that is well, without counting what each has in flight */
     bool idempotent;         /* twice is as good as once, whatever the method */
     bool pass_authorization; /* the service gets an Authorization that is not ours */
+    bool loads_models;       /* its workers load a model when one is asked for */
     bool set_cookie;         /* the service may set cookies, gets them, and its pages may act as pages of this origin */
     int head_timeout_s;      /* from the request's end to the answer's head */
     int silence_timeout_s;   /* between two pieces of the answer */

@@ -150,7 +150,7 @@ static void find_members(struct reading *reading, const struct member *service, 
             reading_set_path(&unknown, service->path, item.name);
             reading_add_fault(reading, item.name.ptr, unknown.path,
                               "is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, "
-                              "routes, proxy, spread, idempotent, pass_authorization, set_cookie and timeouts");
+                              "routes, proxy, spread, idempotent, pass_authorization, loads_models, set_cookie and timeouts");
         } else if (found[i].value != NULL) {
             reading_add_fault(reading, item.name.ptr, found[i].path, "is given twice");
         } else {

@@ -13,7 +13,7 @@
  * false in tier 3:
  *
  *     "routes": {}, "proxy": true, "spread": "load", "idempotent": false, "pass_authorization": false, "set_cookie": false,
- *     "timeouts": {"head": 60, "silence": 60}
+ *     "loads_models": false, "timeouts": {"head": 60, "silence": 60}
  */
 #ifndef MODEL_CATALOGUE_FILE_H
 #define MODEL_CATALOGUE_FILE_H

@@ -130,6 +130,7 @@ void catalogue_read_passing(struct reading *reading, const struct member found[P
     read_spread(reading, &found[PASSING_SPREAD], &out->random);
     read_bool(reading, &found[PASSING_IDEMPOTENT], &out->idempotent);
     read_bool(reading, &found[PASSING_AUTHORIZATION], &out->pass_authorization);
+    read_bool(reading, &found[PASSING_LOADS], &out->loads_models);
     read_bool(reading, &found[PASSING_COOKIE], &out->set_cookie);
     read_timeouts(reading, &found[PASSING_TIMEOUTS], out);
     out->closed = !proxy;

@@ -45,6 +45,7 @@ void reading_take_number(struct reading *reading, const struct member *member, i
     X(PASSING_SPREAD, "spread")                                                                                                    \
     X(PASSING_IDEMPOTENT, "idempotent")                                                                                            \
     X(PASSING_AUTHORIZATION, "pass_authorization")                                                                                 \
+    X(PASSING_LOADS, "loads_models")                                                                                               \
     X(PASSING_COOKIE, "set_cookie")                                                                                                \
     X(PASSING_TIMEOUTS, "timeouts")
 

@@ -195,7 +195,7 @@ def test_every_fault_is_told_at_once_with_its_line(write):
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         f"{path}:8: services[1].prot is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, routes, "
-        "proxy, spread, idempotent, pass_authorization, set_cookie and timeouts",
+        "proxy, spread, idempotent, pass_authorization, loads_models, set_cookie and timeouts",
         f"{path}:5: services[1].name is that of services[0], too",
         f"{path}:6: services[1].tier must be a whole number from 1 to 4",
         f"{path}:9: services[1].port must be a whole number from 1 to 65535",

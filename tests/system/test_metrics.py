@@ -34,7 +34,7 @@ def busy(coordinator):
     coordinator.register("w", services=["my.own:service"])
     coordinator.beat("w", current_load=0.25)
     coordinator.unregister("w")
-    for path in ("/health", "/nowhere", "/api/admin/workers", "/api/services/discover/rag", "/api/worker/w", "/readyz"):
+    for path in ("/health", "/nowhere", "/service/nowhere/x", "/api/admin/workers", "/api/services/discover/rag", "/api/worker/w", "/readyz"):
         coordinator.get(path)
     coordinator.request("OPTIONS", "/health")
     coordinator.post("/api/worker/heartbeat", b"{")
@@ -60,9 +60,9 @@ def test_names_and_labels(coordinator):
     for name in metrics.types:
         assert name.startswith(("rma_", "process_")), name
     labels = {key for samples in metrics.samples.values() for each in samples for key, _ in each}
-    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code", "script", "kind", "enforced"}
+    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code", "script", "kind", "enforced", "state"}
     histograms = [name for name, kind in metrics.types.items() if kind == "histogram"]
-    assert len(histograms) == 3
+    assert len(histograms) == 5
     for name in histograms:
         for each, count in metrics.samples[name + "_count"].items():
             assert metrics.samples[name + "_bucket"][each | {("le", "+Inf")}] == count

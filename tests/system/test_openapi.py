@@ -17,6 +17,7 @@ import credentials
 import task_work
 from agents import HEARTBEATS, REGISTRATIONS
 from credentials import bearer, token_text
+from peers import reply, serving
 from submissions import submit
 from waiting import wait_until
 
@@ -29,6 +30,13 @@ def operations(document):
     """The operations by their names: "GET /health"."""
     return {f"{method.upper()} {path}": operation for path, item in document["paths"].items()
             for method, operation in item.items() if method in METHODS}
+
+
+def documented(method, path):
+    """The names of the operations that stand for a row of the table. One path stands for all that lead to services, whatever the method."""
+    if method == "ANY":
+        return [f"{each.upper()} /service/{{service}}/{{path}}" for each in METHODS]
+    return [f"{method} {path.replace('...}', '}')}"]
 
 
 def resolve(document, item):
@@ -350,6 +358,29 @@ EXERCISES |= {
         **TASK_BODY},
 }
 
+BROKEN = {"model": "broken", "prompt": "x"}
+BIG_MODEL_BODY = {**BAD_BODY, 413: [Request(body=b" " * 17_000_000)]}
+EXERCISES |= {
+    f"{method} /service/{{service}}/{{path}}": {
+        200: [Request("fine"), Request("fine", headers={"X-RMA-Session": "s"})], 400: [Request("..")], 403: [Request("redis"), Request("mysql")],
+        422: [Request("a b"), Request("x" * 129)], 502: [Request("broken")], 503: [Request("nowhere")]}
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}
+EXERCISES |= {
+    f"POST /api/inference/{name}": {
+        200: [Request(body={"model": "llama3", "prompt": "x"}), Request(body={"model": "llama3", "prompt": "", "max_tokens": 5, "temperature": None})],
+        422: [Request(body=body) for body in ({}, {"model": "llama3"}, {"model": "a b", "prompt": "x"}, {**BROKEN, "max_tokens": "5"})],
+        502: [Request(body=BROKEN)], **BIG_MODEL_BODY}
+    for name in ("llm", "vision")}
+EXERCISES |= {
+    "POST /api/inference/rag/query": {200: [Request(query="?query=x"), Request(query="?query=x&context=y")], 422: [Request(), Request(query="?query=")],
+                                      502: [Request(query="?query=broken")]},
+    "POST /api/inference/graph/extract": {200: [Request(query="?text=x%20y")], 422: [Request()], 502: [Request(query="?text=broken")]}}
+EXERCISES |= {
+    f"POST /v1/{name}": {
+        200: [Request(body={"model": "llama3", "user": "anna"}), Request(body={"model": "LLAMA3:latest"}, headers={"X-RMA-Session": "s"})],
+        422: [Request(body=body) for body in ({}, {"model": ""}, {"model": 5})], 502: [Request(body=BROKEN)], **BIG_MODEL_BODY}
+    for name in ("chat/completions", "completions", "embeddings", "responses")}
+
 # Statuses that an operation gets by what happens to Redis; every operation that has them gets them below.
 BY_REDIS = {503, 504}
 BY_NUMBER = {429}  # of queues; see test_tasks_api.py
@@ -386,10 +417,23 @@ def add_credentials(redis, coordinator):
     redis.client.set("{rma}:limit:login:name:" + hashlib.sha256(b"often").hexdigest()[:20], 2**43)
 
 
+async def serve(connection, request):
+    """Answers with JSON; but ends the connection where the request says so."""
+    if b"broken" in request.body or "broken" in request.target:
+        connection.close()
+    else:
+        await connection.send(reply({"answer": 42}))
+
+
 @pytest.fixture
-def fleet(redis, coordinator):
+def fleet(redis, start_coordinator, peers):
     """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained; one has tasks."""
+    coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
     add_credentials(redis, coordinator)
+    url = peers.start(serving(serve)).url
+    for name in ("vllm", "vision", "rag", "ner", "fine", "broken"):
+        coordinator.register(f"serves-{name}", services=[{"name": name, "service_url": url}])
+    coordinator.beat("serves-vllm", loaded_models=["llama3"])
     assert coordinator.post("/api/worker/register", W).status == 200
     coordinator.beat("w", **{name: value for name, value in BEAT.items() if name != "worker_id"})
     for worker_id in ("plain", "gone", "kept"):
@@ -508,7 +552,8 @@ def test_a_wrong_status_type_or_header_is_noticed(fleet):
 
 def test_route_table_and_document_agree(coordinator):
     listed = coordinator.get("/api").json["endpoints"]
-    assert sorted(listed) == sorted(operations(DOCUMENT))
+    assert {name for each in listed for name in documented(*each.split(" "))} == set(operations(DOCUMENT))
+    assert {"ANY /service/{service}/{path...}", "ANY /api/upload", "ANY /api/rag/query/query/{path...}"} <= set(listed)
 
 
 def test_the_codes_of_errors_are_those_of_the_table():
@@ -551,13 +596,14 @@ def test_every_operation_says_which_security_it_takes():
     """As the route table has it: nothing where anybody may ask, else a token; a browser's session where people may."""
     source = (project.ROOT / "src" / "api" / "routes.c").read_text().replace("\\\n", " ")
     rows = re.findall(r'X\("(\w+)", ("[^"]+"|API_METRICS_PATH), \w+,(.*?)\)(?=\s+X\(|\s*#)', source, re.DOTALL)
-    assert len(rows) == len(operations(DOCUMENT))
-    for method, path, rest in rows:
-        path = "/metrics" if path == "API_METRICS_PATH" else path.strip('"')
+    rows = [(name, rest) for method, path, rest in rows
+            for name in documented(method, "/metrics" if path == "API_METRICS_PATH" else path.strip('"'))]
+    assert {name for name, _ in rows} == set(operations(DOCUMENT))
+    for name, rest in rows:
         access = set(re.findall(r"ACCESS_(\w+)", rest))
         people = access - {"WORKER", "FIELD"}
         expected = set() if "ANYONE" in access else {"bearer", "basic", *(["cookie"] if people else [])}
-        assert {name for requirement in operations(DOCUMENT)[f"{method} {path}"]["security"] for name in requirement} == expected, path
+        assert {kind for requirement in operations(DOCUMENT)[name]["security"] for kind in requirement} == expected, name
 
 
 def test_no_word_is_misspelt():

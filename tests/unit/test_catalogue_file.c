@@ -190,7 +190,7 @@ static void test_every_fault_with_its_line(void **state)
                       "\"services\": [], \"x\\ny\": 1}"),
                   "c.json:1: the file has an unknown member \"service\"; there is services\n"
                   "c.json:7: services[1].Image is unknown; there are name, tier, container, image, port, priority, aliases, env, "
-                  "pass_env, routes, proxy, spread, idempotent, pass_authorization, set_cookie and timeouts\n"
+                  "pass_env, routes, proxy, spread, idempotent, pass_authorization, loads_models, set_cookie and timeouts\n"
                   "c.json:10: services[1].tier is given twice\n"
                   "c.json:4: services[1].image is missing\n"
                   "c.json:5: services[1].name is that of services[0], too\n"
@@ -302,7 +302,7 @@ static void test_how_requests_are_passed_on(void **state)
     struct buffer faults = BUFFER_INIT;
     assert_int_equal(parse(with_members("\"routes\": {\"/api/x\": \"/\", \"/y\": \"/a/b\"}, \"spread\": \"random\", "
                                         "\"idempotent\": true, \"timeouts\": {\"silence\": 5, \"head\": 3600}",
-                                        "\"pass_authorization\": true, \"set_cookie\": true", room),
+                                        "\"pass_authorization\": true, \"set_cookie\": true, \"loads_models\": true", room),
                            &file, &faults),
                      ERR_NONE);
     const struct catalogue_passing *a = &file.services[0].passing, *b = &file.services[1].passing;
@@ -313,6 +313,7 @@ static void test_how_requests_are_passed_on(void **state)
     assert_true(str_eq(a->routes[0].from, STR("/api/x")) && str_eq(a->routes[0].to, STR("")));
     assert_true(str_eq(a->routes[1].from, STR("/y")) && str_eq(a->routes[1].to, STR("/a/b")));
     assert_true(b->closed && !b->random && !b->idempotent && b->pass_authorization && b->set_cookie);
+    assert_true(!a->loads_models && b->loads_models);
     assert_int_equal(b->head_timeout_s, CATALOGUE_TIMEOUT_S);
     assert_int_equal(b->silence_timeout_s, CATALOGUE_TIMEOUT_S);
     catalogue_file_fini(&file);

@@ -23,6 +23,7 @@ static const struct route routes[] = {
     {"DELETE", "/s/{service}/stop", NULL, .access = 12},
     {"GET", "/{a}/{b}/{c}/{d}", NULL, .access = 13},
     {"POST", "/{p}/{q}/{r}/{s}", NULL, .access = 14},
+    {ROUTE_ANY, "/any/{path...}", NULL, .access = 15},
     {.path = NULL},
 };
 
@@ -42,6 +43,11 @@ static const struct {
     {"OPTIONS", "/a", 0, ERR_METHOD, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
     {"other", "/a", 0, ERR_METHOD, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
     {"GET", "/a/", 0, ERR_PATH_NOT_FOUND, ""},
+    {"GET", "/any/", 15, ERR_NONE, "path= "},
+    {"HEAD", "/any/x", 15, ERR_NONE, "path=x "},
+    {"OPTIONS", "/any/x", 15, ERR_NONE, "path=x "},
+    {"BREW", "/any/%2F/y", 15, ERR_NONE, "path=%2F/y "},
+    {"GET", "/any", 0, ERR_PATH_NOT_FOUND, ""},
     {"GET", "/", 0, ERR_PATH_NOT_FOUND, ""},
     {"GET", "", 0, ERR_PATH_NOT_FOUND, ""},
     {"GET", "/b", 0, ERR_PATH_NOT_FOUND, ""},

@@ -1,0 +1,393 @@
+#include "api/proxy_internal.h"
+
+#include "api/signing.h"
+#include "base/clock.h"
+#include "http/reply.h"
+#include "store/credentials.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATIENCE_MS (24 * 3600 * 1000)
+
+static void choose(struct proxy *proxy);
+
+struct proxies *proxies_new(void)
+{
+    struct proxies *proxies = calloc(1, sizeof(*proxies));
+    if (proxies == NULL)
+        abort();
+    return proxies;
+}
+
+struct proxy_order *proxy_order_new(struct request *request)
+{
+    return request_alloc(request, sizeof(struct proxy_order));
+}
+
+size_t proxy_service_place(struct str service)
+{
+    const struct catalogue_service *known = catalogue_find(service);
+    size_t place = known != NULL ? (size_t)(known - catalogue) : METRICS_SERVICES_MAX;
+    return place < METRICS_SERVICES_MAX - 1 ? place : METRICS_SERVICES_MAX - 1;
+}
+
+void proxy_let_go(struct proxy *proxy)
+{
+    if (--proxy->holders > 0)
+        return;
+    buffer_fini(&proxy->base);
+    buffer_fini(&proxy->tried);
+    buffer_fini(&proxy->head);
+    buffer_fini(&proxy->piece);
+    free(proxy);
+}
+
+void proxy_release(struct proxy *proxy, enum request_outcome outcome)
+{
+    if (proxy->lease != NULL)
+        store_release(proxy->api->store, proxy->lease, outcome);
+    proxy->lease = NULL;
+}
+
+void proxy_end_exchange(struct proxy *proxy)
+{
+    if (proxy->exchange != NULL)
+        exchange_free(proxy->exchange);
+    proxy->exchange = NULL;
+}
+
+enum request_outcome proxy_outcome(const struct proxy *proxy)
+{
+    return proxy->status >= 500 ? REQUEST_FAILED : REQUEST_SERVED;
+}
+
+/* Counts the request as one of a service's, in place of another's. */
+static void count_in_flight(struct proxy *proxy, size_t place)
+{
+    if (proxy->counted)
+        metric_add(&metrics->passing[proxy->place].in_flight, (uint64_t)-1);
+    metric_add(&metrics->passing[place].in_flight, 1);
+    proxy->place = place;
+    proxy->counted = true;
+}
+
+struct request *proxy_take(struct proxy *proxy, int status)
+{
+    struct pending *pending = proxy->pending;
+    struct request *request = pending != NULL ? pending_take(pending) : NULL;
+    proxy->pending = NULL;
+    if (pending != NULL)
+        pending_release(pending, ERR_INTERNAL);
+    if (request == NULL)
+        return NULL;
+    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    metric_add(&counts->requests[status_place(status)], 1);
+    histogram_observe(&counts->head_us, metrics_passing_bounds, clock_us() - proxy->began_at);
+    return request;
+}
+
+void proxy_finish(struct proxy *proxy)
+{
+    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    if (!proxy->ended && proxy->exchange != NULL) /* it has not failed, and yet it is not whole */
+        metric_add(&counts->clients_gone, 1);
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, REQUEST_UNKNOWN);
+    metric_add(&counts->in_flight, (uint64_t)-1);
+    histogram_observe(&counts->duration_us, metrics_passing_bounds, clock_us() - proxy->began_at);
+}
+
+/* Whatever becomes of a request, this comes last; but a tunnel outlives it. */
+static void on_gone(void *data)
+{
+    struct proxy *proxy = data;
+    proxy->gone = true;
+    if (proxy->pending != NULL)
+        pending_release(proxy->pending, ERR_INTERNAL);
+    proxy->pending = NULL;
+    if (!proxy->in_tunnel)
+        proxy_finish(proxy);
+    proxy_let_go(proxy);
+}
+
+bool proxy_is_waited_for(const struct proxy *proxy)
+{
+    return !proxy->gone && proxy->pending != NULL && pending_is_waited_for(proxy->pending);
+}
+
+/* Redis is late; or, once a worker is asked: the client has left, or the program ends, and then there is a moment more. */
+static void on_late(struct request *request)
+{
+    struct proxy *proxy = request->waiting;
+    if (server_thread_stopping(request->thread) && !proxy->hurried) {
+        pending_release(proxy->pending, ERR_INTERNAL);
+        proxy->hurried = true;
+        proxy->pending = pending_new(request, on_late, 0);
+        return;
+    }
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, REQUEST_UNKNOWN);
+    pending_release(proxy->pending, ERR_INTERNAL);
+    proxy->pending = NULL;
+    enum err err = proxy->hurried ? ERR_STOPPING : proxy->is_parked ? ERR_CLIENT_LEFT : ERR_DEADLINE;
+    metric_add(&metrics->passing[proxy->place].requests[status_place(err_status(err))], 1);
+    if (err == ERR_CLIENT_LEFT)
+        metric_add(&metrics->passing[proxy->place].clients_gone, 1);
+    reply_error(request, err, NULL, NULL);
+}
+
+/* Whether another worker may be asked after this failure. */
+static bool may_try_again(const struct proxy *proxy, bool delivered)
+{
+    return proxy->attempt < PROXY_ATTEMPTS_MAX && !proxy->taken && (!delivered || proxy->safe);
+}
+
+/* -- the exchange's events ---------------------------------------------------------------------------------------------------- */
+
+/* Statuses by which a worker says that another one might do better. */
+static bool asks_for_another(int status)
+{
+    return status == 429 || (status >= 502 && status <= 504);
+}
+
+/* The client knows no error of the worker's own. */
+static void refuse_answer(struct proxy *proxy)
+{
+    snprintf(proxy->detail, sizeof(proxy->detail), "%sworker %s answered %d %s.", proxy->order->failed, proxy->worker_id,
+             proxy->status, status_reason(proxy->status));
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, proxy_outcome(proxy));
+    proxy_fail(proxy, ERR_WORKER_FAILED, proxy->detail);
+}
+
+static void on_answer(void *data, struct str bytes, bool last)
+{
+    struct proxy *proxy = data;
+    proxy->holders++;
+    if (proxy->status == 0) {
+        proxy->status = proxy->exchange->head.status;
+        if (proxy->order->failed != NULL && proxy->status >= 400) {
+            refuse_answer(proxy);
+        } else if (asks_for_another(proxy->status) && proxy->attempt == 1 && may_try_again(proxy, true)) {
+            proxy->is_held = true;
+            proxy->held = bytes;
+            proxy->held_last = last;
+            choose(proxy);
+        } else {
+            proxy_answer(proxy, bytes, last);
+        }
+    } else {
+        proxy_go_on(proxy, bytes, last);
+    }
+    proxy_let_go(proxy);
+}
+
+static void on_failed(void *data, const struct exchange_failure *failure)
+{
+    struct proxy *proxy = data;
+    proxy->holders++;
+    proxy_note_failure(proxy, failure);
+    proxy_end_exchange(proxy);
+    enum request_outcome outcome = failure->fault == EXCHANGE_OVERLOADED ? REQUEST_UNKNOWN
+                                   : failure->delivered                  ? REQUEST_FAILED
+                                                                         : REQUEST_UNREACHABLE;
+    proxy_release(proxy, outcome);
+    if (proxy->is_held)
+        proxy->is_held = false; /* another worker is being chosen already */
+    else if (proxy->pending == NULL)
+        proxy_break_off(proxy);
+    else if (failure->fault != EXCHANGE_OVERLOADED && may_try_again(proxy, failure->delivered))
+        choose(proxy);
+    else
+        proxy_fail(proxy, proxy->err, proxy->detail);
+    proxy_let_go(proxy);
+}
+
+static void on_writable(void *data)
+{
+    struct proxy *proxy = data;
+    proxy->holders++;
+    proxy_send_more(proxy);
+    proxy_let_go(proxy);
+}
+
+/* -- a worker ----------------------------------------------------------------------------------------------------------------- */
+
+/* Sends the request to the worker that proxy->head is for. */
+static void dial(struct proxy *proxy, const struct target *target)
+{
+    static const struct exchange_events events = {.writable = on_writable, .answer = on_answer, .failed = on_failed};
+    const struct proxy_order *order = proxy->order;
+    struct exchange_request request = {
+        .target = target,
+        .head = buffer_str(&proxy->head),
+        .body = order->body.ptr != NULL ? order->body : proxy->request->body,
+        .more = proxy->intake != NULL,
+        .chunked = proxy->intake != NULL && intake_length(proxy->intake) == INTAKE_LENGTH_UNKNOWN,
+        .is_head = request_is_head(proxy->request),
+        .upgrade = proxy->upgrades,
+        .safe = proxy->safe,
+        .head_ms = proxy->passing->head_timeout_s * 1000,
+        .silence_ms = proxy->upgrades ? PROXY_TUNNEL_IDLE_MS : proxy->passing->silence_timeout_s * 1000,
+    };
+    if (!proxy->is_parked) { /* the exchange has deadlines of its own */
+        proxy->is_parked = true;
+        pending_park(proxy->pending, PATIENCE_MS);
+    }
+    proxy->sent_at = clock_us();
+    proxy->exchange = exchange_dial(proxy->api->upstream, &request, &events, proxy);
+}
+
+/* Notes who was chosen. */
+static void take_choice(struct proxy *proxy, const struct request_choice *choice)
+{
+    proxy->attempt++;
+    proxy->status = 0;
+    proxy->lease = choice->lease;
+    proxy->has_model = choice->has_model;
+    proxy->passing = catalogue_passing(choice->service);
+    snprintf(proxy->worker_id, sizeof(proxy->worker_id), "%.*s", STR_PRINTF(choice->worker_id));
+    buffer_append(&proxy->tried, proxy->tried.len > 0 ? STR(" ") : STR(""));
+    buffer_append(&proxy->tried, choice->worker_id);
+    count_in_flight(proxy, proxy_service_place(choice->service));
+    if (proxy->attempt > 1)
+        metric_add(&metrics->passing[proxy->place].retries, 1);
+    struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
+    proxy->safe = proxy->passing->idempotent || str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
+                  str_eq(method, STR("OPTIONS")) || request_header(proxy->request, "idempotency-key").len > 0;
+}
+
+static void go_to(struct proxy *proxy, const struct request_choice *choice)
+{
+    struct target target;
+    take_choice(proxy, choice);
+    const char *why = target_read(choice->url, &target);
+    if (why == NULL && target.tls && choice->tls_fingerprint.len > 0 && !target_pin(&target, choice->tls_fingerprint))
+        why = "has a certificate's fingerprint that is none";
+    if (why != NULL) {
+        const struct exchange_failure failure = {.fault = EXCHANGE_FORBIDDEN, .why = why};
+        on_failed(proxy, &failure);
+        return;
+    }
+    proxy_compose(proxy, &target);
+    dial(proxy, &target);
+}
+
+/* Nobody else can serve it: the client gets what there is. */
+static void give_up(struct proxy *proxy, enum err err, enum request_refusal refusal)
+{
+    static const char *const sentences[] = {
+        [REQUEST_NO_WORKERS] = "No live worker provides this service.",
+        [REQUEST_NONE_TAKES] = "All workers of this service are draining, or say that it is not well.",
+        [REQUEST_ALL_TRIED] = "All workers of this service have been tried.",
+        [REQUEST_ALL_OPEN] = "All workers of this service have failed too often lately; they are tried again soon.",
+        [REQUEST_NO_ADDRESS] = "Nobody knows where the workers of this service can be reached.",
+    };
+    if (err == ERR_NO_WORKER)
+        metric_add(&metrics->passing[proxy->place].refusals[refusal], 1);
+    if (proxy->is_held) {
+        proxy->is_held = false;
+        proxy_answer(proxy, proxy->held, proxy->held_last);
+    } else if (proxy->attempt > 0) {
+        proxy_fail(proxy, proxy->err, proxy->detail);
+    } else if (err == ERR_NO_WORKER) {
+        proxy_fail(proxy, err, proxy->order->nobody != NULL ? proxy->order->nobody : sentences[refusal]);
+    } else {
+        proxy_fail(proxy, err, NULL);
+    }
+}
+
+/* Whether one of the services that may load the model would do better than this worker, which has not loaded it. */
+static bool wants_loader(const struct proxy *proxy, const struct request_choice *choice)
+{
+    return proxy->among == ALL && proxy->order->loaders.len > 0 && !choice->has_model;
+}
+
+static void take_or_leave(struct proxy *proxy, const struct request_choice *choice)
+{
+    bool wanted = proxy_is_waited_for(proxy), leave = !wanted || wants_loader(proxy, choice);
+    if (leave) {
+        struct request_lease *held = proxy->lease;
+        proxy->lease = choice->lease;
+        proxy_release(proxy, REQUEST_UNKNOWN);
+        proxy->lease = held;
+    }
+    if (wanted && leave) {
+        proxy->among = LOADERS;
+        choose(proxy);
+    } else if (wanted) {
+        if (proxy->is_held) { /* this worker may do better: what the one before it says is dropped */
+            proxy->is_held = false;
+            proxy_end_exchange(proxy);
+            proxy_release(proxy, proxy_outcome(proxy));
+        }
+        go_to(proxy, choice);
+    }
+}
+
+static void on_choice(void *data, enum err err, const struct request_choice *choice, enum request_refusal refusal)
+{
+    struct proxy *proxy = data;
+    if (err == ERR_NONE) {
+        take_or_leave(proxy, choice);
+    } else if (proxy_is_waited_for(proxy) && proxy->among == LOADERS && err == ERR_NO_WORKER) {
+        proxy->among = ALL_AGAIN; /* an agent may not say what it has loaded */
+        choose(proxy);
+    } else if (proxy_is_waited_for(proxy)) {
+        give_up(proxy, err, refusal);
+    }
+    proxy_let_go(proxy);
+}
+
+static void on_key(void *data, enum err err)
+{
+    struct proxy *proxy = data;
+    (void)err; /* without a key, the worker is not told who asks */
+    if (proxy_is_waited_for(proxy))
+        choose(proxy);
+    proxy_let_go(proxy);
+}
+
+/* Chooses a worker that has not been tried. */
+static void choose(struct proxy *proxy)
+{
+    const struct proxy_order *order = proxy->order;
+    struct request_wish wish = {
+        .services = proxy->among == LOADERS ? order->loaders : order->services,
+        .model = order->model,
+        .session = order->session,
+        .excluded = proxy->tried.len > 0 ? buffer_str(&proxy->tried) : (struct str){NULL, 0},
+        .unleased = proxy->unleased,
+    };
+    proxy->holders++;
+    enum err err = store_choose(proxy->api->store, &wish, on_choice, proxy);
+    if (err != ERR_NONE)
+        on_choice(proxy, err, NULL, REQUEST_NO_WORKERS);
+}
+
+void proxy_pass(struct request *request, const struct proxy_order *order)
+{
+    struct proxy *proxy = calloc(1, sizeof(*proxy));
+    if (proxy == NULL)
+        abort();
+    proxy->api = request_app(request);
+    proxy->request = request;
+    proxy->order = order;
+    proxy->holders = 1;
+    proxy->began_at = request->received_at;
+    proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
+    struct str rest = order->services, first = str_cut(&rest, ',');
+    proxy->unleased = catalogue_passing(first)->random;
+    count_in_flight(proxy, proxy_service_place(first));
+    request_tell_when_gone(request, on_gone, proxy);
+    request->waiting = proxy;
+    proxy->pending = pending_new(request, on_late, 0);
+    if (!proxy_token_needs_key(request)) {
+        choose(proxy);
+        return;
+    }
+    struct actor actor = admit_actor(request);
+    proxy->holders++;
+    signing_prepare(proxy->api, &actor, on_key, proxy);
+}

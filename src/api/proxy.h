@@ -1,0 +1,74 @@
+/*
+ * Passes a request on to a worker, and the answer back.
+ *
+ *     proxy_pass ──▶ a worker is chosen and leased ──▶ the request goes out ──▶ answer ──▶ stream, whole answer, or tunnel
+ *                         ▲                                 │ failed
+ *                         └──────── another worker ◀────────┤ if that is safe
+ *                                                           └──▶ a problem: 502, 503, 504
+ *
+ * A request goes to another worker when it can't have been delivered, and, where it may be done twice, until an answer begins.
+ * What has begun to reach the client is never begun again.
+ */
+#ifndef API_PROXY_H
+#define API_PROXY_H
+
+#include "api/proxy_target.h"
+#include "http/request.h"
+
+struct api;
+
+/* What is to be passed on, and to whom. The texts last as long as the request. */
+struct proxy_order {
+    struct str services; /* the catalogue's names with commas between: one of them */
+    struct str loaders;  /* of these, those that may load the model, where nobody has it; absent or empty: none */
+    struct str model;    /* its normal form; absent: any */
+    struct str session;  /* keeps a conversation on its worker; absent: none */
+    struct str prefix;   /* the public path in place of target.to */
+    struct proxy_target target;
+    struct str method, type, body; /* of a request that is made here; absent: the client's own */
+    const char *nobody;            /* the sentence where nobody can serve; NULL: the usual one */
+    const char *failed;            /* what the sentence about a failure begins with; NULL: the usual one */
+};
+
+/* A zeroed one, in the request's memory. */
+struct proxy_order *proxy_order_new(struct request *request);
+
+/* Passes the request on, on behalf of whom proxy_know_caller has found out. It is answered later. */
+void proxy_pass(struct request *request, const struct proxy_order *order);
+
+/* Finds out who sent the request, whatever AUTH says: the worker is told. Then calls `then`, at once or later. */
+void proxy_know_caller(struct request *request, request_handler *then);
+
+/* Looks at what no request that is passed on may have. False: it has, and has been answered. */
+bool proxy_check_request(struct request *request);
+
+/* What a thread keeps of the requests that it passes on. Lives as long as the program. */
+struct proxies;
+struct proxies *proxies_new(void);
+
+/*
+ * Adds to a problem what clients of services read beside its own members: error, message, service and available_services, or,
+ * under /v1, OpenAI's error object. To be called for all problems (server_config.describe).
+ */
+void proxy_describe(const struct request *request, enum err err, const char *detail, struct buffer *out);
+
+/* The service that the request's path names, as it names it; absent when it names none. */
+struct str proxy_service_of(const struct request *request);
+
+/*
+ * The rows of the table (see routes.c) and those of the catalogue's routes, which come before the rows of every service. `faults`
+ * gets a line for each route that is the coordinator's own path. Call it once, after catalogue_use and before any thread starts.
+ */
+const struct route *proxy_make_routes(const struct route *own, struct buffer *faults);
+
+/* Appends the metrics of requests that were passed on, of all threads together. */
+struct metrics;
+void proxy_write_metrics(struct buffer *out, const struct metrics *sum);
+
+/* To be called in each turn of the loop; `data` is the api. Returns the ms until the next call. */
+int32_t proxy_tick(void *data);
+
+/* The place of a service in the metrics; a name that is not in the catalogue has the last one. */
+size_t proxy_service_place(struct str service);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * A worker's answer on its way to the client.
+ */
+#include "api/proxy_headers.h"
+#include "api/proxy_internal.h"
+#include "base/clock.h"
+#include "http/reply.h"
+
+#include <stdio.h>
+
+#define SANDBOX "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals"
+
+/* What we tell of the way that the request took. The texts live as long as the request. */
+static void add_our_headers(const struct proxy *proxy, struct request *request, struct str type)
+{
+    const size_t size = ID_MAX + 1;
+    char *room = request_alloc(request, size + 128);
+    memcpy(room, proxy->worker_id, size);
+    char *attempt = room + size, *timing = attempt + 16;
+    int64_t chosen = proxy->sent_at - request->received_at, answered = clock_us() - proxy->sent_at;
+    snprintf(attempt, 16, "%d", proxy->attempt);
+    snprintf(timing, 112, "route;dur=%lld.%02lld, worker;dur=%lld.%02lld", (long long)chosen / 1000, (long long)chosen % 1000 / 10,
+             (long long)answered / 1000, (long long)answered % 1000 / 10);
+    request_add_field(request, STR("X-RMA-Worker"), str_from(room));
+    request_add_field(request, STR("X-RMA-Attempt"), str_from(attempt));
+    request_add_field(request, STR("Server-Timing"), str_from(timing));
+    request_add_field(request, STR("X-Content-Type-Options"), STR("nosniff"));
+    if (proxy->order->model.len > 0)
+        request_add_field(request, STR("X-RMA-Model"), proxy->has_model ? STR("loaded") : STR("not-loaded"));
+    if (proxy_is_page(type) && !proxy->passing->set_cookie)
+        request_add_field(request, STR("Content-Security-Policy"), STR(SANDBOX));
+}
+
+/* A Location that names the worker itself leads the client to where it asked. */
+static struct str translate(const struct proxy *proxy, struct request *request, struct str location)
+{
+    struct buffer room = BUFFER_INIT;
+    struct str authority = {proxy->authority, proxy->authority_len};
+    struct str found =
+        proxy_public_location(location, authority, buffer_str(&proxy->base), proxy->order->target.to, proxy->order->prefix, &room);
+    if (found.ptr != NULL) {
+        char *copy = request_alloc(request, found.len);
+        memcpy(copy, found.ptr, found.len);
+        location = (struct str){copy, found.len};
+    }
+    buffer_fini(&room);
+    return location;
+}
+
+struct str proxy_set_headers(const struct proxy *proxy, struct request *request)
+{
+    const struct exchange_head *head = &proxy->exchange->head;
+    struct proxy_trust trust = {proxy->passing->set_cookie, proxy->passing->pass_authorization};
+    struct proxy_connection connection = {.count = 0};
+    struct str type = {NULL, 0};
+    for (size_t i = 0; i < head->count; i++)
+        if (str_eq_nocase(head->headers[i].name, STR("connection")))
+            (void)proxy_add_connection(&connection, head->headers[i].value);
+    for (size_t i = 0; i < head->count; i++) {
+        struct str name = head->headers[i].name, value = head->headers[i].value;
+        if (str_eq_nocase(name, STR("content-type"))) {
+            type = type.ptr == NULL ? value : type;
+        } else if (str_eq_nocase(name, STR("x-content-type-options")) || !proxy_comes_down(name, value, &connection, &trust)) {
+            continue;
+        } else if (str_eq_nocase(name, STR("location")) || str_eq_nocase(name, STR("content-location"))) {
+            request_add_field(request, name, translate(proxy, request, value));
+        } else {
+            request_add_field(request, name, value);
+        }
+    }
+    if (proxy_is_replay(type))
+        type = STR("application/json");
+    add_our_headers(proxy, request, type);
+    return type;
+}
+
+/* The answer is whole at the worker's side: the client's next request finds the worker free. */
+static void end(struct proxy *proxy)
+{
+    proxy->ended = true;
+    proxy_release(proxy, proxy_outcome(proxy));
+}
+
+static void on_drained(struct stream *stream, void *data)
+{
+    struct proxy *proxy = data;
+    (void)stream;
+    if (proxy->exchange != NULL && !proxy->ended)
+        exchange_next(proxy->exchange);
+}
+
+static void on_stream_gone(void *data)
+{
+    struct proxy *proxy = data; /* on_gone of proxy.c comes next, and does the rest */
+    proxy->stream = NULL;
+}
+
+void proxy_answer(struct proxy *proxy, struct str bytes, bool last)
+{
+    static const struct stream_maker maker = {.drained = on_drained, .gone = on_stream_gone, .socket_buffer = STREAM_SOCKET_BUFFER};
+    struct request *request = proxy_take(proxy, proxy->status);
+    if (request == NULL)
+        return;
+    request_name_worker(request, str_from(proxy->worker_id));
+    struct str type = proxy_set_headers(proxy, request);
+    if (last)
+        end(proxy);
+    if (last && !request_is_head(request) && proxy->status != 204 && proxy->status != 304) {
+        reply_bytes(request, proxy->status, type, bytes);
+        return;
+    }
+    int64_t length = proxy->exchange->head.length;
+    proxy->stream = stream_begin(request, proxy->status, type, length >= 0 ? (size_t)length : STREAM_LENGTH_UNKNOWN, &maker, proxy);
+    buffer_fini(&proxy->head);
+    if (proxy->gone)
+        proxy->stream = NULL;
+    else if (!last)
+        stream_write(proxy->stream, &bytes, 1);
+}
+
+void proxy_go_on(struct proxy *proxy, struct str bytes, bool last)
+{
+    struct stream *stream = proxy->stream;
+    if (last)
+        end(proxy);
+    if (stream == NULL)
+        return;
+    if (bytes.len > 0)
+        stream_write(stream, &bytes, 1);
+    if (last && proxy->stream != NULL)
+        stream_end(stream);
+}
+
+void proxy_break_off(struct proxy *proxy)
+{
+    if (proxy->stream != NULL)
+        stream_abort(proxy->stream);
+}

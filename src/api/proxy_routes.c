@@ -1,0 +1,164 @@
+/*
+ * The paths that lead to services: /service/{service}/… and /api/service/{service}/…, and what the catalogue's routes say.
+ */
+#include "api/api.h"
+#include "api/proxy.h"
+#include "api/proxy_headers.h"
+#include "http/reply.h"
+#include "model/catalogue.h"
+#include "model/id.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What a row that was made of a route leads to; the row's data. */
+struct destination {
+    struct str service;
+    struct catalogue_route route;
+};
+
+struct str proxy_service_of(const struct request *request)
+{
+    const struct route *route = request->route;
+    if (route == NULL || route->handler != api_service)
+        return (struct str){NULL, 0};
+    if (route->data != NULL)
+        return ((const struct destination *)route->data)->service;
+    struct str name = request_parameter(request, "service");
+    return name.ptr != NULL ? name : STR("");
+}
+
+/* Whether a method is one that can be passed on: a token, and none that is about the connection or shows what proxies add. */
+static bool may_pass(struct str method)
+{
+    return method.len > 0 && method.len <= 32 && request_is_made_of(method, "-") && !str_eq_nocase(method, STR("CONNECT")) &&
+           !str_eq_nocase(method, STR("TRACE"));
+}
+
+bool proxy_check_request(struct request *request)
+{
+    struct request_field fields[REQUEST_FIELDS_MAX];
+    struct proxy_connection connection = {.count = 0};
+    size_t hops = 0, count = request_fields(request, fields);
+    const char *why = proxy_check_path(request->path, request->query);
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq_nocase(fields[i].name, STR("connection")) && !proxy_add_connection(&connection, fields[i].value))
+            why = "The Connection header has too many lines.";
+        if (str_eq_nocase(fields[i].name, STR("via")))
+            hops += proxy_count_hops(fields[i].value);
+    }
+    if (why != NULL)
+        reply_error(request, ERR_BAD_REQUEST, why, NULL);
+    else if (hops >= PROXY_HOPS_MAX)
+        reply_error(request, ERR_LOOP, NULL, NULL);
+    else if (!may_pass(request_method(request)))
+        reply_error(request, ERR_METHOD, "This method is not passed on.", NULL);
+    else
+        return true;
+    return false;
+}
+
+/* The public path of a request without its rest. */
+static struct str prefix_of(const struct request *request, struct str rest)
+{
+    return (struct str){request->path.ptr, request->path.len - (rest.ptr != NULL ? rest.len + 1 : 0)};
+}
+
+static void pass(struct request *request)
+{
+    struct proxy_order *order = proxy_order_new(request);
+    const struct destination *destination = request->route->data;
+    order->services = destination != NULL ? destination->service : catalogue_name(request_parameter(request, "service"));
+    order->target.rest = request_parameter(request, "path");
+    order->target.to = destination != NULL ? destination->route.to : STR("");
+    order->target.query = request->query;
+    order->prefix = prefix_of(request, order->target.rest);
+    order->session = request_header(request, "x-rma-session");
+    if (catalogue_passing(order->services)->closed)
+        reply_error(request, ERR_SERVICE_CLOSED, NULL, NULL);
+    else
+        proxy_pass(request, order);
+}
+
+void api_service(struct request *request)
+{
+    if (request->route->data == NULL && !api_check_id(request, "service"))
+        return;
+    if (!proxy_check_request(request))
+        return;
+    proxy_know_caller(request, pass);
+}
+
+/* -- the table ----------------------------------------------------------------------------------------------------------------- */
+
+static char *make_path(struct str from, const char *end)
+{
+    size_t size = from.len + strlen(end) + 1;
+    char *path = malloc(size);
+    if (path == NULL)
+        abort();
+    snprintf(path, size, "%.*s%s", STR_PRINTF(from), end);
+    return path;
+}
+
+/* Whether the path is one of the coordinator's own, whatever the method. */
+static bool is_own(const struct route *own, struct str path)
+{
+    struct route_match match;
+    enum err err = route_find(own, STR("GET"), path, &match);
+    return err == ERR_METHOD || (err == ERR_NONE && match.route->handler != api_service);
+}
+
+/* Longer ones first: of rows that match alike the first counts. */
+static int by_length(const void *a, const void *b)
+{
+    const struct destination *x = a, *y = b;
+    return (x->route.from.len < y->route.from.len) - (x->route.from.len > y->route.from.len);
+}
+
+/* The catalogue's routes in the order of their rows. */
+static struct destination *gather(const struct route *own, struct buffer *faults, size_t *count)
+{
+    struct destination *all = calloc(CATALOGUE_ALL_ROUTES_MAX + 1, sizeof(*all));
+    if (all == NULL)
+        abort();
+    *count = 0;
+    for (size_t i = 0; i < catalogue_count; i++)
+        for (size_t j = 0; j < catalogue[i].passing.route_count; j++) {
+            const struct catalogue_route *route = &catalogue[i].passing.routes[j];
+            if (is_own(own, route->from))
+                buffer_printf(faults, "the catalogue's route %.*s is a path of the coordinator itself\n", STR_PRINTF(route->from));
+            all[(*count)++] = (struct destination){catalogue[i].name, *route};
+        }
+    qsort(all, *count, sizeof(*all), by_length);
+    return all;
+}
+
+const struct route *proxy_make_routes(const struct route *own, struct buffer *faults)
+{
+    size_t own_count = 0, count, at = 0;
+    while (own[own_count].path != NULL)
+        own_count++;
+    struct destination *destinations = gather(own, faults, &count);
+    struct route *rows = calloc(own_count + 2 * count + 1, sizeof(*rows));
+    if (rows == NULL)
+        abort();
+    const struct route *pattern = NULL;
+    for (size_t i = 0; i < own_count; i++) {
+        if (own[i].handler == api_service)
+            pattern = &own[i];
+        else
+            rows[at++] = own[i];
+    }
+    for (size_t i = 0; i < count && pattern != NULL; i++) {
+        for (int with_rest = 0; with_rest < 2; with_rest++) {
+            rows[at] = *pattern;
+            rows[at].path = make_path(destinations[i].route.from, with_rest ? "/{path...}" : "");
+            rows[at++].data = &destinations[i];
+        }
+    }
+    for (size_t i = 0; i < own_count; i++)
+        if (own[i].handler == api_service)
+            rows[at++] = own[i];
+    return rows;
+}

@@ -9,6 +9,7 @@
 --: use clock
 --: use events
 --: use identities
+--: use life
 --: use memory
 --: use number
 --: use places
@@ -19,10 +20,11 @@
 --: use try
 
 -- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; of tasks TASKS times as many;
--- of leases of requests and of ranks some `max`. timeout: ms until a silent worker is offline; removal: ms from then until it is
--- removed; revive: ms for which a removed worker's registration is kept. Costs nothing while nothing is due. Returns {"1" if there
--- may be more to move on, else "0", with a "q" behind it while tasks are queued; then for each worker that was moved on:
--- "offline" or "removed", its id, for how many ms it has been silent ("" when nobody knows)}.
+-- of leases of requests and of ranks some `max`. Leaves a sign of life, once a second whoever calls. timeout: ms until a silent
+-- worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's registration is kept.
+-- Costs next to nothing while nothing is due. Returns {"1" if there may be more to move on, else "0", with a "q" behind it while
+-- tasks are queued; then for each worker that was moved on: "offline" or "removed", its id, for how many ms it has been silent
+-- ("" when nobody knows)}.
 
 local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
 if not timeout or not removal or not revive or not max or max < 1 then
@@ -131,6 +133,7 @@ local function end_future(index, ahead, moment)
   return brought
 end
 
+life_sign(now)
 local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
   end_future(key_offline, removal, now + timeout + removal))
 local more_requests = route_leases_sweep(now, max)

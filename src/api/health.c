@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define DOWNTIME_SHOWN_MS 86400000
+
 static void write_identity(struct buffer *out, const struct api_config *config)
 {
     json_add_text(out, "coordinator", config->coordinator_id);
@@ -28,6 +30,22 @@ static void write_cause(struct buffer *out, const struct api *api, enum err err)
     if (err == ERR_NEWER || err == ERR_OLDER)
         buffer_printf(&detail, " %s.", store_why(api->store));
     json_add_text(out, "detail", buffer_str(&detail));
+    buffer_fini(&detail);
+}
+
+/* Time of which nobody is held to account, for a day. */
+static void write_downtime(struct buffer *out, const struct downtime *downtime)
+{
+    if (downtime->at == 0 || clock_wall_ms() - downtime->at > DOWNTIME_SHOWN_MS)
+        return;
+    struct buffer detail = BUFFER_INIT;
+    downtime_write(&detail, downtime);
+    json_begin_object(out, "downtime");
+    json_add_time(out, "ended_at", downtime->at);
+    json_add_number(out, "seconds", (double)downtime->ms / 1000);
+    json_add_integer(out, "workers", downtime->workers);
+    json_add_text(out, "detail", buffer_str(&detail));
+    json_end_object(out);
     buffer_fini(&detail);
 }
 
@@ -73,6 +91,7 @@ static void on_health(void *data, enum err err, const struct fleet *fleet)
         json_add_number(&body, "latency_ms", (double)(clock_us() - *asked_at) / 1000);
         if (refusal != ERR_NONE)
             write_cause(&body, api, refusal);
+        write_downtime(&body, store_downtime(api->store));
         json_end_object(&body);
         fleet_write_summary(&body, fleet);
         json_end_object(&body);
@@ -87,6 +106,8 @@ void api_health(struct request *request)
     int64_t *asked_at = pending_payload(pending);
     *asked_at = clock_us();
     enum err err = store_ready(api->store, NULL, NULL);
+    if (err == ERR_NONE)
+        err = store_ask_downtime(api->store);
     if (err == ERR_NONE)
         err = store_fleet(api->store, on_health, pending);
     if (err != ERR_NONE)

@@ -32,6 +32,7 @@ struct store {
     struct batches *batches;   /* calls of this turn that are not sent yet, see batch.h */
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
+    bool is_barred;     /* what is to be done before anybody serves could not be done yet */
     bool sweeping;      /* a sweep that nobody waits for is under way */
     bool more_to_sweep; /* what the last sweep said */
     int lines;          /* written about workers that were moved on, since */
@@ -39,6 +40,7 @@ struct store {
     enum err refuses;                /* what store_ready found last */
     char missing[STORE_MISSING_MAX]; /* likewise */
     struct confirmer shared, own;    /* over `link`; over a connection of their own, once it is up */
+    struct downtime downtime;        /* as store_ask_downtime has found it last */
     size_t entries;                  /* room for workers that the listings under way have */
 };
 

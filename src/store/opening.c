@@ -3,83 +3,128 @@
  * must be put right before anybody is told anything (see lua/serve.lua).
  */
 #include "base/log.h"
-#include "redis/refusal.h"
 #include "store/internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKERS_MAX "100" /* seen to by one call: some 3 ms */
+#define WORKERS_MAX "200" /* seen to by one call: some 3 ms */
 
-static void serve_command(struct store *store, struct buffer *out)
+static void serve_command(struct store *store, const struct link *link, struct buffer *out)
 {
-    char format[12], beside[12];
+    const struct greeting_server *server = link_server(link);
+    char format[12], beside[12], uptime[24];
     snprintf(format, sizeof(format), "%d", KEYS_FORMAT);
     snprintf(beside, sizeof(beside), "%d", KEYS_FORMAT_BESIDE);
+    snprintf(uptime, sizeof(uptime), "%" PRId64, server->uptime_s);
     struct str args[SERVE_ARGS] = {
         [SERVE_format] = str_from(format),
         [SERVE_beside] = str_from(beside),
         [SERVE_instance] = store->config->instance,
+        [SERVE_run] = str_from(server->run),
+        [SERVE_uptime] = str_from(uptime),
+        [SERVE_loaded] = link_has_loaded(link) ? STR("1") : STR("0"),
+        [SERVE_timeout] = buffer_str(&store->timeout),
+        [SERVE_removal] = buffer_str(&store->removal),
         [SERVE_max] = STR(WORKERS_MAX),
     };
     script_begin(out, SCRIPT_serve, args, 0);
 }
 
-/* Logs what a call has ended. */
-static void tell(const struct redisReply *reply)
+/* Logs what a call has ended. Returns whether there is more to do. */
+static bool take_reply(const struct redisReply *reply)
 {
-    struct str from = reply_text(reply_element(reply, 1));
+    struct str from = reply_text(reply_element(reply, 1)), count = reply_text(reply_element(reply, 2));
     if (from.len > 0)
         log_event(LOG_INFO, "format", "the data of an older version is brought forward", log_str("from", from),
                   log_number("to", KEYS_FORMAT));
+    if (count.len > 0) {
+        struct downtime downtime = {.workers = reply_number(reply_element(reply, 2)), .ms = reply_number(reply_element(reply, 3))};
+        struct buffer message = BUFFER_INIT;
+        downtime_write(&message, &downtime);
+        buffer_append(&message, (struct str){"", 1});
+        log_event(LOG_INFO, "downtime", message.ptr, log_number("workers", (double)downtime.workers),
+                  log_number("seconds", (double)downtime.ms / 1000));
+        buffer_fini(&message);
+    }
+    return str_eq(reply_text(reply_element(reply, 0)), STR("1"));
 }
 
-/* A Redis that takes no writes may still be read. */
-static enum err on_primary(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
-                           char why[GREETING_WHY_MAX])
+/* A Redis that takes no writes may still be read; what is to be put right is tried before each sweep then. */
+static enum err open_primary(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
+                             char why[GREETING_WHY_MAX])
 {
     struct store *store = data;
-    (void)link;
-    if (reply == NULL && err == ERR_NONE) {
-        serve_command(store, out);
-        return ERR_NONE;
-    }
-    if (err == ERR_NONE) {
-        tell(reply);
-        if (str_eq(reply_text(reply_element(reply, 0)), STR("1")))
-            serve_command(store, out);
-        return ERR_NONE;
-    }
-    if (reply == NULL)
+    store->is_barred = true;
+    if (reply == NULL && err != ERR_NONE)
         return err;
-    struct str sentence = {reply->str, reply->len};
-    (void)str_cut(&sentence, ' ');
-    snprintf(why, GREETING_WHY_MAX, "%.*s", STR_PRINTF(sentence));
-    return err == ERR_NEWER || err == ERR_OLDER ? err : ERR_NONE;
+    if (reply == NULL || (err == ERR_NONE && take_reply(reply))) {
+        serve_command(store, link, out);
+        return ERR_NONE;
+    }
+    store->is_barred = err != ERR_NONE;
+    if (err != ERR_NEWER && err != ERR_OLDER)
+        return ERR_NONE;
+    const char *sentence = strchr(reply->str, ' '); /* behind the word that names the error */
+    snprintf(why, GREETING_WHY_MAX, "%s", sentence != NULL ? sentence + 1 : reply->str);
+    return err;
 }
 
 /* Who only reads looks whether it can read what is there. */
-static enum err on_reader(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
-                          char why[GREETING_WHY_MAX])
+static enum err open_reader(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
+                            char why[GREETING_WHY_MAX])
 {
     (void)data;
     (void)link;
-    if (reply == NULL && err == ERR_NONE) {
+    if (reply == NULL && err == ERR_NONE)
         greeting_format(out);
-        return ERR_NONE;
-    }
     return reply != NULL ? greeting_judge_format(reply, why) : err;
 }
 
 void store_look_first(struct store *store)
 {
     bool serves = store->replica == NULL && store->config->sweeps;
-    link_set_opener(store->link, serves ? on_primary : on_reader, store);
+    link_set_opener(store->link, serves ? open_primary : open_reader, store);
+}
+
+static void on_served(void *data, enum err err, const struct redisReply *reply)
+{
+    struct store *store = data;
+    bool more = err == ERR_NONE && take_reply(reply);
+    if (err == ERR_NONE)
+        store->is_barred = more;
 }
 
 enum err store_serve(struct store *store)
 {
     struct buffer command = BUFFER_INIT;
-    serve_command(store, &command);
-    return link_run(store->link, SCRIPT_serve, &command, NULL, NULL);
+    serve_command(store, store->link, &command);
+    return link_run(store->link, SCRIPT_serve, &command, on_served, store);
+}
+
+static void on_downtime(void *data, enum err err, const struct redisReply *reply)
+{
+    struct store *store = data;
+    if (err == ERR_NONE)
+        store->downtime = (struct downtime){.at = reply_number(reply_element(reply, 0)),
+                                            .ms = reply_number(reply_element(reply, 1)),
+                                            .workers = reply_number(reply_element(reply, 2))};
+}
+
+enum err store_ask_downtime(struct store *store)
+{
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 5);
+    command_add(&command, STR("HMGET"));
+    command_add(&command, key_name(KEY_life));
+    command_add(&command, STR("moved_at"));
+    command_add(&command, STR("moved_ms"));
+    command_add(&command, STR("moved_workers"));
+    return link_send(store->link, &command, on_downtime, store);
+}
+
+const struct downtime *store_downtime(const struct store *store)
+{
+    return &store->downtime;
 }

@@ -11,6 +11,7 @@
 #define STORE_STORE_H
 
 #include "base/err.h"
+#include "model/downtime.h"
 #include "model/event.h"
 #include "model/fleet.h"
 #include "model/heartbeat.h"
@@ -223,6 +224,10 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
  * instance kept is left out.
  */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
+
+/* Asks for the last downtime of Redis; store_downtime has it once later commands are answered. */
+MUST_CHECK enum err store_ask_downtime(struct store *store);
+const struct downtime *store_downtime(const struct store *store);
 
 /* Says that this coordinator serves, and what else lua/serve.lua does. Every instance calls it some times a minute. */
 MUST_CHECK enum err store_serve(struct store *store);

@@ -84,6 +84,8 @@ static enum err sweep_send(struct store *store, link_callback *callback)
 void store_sweep_first(struct store *store)
 {
     store->more_to_sweep = false;
+    if (store->is_barred && store_serve(store) == ERR_NONE)
+        return;
     if (store->config->sweeps && store->replica == NULL && sweep_send(store, on_swept) != ERR_NONE)
         return;
 }
@@ -156,6 +158,8 @@ bool store_has_queued(void)
 
 void store_sweep(struct store *store)
 {
+    if (store->is_barred && store_serve(store) == ERR_NONE)
+        return;
     if (store->config->sweeps && !store->sweeping && store_is_up(store))
         store->sweeping = sweep_send(store, on_swept_all) == ERR_NONE;
 }

@@ -1,0 +1,199 @@
+--: key history
+--: key life
+--: key offline
+--: key online
+--: key prefix
+--: key registration
+--: key worker
+--: key workers
+--: use health
+--: use identities
+--: use ledger
+--: use places
+--: use task_leases
+--: use try
+
+-- Time in which Redis was not running counts for nobody. A coordinator that meets another run of Redis than the one in `life`,
+-- which began after the last sign of life, moves the deadlines of all workers by what lies between, before anybody sweeps or
+-- reads. While that is being done `life` has `downtime` (ms), `downtime_from` (the last sign), `downtime_after` (the worker that
+-- was last seen to) and `downtime_count`; afterwards `moved_at`, `moved_ms` and `moved_workers`.
+--
+-- TTLs went on meanwhile, and what they have ended is gone. So deadlines are taken from the indexes then, and a worker's hash
+-- is made anew of its ledger entry: what that does not have, the next heartbeat tells.
+
+local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The last sign of life before `up_since`. Coordinators before format 1 leave none, but they keep the history, minute by minute.
+local function last_sign(at, up_since)
+  local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
+  local minute = last and tonumber(string.match(last[1], '^%d+')) or 0
+  return minute <= up_since and math.max(at, minute) or at
+end
+
+-- Notes that this run of Redis, which began at `up_since` (ms), is served from; and begins to move, where there is something to.
+local function downtime_begin(run, up_since, now)
+  local noted, at, moving = unpack(redis.call('HMGET', key_life, 'run', 'at', 'downtime'))
+  if moving then -- for an earlier run, which has ended, too
+    return
+  end
+  redis.call('HSET', key_life, 'run', run, 'at', text(now))
+  if not noted or noted == run or not tonumber(at) then
+    return
+  end
+  at = last_sign(tonumber(at), up_since)
+  if up_since - at >= SHORTEST_MS then
+    redis.call('HSET', key_life, 'downtime', text(up_since - at), 'downtime_from', text(at), 'downtime_after', '', 'downtime_count', 0)
+  end
+end
+
+-- When a live worker was to go offline. moment: what the index knows, which is true to half the timeout; the worker may have
+-- beaten until the end of that half, and of Redis.
+local function deadline_of(hash, moment, down)
+  local offline_at, removed_at = redis.call('PEXPIRETIME', hash .. ':online'), redis.call('PEXPIRETIME', hash)
+  if offline_at > 0 or removed_at > 0 then
+    return offline_at > 0 and offline_at or removed_at - down.removal
+  end
+  local half = down.timeout / 2
+  local beaten = math.min((math.floor((moment - down.timeout) / half) + 1) * half, down.from)
+  return math.max(moment, beaten + down.timeout)
+end
+
+-- Makes a hash anew that its TTL has ended. heard: the last heartbeat (ms).
+local function restore(hash, place, heard)
+  local status = place.status
+  if status == 'offline' or place.drained == 'd' then -- what it reported, nobody knows
+    status = 'healthy'
+  end
+  local fields = { 'status', status, 'current_load', string.format('%.6g', place.load / 1000000), 'last_heartbeat', text(heard) }
+  local function add(name, value)
+    fields[#fields + 1], fields[#fields + 2] = name, value
+  end
+  local active, special, models = string.match(place.ranking, '^(%S+) (%S+) (%S+)$')
+  if active ~= '0' then
+    add('active_requests', active)
+  end
+  if special ~= '-' then
+    add('specialization', special)
+  end
+  if models ~= '-' then
+    add('loaded_models', cjson.encode({ unpack(names_split(models)) }))
+  end
+  if health_unwell(place.services) ~= '' then
+    add('unwell', health_unwell(place.services))
+  end
+  redis.call('HSET', hash, unpack(fields))
+end
+
+-- Moves the leases of what a worker holds. beaten, silent_until: its last heartbeat, and until when it may be silent.
+local function move_leases(id, beaten, silent_until, down)
+  local key = key_prefix .. 'held:' .. id
+  local held = redis.call('EXISTS', key) == 1 and redis.call('HGETALL', key) or {}
+  for at = 1, #held, 2 do
+    local lease, _, ends, rest = string.match(held[at + 1], '^(%d+) (%d+) (%d+)( .*)$')
+    if lease then
+      local deadline = task_leases_deadline(held[at + 1], beaten, silent_until)
+      redis.call('HSET', key, held[at], lease .. ' ' .. text(deadline + down.ms) .. ' ' .. text(ends + down.ms) .. rest)
+    end
+  end
+  local look = tonumber(redis.call('ZSCORE', key_prefix .. 'leases', id) or '')
+  if look and look > 0 then
+    redis.call('ZADD', key_prefix .. 'leases', 'XX', text(look + down.ms), id)
+  end
+end
+
+-- Moves what is known of those that look alike: until when one was there, or is not expected.
+local function move_twins(id, down)
+  local _, twins = identities_of(id)
+  for _, key in ipairs(twins) do
+    local score = tonumber(try_call('ZSCORE', key, id) or '')
+    if score then
+      redis.call('ZADD', key, 'XX', text(score + down.ms), id)
+    end
+  end
+end
+
+-- Moves the deadlines of a live worker. moment: as in deadline_of. Returns whether it was live when Redis ended.
+local function move_live(id, place, moment, down)
+  local hash = key_worker .. id
+  local heard, silent_until = unpack(try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {})
+  heard, silent_until = tonumber(heard or ''), tonumber(silent_until or '')
+  if heard and heard > down.from + down.ms then -- it has beaten since, through a coordinator that knows nothing of this
+    return false
+  end
+  local deadline = deadline_of(hash, moment, down)
+  local left = deadline - down.from
+  local removed_at = redis.call('PEXPIRETIME', hash)
+  local offline_at = math.min(deadline + down.ms, down.now + math.max(down.timeout, left))
+  local gone_at = offline_at + (removed_at > 0 and removed_at - deadline or down.removal)
+  if removed_at < 0 and gone_at > down.now then
+    restore(hash, place, math.min(moment - down.timeout, down.from))
+  end
+  if (silent_until or deadline - down.timeout) > down.from then
+    redis.call('HSET', hash, 'silent_until', text((silent_until or deadline) + down.ms))
+  end
+  redis.call('PEXPIREAT', hash, text(gone_at))
+  redis.call('ZADD', key_online, text(offline_at), id)
+  if redis.call('PEXPIREAT', hash .. ':online', text(offline_at)) == 0 and offline_at > down.now then
+    redis.call('SET', hash .. ':online', place.status, 'PXAT', text(offline_at))
+  end
+  move_leases(id, heard or deadline - down.timeout, silent_until or 0, down)
+  move_twins(id, down)
+  return left > 0
+end
+
+-- Moves the moment at which a silent worker is removed.
+local function move_silent(id, place, moment, down)
+  local hash = key_worker .. id
+  local removed_at = redis.call('PEXPIRETIME', hash)
+  local gone_at = removed_at > 0 and removed_at or moment
+  local moved = math.min(gone_at + down.ms, down.now + math.max(down.removal, gone_at - down.from))
+  if removed_at < 0 and moved > down.now then
+    restore(hash, place, gone_at - down.removal - down.timeout)
+  end
+  redis.call('PEXPIREAT', hash, text(moved))
+  redis.call('ZADD', key_offline, text(moved), id)
+  move_twins(id, down)
+end
+
+-- Moves all deadlines of one worker; returns 1 if it was live, else 0.
+local function move(id, down)
+  local place = ledger_read(redis.call('HGET', key_ledger, id)) or places_registered(id)
+  local moment = tonumber(redis.call('ZSCORE', key_online, id) or '')
+  if place and moment and place.status ~= 'offline' then
+    return move_live(id, place, moment, down) and 1 or 0
+  end
+  moment = tonumber(redis.call('ZSCORE', key_offline, id) or '')
+  if place and moment then
+    move_silent(id, place, moment, down)
+  end
+  return 0
+end
+
+-- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether there is more to do; and when
+-- this was the end, how many workers were live, and by how many ms their deadlines have been moved.
+local function downtime_move(run, now, timeout, removal, max)
+  local noted, ms, from, after, count =
+    unpack(redis.call('HMGET', key_life, 'run', 'downtime', 'downtime_from', 'downtime_after', 'downtime_count'))
+  if not ms then
+    return false
+  end
+  local down = { ms = tonumber(ms), from = tonumber(from), now = now, timeout = timeout, removal = removal }
+  local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
+  for _, id in ipairs(ids) do
+    count = count + move(id, down)
+  end
+  if run == noted then
+    redis.call('HSET', key_life, 'at', text(now))
+  end
+  if #ids == max then
+    redis.call('HSET', key_life, 'downtime_after', ids[#ids], 'downtime_count', count)
+    return true
+  end
+  redis.call('HDEL', key_life, 'downtime', 'downtime_from', 'downtime_after', 'downtime_count')
+  redis.call('HSET', key_life, 'moved_at', text(now), 'moved_ms', ms, 'moved_workers', count)
+  return run ~= '' and run ~= noted, count, ms
+end

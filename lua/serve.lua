@@ -6,6 +6,7 @@
 --: arg loaded
 --: arg timeout
 --: arg removal
+--: arg revive
 --: arg max
 --: use clock
 --: use downtime
@@ -16,7 +17,7 @@
 -- What a coordinator asks on each new connection before it serves, until there is no more to do, and again every ten seconds.
 -- format: that of its version; beside: the oldest one whose coordinators may serve beside it; instance: its name. run: which run
 -- of Redis this is, as INFO names it, "" when that is not permitted; uptime: for how many seconds it has run; loaded: "1" when
--- it was loading its data until now. timeout, removal: as in sweep. max: so many workers at most are seen to in one call.
+-- it was loading its data until now. timeout, removal, revive: as in sweep. max: so many workers at most are seen to in one call.
 --
 -- Data of an older format is brought forward, and time in which Redis was not running is taken off everybody's deadlines,
 -- whoever comes first. Where coordinators of an older version can't serve beside this one, it waits until none has said for a
@@ -26,9 +27,10 @@
 -- ""; when the deadline of the last worker has been moved by this call, how many live workers there were, and by how many ms}.
 
 local format, beside, max = number_of(arg_format), number_of(arg_beside), number_of(arg_max)
-local timeout, removal, uptime = number_of(arg_timeout), number_of(arg_removal), number_of(arg_uptime)
-if not format or not beside or not max or max < 1 or not timeout or not removal or not uptime then
-  return redis.error_reply('BADCALL format, beside, uptime, timeout, removal and max are numbers, max is 1 or more')
+local timeout, removal, revive, uptime =
+  number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_uptime)
+if not format or not beside or not max or max < 1 or not timeout or not removal or not revive or not uptime then
+  return redis.error_reply('BADCALL format, beside, uptime, timeout, removal, revive and max are numbers, max is 1 or more')
 end
 
 local found = format_found(format)
@@ -58,5 +60,5 @@ end
 if arg_run ~= '' then
   downtime_begin(arg_run, arg_loaded == '1' and now or now - uptime * 1000, now)
 end
-local goes_on, count, ms = downtime_move(arg_run, now, timeout, removal, max)
+local goes_on, count, ms = downtime_move(arg_run, now, timeout, removal, revive, max)
 return { goes_on and '1' or '0', from or '', count and string.format('%d', count), ms }

@@ -16,18 +16,20 @@
 -- Time in which Redis was not running counts for nobody. A coordinator that meets another run of Redis than the one in `life`,
 -- which began after the last sign of life, moves the deadlines of all workers by what lies between, before anybody sweeps or
 -- reads. While that is being done `life` has `downtime` (ms), `downtime_from` (the last sign), `downtime_after` (the worker that
--- was last seen to) and `downtime_count`; afterwards `moved_at`, `moved_ms` and `moved_workers`.
+-- was last seen to), `downtime_count` and `downtime_cursor` (among the removed ones); afterwards `moved_at`, `moved_ms` and
+-- `moved_workers`.
 --
 -- TTLs went on meanwhile, and what they have ended is gone. So deadlines are taken from the indexes then, and a worker's hash
 -- is made anew of its ledger entry: what that does not have, the next heartbeat tells.
 
 local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
+local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
 
-local function text(number)
+local function ms_text(number)
   return string.format('%.0f', number)
 end
 
--- The last sign of life before `up_since`. Coordinators before format 1 leave none, but they keep the history, minute by minute.
+-- The last sign of life before `up_since`. Coordinators before format 1 leave none, but keep the history, minute by minute.
 local function last_sign(at, up_since)
   local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
   local minute = last and tonumber(string.match(last[1], '^%d+')) or 0
@@ -40,13 +42,14 @@ local function downtime_begin(run, up_since, now)
   if moving then -- for an earlier run, which has ended, too
     return
   end
-  redis.call('HSET', key_life, 'run', run, 'at', text(now))
+  redis.call('HSET', key_life, 'run', run, 'at', ms_text(now))
   if not noted or noted == run or not tonumber(at) then
     return
   end
   at = last_sign(tonumber(at), up_since)
   if up_since - at >= SHORTEST_MS then
-    redis.call('HSET', key_life, 'downtime', text(up_since - at), 'downtime_from', text(at), 'downtime_after', '', 'downtime_count', 0)
+    redis.call('HSET', key_life, 'downtime', ms_text(up_since - at), 'downtime_from', ms_text(at), 'downtime_after', '',
+      'downtime_count', 0)
   end
 end
 
@@ -68,7 +71,7 @@ local function restore(hash, place, heard)
   if status == 'offline' or place.drained == 'd' then -- what it reported, nobody knows
     status = 'healthy'
   end
-  local fields = { 'status', status, 'current_load', string.format('%.6g', place.load / 1000000), 'last_heartbeat', text(heard) }
+  local fields = { 'status', status, 'current_load', string.format('%.6g', place.load / 1000000), 'last_heartbeat', ms_text(heard) }
   local function add(name, value)
     fields[#fields + 1], fields[#fields + 2] = name, value
   end
@@ -85,7 +88,7 @@ local function restore(hash, place, heard)
   if health_unwell(place.services) ~= '' then
     add('unwell', health_unwell(place.services))
   end
-  redis.call('HSET', hash, unpack(fields))
+  try_call('HSET', hash, unpack(fields))
 end
 
 -- Moves the leases of what a worker holds. beaten, silent_until: its last heartbeat, and until when it may be silent.
@@ -96,12 +99,12 @@ local function move_leases(id, beaten, silent_until, down)
     local lease, _, ends, rest = string.match(held[at + 1], '^(%d+) (%d+) (%d+)( .*)$')
     if lease then
       local deadline = task_leases_deadline(held[at + 1], beaten, silent_until)
-      redis.call('HSET', key, held[at], lease .. ' ' .. text(deadline + down.ms) .. ' ' .. text(ends + down.ms) .. rest)
+      redis.call('HSET', key, held[at], lease .. ' ' .. ms_text(deadline + down.ms) .. ' ' .. ms_text(ends + down.ms) .. rest)
     end
   end
   local look = tonumber(redis.call('ZSCORE', key_prefix .. 'leases', id) or '')
   if look and look > 0 then
-    redis.call('ZADD', key_prefix .. 'leases', 'XX', text(look + down.ms), id)
+    redis.call('ZADD', key_prefix .. 'leases', 'XX', ms_text(look + down.ms), id)
   end
 end
 
@@ -111,7 +114,7 @@ local function move_twins(id, down)
   for _, key in ipairs(twins) do
     local score = tonumber(try_call('ZSCORE', key, id) or '')
     if score then
-      redis.call('ZADD', key, 'XX', text(score + down.ms), id)
+      redis.call('ZADD', key, 'XX', ms_text(score + down.ms), id)
     end
   end
 end
@@ -133,12 +136,12 @@ local function move_live(id, place, moment, down)
     restore(hash, place, math.min(moment - down.timeout, down.from))
   end
   if (silent_until or deadline - down.timeout) > down.from then
-    redis.call('HSET', hash, 'silent_until', text((silent_until or deadline) + down.ms))
+    try_call('HSET', hash, 'silent_until', ms_text((silent_until or deadline) + down.ms))
   end
-  redis.call('PEXPIREAT', hash, text(gone_at))
-  redis.call('ZADD', key_online, text(offline_at), id)
-  if redis.call('PEXPIREAT', hash .. ':online', text(offline_at)) == 0 and offline_at > down.now then
-    redis.call('SET', hash .. ':online', place.status, 'PXAT', text(offline_at))
+  redis.call('PEXPIREAT', hash, ms_text(gone_at))
+  redis.call('ZADD', key_online, ms_text(offline_at), id)
+  if redis.call('PEXPIREAT', hash .. ':online', ms_text(offline_at)) == 0 and offline_at > down.now then
+    redis.call('SET', hash .. ':online', place.status, 'PXAT', ms_text(offline_at))
   end
   move_leases(id, heard or deadline - down.timeout, silent_until or 0, down)
   move_twins(id, down)
@@ -154,8 +157,8 @@ local function move_silent(id, place, moment, down)
   if removed_at < 0 and moved > down.now then
     restore(hash, place, gone_at - down.removal - down.timeout)
   end
-  redis.call('PEXPIREAT', hash, text(moved))
-  redis.call('ZADD', key_offline, text(moved), id)
+  redis.call('PEXPIREAT', hash, ms_text(moved))
+  redis.call('ZADD', key_offline, ms_text(moved), id)
   move_twins(id, down)
 end
 
@@ -173,27 +176,64 @@ local function move(id, down)
   return 0
 end
 
--- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether there is more to do; and when
--- this was the end, how many workers were live, and by how many ms their deadlines have been moved.
-local function downtime_move(run, now, timeout, removal, max)
-  local noted, ms, from, after, count =
-    unpack(redis.call('HMGET', key_life, 'run', 'downtime', 'downtime_from', 'downtime_after', 'downtime_count'))
+-- Moves the ends of the registrations of removed workers, which no index has: looks at some KEYS_SEEN keys. None is kept for longer
+-- than `revive` ms from when Redis was back, even if it is met twice. Returns where to go on; nil: all is done, or Redis's user
+-- may not look for keys.
+local function move_ends(cursor, down)
+  local found = redis.pcall(LOOK, cursor, 'MATCH', key_registration .. '*', 'COUNT', KEYS_SEEN)
+  if found.err then
+    return nil
+  end
+  for _, registration in ipairs(found[2]) do
+    local ends_at = redis.call('PEXPIRETIME', registration)
+    if ends_at > 0 then
+      local id = string.sub(registration, #key_registration + 1)
+      local moved = ms_text(math.min(ends_at + down.ms, down.from + down.ms + down.revive))
+      redis.call('PEXPIREAT', registration, moved)
+      for _, key in ipairs((identities_of(id))) do
+        if try_call('GET', key) == id then
+          redis.call('PEXPIREAT', key, moved)
+        end
+      end
+    end
+  end
+  return found[1] ~= '0' and found[1] or nil
+end
+
+-- Moves the deadlines of at most `max` workers, behind the one that was last seen to. Returns whether there are more.
+local function move_workers(after, down, max)
+  local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
+  local live = 0
+  for _, id in ipairs(ids) do
+    live = live + move(id, down)
+  end
+  redis.call('HSET', key_life, 'downtime_after', ids[#ids] or after, 'downtime_count', down.count + live)
+  down.count = down.count + live
+  return #ids == max
+end
+
+-- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether
+-- there is more to do; and when this was the end, how many workers were live, and by how many ms their deadlines have been moved.
+local function downtime_move(run, now, timeout, removal, revive, max)
+  local noted, ms, from, after, count, cursor = unpack(redis.call('HMGET', key_life, 'run', 'downtime', 'downtime_from',
+    'downtime_after', 'downtime_count', 'downtime_cursor'))
   if not ms then
     return false
   end
-  local down = { ms = tonumber(ms), from = tonumber(from), now = now, timeout = timeout, removal = removal }
-  local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
-  for _, id in ipairs(ids) do
-    count = count + move(id, down)
-  end
+  local down = { ms = tonumber(ms), from = tonumber(from), count = tonumber(count), now = now, timeout = timeout,
+    removal = removal, revive = revive }
   if run == noted then
-    redis.call('HSET', key_life, 'at', text(now))
+    redis.call('HSET', key_life, 'at', ms_text(now))
   end
-  if #ids == max then
-    redis.call('HSET', key_life, 'downtime_after', ids[#ids], 'downtime_count', count)
+  if not cursor and move_workers(after, down, max) then
     return true
   end
-  redis.call('HDEL', key_life, 'downtime', 'downtime_from', 'downtime_after', 'downtime_count')
-  redis.call('HSET', key_life, 'moved_at', text(now), 'moved_ms', ms, 'moved_workers', count)
-  return run ~= '' and run ~= noted, count, ms
+  cursor = move_ends(cursor or '0', down)
+  if cursor then
+    redis.call('HSET', key_life, 'downtime_cursor', cursor)
+    return true
+  end
+  redis.call('HDEL', key_life, 'downtime', 'downtime_from', 'downtime_after', 'downtime_count', 'downtime_cursor')
+  redis.call('HSET', key_life, 'moved_at', ms_text(now), 'moved_ms', ms, 'moved_workers', down.count)
+  return run ~= '' and run ~= noted, down.count, ms
 end

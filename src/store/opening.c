@@ -27,6 +27,7 @@ static void serve_command(struct store *store, const struct link *link, struct b
         [SERVE_loaded] = link_has_loaded(link) ? STR("1") : STR("0"),
         [SERVE_timeout] = buffer_str(&store->timeout),
         [SERVE_removal] = buffer_str(&store->removal),
+        [SERVE_revive] = buffer_str(&store->revive),
         [SERVE_max] = STR(WORKERS_MAX),
     };
     script_begin(out, SCRIPT_serve, args, 0);

@@ -32,8 +32,8 @@ def _read(client):
 
 
 def dump(client, everything=False):
-    """{key: (type, value, moment of expiry in ms since 1970 or None)} of what there is; with `everything` also of the history, which
-    time alone adds to.
+    """{key: (type, value, moment of expiry in ms since 1970 or None)} of what there is; with `everything` also of what
+    time alone changes: the history, and the signs that coordinators serve.
 
     Reading takes many commands, between which a late write may come: what is read twice alike was so at one moment. A fleet that
     never rests is read ten times at most.
@@ -43,7 +43,7 @@ def dump(client, everything=False):
         before, content = content, _read(client)
         if content == before:
             break
-    return {key: found for key, found in content.items() if everything or not key.endswith(":history")}
+    return {key: found for key, found in content.items() if everything or not key.endswith((":history", ":life", ":instances"))}
 
 
 def difference(before, after):

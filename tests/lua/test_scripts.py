@@ -1100,14 +1100,14 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
         "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a",
-        "cursor": "0", "thread": "t"}
+        "cursor": "0", "thread": "t", "run": "r1", "uptime": 0, "loaded": "0"}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
            "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
-           "audit": (), "limit": ("interval", "burst"), "check": (), "serve": ("format", "beside", "max"),
+           "audit": (), "limit": ("interval", "burst"), "check": (), "serve": ("format", "beside", "uptime", "timeout", "removal", "revive", "max"),
            "models": ("cursor",), "route": (), "route_explain": ("cursor",)}
 NAMES = ("check",)  # takes any number of names behind its arguments
 

@@ -1,19 +1,26 @@
 """What a coordinator asks before it serves: the format of what is there."""
 
+from random import Random
+
 import pytest
 import redis as redis_library
 
 import invariants
-from scripts import Scripts
+from scripts import NOW, REMOVAL, REVIVE, TIMEOUT, Scripts
 
 OFFLINE, REMOVED = 300, 1800
 
 
 def serve(scripts, at=0, **args):
     """One call; returns (whether there is more to do, from which format all has been brought forward)"""
-    scripts.at(at)
-    more, forward = scripts.call("serve", **{"format": 1, "beside": 0, "instance": "a", "max": 100, **args})
+    more, forward, *_ = call(scripts, at, **args)
     return more == "1", forward
+
+
+def call(scripts, at, **args):
+    scripts.at(at)
+    return scripts.call("serve", **{"format": 1, "beside": 0, "instance": "a", "run": "", "uptime": 0, "loaded": "0", "timeout": TIMEOUT,
+                                    "removal": REMOVAL, "revive": REVIVE, "max": 100, **args})
 
 
 def test_an_empty_redis_gets_the_format(scripts):
@@ -98,3 +105,151 @@ def test_one_that_can_serve_beside_older_ones_does(scripts):
     serve(scripts, instance="old")
     assert serve(scripts, at=1, instance="new", format=2, beside=1) == (False, "1")
     assert scripts.redis.zrange("{rma}:instances", 0, -1) == ["1 old", "2 new"]
+
+
+# -- time in which Redis was not running ----------------------------------------------------------------------------------------------------
+
+def alive(scripts, count=5, run="r1", at=0):
+    """A fleet that is served, and whose last sign of life is of that moment."""
+    for number in range(count):
+        scripts.register(f"w{number}")
+    serve(scripts, at=at, run=run)
+    scripts.sweep_once(at)
+
+
+def ends(scripts):
+    """{worker: seconds from NOW until it is offline, by the index}"""
+    return {worker: (score - NOW) / 1000 for worker, score in scripts.redis.zrange("{rma}:online", 0, -1, withscores=True)}
+
+
+def sweep(scripts, at):
+    """-> [(kind, reason, worker, status)] of what it told"""
+    before = len(scripts.events())
+    scripts.sweep(at)
+    return scripts.events()[before:]
+
+
+def finish(scripts, at, run, max=100, uptime=0, instances="ab"):
+    """Calls until there is no more to do -> (how many calls, what they told of the end: [(workers, ms)])"""
+    calls, told, more = 0, [], "1"
+    while more == "1":
+        more, _, *moved = call(scripts, at, run=run, max=max, uptime=uptime, instance=instances[calls % len(instances)])
+        told += [tuple(map(int, moved))] if moved else []
+        calls += 1
+    return calls, told
+
+
+@pytest.mark.parametrize("down", [1, 360, 2700, 90000])
+def test_an_outage_moves_all_deadlines_once_in_bounded_steps(scripts, down):
+    alive(scripts)
+    calls, told = finish(scripts, at=down, run="r2", max=2)
+    assert calls == 3 and told == [(5, down * 1000)]
+    assert ends(scripts) == {f"w{number}": OFFLINE + down for number in range(5)}
+    assert finish(scripts, at=down, run="r2") == (1, []), "once for all"
+    assert sweep(scripts, down) == []
+    invariants.assert_hold(scripts.dump())
+    assert [event[:2] for event in sweep(scripts, down + OFFLINE)] == [("offline", "timeout")] * 5
+
+
+def test_what_passed_since_redis_is_back_counts(scripts):
+    alive(scripts)
+    assert finish(scripts, at=1000, run="r2", uptime=400)[1] == [(5, 600_000)]
+    assert set(ends(scripts).values()) == {OFFLINE + 600}
+    assert len(sweep(scripts, 1000)) == 5, "it was back for longer than the timeout, and nobody beat"
+
+
+def test_until_it_had_loaded_its_data_it_was_away(scripts):
+    alive(scripts)
+    more, _, count, ms = call(scripts, 1000, run="r2", uptime=400, loaded="1")
+    assert (more, count, ms) == ("0", "5", "1000000")
+
+
+def test_one_that_dies_in_between_and_a_redis_that_ends_in_between(scripts):
+    """Those that were not moved yet are owed both times."""
+    alive(scripts)
+    assert call(scripts, 2700, run="r2", max=2)[0] == "1"
+    assert call(scripts, 2701, run="r2", max=2)[0] == "1"
+    calls, told = finish(scripts, at=7000, run="r3", max=2)
+    assert told == [(5, 2_700_000), (5, 4_299_000)]
+    assert set(ends(scripts).values()) <= {OFFLINE + 2700 + 4299, OFFLINE + 2700 + 4300}, "they may have beaten at 2701"
+    assert sweep(scripts, 7000) == [] and scripts.redis.hget("{rma}:life", "run") == "r3"
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("at, uptime", [(100, 100), (100, 5000), (100, 99.5), (-3600, 0)])
+def test_a_run_that_began_before_the_last_sign_is_no_downtime(scripts, at, uptime):
+    """A failover; or a clock that was set back."""
+    alive(scripts, at=1)
+    before = ends(scripts)
+    assert finish(scripts, at=at, run="r2", uptime=uptime)[1] == []
+    assert ends(scripts) == before and scripts.redis.hget("{rma}:life", "run") == "r2"
+
+
+def test_without_a_sign_nothing_is_moved(scripts):
+    for number in range(2):
+        scripts.register(f"w{number}")
+    assert finish(scripts, at=1000, run="r1")[1] == []
+    assert len(sweep(scripts, 1000)) == 2
+    assert finish(scripts, at=2000, run="")[1] == []
+
+
+def test_older_coordinators_leave_the_history_as_a_sign(scripts):
+    alive(scripts)
+    for minute in (1, 2, 3):
+        scripts.at(60 * minute)
+        scripts.call("history")
+    assert finish(scripts, at=1000, run="r2")[1][0][1] == (1000 - 180) * 1000 + NOW % 60_000
+
+
+def test_who_has_beaten_since_is_not_moved(scripts):
+    """Through a coordinator that knows nothing of all this."""
+    alive(scripts)
+    assert scripts.heartbeat(Scripts.beat_of("w1"), at=201) == "1"
+    finish(scripts, at=210, run="r2", uptime=10)
+    assert ends(scripts) == {**{f"w{number}": OFFLINE + 200 for number in (0, 2, 3, 4)}, "w1": 501}
+
+
+def test_the_sign_is_left_once_a_second(scripts):
+    alive(scripts)
+    signs = []
+    for tenth in range(30):
+        scripts.sweep_once(tenth / 10)
+        signs.append((int(scripts.redis.hget("{rma}:life", "at")) - NOW) / 1000)
+    assert sorted(set(signs)) == [0, 0.9, 1.8, 2.7]
+    scripts.sweep_once(-3600)
+    assert int(scripts.redis.hget("{rma}:life", "at")) == NOW - 3_600_000, "a clock that was set back"
+
+
+def test_what_somebody_has_written_by_hand_stops_nobody(scripts):
+    alive(scripts)
+    scripts.redis.hset("{rma}:ledger", "w1", "nonsense")
+    scripts.redis.set("{rma}:worker:w2", "nonsense")
+    scripts.redis.delete("{rma}:registration:w3")
+    scripts.redis.zadd("{rma}:workers", {"nobody": 0})
+    finish(scripts, at=360, run="r2", max=2)
+    assert ends(scripts)["w0"] == ends(scripts)["w4"] == OFFLINE + 360
+
+
+def test_random_fleets_stand_after_an_outage_as_before(scripts):
+    """Whatever workers have said: status, load, models, drains, silences; and however long it was."""
+    random = Random(7)
+    for worker in range(40):
+        scripts.register(f"w{worker}", at=-random.randrange(OFFLINE), advertised="ocr",
+                         fields=["region", random.choice(["fra", "ord"]), "services", '["ocr"]'])
+    for _ in range(200):
+        worker = f"w{random.randrange(40)}"
+        if random.random() < 0.1:
+            scripts.drain(worker, random.random() < 0.7)
+        models = random.choice(["", "m,n", "-"])
+        active = str(random.randrange(5))
+        fields = ["active_requests", active, *(["loaded_models", '["m","n"]' if models == "m,n" else "[]"] if models else [])]
+        scripts.heartbeat(Scripts.beat_of(worker, random.choice(["healthy", "degraded", "draining", "offline"]), str(random.randrange(11) / 10),
+                                          silence=random.choice([0, 0, 0, 900_000]), active=active, models=models, fields=fields,
+                                          health=random.choice(["", "!ocr", "ocr"])))
+    serve(scripts, run="r1")
+    before, events = scripts.redis.hgetall("{rma}:ledger"), scripts.events()
+    for run, at in enumerate((10, 400, 3000, 100_000, 5_000_000), start=2):
+        finish(scripts, at=at, run=f"r{run}", max=7)
+        scripts.sweep(at)
+        assert scripts.redis.hgetall("{rma}:ledger") == before and scripts.events() == events
+        invariants.assert_hold(scripts.dump())

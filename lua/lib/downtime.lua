@@ -23,6 +23,7 @@
 -- is made anew of its ledger entry: what that does not have, the next heartbeat tells.
 
 local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
+local THREADS = 1000 -- of coordinators, more than any fleet has
 local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
 
 local function ms_text(number)
@@ -200,6 +201,14 @@ local function move_ends(cursor, down)
   return found[1] ~= '0' and found[1] or nil
 end
 
+-- Moves the moments at which the leases of requests end, unless the coordinators' threads that have them renew them.
+local function move_requesters(down)
+  local threads = redis.call('ZRANGE', key_prefix .. 'requesters', 0, THREADS - 1, 'WITHSCORES')
+  for at = 1, #threads, 2 do
+    redis.call('ZADD', key_prefix .. 'requesters', ms_text(threads[at + 1] + down.ms), threads[at])
+  end
+end
+
 -- Moves the deadlines of at most `max` workers, behind the one that was last seen to. Returns whether there are more.
 local function move_workers(after, down, max)
   local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
@@ -233,6 +242,7 @@ local function downtime_move(run, now, timeout, removal, revive, max)
     redis.call('HSET', key_life, 'downtime_cursor', cursor)
     return true
   end
+  move_requesters(down)
   redis.call('HDEL', key_life, 'downtime', 'downtime_from', 'downtime_after', 'downtime_count', 'downtime_cursor')
   redis.call('HSET', key_life, 'moved_at', ms_text(now), 'moved_ms', ms, 'moved_workers', down.count)
   return run ~= '' and run ~= noted, down.count, ms

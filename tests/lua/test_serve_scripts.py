@@ -253,3 +253,14 @@ def test_random_fleets_stand_after_an_outage_as_before(scripts):
         scripts.sweep(at)
         assert scripts.redis.hgetall("{rma}:ledger") == before and scripts.events() == events
         invariants.assert_hold(scripts.dump())
+
+
+def test_leases_of_requests_and_who_looks_alike_move_along(scripts):
+    scripts.register(looks="l", origin="203.0.113.7", candidate="w")
+    scripts.redis.zadd("{rma}:requesters", {"thread": NOW + 15_000})
+    serve(scripts, run="r1")
+    finish(scripts, at=400, run="r2")
+    assert scripts.redis.zscore("{rma}:requesters", "thread") == NOW + 415_000
+    twins, = scripts.redis.keys("{rma}:fingerprint:*")
+    assert scripts.redis.zscore(twins, "w") == NOW + 400_000
+    assert scripts.register(looks="l", origin="203.0.113.7", candidate="v", at=420)[0] == "v", "the first one lives"

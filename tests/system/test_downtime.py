@@ -48,6 +48,12 @@ def fleet(clock, start_redis, make_coordinator):
     return Fleet(clock, start_redis(clock=clock), make_coordinator)
 
 
+def wait_for_copy(replica):
+    """Until a replica is in step, and its append-only file has what it got at first."""
+    wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
+    wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"] for state in ("in_progress", "scheduled")), within=10)
+
+
 def fill(fleet, coordinator):
     """Workers of each kind, some of them silent for a while; returns how each is listed."""
     coordinator.register("full", tunnel_url="https://full.example", instance_id="full-i")
@@ -248,6 +254,7 @@ def test_a_failover_is_no_downtime(fleet, clock, start_redis):
     """The replica ran all the time: what passed until it was promoted counts."""
     coordinator = fleet.start()
     replica = start_redis("--replicaof", f"127.0.0.1 {fleet.redis.port}", "--repl-diskless-sync-delay", "0", clock=clock)
+    wait_for_copy(replica)
     coordinator.register("w")
     wait_until(lambda: replica.client.exists("{rma}:worker:w"), within=10)
     fleet.wait_for_sign()
@@ -268,8 +275,7 @@ def test_a_replica_that_was_started_when_the_primary_was_gone(fleet, clock, star
     coordinator = fleet.start()
     options = ("--replicaof", f"127.0.0.1 {fleet.redis.port}", "--repl-diskless-sync-delay", "0")
     replica = start_redis(*options, clock=clock)
-    wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
-    wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"] for state in ("in_progress", "scheduled")), within=10)
+    wait_for_copy(replica)
     coordinator.register("w")
     fleet.wait_for_sign()
     wait_until(lambda: replica.client.hget("{rma}:life", "at") == fleet.redis.client.hget("{rma}:life", "at"), within=10)

@@ -48,6 +48,8 @@ LDLIBS := -lh2o-evloop -lssl -ljwt -lcrypto -lcrypt -lhiredis -lcjson -lm
 # libh2o leaks 88 bytes of its own at the end (h2o_multithread_create_queue).
 SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0
 PYTEST := /usr/bin/python3 -m pytest
+# Where the workers of "make run" are that requests are passed on to.
+NEAR_NETWORKS := 127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7
 # Each test has a Redis and coordinators of its own, and waits more than it works: two for each core.
 AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
@@ -147,7 +149,7 @@ bench-packages: llhttp
 
 run: build-packages
 	@$(MAKE) --no-print-directory all
-	@LOG_FORMAT=text exec $(BUILD)/rma-coordinator
+	@UPSTREAM_ALLOW="$${UPSTREAM_ALLOW-$(NEAR_NETWORKS)}" LOG_FORMAT=text exec $(BUILD)/rma-coordinator
 
 units: $(UNIT_TESTS)
 	@set -e; for test in $(UNIT_TESTS); do echo "== $$test"; $(SANITIZERS) $$test; done

@@ -1,5 +1,6 @@
 """Commands and settings: the environment and flags alike, --help with every default, and one clear line for a bad value."""
 
+import ipaddress
 import re
 import socket
 import subprocess
@@ -18,7 +19,7 @@ DEFAULTS = {
 # Every numeric setting, with the range that its message must name.
 NUMBERS = {
     "PORT": (0, 65535), "THREADS": (0, 64), "HEARTBEAT_INTERVAL_SECONDS": (1, 3600), "HEARTBEAT_TIMEOUT_SECONDS": (1, 86400),
-    "WORKER_TIMEOUT_SECONDS": (2, 604800), "MAX_SERVICES_PER_WORKER": (1, 8), "REQUEST_TIMEOUT_MS": (10, 2000),
+    "UPSTREAM_CONNECT_MS": (50, 10000), "WORKER_TIMEOUT_SECONDS": (2, 604800), "MAX_SERVICES_PER_WORKER": (1, 8), "REQUEST_TIMEOUT_MS": (10, 2000),
     "MAX_UPLOAD_BYTES": (65536, 2147483647), "MAX_CONNECTIONS": (1, 1000000), "IDLE_TIMEOUT_SECONDS": (1, 86400), "TRUST_PROXY": (0, 16)}
 WITHOUT_DEFAULT = {"IDLE_TIMEOUT_SECONDS", "TRUST_PROXY"}  # an empty value is none
 NO_NUMBERS = ["5m", "x", " 5", "5 ", "5 5", "\t5", "5\n", "+5", "-5", "-0", "0x5", "5.0", "5e0", "1,000", "99999999999999999999",
@@ -102,6 +103,32 @@ def test_a_bad_value_stops_the_start_with_one_clear_line(redis, make_coordinator
 def test_a_web_address_is_checked_at_the_start(name, value):
     """Every bad form is in tests/unit/test_web.c."""
     assert refusal(code=1, **{name: value}).startswith(f"rma-coordinator: {name}: ")
+
+
+@pytest.mark.parametrize(("value", "wrong"), [
+    ("everything", '"everything" is no address'), ("*", '"*" is no address'), ("10.0.0.0/8, 10.0.0.0/40", '"10.0.0.0/40" has no number'),
+    ("10.1.2.3/8", '"10.1.2.3/8" has bits behind'), ("fe80::/10", '"fe80::/10" lies where requests never go'), ("worker.example", "is no address"),
+    ("10.0.0.0/8 127.0.0.1", "has no number"), (",".join(["10.0.0.1"] * 65), '"10.0.0.1" is one too many')])
+def test_networks_that_requests_may_go_to_are_checked_at_the_start(value, wrong):
+    assert refusal(code=1, UPSTREAM_ALLOW=value).startswith("rma-coordinator: UPSTREAM_ALLOW: ")
+    assert wrong in refusal(code=1, UPSTREAM_ALLOW=value)
+
+
+@pytest.mark.parametrize(("path", "pattern"), [
+    ("Makefile", r"^NEAR_NETWORKS := (\S+)$"), ("docker-compose.yml", r"UPSTREAM_ALLOW: \$\{UPSTREAM_ALLOW:-(\S+)\}"),
+    ("deploy/kubernetes/coordinator.yaml", r"name: UPSTREAM_ALLOW\n *value: (\S+)$"),
+    ("deploy/rma-coordinator.service", r"^Environment=UPSTREAM_ALLOW=(\S+)$")])
+def test_what_is_deployed_lets_requests_go_to_workers_near_by(path, pattern):
+    allowed = re.search(pattern, (project.ROOT / path).read_text(), re.MULTILINE).group(1)
+    assert refusal(code=1, UPSTREAM_ALLOW=allowed, HOST="none").startswith("rma-coordinator: HOST none"), "it comes past UPSTREAM_ALLOW"
+    networks = [ipaddress.ip_network(network) for network in allowed.split(",")]
+    for address in ("10.1.2.3", "172.18.0.5", "192.168.1.7", "100.64.0.9"):
+        assert any(ipaddress.ip_address(address) in network for network in networks), address
+    assert ("127.0.0.0/8" in allowed) == (path == "Makefile"), "what else listens on the machine is no worker"
+
+
+def test_on_fly_no_request_goes_to_the_private_network():
+    assert "UPSTREAM_ALLOW" not in (project.ROOT / "fly.toml").read_text()
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -68,6 +68,9 @@ struct st_h2o_multithread_receiver_t *server_thread_resolver(struct server_threa
 /* Bytes of answers that the thread has made and that their clients have not taken yet. */
 size_t server_thread_unread(const struct server_thread *thread);
 
+/* Something has happened that the ticks are to see: in this turn, or, if they have been called already, at once in the next one. */
+void server_thread_wants_ticks(struct server_thread *thread);
+
 /* Serves until server_thread_stop, then finishes what is in flight and returns, within 3.5 s. */
 void server_thread_run(struct server_thread *thread);
 

@@ -86,9 +86,6 @@ int32_t listeners_tick(void *data);
 /* listener.c: a connection has ended: takes new ones again, if there was no room. */
 void listener_resume(struct listener *listener);
 
-/* server.c: something has happened that the ticks are to see in this turn. */
-void server_thread_wants_ticks(struct server_thread *thread);
-
 /* dispatch.c: the handler of all requests. */
 void dispatch_register(h2o_pathconf_t *path);
 

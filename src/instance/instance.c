@@ -152,6 +152,11 @@ static int32_t tick_proxy(void *data)
     return proxy_tick(data);
 }
 
+static void wake_for_upstream(void *data)
+{
+    server_thread_wants_ticks(data);
+}
+
 static int32_t tick_upstream(void *data)
 {
     return upstream_tick(data);
@@ -241,7 +246,8 @@ static void *serve(void *data)
     thread->api.offload = offload_new(thread->server);
     if (instance->api_config.signing_key != NULL)
         directory_use_key(thread->api.directory, instance->api_config.signing_key);
-    thread->api.upstream = upstream_new(server_thread_loop(thread->server), &instance->upstream_rules);
+    thread->api.upstream =
+        upstream_new(server_thread_loop(thread->server), &instance->upstream_rules, wake_for_upstream, thread->server);
     thread->api.polls = polls_new(thread->store);
     watch_init(&thread->api);
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);

@@ -35,8 +35,8 @@ struct upstream {
     struct heap moments;
     int64_t wakes_at; /* clock_ms: when upstream_tick is called next at the latest */
     h2o_linklist_t soon;
-    h2o_timeout_t next_turn;
-    h2o_timeout_entry_t next_turn_entry;
+    void (*wake)(void *data); /* asks for upstream_tick, in this turn or at once in the next one */
+    void *wake_data;
     union spare_buffer *spare;
     size_t spare_count;
 };

@@ -6,18 +6,9 @@
 
 #define WAIT_MAX_MS 60000
 
-static void wake(struct upstream *upstream)
-{
-    if (h2o_timeout_is_linked(&upstream->next_turn_entry))
-        return;
-    h2o_timeout_link(upstream->pool.loop, &upstream->next_turn, &upstream->next_turn_entry);
-    upstream->next_turn_entry.registered_at = 0; /* due at once even when the machine's clock is set back now */
-}
-
 /* Those who are told to be called soon meanwhile have their turn in the next one. */
-static void on_next_turn(h2o_timeout_entry_t *entry)
+static void call_those_due(struct upstream *upstream)
 {
-    struct upstream *upstream = H2O_STRUCT_FROM_MEMBER(struct upstream, next_turn_entry, entry);
     h2o_linklist_t now;
     h2o_linklist_init_anchor(&now);
     h2o_linklist_insert_list(&now, &upstream->soon);
@@ -28,7 +19,7 @@ static void on_next_turn(h2o_timeout_entry_t *entry)
     }
 }
 
-struct upstream *upstream_new(h2o_loop_t *loop, const struct upstream_rules *rules)
+struct upstream *upstream_new(h2o_loop_t *loop, const struct upstream_rules *rules, void (*wake)(void *data), void *data)
 {
     struct upstream *upstream = h2o_mem_alloc(sizeof(*upstream));
     memset(upstream, 0, sizeof(*upstream));
@@ -36,8 +27,8 @@ struct upstream *upstream_new(h2o_loop_t *loop, const struct upstream_rules *rul
     pool_init(&upstream->pool, loop);
     upstream->lookups = lookups_new(loop);
     h2o_linklist_init_anchor(&upstream->soon);
-    h2o_timeout_init(loop, &upstream->next_turn, 0);
-    upstream->next_turn_entry.cb = on_next_turn;
+    upstream->wake = wake;
+    upstream->wake_data = data;
     return upstream;
 }
 
@@ -46,8 +37,6 @@ void upstream_free(struct upstream *upstream)
     pool_fini(&upstream->pool);
     lookups_free(upstream->lookups);
     heap_fini(&upstream->moments);
-    h2o_timeout_unlink(&upstream->next_turn_entry);
-    h2o_timeout_dispose(upstream->pool.loop, &upstream->next_turn);
     while (upstream->spare != NULL) {
         union spare_buffer *buffer = upstream->spare;
         upstream->spare = buffer->next;
@@ -65,7 +54,7 @@ void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms)
     waiter->entry.at = waiter->due;
     heap_insert(&upstream->moments, &waiter->entry);
     if (waiter->due < upstream->wakes_at)
-        wake(upstream);
+        upstream->wake(upstream->wake_data);
 }
 
 void upstream_wait_no_more(struct waiter *waiter)
@@ -77,7 +66,7 @@ void upstream_call_soon(struct upstream *upstream, struct waiter *waiter)
 {
     if (!h2o_linklist_is_linked(&waiter->soon))
         h2o_linklist_insert(&upstream->soon, &waiter->soon);
-    wake(upstream);
+    upstream->wake(upstream->wake_data);
 }
 
 void upstream_forget(struct upstream *upstream, struct waiter *waiter)
@@ -90,8 +79,9 @@ void upstream_forget(struct upstream *upstream, struct waiter *waiter)
 int32_t upstream_tick(void *data)
 {
     struct upstream *upstream = data;
-    int64_t now = clock_ms();
     struct heap_entry *entry;
+    call_those_due(upstream);
+    int64_t now = clock_ms();
     while ((entry = heap_first(&upstream->moments)) != NULL && entry->at <= now) {
         struct waiter *waiter = H2O_STRUCT_FROM_MEMBER(struct waiter, entry, entry);
         heap_remove(&upstream->moments, entry);

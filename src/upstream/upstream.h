@@ -11,14 +11,18 @@
 struct st_h2o_evloop_t;
 struct upstream;
 
-/* Makes it. `rules` must outlive it. Call it in the loop's thread. */
-struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstream_rules *rules);
+/*
+ * Makes it. `rules` must outlive it. Call it in the loop's thread. wake(data) is called when upstream_tick has something to do at
+ * once, in this turn of the loop or in the next one: it must be called without waiting for anything else.
+ */
+struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstream_rules *rules, void (*wake)(void *data),
+                              void *data);
 
 /* Closes all idle connections and frees it. No exchange may be left. */
 void upstream_free(struct upstream *upstream);
 
 /*
- * What is due: deadlines, connections that were idle for too long. `data` is the upstream. Call it in each turn; it returns the ms
+ * What is due: events that were put off, deadlines, connections that were idle for too long. `data` is the upstream. Call it in each turn; it returns the ms
  * until the next call.
  */
 int32_t upstream_tick(void *data);

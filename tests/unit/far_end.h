@@ -34,6 +34,12 @@ static struct upstream_rules rules;
 
 static void (*far_end_step)(void); /* what the worker does in each turn, where the test does not play it step by step */
 
+/* Nothing to do: upstream_tick is called in each turn, and a turn is short. */
+static void wake(void *unused)
+{
+    (void)unused;
+}
+
 /* One turn of the loop, of 10 ms at most. */
 static inline void turn(void)
 {
@@ -221,7 +227,7 @@ static inline int far_end_setup(void **state)
     const char *why;
     loop = h2o_evloop_create();
     memset(&rules, 0, sizeof(rules));
-    upstream = upstream_new(loop, &rules);
+    upstream = upstream_new(loop, &rules, wake, NULL);
     return network_list_read(STR("127.0.0.0/8, ::1"), &rules.allowed, &entry, &why) == ERR_NONE ? 0 : 1;
 }
 

@@ -133,7 +133,9 @@ static void check_saying(const struct saying *saying, bool slowly)
     for (size_t i = 0; i < text.len && slowly && !is_over(&seen); i++) {
         say(fd, (struct str){text.ptr + i, 1});
         h2o_evloop_run(loop, 0);
+        upstream_tick(upstream);
         h2o_evloop_run(loop, 0);
+        upstream_tick(upstream);
     }
     if (!slowly)
         say(fd, text);

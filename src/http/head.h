@@ -30,8 +30,9 @@ size_t head_find_end(struct str bytes, size_t from);
  * in different ways: a missing, repeated or garbled Host; a fragment in the target; a version that is not 1.0 or 1.1; a
  * Content-Length that is not a plain number or comes twice; a Transfer-Encoding other than "chunked", or together with
  * Content-Length, or before HTTP/1.1; names that only an underscore keeps from being one of these; a Connection that names one
- * of these; folded lines; line ends without CR, unless all are so and there is no body. Refuses more than 64 KiB, and
- * other expectations than 100-continue, too. Odd are a method that is no word, a target of another host than the Host header, and line ends without CR.
+ * of these; folded lines; line ends without CR, unless all are so and there is no body. Refuses more than 64 KiB, and other
+ * expectations than 100-continue, too. Odd are a method that is no word, a target of another host than the Host header, and line
+ * ends without CR.
  *
  * A body that libh2o must not gather, because it is longer than `whole_max` or comes in chunks, or the client expects 100
  * Continue, or the head is refused, is hidden from it: Content-Length, Transfer-Encoding and Expect get names that begin with

@@ -32,6 +32,7 @@ static struct {
     struct server *server;
     struct server_thread *thread;
     server_tick *tick;
+    bool ticked;
     pthread_t id;
     int port;
 } loopback;
@@ -39,7 +40,13 @@ static struct {
 static bool loopback_is_ready(void *app)
 {
     (void)app;
-    return true;
+    return loopback.ticked;
+}
+
+static int32_t loopback_tick(void *data)
+{
+    loopback.ticked = true;
+    return loopback.tick(data);
 }
 
 static void *loopback_serve(void *data)
@@ -48,12 +55,12 @@ static void *loopback_serve(void *data)
     metrics_thread_start();
     loopback.thread = server_thread_new(loopback.server, 0);
     server_thread_set_app(loopback.thread, NULL, loopback_is_ready);
-    server_thread_add_tick(loopback.thread, loopback.tick, NULL);
+    server_thread_add_tick(loopback.thread, loopback_tick, NULL);
     server_thread_run(loopback.thread);
     return NULL;
 }
 
-/* Starts the server, whose thread also calls `tick` in each turn. */
+/* Starts the server, whose thread also calls `tick` in each turn, for the first time before any request comes. */
 static inline void loopback_start(const struct route *routes, server_tick *tick)
 {
     static struct server_config config = {.host = {"127.0.0.1", 9},

@@ -16,12 +16,16 @@
 #include "http/stream.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #define PIECES 5
 #define BIG (4 << 20)
+#define LONG_PIECE 16384
+#define READERS 200
 
 static atomic_int gone, parks, parked_late;
-static char *big; /* a piece that fits no socket buffer */
+static atomic_size_t written; /* bytes of endless answers */
+static char *big;             /* a piece that fits no socket buffer */
 
 /* What makes the pieces of one answer. */
 struct making {
@@ -113,6 +117,21 @@ static void handle_endless(struct request *request)
     stream_write(stream_begin(request, 200, STR("text/plain"), STREAM_LENGTH_UNKNOWN, &endless, calloc(1, 1)), &first, 1);
 }
 
+/* Writes as much as its client takes. */
+static void on_long_drained(struct stream *stream, void *data)
+{
+    struct str piece = {big, LONG_PIECE};
+    (void)data;
+    written += LONG_PIECE;
+    stream_write(stream, &piece, 1);
+}
+
+static void handle_long(struct request *request)
+{
+    static const struct stream_maker maker_of_long = {on_long_drained, on_gone, STREAM_SOCKET_BUFFER, .last = false};
+    stream_write(stream_begin(request, 200, STR("text/plain"), STREAM_LENGTH_UNKNOWN, &maker_of_long, calloc(1, 1)), NULL, 0);
+}
+
 static void answer_empty(struct request *request)
 {
     parked_late++;
@@ -145,13 +164,10 @@ static int32_t tick(void *data)
 }
 
 static const struct route routes[] = {
-    {"GET", "/pieces", handle_pieces, .access = 0},
-    {"GET", "/known", handle_known, .access = 0},
-    {"GET", "/broken", handle_broken, .access = 0},
-    {"GET", "/big", handle_big, .access = 0},
-    {"GET", "/endless", handle_endless, .access = 0},
-    {"GET", "/park", handle_park, .access = 0},
-    {.path = NULL},
+    {"GET", "/pieces", handle_pieces, .access = 0},   {"GET", "/known", handle_known, .access = 0},
+    {"GET", "/broken", handle_broken, .access = 0},   {"GET", "/big", handle_big, .access = 0},
+    {"GET", "/endless", handle_endless, .access = 0}, {"GET", "/long", handle_long, .access = 0},
+    {"GET", "/park", handle_park, .access = 0},       {.path = NULL},
 };
 
 static int open_client(const char *request)
@@ -277,6 +293,36 @@ static void test_one_that_leaves_in_the_middle_of_a_write(void **state)
     assert_within(&gone, 20, 2000);
 }
 
+/* Readers that stopped cost no more than a buffer each, in the kernel; and end when they leave. */
+static void test_readers_that_stop(void **state)
+{
+    (void)state;
+    static int fds[READERS];
+    size_t last, unread = 0;
+    written = 0;
+    for (int i = 0; i < READERS; i++) {
+        int small = 65536;
+        fds[i] = client_open();
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+        client_send(fds[i], "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    do {
+        last = written;
+        poll(NULL, 0, 100);
+    } while (written != last || last == 0);
+    for (int i = 0; i < READERS; i++) {
+        int bytes;
+        assert_int_equal(ioctl(fds[i], FIONREAD, &bytes), 0);
+        assert_true(bytes > 0);
+        unread += (size_t)bytes;
+    }
+    print_message("%zu KiB for each\n", (last - unread) / READERS / 1024);
+    assert_true(last > unread && (last - unread) / READERS < 2 * STREAM_SOCKET_BUFFER);
+    for (int i = 0; i < READERS; i++)
+        close(fds[i]);
+    assert_within(&gone, READERS, 3000);
+}
+
 static void test_a_parked_request_is_answered(void **state)
 {
     (void)state;
@@ -340,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_large_piece_arrives_whole, set_up),
         cmocka_unit_test_setup(test_one_that_leaves_a_silent_stream_is_noticed, set_up),
         cmocka_unit_test_setup(test_one_that_leaves_in_the_middle_of_a_write, set_up),
+        cmocka_unit_test_setup(test_readers_that_stop, set_up),
         cmocka_unit_test_setup(test_a_parked_request_is_answered, set_up),
         cmocka_unit_test_setup(test_a_parked_request_whose_client_leaves, set_up),
         cmocka_unit_test_setup(test_at_the_end_the_parked_are_answered, set_up),

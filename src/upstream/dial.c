@@ -1,8 +1,11 @@
 #include "base/clock.h"
 #include "upstream/dialled.h"
+#include "upstream/tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define PREPARING_MS 5 /* between two looks at whether TLS is ready: once in the life of the program */
 
 const char *exchange_fault_word(enum exchange_fault fault)
 {
@@ -109,7 +112,7 @@ static void wait_for_connection(struct dialled *dialled, size_t tries)
 
 static bool is_shortage(int cause)
 {
-    return cause == EMFILE || cause == ENFILE || cause == ENOBUFS || cause == ENOMEM;
+    return cause == EMFILE || cause == ENFILE || cause == ENOBUFS || cause == ENOMEM || cause == EADDRNOTAVAIL;
 }
 
 void dialled_connect(struct dialled *dialled)
@@ -126,7 +129,7 @@ void dialled_connect(struct dialled *dialled)
         dialled->why = strerror(errno);
         if (!is_shortage(errno))
             continue;
-        if (!pool_give_up_one(pool)) {
+        if (errno == EADDRNOTAVAIL || !pool_give_up_one(pool)) {
             dialled_fail_soon(dialled, EXCHANGE_OVERLOADED, dialled->why);
             return;
         }
@@ -144,6 +147,11 @@ static void choose_address(struct dialled *dialled)
             dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
             return;
         }
+    }
+    if (dialled->target.tls && !tls_prepare()) {
+        dialled->state = DIALLED_PREPARING;
+        upstream_wait(dialled->upstream, &dialled->waiter, PREPARING_MS);
+        return;
     }
     dialled->tries = 0;
     dialled->connect_until = clock_ms() + dialled->request.connect_ms;
@@ -194,6 +202,9 @@ static void on_late(struct dialled *dialled)
     switch (dialled->state) {
     case DIALLED_LOOKING_UP:
         dialled_fail(dialled, EXCHANGE_LOOKUP_TIMEOUT, "no answer from the name server");
+        return;
+    case DIALLED_PREPARING:
+        choose_address(dialled);
         return;
     case DIALLED_CONNECTING:
         wire_close(dialled->wire);

@@ -12,6 +12,7 @@
 
 enum dialled_state {
     DIALLED_LOOKING_UP,
+    DIALLED_PREPARING, /* the addresses are there, TLS is not */
     DIALLED_CONNECTING,
     DIALLED_SECURING,
     DIALLED_EXCHANGING, /* sends and reads: a worker may answer before it has all of the request */

@@ -83,12 +83,12 @@ void pool_forget(struct wire *wire)
     free(peer);
 }
 
-/* Whether nothing has come on an idle connection, its end neither. TLS hides what has come, so there it is not looked at. */
+/* Whether nothing has come on an idle connection, its end neither. Only TLS talks on its own behalf. */
 static bool is_quiet(struct wire *wire)
 {
     char byte;
-    return wire->ssl != NULL || (recv(h2o_socket_get_fd(wire->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
-                                 (errno == EAGAIN || errno == EWOULDBLOCK));
+    bool silent = recv(h2o_socket_get_fd(wire->socket), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && errno == EAGAIN;
+    return silent || (wire->ssl != NULL && wire_read(wire, &byte, 1) == -1 && errno == EAGAIN);
 }
 
 struct wire *pool_take(struct pool *pool, const struct target *target, const struct network_address *address, bool fresh,

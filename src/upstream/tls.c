@@ -6,15 +6,17 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define RECORD_MAX 16384
 
 static SSL_CTX *context;
+static atomic_bool ready; /* it is made */
 
-/* The authorities of the system take a megabyte, so they are read when the first worker with https is met. */
-static void make_context(void)
+static void *make_context(void *unused)
 {
+    (void)unused;
     static const unsigned char protocols[] = "\x08http/1.1";
     context = SSL_CTX_new(TLS_client_method());
     if (context == NULL)
@@ -26,12 +28,25 @@ static void make_context(void)
     SSL_CTX_set_alpn_protos(context, protocols, sizeof(protocols) - 1);
     SSL_CTX_set_default_verify_paths(context); /* without them no certificate is trusted, which the first request tells */
     ERR_clear_error();
+    atomic_store(&ready, true);
+    return NULL;
+}
+
+bool tls_prepare(void)
+{
+    static atomic_flag begun = ATOMIC_FLAG_INIT;
+    pthread_t id;
+    if (atomic_load(&ready) || atomic_flag_test_and_set(&begun))
+        return atomic_load(&ready);
+    if (pthread_create(&id, NULL, make_context, NULL) == 0)
+        pthread_detach(id);
+    else
+        make_context(NULL);
+    return atomic_load(&ready);
 }
 
 SSL *tls_new(int fd, const struct target *target)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_context);
     SSL *ssl = SSL_new(context);
     if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
         abort();

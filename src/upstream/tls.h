@@ -13,6 +13,12 @@
 /* What a step needs before it can go on. */
 enum tls_wants { TLS_NOTHING, TLS_READABLE, TLS_WRITABLE };
 
+/*
+ * Whether tls_new may be called. The first call has a thread read the authorities that this machine trusts, which takes tens of ms and
+ * a megabyte; most programs never need them.
+ */
+bool tls_prepare(void);
+
 /* Begins a connection as a client, on a connected socket that does not block. Release with SSL_free. */
 SSL *tls_new(int fd, const struct target *target);
 

@@ -12,7 +12,7 @@
 #define RECEIVE_BUFFER (256 * 1024) /* bytes that the kernel keeps of an answer whose client reads slowly; it doubles them */
 #define UNSENT_MAX (128 * 1024)     /* bytes of a request that it takes before it can send them */
 
-/* An idle connection has something to read: its end, or what nobody asked for. Only TLS talks on its own behalf. */
+/* An idle connection has something to read: its end, or what nobody asked for; or something of TLS's own. */
 static void look_at_idle(struct wire *wire)
 {
     char byte;

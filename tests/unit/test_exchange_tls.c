@@ -212,6 +212,21 @@ static void test_a_certificate_for_the_name(void **state)
     expect_answer("127.0.0.1", NULL);
 }
 
+/* The kept connection is closed, in TLS's way or without, before the loop sees it: what may be sent but once is not lost. */
+static void test_a_kept_connection_that_was_closed(void **state)
+{
+    (void)state;
+    for (int farewell = 0; farewell < 2; farewell++) {
+        expect_answer("127.0.0.1", NULL);
+        worker.requests = 0;
+        if (farewell)
+            SSL_shutdown(worker.ssl);
+        hang_up();
+        expect_answer("127.0.0.1", NULL);
+        assert_int_equal(worker.requests, 1);
+    }
+}
+
 static void test_certificates_of_others(void **state)
 {
     (void)state;
@@ -336,6 +351,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         TEST(test_a_certificate_for_the_name),
+        TEST(test_a_kept_connection_that_was_closed),
         TEST(test_certificates_of_others),
         TEST(test_a_fingerprint),
         TEST(test_no_tls_at_all),

@@ -1,5 +1,5 @@
 /*
- * One endpoint with OpenAI's paths for all models of the fleet: POST /v1/chat/completions, completions,
+ * One endpoint with OpenAI's paths for all models of the fleet: GET /v1/models, and POST /v1/chat/completions, completions,
  * embeddings and responses, which go to a worker that has the model of the body loaded, else to one whose service may load it.
  * vLLM and Ollama serve these paths themselves, so a request is passed on as it came, and so is the answer.
  */
@@ -62,4 +62,99 @@ void api_model_request(struct request *request)
 {
     if (proxy_check_request(request))
         proxy_know_caller(request, pass);
+}
+
+/* -- the models that there are -------------------------------------------------------------------------------------------------- */
+
+struct models {
+    struct pending *pending;
+    struct buffer body;
+    struct str wanted; /* in the request's memory; absent: all */
+    bool found;
+};
+
+static void write_model(struct buffer *out, const struct model_count *model)
+{
+    json_begin_object(out, NULL);
+    json_add_text(out, "id", model->name);
+    json_add_text(out, "object", STR("model"));
+    json_add_integer(out, "created", 0);
+    json_add_text(out, "owned_by", STR("rma"));
+    json_add_integer(out, "workers", model->workers);
+    json_end_object(out);
+}
+
+static void on_model(void *data, const struct model_count *model)
+{
+    struct models *models = data;
+    write_model(&models->body, model);
+}
+
+static void on_models(void *data, enum err err)
+{
+    struct models *models = data;
+    struct buffer body = models->body;
+    struct request *request = api_resume(models->pending, err);
+    if (request != NULL) {
+        json_end_array(&body);
+        json_end_object(&body);
+        reply_json(request, 200, &body);
+    }
+    buffer_fini(&body);
+}
+
+static void on_wanted(void *data, const struct model_count *model)
+{
+    struct models *models = data;
+    char room[MODEL_NAME_MAX];
+    if (pending_is_waited_for(models->pending) && str_eq(model_name_normal(models->wanted, room), model->name)) {
+        models->found = true;
+        write_model(&models->body, model);
+    }
+}
+
+static void on_wanted_end(void *data, enum err err)
+{
+    struct models *models = data;
+    struct buffer body = models->body;
+    bool found = models->found;
+    struct request *request = api_resume(models->pending, err);
+    if (request != NULL && found)
+        reply_json(request, 200, &body);
+    else if (request != NULL)
+        reply_error(request, ERR_MODEL_NOT_FOUND, NULL, NULL);
+    buffer_fini(&body);
+}
+
+static struct models *begin(struct request *request)
+{
+    struct pending *pending = api_wait(request, sizeof(struct models));
+    struct models *models = pending_payload(pending);
+    models->pending = pending;
+    return models;
+}
+
+void api_models(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct models *models = begin(request);
+    json_begin_object(&models->body, NULL);
+    json_add_text(&models->body, "object", STR("list"));
+    json_begin_array(&models->body, "data");
+    enum err err = store_models(api->store, on_model, on_models, models);
+    if (err != ERR_NONE)
+        on_models(models, err);
+}
+
+void api_model(struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct models *models = begin(request);
+    struct str path = request_parameter(request, "model");
+    char *room = request_alloc(request, path.len + 1);
+    if (!percent_decode(path, false, room, path.len + 1, &models->wanted))
+        models->wanted = path;
+    enum err err = store_models(api->store, on_wanted, on_wanted_end, models);
+    if (err != ERR_NONE)
+        on_wanted_end(models, err);
 }

@@ -174,9 +174,13 @@ static void on_answer(void *data, struct str bytes, bool last)
             proxy->held = bytes;
             proxy->held_last = last;
             choose(proxy);
+        } else if (proxy->status == 101) {
+            proxy_begin_tunnel(proxy, bytes, last);
         } else {
             proxy_answer(proxy, bytes, last);
         }
+    } else if (proxy->tunnel != NULL) {
+        proxy_tunnel_go_on(proxy, bytes, last);
     } else {
         proxy_go_on(proxy, bytes, last);
     }
@@ -208,7 +212,10 @@ static void on_writable(void *data)
 {
     struct proxy *proxy = data;
     proxy->holders++;
-    proxy_send_more(proxy);
+    if (proxy->tunnel != NULL)
+        proxy_tunnel_drained(proxy);
+    else
+        proxy_send_more(proxy);
     proxy_let_go(proxy);
 }
 
@@ -376,6 +383,8 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
     proxy->order = order;
     proxy->holders = 1;
     proxy->began_at = request->received_at;
+    proxy->upgrades = order->method.ptr == NULL && tunnel_is_asked_for(request) &&
+                      str_eq_nocase(request_upgrade(request), STR("websocket")); /* others could hide requests from us: h2c */
     proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
     struct str rest = order->services, first = str_cut(&rest, ',');
     proxy->unleased = catalogue_passing(first)->random;

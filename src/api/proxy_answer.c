@@ -133,6 +133,8 @@ void proxy_go_on(struct proxy *proxy, struct str bytes, bool last)
 
 void proxy_break_off(struct proxy *proxy)
 {
-    if (proxy->stream != NULL)
+    if (proxy->tunnel != NULL)
+        tunnel_abort(proxy->tunnel);
+    else if (proxy->stream != NULL)
         stream_abort(proxy->stream);
 }

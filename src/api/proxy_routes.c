@@ -117,11 +117,9 @@ static int by_length(const void *a, const void *b)
 }
 
 /* The catalogue's routes in the order of their rows. */
-static struct destination *gather(const struct route *own, struct buffer *faults, size_t *count)
+static const struct destination *gather(const struct route *own, struct buffer *faults, size_t *count)
 {
-    struct destination *all = calloc(CATALOGUE_ALL_ROUTES_MAX + 1, sizeof(*all));
-    if (all == NULL)
-        abort();
+    static struct destination all[CATALOGUE_ALL_ROUTES_MAX];
     *count = 0;
     for (size_t i = 0; i < catalogue_count; i++)
         for (size_t j = 0; j < catalogue[i].passing.route_count; j++) {
@@ -139,7 +137,7 @@ const struct route *proxy_make_routes(const struct route *own, struct buffer *fa
     size_t own_count = 0, count, at = 0;
     while (own[own_count].path != NULL)
         own_count++;
-    struct destination *destinations = gather(own, faults, &count);
+    const struct destination *destinations = gather(own, faults, &count);
     struct route *rows = calloc(own_count + 2 * count + 1, sizeof(*rows));
     if (rows == NULL)
         abort();

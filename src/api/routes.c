@@ -86,6 +86,8 @@
       .body_max = SERVER_MODEL_BODY_MAX)                                                                                           \
     X("POST", "/api/inference/rag/query", api_inference_rag, .access = ACCESS_USER | ACCESS_FIELD)                                 \
     X("POST", "/api/inference/graph/extract", api_inference_graph, .access = ACCESS_USER | ACCESS_FIELD)                           \
+    X("GET", "/v1/models", api_models, .access = ACCESS_USER)                                                                      \
+    X("GET", "/v1/models/{model...}", api_model, .access = ACCESS_USER)                                                            \
     X("POST", "/v1/chat/completions", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                 \
     X("POST", "/v1/completions", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                      \
     X("POST", "/v1/embeddings", api_model_request, .access = ACCESS_USER, .body_max = SERVER_MODEL_BODY_MAX)                       \

@@ -380,6 +380,7 @@ EXERCISES |= {
         200: [Request(body={"model": "llama3", "user": "anna"}), Request(body={"model": "LLAMA3:latest"}, headers={"X-RMA-Session": "s"})],
         422: [Request(body=body) for body in ({}, {"model": ""}, {"model": 5})], 502: [Request(body=BROKEN)], **BIG_MODEL_BODY}
     for name in ("chat/completions", "completions", "embeddings", "responses")}
+EXERCISES |= {"GET /v1/models": {200: [Request()]}, "GET /v1/models/{model}": {200: [Request("llama3")], 404: [Request("none")]}}
 
 # Statuses that an operation gets by what happens to Redis; every operation that has them gets them below.
 BY_REDIS = {503, 504}

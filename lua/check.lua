@@ -2,6 +2,8 @@
 --: rest names
 --: key prefix
 --: use ledger
+--: use ranks
+--: use requests
 --: use try
 
 -- Looks whether what is in Redis agrees, and changes nothing. index "": names are keys, without the prefix; of those that are
@@ -9,7 +11,7 @@
 -- whose hashes must say so. Returns a sentence for each fault. What several keys of one thing say is read at one moment, so
 -- that others may go on meanwhile.
 
-local HOLDERS = 1000
+local HOLDERS, LEASES = 1000, 20000
 local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -100,7 +102,59 @@ local function count_leased(queue, leased)
   return #workers > HOLDERS or leased == 0
 end
 
+-- How many leases each worker has, by all threads; nil where they are so many that counting would hold up others.
+local function count_requests()
+  local counts, sum = {}, 0
+  for _, thread in ipairs(redis.call('ZRANGE', key_prefix .. 'requesters', 0, HOLDERS)) do
+    for _, lease in ipairs(redis.call('HVALS', key_prefix .. 'requests:' .. thread)) do
+      local id = string.match(lease, '^%S+') or ''
+      counts[id], sum = (counts[id] or 0) + 1, sum + 1
+    end
+    if sum > LEASES then
+      return nil
+    end
+  end
+  return counts, sum
+end
+
+local function check_requests()
+  local counts, sum = count_requests()
+  local told = redis.call('HGETALL', key_requests)
+  for at = 1, counts and #told or 0, 2 do
+    local count = counts[told[at]] or 0
+    expect(tonumber(told[at + 1]) == count, 'requests has ', told[at + 1], ' of worker ', told[at], ', its leases are ', count)
+    counts[told[at]] = nil
+  end
+  for id, count in pairs(counts or {}) do
+    expect(false, 'requests has none of worker ', id, ', its leases are ', count)
+  end
+  local total = redis.call('HGET', key_prefix .. 'stats', 'requests') or 0
+  expect(not sum or tonumber(total) == sum, 'stats has ', total, ' requests, the leases are ', sum or '')
+end
+
+local function check_ranks(id, place)
+  if redis.call('SISMEMBER', key_prefix .. 'stale', id) == 0 then
+    ranks_visit(place, requests_of(id), function(key, rank)
+      local found = redis.call('ZSCORE', key, id)
+      expect(tonumber(found or '') == rank, 'worker ', id, ' should have rank ', string.format('%.0f', rank), ' in ',
+        string.sub(key, #key_prefix + 1), ', it has ', found or 'none')
+    end)
+  end
+end
+
 local CHECKS = {
+  requests = function(thread)
+    if thread == '' then
+      return check_requests()
+    end
+    expect(is_there('ZSCORE', 'requesters', thread), 'thread ', thread, ' has leases, and requesters does not have it')
+    for _, lease in ipairs(redis.call('HVALS', key_prefix .. 'requests:' .. thread)) do
+      local id = string.match(lease, '^(%S+) %S+ %S+')
+      expect(id, 'thread ', thread, ' has a lease as nobody can read: ', lease)
+      expect(not id or redis.call('HEXISTS', key_requests, id) == 1, 'thread ', thread, ' has a lease of worker ', id or '',
+        ', and requests has none')
+    end
+  end,
   task = check_task,
   ready = function(lane)
     local group, queue, shape = string.match(lane, '^(%S+) (%S+) (.*)$')
@@ -183,6 +237,7 @@ local CHECKS = {
       ' is in both online and offline, or in neither')
     expect(not place or (place.status == 'offline') == is_there('ZSCORE', 'offline', id), 'worker ', id,
       ' and its entry differ on being offline')
+    check_ranks(id, place)
   end,
 }
 
@@ -191,7 +246,7 @@ for at = rest, #ARGV do
   if arg_index ~= '' then
     check_member(arg_index, name)
   else
-    local kind, of = string.match(name, '^([^:]+):(.*)$')
+    local kind, of = string.match(name, '^([^:]+):?(.*)$')
     if kind and CHECKS[kind] then
       CHECKS[kind](of)
     end

@@ -32,7 +32,7 @@
 local LEASES_MS = 15000 -- of threads, unless they renew them
 local PAGE, PAGES = 32, 8
 local LISTED = 128
-local FAR = 500000 -- in millionths of a load
+local FAR, REQUEST = 500000, 100000 -- in millionths of a load: being in another region, and each request
 local TRIAL_MS = 10000 -- of a trial without a lease
 local SLOTS = 16383
 local SESSIONS_MS = 3600000
@@ -116,7 +116,7 @@ local function add_to(pool, list, far)
     counts[id] = counts[id] or tonumber(had[i] or '') or 0
     if live[i] then
       pool[#pool + 1] = { id = id, service = pool.service, has_model = pool.model ~= '', standing = standing,
-        tier = tier and tier + (ranks[i] < TAKES / 2 and 0 or 1), order = ranks[i] + far, text = texts and texts[i] }
+        tier = tier and tier + (ranks[i] < TAKES / 2 and 0 or 1), rank = ranks[i], far = far, text = texts and texts[i] }
     end
   end
 end
@@ -133,7 +133,7 @@ local function extend(pool)
   end
   local list = redis.call('ZRANGEBYSCORE', pool.key, '-inf', '(' .. TAKES, 'WITHSCORES', 'LIMIT', from, PAGE)
   add_to(pool, list, pool.near and FAR or 0)
-  pool.ends = #list < 2 * PAGE
+  pool.last, pool.ends = tonumber(list[#list] or 0), #list < 2 * PAGE
   return true
 end
 
@@ -154,11 +154,11 @@ end
 -- The best of a pool's workers, or `best` where that is no worse; how many are as good.
 local function best_of(pool, excluded, best, ties)
   for _, each in ipairs(pool) do
-    local tier, count, order = each.tier, counts[each.id], each.order
+    local tier, count = each.tier, counts[each.id]
     if tier and not excluded[each.id] then
       local than = best and (tier - best.tier)
       than = than == 0 and count - counts[best.id] or than
-      than = than == 0 and order - best.order or than
+      than = than == 0 and each.rank + each.far - best.rank - best.far or than
       if not best or than < 0 then
         best, ties = each, 1
       elseif than == 0 then
@@ -170,7 +170,7 @@ local function best_of(pool, excluded, best, ties)
   return best, ties
 end
 
--- The best of several pools, which are read further as long as only suspect workers are found.
+-- The best of several pools, which are read further as long as only suspect workers are found, or those behind may have less to do.
 local function best_of_all(list, excluded)
   local best, ties
   repeat
@@ -179,8 +179,10 @@ local function best_of_all(list, excluded)
       best, ties = best_of(pool, excluded, best, ties)
     end
     local more = false
-    for _, pool in ipairs(not (best and best.tier < 2) and list or {}) do
-      more = extend(pool) or more
+    for _, pool in ipairs(list) do
+      if not best or best.tier >= 2 or best.rank > pool.last then
+        more = extend(pool) or more
+      end
     end
   until not more
   return best
@@ -274,7 +276,7 @@ local function choose(lease, services, model, session, given, seed)
   end
   local tries = best.standing == 'trial' or best.standing == 'forced'
   local left = route_leases_begin(arg_thread, lease, best.id, best.service, best.has_model and model or '-', tries)
-  counts[best.id] = left or counts[best.id]
+  counts[best.id], best.rank = left or counts[best.id], best.rank + REQUEST
   holds = true
   if best.standing == 'trial' then
     note_trial(best.service, best.id, lease)

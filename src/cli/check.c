@@ -43,14 +43,16 @@ static enum err look(struct checking *checking, struct str index, const struct s
     struct buffer command = BUFFER_INIT;
     if (count == 0)
         return ERR_NONE;
-    command_begin(&command, 5 + count);
+    const struct script_text *script = &script_texts[SCRIPT_check];
+    command_begin(&command, 4 + script->key_count + count);
     command_add(&command, STR("EVAL_RO"));
     struct buffer text = BUFFER_INIT;
     script_write(&text, SCRIPT_check);
     command_add(&command, buffer_str(&text));
     buffer_fini(&text);
-    command_add_number(&command, 1);
-    command_add(&command, key_name(KEY_prefix));
+    command_add_number(&command, (long long)script->key_count);
+    for (size_t i = 0; i < script->key_count; i++)
+        command_add(&command, key_name(script->keys[i]));
     command_add(&command, index);
     for (size_t i = 0; i < count; i++)
         command_add(&command, names[i]);

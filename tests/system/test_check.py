@@ -9,6 +9,7 @@ import redis as redis_library
 
 import project
 from load import Load
+from routes import Routes
 from submissions import submit
 from waiting import wait_until
 
@@ -37,6 +38,7 @@ def fleet(redis, coordinator):
         coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id={task['task_id']}", {"retryable": task["task_id"] < "t3"})
     coordinator.delete(f"/api/tasks/{tasks[20]['task_id']}")
     coordinator.delete("/api/tasks/t200")
+    assert all(choice.worker for choice in Routes(redis.client).choose("rag", count=3))
     redis.dedup_task = with_dedup.json["task_id"]
     redis.held_task = tasks[30]["task_id"]
     return coordinator
@@ -75,6 +77,12 @@ def test_faults_are_found(redis, fleet):
             (lambda client: client.set("{rma}:dedup:other e", "nobody"), "dedup key"),
             (lambda client: client.zrem("{rma}:expiring:other", redis.dedup_task), redis.dedup_task),
             (lambda client: client.persist("{rma}:task:t200"), "t200"),
+            (lambda client: client.hincrby("{rma}:requests", "w", 1), "requests has"),
+            (lambda client: client.hset("{rma}:requests:t1", "9", "nobody rag -"), "worker nobody"),
+            (lambda client: client.hset("{rma}:requests:t1", "9", "nonsense"), "thread t1"),
+            (lambda client: client.delete("{rma}:requesters"), "thread t1"),
+            (lambda client: client.hincrby("{rma}:stats", "requests", 1), "stats has 4 requests"),
+            (lambda client: client.zincrby("{rma}:service:rag", 1, "w"), "worker w should have rank"),
             (lambda client: client.hdel("{rma}:ledger", "v"), "worker v"),
             (lambda client: client.zrem("{rma}:workers", "v"), "worker v"),
             (lambda client: client.zadd("{rma}:offline", {"v": 2 ** 52}), "worker v")]:

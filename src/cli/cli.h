@@ -26,6 +26,9 @@ int cli_remove(char **args);
 int cli_services(char **args);
 int cli_status(char **args);
 
+/* route.c */
+int cli_route(char **args);
+
 /* submit.c, task.c, tasks.c, queues.c */
 int cli_submit(char **args);
 int cli_task(char **args);

@@ -11,6 +11,8 @@ const struct cli_command cli_commands[] = {
     {"worker", cli_worker, "shows one worker", TAKES_ID, "ID", "worker", "Shows all there is to one worker."},
     {"services", cli_services, "lists the services, and where workers are missing", 0, NULL, NULL,
      "Lists the services, what the fleet lacks first: critical has no live worker, warning has one."},
+    {"route", cli_route, "shows which worker would get a request", TAKES_ID | TAKES_MODEL, "SERVICE", "service",
+     "Shows which worker would get a request for a service, and of each why or why not."},
     {"drain", cli_drain, "gives a worker no new work", TAKES_ID | TAKES_REASON, "ID", "worker",
      "Gives a worker no new work, until undrain. It stays registered."},
     {"undrain", cli_undrain, "gives it work again", TAKES_ID, "ID", "worker", "Gives a drained worker work again."},

@@ -21,6 +21,7 @@ enum takes {
     TAKES_TOKEN = 4096,
     TAKES_WITH_WORKERS = 8192,
     TAKES_SECOND = 16384, /* a word behind the ID */
+    TAKES_MODEL = 32768,
 };
 
 struct cli_command {

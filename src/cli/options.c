@@ -39,6 +39,7 @@ static const struct flag {
     {"--delay", "SECONDS", TAKES_SUBMISSION, TEXT(delay), "it is not given out before that"},
     {"--max-attempts", "N", TAKES_SUBMISSION, TEXT(max_attempts), "it is dead after so many failures (5)"},
     {"--model", "NAME", TAKES_SUBMISSION, TEXT(model), "only those that have a model loaded"},
+    {"--model", "NAME", TAKES_MODEL, TEXT(model), "of a request that names this model"},
     {"--dedup-key", "TEXT", TAKES_SUBMISSION, TEXT(dedup_key), "one live task for each: where there is one, it is returned"},
     {"--idempotency-key", "TEXT", TAKES_SUBMISSION, TEXT(idempotency_key), "the same key within 24 h makes no second task"},
     {"--wait", NULL, TAKES_WAIT, SWITCH(wait), "waits for its end, prints its result, and exits by it"},

@@ -22,7 +22,7 @@ from terminal import Terminal
 from waiting import wait_until
 
 DONE, FAILED, USAGE, NO_WORKER, NOT_WELL = range(5)
-COMMANDS = [["workers"], ["worker", "w"], ["services"], ["drain", "w"], ["undrain", "w"], ["remove", "w"], ["status"]]
+COMMANDS = [["workers"], ["worker", "w"], ["services"], ["drain", "w"], ["undrain", "w"], ["remove", "w"], ["status"], ["route", "rag"]]
 CERTIFICATE = project.ROOT / "tests" / "lib" / "certificate.pem"
 
 # What a terminal would obey: controls of both kinds, and what turns the direction of writing.
@@ -240,7 +240,7 @@ def test_a_password_in_a_wrong_flag_is_not_shown():
     assert "s3cret" not in run("workers", "--url=ftp://me:s3cret@x").stderr
 
 
-@pytest.mark.parametrize("command", ["workers", "worker", "services", "drain", "undrain", "remove", "status"])
+@pytest.mark.parametrize("command", ["workers", "worker", "services", "drain", "undrain", "remove", "status", "route"])
 def test_help_of_a_command(command):
     for arguments in ([command, "--help"], [command, "-h"], [command, "w", "--url", "x", "--help"]):
         result = run(*arguments)
@@ -555,7 +555,7 @@ def test_answers_that_are_no_json(stranger, body):
 VALUES = [None, True, 0, -1.5, 1e300, "", NASTY, "x" * 5000, [], [[]], [None], [1], ["x"], [{}], {}, {"x": None}, {"": {"": {}}}]
 MEMBERS = ["workers", "next_cursor", "total", "healthy", "worker_id", "status", "tier", "worker_type", "current_load", "age_seconds", "drained",
            "assigned_services", "services", "last_heartbeat", "registered_at", "gaps", "critical_gaps", "warnings", "redis", "overall_status",
-           "workers_by_status", "has_minimum_workers", "workers_by_tier", "average_load_by_tier", "service", "required_type", "current_workers"]
+           "workers_by_status", "has_minimum_workers", "workers_by_tier", "average_load_by_tier", "service", "required_type", "current_workers", "text", "code", "eligible", "requests_in_flight", "left_out"]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:12])
@@ -780,6 +780,6 @@ def test_the_pages_examples_work_as_printed(start_coordinator):
             assert result.returncode == USAGE, "here is no terminal"
         else:
             assert result.returncode == 0 and result.stdout and not result.stderr, (command, result)
-    assert seen == {"workers", "worker", "services", "drain", "undrain", "remove", "status",
+    assert seen == {"workers", "worker", "services", "drain", "undrain", "remove", "status", "route",
                     "submit", "queues", "tasks", "task", "cancel", "pause", "resume", "retry"}
     assert coordinator.workers().keys() == {"worker-04d21ad4"}

@@ -278,6 +278,7 @@ def test_a_replica_that_was_started_when_the_primary_was_gone(fleet, clock, star
     wait_for_copy(replica)
     coordinator.register("w")
     fleet.wait_for_sign()
+    wait_until(lambda: replica.client.exists("{rma}:worker:w:online"), within=10)
     wait_until(lambda: replica.client.hget("{rma}:life", "at") == fleet.redis.client.hget("{rma}:life", "at"), within=10)
     replica.kill()
     fleet.redis.kill()

@@ -45,13 +45,14 @@ def environment(settings, clock=None):
 class Coordinator:
     """One instance. Settings are its environment variables; None takes a default of ours away."""
 
-    def __init__(self, directory, name="coordinator", clock=None, prepare=None, **settings):
+    def __init__(self, directory, name="coordinator", clock=None, prepare=None, program=project.BINARY, **settings):
         directory.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.directory = directory
         self.port = None
         self._settings = {"HOST": "127.0.0.1", "PORT": 0, "THREADS": 2, "REGISTRATIONS_PER_MINUTE": 0, **settings}
         self._clock = clock
+        self._program = program
         self._prepare = prepare  # called in the child before exec: resource limits
         self._process = None
         self._starts = 0
@@ -75,7 +76,7 @@ class Coordinator:
         self._end_is_expected = False
         self.stderr_path = self.directory / f"{self.name}.{self._starts}.stderr"
         with self.stderr_path.open("wb") as stderr:
-            self._process = subprocess.Popen([str(project.BINARY)], env=environment(self._settings, self._clock), stderr=stderr,
+            self._process = subprocess.Popen([str(self._program)], env=environment(self._settings, self._clock), stderr=stderr,
                                              stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd=self.directory,
                                              preexec_fn=self._prepare, start_new_session=True)
         return self

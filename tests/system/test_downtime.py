@@ -45,7 +45,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(clock, start_redis, make_coordinator):
-    return Fleet(clock, start_redis(clock=clock), make_coordinator)
+    return Fleet(clock, start_redis("--repl-diskless-sync-delay", "0", clock=clock), make_coordinator)
 
 
 def wait_for_copy(replica):

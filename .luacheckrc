@@ -13,7 +13,7 @@ stds.redis = {
 }
 
 -- What wrk calls and offers.
-stds.wrk = {globals = {"init", "request", "response", "done", "setup"}, read_globals = {"wrk"}}
+stds.wrk = {globals = {"init", "request", "response", "done", "setup", "delay"}, read_globals = {"wrk"}}
 files["tests/bench"] = {std = "lua51+wrk"}
 -- What the benchmark runs inside Redis.
 files["tests/bench/naive.lua"] = {std = "redis"}

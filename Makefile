@@ -29,7 +29,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-r
 	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml spin systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
-BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd nginx-light python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 # libh2o's pkg-config file leaves out the define that says which loop it was built with.
@@ -165,7 +165,7 @@ test: test-packages
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check models
 	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory tests/kubernetes/node_modules
+	@$(MAKE) --no-print-directory tests/kubernetes/node_modules tests/openai/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) $(sort tests/lua $(QUICK) $(RELEASED))
 	@MODE=release $(PYTEST) tests/chaos
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/system
@@ -174,7 +174,7 @@ test: test-packages
 QUICK := tests/lua/test_scripts.py tests/lua/test_event_scripts.py $(patsubst %,tests/system/test_%.py,addresses bulk conflicts \
     conventions discovery drain edge endpoints hardware identity live_workers old_shapes)
 # All system tests run with the sanitizers. What is shipped runs the quick ones, and those that measure memory or that install it.
-RELEASED := $(patsubst %,tests/system/test_%.py,events fly install life redis_failure threads)
+RELEASED := $(patsubst %,tests/system/test_%.py,events fly hostile_clients install life redis_failure threads)
 QUICK_GATES := format banned deps size shell yaml length columns top links
 quick: test-packages
 	@$(MAKE) --no-print-directory all units

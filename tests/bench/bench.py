@@ -3,7 +3,7 @@
 
     tests/bench/bench.py [--quick] [--only FIGURE]… [--million] [--million-tasks] [--binary PATH] [--json PATH]
 
-Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl, python3-redis and
+Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl, nginx, python3-redis and
 build/release/tests/bench/tasks, and for yardsticks beanstalkd, and node with the packages of tests/bench/peer. --million measures a fleet
 of 1,000,000 workers alone, which takes ten minutes; --million-tasks also queues 1,000,000 tasks.
 A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
@@ -880,9 +880,213 @@ def queued_tasks(plan):
     plan.add("memory of a queued task with a payload of 200 bytes", memory, "B", most=1024)
 
 
+class Nginx(Process):
+    """An nginx with one process at work, whose configuration's http block is the given text."""
+
+    def __init__(self, folder, name, block):
+        path = os.path.join(folder, name)
+        os.mkdir(path)
+        with open(os.path.join(path, "conf"), "w", encoding="ascii") as out:
+            out.write(
+                f"daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000; pid {path}/pid; error_log stderr;\n"
+                "events { worker_connections 9000; }\n"
+                f"http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {path}/1; proxy_temp_path {path}/2;\n"
+                f"fastcgi_temp_path {path}/3; uwsgi_temp_path {path}/4; scgi_temp_path {path}/5;\n{block}\n}}\n"
+            )
+        super().__init__([shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", path, "-c", os.path.join(path, "conf")])
+        port = int(re.search(rf"listen {HOST}:(\d+)", block)[1])
+        wait_until(lambda: is_open(port), "nginx")
+
+
+WORKERS = 4  # that the requests are passed on to
+
+
+@contextlib.contextmanager
+def proxies(plan, **settings):
+    """Workers that answer 1 KB, all of one nginx; an nginx before them, and a coordinator, which has them as the workers of the services
+    `leased` and `random`. Gives both, Redis, and their URLs by name."""
+    ports, front = [free_port() for _ in range(WORKERS)], free_port()
+    listens = "".join(f"server {{ listen {HOST}:{port} backlog=4096; location / {{ return 200 '{'x' * 1024}'; }} }}\n" for port in ports)
+    servers = "".join(f"server {HOST}:{port}; " for port in ports)
+    passing = (
+        f"upstream workers {{ {servers} keepalive 128; keepalive_requests 1000000000; }}\nserver {{ listen {HOST}:{front} backlog=4096; "
+        "location / { proxy_pass http://workers; proxy_http_version 1.1; proxy_set_header Connection ''; } }"
+    )
+    services = [{"name": name, "tier": 2, "image": "x", "port": 1, "spread": spread} for name, spread in (("leased", "load"), ("random", "random"))]
+    with tempfile.TemporaryDirectory(prefix="rma-bench-") as folder, contextlib.ExitStack() as ends:
+        catalogue = os.path.join(folder, "catalogue.json")
+        with open(catalogue, "w", encoding="ascii") as out:
+            json.dump({"services": services}, out)
+        for name, block in (("workers", listens), ("front", passing)):
+            nginx = Nginx(folder, name, block)
+            ends.callback(nginx.stop)
+        server, coordinator = ends.enter_context(stage(plan, SERVICE_CATALOG=catalogue, UPSTREAM_ALLOW="127.0.0.0/8", **settings))
+        provide(coordinator, [("leased", port) for port in ports] + [("random", port) for port in ports])
+        urls = {"nginx": f"http://{HOST}:{front}/x", "direct": f"http://{HOST}:{ports[0]}/x"}
+        urls |= {name: coordinator.url(f"/service/{name}/x") for name in ("random", "leased")}
+        wait_until(lambda: all(status_of(coordinator.port, f"/service/{name}/x") == 200 for name in ("random", "leased")), "the services")
+        yield server, coordinator, nginx, urls
+
+
+def provide(coordinator, places):
+    """Registers a worker for each (service, port or URL)."""
+    bodies = []
+    for number, (service, place) in enumerate(places):
+        url = place if isinstance(place, str) else f"http://{HOST}:{place}"
+        bodies.append({"worker_id": worker_id(number), "capabilities": {}, "services": [{"name": service, "service_url": url}]})
+    ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", body) for body in bodies])
+
+
+def get_load(url, seconds, connections, script="done.lua", *arguments):
+    """What wrk finds when it asks for the URL without a pause; see done.lua."""
+    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script, url, "--", *map(str, arguments)]
+    result = json.loads(subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
+    if result["errors"] > connections:
+        sys.exit(f"wrk {url}: {result['errors']} of {result['requests']} requests failed")
+    return result
+
+
+def proxy(plan):
+    """Requests that are passed on, beside an nginx that passes them on to the same workers: with leases, and to any worker."""
+    rounds, seconds = (3, 2) if plan.quick else (7, 3)
+    with proxies(plan) as (server, coordinator, nginx, urls):
+        at_work = {"nginx": (nginx,), "random": (coordinator,), "leased": (coordinator,)}
+        for connections in (1, 16, 64):
+            rates, costs, redis_costs = ({name: [] for name in at_work} for _ in range(3))
+            for _ in range(rounds):
+                for name, processes in at_work.items():
+                    before = server.cpu()
+                    result, cpu = cpu_of(processes, lambda: get_load(urls[name], seconds, connections))
+                    rates[name].append(result["requests"] / result["seconds"])
+                    costs[name].append(cpu / result["requests"])
+                    redis_costs[name].append((server.cpu() - before) / result["requests"])
+            many = f"{connections} client{'s' if connections > 1 else ''}"
+            plan.add(f"  nginx, 1 KB, {many}", statistics.median(rates["nginx"]), "1/s")
+            plan.add("  CPU for a request", statistics.median(costs["nginx"]), "µs")
+            for name, what, least in (("random", "without leases", 1.0), ("leased", "with leases", 0.7)):
+                # each round beside its own yardstick
+                ratio = statistics.median(one / other for one, other in zip(rates[name], rates["nginx"]))
+                plan.add(f"passed on {what} / nginx, {many}", ratio, "", least=least)
+                plan.add("  requests passed on", statistics.median(rates[name]), "1/s")
+                plan.add("  CPU for one", statistics.median(costs[name]), "µs")
+                plan.add("  … / nginx", statistics.median(one / other for one, other in zip(costs[name], costs["nginx"])), "")
+                plan.add("  CPU of Redis for one", statistics.median(redis_costs[name]), "µs")
+        added_latency(plan, urls, rounds, seconds, statistics.median(rates["leased"]))
+    idle_connections(plan)
+    passed_streams(plan)
+
+
+def added_latency(plan, urls, rounds, seconds, most):
+    """How much longer an answer takes through the coordinator, 64 clients, at half of what it can do at most."""
+    pause = round(64 * 1000 / (most / 2))
+    found = {name: [] for name in ("direct", "nginx", "leased", "random")}
+    for _ in range(rounds):
+        for name, results in found.items():
+            results.append(get_load(urls[name], seconds, 64, "paced.lua", pause))
+    for name in ("leased", "random", "nginx"):
+        for percentile, limit in (("p50", 0.3), ("p99", 2)):
+            added = statistics.median((one[percentile] - other[percentile]) / 1000 for one, other in zip(found[name], found["direct"]))
+            goal = {} if name == "nginx" else {"most": limit}
+            plan.add(f"{'  ' if not goal else ''}added {percentile} at half load, {name}", added, "ms", **goal)
+
+
+def idle_connections(plan, first=50, count=200):
+    """What a kept connection to a worker takes: one request to each of many workers, who differ in their address."""
+    port = free_port()
+    block = f"keepalive_timeout 60s; server {{ listen {HOST}:{port}; listen 0.0.0.0:{port}; location / {{ return 200 'x'; }} }}"
+    with tempfile.TemporaryDirectory(prefix="rma-bench-") as folder, contextlib.ExitStack() as ends:
+        nginx = Nginx(folder, "workers", block)
+        ends.callback(nginx.stop)
+        _, coordinator = ends.enter_context(stage(plan, UPSTREAM_ALLOW="127.0.0.0/8"))
+        names = [f"idle-{number}" for number in range(first + count)]
+        provide(coordinator, [(name, f"http://127.0.1.{number + 1}:{port}") for number, name in enumerate(names)])
+        gets = [request_bytes("GET", f"/service/{name}/x") for name in names]
+        ask_all(coordinator.port, gets[:1] * 500, connections=1)
+        ask_all(coordinator.port, gets[:first], connections=1)
+        before = coordinator.resident()
+        ask_all(coordinator.port, gets[first:], connections=1)
+        taken = coordinator.resident() - before
+    plan.add("memory of an idle connection to a worker", taken / count, "B", most=2048)
+
+
+class Tokens(Process):
+    """A worker whose every answer is an event stream without an end, an event every two seconds."""
+
+    CODE = """
+import asyncio, sys
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+EVENT = b"11\\r\\ndata: a token..\\n\\n\\r\\n"
+async def answer(reader, writer):
+    try:
+        await reader.readuntil(b"\\r\\n\\r\\n")
+        writer.write(HEAD + EVENT)
+        while not reader.at_eof():
+            await asyncio.sleep(2)
+            writer.write(EVENT)
+    except asyncio.IncompleteReadError:
+        pass
+    finally:
+        writer.close()
+async def main():
+    await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]), backlog=2000)
+    await asyncio.Event().wait()
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+asyncio.run(main())
+"""
+
+    def __init__(self):
+        self.port = free_port()
+        super().__init__([sys.executable, "-c", self.CODE, str(self.port)])
+        wait_until(lambda: is_open(self.port), "the worker")
+
+
+def open_passed(port, path):
+    """A connection on which a passed-on stream has begun."""
+    connection = connect(port)
+    connection.sendall(request_bytes("GET", path))
+    data = b""
+    while b"a token.." not in data:
+        part = connection.recv(65536)
+        if not part:
+            sys.exit(f"no stream: {data!r}")
+        data += part
+    connection.setblocking(False)
+    return connection
+
+
+def passed_streams(plan):
+    """A thousand streams that are passed on: their memory, and heartbeats beside them and without them, by turns."""
+    rounds, seconds, count = (3, 2, 1000) if plan.quick else (7, 3, 1000)
+    alone, beside, taken = [], [], []
+    with contextlib.ExitStack() as ends:
+        tokens = Tokens()
+        ends.callback(tokens.stop)
+        _, coordinator = ends.enter_context(stage(plan, FLEET, UPSTREAM_ALLOW="127.0.0.0/8", MAX_CONNECTIONS="4000"))
+        body = {"worker_id": "tokens", "capabilities": {}, "services": [{"name": "tokens", "service_url": f"http://{HOST}:{tokens.port}"}]}
+        ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", body)])
+        wrk(coordinator, "heartbeat.lua", "/", seconds)
+        before = coordinator.resident()
+        for _ in range(rounds):
+            alone.append(wrk(coordinator, "heartbeat.lua", "/", seconds)["requests"] / seconds)
+            opened = [open_passed(coordinator.port, "/service/tokens/x") for _ in range(count)]
+            taken.append(coordinator.resident() - before)
+            beside.append(wrk(coordinator, "heartbeat.lua", "/", seconds)["requests"] / seconds)
+            read_off(opened)
+            for connection in opened:
+                connection.close()
+            time.sleep(3)  # the worker's streams have ended
+    plan.add(f"memory of a stream, {count:,} passed on", max(taken) / count, "B", most=30 * 1024)
+    ratio = statistics.median(one / other for one, other in zip(beside, alone))
+    plan.add("  heartbeats/s without them", statistics.median(alone), "1/s")
+    plan.add("  heartbeats/s beside them", statistics.median(beside), "1/s")
+    plan.add("heartbeats beside them / without, median of the rounds", ratio, "", least=0.9)
+
+
 FIGURES = {
     f.__name__: f
-    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping, tasks)
+    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping, tasks,
+              proxy)
 }
 
 

@@ -242,6 +242,10 @@ class Peers:
         """Runs the coroutine on the loop, and returns what it returns."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(within)
 
+    def call(self, function, *arguments):
+        """Calls the function on the loop, soon: for what a behaviour waits for."""
+        self._loop.call_soon_threadsafe(function, *arguments)
+
     def start(self, behave, tls=None, host=HOST):
         """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection. `tls` is an SSLContext; host "" means
         all addresses of this machine."""
@@ -249,7 +253,8 @@ class Peers:
 
         async def begin():
             bound = socket.create_server((host, 0), backlog=BACKLOG, dualstack_ipv6=not host, family=socket.AF_INET if host else socket.AF_INET6)
-            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), sock=bound, ssl=tls, limit=1 << 20)
+            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), sock=bound, ssl=tls, limit=1 << 20,
+                                              backlog=BACKLOG)
 
         peer.server = self.run(begin())
         peer.port = peer.server.sockets[0].getsockname()[1]

@@ -1,0 +1,268 @@
+"""Workers that fail, each in its way. No POST is delivered twice; no request fails that another worker could safely have served; no answer
+that was cut off looks whole."""
+
+import socket
+
+import pytest
+
+from certificates import Authority
+from peer_faults import ANSWERED, CUT, DELIVERED, UNDELIVERED, after, close, late, reset, silence, stale, stale_unread
+from peers import reply, saying
+from stage import of_all
+from waiting import wait_until
+
+GOOD = b"the good worker"
+
+
+@pytest.fixture(scope="module")
+def stage(make_stage):
+    stage = make_stage()
+    ours, stranger = Authority(stage.directory), Authority(stage.directory, "stranger")
+    stage.certificates = {"good": ours.context("127.0.0.1"), "other name": ours.context("other.example"),
+                          "stranger": stranger.context("127.0.0.1"), "": None}
+    idempotent = [{"name": f"idem-{number}", "tier": 2, "image": "x", "port": 9, "idempotent": True, "timeouts": {"head": 1, "silence": 1}}
+                  for number in range(20)]
+    stage.start(idempotent, {"timeouts": {"head": 1, "silence": 1}}, SSL_CERT_FILE=ours.file)
+    stage.good = stage.peers.start(saying(reply(GOOD)))
+    return stage
+
+
+def make_peer(stage, fault):
+    tls = stage.certificates[fault.tls]
+    return fault.make(stage.peers, tls) if fault.make else stage.peers.start(fault.behave, tls=tls)
+
+
+def ask_until_first(stage, service, peer, method, mark, **more):
+    """Asks as long as the good worker is chosen first: what counts is what becomes of a request that meets the bad one."""
+    for number in range(40):
+        before = peer.connections
+        got = stage.ask(method, f"/service/{service}/{mark}-{number}", b"x" if method == "POST" else None, **more)
+        attempts = got.headers.get("X-RMA-Attempt")
+        if peer.connections > before or attempts != "1" or got.status != 200:
+            return got, f"/{mark}-{number}"
+    raise AssertionError("the bad worker is never chosen")
+
+
+def registered_first(stage, fault):
+    """A service whose first worker is bad: it alone is known while the first request comes, a good one is there for its next attempt."""
+    service, peer = stage.service(), make_peer(stage, fault)
+    stage.register(service, peer)
+    return service, peer
+
+
+FAILURES = {**UNDELIVERED, **DELIVERED, **ANSWERED}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_worker_serves_what_it_safely_can(stage, method):
+    def run(name, fault):
+        service, peer = registered_first(stage, fault)
+        stage.register(service, stage.good)
+        mark = f"{method}-{service}"
+        got, target = ask_until_first(stage, service, peer, method, mark)
+        expected = fault.get if method == "GET" else fault.post
+        delivered = stage.peers.asked(target)
+        assert got.is_whole and got.status in expected, (got, expected)
+        if got.status == 200 and name not in ("answers late",):
+            assert got.body == GOOD and int(got.headers["X-RMA-Attempt"]) >= 2, (got, got.headers.items())
+        if method == "POST":
+            assert len(delivered) <= 1, f"delivered {len(delivered)} times"
+        if got.status in (502, 504) and got.headers["Content-Type"] == "application/problem+json":
+            assert isinstance(got.json["detail"], str) and got.json["code"] and got.json["service"] == service
+
+    of_all(run, FAILURES)
+
+
+def test_without_another_worker_the_client_learns_what_happened(stage):
+    def run(name, fault):
+        service, _ = registered_first(stage, fault)
+        got = stage.ask("GET", f"/service/{service}/alone")
+        assert got.is_whole and got.status in fault.alone, (got, fault.alone)
+        if name in ANSWERED:
+            return
+        problem = got.json
+        assert got.headers["Content-Type"] == "application/problem+json" and problem["status"] == got.status
+        for member in ("detail", "error", "message", "code"):
+            assert isinstance(problem[member], str) and problem[member], problem
+        assert problem["service"] == service and isinstance(problem["available_services"], list)
+        assert isinstance(problem["retryable"], bool)
+
+    of_all(run, FAILURES)
+
+
+def test_an_undelivered_post_may_be_sent_again_and_an_unknown_one_is_called_so(stage):
+    refusing, closing = stage.service(stage.peers.refusing()), stage.service(stage.peers.start(after(b"", close)))
+    got = stage.ask("POST", f"/service/{refusing}/x", b"x")
+    assert got.status == 502 and got.json["retryable"] is True, got
+    got = stage.ask("POST", f"/service/{closing}/x", b"x")
+    assert got.status == 502 and got.json["retryable"] is False and "unknown" in got.json["detail"], got
+
+
+@pytest.mark.parametrize("why", ["Idempotency-Key", "the catalogue"])
+def test_a_post_that_may_be_delivered_twice_gets_another_worker(stage, why):
+    for number, end in enumerate((close, reset)):
+        service = stage.service() if why == "Idempotency-Key" else f"idem-{number}"
+        peer = stage.peers.start(after(b"", end))
+        stage.register(service, peer)
+        stage.register(service, stage.good)
+        headers = {"Idempotency-Key": f"key-{number}"} if why == "Idempotency-Key" else {}
+        got, target = ask_until_first(stage, service, peer, "POST", service, headers=headers)
+        assert (got.status, got.body) == (200, GOOD), got
+        bodies = [request.body for _, request in stage.peers.asked(target)]
+        assert bodies == [b"x", b"x"]
+
+
+def test_up_to_three_workers_are_tried(stage):
+    service = stage.service(*(stage.peers.refusing() for _ in range(2)), stage.good)
+    got = stage.ask("POST", f"/service/{service}/x", b"x")
+    assert (got.status, got.body) == (200, GOOD), got
+    bad = [stage.peers.start(after(b"", close)) for _ in range(6)]
+    service = stage.service(*bad)
+    assert stage.ask("GET", f"/service/{service}/x").status == 502
+    assert sum(len(peer.requests) for peer in bad) == 3
+
+
+def test_a_cut_answer_never_looks_whole(stage):
+    def run(name, fault):
+        service, peer = registered_first(stage, fault)
+        got = stage.ask("GET", f"/service/{service}/cut-{service}")
+        assert not got.is_whole or got.status in (502, 504), got
+        # to a client of HTTP/1.0 the end of the connection is the end of the answer: a reset it must be
+        with stage.coordinators[0].raw() as raw:
+            raw.send(f"GET /service/{service}/old-{service} HTTP/1.0\r\nHost: x\r\n\r\n")
+            said, was_reset = read_old(raw.socket)
+        head, _, body = said.partition(b"\r\n\r\n")
+        lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+        assert was_reset or b" 502 " in head or b" 504 " in head or (lengths and lengths[0] > len(body)), said
+        assert all(len(peer.asked(f"/{way}-{service}")) == 1 for way in ("cut", "old"))
+
+    of_all(run, CUT)
+
+
+def read_old(connection):
+    """What came until the end, and whether that was a reset."""
+    said = b""
+    try:
+        while piece := connection.recv(65536):
+            said += piece
+    except ConnectionResetError:
+        return said, True
+    return said, False
+
+
+def test_a_cut_answer_is_no_other_workers_business(stage):
+    """Once a byte of an answer has gone to the client, nobody else's may follow it."""
+    peer = stage.peers.start(after(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500, reset))
+    service = stage.service(peer)
+    stage.register(service, stage.good)
+    for _ in range(6):
+        got = stage.ask("GET", f"/service/{service}/x")
+        assert got.body == GOOD if got.is_whole else (got.status == 200 and set(got.body) <= set(b"x")), got
+
+
+def test_kept_connections_that_the_worker_has_ended_fail_nobody(stage):
+    """A server closes a connection just when the next request is on its way: a GET is sent again; a POST is, where it can't have arrived."""
+    for behave in (stale_unread(), stale(close), stale(reset)):
+        peer = stage.peers.start(behave)
+        service = stage.service(peer)
+        for number in range(12):
+            got = stage.ask("GET", f"/service/{service}/{number}")
+            assert (got.status, got.body) == (200, b"fresh"), got
+    peer = stage.peers.start(stale_unread())
+    service = stage.service(peer)
+    for number in range(12):
+        wait_until(lambda: peer.open == 0)
+        got = stage.ask("POST", f"/service/{service}/post-{number}", b"x")
+        assert got.status == 200, got
+        assert len(stage.peers.asked(f"/post-{number}")) == 1
+
+
+def test_a_worker_that_answers_before_it_has_read_all(stage):
+    async def behave(connection):
+        await connection.read_head()
+        await connection.send(reply(b"too large", 413))
+        connection.writer.write_eof()
+        await connection.wait_until_gone()
+
+    service = stage.service(stage.peers.start(behave))
+    got = stage.ask("POST", f"/service/{service}/x", b"x" * 3_000_000)
+    assert (got.status, got.body) == (413, b"too large"), got
+
+
+def test_several_addresses_of_one_name_are_tried(make_stage):
+    stage = make_stage()
+    stage.start(**stage.names.settings())
+    good = stage.peers.start(saying(reply(GOOD)))
+    stage.names.resolve("several.example", "127.0.0.9,127.0.0.1")
+    service = stage.service(f"http://several.example:{good.port}")
+    got = stage.ask("POST", f"/service/{service}/x", b"x")
+    assert (got.status, got.body) == (200, GOOD), got
+    assert good.requests[-1].header("host") == f"several.example:{good.port}"
+
+
+def test_names_that_do_not_resolve_or_not_in_time(make_stage):
+    stage = make_stage()
+    stage.start(**stage.names.settings())
+    good = stage.peers.start(saying(reply(GOOD)))
+    stage.names.resolve("none.example", "none")
+    stage.names.resolve("slow.example", "slow:4000:127.0.0.1")
+    for name in ("none", "slow"):
+        service = stage.service(f"http://{name}.example:{good.port}")
+        got = stage.ask("POST", f"/service/{service}/x", b"x")
+        assert got.status in (502, 504) and got.seconds < 3, got
+        stage.register(service, good)
+        got = stage.ask("POST", f"/service/{service}/x", b"x")
+        assert (got.status, got.body) == (200, GOOD), got
+
+
+def test_tls_is_held_against_the_name(make_stage):
+    stage = make_stage()
+    authority = Authority(stage.directory)
+    named = stage.peers.start(saying(reply(b"named")), tls=authority.context("worker.example"))
+    stage.names.resolve("worker.example", "127.0.0.1")
+    stage.names.resolve("other.example", "127.0.0.1")
+    stage.start(SSL_CERT_FILE=authority.file, **stage.names.settings())
+    good, bad = stage.service(f"https://worker.example:{named.port}"), stage.service(f"https://other.example:{named.port}")
+    for _ in range(3):
+        assert stage.ask("POST", f"/service/{good}/x", b"x").body == b"named"
+    assert stage.ask("GET", f"/service/{bad}/x").status == 502
+    assert stage.ask("GET", f"/service/{stage.service(named)}/x").status == 502  # by its address: the certificate has no such
+    assert len(named.requests) == 3
+
+
+# -- what is remembered of failures
+
+
+def test_a_worker_that_keeps_failing_is_left_alone_for_a_while(stage):
+    bad = stage.peers.start(after(b"", close))
+    service = stage.service(bad, stage.good)
+    statuses = [stage.ask("POST", f"/service/{service}/{number}", b"x").status for number in range(60)]
+    assert statuses.count(502) <= 8 and statuses[-20:] == [200] * 20, statuses
+    assert len(bad.requests) <= 8
+
+
+def test_never_more_than_half_of_a_services_workers_are_left_alone(stage):
+    """All of them fail, for a reason of the clients' perhaps: the service is not closed down."""
+    bad = [stage.peers.start(after(b"", close)) for _ in range(4)]
+    service = stage.service(*bad)
+    for number in range(60):
+        assert stage.ask("POST", f"/service/{service}/{number}", b"x").status in (502, 503)
+    asked = [len(peer.requests) for peer in bad]
+    stage.ask("POST", f"/service/{service}/last", b"x")
+    assert sum(count > 12 for count in asked) >= 2, asked
+
+
+def test_a_late_worker_is_waited_for(stage):
+    service = stage.service(stage.peers.start(late(0.7)))
+    got = stage.ask("POST", f"/service/{service}/x", b"x")
+    assert (got.status, got.body) == (200, b"late")
+
+
+def test_a_client_that_half_closes_is_gone(stage):
+    peer = stage.peers.start(after(b"", silence))
+    service = stage.service(peer)
+    with stage.coordinators[0].raw() as raw:
+        raw.send(f"GET /service/{service}/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: peer.requests)
+        raw.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: peer.open == 0 or peer.requests[0].gone, within=3)

@@ -1,0 +1,109 @@
+"""Workers that lie: nothing that two readers could read differently reaches a client, and what nobody can mistake passes."""
+
+import pytest
+
+import project
+from peer_faults import HARMLESS, HOSTILE_BODIES, HOSTILE_HEADS, after, close
+from peers import reply, saying
+from stage import of_all
+
+
+@pytest.fixture(scope="module")
+def stage(make_stage):
+    stage = make_stage()
+    stage.start()
+    return stage
+
+
+def hostile(stage, table):
+    """A service for each case of the table, all of them one server's, which says what its path asks for."""
+    texts = {}
+    behaviours = saying(lambda request: texts[request.path])
+    peer = stage.peers.start(behaviours)
+    services = {}
+    for name, text in table.items():
+        services[name] = stage.service()
+        texts[f"/{services[name]}"] = text
+        stage.register(services[name], peer.url)
+    return services
+
+
+def causes(stage, service):
+    """What the log says of workers that failed a request for the service."""
+    return [line["why"] for line in stage.coordinators[0].log_lines()
+            if line["event"] == "passing" and line["service"] == service and line["cause"] == "bad-answer"]
+
+
+def test_hostile_answers_are_refused_and_the_log_says_why(stage):
+    services = hostile(stage, HOSTILE_HEADS)
+
+    def run(name, _):
+        service = services[name]
+        got = stage.ask("GET", f"/service/{service}/{service}")
+        assert got.is_whole and got.status == 502 and got.json["code"], got
+        assert causes(stage, service), got
+
+    of_all(run, HOSTILE_HEADS)
+    assert stage.coordinators[0].is_alive()
+
+
+def test_hostile_bodies_never_look_whole(stage):
+    services = hostile(stage, HOSTILE_BODIES)
+
+    def run(name, _):
+        service = services[name]
+        got = stage.ask("GET", f"/service/{service}/{service}")
+        assert not got.is_whole or got.status == 502, got
+
+    of_all(run, HOSTILE_BODIES)
+    assert stage.coordinators[0].is_alive()
+
+
+def test_odd_answers_that_deceive_nobody_pass(stage):
+    def run(name, case):
+        said, body = case
+        service = stage.service(stage.peers.start(after(said, close)))
+        got = stage.ask("GET", f"/service/{service}/x")
+        assert got.is_whole and (got.status, got.body) == (200, body), got
+        assert b"evil" not in got.body
+
+    of_all(run, HARMLESS)
+
+
+def test_bytes_behind_an_answer_reach_nobody(stage):
+    """What stands behind an answer must not be taken for the answer to the next client's request."""
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+    peer = stage.peers.start(saying(first + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"))
+    service = stage.service(peer)
+    for _ in range(8):
+        assert stage.ask("GET", f"/service/{service}/x").body == b"first"
+    assert peer.connections == 8
+
+
+def test_bytes_behind_an_answer_that_come_late_reach_nobody(stage):
+    async def behave(connection):
+        while await connection.read_request() is not None:
+            await connection.send(reply(b"first"))
+            await connection.send(reply(b"evil"))
+
+    peer = stage.peers.start(behave)
+    service = stage.service(peer)
+    for _ in range(8):
+        assert stage.ask("GET", f"/service/{service}/x").body == b"first"
+
+
+def test_endless_lies_take_bounded_memory(stage):
+    """A thousand megabytes of head, of interim answers, of chunk extensions: none is kept."""
+    async def endless_head(connection):
+        await connection.read_request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await connection.send(b"X-Pad: " + b"y" * 60000 + b"\r\n")
+
+    coordinator = stage.coordinators[0]
+    assert stage.ask("GET", f"/service/{stage.service(stage.peers.start(saying(reply(b'x'))))}/warm").status == 200
+    before = coordinator.memory_mb()
+    for _ in range(10):
+        assert stage.ask("GET", f"/service/{stage.service(stage.peers.start(endless_head))}/x").status == 502
+    grown = coordinator.memory_mb() - before
+    assert grown < (3 if project.MODE == "release" else 30), f"{grown} MB"

@@ -288,6 +288,9 @@ end
 if join ~= '' or owner then
   redis.call('HSET', registration, 'join', join ~= '' and join or owner)
 end
+if join == '' and owner then
+  redis.call('HSET', registration, 'lapsed', '1')
+end
 if arg_grant ~= '' or grant then
   redis.call('HSET', registration, 'grant', arg_grant ~= '' and arg_grant or grant)
 end

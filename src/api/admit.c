@@ -96,8 +96,7 @@ static bool may(const struct principal *principal, unsigned access)
     return principal->kind != PRINCIPAL_NONE && least != ROLE_NONE && principal->role >= least;
 }
 
-/* Whether a request with our cookie comes from our own page: browsers send the cookie by themselves, but tell who asks. */
-static bool is_from_own_page(const struct request *request)
+bool admit_is_from_own_page(const struct request *request)
 {
     struct str site = request_header(request, "sec-fetch-site"), origin = request_header(request, "origin");
     if (site.ptr != NULL)
@@ -133,7 +132,7 @@ static enum err refusal_of(const struct request *request, const struct admission
         return errs[admission->found];
     if (!may(principal, access))
         return principal->kind == PRINCIPAL_NONE ? ERR_UNAUTHENTICATED : ERR_FORBIDDEN;
-    if (principal->by_cookie && !is_safe(request) && !is_from_own_page(request))
+    if (principal->by_cookie && !is_safe(request) && !admit_is_from_own_page(request))
         return ERR_CROSS_SITE;
     return ERR_NONE;
 }

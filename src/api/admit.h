@@ -45,6 +45,12 @@ request_handler api_admit;
 void admit_identify(struct request *request, struct str token, request_handler *then);
 enum identification admit_found(const struct request *request);
 
+/*
+ * Whether a request proves that it comes from our own page: browsers send our cookie by themselves, and keep the one of an answer,
+ * but tell who asks.
+ */
+bool admit_is_from_own_page(const struct request *request);
+
 /* Who asks; of a request that has been admitted. PRINCIPAL_NONE where nobody has to say so. */
 const struct principal *admit_principal(const struct request *request);
 

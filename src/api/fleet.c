@@ -23,6 +23,7 @@ struct filter {
     bool has_status; /* only those that are `status` */
     enum worker_status status;
     char service[ID_MAX + 1]; /* "": all */
+    char join_token[16];      /* its id; "none": only those that registered without one; "": all */
     int limit;                /* 0: no limit */
 };
 
@@ -69,6 +70,9 @@ static bool is_wanted(const struct filter *filter, const struct worker *worker)
     if ((filter->live && worker->online.len == 0) || (filter->reachable && worker->fields[WORKER_tunnel_url].len == 0))
         return false;
     if (filter->has_status && !str_eq(worker_status(worker), worker_status_words[filter->status]))
+        return false;
+    struct str join = worker_join_token(worker), wanted = str_from(filter->join_token);
+    if (wanted.len > 0 && !str_eq(join.len > 0 ? join : STR("none"), wanted))
         return false;
     return filter->service[0] == '\0' || is_listed(worker->fields[WORKER_provides], str_from(filter->service));
 }
@@ -256,6 +260,12 @@ static struct str read_query(const struct request *request, struct filter *filte
         memcpy(filter->service, name.ptr, name.len);
     else if (service.ptr != NULL)
         faults_add(faults, "service", ID_RULE);
+
+    struct str join = request_query(request, "join_token", room, sizeof(room));
+    if (join.ptr != NULL && join.len < sizeof(filter->join_token) && id_is_valid(join))
+        memcpy(filter->join_token, join.ptr, join.len);
+    else if (join.ptr != NULL)
+        faults_add(faults, "join_token", "must be the id of a join token, or none");
 
     api_query_number(request, "limit", LIMIT_MAX, &filter->limit, faults);
 

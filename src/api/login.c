@@ -89,6 +89,13 @@ static void write_user(struct buffer *body, const char *key, struct str name, en
     json_end_object(body);
 }
 
+/* Whether a page that is not ours asks: it must not sign a browser in or out for our own pages. */
+static bool is_from_elsewhere(const struct request *request)
+{
+    bool is_of_a_page = request_header(request, "sec-fetch-site").ptr != NULL || request_header(request, "origin").ptr != NULL;
+    return is_of_a_page && !admit_is_from_own_page(request);
+}
+
 static void answer(struct signing_in *in)
 {
     unsigned char random[18];
@@ -114,7 +121,8 @@ static void answer(struct signing_in *in)
         json_add_integer(&body, "expires_in", SESSION_S);
         write_user(&body, "user", str_from(name), role);
         json_end_object(&body);
-        set_cookie(request, buffer_str(&token), SESSION_S);
+        if (!is_from_elsewhere(request))
+            set_cookie(request, buffer_str(&token), SESSION_S);
         reply_json(request, 200, &body);
     }
     buffer_fini(&token);
@@ -228,6 +236,10 @@ static void logout(struct request *request)
 {
     const struct api *api = request_app(request);
     const struct principal *principal = admit_principal(request);
+    if (principal->by_cookie && !admit_is_from_own_page(request)) {
+        reply_error(request, ERR_CROSS_SITE, NULL, NULL);
+        return;
+    }
     if (principal->kind != PRINCIPAL_USER) { /* a program's token does not sign in, and so not out */
         set_cookie(request, STR(""), 0);
         reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Nobody was signed in\"}"));

@@ -1,12 +1,7 @@
 'use strict';
 
-// Who may sign in, the tokens of workers and programs, and who has done what: for admins; the last one for operators, too.
-
-const REMOVE_USER = {
-  method: 'DELETE', path: name => 'api/auth/users/' + encodeURIComponent(name), button: 'Remove', dangerous: true,
-  done: 'The user is gone, and signed out everywhere.',
-  title: name => `Remove the user ${name}?`, text: 'Whoever is signed in by that name is signed out.',
-};
+// Who may sign in (users.js), and the tokens of workers and programs: for admins. Which workers have no token, and who has done
+// what: for operators, too.
 
 const REVOKE_TOKEN = {
   method: 'DELETE', path: id => 'api/auth/tokens/' + encodeURIComponent(id), button: 'Revoke', dangerous: true,
@@ -19,12 +14,6 @@ const accessAgain = new Repeated(10000, readAccess);
 
 function accessRow(cells, act) {
   return make('tr', '', ...cells.map(words => make('td', '', words)), make('td', 'act', act));
-}
-
-function userRow({username, role, created_at: created}) {
-  const remove = makeButton('small', 'Remove', () => ask(REMOVE_USER, username, () => accessAgain.now()));
-  remove.setAttribute('aria-label', `Remove ${username}`);
-  return accessRow([plainText(username), plainText(role), dateOf(created)], remove);
 }
 
 function tokenRow({id, kind, name, role, expires_at: expires, revoked_at: revoked}) {
@@ -40,17 +29,46 @@ function auditRow({time, who, action, target, outcome, address}) {
   return make('tr', '', ...words.map(each => make('td', '', each || '')));
 }
 
+function openWorkerRow({worker_id: id, status, region, ip_address: address, tunnel_url: tunnel, last_heartbeat: beat}) {
+  return make('tr', '', make('td', '', workerLink(id)), make('td', '', statusBadge(status)),
+    ...[tunnel || address, region, dateOf(beat)].map(words => make('td', '', plainText(words))));
+}
+
+const OPEN_WORKERS = 100; // that are listed
+
+async function readOpenWorkers() {
+  const {workers, next_cursor: more} = await get(`api/admin/workers?join_token=none&limit=${OPEN_WORKERS}`);
+  const some = more ? `The first ${OPEN_WORKERS} workers` : countOf(workers.length, 'worker');
+  const fate = account.mode === 'on' ? 'AUTH is on: they are refused until they have one.' : 'AUTH=on will refuse them.';
+  setText(byId('access-open-note'), workers.length ? `${some} that registered without one. ${fate}`
+    : 'Every worker has registered with one.');
+  byId('access-open-table').hidden = workers.length === 0;
+  showRows('access-open', workers, openWorkerRow);
+}
+
+const shownRows = {}; // by the element that has them: what they were made of
+
+// Rows that stay as they are keep the focus.
+function showRows(id, items, makeOne) {
+  const text = JSON.stringify(items);
+  if (shownRows[id] === text) return;
+  shownRows[id] = text;
+  byId(id).replaceChildren(...items.map(makeOne));
+}
+
 async function readAccess() {
   try {
     const isAdmin = account.user !== null && may('admin');
     byId('access-admin').hidden = !isAdmin;
     if (isAdmin) {
+      setUpUsers();
       const [{users}, {tokens}] = await Promise.all([get('api/auth/users'), get('api/auth/tokens')]);
-      byId('access-users').replaceChildren(...users.map(userRow));
-      byId('access-tokens').replaceChildren(...tokens.map(tokenRow));
+      showRows('access-users', users, userRow);
+      showRows('access-tokens', tokens, tokenRow);
     }
     const {entries} = await get('api/admin/audit?limit=100');
-    byId('access-audit').replaceChildren(...entries.map(auditRow));
+    showRows('access-audit', entries, auditRow);
+    await readOpenWorkers();
     setText(byId('access-result'), '');
   } catch (error) {
     setText(byId('access-result'), error.message);
@@ -74,9 +92,10 @@ function openAccess() {
   accessAgain.start();
 }
 
-// A token is shown once: not to whoever comes to the page later.
+// A token or a password is shown once: not to whoever comes to the page later.
 function closeAccess() {
   accessAgain.stop();
+  showPassword('', '');
   setText(byId('access-token'), '');
   byId('access-made').hidden = true;
 }

@@ -10,7 +10,7 @@ const QUIET_MS = 8000; // a stream says something every 5 s: events may be missi
 const FIRST_POLL_MS = 1500; // a stream has so long to begin
 const FOLLOW_MS = 1000; // after an event, what follows from it is asked for: once for all events of that time
 
-// modes: connecting, live (events come), polling (answers come, events don't), lost
+// modes: connecting, live (events come), polling (answers come, events don't), lost, refused (one has not signed in)
 const connection = {mode: 'connecting', detail: '', heardAt: null};
 
 let polling = false, polledAt = 0, listedAt = 0, readAt = 0;
@@ -96,7 +96,7 @@ async function poll() {
     if (history) readAt = Date.now();
     await Promise.all([readSummaries(), list ? readWorkers() : null, history ? readHistory() : null]);
   } catch (error) {
-    if (stream.heardAt < polledAt) setMode('lost', error.message);
+    if (stream.heardAt < polledAt) setMode(error.status === 401 ? 'refused' : 'lost', error.message);
   } finally {
     polling = false;
   }
@@ -128,7 +128,8 @@ function connect() {
 
 // -- what is said of it -----------------------------------------------------------------------------------------------------------
 
-const CONNECTION_WORDS = {connecting: 'Connecting …', live: 'Live', polling: 'Asking every 5 s', lost: 'Connection lost'};
+const CONNECTION_WORDS = {connecting: 'Connecting …', live: 'Live', polling: 'Asking every 5 s', lost: 'Connection lost',
+  refused: 'Not signed in'};
 
 function showConnection() {
   const {mode, detail, heardAt} = connection, shown = byId('connection'), banner = byId('banner');

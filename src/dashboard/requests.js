@@ -21,6 +21,11 @@ function whyNoAnswer(method, answer, error) {
   return answer ? `The answer (${answer.status}) is not a coordinator’s.` : 'The coordinator can’t be reached.';
 }
 
+function whyRefused(status, said) {
+  const faults = (said?.errors || []).map(({field, message}) => `${plainText(field)}: ${plainText(message)}`).join('; ');
+  return [plainText(said?.detail) || `The coordinator answered ${status}.`, faults].filter(Boolean).join(' ');
+}
+
 let onUnauthenticated = () => {}; // called when a request was refused for want of a credential
 
 // body: what becomes the request's JSON; undefined: it has none.
@@ -39,9 +44,7 @@ async function request(method, path, body) {
     throw new RequestError(answer ? answer.status : 0, whyNoAnswer(method, answer, error));
   }
   if (answer.status === 401 && !path.startsWith('api/auth/')) onUnauthenticated();
-  if (!answer.ok) {
-    throw new RequestError(answer.status, plainText(said && said.detail) || `The coordinator answered ${answer.status}.`);
-  }
+  if (!answer.ok) throw new RequestError(answer.status, whyRefused(answer.status, said));
   return said;
 }
 

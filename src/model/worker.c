@@ -21,6 +21,11 @@ struct str worker_status(const struct worker *worker)
     return worker->online.len > 0 ? worker->online : worker_status_words[WORKER_OFFLINE];
 }
 
+struct str worker_join_token(const struct worker *worker)
+{
+    return worker->fields[WORKER_lapsed].len > 0 ? (struct str){NULL, 0} : worker->fields[WORKER_join];
+}
+
 bool worker_is_healthy(const struct worker *worker)
 {
     struct str status = worker_status(worker);
@@ -224,6 +229,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     json_add_bool(out, "is_healthy", worker_is_healthy(worker));
     write_conflict(out, fields[WORKER_conflict], now);
     write_time(out, "suspect_since", fields[WORKER_suspect_since]);
+    json_add_text(out, "join_token", worker_join_token(worker));
     json_add_bool(out, "drained", fields[WORKER_drained].len > 0);
     json_add_text(out, "drain_reason", fields[WORKER_drain_reason]);
     write_time(out, "drained_at", fields[WORKER_drained_at]);

@@ -44,6 +44,8 @@
     X(drain_reason)                                                                                                                \
     X(drained_at)   /* since when */                                                                                               \
     X(drained_from) /* by whom: an address, or a command on some machine */                                                        \
+    X(join)         /* id of the join token that it registered with */                                                             \
+    X(lapsed)       /* "1" when it registered without any since */                                                                 \
     X(containers)   /* JSON as it came */                                                                                          \
     X(provides)     /* names with commas between: assigned, and advertised in services */                                          \
     X(boot_id)                                                                                                                     \
@@ -83,6 +85,9 @@ struct worker {
  * wish.
  */
 struct str worker_status(const struct worker *worker);
+
+/* With which join token it registered last, its id; absent: with none. */
+struct str worker_join_token(const struct worker *worker);
 
 /* Whether it is live and well: healthy, or draining (which is well, but takes no new work). */
 bool worker_is_healthy(const struct worker *worker);

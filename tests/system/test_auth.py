@@ -109,6 +109,32 @@ def test_warn_serves_what_the_field_does_and_tells(redis, start_coordinator):
     assert len(lines) >= 2 and all("AUTH is warn" in line["message"] and line["level"] == "warn" for line in lines)
 
 
+def test_warn_lists_the_workers_without_a_token(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="warn")
+    token = make_token(redis.client, "join", "jointojointo")
+    admin = bearer(make_token(redis.client))
+    register(coordinator, token, worker_id="has")
+    for number in range(3):
+        register(coordinator, worker_id=f"without{number}")
+
+    def listed(query):
+        return {row["worker_id"]: row["join_token"] for row in coordinator.request("GET", f"/api/admin/workers?{query}", headers=admin).json["workers"]}
+
+    without = {f"without{number}": None for number in range(3)}
+    assert listed("") == {"has": "jointojointo", **without} and listed("join_token=none") == without
+    assert listed("join_token=jointojointo") == {"has": "jointojointo"} and listed("join_token=other") == {}
+    page = coordinator.request("GET", "/api/admin/workers?join_token=none&limit=2", headers=admin).json
+    assert page["next_cursor"] == "without1"
+    register(coordinator, token, worker_id="without1")
+    assert listed("join_token=none").keys() == {"without0", "without2"}, "it has its token now"
+    register(coordinator, worker_id="has")
+    assert listed("join_token=none").keys() == {"without0", "without2", "has"}, "its token is gone again"
+    register(coordinator, token, worker_id="has")
+    assert listed("join_token=none").keys() == {"without0", "without2"}
+    for wrong in ("a%20b", "x" * 16, "%ff"):
+        assert coordinator.request("GET", f"/api/admin/workers?join_token={wrong}", headers=admin).status == 422
+
+
 def test_off_asks_nobody_but_who_changes_credentials(coordinator):
     assert register(coordinator, headers=bearer("nonsense")).status == 200
     assert coordinator.request("GET", "/api/admin/audit").status == 200
@@ -467,6 +493,27 @@ def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
                             ({"Origin": f"http://{host}"}, 404)):
         answer = coordinator.request("POST", "/api/worker/nobody/drain", headers={**cookie, **headers})
         assert answer.status == status, (headers, answer)
+
+
+ELSEWHERE = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
+
+
+def test_a_page_of_others_signs_no_browser_in_or_out(anna):
+    """It gets its token, as the old front-end does, but no cookie for our own pages."""
+    coordinator, _, answer = anna
+    cookie, host = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}, coordinator.url.split("//")[1]
+    for headers in ELSEWHERE:
+        assert as_code(coordinator.request("POST", "/api/auth/logout", headers={**cookie, **headers})) == (403, "cross-site"), headers
+    assert as_code(coordinator.request("POST", "/api/auth/logout", headers=cookie)) == (403, "cross-site"), "no proof at all"
+    assert coordinator.request("GET", "/api/admin/stats", headers=cookie).status == 200
+    body = {"username": "anna", "password": "correct horse"}
+    for headers in ELSEWHERE:
+        again = coordinator.request("POST", "/api/auth/login", body, headers)
+        assert again.status == 200 and again.json["access_token"] and "Set-Cookie" not in again.headers, headers
+    for headers in ({"Origin": f"http://{host}"}, {"Sec-Fetch-Site": "same-origin"}):
+        assert "Set-Cookie" in coordinator.request("POST", "/api/auth/login", body, headers).headers
+    assert coordinator.request("POST", "/api/auth/logout", headers={**cookie, "Sec-Fetch-Site": "same-origin"}).status == 200
+    wait_until(lambda: coordinator.request("GET", "/api/admin/stats", headers=cookie).status == 401, within=WITHIN)
 
 
 def test_guessing_is_limited_over_all_instances(redis, start_coordinator):

@@ -107,9 +107,10 @@ export class Fleet {
   }
 
   // The answer's status and JSON. Each request has a connection of its own: a moved clock ends those that are kept.
-  send(method, address, body) {
+  send(method, address, body, headers = {}) {
     return new Promise((resolve, reject) => {
-      const request = http.request(new URL(address, this.url), {method, agent: false, headers: {'Content-Type': 'application/json'}}, async answer => {
+      const options = {method, agent: false, headers: {'Content-Type': 'application/json', ...headers}};
+      const request = http.request(new URL(address, this.url), options, async answer => {
         let text = '';
         for await (const part of answer) text += part;
         resolve({status: answer.statusCode, json: JSON.parse(text)});

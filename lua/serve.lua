@@ -11,6 +11,7 @@
 --: use clock
 --: use downtime
 --: use format
+--: use life
 --: use memory
 --: use number
 
@@ -45,6 +46,7 @@ if older ~= '' then
     .. string.sub(older, 1, 200))
 end
 memory_need_not_be_free()
+life_mend()
 if arg_instance ~= '' then
   format_note(arg_instance, arg_format, now)
 end

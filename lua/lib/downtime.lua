@@ -37,12 +37,20 @@ local function last_sign(at, up_since)
   return minute <= up_since and math.max(at, minute) or at
 end
 
+-- The downtime that is being taken off; nil when there is none.
+local function pending()
+  local ms, from, after, count, cursor = unpack(redis.call('HMGET', key_life, 'downtime', 'downtime_from', 'downtime_after',
+    'downtime_count', 'downtime_cursor'))
+  local down = { ms = tonumber(ms), from = tonumber(from), after = after, count = tonumber(count), cursor = cursor }
+  return down.ms and down.from and down.after and down.count and down or nil
+end
+
 -- Notes that this run of Redis, which began at `up_since` (ms), is served from; and begins to move, where there is something to.
 local function downtime_begin(run, up_since, now)
-  local noted, at, moving = unpack(redis.call('HMGET', key_life, 'run', 'at', 'downtime'))
-  if moving then -- for an earlier run, which has ended, too
+  if pending() then -- that of an earlier run, which has ended, too
     return
   end
+  local noted, at = unpack(redis.call('HMGET', key_life, 'run', 'at'))
   redis.call('HSET', key_life, 'run', run, 'at', ms_text(now))
   if not noted or noted == run or not tonumber(at) then
     return
@@ -210,40 +218,37 @@ local function move_requesters(down)
 end
 
 -- Moves the deadlines of at most `max` workers, behind the one that was last seen to. Returns whether there are more.
-local function move_workers(after, down, max)
-  local ids = redis.call('ZRANGEBYLEX', key_workers, after ~= '' and '(' .. after or '-', '+', 'LIMIT', 0, max)
-  local live = 0
+local function move_workers(down, max)
+  local ids = redis.call('ZRANGEBYLEX', key_workers, down.after ~= '' and '(' .. down.after or '-', '+', 'LIMIT', 0, max)
   for _, id in ipairs(ids) do
-    live = live + move(id, down)
+    down.count = down.count + move(id, down)
   end
-  redis.call('HSET', key_life, 'downtime_after', ids[#ids] or after, 'downtime_count', down.count + live)
-  down.count = down.count + live
+  redis.call('HSET', key_life, 'downtime_after', ids[#ids] or down.after, 'downtime_count', down.count)
   return #ids == max
 end
 
 -- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether
 -- there is more to do; and when this was the end, how many workers were live, and by how many ms their deadlines have been moved.
 local function downtime_move(run, now, timeout, removal, revive, max)
-  local noted, ms, from, after, count, cursor = unpack(redis.call('HMGET', key_life, 'run', 'downtime', 'downtime_from',
-    'downtime_after', 'downtime_count', 'downtime_cursor'))
-  if not ms then
+  local down = pending()
+  if not down then
     return false
   end
-  local down = { ms = tonumber(ms), from = tonumber(from), count = tonumber(count), now = now, timeout = timeout,
-    removal = removal, revive = revive }
-  if run == noted then
+  down.now, down.timeout, down.removal, down.revive = now, timeout, removal, revive
+  local is_its_run = redis.call('HGET', key_life, 'run') == run
+  if is_its_run then
     redis.call('HSET', key_life, 'at', ms_text(now))
   end
-  if not cursor and move_workers(after, down, max) then
+  if not down.cursor and move_workers(down, max) then
     return true
   end
-  cursor = move_ends(cursor or '0', down)
+  local cursor = move_ends(down.cursor or '0', down)
   if cursor then
     redis.call('HSET', key_life, 'downtime_cursor', cursor)
     return true
   end
   move_requesters(down)
   redis.call('HDEL', key_life, 'downtime', 'downtime_from', 'downtime_after', 'downtime_count', 'downtime_cursor')
-  redis.call('HSET', key_life, 'moved_at', ms_text(now), 'moved_ms', ms, 'moved_workers', down.count)
-  return run ~= '' and run ~= noted, down.count, ms
+  redis.call('HSET', key_life, 'moved_at', ms_text(now), 'moved_ms', ms_text(down.ms), 'moved_workers', down.count)
+  return run ~= '' and not is_its_run, down.count, ms_text(down.ms)
 end

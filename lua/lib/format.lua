@@ -6,6 +6,7 @@
 --: key workers
 --: use ledger
 --: use places
+--: use try
 
 -- The format of what is in Redis. Before there was the key `format` it was 0. `instances` has the coordinators that serve, as
 -- "<format> <name>", by the moment when they last said so.
@@ -25,7 +26,7 @@ end
 -- The names of the coordinators of a format older than `format` that serve, with commas between; "" for none.
 local function format_older(format, now)
   local names = {}
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key_instances, now - SEEN_MS, '+inf')) do
+  for _, member in ipairs(try_call('ZRANGEBYSCORE', key_instances, now - SEEN_MS, '+inf') or {}) do
     local theirs, name = string.match(member, '^(%d+) (.*)$')
     if theirs and tonumber(theirs) < format then
       names[#names + 1] = name
@@ -36,8 +37,8 @@ end
 
 -- Notes that coordinator `name` serves with `format`.
 local function format_note(name, format, now)
-  redis.call('ZADD', key_instances, now, format .. ' ' .. name)
-  redis.call('ZREMRANGEBYSCORE', key_instances, '-inf', now - SEEN_MS)
+  try_call('ZADD', key_instances, now, format .. ' ' .. name)
+  try_call('ZREMRANGEBYSCORE', key_instances, '-inf', now - SEEN_MS)
 end
 
 -- What brings a worker forward, by the format that it leaves.

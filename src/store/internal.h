@@ -33,6 +33,7 @@ struct store {
     /* decimal text of ms: until offline, from then until removed, and so on */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
     bool is_barred;     /* what is to be done before anybody serves could not be done yet */
+    bool serving;       /* a call of `serve` that nobody waits for is under way */
     bool sweeping;      /* a sweep that nobody waits for is under way */
     bool more_to_sweep; /* what the last sweep said */
     int lines;          /* written about workers that were moved on, since */

@@ -3,6 +3,7 @@
  * must be put right before anybody is told anything (see lua/serve.lua).
  */
 #include "base/log.h"
+#include "redis/refusal.h"
 #include "store/internal.h"
 
 #include <inttypes.h>
@@ -52,7 +53,17 @@ static bool take_reply(const struct redisReply *reply)
     return str_eq(reply_text(reply_element(reply, 0)), STR("1"));
 }
 
-/* A Redis that takes no writes may still be read; what is to be put right is tried before each sweep then. */
+/*
+ * What is to be put right could not be: Redis takes no writes. It is read all the same, and that is tried again in place of each
+ * sweep. Where it is the script that fails, trying again does not help.
+ */
+static void open_unserved(struct store *store, enum err err, struct str text)
+{
+    store->is_barred = err != ERR_INTERNAL && err != ERR_NOT_PERMITTED;
+    if (!store->is_barred)
+        refusal_log(SCRIPT_serve, text);
+}
+
 static enum err open_primary(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
                              char why[GREETING_WHY_MAX])
 {
@@ -64,12 +75,15 @@ static enum err open_primary(void *data, struct link *link, enum err err, const 
         serve_command(store, link, out);
         return ERR_NONE;
     }
-    store->is_barred = err != ERR_NONE;
-    if (err != ERR_NEWER && err != ERR_OLDER)
-        return ERR_NONE;
-    const char *sentence = strchr(reply->str, ' '); /* behind the word that names the error */
-    snprintf(why, GREETING_WHY_MAX, "%s", sentence != NULL ? sentence + 1 : reply->str);
-    return err;
+    store->is_barred = false;
+    if (err == ERR_NEWER || err == ERR_OLDER) {
+        const char *sentence = strchr(reply->str, ' '); /* behind the word that names the error */
+        snprintf(why, GREETING_WHY_MAX, "%s", sentence != NULL ? sentence + 1 : reply->str);
+        return err;
+    }
+    if (err != ERR_NONE)
+        open_unserved(store, err, (struct str){reply->str, reply->len});
+    return ERR_NONE;
 }
 
 /* Who only reads looks whether it can read what is there. */
@@ -92,16 +106,22 @@ void store_look_first(struct store *store)
 static void on_served(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;
-    bool more = err == ERR_NONE && take_reply(reply);
+    store->serving = false;
     if (err == ERR_NONE)
-        store->is_barred = more;
+        store->is_barred = take_reply(reply);
+    if (err == ERR_NONE && store->is_barred && store_serve(store) != ERR_NONE)
+        return; /* it is tried again in place of the next sweep */
 }
 
 enum err store_serve(struct store *store)
 {
+    if (store->serving)
+        return ERR_NONE;
     struct buffer command = BUFFER_INIT;
     serve_command(store, store->link, &command);
-    return link_run(store->link, SCRIPT_serve, &command, on_served, store);
+    enum err err = link_run(store->link, SCRIPT_serve, &command, on_served, store);
+    store->serving = err == ERR_NONE;
+    return err;
 }
 
 static void on_downtime(void *data, enum err err, const struct redisReply *reply)

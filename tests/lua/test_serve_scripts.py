@@ -230,6 +230,22 @@ def test_what_somebody_has_written_by_hand_stops_nobody(scripts):
     assert ends(scripts)["w0"] == ends(scripts)["w4"] == OFFLINE + 360
 
 
+@pytest.mark.parametrize("nonsense", [
+    lambda redis: redis.set("{rma}:life", "x"), lambda redis: redis.set("{rma}:instances", "x"),
+    lambda redis: redis.hset("{rma}:life", mapping={"at": "x"}), lambda redis: redis.hset("{rma}:life", mapping={"downtime": "x"}),
+    lambda redis: redis.hset("{rma}:life", mapping={"downtime": "1000", "downtime_from": "x"})])
+def test_nonsense_in_its_own_keys_stops_nobody(scripts, nonsense):
+    alive(scripts)
+    nonsense(scripts.redis)
+    scripts.sweep_once(1)
+    finish(scripts, at=400, run="r2")
+    serve(scripts, at=400, run="r2")
+    scripts.sweep_once(401)
+    assert scripts.redis.hget("{rma}:life", "run") == "r2" and int(scripts.redis.hget("{rma}:life", "at")) >= NOW + 400_000
+    finish(scripts, at=2000, run="r3")
+    assert scripts.redis.hget("{rma}:life", "moved_ms") == "1599000"
+
+
 def test_random_fleets_stand_after_an_outage_as_before(scripts):
     """Whatever workers have said: status, load, models, drains, silences; and however long it was."""
     random = Random(7)

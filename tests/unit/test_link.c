@@ -256,6 +256,67 @@ static void test_one_that_answers_nothing_is_given_up(void **state)
     assert_int_equal(outcome.calls, 1);
 }
 
+/* What is to be done before a link is up: `left` commands. */
+struct opening {
+    int calls, left;
+    enum err result;
+};
+
+static enum err open_step(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
+                          char why[GREETING_WHY_MAX])
+{
+    struct opening *opening = data;
+    assert_false(link_is_up(link));
+    assert_true(opening->calls == 0 || reply != NULL || err != ERR_NONE);
+    opening->calls++;
+    if (err != ERR_NONE && reply == NULL)
+        return err;
+    if (opening->left-- > 0) {
+        command_begin(out, 1);
+        command_add(out, STR("TIME"));
+        return ERR_NONE;
+    }
+    snprintf(why, GREETING_WHY_MAX, "not yet");
+    return opening->result;
+}
+
+static void test_what_is_to_be_done_before_it_is_up_is_done_first(void **state)
+{
+    (void)state;
+    struct fake_redis *redis = fake_new();
+    fake_answer(redis, "TIME", "*0\r\n");
+    fake_answer(redis, "INFO", "$42\r\nrun_id:0123456789\r\nuptime_in_seconds:372\r\n\r\n");
+    struct link *link = link_to(fake_address(redis));
+    struct opening opening = {.left = 3, .result = ERR_NONE};
+    link_set_opener(link, open_step, &opening);
+    fake_wait(link_is_up(link), link_tick(link));
+    assert_int_equal(opening.calls, 4);
+    assert_int_equal(fake_count(redis, "TIME"), 3);
+    assert_string_equal(link_server(link)->run, "0123456789");
+    assert_int_equal(link_server(link)->uptime_s, 372);
+    assert_string_equal(link_why(link), "");
+
+    /* again on each new connection, which it may refuse */
+    opening = (struct opening){.left = 1, .result = ERR_NEWER};
+    fake_hang_up(redis);
+    fake_wait(link_check(link) == ERR_NEWER, link_tick(link));
+    assert_string_equal(link_why(link), "not yet");
+    opening = (struct opening){.left = 0, .result = ERR_NONE};
+    fake_wait(link_is_up(link), link_tick(link));
+
+    /* a connection that dies meanwhile is one that was lost */
+    opening = (struct opening){.left = 1, .result = ERR_NONE};
+    fake_answer(redis, "TIME", NULL);
+    fake_hang_up(redis);
+    fake_wait(fake_count(redis, "TIME") == 5, link_tick(link));
+    assert_false(link_is_up(link));
+    opening.left = 0;
+    fake_hang_up(redis);
+    fake_wait(opening.calls > 1 && link_check(link) == ERR_UNAVAILABLE, link_tick(link));
+    opening.calls = 0;
+    fake_wait(link_is_up(link), link_tick(link));
+}
+
 static void test_what_is_in_flight_is_bounded(void **state)
 {
     (void)state;
@@ -297,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_it_leaves_what_has_become_a_replica),
         cmocka_unit_test(test_it_goes_where_a_cluster_points_for_one_attempt),
         cmocka_unit_test(test_one_that_answers_nothing_is_given_up),
+        cmocka_unit_test(test_what_is_to_be_done_before_it_is_up_is_done_first),
         cmocka_unit_test(test_what_is_in_flight_is_bounded),
         cmocka_unit_test(test_another_one_alike_goes_to_the_same_place),
     };

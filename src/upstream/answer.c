@@ -8,28 +8,30 @@
 #define TEXT_BEGIN 1                             /* nothing stands at 0: a value there is none yet */
 #define EXTENSION_MAX 256                        /* bytes of a chunk's extension: nobody uses them */
 
-/* A piece of the head's text. */
-struct span {
-    size_t at, len;
+#define HEADERS_ROOM 16 /* to begin with */
+
+/* Where a header stands in the head's text. */
+struct place {
+    uint32_t name, name_len;
+    uint32_t value, value_len; /* `value` 0: there is none yet */
 };
 
 struct answer {
     llhttp_t parser;
-    llhttp_settings_t settings;
     const struct answer_events *events;
     void *data;
     bool is_head, upgrade;
 
     struct buffer text; /* names and values of the head, one after the other */
-    struct span names[ANSWER_HEADERS_MAX], values[ANSWER_HEADERS_MAX];
-    struct answer_header headers[ANSWER_HEADERS_MAX]; /* once the head is whole */
-    size_t count;
-    size_t head_size;  /* bytes, status line and line ends included */
-    int interim;       /* answers of 1xx so far */
-    size_t extension;  /* bytes of the present chunk's extension */
-    size_t trailers;   /* bytes behind the last chunk */
-    int64_t length;    /* -1: not known */
-    bool head_is_read; /* of the real answer */
+    struct place *places;
+    struct answer_header *headers; /* once the head is whole; NULL: there are none */
+    size_t count, room;            /* of places */
+    size_t head_size;              /* bytes, status line and line ends included */
+    int interim;                   /* answers of 1xx so far */
+    size_t extension;              /* bytes of the present chunk's extension */
+    size_t trailers;               /* bytes behind the last chunk */
+    int64_t length;                /* -1: not known */
+    bool head_is_read;             /* of the real answer */
     bool at_line_start, after_cr;
     bool in_trailers, done, upgraded;
     const char *fault;
@@ -42,9 +44,20 @@ static int refuse(struct answer *answer, const char *fault)
     return HPE_USER;
 }
 
-static struct str text_at(const struct answer *answer, struct span span)
+static struct str text_at(const struct answer *answer, uint32_t at, uint32_t len)
 {
-    return (struct str){answer->text.ptr + span.at, span.len};
+    return (struct str){answer->text.ptr + at, len};
+}
+
+static void add_header(struct answer *answer)
+{
+    if (answer->count == answer->room) {
+        answer->room = answer->room > 0 ? 2 * answer->room : HEADERS_ROOM;
+        answer->places = realloc(answer->places, answer->room * sizeof(answer->places[0]));
+        if (answer->places == NULL)
+            abort();
+    }
+    answer->places[answer->count++] = (struct place){.name = (uint32_t)answer->text.len};
 }
 
 /* Trailers are read and not passed on. */
@@ -60,14 +73,13 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
     if (answer->in_trailers)
         return drop_trailer(answer, len);
     /* the last one has its value already, or there is none: another one begins */
-    if (answer->count == 0 || answer->values[answer->count - 1].at != 0) {
+    if (answer->count == 0 || answer->places[answer->count - 1].value != 0) {
         if (answer->count == ANSWER_HEADERS_MAX)
             return refuse(answer, "more headers than may be");
-        answer->names[answer->count] = (struct span){answer->text.len, 0};
-        answer->values[answer->count++] = (struct span){0, 0};
+        add_header(answer);
     }
     buffer_append(&answer->text, (struct str){at, len});
-    answer->names[answer->count - 1].len += len;
+    answer->places[answer->count - 1].name_len += (uint32_t)len;
     return 0;
 }
 
@@ -77,9 +89,10 @@ static int on_field_complete(llhttp_t *parser)
     struct answer *answer = parser->data;
     if (answer->in_trailers)
         return drop_trailer(answer, strlen(": \r\n"));
-    if (answer->count == 0 || answer->names[answer->count - 1].len == 0 || answer->values[answer->count - 1].at != 0)
+    struct place *place = answer->count > 0 ? &answer->places[answer->count - 1] : NULL;
+    if (place == NULL || place->name_len == 0 || place->value != 0)
         return refuse(answer, "a header without a name");
-    answer->values[answer->count - 1].at = answer->text.len;
+    place->value = (uint32_t)answer->text.len;
     return 0;
 }
 
@@ -89,7 +102,7 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
     if (answer->in_trailers)
         return drop_trailer(answer, len);
     buffer_append(&answer->text, (struct str){at, len});
-    answer->values[answer->count - 1].len += len;
+    answer->places[answer->count - 1].value_len += (uint32_t)len;
     return 0;
 }
 
@@ -163,12 +176,23 @@ static const char *check_head(struct answer *answer)
     return check_length(answer);
 }
 
+static void list_headers(struct answer *answer)
+{
+    free(answer->headers);
+    answer->headers = answer->count > 0 ? malloc(answer->count * sizeof(answer->headers[0])) : NULL;
+    if (answer->count > 0 && answer->headers == NULL)
+        abort();
+    for (size_t i = 0; i < answer->count; i++) {
+        struct place place = answer->places[i];
+        answer->headers[i] = (struct answer_header){text_at(answer, place.name, place.name_len),
+                                                    str_trim(text_at(answer, place.value, place.value_len))};
+    }
+}
+
 static int on_headers_complete(llhttp_t *parser)
 {
     struct answer *answer = parser->data;
-    for (size_t i = 0; i < answer->count; i++)
-        answer->headers[i] =
-            (struct answer_header){text_at(answer, answer->names[i]), str_trim(text_at(answer, answer->values[i]))};
+    list_headers(answer);
     const char *fault = check_head(answer);
     if (fault != NULL)
         return refuse(answer, fault);
@@ -219,22 +243,24 @@ static int on_message_complete(llhttp_t *parser)
     return 0;
 }
 
+static const llhttp_settings_t settings = {
+    .on_header_field = on_field,
+    .on_header_field_complete = on_field_complete,
+    .on_header_value = on_value,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_chunk_header = on_chunk_header,
+    .on_chunk_extension_name = on_extension,
+    .on_chunk_extension_value = on_extension,
+    .on_message_complete = on_message_complete,
+};
+
 struct answer *answer_new(const struct answer_events *events, void *data, bool is_head, bool upgrade)
 {
     struct answer *answer = calloc(1, sizeof(*answer));
     if (answer == NULL)
         abort();
-    llhttp_settings_init(&answer->settings);
-    answer->settings.on_header_field = on_field;
-    answer->settings.on_header_field_complete = on_field_complete;
-    answer->settings.on_header_value = on_value;
-    answer->settings.on_headers_complete = on_headers_complete;
-    answer->settings.on_body = on_body;
-    answer->settings.on_chunk_header = on_chunk_header;
-    answer->settings.on_chunk_extension_name = on_extension;
-    answer->settings.on_chunk_extension_value = on_extension;
-    answer->settings.on_message_complete = on_message_complete;
-    llhttp_init(&answer->parser, HTTP_RESPONSE, &answer->settings);
+    llhttp_init(&answer->parser, HTTP_RESPONSE, &settings);
     answer->parser.data = answer;
     answer->events = events;
     answer->data = data;
@@ -249,18 +275,23 @@ struct answer *answer_new(const struct answer_events *events, void *data, bool i
 void answer_free(struct answer *answer)
 {
     buffer_fini(&answer->text);
+    free(answer->places);
+    free(answer->headers);
     free(answer);
 }
 
-/* Whether each line of the piece of a head ends with CR and LF, and has neither of them within; llhttp lets some pass. */
-static bool has_line_ends(struct answer *answer, struct str piece)
+/*
+ * Whether the piece of a head, up to the end of a line at most, has CR and LF at that end and neither of them within; llhttp
+ * lets some pass.
+ */
+static bool has_line_end(struct answer *answer, struct str piece)
 {
-    for (size_t i = 0; i < piece.len; i++) {
-        if (answer->after_cr != (piece.ptr[i] == '\n'))
-            return false;
-        answer->after_cr = piece.ptr[i] == '\r';
-    }
-    return true;
+    bool after_cr = answer->after_cr, ends = piece.ptr[piece.len - 1] == '\n';
+    const char *cr = memchr(piece.ptr, '\r', piece.len);
+    answer->after_cr = cr == piece.ptr + piece.len - 1;
+    if (after_cr)
+        return ends && piece.len == 1;
+    return cr == NULL ? !ends : answer->after_cr || (ends && cr == piece.ptr + piece.len - 2);
 }
 
 /*
@@ -280,7 +311,7 @@ static const char *choose_piece(struct answer *answer, struct str bytes, size_t 
     answer->head_size += *size;
     if (answer->head_size > ANSWER_HEAD_MAX)
         return "a head that is larger than it may be";
-    return has_line_ends(answer, (struct str){bytes.ptr, *size}) ? NULL : "a head with a CR or LF of its own";
+    return has_line_end(answer, (struct str){bytes.ptr, *size}) ? NULL : "a head with a CR or LF of its own";
 }
 
 static enum answer_state state_of(const struct answer *answer)

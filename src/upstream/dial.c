@@ -91,21 +91,20 @@ static void on_wire(void *user, enum wire_event event, const char *why)
     }
 }
 
-/* Takes a kept connection to any of the addresses. */
+/* Takes a kept connection to one of the addresses. */
 static bool take_kept(struct dialled *dialled)
 {
     bool fresh = !dialled->request.safe;
-    for (size_t i = 0; i < dialled->found.count && dialled->wire == NULL; i++)
-        dialled->wire =
-            pool_take(&dialled->upstream->pool, &dialled->target, &dialled->found.addresses[i], fresh, on_wire, dialled);
+    for (size_t i = 0; i < dialled->address_count && dialled->wire == NULL; i++)
+        dialled->wire = pool_take(&dialled->upstream->pool, &dialled->target, &dialled->addresses[i], fresh, on_wire, dialled);
     return dialled->wire != NULL;
 }
 
 /* Each address that is left has an equal part of the time that is left. */
-static void wait_for_connection(struct dialled *dialled, size_t tries)
+static void wait_for_connection(struct dialled *dialled)
 {
     int64_t left = dialled->connect_until - clock_ms();
-    int parts = (int)(tries - dialled->tries) + 1;
+    int parts = (int)(dialled->address_count - dialled->tries) + 1;
     dialled->state = DIALLED_CONNECTING;
     upstream_wait(dialled->upstream, &dialled->waiter, left > 0 ? (int)left / parts : 0);
 }
@@ -118,12 +117,11 @@ static bool is_shortage(int cause)
 void dialled_connect(struct dialled *dialled)
 {
     struct pool *pool = &dialled->upstream->pool;
-    size_t tries = dialled->found.count < DIALLED_TRIES_MAX ? dialled->found.count : DIALLED_TRIES_MAX;
-    while (dialled->tries < tries) {
-        const struct network_address *address = &dialled->found.addresses[dialled->tries++];
+    while (dialled->tries < dialled->address_count) {
+        const struct network_address *address = &dialled->addresses[dialled->tries++];
         dialled->wire = wire_open(pool, &dialled->target, address, on_wire, dialled);
         if (dialled->wire != NULL) {
-            wait_for_connection(dialled, tries);
+            wait_for_connection(dialled);
             return;
         }
         dialled->why = strerror(errno);
@@ -138,62 +136,75 @@ void dialled_connect(struct dialled *dialled)
     dialled_fail_soon(dialled, EXCHANGE_REFUSED, dialled->why);
 }
 
-/* The addresses are there: each must be allowed, since any may be taken. */
-static void choose_address(struct dialled *dialled)
+/* The addresses are there. */
+static void use_addresses(struct dialled *dialled)
 {
-    for (size_t i = 0; i < dialled->found.count; i++) {
-        const char *why = rules_check_address(dialled->upstream->rules, &dialled->target, &dialled->found.addresses[i]);
-        if (why != NULL) {
-            dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
-            return;
-        }
-    }
     if (dialled->target.tls && !tls_prepare()) {
         dialled->state = DIALLED_PREPARING;
         upstream_wait(dialled->upstream, &dialled->waiter, PREPARING_MS);
         return;
     }
-    dialled->tries = 0;
-    dialled->connect_until = clock_ms() + dialled->request.connect_ms;
-    if (take_kept(dialled))
+    if (take_kept(dialled)) {
         dialled_begin(dialled);
+        return;
+    }
+    dialled->connect_until = clock_ms() + dialled->request.connect_ms;
+    dialled_connect(dialled);
+}
+
+/* Each address must be allowed, since the name may mean any. */
+static void take_addresses(struct dialled *dialled, const struct network_address addresses[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *why = rules_check_address(dialled->upstream->rules, &dialled->target, &addresses[i]);
+        if (why != NULL) {
+            dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
+            return;
+        }
+    }
+    dialled->address_count = count < DIALLED_TRIES_MAX ? count : DIALLED_TRIES_MAX;
+    memcpy(dialled->addresses, addresses, dialled->address_count * sizeof(addresses[0]));
+    use_addresses(dialled);
+}
+
+static void take_result(struct dialled *dialled, const struct lookup_result *result)
+{
+    if (result->why != NULL)
+        dialled_fail_soon(dialled, EXCHANGE_LOOKUP, result->why);
     else
-        dialled_connect(dialled);
+        take_addresses(dialled, result->addresses, result->count);
 }
 
 static void on_found(void *data, const struct lookup_result *result)
 {
     struct dialled *dialled = data;
     dialled->lookup = NULL;
-    if (result->why != NULL) {
-        dialled_fail(dialled, EXCHANGE_LOOKUP, result->why);
+    take_result(dialled, result);
+}
+
+static void look_up(struct dialled *dialled)
+{
+    struct lookup_result result;
+    if (lookup_find(dialled->target.host, &result)) {
+        take_result(dialled, &result);
         return;
     }
-    dialled->found = *result;
-    choose_address(dialled);
+    dialled->lookup = lookup_begin(dialled->upstream->lookups, dialled->target.host, on_found, dialled);
+    if (dialled->lookup == NULL)
+        dialled_fail_soon(dialled, EXCHANGE_LOOKUP, "too many names wait to be looked up");
+    else
+        upstream_wait(dialled->upstream, &dialled->waiter, dialled->request.lookup_ms);
 }
 
 static void find_address(struct dialled *dialled)
 {
     const char *why = rules_check_target(dialled->upstream->rules, &dialled->target);
-    if (why != NULL) {
+    if (why != NULL)
         dialled_fail_soon(dialled, EXCHANGE_FORBIDDEN, why);
-        return;
-    }
-    dialled->found.count = 1;
-    dialled->found.addresses[0] = dialled->target.address;
-    if (!dialled->target.is_address && !lookup_find(dialled->target.host, &dialled->found)) {
-        dialled->lookup = lookup_begin(dialled->upstream->lookups, dialled->target.host, on_found, dialled);
-        if (dialled->lookup == NULL)
-            dialled_fail_soon(dialled, EXCHANGE_LOOKUP, "too many names wait to be looked up");
-        else
-            upstream_wait(dialled->upstream, &dialled->waiter, dialled->request.lookup_ms);
-        return;
-    }
-    if (!dialled->target.is_address && dialled->found.why != NULL)
-        dialled_fail_soon(dialled, EXCHANGE_LOOKUP, dialled->found.why);
+    else if (dialled->target.is_address)
+        take_addresses(dialled, &dialled->target.address, 1);
     else
-        choose_address(dialled);
+        look_up(dialled);
 }
 
 /* The moment has come until which something should have happened. */
@@ -204,12 +215,12 @@ static void on_late(struct dialled *dialled)
         dialled_fail(dialled, EXCHANGE_LOOKUP_TIMEOUT, "no answer from the name server");
         return;
     case DIALLED_PREPARING:
-        choose_address(dialled);
+        use_addresses(dialled);
         return;
     case DIALLED_CONNECTING:
         wire_close(dialled->wire);
         dialled->wire = NULL;
-        if (dialled->tries < dialled->found.count && dialled->tries < DIALLED_TRIES_MAX)
+        if (dialled->tries < dialled->address_count)
             dialled_connect(dialled);
         else
             dialled_fail(dialled, EXCHANGE_CONNECT_TIMEOUT, "no answer to the connection");

@@ -22,18 +22,18 @@ enum dialled_state {
 
 struct dialled {
     struct exchange exchange;
-    struct dialled *next_spare;
     struct upstream *upstream;
     enum dialled_state state;
     struct waiter waiter;
     struct exchange_request request; /* its target is the one below */
     struct target target;
 
-    struct lookup *lookup;      /* looking up */
-    struct lookup_result found; /* the addresses, all checked */
-    size_t tries;               /* of them, so far */
-    int64_t connect_until;      /* connecting: clock_ms */
-    struct wire *wire;          /* from connecting on, until it is over */
+    struct lookup *lookup;                               /* looking up */
+    struct network_address addresses[DIALLED_TRIES_MAX]; /* to try, in this order */
+    size_t address_count;
+    size_t tries;          /* so far */
+    int64_t connect_until; /* connecting: clock_ms */
+    struct wire *wire;     /* from connecting on, until it is over */
 
     struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* what is being sent: of a chunk, its size and end too */
     size_t piece, piece_count;                    /* the first with something left; their number */

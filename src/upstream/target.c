@@ -54,7 +54,9 @@ static const char *take_address(struct target *target, int family, const void *a
     else
         memcpy(&ipv6.sin6_addr, address, sizeof(ipv6.sin6_addr));
     target->is_address = true;
-    if (!network_address_read(name, &target->address) || inet_ntop(family, address, target->host, sizeof(target->host)) == NULL)
+    /* an IPv4 address that inet_pton takes is written like that already */
+    if (!network_address_read(name, &target->address) ||
+        (family == AF_INET6 && inet_ntop(family, address, target->host, sizeof(target->host)) == NULL))
         return "has a host that is none";
     return NULL;
 }
@@ -200,9 +202,16 @@ bool target_pin(struct target *target, struct str hex)
 
 struct str target_authority(const struct target *target, char room[TARGET_AUTHORITY_MAX])
 {
-    bool bracket = strchr(target->host, ':') != NULL;
-    int len = snprintf(room, TARGET_AUTHORITY_MAX, bracket ? "[%s]" : "%s", target->host);
+    char *end = room;
+    size_t len = strlen(target->host);
+    bool bracket = memchr(target->host, ':', len) != NULL;
+    if (bracket)
+        *end++ = '[';
+    memcpy(end, target->host, len);
+    end += len;
+    if (bracket)
+        *end++ = ']';
     if (target->port != (target->tls ? 443 : 80))
-        len += snprintf(room + len, TARGET_AUTHORITY_MAX - (size_t)len, ":%u", (unsigned)target->port);
-    return (struct str){room, (size_t)len};
+        end += snprintf(end, sizeof(":65535"), ":%u", (unsigned)target->port);
+    return (struct str){room, (size_t)(end - room)};
 }

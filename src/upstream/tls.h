@@ -14,8 +14,8 @@
 enum tls_wants { TLS_NOTHING, TLS_READABLE, TLS_WRITABLE };
 
 /*
- * Whether tls_new may be called. The first call has a thread read the authorities that this machine trusts, which takes tens of ms and
- * a megabyte; most programs never need them.
+ * Whether tls_new may be called. The first call has a thread read the authorities that this machine trusts, which takes tens of
+ * ms and a megabyte; most programs never need them.
  */
 bool tls_prepare(void);
 

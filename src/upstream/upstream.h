@@ -22,8 +22,8 @@ struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstrea
 void upstream_free(struct upstream *upstream);
 
 /*
- * What is due: events that were put off, deadlines, connections that were idle for too long. `data` is the upstream. Call it in each turn; it returns the ms
- * until the next call.
+ * What is due: events that were put off, deadlines, connections that were idle for too long. `data` is the upstream. Call it in
+ * each turn; it returns the ms until the next call.
  */
 int32_t upstream_tick(void *data);
 

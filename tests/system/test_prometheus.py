@@ -139,9 +139,9 @@ def test_their_cases_notice_an_alert_that_fires_at_once(copy):
 # -- Grafana ----------------------------------------------------------------------------------------------------------------------------
 
 def test_dashboards_are_those_that_are_told_of():
-    assert NAMES == ["fleet", "http", "redis", "services", "tasks"]
+    assert NAMES == ["fleet", "http", "redis", "requests", "services", "tasks"]
     boards = [json.loads(path.read_text()) for path in DASHBOARDS]
-    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == 5
+    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == 6
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=NAMES)
@@ -248,6 +248,8 @@ def something_of_everything(coordinators):
         for path in ("/health", "/nowhere", "/api/admin/workers", "/api/worker/find/rag", "/api/services/discover/ocr", "/api/worker/find/nowhere"):
             each.get(path)
         each.post("/api/worker/heartbeat", {"worker_id": "nobody"})
+        for path in ("/service/ocr/pages", "/service/nobody-has-it/pages"):
+            each.get(path)
     a.register("gone")
     b.unregister("gone")
     for queue in ("one", "two"):

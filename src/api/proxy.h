@@ -50,7 +50,8 @@ struct proxies *proxies_new(void);
  * Adds to a problem what clients of services read beside its own members: error, message, service and available_services, or,
  * under /v1, OpenAI's error object. To be called for all problems (server_config.describe).
  */
-void proxy_describe(const struct request *request, enum err err, const char *detail, struct buffer *out);
+void proxy_describe(const struct request *request, enum err err, const char *detail, const struct faults *faults,
+                    struct buffer *out);
 
 /* The service that the request's path names, as it names it; absent when it names none. */
 struct str proxy_service_of(const struct request *request);

@@ -117,26 +117,34 @@ static bool begins(struct str path, struct str prefix)
     return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
 }
 
-/* OpenAI's error object. */
-static void describe_openai(enum err err, const char *detail, struct buffer *out)
+/* OpenAI's error object, which is all that its clients show: of several faults it names the first one. */
+static void describe_openai(enum err err, const char *detail, const struct faults *faults, struct buffer *out)
 {
     int status = err_status(err);
+    const struct fault *fault = faults != NULL && faults->count > 0 ? &faults->items[0] : NULL;
+    char message[sizeof(fault->field) + sizeof(fault->message) + 1];
+    if (fault != NULL)
+        snprintf(message, sizeof(message), "%s %s", fault->field, fault->message);
     json_begin_object(out, "error");
-    json_add_text(out, "message", str_from(detail));
+    json_add_text(out, "message", str_from(fault != NULL ? message : detail));
     json_add_text(out, "type",
                   status == 429   ? STR("rate_limit_error")
                   : status >= 500 ? STR("server_error")
                                   : STR("invalid_request_error"));
-    json_add_null(out, "param");
+    if (fault != NULL)
+        json_add_text(out, "param", str_from(fault->field));
+    else
+        json_add_null(out, "param");
     json_add_text(out, "code", err_code(err));
     json_end_object(out);
 }
 
-void proxy_describe(const struct request *request, enum err err, const char *detail, struct buffer *out)
+void proxy_describe(const struct request *request, enum err err, const char *detail, const struct faults *faults,
+                    struct buffer *out)
 {
     const struct api *api = request_app(request);
     if (begins(request->path, STR("/v1/"))) {
-        describe_openai(err, detail, out);
+        describe_openai(err, detail, faults, out);
         return;
     }
     struct str service = proxy_service_of(request);

@@ -244,7 +244,7 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
     struct buffer body = BUFFER_INIT;
     begin_problem(&body, err, detail, faults);
     if (request->thread->server->config.describe != NULL)
-        request->thread->server->config.describe(request, err, detail, &body);
+        request->thread->server->config.describe(request, err, detail, faults, &body);
     json_end_object(&body);
     log_request(request, status, detail, faults);
     finish(request, status, STR("application/problem+json"), give_to_pool(request, &body));

@@ -5,6 +5,7 @@
 #define HTTP_SERVER_H
 
 #include "base/buffer.h"
+#include "base/faults.h"
 #include "http/pending.h"
 #include "http/request.h"
 
@@ -35,7 +36,8 @@ struct server_config {
         admit; /* gets each request whose route is found, to call its handler, at once or later, or to answer it; NULL: all go on */
     const char *(*explain)(enum err err); /* the sentence for an error that comes without one; NULL: its status's */
     /* adds members of its own to the problem that a request is answered with; NULL: there are none */
-    void (*describe)(const struct request *request, enum err err, const char *detail, struct buffer *out);
+    void (*describe)(const struct request *request, enum err err, const char *detail, const struct faults *faults,
+                     struct buffer *out);
 };
 
 struct server;

@@ -174,7 +174,7 @@ test: test-packages
 QUICK := tests/lua/test_scripts.py tests/lua/test_event_scripts.py $(patsubst %,tests/system/test_%.py,addresses bulk conflicts \
     conventions discovery drain edge endpoints hardware identity live_workers old_shapes)
 # All system tests run with the sanitizers. What is shipped runs the quick ones, and those that measure memory or that install it.
-RELEASED := $(patsubst %,tests/system/test_%.py,events fly hostile_clients install life redis_failure threads)
+RELEASED := $(patsubst %,tests/system/test_%.py,events fly hostile_clients install life passing_streams redis_failure threads)
 QUICK_GATES := format banned deps size shell yaml length columns top links
 quick: test-packages
 	@$(MAKE) --no-print-directory all units

@@ -85,7 +85,7 @@ def test_no_worker_has_more_than_its_share_in_flight(stage):
     statuses = stage.peers.run(many_clients(ports, f"/service/{service}/x", 64, 30), within=60)
     assert statuses == [200] * (64 * 30)
     assert [worker.most for worker in workers if worker.most > 64 // 8 + 1] == [], [worker.most for worker in workers]
-    assert all(worker.served for worker in workers) and workers[0].served > 2 * workers[-1].served, [worker.served for worker in workers]
+    assert all(worker.served for worker in workers) and workers[0].served > workers[-1].served, [worker.served for worker in workers]
     assert sum(worker.served for worker in workers) == 64 * 30
 
 

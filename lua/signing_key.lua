@@ -12,7 +12,9 @@
 
 -- Makes `kid` the key that signs tokens: mode "first", only where no key signs; "rotate", in place of the one that does. The old
 -- one goes on being known for `keep` ms, for the tokens that it has signed. So ten coordinators that start at once get one key.
--- Returns the name of the key that now signs.
+-- Returns the name of the key that now signs, or the error TOOMANY.
+
+local MAX = 60 -- keys that are known at once
 
 local keep = number_of(arg_keep)
 if not keep or not string.find(arg_kid, '^[%w_-]+$') or (arg_mode ~= 'first' and arg_mode ~= 'rotate') then
@@ -23,6 +25,13 @@ local signs = redis.call('HGET', key_credential, 'signs')
 if signs and redis.call('EXISTS', key_credential .. 'key:' .. signs) == 1 then
   if arg_mode == 'first' then
     return signs
+  end
+  local known = 0
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', key_credentials, '[key:', '(key;')) do
+    known = known + redis.call('EXISTS', key_credential .. member)
+  end
+  if known >= MAX then
+    return redis.error_reply('TOOMANY There are as many keys as may be known at once')
   end
   redis.call('HSET', key_credential .. 'key:' .. signs, 'retired_at', string.format('%.0f', now))
   redis.call('PEXPIREAT', key_credential .. 'key:' .. signs, string.format('%.0f', now + keep))

@@ -238,6 +238,8 @@ static void on_directory(void *data, enum err err)
         return;
     struct admission *admission = admission_of(request);
     admission->found = identify(request, admission);
+    if (err == ERR_NONE && !directory_is_complete(((const struct api *)request_app(request))->directory))
+        err = ERR_UNAVAILABLE;
     if (is_miss(admission->found) && err != ERR_NONE)
         reply_error(request, err, NULL, NULL);
     else

@@ -17,7 +17,7 @@ struct waiting {
 struct copy {
     struct directory_entry *entries; /* in the order of their members */
     size_t count, capacity;
-    struct signing_key keys[16];
+    struct signing_key *keys;
     size_t key_count;
     char signs[SIGNING_KEY_ID_LEN + 1];
     int64_t newest; /* created_at of the key that signs */
@@ -29,6 +29,7 @@ struct directory {
     struct buffer version; /* of `present`; empty: nothing was ever read */
     struct buffer version_coming;
     bool reading;
+    bool from_replica; /* the last reading: what it lacks may exist all the same */
     int retries;
     int64_t read_at; /* clock_ms when the last reading that succeeded began; 0: none has */
     int64_t began_at;
@@ -99,6 +100,7 @@ static void copy_fini(struct copy *copy)
     free(copy->entries);
     for (size_t i = 0; i < copy->key_count; i++)
         signing_key_fini(&copy->keys[i]);
+    free(copy->keys);
     *copy = (struct copy){0};
 }
 
@@ -118,18 +120,27 @@ static int64_t get_number(const struct credential *credential, const char *name)
     return strtoll(room, NULL, 10);
 }
 
-static void add_key(struct copy *copy, const struct credential *credential)
+/* Adds a key; false where `pem` is none. */
+static bool add_key(struct copy *copy, struct str pem)
 {
     struct signing_key key;
-    int64_t created_at = get_number(credential, "created_at");
-    if (copy->key_count == sizeof(copy->keys) / sizeof(copy->keys[0]) ||
-        signing_key_read(credential_get(credential, "pem"), &key) != ERR_NONE)
-        return;
-    if (credential_get(credential, "retired_at").ptr == NULL && created_at >= copy->newest) {
-        copy->newest = created_at;
-        set_text(copy->signs, sizeof(copy->signs), str_from(key.kid));
-    }
+    if (signing_key_read(pem, &key) != ERR_NONE)
+        return false;
+    copy->keys = realloc(copy->keys, (copy->key_count + 1) * sizeof(*copy->keys)); /* there are few */
+    if (copy->keys == NULL)
+        abort();
     copy->keys[copy->key_count++] = key;
+    return true;
+}
+
+static void take_key(struct copy *copy, const struct credential *credential)
+{
+    int64_t created_at = get_number(credential, "created_at");
+    if (add_key(copy, credential_get(credential, "pem")) && credential_get(credential, "retired_at").ptr == NULL &&
+        created_at >= copy->newest) {
+        copy->newest = created_at;
+        set_text(copy->signs, sizeof(copy->signs), str_from(copy->keys[copy->key_count - 1].kid));
+    }
 }
 
 static struct directory_entry *new_entry(struct copy *copy)
@@ -149,7 +160,7 @@ static void on_credential(void *data, struct str member, const struct credential
 {
     struct copy *copy = &((struct directory *)data)->coming;
     if (member.len > 4 && memcmp(member.ptr, "key:", 4) == 0) {
-        add_key(copy, credential);
+        take_key(copy, credential);
         return;
     }
     if (member.len >= sizeof(copy->entries->member))
@@ -199,11 +210,8 @@ static void use_coming(struct directory *directory)
     directory->version_coming = version;
     directory->generation++;
     struct copy *copy = &directory->present;
-    if (directory->has_own_key && copy->key_count < sizeof(copy->keys) / sizeof(copy->keys[0]) &&
-        signing_key_read(buffer_str(&directory->own_key.private_pem), &copy->keys[copy->key_count]) == ERR_NONE) {
+    if (directory->has_own_key && add_key(copy, buffer_str(&directory->own_key.private_pem)))
         set_text(copy->signs, sizeof(copy->signs), str_from(directory->own_key.kid));
-        copy->key_count++;
-    }
 }
 
 static void on_page(void *data, enum err err, const struct credentials_page *page)
@@ -239,6 +247,7 @@ static void on_page(void *data, enum err err, const struct credentials_page *pag
 static void read_page(struct directory *directory, struct str after)
 {
     bool primary = store_is_up(directory->store) || directory->replica == NULL;
+    directory->from_replica = !primary;
     enum err err = store_credentials(primary ? directory->store : directory->replica, buffer_str(&directory->version), after,
                                      on_credential, on_page, directory);
     if (err != ERR_NONE)
@@ -252,6 +261,11 @@ static void begin_reading(struct directory *directory)
     directory->began_at = clock_ms();
     directory->version_coming.len = 0;
     read_page(directory, (struct str){NULL, 0});
+}
+
+bool directory_is_complete(const struct directory *directory)
+{
+    return !directory->from_replica;
 }
 
 bool directory_has_anybody(const struct directory *directory)

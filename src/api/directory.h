@@ -54,6 +54,9 @@ const struct directory_entry *directory_find(const struct directory *directory, 
 /* All entries, in the order of their members. Valid until the next turn of the loop. */
 const struct directory_entry *directory_entries(const struct directory *directory, size_t *count);
 
+/* Whether the last reading was of the primary: a replica may lack what exists already. */
+bool directory_is_complete(const struct directory *directory);
+
 /* Whether there is a user or a token. */
 bool directory_has_anybody(const struct directory *directory);
 

@@ -345,21 +345,28 @@ static void answer_keys(struct request *request)
     reply_json(request, 200, &body);
 }
 
+struct publishing {
+    const struct api *api;
+    struct pending *pending;
+};
+
+/* While Redis is away, those that are known are all that sign. */
 static void on_keys(void *data, enum err err)
 {
-    struct request *request = api_resume(data, err);
+    struct publishing *publishing = data;
+    const struct signing_key *signs;
+    size_t count;
+    directory_keys(publishing->api->directory, &count, &signs);
+    struct request *request = api_resume(publishing->pending, count > 0 ? ERR_NONE : err);
     if (request != NULL)
         answer_keys(request);
 }
 
 void api_jwks(struct request *request)
 {
-    const struct api *api = request_app(request);
-    const struct signing_key *signs;
-    size_t count;
-    directory_keys(api->directory, &count, &signs);
-    if (count > 0 && directory_is_fresh(api->directory)) /* without any: another thread may just have made the first */
-        answer_keys(request);
-    else
-        directory_refresh(api->directory, on_keys, api_wait(request, 0));
+    struct pending *pending = api_wait(request, sizeof(struct publishing));
+    struct publishing *publishing = pending_payload(pending);
+    *publishing = (struct publishing){request_app(request), pending};
+    /* whoever asks may hold a token of a key that another thread has just made */
+    directory_look_again(publishing->api->directory, on_keys, publishing);
 }

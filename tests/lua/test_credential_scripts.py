@@ -177,3 +177,13 @@ def test_a_clock_that_jumps_back_locks_nobody_out_for_long(scripts):
         take(scripts, "a")
     scripts.at(0)
     assert take(scripts, "a") <= 4 * 12_000
+
+
+def test_so_many_keys_are_known_at_once_and_no_more(scripts):
+    sign(scripts, "k0")
+    for number in range(1, 60):
+        sign(scripts, f"k{number}", mode="rotate")
+    refused("TOOMANY", sign, scripts, "k60", mode="rotate")
+    assert len(read(scripts)[2]) == 60 and read(scripts)[2]["key:k59"].get("retired_at") is None
+    scripts.at(91)
+    assert sign(scripts, "k61", mode="rotate") == "k61"

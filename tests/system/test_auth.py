@@ -547,6 +547,23 @@ def test_rotation_refuses_no_valid_token(redis, three_guarded):
         assert beat(coordinator, "v", new).status == 200, "what is not known yet is looked for"
 
 
+def test_a_new_key_is_known_everywhere_at_once(redis, three_guarded):
+    """Whoever is given a token may show it to any instance and thread, and to somebody who checks it by the published keys; and the
+    tokens of the keys before go on."""
+    admin, token = bearer(make_token(redis.client)), make_token(redis.client, "join")
+    old = bearer(register(three_guarded[0], token, worker_id="old").json["token"])
+    for number in range(20):
+        rotated = three_guarded[number % 3].request("POST", "/api/auth/keys/rotate", headers=admin)
+        assert rotated.status == 200
+        if number % 10 == 0:
+            for coordinator in three_guarded * 2:
+                assert rotated.json["kid"] in [key["kid"] for key in coordinator.request("GET", "/.well-known/jwks.json").json["keys"]]
+            new = bearer(register(three_guarded[number % 3], token, worker_id=f"w{number}").json["token"])
+            assert all(beat(coordinator, f"w{number}", new).status == 200 for coordinator in three_guarded * 2)
+    assert all(beat(coordinator, "old", old).status == 200 for coordinator in three_guarded)
+    assert len(three_guarded[0].request("GET", "/.well-known/jwks.json").json["keys"]) == 21
+
+
 # -- outages ------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -90,34 +90,32 @@ if not is_id(arg_thread) then
 end
 
 local region = is_id(arg_region) and arg_region
-local counts, pools, holds = {}, {}, false -- requests by worker; pools by name; whether the thread has leases
+local counts, live, pools = {}, {}, {} -- requests, and who is there, by worker; pools by name
+local holds = false -- whether the thread has leases
 
 -- How good a choice a worker of this standing is, the lower the better; nil for none at all.
 local TIERS = { well = 0, trial = 0, forced = 0, suspect = 2 }
 
--- Adds those of an index to a pool that are still there: names and ranks alternate.
+-- Adds those of an index to a pool: names and ranks alternate.
 local function add_to(pool, list, far)
-  local ids, ranks, online = {}, {}, {}
+  local ids, ranks = {}, {}
   for i = 1, #list, 2 do
     if not pool.known[list[i]] then
       pool.known[list[i]] = true
       ids[#ids + 1], ranks[#ranks + 1] = list[i], tonumber(list[i + 1])
-      online[#online + 1] = key_prefix .. 'worker:' .. list[i] .. ':online'
     end
   end
   if not ids[1] then
     return
   end
-  local live, had = redis.call('MGET', unpack(online)), redis.call('HMGET', key_requests, unpack(ids))
+  local had = redis.call('HMGET', key_requests, unpack(ids))
   local texts = pool.troubled and redis.call('HMGET', key_prefix .. 'outcomes:' .. pool.service, unpack(ids))
   for i, id in ipairs(ids) do
     local standing = texts and standing_of(pool.service, texts[i], now) or 'well'
     local tier = TIERS[standing]
     counts[id] = counts[id] or tonumber(had[i] or '') or 0
-    if live[i] then
-      pool[#pool + 1] = { id = id, service = pool.service, has_model = pool.model ~= '', standing = standing,
-        tier = tier and tier + (ranks[i] < TAKES / 2 and 0 or 1), rank = ranks[i], far = far, text = texts and texts[i] }
-    end
+    pool[#pool + 1] = { id = id, service = pool.service, has_model = pool.model ~= '', standing = standing,
+      tier = tier and tier + (ranks[i] < TAKES / 2 and 0 or 1), rank = ranks[i], far = far, text = texts and texts[i] }
   end
 end
 
@@ -149,6 +147,15 @@ local function pool_of(service, model)
     extend(pools[name])
   end
   return pools[name]
+end
+
+-- Whether a worker is there, and not silent; one that is not is chosen no more.
+local function is_live(each)
+  if live[each.id] == nil then
+    live[each.id] = redis.call('EXISTS', key_prefix .. 'worker:' .. each.id .. ':online') == 1
+  end
+  each.tier = live[each.id] and each.tier or nil
+  return live[each.id]
 end
 
 -- The best of a pool's workers, or `best` where that is no worse; how many are as good.
@@ -184,7 +191,7 @@ local function best_of_all(list, excluded)
         more = extend(pool) or more
       end
     end
-  until not more
+  until not more and (not best or is_live(best))
   return best
 end
 
@@ -194,7 +201,9 @@ local function refusal_of(list, excluded)
   for _, pool in ipairs(list) do
     provided = provided or redis.call('EXISTS', pool.key) == 1
     for _, each in ipairs(pool) do
-      word = (excluded[each.id] or word == 'tried') and 'tried' or 'open'
+      if live[each.id] ~= false then
+        word = (excluded[each.id] or word == 'tried') and 'tried' or 'open'
+      end
     end
   end
   return word == 'none' and provided and 'closed' or word
@@ -214,7 +223,7 @@ local function of_session(list, key, session, excluded)
       home = each.id == id and not home and each.tier and each or home
     end
   end
-  if not home or home.tier >= 2 then
+  if not home or not is_live(home) or home.tier >= 2 then
     return nil, true
   end
   return not excluded[id] and counts[id] <= 1.25 * sum / count and home or nil, false
@@ -274,8 +283,11 @@ local function choose(lease, services, model, session, given, seed)
     end
     redis.call('PEXPIRE', key, SESSIONS_MS)
   end
-  local tries = best.standing == 'trial' or best.standing == 'forced'
-  local left = route_leases_begin(arg_thread, lease, best.id, best.service, best.has_model and model or '-', tries)
+  local marks = (best.standing == 'trial' or best.standing == 'forced') and 't' or '-'
+  for _, pool in ipairs(list) do
+    marks = pool.ends and marks or marks .. 'b'
+  end
+  local left = route_leases_begin(arg_thread, lease, best.id, best.service, best.has_model and model or '-', marks)
   counts[best.id], best.rank = left or counts[best.id], best.rank + REQUEST
   holds = true
   if best.standing == 'trial' then
@@ -312,7 +324,7 @@ local DO = {
   end,
 
   hold = function(lease, id, service, model)
-    counts[id] = route_leases_begin(arg_thread, lease, id, service, model, false) or counts[id]
+    counts[id] = route_leases_begin(arg_thread, lease, id, service, model, 'b') or counts[id]
     holds = true
     return '1'
   end,
@@ -331,7 +343,7 @@ local DO = {
     for _, pool in ipairs(list) do
       repeat until #pool >= LISTED or not extend(pool)
       for _, each in ipairs(pool) do
-        if #result < LISTED and each.tier == best.tier then
+        if #result < LISTED and each.tier == best.tier and is_live(each) then
           local mark = each.standing == 'trial' and 't' or each.text and 'd' or '-'
           if mark == 't' then
             note_trial(each.service, each.id)

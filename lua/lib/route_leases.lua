@@ -12,29 +12,22 @@
 --: finish route_leases_flush
 
 -- Requests that coordinators have sent to workers. `requests:<thread>` has of each request of a coordinator's thread "worker
--- service model", " t" behind it where the request tries a worker whose breaker was open; the model is "-" unless the worker has
--- it loaded. `requesters` has the threads by the moment at which their leases end unless they renew them.
+-- service model marks": the model is "-" unless the worker has it loaded; the marks are "t" where the request tries a worker whose
+-- breaker was open, "b" where the service has so many workers that choices go by their ranks; else "-". `requesters` has the threads
+-- by the moment at which their leases end unless they renew them.
 --
--- A worker's ranks follow how many requests it has: at once in the indexes by which it was chosen, in all others when the next
--- sweep comes to it (`stale`). They may be many.
+-- A worker's ranks follow how many requests it has, when the next sweep comes to it (`stale`): they may be many, and changes are.
+-- Where choices go by them, those by which the worker was chosen do so at once.
 
-local touched = {} -- by id: the names of indexes that are to be written, "service" and "service/model"
-local places = {} -- by id: where it stands, false for nowhere
-
--- Where worker `id` stands; nil when it is not there.
-local function route_leases_place(id)
-  if places[id] == nil then
-    places[id] = ledger_read(redis.call('HGET', key_prefix .. 'ledger', id)) or false
-  end
-  return places[id] or nil
-end
+local touched = {} -- by id: the names of indexes that are to be written at once, "service" and "service/model"
 
 -- Adds `by` to the requests of worker `id`, which was chosen by these; returns how many there are now.
-local function add(id, by, service, model)
+local function add(id, by, service, model, marks)
   local names = touched[id] or {}
-  touched[id], names[service] = names, true
-  if model ~= '-' then
-    names[service .. '/' .. model] = true
+  touched[id] = names
+  if string.find(marks, 'b', 1, true) then
+    names[model == '-' and service or service .. '/' .. model] = true
+    names[service] = true
   end
   local count = redis.call('HINCRBY', key_requests, id, by)
   if count <= 0 then
@@ -45,28 +38,33 @@ local function add(id, by, service, model)
 end
 
 -- Leases worker `id` for a request; returns how many it now has, nil when the thread has a lease of that name already.
-local function route_leases_begin(thread, lease, id, service, model, is_trial)
-  local value = id .. ' ' .. service .. ' ' .. model .. (is_trial and ' t' or '')
+local function route_leases_begin(thread, lease, id, service, model, marks)
+  local value = id .. ' ' .. service .. ' ' .. model .. ' ' .. marks
   if redis.call('HSETNX', key_prefix .. 'requests:' .. thread, lease, value) == 0 then
     return nil
   end
-  return add(id, 1, service, model)
+  return add(id, 1, service, model, marks)
 end
 
 -- Ends a lease. Returns the worker's id, how many requests it still has, the service, and what has become of its breaker for it;
 -- nil when there is no such lease.
 local function route_leases_end(thread, lease, outcome, now)
   local key = key_prefix .. 'requests:' .. thread
-  local id, service, model, trial = string.match(redis.call('HGET', key, lease) or '', '^(%S+) (%S+) (%S+) ?(t?)$')
+  local id, service, model, marks = string.match(redis.call('HGET', key, lease) or '', '^(%S+) (%S+) (%S+) (%S+)$')
   if redis.call('HDEL', key, lease) == 0 or not id then
     return nil
   end
-  return id, add(id, -1, service, model), service, outcomes_note(service, id, outcome, trial == 't', now)
+  local is_trial = string.find(marks, 't', 1, true) ~= nil
+  return id, add(id, -1, service, model, marks), service, outcomes_note(service, id, outcome, is_trial, now)
 end
 
--- Writes the ranks of worker `id` in the indexes `names`. Returns whether it is in others.
-local function write(id, place, names)
-  local base, special, models = ranks_base(place, requests_of(id))
+-- Writes the ranks of worker `id` in the indexes `names`.
+local function write(id, names)
+  local place = ledger_read(redis.call('HGET', key_prefix .. 'ledger', id))
+  if not place or place.status == 'offline' then
+    return
+  end
+  local base, special = ranks_base(place, requests_of(id))
   for name in pairs(names) do
     local service, model = string.match(name, '^([^/]+)/?(.*)$')
     local rank = ranks_within(place, base, special, service)
@@ -76,25 +74,24 @@ local function write(id, place, names)
       redis.call('ZADD', model == '' and near or near .. '/' .. model, 'XX', rank, id)
     end
   end
-  return string.find(place.services, ',', 1, true) or (models ~= '-' and not names[place.services .. '/' .. models])
 end
 
 -- Writes what has changed.
 local function route_leases_flush()
-  local stale = {}
+  local ids = {}
   for id, names in pairs(touched) do
-    local place = route_leases_place(id)
-    if place and place.status ~= 'offline' and write(id, place, names) then
-      stale[#stale + 1] = id
+    ids[#ids + 1] = id
+    if next(names) then
+      write(id, names)
     end
   end
-  if stale[1] then
-    redis.call('SADD', key_prefix .. 'stale', unpack(stale))
+  if ids[1] then
+    redis.call('SADD', key_prefix .. 'stale', unpack(ids))
   end
   touched = {}
 end
 
--- Brings the ranks of at most `max` workers up to date in all indexes. Returns whether there may be more.
+-- Brings the ranks of at most `max` workers up to date in all indexes.
 local function refresh(max)
   local stale = redis.call('SRANDMEMBER', key_prefix .. 'stale', max)
   for _, id in ipairs(stale) do
@@ -103,11 +100,10 @@ local function refresh(max)
       redis.call('ZADD', key, 'XX', rank, id)
     end)
   end
-  return #stale == max
 end
 
--- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings ranks up to date. Returns whether
--- there may be more to do.
+-- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings ranks up to date, those of some
+-- workers. Returns whether there may be more leases to end.
 local function route_leases_sweep(now, max)
   local dead = redis.call('ZRANGEBYSCORE', key_prefix .. 'requesters', '-inf', now, 'LIMIT', 0, 4)
   local ended = 0
@@ -122,5 +118,7 @@ local function route_leases_sweep(now, max)
       redis.call('ZREM', key_prefix .. 'requesters', thread)
     end
   end
-  return refresh(max) or ended >= max or #dead == 4
+  route_leases_flush()
+  refresh(2 * max)
+  return ended >= max or #dead == 4
 end

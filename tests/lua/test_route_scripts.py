@@ -119,6 +119,17 @@ def test_of_a_large_service_none_gets_a_second_one_while_others_are_idle(scripts
     assert set(workers_of(routes.choose("llm", count=50) + routes.choose("llm", count=50)).values()) == {1}
 
 
+def test_ranks_of_a_large_service_follow_at_once(scripts, routes):
+    add(scripts, *[f"w{number}" for number in range(50)], services="llm,rag", models="m", fields=["region", "fra"])
+    choice = routes.choose("llm", model="m", region="fra")
+    for index in ("service:llm", "model:llm/m", "region:llm/fra", "region:llm/fra/m"):
+        assert ranks(scripts, index)[choice.worker] == 10 ** 12 + 100_000
+    assert_sound(scripts)
+    routes.release(choice)
+    assert set(ranks(scripts, "service:llm").values()) == {10 ** 12}
+    assert_sound(scripts)
+
+
 def test_behind_many_that_can_not_be_chosen_others_are_found(scripts, routes):
     add(scripts, *[f"a{number}" for number in range(70)])
     add(scripts, "last", load="0.9")
@@ -181,10 +192,10 @@ def test_requests_count_in_ranks_and_discovery(scripts, routes):
     add(scripts, "v", services="llm,rag", load="0.25")
     before = ranks(scripts, "service:llm")["w"]
     held = [routes.choose("llm", model="m", excluded="v") for _ in range(3)]
-    assert ranks(scripts, "service:llm")["w"] == ranks(scripts, "model:llm/m")["w"] == ranks(scripts, "region:llm/fra/m")["w"] == before + 300_000
     assert_sound(scripts)
-    assert scripts.discover("rag")[1] == ["v", "w"], "the sweep has brought the other service's ranks up to date"
-    assert ranks(scripts, "model:rag/n")["w"] == before + 300_000
+    assert scripts.discover("rag")[1] == ["v", "w"], "the sweep has brought the ranks up to date, those of the other service, too"
+    for index in ("service:llm", "model:llm/m", "region:llm/fra/m", "model:rag/n"):
+        assert ranks(scripts, index)["w"] == before + 300_000
     assert scripts.redis.smembers(PREFIX + "stale") == set()
     for choice in held:
         routes.release(choice)
@@ -197,6 +208,7 @@ def test_what_a_worker_reports_counts_when_it_is_more(scripts, routes, reported,
     add(scripts, "w", active=str(reported))
     for _ in range(leased):
         routes.choose("llm")
+    scripts.sweep(0)
     band = 10 ** 12
     assert ranks(scripts, "service:llm") == {"w": band + counted * 100_000}
     scripts.heartbeat(scripts.beat_of("w", load="0.5", active=str(reported)))

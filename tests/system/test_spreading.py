@@ -8,7 +8,6 @@ import pytest
 
 import invariants
 from peers import reply, saying, serving
-from stage import Stage
 from waiting import wait_until
 
 
@@ -117,25 +116,6 @@ def test_leases_count_as_active_requests_everywhere(stage):
         wait_until(lambda: stage.coordinators[0].worker(worker_id)["active_requests"] in (0, None), within=3, what="leases have ended")
 
 
-def test_explain_says_why_for_each_worker(stage):
-    coordinator = stage.coordinators[0]
-    workers = [Busy(), Busy(), Busy()]
-    service = stage.service()
-    ids = [stage.register(service, stage.peers.start(worker.behave)) for worker in workers]
-    coordinator.beat(ids[1], status="draining")
-    coordinator.beat(ids[2], status="offline")
-    explained = coordinator.get(f"/api/route/explain?service={service}")
-    assert explained.status == 200, explained
-    rows = {row["worker_id"]: row for row in explained.json["workers"]}
-    assert set(rows) >= set(ids)
-    text = {worker_id: str(row).lower() for worker_id, row in rows.items()}
-    assert "drain" in text[ids[1]] and "offline" in text[ids[2]] and "drain" not in text[ids[0]]
-    assert coordinator.get(f"/api/route/explain?service={service}&model=no-such").status == 200
-    assert coordinator.get("/api/route/explain").status == 422
-    for _ in range(10):
-        assert stage.ask("GET", f"/service/{service}/x").headers["X-RMA-Worker"] == ids[0]
-
-
 def test_a_draining_worker_ends_what_it_has_and_gets_nothing_new(stage):
     coordinator, worker = stage.coordinators[0], Busy()
     service = stage.service()
@@ -218,25 +198,6 @@ def test_a_random_spread_serves_without_leases(make_stage):
     calls = stage.redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] - before
     assert calls < 30, f"{calls} script calls for 60 requests"
     assert all(peer.requests for peer in peers)
-
-
-def test_a_killed_instances_leases_are_gone_within_15_s(clock, directory, start_redis, make_coordinator, peers):
-    stage = Stage(directory, start_redis(clock=clock), lambda redis, **settings: make_coordinator(redis, clock=clock, **settings), peers)
-    survivor, victim = stage.start(), stage.start()
-    worker = Busy()
-    service = stage.service()
-    worker_id = stage.register(service, peers.start(worker.behave))
-    worker.held.set()
-    asking = [Asking(stage, service, 3, victim), Asking(stage, service, 1, survivor)]
-    wait_until(lambda: worker.now == 4 and survivor.worker(worker_id)["active_requests"] == 4)
-    victim.kill()
-    clock.advance(15)
-    # its own request goes on, and so does its lease
-    wait_until(lambda: survivor.worker(worker_id)["active_requests"] == 1, within=8, what="the killed instance's leases are gone")
-    worker.held.clear()
-    for each in asking:
-        each.wait()
-    wait_until(lambda: survivor.worker(worker_id)["active_requests"] in (0, None), within=5)
 
 
 def test_an_instance_that_is_told_to_stop_ends_its_requests_first(stage):

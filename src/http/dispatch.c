@@ -9,8 +9,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ENCODING_SHOWN 32 /* bytes of a Content-Encoding */
-#define PATH_LOGGED 200   /* bytes of a path that no route has checked */
+#define ENCODING_SHOWN 32    /* bytes of a Content-Encoding */
+#define HELD_MAX (128 << 20) /* bytes of gathered bodies whose requests wait for their answers, for each thread */
+#define PATH_LOGGED 200      /* bytes of a path that no route has checked */
 
 /* Whether a client's X-Request-Id may be used: 1 to 128 visible ASCII characters. */
 static bool id_is_usable(struct str id)
@@ -191,20 +192,35 @@ static void dispatch_whole(struct request *request)
 /* In the request's pool. */
 struct gathering {
     struct request *request;
+    struct server_thread *thread;
     struct buffer body;
+    size_t held; /* bytes of it in thread->held, once it is whole */
 };
 
 static void gathering_end(void *cell)
 {
     struct gathering *gathering = cell;
+    gathering->thread->held -= gathering->held;
     buffer_fini(&gathering->body);
+}
+
+/* Whether the thread may hold so many bytes more of bodies that wait for their answers; refuses the request if not. */
+static bool has_room(struct request *request, size_t more)
+{
+    if (request->thread->held + more <= HELD_MAX)
+        return true;
+    connection_of(request->h2o)->gathered = NULL;
+    reply_error(request, ERR_OVERLOADED, "This coordinator holds as many long request bodies as it takes; try again shortly.",
+                NULL);
+    return false;
 }
 
 static void on_piece(struct intake *intake, struct str bytes, void *data)
 {
     struct gathering *gathering = data;
     (void)intake;
-    buffer_append(&gathering->body, bytes);
+    if (has_room(gathering->request, gathering->body.len + bytes.len))
+        buffer_append(&gathering->body, bytes);
 }
 
 static void on_whole(struct intake *intake, void *data)
@@ -212,6 +228,8 @@ static void on_whole(struct intake *intake, void *data)
     struct gathering *gathering = data;
     (void)intake;
     connection_of(gathering->request->h2o)->gathered = NULL;
+    gathering->held = gathering->body.capacity;
+    gathering->thread->held += gathering->held;
     gathering->request->body = buffer_str(&gathering->body);
     dispatch_whole(gathering->request);
 }
@@ -234,7 +252,7 @@ static void gather(struct request *request, struct intake *intake, size_t most)
 {
     static const struct intake_taker taker = {on_piece, on_whole, on_failed};
     struct gathering *gathering = h2o_mem_alloc_shared(&request->h2o->pool, sizeof(*gathering), gathering_end);
-    *gathering = (struct gathering){request, BUFFER_INIT};
+    *gathering = (struct gathering){.request = request, .thread = request->thread};
     connection_of(request->h2o)->gathered = &gathering->body;
     intake_limit(intake, most, NULL);
     intake_take(intake, &taker, gathering);
@@ -251,21 +269,21 @@ static void dispatch_body(struct request *request, struct intake *intake)
     bool is_known = intake == NULL || intake_length(intake) != INTAKE_LENGTH_UNKNOWN;
     size_t length = intake == NULL ? request->body.len : is_known ? intake_length(intake) : 0;
     const struct connection *connection = connection_of(request->h2o);
-    if (streamed && connection != NULL && connection->head.odd != NULL)
+    if (streamed && connection != NULL && connection->head.odd != NULL) {
         refuse(request, ERR_BAD_REQUEST, connection->head.odd);
-    else if (length > most && !streamed && length > SERVER_BULK_BODY_MAX)
+    } else if (length > most && !streamed && length > SERVER_BULK_BODY_MAX) {
         refuse(request, ERR_TOO_LARGE, NULL);
-    else if (length > most)
+    } else if (length > most) {
         reply_error(request, ERR_TOO_LARGE, streamed ? server->too_large : NULL, NULL);
-    else if (!streamed && intake != NULL)
-        gather(request, intake, most);
-    else if (!streamed)
-        dispatch_whole(request);
-    else {
+    } else if (streamed) {
         if (intake != NULL)
             intake_limit(intake, most, server->too_large);
         request->intake = intake;
         admit(request);
+    } else if (intake == NULL) {
+        dispatch_whole(request);
+    } else if (has_room(request, length)) {
+        gather(request, intake, most);
     }
 }
 

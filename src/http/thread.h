@@ -70,6 +70,7 @@ struct server_thread {
     bool ticked;   /* in this turn, its ticks were called; */
     bool goes_on;  /* and more has happened since: the next turn waits for nothing */
     int32_t wait;  /* ms until the ticks must be called again, whatever happens */
+    size_t held;   /* bytes of gathered request bodies that are whole */
     size_t unread; /* bytes of answers that their clients have not taken yet */
     void *app;
     bool (*is_ready)(void *app);

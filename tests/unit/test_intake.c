@@ -228,6 +228,18 @@ static void handle_json(struct request *request)
     answer(request, "json", request->body.len, sum_of(0, request->body));
 }
 
+/* Holds its request until the tick. */
+#define HOLDERS 8
+static struct pending *held[HOLDERS];
+static atomic_int holds;
+static atomic_bool let_go;
+
+static void handle_hold(struct request *request)
+{
+    held[holds] = pending_new(request, NULL, 0);
+    pending_park(held[holds++], 60000);
+}
+
 static void handle_get(struct request *request)
 {
     reply_constant(request, 200, STR("got"));
@@ -268,6 +280,13 @@ static int32_t tick(void *data)
         pending_release(waiting, ERR_INTERNAL);
         waiting = NULL;
     }
+    while (let_go && holds > 0) {
+        struct pending *each = held[--holds];
+        struct request *request = pending_take(each);
+        if (request != NULL)
+            handle_json(request);
+        pending_release(each, ERR_INTERNAL);
+    }
     return 1;
 }
 
@@ -281,6 +300,7 @@ static const struct route routes[] = {
     {"POST", "/echo", handle_echo, .body = STREAMED, .access = 0},
     {"POST", "/json", handle_json, .access = 0},
     {"POST", "/bulk", handle_json, .body_max = MIB, .access = 0},
+    {"POST", "/hold", handle_hold, .body_max = 16 * MIB, .access = 0},
     {"GET", "/get", handle_get, .access = 0},
     {"GET", "/known", handle_known, .access = 0},
     {.path = NULL},
@@ -728,6 +748,51 @@ static void test_too_much(void **state)
     }
 }
 
+/* However many wait with a long body for their answers, they are bounded together. */
+static void test_what_is_held_is_bounded(void **state)
+{
+    (void)state;
+    struct buffer body = make_body(12 * MIB); /* in a buffer of 16 MiB */
+    int fds[HOLDERS];
+    for (int i = 0; i < HOLDERS; i++) {
+        struct buffer request = BUFFER_INIT;
+        fds[i] = client_open();
+        append_request(&request, "/hold", buffer_str(&body), i % 2 == 0 ? 0 : 100000);
+        client_send_bytes(fds[i], buffer_str(&request));
+        buffer_fini(&request);
+        assert_within(&holds, i + 1, 5000);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct buffer request = BUFFER_INIT, small = make_body(70000);
+        int fd = client_open();
+        append_request(&request, "/hold", buffer_str(&small), i == 0 ? 0 : 1000);
+        client_send_bytes(fd, buffer_str(&request));
+        struct buffer all = client_read_all(fd, NULL);
+        assert_has(&all, "HTTP/1.1 503 ");
+        assert_has(&all, "Retry-After");
+        buffer_fini(&all);
+        buffer_fini(&request);
+        buffer_fini(&small);
+    }
+    let_go = true;
+    for (int i = 0; i < HOLDERS; i++) {
+        struct buffer all = BUFFER_INIT;
+        client_read_until(fds[i], &all, expected("json", buffer_str(&body)));
+        close(fds[i]);
+        buffer_fini(&all);
+    }
+    /* and there is room again */
+    struct buffer request = BUFFER_INIT, all = BUFFER_INIT;
+    int fd = client_open();
+    append_request(&request, "/hold", buffer_str(&body), 0);
+    client_send_bytes(fd, buffer_str(&request));
+    client_read_until(fd, &all, expected("json", buffer_str(&body)));
+    close(fd);
+    buffer_fini(&all);
+    buffer_fini(&request);
+    buffer_fini(&body);
+}
+
 /* --- who leaves --- */
 
 static void test_one_that_leaves_in_the_middle(void **state)
@@ -811,6 +876,7 @@ int main(void)
         cmocka_unit_test_setup(test_nothing_is_smuggled, set_up),
         cmocka_unit_test_setup(test_odd_requests_are_not_for_streamed_routes, set_up),
         cmocka_unit_test_setup(test_too_much, set_up),
+        cmocka_unit_test_setup(test_what_is_held_is_bounded, set_up),
         cmocka_unit_test_setup(test_one_that_leaves_in_the_middle, set_up),
         cmocka_unit_test_setup(test_one_that_leaves_while_it_waits, set_up),
         cmocka_unit_test_setup(test_the_end, set_up),

@@ -6,7 +6,7 @@
 
 #include "upstream/wire.h"
 
-#define POOL_IDLE_MAX 1024     /* idle connections; above it the oldest goes */
+#define POOL_IDLE_MAX 512      /* idle connections; above it the oldest goes */
 #define POOL_PEER_IDLE_MAX 128 /* of one peer */
 #define POOL_IDLE_MS 30000     /* how long one is kept at most */
 #define POOL_FRESH_MS 4000 /* less than any server of the field keeps one: for what must not be sent to a connection just closed */

@@ -694,7 +694,7 @@ static void test_what_streams_and_kept_connections_cost(void **state)
         buffer_fini(&seen[i].body);
     }
     if (before > 0)
-        assert_in_range((count_bytes() - before) / MANY, 1, 4 * 1024);
+        assert_in_range((count_bytes() - before) / MANY, 1, 3 * 1024);
     for (int i = 0; i < MANY; i++) {
         say(fds[i], STR(" end"));
         RUN_UNTIL(seen[i].whole);
@@ -702,7 +702,7 @@ static void test_what_streams_and_kept_connections_cost(void **state)
     }
     assert_int_equal(upstream_count(upstream).idle, MANY);
     if (before > 0)
-        assert_in_range((count_bytes() - before) / MANY, 1, 800);
+        assert_in_range((count_bytes() - before) / MANY, 1, 512);
     for (int i = 0; i < MANY; i++)
         close(fds[i]);
     RUN_UNTIL(upstream_count(upstream).idle == 0);

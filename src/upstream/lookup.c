@@ -17,7 +17,8 @@ struct name {
     struct name *next;         /* in its bucket */
     struct name *next_waiting; /* for a thread */
     bool under_way;            /* it waits for a thread, or a thread looks it up */
-    int64_t until;             /* clock_ms; not under way: what is known holds so long */
+    int64_t until;             /* clock_ms: so long what is known holds, or, */
+    int64_t stale_until;       /* likewise, while it is looked up anew; 0: nothing is known */
     struct lookup *waiters;    /* under way */
     struct lookup_result result;
     char text[];
@@ -47,8 +48,9 @@ static struct {
     struct name *first, *last; /* those that wait for a thread */
     size_t waiting;
     int threads, idle_threads;
+    int kept_ms;
     void (*resolve)(const char *name, struct lookup_result *result);
-} shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER, .kept_ms = LOOKUP_KEPT_MS};
 
 static void add_address(struct lookup_result *result, const struct sockaddr *name)
 {
@@ -105,7 +107,8 @@ static void publish(struct name *name, const struct lookup_result *result)
 {
     name->result = *result;
     name->under_way = false;
-    name->until = clock_ms() + (result->why == NULL ? LOOKUP_KEPT_MS : LOOKUP_FAILED_MS);
+    name->until = clock_ms() + (result->why == NULL ? shared.kept_ms : LOOKUP_FAILED_MS);
+    name->stale_until = name->until + (result->why == NULL ? shared.kept_ms : 0);
     for (struct lookup *lookup; (lookup = name->waiters) != NULL;) {
         uint64_t one = 1;
         list_remove(lookup);
@@ -139,9 +142,10 @@ static void *serve(void *unused)
     return NULL;
 }
 
-/* With the lock. The threads begin with their work: most programs need few of them, or none. */
+/* Has a thread look it up. With the lock. The threads begin with their work: most programs need few of them, or none. */
 static void queue_name(struct name *name)
 {
+    name->under_way = true;
     name->next_waiting = NULL;
     if (shared.first == NULL)
         shared.first = name;
@@ -183,7 +187,7 @@ static void forget(int64_t now)
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct name **at = &shared.buckets[i]; *at != NULL;) {
             struct name *name = *at;
-            if (name->under_way || name->until > now) {
+            if (name->under_way || name->stale_until > now) {
                 at = &name->next;
                 continue;
             }
@@ -258,11 +262,14 @@ void lookups_free(struct lookups *lookups)
 
 bool lookup_find(const char *text, struct lookup_result *result)
 {
+    int64_t now = clock_ms();
     pthread_mutex_lock(&shared.lock);
-    const struct name *name = find_name(text);
-    bool known = name != NULL && !name->under_way && name->until > clock_ms();
+    struct name *name = find_name(text);
+    bool known = name != NULL && name->stale_until > now;
     if (known)
         *result = name->result;
+    if (known && name->until <= now && !name->under_way && shared.waiting < LOOKUP_WAITING_MAX)
+        queue_name(name);
     pthread_mutex_unlock(&shared.lock);
     return known;
 }
@@ -282,7 +289,6 @@ struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*do
         lookup = h2o_mem_alloc(sizeof(*lookup));
         *lookup = (struct lookup){.lookups = lookups, .done = done, .data = data};
         list_add(&name->waiters, lookup);
-        name->under_way = true;
     }
     if (name != NULL && begins)
         queue_name(name);
@@ -298,10 +304,11 @@ void lookup_cancel(struct lookup *lookup)
     free(lookup);
 }
 
-void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result))
+void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result), int kept_ms)
 {
     pthread_mutex_lock(&shared.lock);
     shared.resolve = resolver;
+    shared.kept_ms = kept_ms;
     forget(INT64_MAX);
     pthread_mutex_unlock(&shared.lock);
 }

@@ -14,8 +14,8 @@ struct lookups;
 #define LOOKUP_THREADS 8
 #define LOOKUP_ADDRESSES_MAX 16 /* of a name; one with more is not used */
 #define LOOKUP_WAITING_MAX 256  /* names that wait for a thread; above it look-ups fail */
-#define LOOKUP_KEPT_MS 30000    /* how long a result is used again, */
-#define LOOKUP_FAILED_MS 5000   /* and a failure */
+#define LOOKUP_KEPT_MS 30000    /* how long a result is used again; as long once more while it is looked up anew */
+#define LOOKUP_FAILED_MS 5000   /* how long a failure is */
 #define LOOKUP_CACHE_MAX 4096   /* names */
 
 struct lookup_result {
@@ -28,7 +28,10 @@ struct lookup_result {
 struct lookups *lookups_new(struct st_h2o_evloop_t *loop);
 void lookups_free(struct lookups *lookups); /* no look-up of the loop may be under way */
 
-/* `text` is a name. Whether its addresses are known; fills *result, which may be a failure. */
+/*
+ * `text` is a name. Whether its addresses are known; fills *result, which may be a failure. Those of a name that is asked for again
+ * and again are looked up anew meanwhile, so that nobody waits.
+ */
 bool lookup_find(const char *text, struct lookup_result *result);
 
 /*
@@ -42,9 +45,9 @@ struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*do
 void lookup_cancel(struct lookup *lookup);
 
 /*
- * For unit tests: replaces what resolves a name in a thread. It fills *result. NULL: the system's resolver again. What was kept
- * is forgotten.
+ * For unit tests: replaces what resolves a name in a thread, which fills *result, and LOOKUP_KEPT_MS. NULL: the system's resolver
+ * again. What was kept is forgotten.
  */
-void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result));
+void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result *result), int kept_ms);
 
 #endif

@@ -121,7 +121,7 @@ static int setup_group(void **state)
     assert_int_equal(SSL_CTX_use_certificate_chain_file(trusted, CERTIFICATE), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey_file(trusted, CERTIFICATE, SSL_FILETYPE_PEM), 1);
     unknown = make_stranger();
-    lookup_use_resolver(resolve);
+    lookup_use_resolver(resolve, LOOKUP_KEPT_MS);
     return 0;
 }
 

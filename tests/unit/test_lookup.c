@@ -53,7 +53,7 @@ static int setup(void **state)
     port = 0;
     atomic_store(&calls, 0);
     sem_init(&go_on, 0, 0);
-    lookup_use_resolver(resolve);
+    lookup_use_resolver(resolve, LOOKUP_KEPT_MS);
     if (far_end_setup(state) != 0)
         return 1;
     listener = listen_at("127.0.0.1", 64, &port);
@@ -63,7 +63,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     close(listener);
-    lookup_use_resolver(NULL);
+    lookup_use_resolver(NULL, LOOKUP_KEPT_MS);
     return far_end_teardown(state);
 }
 
@@ -130,7 +130,7 @@ static void test_names_of_forbidden_places(void **state)
     expect_answer("rebinds.test");
     expect_answer("rebinds.test"); /* by the same answer */
     assert_int_equal(calls, 1);
-    lookup_use_resolver(resolve); /* as if the time of what is kept were over */
+    lookup_use_resolver(resolve, LOOKUP_KEPT_MS); /* as if the time of what is kept were over */
     expect_failure("rebinds.test", EXCHANGE_FORBIDDEN);
 }
 
@@ -208,11 +208,25 @@ static void test_too_many_names(void **state)
     expect_answer("quick.test"); /* behind all of them */
 }
 
+/* A name that is asked for all the time costs nobody a wait; and what it means by now counts from the next request on. */
+static void test_a_name_is_looked_up_anew(void **state)
+{
+    (void)state;
+    lookup_use_resolver(resolve, 200);
+    expect_answer("rebinds.test");
+    int64_t until = clock_ms() + 210;
+    RUN_UNTIL(clock_ms() > until);
+    expect_answer("rebinds.test"); /* by what is known, and connected to that */
+    struct lookup_result result;
+    RUN_UNTIL(lookup_find("rebinds.test", &result) && !network_is_loopback(&result.addresses[0]));
+    expect_failure("rebinds.test", EXCHANGE_FORBIDDEN);
+}
+
 /* The system's own resolver, on a name that needs no server. */
 static void test_localhost(void **state)
 {
     (void)state;
-    lookup_use_resolver(NULL);
+    lookup_use_resolver(NULL, LOOKUP_KEPT_MS);
     expect_answer("localhost");
 }
 
@@ -229,6 +243,7 @@ int main(void)
         TEST(test_one_look_up_for_all_who_wait),
         TEST(test_a_slow_name_server),
         TEST(test_too_many_names),
+        TEST(test_a_name_is_looked_up_anew),
         TEST(test_localhost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,10 @@
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
 # make image      builds the container images with the Docker engine that is there
 # make test-image brings them up, hurts them and looks at what is left
+# make endurance  everything at once at full speed, for ENDURANCE_SECONDS (3600), in the MODE
+# make soak       a simulated week, SOAK_DAYS (7), and its report in docs/reliability.md
 # MODE=asan       builds with clang, AddressSanitizer and UndefinedBehaviorSanitizer, under build/asan
+# MODE=tsan       builds with clang and ThreadSanitizer, under build/tsan
 
 MODE ?= release
 ifeq ($(MAKELEVEL),0)
@@ -36,9 +39,11 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 CPPFLAGS += -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc -I$(BUILD)/gen -isystem $(LLHTTP_DIR)/share/include/llhttp
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 CC_release := gcc
 CC_asan := clang
+CC_tsan := clang
 CC_fuzz := clang
 CC := $(CC_$(MODE))
 CFLAGS := -std=c11 -pthread $(WARNINGS) $(CFLAGS_$(MODE))
@@ -167,7 +172,7 @@ test: test-packages
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory tests/kubernetes/node_modules tests/openai/node_modules
 	@MODE=release $(PYTEST) $(AT_ONCE) $(sort tests/lua $(QUICK) $(RELEASED))
-	@MODE=release $(PYTEST) tests/chaos
+	@MODE=release $(PYTEST) tests/chaos tests/soak tests/endurance
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/system
 
 # While one works: under two minutes on two cores when little has changed.
@@ -206,6 +211,14 @@ models: test-packages
 chaos: test-packages
 	@$(MAKE) --no-print-directory all
 	@MODE=$(MODE) $(PYTEST) -s tests/chaos
+
+endurance: test-packages
+	@$(MAKE) --no-print-directory all
+	@MODE=$(MODE) ENDURANCE_SECONDS=$(or $(ENDURANCE_SECONDS),3600) $(PYTEST) -s tests/endurance
+
+soak: test-packages
+	@$(MAKE) --no-print-directory all
+	@MODE=$(MODE) SOAK_DAYS=$(or $(SOAK_DAYS),7) $(PYTEST) -s tests/soak
 
 fuzz: test-packages
 	@$(MAKE) --no-print-directory MODE=fuzz fuzz-run
@@ -249,6 +262,6 @@ format:
 clean:
 	rm -rf build tests/*/node_modules
 
-.PHONY: all llhttp run test quick check models chaos browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
+.PHONY: all llhttp run test quick check models chaos endurance soak browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -14,7 +14,8 @@ import processes
 import project
 from waiting import wait_until
 
-SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL")
+SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL",
+                   "WARNING: ThreadSanitizer")
 
 # libh2o keeps at most 16 pieces of memory of each of two kinds for reuse, in each thread (see lsan.supp).
 RECYCLED_BY_A_THREAD = 32

@@ -65,6 +65,7 @@ class Machine:
         self.state = "stopped"  # starting, started, stopping
         self.load = 0           # requests that it works on, or that wait for its start
         self.starts = 0
+        self.served = 0
         self.launched = None    # when it was started last
         self._idle = []         # (since, connection)
 
@@ -139,6 +140,27 @@ class FlyProxy:
             self._begin_to_stop(machine)
         return machine
 
+    def start(self, machine):
+        """As an operator does, or a deploy: starts it, and waits until it takes connections. Nothing when it runs."""
+        with self._changed:
+            if machine.state != "stopped":
+                return
+            machine.state, machine.launched = "starting", time.monotonic()
+            machine.starts += 1
+        machine.coordinator.launch()
+        connection = self._connect(machine)
+        with self._changed:
+            if connection is not None:
+                machine.state = "started"
+                machine.keep(connection)
+            self._changed.notify_all()
+
+    def stop(self, machine):
+        """Likewise begins to stop it."""
+        with self._changed:
+            if machine.state == "started":
+                self._begin_to_stop(machine)
+
     def stop_all(self):
         """Stops whatever runs, and waits for it."""
         with self._changed:
@@ -190,7 +212,8 @@ class FlyProxy:
                 room = [machine for machine in there if machine.load < self._hard_limit]
                 for candidates in (below, stopped, room):
                     if candidates:
-                        machine = min(candidates, key=lambda each: each.load)
+                        machine = min(candidates, key=lambda each: (each.load, each.served))
+                        machine.served += 1
                         begins = machine.state == "stopped"
                         if begins:
                             machine.state, machine.launched = "starting", time.monotonic()

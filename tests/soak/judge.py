@@ -1,0 +1,188 @@
+"""Compares, minute by minute, what the coordinators say with what is true."""
+
+import collections
+import json
+from datetime import datetime
+
+from prometheus import Metrics
+from surroundings import PREFIX
+from waiting import let_pass
+
+COLUMNS = {
+    "offline": "false *offline*, worker minutes",
+    "healthy": "false *healthy*, worker minutes",
+    "longest": "longest false *healthy*, minutes",
+    "404": "404s to live workers",
+    "duplicates": "duplicates, worker minutes",
+    "dead": "requests to dead workers",
+    "missed": "events missed",
+    "twice": "events told twice",
+    "figures": "figures that disagree",
+    "causeless": "alerts without cause",
+    "silent": "alerts that should have come",
+    "human": "human actions",
+}
+
+
+METRICS_AGE = 1.1  # s of the real time, for which an instance may say the same
+
+
+def _as_told(status):
+    return status if status in ("removed", "offline") else "online"
+
+
+class Judge:
+    """Counts for each row of the report: a disturbance and what comes after it."""
+
+    def __init__(self, world):
+        self._world = world
+        self.rows = collections.OrderedDict()
+        self.details = collections.defaultdict(list)  # (row, column) -> the first things that were noted
+        self.begin("a quiet start")
+        self._last_event = "0-0"
+        self._told = {}      # worker -> what the events say of it: online, offline
+        self._was = {}       # minute, ms -> (total, offline) as the statistics had it
+        self.minutes = 0
+
+    def begin(self, row):
+        self.row = row
+        self.rows.setdefault(row, collections.Counter())
+
+    def note(self, column, count=1, detail=None):
+        if count:
+            self.rows[self.row][column] += count
+            if detail is not None and len(self.details[self.row, column]) < 5:
+                self.details[self.row, column].append(f"{self._world.now() / 60:.0f} min: {detail}")
+
+    # -- a minute -------------------------------------------------------------------------------------------------------------------
+
+    def look(self, whole=True):
+        """Call it when a minute has passed. What disagrees is looked at once more, since the world goes on between two answers."""
+        self.minutes += 1
+        if not self._world.redis_is_up():
+            return
+        for last in (False, False, True):
+            seen = self._read(whole)
+            if seen is None:
+                return
+            disagreements = self._compare(*seen, whole)
+            if last or not disagreements:
+                break
+            let_pass(METRICS_AGE)
+        for column, detail in disagreements:
+            self.note(column, detail=detail)
+        listed, stats, _ = seen
+        self._look_at_workers(listed, whole)
+        self._look_at_discovery()
+        minute = self._world.clock.now_ms() // 60_000 * 60_000
+        self._was[minute] = (stats["total_workers"], stats["offline_workers"])
+        if whole:
+            self._told = {**dict.fromkeys(self._told, "removed"), **{worker: _as_told(status) for worker, status in listed.items()}}
+
+    def _read(self, whole):
+        """-> the listing, the statistics, what each instance's metrics say; None when they can't be had."""
+        status, stats = self._world.ask("GET", "/api/admin/stats")
+        if status != 200:
+            return None
+        status, listing = self._world.ask("GET", "/api/admin/workers" + ("" if whole else "?status=offline"))
+        if status != 200:
+            return None
+        scrapes = {}
+        for coordinator in self._world.running():
+            answer = self._world.ask_directly(coordinator, "/metrics")
+            if answer is not None and answer.status == 200:
+                scrapes[coordinator.name] = Metrics(answer.body.decode())
+                self._world.alerts.scraped(coordinator.name, scrapes[coordinator.name])
+        self._hear_news()
+        return {row["worker_id"]: row["status"] for row in listing["workers"]}, stats, scrapes
+
+    def _compare(self, listed, stats, scrapes, whole):
+        """-> (column, what) of all that disagree with the listing."""
+        found = []
+        offline = sum(status == "offline" for status in listed.values())
+        if stats["offline_workers"] != offline or whole and stats["total_workers"] != len(listed):
+            found.append(("figures", f"stats {stats['total_workers']}/{stats['offline_workers']}, listed {len(listed)}/{offline}"))
+        for name, metrics in scrapes.items():
+            if metrics.samples.get("rma_workers") and metrics.sum("rma_workers", status="offline") != offline:
+                found.append(("figures", f"metrics of {name} {metrics.sum('rma_workers', status='offline')}, listed {offline}"))
+        for worker in set(self._told) | set(listed) if whole else ():
+            says, is_so = self._told.get(worker, "removed"), _as_told(listed.get(worker, "removed"))
+            if says != is_so:
+                found.append(("missed", f"{worker} is {is_so}, events say {says}"))
+        return found
+
+    def _look_at_workers(self, listed, whole):
+        duplicates, everybody = 0, self._world.everybody()
+        present = {machine.worker_id for machine in everybody}
+        for machine in everybody:
+            shown = listed.get(machine.worker_id) or ("removed" if whole else self._told.get(machine.worker_id, "removed"))
+            if machine.must_be_online() and shown in ("offline", "removed"):
+                self.note("offline", detail=f"{machine.name} is {shown}")
+            elif machine.died is not None and machine.worker_id and shown not in ("offline", "removed"):
+                silent = self._world.now() - machine.died
+                self.note("healthy")
+                self.rows[self.row]["longest"] = max(self.rows[self.row]["longest"], round(silent / 60))
+                if not machine.may_be_online():
+                    self.note("figures", detail=f"{machine.name} is still {shown}")
+            for other in machine.earlier_ids - present:
+                if other in listed:
+                    self.note("duplicates", detail=f"{machine.name}: {other} is {listed[other]}")
+
+    def look_at_history(self):
+        """What was kept of the minutes that were like the one before and the one after them."""
+        status, answer = self._world.ask("GET", "/api/admin/history?minutes=600")
+        if status != 200:
+            return
+        for point in answer["points"]:
+            minute = round(datetime.fromisoformat(point["time"].replace("Z", "+00:00")).timestamp() * 1000)
+            near = {self._was.get(minute + step) for step in (-60_000, 0, 60_000)}
+            if None not in near and len(near) == 1 and (point["total_workers"], point["offline_workers"]) not in near:
+                self.note("figures", detail=f"history {point['total_workers']}/{point['offline_workers']}, was {near}")
+
+    def _look_at_discovery(self):
+        by_id = {machine.worker_id: machine for machine in self._world.everybody()}
+        for service in ("rag", "ner"):
+            status, answer = self._world.ask("GET", f"/api/services/discover/{service}?limit=20")
+            for row in answer.get("workers", []) if status == 200 else []:
+                machine = by_id.get(row["worker_id"])
+                if machine is not None and not machine.may_be_online():
+                    self.note("dead", detail=f"{machine.name} for {service}")
+
+    # -- events -----------------------------------------------------------------------------------------------------------------------
+
+    def _hear_news(self):
+        for entry, fields in self._world.primary.client.xrange(PREFIX + "events", "(" + self._last_event):
+            self._last_event = entry
+            if not fields["event"].startswith(("task", "queue")):
+                self._hear(fields)
+
+    def _hear(self, fields):
+        worker, event = fields["worker_id"], fields["event"]
+        before = self._told.get(worker)  # None: nothing is known of it, as after a reset
+        after = {"registered": "online", "online": "online", "offline": "offline", "removed": "removed"}.get(event, before or "online")
+        if event in ("online", "offline", "removed") and after == before:
+            self.note("twice", detail=f"{worker} is told {event}, and was {before}")
+        self._told[worker] = after
+
+    def forget_events(self):
+        """The store is that of an earlier day: listeners are told to load anew, and so are we."""
+        status, listing = self._world.ask("GET", "/api/admin/workers")
+        assert status == 200
+        self._told = {row["worker_id"]: _as_told(row["status"]) for row in listing["workers"]}
+        newest = self._world.primary.client.xrevrange(PREFIX + "events", count=1)
+        self._last_event = newest[0][0] if newest else "0-0"
+
+    # -- the report -------------------------------------------------------------------------------------------------------------------
+
+    def total(self, column):
+        return (max if column == "longest" else sum)(row[column] for row in self.rows.values())
+
+    def table(self):
+        lines = ["| disturbance | " + " | ".join(COLUMNS.values()) + " |", "| --- |" + " --- |" * len(COLUMNS)]
+        for name, row in self.rows.items():
+            lines.append(f"| {name} | " + " | ".join(str(row[column]) for column in COLUMNS) + " |")
+        lines.append("| **all** | " + " | ".join(f"**{self.total(column)}**" for column in COLUMNS) + " |")
+        return "\n".join(lines)
+
+    def explain(self):
+        return json.dumps({f"{row}: {column}": found for (row, column), found in self.details.items()}, indent=1)

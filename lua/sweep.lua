@@ -133,7 +133,7 @@ local function end_future(index, ahead, moment)
   return brought
 end
 
-life_sign(now)
+life_sign_renew(now)
 local most = math.max(end_silent(), end_gone(), end_future(key_online, timeout, now + timeout),
   end_future(key_offline, removal, now + timeout + removal))
 local more_requests = route_leases_sweep(now, max)

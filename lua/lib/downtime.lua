@@ -9,6 +9,7 @@
 --: use health
 --: use identities
 --: use ledger
+--: use life
 --: use places
 --: use task_leases
 --: use try
@@ -50,12 +51,13 @@ local function downtime_begin(run, up_since, now)
   if pending() then -- that of an earlier run, which has ended, too
     return
   end
-  local noted, at = unpack(redis.call('HMGET', key_life, 'run', 'at'))
-  redis.call('HSET', key_life, 'run', run, 'at', ms_text(now))
-  if not noted or noted == run or not tonumber(at) then
+  local noted, at = redis.call('HGET', key_life, 'run'), life_sign_found()
+  redis.call('HSET', key_life, 'run', run)
+  life_sign_leave(now)
+  if not noted or noted == run or not at then
     return
   end
-  at = last_sign(tonumber(at), up_since)
+  at = last_sign(at, up_since)
   if up_since - at >= SHORTEST_MS then
     redis.call('HSET', key_life, 'downtime', ms_text(up_since - at), 'downtime_from', ms_text(at), 'downtime_after', '',
       'downtime_count', 0)
@@ -237,7 +239,7 @@ local function downtime_move(run, now, timeout, removal, revive, max)
   down.now, down.timeout, down.removal, down.revive = now, timeout, removal, revive
   local is_its_run = redis.call('HGET', key_life, 'run') == run
   if is_its_run then
-    redis.call('HSET', key_life, 'at', ms_text(now))
+    life_sign_leave(now)
   end
   if not down.cursor and move_workers(down, max) then
     return true

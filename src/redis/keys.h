@@ -35,6 +35,7 @@
     X(limit, "limit:")                                                                                                             \
     X(audit, "audit")                                                                                                              \
     X(format, "format")                                                                                                            \
+    X(alive, "alive")                                                                                                              \
     X(life, "life")                                                                                                                \
     X(instances, "instances")
 

@@ -214,10 +214,10 @@ def test_the_sign_is_left_once_a_second(scripts):
     signs = []
     for tenth in range(30):
         scripts.sweep_once(tenth / 10)
-        signs.append((int(scripts.redis.hget("{rma}:life", "at")) - NOW) / 1000)
+        signs.append((int(scripts.redis.get("{rma}:alive")) - NOW) / 1000)
     assert sorted(set(signs)) == [0, 0.9, 1.8, 2.7]
     scripts.sweep_once(-3600)
-    assert int(scripts.redis.hget("{rma}:life", "at")) == NOW - 3_600_000, "a clock that was set back"
+    assert int(scripts.redis.get("{rma}:alive")) == NOW - 3_600_000, "a clock that was set back"
 
 
 def test_what_somebody_has_written_by_hand_stops_nobody(scripts):
@@ -232,7 +232,7 @@ def test_what_somebody_has_written_by_hand_stops_nobody(scripts):
 
 @pytest.mark.parametrize("nonsense", [
     lambda redis: redis.set("{rma}:life", "x"), lambda redis: redis.set("{rma}:instances", "x"),
-    lambda redis: redis.hset("{rma}:life", mapping={"at": "x"}), lambda redis: redis.hset("{rma}:life", mapping={"downtime": "x"}),
+    lambda redis: redis.set("{rma}:alive", "x"), lambda redis: redis.hset("{rma}:life", mapping={"downtime": "x"}),
     lambda redis: redis.hset("{rma}:life", mapping={"downtime": "1000", "downtime_from": "x"})])
 def test_nonsense_in_its_own_keys_stops_nobody(scripts, nonsense):
     alive(scripts)
@@ -241,7 +241,7 @@ def test_nonsense_in_its_own_keys_stops_nobody(scripts, nonsense):
     finish(scripts, at=400, run="r2")
     serve(scripts, at=400, run="r2")
     scripts.sweep_once(401)
-    assert scripts.redis.hget("{rma}:life", "run") == "r2" and int(scripts.redis.hget("{rma}:life", "at")) >= NOW + 400_000
+    assert scripts.redis.hget("{rma}:life", "run") == "r2" and int(scripts.redis.get("{rma}:alive")) >= NOW + 400_000
     finish(scripts, at=2000, run="r3")
     assert scripts.redis.hget("{rma}:life", "moved_ms") == "1599000"
 

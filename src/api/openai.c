@@ -64,7 +64,7 @@ void api_model_request(struct request *request)
         proxy_know_caller(request, pass);
 }
 
-/* -- the models that there are -------------------------------------------------------------------------------------------------- */
+/* -- the models that there are ---------------------------------------------------------------------------------------------- */
 
 struct models {
     struct pending *pending;

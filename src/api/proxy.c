@@ -5,7 +5,6 @@
 #include "http/reply.h"
 #include "store/credentials.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define PATIENCE_MS (24 * 3600 * 1000)
@@ -40,6 +39,7 @@ void proxy_let_go(struct proxy *proxy)
     buffer_fini(&proxy->tried);
     buffer_fini(&proxy->head);
     buffer_fini(&proxy->piece);
+    buffer_fini(&proxy->detail);
     free(proxy);
 }
 
@@ -83,7 +83,8 @@ struct request *proxy_take(struct proxy *proxy, int status)
         return NULL;
     struct metrics_passing *counts = &metrics->passing[proxy->place];
     metric_add(&counts->requests[status_place(status)], 1);
-    histogram_observe(&counts->head_us, metrics_passing_bounds, clock_us() - proxy->began_at);
+    proxy->answered_at = clock_us();
+    histogram_observe(&counts->head_us, metrics_passing_bounds, proxy->answered_at - proxy->began_at);
     return request;
 }
 
@@ -154,11 +155,13 @@ static bool asks_for_another(int status)
 /* The client knows no error of the worker's own. */
 static void refuse_answer(struct proxy *proxy)
 {
-    snprintf(proxy->detail, sizeof(proxy->detail), "%sworker %s answered %d %s.", proxy->order->failed, proxy->worker_id,
-             proxy->status, status_reason(proxy->status));
+    proxy->detail.len = 0;
+    buffer_printf(&proxy->detail, "%sworker %s answered %d %s.", proxy->order->failed, proxy->worker_id, proxy->status,
+                  status_reason(proxy->status));
+    buffer_append(&proxy->detail, (struct str){"", 1});
     proxy_end_exchange(proxy);
     proxy_release(proxy, proxy_outcome(proxy));
-    proxy_fail(proxy, ERR_WORKER_FAILED, proxy->detail);
+    proxy_fail(proxy, ERR_WORKER_FAILED, proxy->detail.ptr);
 }
 
 static void on_answer(void *data, struct str bytes, bool last)
@@ -204,7 +207,7 @@ static void on_failed(void *data, const struct exchange_failure *failure)
     else if (failure->fault != EXCHANGE_OVERLOADED && may_try_again(proxy, failure->delivered))
         choose(proxy);
     else
-        proxy_fail(proxy, proxy->err, proxy->detail);
+        proxy_fail(proxy, proxy->err, proxy->detail.ptr);
     proxy_let_go(proxy);
 }
 
@@ -250,13 +253,14 @@ static void dial(struct proxy *proxy, const struct target *target)
 static void take_choice(struct proxy *proxy, const struct request_choice *choice)
 {
     proxy->attempt++;
+    proxy->is_noted = false;
     proxy->status = 0;
     proxy->lease = choice->lease;
     proxy->has_model = choice->has_model;
     proxy->passing = catalogue_passing(choice->service);
-    snprintf(proxy->worker_id, sizeof(proxy->worker_id), "%.*s", STR_PRINTF(choice->worker_id));
-    buffer_append(&proxy->tried, proxy->tried.len > 0 ? STR(" ") : STR(""));
-    buffer_append(&proxy->tried, choice->worker_id);
+    size_t len = choice->worker_id.len < ID_MAX ? choice->worker_id.len : ID_MAX;
+    memcpy(proxy->worker_id, choice->worker_id.ptr, len);
+    proxy->worker_id[len] = '\0';
     count_in_flight(proxy, proxy_service_place(choice->service));
     if (proxy->attempt > 1)
         metric_add(&metrics->passing[proxy->place].retries, 1);
@@ -297,7 +301,7 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
         proxy->is_held = false;
         proxy_answer(proxy, proxy->held, proxy->held_last);
     } else if (proxy->attempt > 0) {
-        proxy_fail(proxy, proxy->err, proxy->detail);
+        proxy_fail(proxy, proxy->err, proxy->detail.ptr);
     } else if (err == ERR_NO_WORKER) {
         proxy_fail(proxy, err, proxy->order->nobody != NULL ? proxy->order->nobody : sentences[refusal]);
     } else {
@@ -360,6 +364,11 @@ static void on_key(void *data, enum err err)
 static void choose(struct proxy *proxy)
 {
     const struct proxy_order *order = proxy->order;
+    if (proxy->worker_id[0] != '\0' && !proxy->is_noted) {
+        buffer_append(&proxy->tried, proxy->tried.len > 0 ? STR(" ") : STR(""));
+        buffer_append(&proxy->tried, str_from(proxy->worker_id));
+        proxy->is_noted = true;
+    }
     struct request_wish wish = {
         .services = proxy->among == LOADERS ? order->loaders : order->services,
         .model = order->model,

@@ -3,27 +3,38 @@
  */
 #include "api/proxy_headers.h"
 #include "api/proxy_internal.h"
-#include "base/clock.h"
+#include "base/digits.h"
 #include "http/reply.h"
 
-#include <stdio.h>
-
 #define SANDBOX "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals"
+
+/* Appends milliseconds with two decimals. */
+static char *write_ms(char *at, const char *before, int64_t us)
+{
+    size_t len = strlen(before);
+    memcpy(at, before, len);
+    at += len;
+    at += digits_decimal(us > 0 ? (uint64_t)us / 1000 : 0, at);
+    int64_t rest = us > 0 ? us % 1000 / 10 : 0;
+    *at++ = '.';
+    *at++ = (char)('0' + rest / 10);
+    *at++ = (char)('0' + rest % 10);
+    return at;
+}
 
 /* What we tell of the way that the request took. The texts live as long as the request. */
 static void add_our_headers(const struct proxy *proxy, struct request *request, struct str type)
 {
-    const size_t size = ID_MAX + 1;
-    char *room = request_alloc(request, size + 128);
-    memcpy(room, proxy->worker_id, size);
-    char *attempt = room + size, *timing = attempt + 16;
-    int64_t chosen = proxy->sent_at - request->received_at, answered = clock_us() - proxy->sent_at;
-    snprintf(attempt, 16, "%d", proxy->attempt);
-    snprintf(timing, 112, "route;dur=%lld.%02lld, worker;dur=%lld.%02lld", (long long)chosen / 1000, (long long)chosen % 1000 / 10,
-             (long long)answered / 1000, (long long)answered % 1000 / 10);
-    request_add_field(request, STR("X-RMA-Worker"), str_from(room));
-    request_add_field(request, STR("X-RMA-Attempt"), str_from(attempt));
-    request_add_field(request, STR("Server-Timing"), str_from(timing));
+    static const struct str attempts[] = {STR("0"), STR("1"), STR("2"), STR("3")};
+    struct str worker_id = str_from(proxy->worker_id);
+    char *room = request_alloc(request, worker_id.len + sizeof("route;dur=, worker;dur=") + 2 * (DIGITS_MAX + 3));
+    memcpy(room, worker_id.ptr, worker_id.len);
+    char *timing = room + worker_id.len;
+    char *end = write_ms(write_ms(timing, "route;dur=", proxy->sent_at - proxy->began_at),
+                         ", worker;dur=", proxy->answered_at - proxy->sent_at);
+    request_add_field(request, STR("X-RMA-Worker"), (struct str){room, worker_id.len});
+    request_add_field(request, STR("X-RMA-Attempt"), attempts[proxy->attempt]);
+    request_add_field(request, STR("Server-Timing"), (struct str){timing, (size_t)(end - timing)});
     request_add_field(request, STR("X-Content-Type-Options"), STR("nosniff"));
     if (proxy->order->model.len > 0)
         request_add_field(request, STR("X-RMA-Model"), proxy->has_model ? STR("loaded") : STR("not-loaded"));
@@ -35,7 +46,7 @@ static void add_our_headers(const struct proxy *proxy, struct request *request, 
 static struct str translate(const struct proxy *proxy, struct request *request, struct str location)
 {
     struct buffer room = BUFFER_INIT;
-    struct str authority = {proxy->authority, proxy->authority_len};
+    struct str authority = {proxy->head.ptr + proxy->authority_at, proxy->authority_len};
     struct str found =
         proxy_public_location(location, authority, buffer_str(&proxy->base), proxy->order->target.to, proxy->order->prefix, &room);
     if (found.ptr != NULL) {

@@ -37,9 +37,10 @@ void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *fail
     struct str services = proxy->order->services;
     proxy->err = err_of(proxy, failure);
     bool is_unknown = proxy->err == ERR_OUTCOME_UNKNOWN || proxy->err == ERR_WORKER_LATE_UNKNOWN;
-    snprintf(proxy->detail, sizeof(proxy->detail), "%s%s (worker %s)%s.",
-             begin != NULL ? begin : "The request was not served: ", sentence, proxy->worker_id,
-             is_unknown ? "; whether the request took effect is unknown" : "");
+    proxy->detail.len = 0;
+    buffer_printf(&proxy->detail, "%s%s (worker %s)%s.", begin != NULL ? begin : "The request was not served: ", sentence,
+                  proxy->worker_id, is_unknown ? "; whether the request took effect is unknown" : "");
+    buffer_append(&proxy->detail, (struct str){"", 1});
     metric_add(&metrics->passing[proxy->place].faults[failure->fault], 1);
     log_repeatable(LOG_WARN, "passing", "a worker failed a request", 3, log_text("cause", exchange_fault_word(failure->fault)),
                    log_str("service", services), log_str("worker_id", str_from(proxy->worker_id)), log_text("why", failure->why),
@@ -54,8 +55,7 @@ struct naming {
     struct proxy *proxy;
     struct buffer names;
     enum err err;
-    char detail[320];
-    bool has_detail;
+    struct buffer detail; /* with a NUL; empty: the error's own */
 };
 
 static void answer(struct proxy *proxy, enum err err, const char *detail)
@@ -86,7 +86,8 @@ static void on_services(void *data, enum err err)
     } else {
         buffer_fini(&naming->names);
     }
-    answer(proxy, naming->err, naming->has_detail ? naming->detail : NULL);
+    answer(proxy, naming->err, naming->detail.ptr);
+    buffer_fini(&naming->detail);
     free(naming);
     proxy_let_go(proxy);
 }
@@ -101,9 +102,9 @@ void proxy_fail(struct proxy *proxy, enum err err, const char *detail)
     struct naming *naming = calloc(1, sizeof(*naming));
     if (naming == NULL)
         abort();
-    *naming = (struct naming){.proxy = proxy, .err = err, .has_detail = detail != NULL};
+    *naming = (struct naming){.proxy = proxy, .err = err};
     if (detail != NULL)
-        snprintf(naming->detail, sizeof(naming->detail), "%s", detail);
+        buffer_append(&naming->detail, (struct str){detail, strlen(detail) + 1});
     proxy->holders++;
     enum err sent = store_services(proxy->api->store, false, on_service, on_services, naming);
     if (sent != ERR_NONE)

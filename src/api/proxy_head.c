@@ -4,10 +4,8 @@
 #include "api/proxy_headers.h"
 #include "api/proxy_internal.h"
 #include "auth/secret.h"
+#include "base/digits.h"
 #include "http/client.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define HEAD_USUAL 1024 /* bytes */
 
@@ -24,15 +22,19 @@ static uint64_t next_random(void)
 }
 
 /* A traceparent of a trace that begins here. */
-static struct str begin_trace(char room[56])
+static struct str begin_trace(char room[55])
 {
-    int len =
-        snprintf(room, 56, "00-%016" PRIx64 "%016" PRIx64 "-%016" PRIx64 "-01", next_random(), next_random(), next_random() | 1);
-    return (struct str){room, (size_t)len};
+    memcpy(room, "00-", 3);
+    digits_hex(next_random() | 1, room + 3); /* no id is all zeros */
+    digits_hex(next_random(), room + 19);
+    room[35] = '-';
+    digits_hex(next_random() | 1, room + 36);
+    memcpy(room + 52, "-01", 3);
+    return (struct str){room, 55};
 }
 
 /* Sets how the body's length is told. */
-static void set_length(const struct proxy *proxy, struct proxy_head *head, char room[24])
+static void set_length(const struct proxy *proxy, struct proxy_head *head, char room[DIGITS_MAX])
 {
     const struct proxy_order *order = proxy->order;
     struct str body = order->body.ptr != NULL ? order->body : proxy->request->body;
@@ -43,7 +45,7 @@ static void set_length(const struct proxy *proxy, struct proxy_head *head, char 
     /* without a body, only what is expected to have one says so (RFC 9110, section 8.6) */
     bool is_expected = str_eq(head->method, STR("POST")) || str_eq(head->method, STR("PUT")) || str_eq(head->method, STR("PATCH"));
     if (!head->chunked && (length > 0 || is_expected))
-        head->length = (struct str){room, (size_t)snprintf(room, 24, "%zu", length)};
+        head->length = (struct str){room, digits_decimal(length, room)};
 }
 
 /* Sets who asks, and for what. `room` has the base URL. */
@@ -65,14 +67,13 @@ void proxy_compose(struct proxy *proxy, const struct target *target)
     struct proxy_trust trust = {.cookies = proxy->passing->set_cookie};
     trust.authorization = proxy->passing->pass_authorization && proxy_authorization_is_foreign(proxy->request);
     struct buffer token = BUFFER_INIT;
-    char length[24], url[512], address[INET_TEXT_MAX], trace[56];
+    char length[DIGITS_MAX], url[512], address[INET_TEXT_MAX], trace[55], authority[TARGET_AUTHORITY_MAX];
     struct proxy_head head = {.fields = fields, .connection = &connection, .trust = &trust, .type = order->type};
     head.count = request_fields(proxy->request, fields);
     for (size_t i = 0; i < head.count; i++)
         if (str_eq_nocase(fields[i].name, STR("connection")))
             (void)proxy_add_connection(&connection, fields[i].value); /* proxy_pass has counted them */
-    proxy->authority_len = target_authority(target, proxy->authority).len;
-    head.authority = (struct str){proxy->authority, proxy->authority_len};
+    head.authority = target_authority(target, authority);
     head.method = order->method.ptr != NULL ? order->method : request_method(proxy->request);
     head.trace = begin_trace(trace);
     set_origin(proxy, &head, url, address);
@@ -90,6 +91,8 @@ void proxy_compose(struct proxy *proxy, const struct target *target)
     buffer_append(&proxy->head, STR(" "));
     proxy_write_target(&proxy->head, target->base, &order->target);
     buffer_append(&proxy->head, STR(" HTTP/1.1\r\n"));
+    proxy->authority_at = proxy->head.len + sizeof("Host: ") - 1;
+    proxy->authority_len = head.authority.len;
     proxy_write_head(&proxy->head, &head);
     buffer_fini(&token);
 }

@@ -14,7 +14,7 @@
 #include "store/requests.h"
 #include "upstream/exchange.h"
 
-#define PROXY_ATTEMPTS_MAX 3
+#define PROXY_ATTEMPTS_MAX 3              /* a digit of X-RMA-Attempt */
 #define PROXY_TUNNEL_IDLE_MS (600 * 1000) /* that a tunnel may be silent: WebSockets are, for minutes */
 
 /*
@@ -28,6 +28,7 @@ struct proxy {
     struct pending *pending;         /* NULL once the client is answered */
     int holders;
     bool gone;
+    bool is_noted;                          /* the worker at hand is in `tried` */
     bool is_parked;                         /* a worker is asked: the wait ends when the client leaves */
     bool hurried;                           /* the program ends: it has only a moment more */
     bool unleased;                          /* the service is spread at random */
@@ -35,22 +36,21 @@ struct proxy {
 
     int attempt; /* the number of this one, from 1 */
     char worker_id[ID_MAX + 1];
-    char authority[TARGET_AUTHORITY_MAX];
-    size_t authority_len;
     struct buffer base;                      /* the path of the worker's URL */
     const struct catalogue_passing *passing; /* of the chosen service */
     bool has_model;                          /* the worker has the order's model loaded */
-    struct buffer tried;                     /* workers, with blanks between */
+    struct buffer tried;                     /* workers before this one, with blanks between */
     struct request_lease *lease;             /* NULL: none */
     struct exchange *exchange;               /* NULL: none */
-    struct buffer head;                      /* what goes out */
+    struct buffer head;                      /* what goes out, */
+    size_t authority_at, authority_len;      /* and where in it the worker's host[:port] is */
     int status;                              /* of the worker's answer; 0: none yet */
     struct str held; /* the first bytes of an answer that is passed on if no other worker has a better one */
     bool is_held, held_last;
     bool safe; /* may be done twice */
 
-    enum err err; /* why the last attempt failed */
-    char detail[320];
+    enum err err;         /* why the last attempt failed */
+    struct buffer detail; /* the sentence, with a NUL */
 
     struct stream *stream;
     struct tunnel *tunnel;
@@ -64,9 +64,9 @@ struct proxy {
     bool is_sending;       /* a piece of it is on its way */
     struct buffer piece;   /* what is on its way to the worker */
 
-    size_t place;              /* of the service in the metrics */
-    bool counted;              /* it is in flight there */
-    int64_t began_at, sent_at; /* clock_us */
+    size_t place;                           /* of the service in the metrics */
+    bool counted;                           /* it is in flight there */
+    int64_t began_at, sent_at, answered_at; /* clock_us */
 };
 
 /* Ends a hold; the last one frees it. */

@@ -1,5 +1,7 @@
 #include "base/json_writer.h"
 
+#include "base/digits.h"
+
 /* Whether a value ends with this byte: a string, an object, an array, a number, or true, false and null. */
 static bool ends_value(char last)
 {
@@ -29,12 +31,7 @@ void json_add_key(struct buffer *out, struct str name)
 
 void json_add_integer(struct buffer *out, const char *key, int64_t number)
 {
-    char digits[20], *at = digits + sizeof(digits); /* INT64_MIN has 19 digits and a sign */
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do
-        *--at = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (number < 0)
-        *--at = '-';
-    json_add_raw(out, key, (struct str){at, (size_t)(digits + sizeof(digits) - at)});
+    char text[1 + DIGITS_MAX] = "-";
+    size_t sign = number < 0, len = digits_decimal(number < 0 ? -(uint64_t)number : (uint64_t)number, text + sign);
+    json_add_raw(out, key, (struct str){text, sign + len});
 }

@@ -1,9 +1,8 @@
 #include "http/client.h"
 
+#include "base/digits.h"
 #include "http/forwarded.h"
 #include "http/thread.h"
-
-#include <stdio.h>
 
 #define HOST_MARKS "-._:[]" /* what a host that is handed on may have: nothing that a URL, a shell or a page takes for more */
 #define HOST_MAX 259        /* a name of 253 characters, a colon and a port */
@@ -75,27 +74,37 @@ static bool has_port(struct str host)
     return memchr(host.ptr + from, ':', host.len - from) != NULL;
 }
 
+/* Writes what fits of a text at a place of the room, and returns the place behind it. */
+static size_t put(char *room, size_t size, size_t at, struct str text)
+{
+    size_t len = text.len < size - 1 - at ? text.len : size - 1 - at;
+    memcpy(room + at, text.ptr, len);
+    return at + len;
+}
+
 struct str client_base_url(const struct request *request, char *room, size_t size)
 {
-    bool https = str_eq_nocase(find_first(request, "x-forwarded-proto"), STR("https"));
-    const char *scheme = https ? "https" : "http";
+    bool https = str_eq_nocase(find_first(request, "x-forwarded-proto"), STR("https")), brackets = false;
     struct str host = client_asked_host(request);
-    int port = 0, len;
+    char address_room[INET_TEXT_MAX], digits[DIGITS_MAX];
+    int port = 0;
     if (is_plain(host)) {
         /* a proxy may take the port out of the host; one that stands there is the client's own word */
         if (!has_port(host))
             port = forwarded_port(find_first(request, "x-forwarded-port"));
         if (port == (https ? 443 : 80))
             port = 0;
-        len = snprintf(room, size, port > 0 ? "%s://%.*s:%d" : "%s://%.*s", scheme, STR_PRINTF(host), port);
     } else {
-        char address_room[INET_TEXT_MAX];
         struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
         h2o_conn_t *conn = request->h2o->conn;
         host = inet_text(&name, conn->callbacks->get_sockname(conn, (struct sockaddr *)&name), address_room);
-        bool brackets = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
-        len = snprintf(room, size, brackets ? "%s://[%.*s]:%d" : "%s://%.*s:%d", scheme, STR_PRINTF(host),
-                       (int)h2o_socket_getport((struct sockaddr *)&name));
+        brackets = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+        port = (int)h2o_socket_getport((struct sockaddr *)&name);
     }
-    return (struct str){room, (size_t)len < size ? (size_t)len : size - 1};
+    size_t at = put(room, size, 0, https ? STR("https://") : STR("http://"));
+    at = put(room, size, put(room, size, at, brackets ? STR("[") : STR("")), host);
+    at = put(room, size, at, brackets ? STR("]") : STR(""));
+    if (port > 0)
+        at = put(room, size, put(room, size, at, STR(":")), (struct str){digits, digits_decimal((uint64_t)port, digits)});
+    return (struct str){room, at};
 }

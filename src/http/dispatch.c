@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/digits.h"
 #include "base/inet.h"
 #include "base/log_repeat.h"
 #include "http/connection.h"
@@ -32,10 +33,10 @@ static struct str request_id(struct server_thread *thread, h2o_req_t *req)
         if (id_is_usable((struct str){value.base, value.len}))
             return (struct str){value.base, value.len};
     }
-    char *room = h2o_mem_alloc_pool(&req->pool, 17);
+    char *room = h2o_mem_alloc_pool(&req->pool, 16);
     /* a counter from a random start, spread over all digits by an odd factor (Knuth, 6.4): no two alike, no two neighbours */
     uint64_t spread = thread->next_id++ * 0x9e3779b97f4a7c15u;
-    snprintf(room, 17, "%016" PRIx64, spread);
+    digits_hex(spread, room);
     return (struct str){room, 16};
 }
 

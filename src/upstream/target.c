@@ -1,7 +1,8 @@
 #include "upstream/target.h"
 
+#include "base/digits.h"
+
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #define LABEL_MAX 63
 
@@ -202,16 +203,21 @@ bool target_pin(struct target *target, struct str hex)
 
 struct str target_authority(const struct target *target, char room[TARGET_AUTHORITY_MAX])
 {
-    char *end = room;
-    size_t len = strlen(target->host);
-    bool bracket = memchr(target->host, ':', len) != NULL;
+    struct str host = str_from(target->host);
+    bool bracket = memchr(host.ptr, ':', host.len) != NULL;
+    char *at = room;
     if (bracket)
-        *end++ = '[';
-    memcpy(end, target->host, len);
-    end += len;
+        *at++ = '[';
+    memcpy(at, host.ptr, host.len);
+    at += host.len;
     if (bracket)
-        *end++ = ']';
-    if (target->port != (target->tls ? 443 : 80))
-        end += snprintf(end, sizeof(":65535"), ":%u", (unsigned)target->port);
-    return (struct str){room, (size_t)(end - room)};
+        *at++ = ']';
+    if (target->port != (target->tls ? 443 : 80)) {
+        char digits[DIGITS_MAX];
+        size_t len = digits_decimal(target->port, digits);
+        *at++ = ':';
+        memcpy(at, digits, len);
+        at += len;
+    }
+    return (struct str){room, (size_t)(at - room)};
 }

@@ -292,7 +292,7 @@ if join == '' and owner then
   redis.call('HSET', registration, 'lapsed', '1')
 end
 if arg_grant ~= '' or grant then
-  redis.call('HSET', registration, 'grant', arg_grant ~= '' and arg_grant or grant)
+  redis.call('HSET', registration, 'grant', arg_grant ~= '' and join .. '.' .. arg_grant or grant)
 end
 if join ~= '' then
   redis.call('SADD', key_joined .. join, id)

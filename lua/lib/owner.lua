@@ -2,13 +2,11 @@
 -- for those that nobody has registered with one; or, where it shows a worker's own token, "<join token>.<grant>": such a token
 -- ends when its worker is registered with a join token again, which makes another grant.
 
-local OWNER_FIELDS = { 'tier', 'join', 'grant' }
-
--- Whether a caller may speak for a worker. found: what its registration has in OWNER_FIELDS; nothing where there is none.
-local function owner_may(caller, found)
-  local join, grant = string.match(caller, '^([^.]*)%.?(.*)$')
-  if grant ~= '' then
-    return not found[1] or (found[2] == join and found[3] == grant)
+-- Whether a caller may speak for the worker with that registration. hget: how a field of it is read.
+local function owner_may(caller, registration, hget)
+  if string.find(caller, '.', 1, true) then
+    return hget('HGET', registration, 'grant') == caller or not hget('HGET', registration, 'tier')
   end
-  return not found[2] or found[2] == join
+  local owner = hget('HGET', registration, 'join')
+  return not owner or owner == caller
 end

@@ -10,5 +10,5 @@ local function task_owners_read(text)
   if not id then
     return text, true
   end
-  return id, owner_may(caller, try_call('HMGET', key_prefix .. 'registration:' .. id, unpack(OWNER_FIELDS)) or {})
+  return id, owner_may(caller, key_prefix .. 'registration:' .. id, try_call)
 end

@@ -35,7 +35,7 @@ struct directory {
     int64_t began_at;
     struct signing_key own_key;
     bool has_own_key;
-    unsigned generation;
+    unsigned key_generation;
     struct waiting *waiting, *later; /* for the reading that is under way; for the next one */
 };
 
@@ -88,9 +88,9 @@ const struct signing_key *directory_keys(const struct directory *directory, size
     return copy->keys;
 }
 
-unsigned directory_generation(const struct directory *directory)
+unsigned directory_key_generation(const struct directory *directory)
 {
-    return directory->generation;
+    return directory->key_generation;
 }
 
 static void copy_fini(struct copy *copy)
@@ -198,20 +198,30 @@ static void end_reading(struct directory *directory, enum err err)
 
 static void read_page(struct directory *directory, struct str after);
 
+static bool have_same_keys(const struct copy *a, const struct copy *b)
+{
+    if (a->key_count != b->key_count)
+        return false;
+    for (size_t i = 0; i < a->key_count; i++)
+        if (strcmp(a->keys[i].kid, b->keys[i].kid) != 0)
+            return false;
+    return true;
+}
+
 /* The whole copy has come. */
 static void use_coming(struct directory *directory)
 {
     struct copy old = directory->present;
     directory->present = directory->coming;
     directory->coming = (struct copy){0};
-    copy_fini(&old);
     struct buffer version = directory->version;
     directory->version = directory->version_coming;
     directory->version_coming = version;
-    directory->generation++;
     struct copy *copy = &directory->present;
     if (directory->has_own_key && add_key(copy, buffer_str(&directory->own_key.private_pem)))
         set_text(copy->signs, sizeof(copy->signs), str_from(directory->own_key.kid));
+    directory->key_generation += !have_same_keys(copy, &old);
+    copy_fini(&old);
 }
 
 static void on_page(void *data, enum err err, const struct credentials_page *page)

@@ -66,8 +66,8 @@ bool directory_has_anybody(const struct directory *directory);
  */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
 
-/* Grows whenever the copy has changed. Conclusions from an older copy no longer hold. */
-unsigned directory_generation(const struct directory *directory);
+/* Grows whenever the keys have changed. What was concluded from older ones no longer holds. */
+unsigned directory_key_generation(const struct directory *directory);
 
 /* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
 void directory_use_key(struct directory *directory, const struct signing_key *key);

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VERIFIED_MAX 4096 /* two tokens that share a place are verified in turns */
+#define SETS 4096 /* by three hex digits of a token's digest */
+#define WAYS 8    /* tokens of a set that are remembered at once: room for some 10,000 workers before any is verified again */
 
 /* A token whose signature was good. Its digest stands for it, so that no token lies in memory. */
 struct verified_token {
@@ -15,7 +16,7 @@ struct verified_token {
 };
 
 struct verified {
-    struct verified_token *places[VERIFIED_MAX];
+    struct verified_token *places[SETS][WAYS];
 };
 
 struct verified *verified_new(void)
@@ -26,6 +27,23 @@ struct verified *verified_new(void)
     return verified;
 }
 
+/* The place of a token: where it is, or where it may be put. */
+static struct verified_token **find_place(struct verified *verified, const char *digest, unsigned generation)
+{
+    struct verified_token **places = verified->places[strtoul((char[]){digest[0], digest[1], digest[2], '\0'}, NULL, 16) % SETS];
+    struct verified_token **free_one = &places[0];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (places[i] == NULL)
+            return &places[i];
+        if (secret_digests_are_equal(places[i]->digest, digest))
+            return &places[i];
+        bool is_older = places[i]->generation != generation || places[i]->claims.expires_at < (*free_one)->claims.expires_at;
+        if ((*free_one)->generation == generation && is_older)
+            free_one = &places[i];
+    }
+    return free_one;
+}
+
 /* Checks a JWT, or remembers that it was checked. */
 static enum jwt_result check_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
                                  struct jwt_claims *claims)
@@ -33,10 +51,9 @@ static enum jwt_result check_jwt(const struct directory *directory, struct verif
     char digest[SECRET_DIGEST_LEN + 1];
     size_t count;
     const struct signing_key *signs, *keys = directory_keys(directory, &count, &signs);
-    unsigned generation = directory_generation(directory);
+    unsigned generation = directory_key_generation(directory);
     secret_digest(token, digest);
-    struct verified_token **place =
-        &verified->places[strtoul((char[]){digest[0], digest[1], digest[2], '\0'}, NULL, 16) % VERIFIED_MAX];
+    struct verified_token **place = find_place(verified, digest, generation);
     if (*place != NULL && (*place)->generation == generation && secret_digests_are_equal((*place)->digest, digest)) {
         *claims = (*place)->claims;
         return claims->expires_at + JWT_LEEWAY > now / 1000 ? JWT_FINE : JWT_EXPIRED;

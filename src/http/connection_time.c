@@ -102,8 +102,8 @@ static size_t count_held(const struct connection *connection)
 static void check_bodies(struct server_thread *thread)
 {
     int64_t now = clock_ms();
-    if (now - thread->bodies_checked_at < BODIES_CHECK_MS)
-        return;
+    if (h2o_linklist_is_empty(&thread->receiving) || now - thread->bodies_checked_at < BODIES_CHECK_MS)
+        return; /* what thousands hold who only wait does not grow */
     thread->bodies_checked_at = now;
     size_t total = 0;
     for (const struct connection *each = thread->first_busy; each != NULL; each = each->next)

@@ -114,9 +114,19 @@ static void run_quietly(struct store *store, enum script script, const struct st
     (void)err; /* who is not there any more is passed over */
 }
 
+static void on_unparked(void *data, enum err err, const struct redisReply *reply, size_t index)
+{
+    (void)data, (void)err, (void)reply, (void)index; /* who is not there any more is passed over */
+}
+
+/* Thousands of clients may leave in one turn: more than commands may be on their way. */
 void store_unpark(struct store *store, struct str waiter)
 {
-    run_quietly(store, SCRIPT_task_unpark, NULL, &waiter, 1);
+    struct buffer *out = batch_begin(store, SCRIPT_task_unpark);
+    if (out == NULL)
+        return;
+    command_add(out, waiter);
+    batch_add(store, SCRIPT_task_unpark, 1, true, on_unparked, NULL);
 }
 
 void store_watch_task(struct store *store, struct str task_id)

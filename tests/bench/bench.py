@@ -9,12 +9,17 @@ of 1,000,000 workers alone, which takes ten minutes; --million-tasks also queues
 A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
 """
 import argparse
+import base64
 import contextlib
 import functools
+import http.client
+import itertools
 import json
+import operator
 import os
 import re
 import resource
+import selectors
 import shutil
 import signal
 import socket
@@ -33,6 +38,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 import coordinator as tested  # noqa: E402
+import credentials  # noqa: E402
 import fly_proxy  # noqa: E402
 import project  # noqa: E402
 
@@ -245,14 +251,14 @@ def beat(coordinator, count):
     ask_all(coordinator.port, [request_bytes("POST", "/api/worker/heartbeat", body) for body in beats])
 
 
-def wrk(coordinator, script, path, seconds, connections=CONNECTIONS, headers=(), workers=FLEET):
+def wrk(coordinator, script, path, seconds, connections=CONNECTIONS, headers=(), workers=FLEET, more=(), may_fail=False):
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script]
     for header in headers:
         command += ["-H", header]
-    command += [coordinator.url(path), "--", str(workers)]
+    command += [coordinator.url(path), "--", str(workers), *more]
     output = subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout
     result = json.loads(output.strip().splitlines()[-1])
-    if result["errors"]:
+    if result["errors"] and not may_fail:
         sys.exit(f"wrk {script}: {result['errors']} of {result['requests']} requests failed")
     return result
 
@@ -1083,10 +1089,141 @@ def passed_streams(plan):
     plan.add("heartbeats beside them / without, median of the rounds", ratio, "", least=0.9)
 
 
+# --- polls of workers, and credentials
+
+
+ASKS = itertools.count()  # an ask that is sent again is given the same tasks
+
+
+def open_polls(coordinator, count):
+    """Connections on each of which a worker asks for tasks, and waits."""
+    opened = []
+    for number in range(count):
+        opened.append(connect(coordinator.port))
+        path = f"/api/worker/tasks?worker_id={worker_id(number % FLEET)}&max=1&wait=60&request_id=r{next(ASKS)}"
+        opened[-1].sendall(request_bytes("GET", path))
+    return opened
+
+
+def parked(server):
+    return server.client.hlen("{rma}:parked")
+
+
+def deliver(coordinator, waiting, count):
+    """Submits tasks one after the other; -> the milliseconds from there until one of those that wait has each."""
+    times = []
+    with connect(coordinator.port) as submitting, selectors.DefaultSelector() as selector:
+        for connection in waiting:
+            selector.register(connection, selectors.EVENT_READ)
+        for _ in range(count):
+            began = time.monotonic()
+            submitting.sendall(request_bytes("POST", "/api/tasks", {"type": "bench"}))
+            chosen = selector.select(10)[0][0].fileobj
+            times.append(1000 * (time.monotonic() - began))
+            selector.unregister(chosen)
+            if read_answer(chosen) != 200 or read_answer(submitting) != 201:
+                sys.exit("a task was not taken, or not given")
+            time.sleep(0.005)
+    return times
+
+
+def polls(plan):
+    """Ten thousand parked polls on one instance: their memory, heartbeats beside them and without them, and how soon a task is there."""
+    rounds, seconds, count = (3, 2, 10000) if plan.quick else (5, 3, 10000)
+    alone, beside, taken, times = [], [], [], []
+    with stage(plan, FLEET, MAX_CONNECTIONS="12000") as (server, coordinator):
+        wrk(coordinator, "heartbeat.lua", "/", seconds)
+        before = coordinator.resident()
+        for _ in range(rounds):
+            alone.append(wrk(coordinator, "heartbeat.lua", "/", seconds)["requests"] / seconds)
+            opened = open_polls(coordinator, count)
+            wait_until(lambda: parked(server) == count, "all polls parked", seconds=30)
+            taken.append(coordinator.resident() - before)
+            beside.append(wrk(coordinator, "heartbeat.lua", "/", seconds)["requests"] / seconds)
+            times += deliver(coordinator, opened, 200)
+            for connection in opened:
+                connection.close()
+            wait_until(lambda: parked(server) == 0, "the end of the polls", seconds=30)
+    plan.add(f"memory of {count:,} parked polls", max(taken) / 2**20, "MiB", most=300)
+    plan.add("  heartbeats/s without them", statistics.median(alone), "1/s")
+    plan.add("heartbeats beside them / without, median of the rounds", statistics.median(map(operator.truediv, beside, alone)), "", least=0.95)
+    plan.add("from submitting a task to its delivery, median", statistics.median(times), "ms", most=5)
+    plan.add("  p99", statistics.quantiles(times, n=100)[98], "ms")
+
+
+def register_guarded(coordinator, count, token):
+    """Registers workers with a join token; -> the tokens of their own."""
+    own, headers = [], {"Authorization": "Bearer " + token, "Content-Type": "application/json"}  # each from an address of its own
+    connection = http.client.HTTPConnection(HOST, coordinator.port, timeout=30)
+    for number in range(count):
+        connection.request("POST", "/api/worker/register", json.dumps(registration(number)),
+                           headers | {"X-Forwarded-For": f"192.0.{number // 250}.{number % 250}"})
+        own.append(json.loads(connection.getresponse().read())["token"])
+    connection.close()
+    return own
+
+
+@contextlib.contextmanager
+def hammering(coordinator, what, seconds):
+    """A stranger who does something as fast as it can meanwhile; gives a list that has the requests/s in the end."""
+    rates = []
+
+    def hammer():
+        result = wrk(coordinator, "stranger.lua", "/", seconds, connections=16, workers=0, more=[what], may_fail=True)
+        rates.append(result["requests"] / result["seconds"])
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    time.sleep(0.5)
+    yield rates
+    thread.join()
+
+
+def auth(plan):
+    """Heartbeats with credentials beside those without, and beside strangers who hammer."""
+    rounds, seconds = (3, 2) if plan.quick else (7, 3)
+    limit = {"REGISTRATIONS_PER_MINUTE": "60", "TRUST_PROXY": "1", "LOG_LEVEL": "error"}
+    with stage(plan, 0, AUTH="on", **limit) as (server, guarded), contextlib.ExitStack() as ends:
+        folder = ends.enter_context(tempfile.TemporaryDirectory())
+        opened = Coordinator(plan, server, **limit)
+        ends.callback(opened.stop)
+        wait_until(opened.ready, "the coordinator without credentials")
+        server.client.config_set("appendfsync", "everysec")
+        join = credentials.make_token(server.client, "join")
+        kinds = {"own": ["Bearer " + token for token in register_guarded(guarded, FLEET, join)],
+                 "join": ["Basic " + base64.b64encode(b"worker:" + join.encode()).decode()]}
+        for kind, lines in kinds.items():
+            Path(folder, kind).write_text("\n".join(lines) + "\n", encoding="ascii")
+        rates, p99s = {kind: [] for kind in ("off", "own", "join")}, {"quiet": [], "logins": [], "off": [], "on": []}
+        strangers = {kind: [] for kind in ("logins", "off", "on")}
+        for _ in range(rounds):
+            for kind in rates:
+                which, more = (opened, ()) if kind == "off" else (guarded, [os.path.join(folder, kind)])
+                result = wrk(which, "heartbeat.lua", "/", seconds, more=more)
+                rates[kind].append(result["requests"] / result["seconds"])
+        few = {"connections": 2, "more": [os.path.join(folder, "own")]}
+        for _ in range(rounds):
+            p99s["quiet"].append(wrk(guarded, "heartbeat.lua", "/", seconds, **few)["p99"] / 1000)
+            for name, which, what in (("logins", guarded, "logins"), ("on", guarded, "registrations"), ("off", opened, "registrations")):
+                with hammering(which, what, seconds + 1) as hammered:
+                    p99s[name].append(wrk(which, "heartbeat.lua", "/", seconds, **few)["p99"] / 1000)
+                strangers[name] += hammered
+        held = server.client.zcard("{rma}:workers") - FLEET
+    median = statistics.median
+    plan.add("  heartbeats/s with AUTH=off", median(rates["off"]), "1/s")
+    for kind, what, least in (("own", "a worker’s own token", 0.95), ("join", "the join token by Basic", 0.85)):
+        plan.add(f"heartbeats with {what} / AUTH=off", median(map(operator.truediv, rates[kind], rates["off"])), "", least=least)
+    plan.add("  heartbeat latency, two connections, p99", median(p99s["quiet"]), "ms")
+    for name, what in (("logins", "wrong passwords"), ("on", "registrations, AUTH=on"), ("off", "registrations, AUTH=off")):
+        plan.add(f"  a stranger’s {what}", median(strangers[name]), "1/s")
+        plan.add(f"heartbeat latency beside a stranger’s {what}, p99", median(p99s[name]), "ms", most=5)
+    plan.add("workers that the stranger has registered", held, "", most=600 + 60 * (1 + rounds * (seconds + 1) * 4 // 60))
+
+
 FIGURES = {
     f.__name__: f
     for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping, tasks,
-              proxy)
+              proxy, polls, auth)
 }
 
 

@@ -39,6 +39,7 @@ def fleet(redis, coordinator):
     coordinator.delete(f"/api/tasks/{tasks[20]['task_id']}")
     coordinator.delete("/api/tasks/t200")
     assert all(choice.worker for choice in Routes(redis.client).choose("rag", count=3))
+    wait_until(lambda: not redis.client.exists("{rma}:stale"))
     redis.dedup_task = with_dedup.json["task_id"]
     redis.held_task = tasks[30]["task_id"]
     return coordinator
@@ -78,7 +79,7 @@ def test_faults_are_found(redis, fleet):
             (lambda client: client.zrem("{rma}:expiring:other", redis.dedup_task), redis.dedup_task),
             (lambda client: client.persist("{rma}:task:t200"), "t200"),
             (lambda client: client.hincrby("{rma}:requests", "w", 1), "requests has"),
-            (lambda client: client.hset("{rma}:requests:t1", "9", "nobody rag -"), "worker nobody"),
+            (lambda client: client.hset("{rma}:requests:t1", "9", "nobody rag - -"), "worker nobody"),
             (lambda client: client.hset("{rma}:requests:t1", "9", "nonsense"), "thread t1"),
             (lambda client: client.delete("{rma}:requesters"), "thread t1"),
             (lambda client: client.hincrby("{rma}:stats", "requests", 1), "stats has 4 requests"),

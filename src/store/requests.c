@@ -338,7 +338,7 @@ void choosing_take(struct choosing *choosing, struct str text)
     buffer_append(out, service);
     buffer_append(out, STR(" "));
     buffer_append(out, choosing->has_model ? buffer_str(&choosing->model) : STR("-"));
-    uint64_t turn = choosing->slot >= 0 ? (uint64_t)choosing->slot : choosing->lease->number;
+    uint64_t turn = choosing->slot >= 0 ? (uint64_t)choosing->slot : choosing->unleased ? store_random() : choosing->lease->number;
     sites_find(choosing->store, (struct str){choosing->id, choosing->id_len},
                (struct str){choosing->service, choosing->service_len}, stamp, turn, on_site, choosing);
 }

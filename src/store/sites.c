@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#define SLOTS 1024        /* of the table; a worker takes another one's place */
+#define SETS 2048         /* of the table */
+#define WAYS 2            /* sites in each, the one that was read last first */
 #define KEPT_MS 10000     /* coordinators of older versions change registrations without a stamp */
 #define STAMPLESS_MS 1000 /* and make such without one */
 
@@ -18,7 +19,7 @@ struct kept_site {
 };
 
 struct sites {
-    struct kept_site *slots[SLOTS];
+    struct kept_site *sets[SETS][WAYS];
 };
 
 static void kept_site_free(struct kept_site *kept)
@@ -32,12 +33,24 @@ static void kept_site_free(struct kept_site *kept)
     free(kept);
 }
 
-static struct kept_site **slot_of(struct store *store, struct str key)
+static struct kept_site **set_of(struct store *store, struct str key)
 {
     struct requests *requests = requests_of(store);
     if (requests->sites == NULL)
         requests->sites = store_alloc(sizeof(*requests->sites));
-    return &requests->sites->slots[str_hash(key) % SLOTS];
+    return requests->sites->sets[str_hash(key) % SETS];
+}
+
+/* Keeps what was just read, in place of what was known of it, or of another one. */
+static void keep(struct kept_site **set, struct kept_site *made)
+{
+    size_t at = 0;
+    while (at < WAYS - 1 && set[at] != NULL && !str_eq(buffer_str(&set[at]->key), buffer_str(&made->key)))
+        at++;
+    kept_site_free(set[at]);
+    for (; at > 0; at--)
+        set[at] = set[at - 1];
+    set[0] = made;
 }
 
 static bool is_fresh(const struct kept_site *kept, struct str key, struct str stamp)
@@ -77,9 +90,7 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
         endpoints_find(&made->endpoints, worker, (struct str){key.ptr, finding->service_len});
         buffer_append(&made->tls_fingerprint, worker->fields[WORKER_tls_fingerprint]);
         made->read_at = clock_ms();
-        struct kept_site **slot = slot_of(finding->store, key);
-        kept_site_free(*slot);
-        *slot = made;
+        keep(set_of(finding->store, key), made);
         tell(made, finding->turn, finding->callback, finding->data);
     } else {
         kept_site_free(made);
@@ -96,10 +107,12 @@ void sites_find(struct store *store, struct str worker_id, struct str service, s
     room[service.len] = ' ';
     memcpy(room + service.len + 1, worker_id.ptr, worker_id.len);
     struct str key = {room, service.len + 1 + worker_id.len};
-    const struct kept_site *kept = *slot_of(store, key);
-    if (kept != NULL && is_fresh(kept, key, stamp)) {
-        tell(kept, turn, callback, data);
-        return;
+    struct kept_site **set = set_of(store, key);
+    for (size_t i = 0; i < WAYS && set[i] != NULL; i++) {
+        if (is_fresh(set[i], key, stamp)) {
+            tell(set[i], turn, callback, data);
+            return;
+        }
     }
     struct finding *finding = store_alloc(sizeof(*finding));
     *finding = (struct finding){store, store_alloc(sizeof(*finding->made)), service.len, turn, callback, data};

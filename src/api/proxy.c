@@ -26,9 +26,7 @@ struct proxy_order *proxy_order_new(struct request *request)
 
 size_t proxy_service_place(struct str service)
 {
-    const struct catalogue_service *known = catalogue_find(service);
-    size_t place = known != NULL ? (size_t)(known - catalogue) : METRICS_SERVICES_MAX;
-    return place < METRICS_SERVICES_MAX - 1 ? place : METRICS_SERVICES_MAX - 1;
+    return catalogue_place(service, METRICS_SERVICES_MAX);
 }
 
 void proxy_let_go(struct proxy *proxy)

@@ -125,6 +125,11 @@ void proxy_write_metrics(struct buffer *out, const struct metrics *sum)
                offsetof(struct metrics_passing, in_flight));
     write_each(out, sum, "rma_passed_retries_total", "counter", "Attempts after the first one of a request.",
                offsetof(struct metrics_passing, retries));
+    write_each(out, sum, "rma_passed_breakers_opened_total", "counter",
+               "Times that a worker gets no requests of the service for a while, since they fail.",
+               offsetof(struct metrics_passing, opened));
+    write_each(out, sum, "rma_passed_breakers_closed_total", "counter", "Times that such a worker gets requests again.",
+               offsetof(struct metrics_passing, closed));
     write_each(out, sum, "rma_passed_clients_gone_total", "counter", "Clients that left before their answer was whole.",
                offsetof(struct metrics_passing, clients_gone));
     write_causes(out, sum);

@@ -74,6 +74,7 @@ struct metrics_passing {
     struct histogram head_us, duration_us;    /* from the request until its answer began, and until it had ended */
     struct metric in_flight;                  /* gauge */
     struct metric retries;                    /* attempts after the first */
+    struct metric opened, closed;             /* breakers of workers, as far as this instance's requests have made them */
     struct metric clients_gone;               /* clients that left before their answer was whole */
     struct metric faults[METRICS_FAULTS_MAX];
     struct metric refusals[METRICS_REFUSALS_MAX];

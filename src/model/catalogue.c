@@ -31,6 +31,13 @@ const struct catalogue_service *catalogue_find(struct str name)
     return NULL;
 }
 
+size_t catalogue_place(struct str name, size_t most)
+{
+    const struct catalogue_service *known = catalogue_find(name);
+    size_t place = known != NULL ? (size_t)(known - catalogue) : most;
+    return place < most - 1 ? place : most - 1;
+}
+
 const struct catalogue_service *catalogue_find_container(struct str container)
 {
     for (size_t i = 0; i < catalogue_count; i++)

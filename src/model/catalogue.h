@@ -61,6 +61,12 @@ int catalogue_compare(const void *a, const void *b);
 /* The service of that name; NULL when there is none. */
 const struct catalogue_service *catalogue_find(struct str name);
 
+/*
+ * Where the service of that name stands in the catalogue, for tables of `most` places. The last one is for all services that the
+ * catalogue does not have, or has behind it.
+ */
+size_t catalogue_place(struct str name, size_t most);
+
 /* The first service whose container has that name; NULL when there is none. */
 const struct catalogue_service *catalogue_find_container(struct str container);
 

@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
+#include "model/catalogue.h"
 #include "store/batch.h"
 #include "store/routing.h"
 
@@ -62,17 +64,23 @@ static void lease_free(struct request_lease *lease)
     free(lease);
 }
 
-/* Logs what has become of a breaker: "1 opened llm w1". */
-static void log_breaker(struct str answer)
+/* Logs and counts what has become of a breaker: "1 opened llm w1". */
+static void note_breaker(struct str answer)
 {
     str_cut(&answer, ' ');
     struct str change = str_cut(&answer, ' '), service = str_cut(&answer, ' ');
-    if (str_eq(change, STR("opened")))
+    if (change.len == 0)
+        return;
+    struct metrics_passing *counts = &metrics->passing[catalogue_place(service, METRICS_SERVICES_MAX)];
+    if (str_eq(change, STR("opened"))) {
+        metric_add(&counts->opened, 1);
         log_event(LOG_WARN, "breaker_opened", "requests of a service fail at a worker, which gets none for a while",
                   log_str("service", service), log_str("worker_id", answer));
-    else if (str_eq(change, STR("closed")))
+    } else {
+        metric_add(&counts->closed, 1);
         log_event(LOG_INFO, "breaker_closed", "a worker gets requests of a service again", log_str("service", service),
                   log_str("worker_id", answer));
+    }
 }
 
 static const struct str outcome_words[] = {
@@ -85,7 +93,7 @@ static void on_ended(void *data, enum err err, const struct redisReply *reply, s
     struct request_lease *lease = data;
     struct requests *requests = requests_of(lease->store);
     if (err == ERR_NONE) {
-        log_breaker(reply_text(reply_element(reply, index)));
+        note_breaker(reply_text(reply_element(reply, index)));
         lease_free(lease);
         return;
     }
@@ -118,7 +126,7 @@ static void on_reported(void *data, enum err err, const struct redisReply *reply
 {
     (void)data;
     if (err == ERR_NONE)
-        log_breaker(reply_text(reply_element(reply, index)));
+        note_breaker(reply_text(reply_element(reply, index)));
 }
 
 /* Tells what became of a request without a lease, where that is of interest. */

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import invariants
-from peers import reply, serving
+from peers import reply, saying, serving
 from stage import ALLOWED
 from waiting import wait_until
 
@@ -165,3 +165,29 @@ def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redi
     for thread in threads:
         thread.join()
     wait_until(lambda: not redis.client.exists("{rma}:requests"), within=5)
+
+
+def test_a_worker_that_fails_is_left_alone_and_tried_again(clock, start_redis, make_coordinator, make_stage):
+    peers = make_stage().peers
+    redis = start_redis(clock=clock)
+    coordinator = make_coordinator(redis, clock=clock, UPSTREAM_ALLOW=ALLOWED).start().wait_until_ready()
+    ill, well = peers.start(saying(lambda _: ill.says)), peers.start(saying(reply(b"ok")))
+    ill.says = reply(b"no", 500)
+    for name, peer in (("ill", ill), ("well", well)):
+        coordinator.register(name, services=[{"name": "rag", "service_url": peer.url}])
+
+    def ask():
+        return coordinator.request("GET", "/service/rag/x").status
+
+    statuses = [ask() for _ in range(40)]
+    assert statuses.count(500) == 5 == len(ill.requests) and set(statuses[-10:]) == {200}
+    row = next(row for row in coordinator.get("/api/route/explain?service=rag").json["workers"] if row["worker_id"] == "ill")
+    assert (row["code"], row["failures_in_a_row"]) == ("breaker-open", 5)
+    clock.advance(11)
+    assert [ask() for _ in range(20)].count(500) == 1, "one request tries it, and it is left alone again"
+    ill.says = reply(b"ok")
+    clock.advance(21)
+    assert {ask() for _ in range(30)} == {200} and len(ill.requests) > 8
+    metrics = coordinator.request("GET", "/metrics").body.decode()
+    assert 'rma_passed_breakers_opened_total{service="rag"} 2\n' in metrics and 'rma_passed_breakers_closed_total{service="rag"} 1\n' in metrics
+    assert [line["event"] for line in coordinator.log_lines() if line["event"].startswith("breaker")] == ["breaker_opened"] * 2 + ["breaker_closed"]

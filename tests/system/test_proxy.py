@@ -502,7 +502,10 @@ def test_errors_of_models_are_openais_too(models, redis, start_coordinator):
     for answer, status, kind in cases:
         problem = answer.json
         assert (answer.status, problem["status"], problem["error"]["type"], problem["error"]["code"]) == (status, status, kind, problem["code"])
-        assert problem["error"]["message"] == problem["detail"] and problem["error"]["param"] is None
+        if status == 422:
+            assert problem["error"]["param"] == "model" and problem["error"]["message"].startswith("model must be the name of a model")
+        else:
+            assert problem["error"]["message"] == problem["detail"] and problem["error"]["param"] is None
 
 
 def test_a_conversation_stays_on_its_worker(stage):

@@ -9,7 +9,8 @@ function init(args)
   login = args[2] == 'logins'
 end
 
-local TEXT = 'POST %s HTTP/1.1\r\nHost: bench\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s'
+local TEXT = 'POST %s HTTP/1.1\r\nHost: bench\r\nX-Forwarded-For: %s\r\nContent-Type: application/json\r\n'
+  .. 'Content-Length: %d\r\n\r\n%s'
 
 function request()
   number = number + 1

@@ -24,7 +24,8 @@ class Fleet:
         return self.coordinators[-1]
 
     def wait_for_sign(self):
-        """Until a coordinator has left a sign of life of this moment."""
+        """Until a coordinator has left a sign of life of this moment: whoever reads, sweeps first."""
+        next(coordinator for coordinator in self.coordinators if coordinator.is_running()).stats()
         wait_until(lambda: self.clock.now_ms() - float(self.redis.client.get("{rma}:alive")) < 1500, within=5)
 
     def outage(self, seconds):

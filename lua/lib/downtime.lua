@@ -52,9 +52,13 @@ local function downtime_begin(run, up_since, now)
     return
   end
   local noted, at = redis.call('HGET', key_life, 'run'), life_sign_found()
+  if noted == run and at then
+    life_sign_renew(now)
+    return
+  end
   redis.call('HSET', key_life, 'run', run)
   life_sign_leave(now)
-  if not noted or noted == run or not at then
+  if not noted or not at then
     return
   end
   at = last_sign(at, up_since)
@@ -229,8 +233,8 @@ local function move_workers(down, max)
   return #ids == max
 end
 
--- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether
--- there is more to do; and when this was the end, how many workers were live, and by how many ms their deadlines have been moved.
+-- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether there is more to do; and when this
+-- was the end, how many workers were live, and by how many ms their deadlines have been moved.
 local function downtime_move(run, now, timeout, removal, revive, max)
   local down = pending()
   if not down then

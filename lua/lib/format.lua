@@ -5,6 +5,7 @@
 --: key prefix
 --: key workers
 --: use ledger
+--: use life
 --: use places
 --: use try
 
@@ -37,8 +38,10 @@ end
 
 -- Notes that coordinator `name` serves with `format`.
 local function format_note(name, format, now)
-  try_call('ZADD', key_instances, now, format .. ' ' .. name)
-  try_call('ZREMRANGEBYSCORE', key_instances, '-inf', now - SEEN_MS)
+  life_write_here(function()
+    try_call('ZADD', key_instances, now, format .. ' ' .. name)
+    try_call('ZREMRANGEBYSCORE', key_instances, '-inf', now - SEEN_MS)
+  end)
 end
 
 -- What brings a worker forward, by the format that it leaves.

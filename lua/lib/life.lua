@@ -6,7 +6,7 @@
 -- The signs of life of the fleet's Redis: `alive`, when coordinators were last seen to serve from it (ms), and in `life` from which
 -- run of it, as INFO names it.
 
-local SIGN_MS = 900
+local SIGN_MS, MINUTE = 900, 60000
 
 -- When they were last seen to; nil when nobody has said.
 local function life_sign_found()
@@ -17,16 +17,29 @@ local function life_sign_leave(now)
   redis.call('SET', key_alive, string.format('%.0f', now))
 end
 
--- Leaves a sign, if there is one and it is a second old. It is for this Redis's own file: a replica goes without it, and has the
--- one that each coordinator leaves every ten seconds. So a fleet at rest writes nothing that a replica could lack. Redis may take
--- no writes: then the sign gets old.
+-- What `write` does is for this Redis's own file alone, no replica gets it: else a fleet at rest would make a replica late that is
+-- cut off.
+local function life_write_here(write)
+  redis.set_repl(redis.REPL_AOF)
+  write()
+  redis.set_repl(redis.REPL_ALL)
+end
+
+-- Leaves a sign, if there is one and it is a second old. Replicas get one each minute, as they get a point of the history.
+-- Redis may take no writes: then the sign gets old.
 local function life_sign_renew(now)
   local at = life_sign_found()
-  if at and math.abs(now - at) >= SIGN_MS then
-    redis.set_repl(redis.REPL_AOF)
+  if not at or math.abs(now - at) < SIGN_MS then
+    return
+  end
+  local function write()
     redis.pcall('PERSIST', key_stats) -- see memory.lua
     redis.pcall('SET', key_alive, string.format('%.0f', now))
-    redis.set_repl(redis.REPL_ALL)
+  end
+  if math.floor(at / MINUTE) ~= math.floor(now / MINUTE) then
+    write()
+  else
+    life_write_here(write)
   end
 end
 

@@ -7,6 +7,7 @@ import redis as redis_library
 
 import invariants
 from scripts import NOW, REMOVAL, REVIVE, TIMEOUT, Scripts
+from waiting import wait_until
 
 OFFLINE, REMOVED = 300, 1800
 
@@ -218,6 +219,26 @@ def test_the_sign_is_left_once_a_second(scripts):
     assert sorted(set(signs)) == [0, 0.9, 1.8, 2.7]
     scripts.sweep_once(-3600)
     assert int(scripts.redis.get("{rma}:alive")) == NOW - 3_600_000, "a clock that was set back"
+
+
+def test_replicas_get_a_sign_once_a_minute(scripts, start_redis):
+    """A fleet at rest must not make a replica late that is cut off."""
+    scripts.redis.config_set("repl-diskless-sync-delay", 0)
+    port = scripts.redis.config_get("port")["port"]
+    replica = start_redis("--replicaof", f"127.0.0.1 {port}").client
+    wait_until(lambda: replica.info("replication")["master_link_status"] == "up", within=10)
+    alive(scripts)
+    serve(scripts, run="r1")
+    got = {}
+    for second in range(1, 125):
+        scripts.sweep_once(second)
+        if second % 10 == 0:
+            serve(scripts, at=second, run="r1")
+        assert int(scripts.redis.get("{rma}:alive")) == NOW + second * 1000
+        scripts.redis.wait(1, 1000)
+        got[replica.get("{rma}:alive"), replica.zscore("{rma}:instances", "1 a")] = second
+    first = (-NOW // 1000) % 60 or 60
+    assert [(int(at) - NOW) // 1000 for at, _ in got] == [0, first, first + 60] and len({noted for _, noted in got}) == 1
 
 
 def test_what_somebody_has_written_by_hand_stops_nobody(scripts):

@@ -13,8 +13,8 @@
 
 -- Requests that coordinators have sent to workers. `requests:<thread>` has of each request of a coordinator's thread "worker
 -- service model marks": the model is "-" unless the worker has it loaded; of the marks, "t" says that the request tries a worker
--- whose breaker was open, "b" that the service has so many workers that choices go by their ranks, "-" nothing. `requesters` has the
--- threads by the moment at which their leases end unless they renew them.
+-- whose breaker was open, "b" that the service has so many workers that choices go by their ranks, "-" nothing. `requesters`
+-- has the threads by the moment at which their leases end unless they renew them.
 --
 -- A worker's ranks follow how many requests it has, when the next sweep comes to it (`stale`): they may be many, and changes are.
 -- Where choices go by them, those by which the worker was chosen do so at once.

@@ -98,9 +98,11 @@ static struct list *list_for(struct choosing *choosing)
 static bool is_excluded(const struct choosing *choosing, struct str id)
 {
     struct str rest = buffer_str(&choosing->excluded);
-    while (rest.len > 0)
-        if (str_eq(str_cut(&rest, ' '), id))
+    while (rest.len > 0) {
+        struct str each = str_cut(&rest, ' ');
+        if (each.ptr != NULL && str_eq(each, id))
             return true;
+    }
     return false;
 }
 

@@ -222,8 +222,10 @@ static void on_renewed(void *data, enum err err, const struct redisReply *reply,
         return;
     uint64_t *numbers = store_alloc((names.len / 2 + 1) * sizeof(*numbers));
     size_t count = 0;
-    while (names.len > 0)
-        numbers[count++] = strtoull(str_cut(&names, ' ').ptr, NULL, 10); /* Redis's texts end in NUL */
+    while (names.ptr != NULL && names.len > 0) {
+        numbers[count++] = strtoull(names.ptr, NULL, 10); /* Redis's texts end in NUL */
+        str_cut(&names, ' ');
+    }
     qsort(numbers, count, sizeof(*numbers), by_number);
     compare(store, numbers, count);
     free(numbers);
@@ -333,14 +335,22 @@ static void on_site(void *data, enum err err, const struct site *site)
     }
 }
 
+static size_t copy_id(char room[ID_MAX], struct str id)
+{
+    size_t len = id.len < ID_MAX ? id.len : ID_MAX;
+    if (id.ptr != NULL)
+        memcpy(room, id.ptr, len);
+    return id.ptr != NULL ? len : 0;
+}
+
 void choosing_take(struct choosing *choosing, struct str text)
 {
     struct str id = str_cut(&text, ' '), service = str_cut(&text, ' ');
     struct buffer *out = &choosing->lease->text;
     choosing->has_model = str_eq(str_cut(&text, ' '), STR("1")) && choosing->model.len > 0;
     struct str stamp = str_cut(&text, ' ');
-    memcpy(choosing->id, id.ptr, choosing->id_len = id.len < ID_MAX ? id.len : ID_MAX);
-    memcpy(choosing->service, service.ptr, choosing->service_len = service.len < ID_MAX ? service.len : ID_MAX);
+    choosing->id_len = copy_id(choosing->id, id);
+    choosing->service_len = copy_id(choosing->service, service);
     buffer_append(out, id);
     buffer_append(out, STR(" "));
     buffer_append(out, service);

@@ -86,8 +86,6 @@ static void note_breaker(struct str answer)
 static const struct str outcome_words[] = {
     [REQUEST_UNKNOWN] = {"u", 1}, [REQUEST_SERVED] = {"s", 1}, [REQUEST_FAILED] = {"f", 1}, [REQUEST_UNREACHABLE] = {"c", 1}};
 
-static void lease_end(struct request_lease *lease, enum request_outcome outcome);
-
 static void on_ended(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
     struct request_lease *lease = data;
@@ -157,11 +155,6 @@ void store_release(struct store *store, struct request_lease *lease, enum reques
     }
     report(lease, outcome);
     lease_free(lease);
-}
-
-size_t store_lease_count(const struct store *store)
-{
-    return store->requests != NULL ? store->requests->count : 0;
 }
 
 /* -- renewing ------------------------------------------------------------------------------------------------------------------ */

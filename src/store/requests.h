@@ -62,9 +62,6 @@ enum request_outcome {
  */
 void store_release(struct store *store, struct request_lease *lease, enum request_outcome outcome);
 
-/* How many leases this thread holds. */
-size_t store_lease_count(const struct store *store);
-
 /* A model that live workers have loaded, in its normal form. */
 struct model_count {
     struct str name;

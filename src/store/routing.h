@@ -62,7 +62,7 @@ struct choosing {
     struct choosing *next; /* of those that wait for a list */
 };
 
-/* Takes what the script says of a chosen worker, "id service loaded stamp …", behind which `mark` has been read. */
+/* Takes what the script says of a chosen worker: "id service loaded stamp …". */
 void choosing_take(struct choosing *choosing, struct str text);
 
 /* Ends it without a worker: with the refusal that the script says, or with an error. */

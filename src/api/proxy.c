@@ -29,74 +29,6 @@ size_t proxy_service_place(struct str service)
     return catalogue_place(service, METRICS_SERVICES_MAX);
 }
 
-void proxy_let_go(struct proxy *proxy)
-{
-    if (--proxy->holders > 0)
-        return;
-    buffer_fini(&proxy->base);
-    buffer_fini(&proxy->tried);
-    buffer_fini(&proxy->head);
-    buffer_fini(&proxy->piece);
-    buffer_fini(&proxy->detail);
-    free(proxy);
-}
-
-void proxy_release(struct proxy *proxy, enum request_outcome outcome)
-{
-    if (proxy->lease != NULL)
-        store_release(proxy->api->store, proxy->lease, outcome);
-    proxy->lease = NULL;
-}
-
-void proxy_end_exchange(struct proxy *proxy)
-{
-    if (proxy->exchange != NULL)
-        exchange_free(proxy->exchange);
-    proxy->exchange = NULL;
-}
-
-enum request_outcome proxy_outcome(const struct proxy *proxy)
-{
-    return proxy->status >= 500 ? REQUEST_FAILED : REQUEST_SERVED;
-}
-
-/* Counts the request as one of a service's, in place of another's. */
-static void count_in_flight(struct proxy *proxy, size_t place)
-{
-    if (proxy->counted)
-        metric_add(&metrics->passing[proxy->place].in_flight, (uint64_t)-1);
-    metric_add(&metrics->passing[place].in_flight, 1);
-    proxy->place = place;
-    proxy->counted = true;
-}
-
-struct request *proxy_take(struct proxy *proxy, int status)
-{
-    struct pending *pending = proxy->pending;
-    struct request *request = pending != NULL ? pending_take(pending) : NULL;
-    proxy->pending = NULL;
-    if (pending != NULL)
-        pending_release(pending, ERR_INTERNAL);
-    if (request == NULL)
-        return NULL;
-    struct metrics_passing *counts = &metrics->passing[proxy->place];
-    metric_add(&counts->requests[status_place(status)], 1);
-    proxy->answered_at = clock_us();
-    histogram_observe(&counts->head_us, metrics_passing_bounds, proxy->answered_at - proxy->began_at);
-    return request;
-}
-
-void proxy_finish(struct proxy *proxy)
-{
-    struct metrics_passing *counts = &metrics->passing[proxy->place];
-    if (!proxy->ended && proxy->exchange != NULL) /* it has not failed, and yet it is not whole */
-        metric_add(&counts->clients_gone, 1);
-    proxy_end_exchange(proxy);
-    proxy_release(proxy, REQUEST_UNKNOWN);
-    metric_add(&counts->in_flight, (uint64_t)-1);
-    histogram_observe(&counts->duration_us, metrics_passing_bounds, clock_us() - proxy->began_at);
-}
-
 /* Whatever becomes of a request, this comes last; but a tunnel outlives it. */
 static void on_gone(void *data)
 {
@@ -108,11 +40,6 @@ static void on_gone(void *data)
     if (!proxy->in_tunnel)
         proxy_finish(proxy);
     proxy_let_go(proxy);
-}
-
-bool proxy_is_waited_for(const struct proxy *proxy)
-{
-    return !proxy->gone && proxy->pending != NULL && pending_is_waited_for(proxy->pending);
 }
 
 /* Redis is late; or, once a worker is asked: the client has left, or the program ends, and then there is a moment more. */
@@ -259,7 +186,7 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
     size_t len = choice->worker_id.len < ID_MAX ? choice->worker_id.len : ID_MAX;
     memcpy(proxy->worker_id, choice->worker_id.ptr, len);
     proxy->worker_id[len] = '\0';
-    count_in_flight(proxy, proxy_service_place(choice->service));
+    proxy_count(proxy, proxy_service_place(choice->service));
     if (proxy->attempt > 1)
         metric_add(&metrics->passing[proxy->place].retries, 1);
     struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
@@ -395,7 +322,7 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
     proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
     struct str rest = order->services, first = str_cut(&rest, ',');
     proxy->unleased = catalogue_passing(first)->random;
-    count_in_flight(proxy, proxy_service_place(first));
+    proxy_count(proxy, proxy_service_place(first));
     request_tell_when_gone(request, on_gone, proxy);
     request->waiting = proxy;
     proxy->pending = pending_new(request, on_late, 0);

@@ -9,11 +9,10 @@
 #define SANDBOX "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals"
 
 /* Appends milliseconds with two decimals. */
-static char *write_ms(char *at, const char *before, int64_t us)
+static char *write_ms(char *at, struct str before, int64_t us)
 {
-    size_t len = strlen(before);
-    memcpy(at, before, len);
-    at += len;
+    memcpy(at, before.ptr, before.len);
+    at += before.len;
     at += digits_decimal(us > 0 ? (uint64_t)us / 1000 : 0, at);
     int64_t rest = us > 0 ? us % 1000 / 10 : 0;
     *at++ = '.';
@@ -30,8 +29,8 @@ static void add_our_headers(const struct proxy *proxy, struct request *request, 
     char *room = request_alloc(request, worker_id.len + sizeof("route;dur=, worker;dur=") + 2 * (DIGITS_MAX + 3));
     memcpy(room, worker_id.ptr, worker_id.len);
     char *timing = room + worker_id.len;
-    char *end = write_ms(write_ms(timing, "route;dur=", proxy->sent_at - proxy->began_at),
-                         ", worker;dur=", proxy->answered_at - proxy->sent_at);
+    char *end = write_ms(write_ms(timing, STR("route;dur="), proxy->sent_at - proxy->began_at), STR(", worker;dur="),
+                         proxy->answered_at - proxy->sent_at);
     request_add_field(request, STR("X-RMA-Worker"), (struct str){room, worker_id.len});
     request_add_field(request, STR("X-RMA-Attempt"), attempts[proxy->attempt]);
     request_add_field(request, STR("Server-Timing"), (struct str){timing, (size_t)(end - timing)});

@@ -29,10 +29,8 @@ void proxy_piece_has_left(struct proxy *proxy)
 static void on_piece(struct intake *intake, struct str bytes, void *data)
 {
     struct proxy *proxy = data;
-    if (proxy->exchange == NULL || proxy->ended)
-        intake_pause(intake); /* nobody takes the rest */
-    else if (!proxy_send_piece(proxy, bytes, false))
-        intake_pause(intake);
+    if (proxy->exchange == NULL || proxy->ended || !proxy_send_piece(proxy, bytes, false))
+        intake_pause(intake); /* until it has left; or for good, when nobody takes the rest */
 }
 
 static void on_whole(struct intake *intake, void *data)

@@ -24,12 +24,14 @@ static uint64_t next_random(void)
 /* A traceparent of a trace that begins here. */
 static struct str begin_trace(char room[55])
 {
-    memcpy(room, "00-", 3);
+    room[0] = room[1] = '0';
+    room[2] = '-';
     digits_hex(next_random() | 1, room + 3); /* no id is all zeros */
     digits_hex(next_random(), room + 19);
-    room[35] = '-';
+    room[35] = room[52] = '-';
     digits_hex(next_random() | 1, room + 36);
-    memcpy(room + 52, "-01", 3);
+    room[53] = '0';
+    room[54] = '1';
     return (struct str){room, 55};
 }
 

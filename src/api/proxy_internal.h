@@ -78,6 +78,9 @@ void proxy_finish(struct proxy *proxy);
 /* Whether its client still waits for an answer to begin. */
 bool proxy_is_waited_for(const struct proxy *proxy);
 
+/* Counts it as one in flight of the service with that place in the metrics, in place of the one before. */
+void proxy_count(struct proxy *proxy, size_t place);
+
 /* The lease is over. Does nothing where there is none. */
 void proxy_release(struct proxy *proxy, enum request_outcome outcome);
 

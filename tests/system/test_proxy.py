@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 import socket
 import time
 
@@ -372,6 +373,31 @@ def test_where_requests_may_not_go(redis, stage, start_coordinator, echo):
     coordinator.register("w", services=[{"name": "inside", "service_url": peer.url}])
     answer = coordinator.get("/service/inside/x")
     assert (answer.status, answer.json["code"]) == (502, "worker-unreachable") and peer.connections == before
+
+
+def test_a_request_that_is_on_its_way_when_the_coordinator_is_told_to_stop(redis, stage, start_coordinator):
+    """It gets its answer when that comes within the time of a shutdown."""
+    may_answer = asyncio.Event()
+
+    async def answer(connection, request):
+        await may_answer.wait()
+        await connection.send(reply(b"whole"))
+
+    async def release():
+        may_answer.set()
+
+    peer = stage.peers.start(serving(answer))
+    coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
+    coordinator.register("w", services=[{"name": "slow", "service_url": peer.url}])
+    with http_client.RawConnection(coordinator.port) as raw:
+        raw.send("POST /service/slow/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        wait_until(lambda: peer.requests)
+        coordinator.send_signal(signal.SIGTERM)
+        wait_until(lambda: coordinator.log_lines() and any(line["event"] == "stopping" for line in coordinator.log_lines()))
+        stage.peers.run(release())
+        answer = raw.read_response()
+        assert (answer.status, answer.body, answer.headers["Connection"]) == (200, b"whole", "close")
+    assert coordinator.wait_for_end() == 0
 
 
 # -- who asks --------------------------------------------------------------------------------------------------------------------------

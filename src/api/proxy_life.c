@@ -1,0 +1,79 @@
+/*
+ * What belongs to a request that is passed on: who holds it, its lease and exchange, its place in the metrics.
+ */
+#include "api/proxy_internal.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+void proxy_let_go(struct proxy *proxy)
+{
+    if (--proxy->holders > 0)
+        return;
+    buffer_fini(&proxy->base);
+    buffer_fini(&proxy->tried);
+    buffer_fini(&proxy->head);
+    buffer_fini(&proxy->piece);
+    buffer_fini(&proxy->detail);
+    free(proxy);
+}
+
+void proxy_release(struct proxy *proxy, enum request_outcome outcome)
+{
+    if (proxy->lease != NULL)
+        store_release(proxy->api->store, proxy->lease, outcome);
+    proxy->lease = NULL;
+}
+
+void proxy_end_exchange(struct proxy *proxy)
+{
+    if (proxy->exchange != NULL)
+        exchange_free(proxy->exchange);
+    proxy->exchange = NULL;
+}
+
+enum request_outcome proxy_outcome(const struct proxy *proxy)
+{
+    return proxy->status >= 500 ? REQUEST_FAILED : REQUEST_SERVED;
+}
+
+void proxy_count(struct proxy *proxy, size_t place)
+{
+    if (proxy->counted)
+        metric_add(&metrics->passing[proxy->place].in_flight, (uint64_t)-1);
+    metric_add(&metrics->passing[place].in_flight, 1);
+    proxy->place = place;
+    proxy->counted = true;
+}
+
+struct request *proxy_take(struct proxy *proxy, int status)
+{
+    struct pending *pending = proxy->pending;
+    struct request *request = pending != NULL ? pending_take(pending) : NULL;
+    proxy->pending = NULL;
+    if (pending != NULL)
+        pending_release(pending, ERR_INTERNAL);
+    if (request == NULL)
+        return NULL;
+    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    metric_add(&counts->requests[status_place(status)], 1);
+    proxy->answered_at = clock_us();
+    histogram_observe(&counts->head_us, metrics_passing_bounds, proxy->answered_at - proxy->began_at);
+    return request;
+}
+
+void proxy_finish(struct proxy *proxy)
+{
+    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    if (!proxy->ended && proxy->exchange != NULL) /* it has not failed, and yet it is not whole */
+        metric_add(&counts->clients_gone, 1);
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, REQUEST_UNKNOWN);
+    metric_add(&counts->in_flight, (uint64_t)-1);
+    histogram_observe(&counts->duration_us, metrics_passing_bounds, clock_us() - proxy->began_at);
+}
+
+bool proxy_is_waited_for(const struct proxy *proxy)
+{
+    return !proxy->gone && proxy->pending != NULL && pending_is_waited_for(proxy->pending);
+}

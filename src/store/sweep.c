@@ -158,8 +158,8 @@ bool store_has_queued(void)
 
 void store_sweep(struct store *store)
 {
-    if (store->is_barred && store_serve(store) == ERR_NONE)
+    if (!store_is_up(store) || (store->is_barred && store_serve(store) == ERR_NONE))
         return;
-    if (store->config->sweeps && !store->sweeping && store_is_up(store))
+    if (store->config->sweeps && !store->sweeping)
         store->sweeping = sweep_send(store, on_swept_all) == ERR_NONE;
 }

@@ -41,7 +41,8 @@ static void pass(struct request *request, struct proxy_order *order, struct str 
     order->failed = FAILED;
     order->session = request_header(request, "x-rma-session");
     request->waiting = order;
-    proxy_know_caller(request, pass_known);
+    if (proxy_check_request(request))
+        proxy_know_caller(request, pass_known);
 }
 
 /* Reads the body of the first two; answers a request whose body is wrong. */

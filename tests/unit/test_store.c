@@ -1,5 +1,6 @@
 /*
- * Heartbeats on a link that takes no more: a real link, and a Redis that greets it and then never answers.
+ * Heartbeats on a link that takes no more, and more polls that end at once than commands may be on their way: a real link, and a
+ * Redis that greets it and then never answers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "redis/keys.h"
 #include "redis/link.h"
 #include "redis/script.h"
+#include "store/leases.h"
 #include "store/store.h"
 
 #include <h2o.h>
@@ -160,9 +162,36 @@ static void test_a_full_batch_that_the_link_refuses_ends_at_once(void **state)
         assert_int_equal(answers[i], i < 2 * BATCH + 1);
 }
 
+/* Counts the bytes 1 in what has come, until it is `wanted` of them or nothing comes any more. */
+static size_t count_ones(size_t wanted)
+{
+    char room[65536];
+    size_t count = 0;
+    int64_t deadline = clock_ms() + 2000; /* a link that is silent for longer is dropped */
+    while (count < wanted && clock_ms() < deadline) {
+        link_tick(all.link);
+        h2o_evloop_run(all.loop, 1);
+        ssize_t len = recv(all.peer, room, sizeof(room), MSG_DONTWAIT);
+        for (ssize_t i = 0; i < len; i++)
+            count += room[i] == '\1';
+    }
+    return count;
+}
+
+static void test_no_poll_stays_a_waiter_when_thousands_end_at_once(void **state)
+{
+    (void)state;
+    const size_t polls = LINK_IN_FLIGHT_MAX + 1000;
+    for (size_t i = 0; i < polls; i++)
+        store_unpark(all.store, STR("thread \1"));
+    store_tick(all.store);
+    assert_int_equal(count_ones(polls), polls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_poll_stays_a_waiter_when_thousands_end_at_once), /* before the link is full */
         cmocka_unit_test(test_a_full_batch_that_the_link_refuses_ends_at_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -191,3 +191,29 @@ def test_a_worker_that_fails_is_left_alone_and_tried_again(clock, start_redis, m
     metrics = coordinator.request("GET", "/metrics").body.decode()
     assert 'rma_passed_breakers_opened_total{service="rag"} 2\n' in metrics and 'rma_passed_breakers_closed_total{service="rag"} 1\n' in metrics
     assert [line["event"] for line in coordinator.log_lines() if line["event"].startswith("breaker")] == ["breaker_opened"] * 2 + ["breaker_closed"]
+
+
+def test_without_leases_failures_count_all_the_same(make_stage):
+    stage = make_stage()
+    coordinator = stage.start([{"name": "light", "tier": 2, "image": "x", "port": 9, "spread": "random"}])
+    refusing, ill = stage.peers.refusing(), stage.peers.start(saying(reply(b"no", 500)))
+    well = [stage.peers.start(saying(reply(b"ok"))) for _ in range(2)]
+    for worker_id, peer in (("refusing", refusing), ("ill", ill), ("a", well[0]), ("b", well[1])):
+        coordinator.register(worker_id, services=[{"name": "light", "service_url": peer.url}])
+
+    def codes():
+        return {row["worker_id"]: row["code"] for row in coordinator.get("/api/route/explain?service=light").json["workers"]}
+
+    def ask_until(code, worker_id):
+        statuses = []
+
+        def is_so():
+            statuses.append(stage.ask("GET", "/service/light/x").status)
+            return codes()[worker_id] == code
+        wait_until(is_so, within=15)
+        return statuses
+
+    assert set(ask_until("suspect", "refusing")) <= {200, 500}, "another worker serves what could not be sent"
+    ask_until("breaker-open", "ill")
+    wait_until(lambda: {stage.ask("GET", "/service/light/x").status for _ in range(20)} == {200}, within=10)
+    assert all(peer.requests for peer in well) and not stage.redis.client.exists("{rma}:requests")

@@ -1,15 +1,17 @@
 /*
  * The body of a request, in pieces, for routes with `.body = STREAMED`: it may be larger than memory should hold.
  *
- *                 intake_take                   all has come
- *     WAITING ──────────────▶ READING ◀───────▶ PAUSED
- *                                │ pause, resume
- *                                ▼
- *                           whole or failed        nothing is called afterwards
+ *             intake_take             intake_pause, intake_resume
+ *     WAITING ────────────▶ READING ◀─────────────────────────────▶ PAUSED
+ *                              │ all has come, or never will
+ *                              ▼
+ *                            ENDED      `whole` or `failed` was the last callback
  *
- * A handler of such a route finds either request->body, the whole body, which came in one piece and is at most
- * INTAKE_WHOLE_MAX bytes (or is absent: there is none), or request->intake, and then no request->body. So a usual JSON request
- * costs what it costs on any route, and can be sent a second time. A streamed one can't: nobody has its bytes any more.
+ * A handler of such a route finds one of these:
+ * - request->body: the whole body, of at most INTAKE_WHOLE_MAX bytes; absent if there is none. A body with a Content-Length
+ *   comes so, and a body in chunks that came together with the head. It costs what it costs on any route, and can be sent to a
+ *   second worker.
+ * - request->intake: any other body. It can't be sent twice, since nobody keeps its bytes.
  *
  * Nothing is read, and a client that asked is not sent 100 Continue, before intake_take. While an intake is paused nothing is
  * read either: the kernel's buffers fill, and the client has to wait.

@@ -11,7 +11,7 @@
 enum metrics_closing refusal_suspect(struct str bytes);
 const char *refusal_describe(enum metrics_closing suspicion);
 
-/* Notes an answer that libh2o or connection.c has made. `detail` lives for ever; `address` is the client's. */
+/* Notes an answer that libh2o or connection_time.c has made. `detail` lives for ever; `address` is the client's. */
 void refusal_note(int status, enum metrics_closing why, const char *detail, struct str address);
 
 #endif

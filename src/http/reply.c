@@ -14,8 +14,8 @@
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
 /*
- * The level of a line about an answer. What a worker or an operator wanted to be done and was refused is news even where its
- * success is not.
+ * The level of a line about an answer. A write that is refused is logged as LOG_INFO at least, also where one that succeeds is
+ * not.
  */
 static enum log_level level_of(const struct route *route, int status)
 {
@@ -27,9 +27,9 @@ static enum log_level level_of(const struct route *route, int status)
 }
 
 /*
- * Failures come by the thousand when Redis is away or a client errs in a loop, so those that are alike are counted: of one
- * route and status, and where the fault is ours of one sentence, which clients have no hand in. LOG_DEBUG tells of every
- * request.
+ * Failures come by the thousand when Redis is away, or when a client errs in a loop. So lines that are alike are counted: those
+ * of one route and status, and, where the fault is ours, of one sentence. Clients have no influence on that sentence. LOG_DEBUG
+ * shows every request.
  */
 static void log_request(const struct request *request, int status, const char *detail, const struct faults *faults)
 {
@@ -66,15 +66,14 @@ static void log_request(const struct request *request, int status, const char *d
         log_write_repeatable(level, "request", status >= 500 ? "failed" : "refused", status >= 500 ? 4 : 3, fields);
 }
 
-void reply_count(h2o_req_t *req, const struct request *request, int status)
+/* Counts an answer in the metrics. */
+static void count(const struct request *request, int status)
 {
-    size_t route = 0;
-    if (request != NULL && request->route != NULL)
-        route = (size_t)(request->route - request->thread->server->config.routes) + 1;
+    const h2o_req_t *req = request->h2o;
+    size_t route = request->route != NULL ? (size_t)(request->route - request->thread->server->config.routes) + 1 : 0;
     enum metrics_method method = metrics_method_of((struct str){req->method.base, req->method.len});
     metric_add(&metrics->requests[route][method][status_place(status)], 1);
-    if (request != NULL)
-        histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
+    histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
 }
 
 /* What begins every answer. */
@@ -84,7 +83,7 @@ static void begin(struct request *request, int status)
     assert(request->thread->inside);
     if (request->before_answer != NULL)
         request->before_answer(request);
-    reply_count(req, request, status);
+    count(request, status);
     req->res.status = status;
     req->res.reason = status_reason(status);
 }

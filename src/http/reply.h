@@ -44,9 +44,6 @@ bool reply_begin(struct request *request, int status, struct str type, struct st
 /* Likewise with 101, which libh2o sends, for tunnel.c. */
 void reply_begin_upgrade(struct request *request);
 
-/* Counts an answer in the metrics, as all functions above do. `request` NULL: h2o refused it before it was one of ours. */
-void reply_count(struct st_h2o_req_t *req, const struct request *request, int status);
-
 /* The sentence for an error that comes without one. */
 const char *reply_sentence(const struct server_thread *thread, enum err err);
 

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection.c */
+#define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection_time.c */
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
 #define METRICS_CONNECTIONS_MAX 16
 #define DRAIN_WAIT_MS 2500 /* for requests that wait when told to stop, whatever their deadlines */
@@ -60,8 +60,8 @@ static int port_of(int fd)
 }
 
 /*
- * SO_REUSEPORT lets the threads share a port, but another server of the same user as well: whoever is there already must be found
- * out by a bind without it.
+ * SO_REUSEPORT lets the threads share a port, but also lets another server of the same user have it. A bind without that option
+ * finds out whether somebody has the port already.
  */
 static bool port_is_taken(const struct addrinfo *address, int port)
 {

@@ -1,5 +1,5 @@
 /*
- * The HTTP server: threads, each with its own loop and listener; of the server itself they share nothing but what never changes.
+ * The HTTP server: threads, each with a loop and a listener of its own. They share only what never changes.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H

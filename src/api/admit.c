@@ -259,7 +259,7 @@ void admit_identify(struct request *request, struct str token, request_handler *
     else if (is_miss(admission->found))
         directory_look_again(api->directory, on_directory, api_wait(request, 0));
     else
-        directory_refresh(api->directory, on_directory, api_wait(request, 0));
+        directory_catch_up(api->directory, on_directory, api_wait(request, 0));
 }
 
 /* To a command's own server, who shows its token is an admin, and nobody else is anybody. */

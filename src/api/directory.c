@@ -315,6 +315,13 @@ void directory_refresh(struct directory *directory, directory_callback *callback
         begin_reading(directory);
 }
 
+void directory_catch_up(struct directory *directory, directory_callback *callback, void *data)
+{
+    add_waiting(&directory->waiting, callback, data);
+    if (!directory->reading)
+        begin_reading(directory);
+}
+
 void directory_look_again(struct directory *directory, directory_callback *callback, void *data)
 {
     if (!directory->reading && clock_ms() - directory->began_at >= DIRECTORY_MISSES_MS)

@@ -84,6 +84,9 @@ typedef void directory_callback(void *data, enum err err);
  */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
 
+/* Likewise, where the copy is only too old: a reading that is under way will do, and nobody waits for the next one. */
+void directory_catch_up(struct directory *directory, directory_callback *callback, void *data);
+
 /*
  * Likewise, when something was not found, since it may exist by now. However many requests look for unknown things, Redis is
  * asked at most once every DIRECTORY_MISSES_MS. They wait until then.

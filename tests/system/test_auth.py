@@ -1,8 +1,10 @@
 """Who may do what: modes, tokens, ownership of workers, sign-in, revocation, the audit."""
 
 import base64
+import contextlib
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import jwt
@@ -14,7 +16,7 @@ import project
 from agents import HEARTBEATS, REGISTRATIONS
 from credentials import bearer, make_token
 from submissions import submit
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB"}
 WITHIN = 5  # seconds, in which a revocation holds everywhere
@@ -562,6 +564,25 @@ def test_a_new_key_is_known_everywhere_at_once(redis, three_guarded):
             assert all(beat(coordinator, f"w{number}", new).status == 200 for coordinator in three_guarded * 2)
     assert all(beat(coordinator, "old", old).status == 200 for coordinator in three_guarded)
     assert len(three_guarded[0].request("GET", "/.well-known/jwks.json").json["keys"]) == 21
+
+
+def test_after_a_rest_nobody_waits_for_a_second_reading(redis, start_coordinator):
+    """What a thread knows is too old then: requests that come at once wait for one reading, all of them."""
+    coordinator = start_coordinator(redis, AUTH="on", THREADS=1)
+    token = make_token(redis.client, "join")
+    register(coordinator, token, worker_id="w")
+    let_pass(4.2)
+    body = json.dumps({"worker_id": "w"})
+    head = f"POST /api/worker/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(coordinator.raw()) for _ in range(8)]
+        redis.freeze()
+        for connection in connections:
+            connection.send(head + body)
+        redis.thaw()
+        began = time.monotonic()
+        assert [connection.read_response().status for connection in connections] == [200] * 8
+        assert time.monotonic() - began < 0.2
 
 
 # -- outages ------------------------------------------------------------------------------------------------------------------------------

@@ -996,23 +996,33 @@ def added_latency(plan, urls, rounds, seconds, most):
             plan.add(f"{'  ' if not goal else ''}added {percentile} at half load, {name}", added, "ms", **goal)
 
 
-def idle_connections(plan, first=50, count=200):
-    """What a kept connection to a worker takes: one request to each of many workers, who differ in their address."""
+def idle_connections(plan, count=250):
+    """What a kept connection to a worker takes: one request to each of many workers, who differ in their address. Each is known already
+    from a request whose connection it closed."""
     port = free_port()
-    block = f"keepalive_timeout 60s; server {{ listen {HOST}:{port}; listen 0.0.0.0:{port}; location / {{ return 200 'x'; }} }}"
+    block = (f"keepalive_timeout 60s; server {{ listen {HOST}:{port}; listen 0.0.0.0:{port}; location / {{ return 200 'x'; }} "
+             "location /close { keepalive_timeout 0; return 200 'x'; } }")
     with tempfile.TemporaryDirectory(prefix="rma-bench-") as folder, contextlib.ExitStack() as ends:
         nginx = Nginx(folder, "workers", block)
         ends.callback(nginx.stop)
         _, coordinator = ends.enter_context(stage(plan, UPSTREAM_ALLOW="127.0.0.0/8"))
-        names = [f"idle-{number}" for number in range(first + count)]
+        names = [f"idle-{number}" for number in range(count)]
         provide(coordinator, [(name, f"http://127.0.1.{number + 1}:{port}") for number, name in enumerate(names)])
-        gets = [request_bytes("GET", f"/service/{name}/x") for name in names]
-        ask_all(coordinator.port, gets[:1] * 500, connections=1)
-        ask_all(coordinator.port, gets[:first], connections=1)
-        before = coordinator.resident()
-        ask_all(coordinator.port, gets[first:], connections=1)
+        for path in ("close", "close", "x"):
+            before = coordinator.resident()
+            ask_all(coordinator.port, [request_bytes("GET", f"/service/{name}/{path}") for name in names], connections=1)
+            idle = idle_now(coordinator)
+            if idle != (count if path == "x" else 0):
+                sys.exit(f"{idle} connections to workers are idle after {path}")
         taken = coordinator.resident() - before
     plan.add("memory of an idle connection to a worker", taken / count, "B", most=2048)
+
+
+def idle_now(coordinator):
+    """How many connections to workers the coordinator keeps; it counts them once in a while."""
+    time.sleep(1.5)
+    output = subprocess.run(["curl", "-sf", coordinator.url("/metrics")], check=True, capture_output=True, text=True).stdout
+    return float(re.search(r'^rma_upstream_connections\{state="idle"\} (\S+)$', output, re.MULTILINE)[1])
 
 
 class Tokens(Process):

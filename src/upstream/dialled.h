@@ -38,7 +38,8 @@ struct dialled {
     struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* what is being sent: of a chunk, its size and end too */
     size_t piece, piece_count;                    /* the first with something left; their number */
     char chunk_size[24];
-    bool sends_last; /* they are the end of the request */
+    bool sends_head; /* they begin with the request's head, */
+    bool sends_last; /* end with its end */
     bool sent_all;
     bool may_send; /* the caller may give more */
 

@@ -34,6 +34,7 @@ static void prepare(struct dialled *dialled, struct str head, const struct str p
     bool chunked = dialled->request.chunked && dialled->state != DIALLED_RAW;
     size_t size = 0;
     dialled->piece = dialled->piece_count = 0;
+    dialled->sends_head = head.len > 0;
     dialled->sends_last = last;
     add_piece(dialled, head);
     for (size_t i = 0; i < count; i++)
@@ -173,6 +174,8 @@ static void deliver(struct dialled *dialled, struct str bytes, bool last)
         head->status = answer_status(dialled->answer);
         head->headers = answer_headers(dialled->answer, &head->count);
         head->length = answer_length(dialled->answer);
+        /* who answers before it has the head gets no more of it: from here on it is the caller's again */
+        dialled->broken = dialled->broken || (dialled->sends_head && dialled->piece == 0);
     }
     dialled->answered = dialled->holding = true;
     if (!last)

@@ -80,8 +80,8 @@ struct exchange_head {
 };
 
 /*
- * What to send. The texts must not change until the first event `answer` or `failed`, or exchange_free: where nothing can have
- * been delivered, or the request is `safe`, they may be sent again.
+ * What to send. The head must not change until the first event `answer` or `failed`, the body not until the exchange is over, or
+ * exchange_free: where nothing can have been delivered, or the request is `safe`, they may be sent again.
  */
 struct exchange_request {
     const struct target *target; /* read during the call alone */

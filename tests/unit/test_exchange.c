@@ -559,6 +559,35 @@ static void test_an_answer_before_the_whole_request(void **state)
     free((char *)(uintptr_t)big.ptr);
 }
 
+/* Nor has a worker a claim to the rest of a head that it answers before it has it: the head is the caller's from then on. */
+static void test_an_answer_before_the_whole_head(void **state)
+{
+    (void)state;
+    struct str big = make_big(8 << 20);
+    struct seen seen = {.exchange = NULL};
+    struct buffer taken = BUFFER_INIT;
+    dial(&seen, url, (struct exchange_request){.head = big});
+    int fd = take_connection(listener);
+    RUN_UNTIL(has_something(fd));
+    say(fd, STR(OK "Content-Length: 5\r\n\r\nhi"));
+    RUN_UNTIL(seen.answers == 1);
+    free((char *)(uintptr_t)big.ptr);
+    int64_t until = clock_ms() + 30;
+    while (clock_ms() < until) {
+        ssize_t got = recv(fd, buffer_reserve(&taken, 65536), 65536, 0);
+        taken.len += got > 0 ? (size_t)got : 0;
+        turn();
+    }
+    assert_true(taken.len < big.len);
+    say(fd, STR("abc"));
+    RUN_UNTIL(is_over(&seen));
+    assert_true(seen.whole);
+    assert_int_equal(upstream_count(upstream).idle, 0);
+    forget(&seen);
+    buffer_fini(&taken);
+    close(fd);
+}
+
 static void test_another_protocol(void **state)
 {
     (void)state;
@@ -740,6 +769,7 @@ int main(void)
         TEST(test_a_body_in_pieces),
         TEST(test_a_body_in_chunks),
         TEST(test_an_answer_before_the_whole_request),
+        TEST(test_an_answer_before_the_whole_head),
         TEST(test_another_protocol),
         TEST(test_an_upgrade_that_is_refused),
         TEST(test_forbidden_places),

@@ -42,6 +42,7 @@ class Judge:
         self._last_event = "0-0"
         self._told = {}      # worker -> what the events say of it: online, offline
         self._was = {}       # minute, ms -> (total, offline) as the statistics had it
+        self._written = []   # ids of the events since the listener was asked
         self.minutes = 0
 
     def begin(self, row):
@@ -137,7 +138,7 @@ class Judge:
             minute = round(datetime.fromisoformat(point["time"].replace("Z", "+00:00")).timestamp() * 1000)
             near = {self._was.get(minute + step) for step in (-60_000, 0, 60_000)}
             if None not in near and len(near) == 1 and (point["total_workers"], point["offline_workers"]) not in near:
-                self.note("figures", detail=f"history {point['total_workers']}/{point['offline_workers']}, was {near}")
+                self.note("figures", detail=f"history at {point['time']} {point['total_workers']}/{point['offline_workers']}, was {near}")
 
     def _look_at_discovery(self):
         by_id = {machine.worker_id: machine for machine in self._world.everybody()}
@@ -153,6 +154,7 @@ class Judge:
     def _hear_news(self):
         for entry, fields in self._world.primary.client.xrange(PREFIX + "events", "(" + self._last_event):
             self._last_event = entry
+            self._written.append(entry)
             if not fields["event"].startswith(("task", "queue")):
                 self._hear(fields)
 
@@ -163,6 +165,16 @@ class Judge:
         if event in ("online", "offline", "removed") and after == before:
             self.note("twice", detail=f"{worker} is told {event}, and was {before}")
         self._told[worker] = after
+
+    def ask_the_listener(self):
+        """Whether the event stream has told everything once. Who is told to load anew, and does, has missed nothing."""
+        self._hear_news()
+        heard, resets = self._world.listener.take(self._last_event)
+        written, self._written = self._written, []
+        if resets == 0:
+            missing = set(written) - set(heard)
+            self.note("missed", len(missing), f"the stream has not told {sorted(missing)[:3]}")
+        self.note("twice", len(heard) - len(set(heard)), "the stream has told twice")
 
     def forget_events(self):
         """The store is that of an earlier day: listeners are told to load anew, and so are we."""

@@ -5,6 +5,7 @@ import time
 import credentials
 from alerts import Alerts
 from judge import Judge
+from listener import Listener
 from machines import INTERVAL, REMOVAL, TIMEOUT, Container, EdgeNode, Fleet, Laptop, Loader, Machine, Tunnel, WrongClock
 from prometheus import Metrics
 from surroundings import HOST_NAME, Surroundings
@@ -31,6 +32,7 @@ class Week:
                        Laptop(self, "laptop", "near"), Tunnel(self, "tunnel", "far"), EdgeNode(self, "edge", "far"),
                        Loader(self, "loader", "near")]
         self.fleet = Fleet(self, fleet)
+        self.listener = Listener(self.proxies["near"].port)
         self.others = []  # machines that come and go with a disturbance
         self._archive = directory / "backup.tar.gz"
         self._directory = directory
@@ -67,6 +69,8 @@ class Week:
         self.alerts.repeat(self.true_ms() / 1000)
 
     def begin(self, row):
+        if self._rows:
+            self.judge.ask_the_listener()
         self._rows.append((self.now(), row))
         self.judge.begin(row)
 
@@ -83,11 +87,13 @@ class Week:
     def night_at_zero(self):
         """Nobody keeps an instance: each half hour they are all stopped, and the next heartbeat starts one."""
         self.alerts.expect("RmaServiceWithoutWorker", 9 * HOUR, must=False)  # of the laptop's services, which is asleep
+        self.listener.close()  # nobody looks
         for _ in range(2 if self.is_short else 16):
             self.stop_machines()
             self.pass_time(30 * MINUTE if not self.is_short else 4 * MINUTE)
         self.start_machines()
         self.wait_until_served()
+        self.listener.open()
 
     def _redis_away(self, seconds, step=MINUTE):
         let_pass(SIGN_OF_LIFE)
@@ -277,6 +283,7 @@ class Week:
         self.start_machines()
         self.wait_until_served()
         self.begin("a quiet start")
+        self.listener.open()
         for agent in self.agents:
             agent.live()
             agent.register()
@@ -293,6 +300,8 @@ class Week:
             self._wait_for(self.days * DAY)
         self.pass_time(3 * MINUTE, whole=True)
         self.judge.look_at_history()
+        self.judge.ask_the_listener()
+        self.listener.close()
 
     def _wait_for(self, moment):
         while self.now() < moment:

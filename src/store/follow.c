@@ -15,6 +15,7 @@ struct follower {
     unsigned starts;        /* a reply to a question of an earlier one means nothing */
     bool newest_known;      /* `newest` has been asked for and come */
     struct event_id newest; /* the last event that was told */
+    bool has_lost;          /* it is to be told that events are lost, once the newest one is known */
     bool asking;            /* a reply is on its way */
     size_t read;            /* events in it */
     int64_t ask_at;         /* clock_ms */
@@ -63,6 +64,12 @@ static void on_events_end(void *data, enum err err)
     struct look *look = data;
     struct follower *follower = look->follower;
     if (look_end(look)) {
+        if (err == ERR_NONE && follower->read == 0 && event_id_is_after(follower->newest, (struct event_id){0, 0})) {
+            /* not even the one that was asked from: an older state was restored, whose next events may have lower ids */
+            follower->newest_known = false;
+            follower->has_lost = true;
+            follower->ask_at = 0;
+        }
         if (err == ERR_NONE && follower->read == FOLLOW_READ_MAX)
             follower->ask_at = 0; /* there may be more */
         follower->callbacks.read(follower->data);
@@ -77,6 +84,11 @@ static void on_newest(void *data, enum err err, struct event_id id)
     if (look_end(look) && err == ERR_NONE) {
         follower->newest = id;
         follower->newest_known = true;
+        if (follower->has_lost) { /* told now: who loads anew from here on has all up to the newest one */
+            follower->has_lost = false;
+            follower->callbacks.lost(follower->data);
+            follower->callbacks.read(follower->data);
+        }
     }
     free(look);
 }
@@ -101,7 +113,7 @@ void follower_start(struct follower *follower)
 {
     follower->follows = true;
     follower->starts++;
-    follower->newest_known = false;
+    follower->newest_known = follower->has_lost = false;
     follower_ask(follower);
 }
 

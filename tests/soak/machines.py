@@ -89,7 +89,9 @@ class Laptop(Machine):
 
     def beat(self, **more):
         if self.is_asleep():
-            self.died = self.died or self.world.now()
+            if self.died is None:
+                self.died = self.world.now()
+                self.world.alerts.expect("RmaServiceWithoutWorker", 9 * 3600, must=False)  # of what nobody else provides
             return None
         self.died = None
         return super().beat(**more)

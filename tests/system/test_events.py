@@ -485,3 +485,19 @@ def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_
     assert coordinators[1].get("/api/admin/history?minutes=1").json["points"] == points()[-1:]
     clock.advance(7200)
     wait_until(lambda: len(coordinators[1].get("/api/admin/history?minutes=60").json["points"]) == 1, within=15)
+
+
+def test_a_backup_that_is_older_than_what_was_told(redis, coordinator):
+    """Events that were told have ids of a clock that stood ahead; those after the backup was restored have lower ones, and are told all the same."""
+    with coordinator.events() as stream:
+        coordinator.register("before")
+        stream.wait_for(lambda each: ("registered", "new", "before") in each.workers)
+        entry = redis.client.xrange("{rma}:events")[-1]
+        redis.client.xadd("{rma}:events", entry[1], id=f"{redis.now_ms() + 3_600_000}-0")
+        stream.wait_for(lambda each: len(each.workers) == 2)
+        redis.client.delete("{rma}:events")
+        redis.client.xadd("{rma}:events", entry[1], id=entry[0])
+        stream.wait_for(lambda each: each.of("reset"))
+        coordinator.register("after")
+        stream.wait_for(lambda each: ("registered", "new", "after") in each.workers)
+        assert len(stream.of("reset")) == 1 and len(stream.workers) == 3

@@ -45,6 +45,25 @@ static enum chunks_state drop(struct chunks *chunks, enum chunks_state next)
     return ++chunks->dropped <= DROPPED_MAX ? next : CHUNKS_BROKEN;
 }
 
+/* The state after a byte behind the last chunk. */
+static enum chunks_state take_trailer(struct chunks *chunks, char c)
+{
+    switch (chunks->state) {
+    case CHUNKS_TRAILER:
+        return c == '\r' ? CHUNKS_END_LF : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_NAME:
+        return c == ':' ? drop(chunks, CHUNKS_TRAILER_VALUE) : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_VALUE:
+        return c == '\r' ? CHUNKS_TRAILER_LF : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
+    case CHUNKS_TRAILER_LF:
+        return c == '\n' ? CHUNKS_TRAILER : CHUNKS_BROKEN;
+    case CHUNKS_END_LF:
+        return c == '\n' ? CHUNKS_END : CHUNKS_BROKEN;
+    default:
+        return CHUNKS_BROKEN;
+    }
+}
+
 /* The state after a byte that is no data. */
 static enum chunks_state take(struct chunks *chunks, char c)
 {
@@ -60,18 +79,8 @@ static enum chunks_state take(struct chunks *chunks, char c)
         return c == '\r' ? CHUNKS_DATA_LF : CHUNKS_BROKEN;
     case CHUNKS_DATA_LF:
         return c == '\n' ? CHUNKS_SIZE : CHUNKS_BROKEN;
-    case CHUNKS_TRAILER:
-        return c == '\r' ? CHUNKS_END_LF : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
-    case CHUNKS_TRAILER_NAME:
-        return c == ':' ? drop(chunks, CHUNKS_TRAILER_VALUE) : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
-    case CHUNKS_TRAILER_VALUE:
-        return c == '\r' ? CHUNKS_TRAILER_LF : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
-    case CHUNKS_TRAILER_LF:
-        return c == '\n' ? CHUNKS_TRAILER : CHUNKS_BROKEN;
-    case CHUNKS_END_LF:
-        return c == '\n' ? CHUNKS_END : CHUNKS_BROKEN;
     default:
-        return CHUNKS_BROKEN;
+        return take_trailer(chunks, c);
     }
 }
 

@@ -21,8 +21,8 @@ struct wakes {
 static void on_message(void *data, struct str message)
 {
     struct wakes *wakes = data;
-    struct str poll = message.ptr != NULL ? str_cut(&message, ' ') : message;
-    bool is_end = str_eq(poll, STR("="));
+    struct str poll = str_cut(&message, ' ');
+    bool is_end = poll.ptr != NULL && str_eq(poll, STR("="));
     if (!is_end)
         wakes->callback(wakes->data, poll, message);
     if (is_end || poll.ptr == NULL)

@@ -47,7 +47,7 @@ export class Fleet {
     if (clock) {
       const file = path.join(fleet.directory, 'clock');
       writeFileSync(file, Buffer.alloc(8));
-      const library = execFileSync('/usr/bin/python3', ['-c', 'import clock; print(clock.build_library())'], {cwd: path.join(ROOT, 'tests', 'lib')});
+      const library = execFileSync('/usr/bin/python3', ['-c', 'import preloaded; print(preloaded.build("clock"))'], {cwd: path.join(ROOT, 'tests', 'lib')});
       Object.assign(fleet.environment, {LD_PRELOAD: library.toString().trim(), CLOCK_OFFSET_FILE: file});
     }
     mkdirSync(path.join(fleet.directory, 'redis'));

@@ -29,7 +29,7 @@ class Request:
         self.body = b""
         self.is_whole = False     # its body has come to its end
         self.arrived = time.monotonic()
-        self.gone = None          # when the other end had left before it was answered
+        self.gone = None          # when the other end had left before it was whole, or answered
 
     def values(self, name):
         return [value for known, value in self.headers if known.lower() == name.lower()]
@@ -117,7 +117,9 @@ class Connection:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 async for piece in self.body_pieces(request):
                     request.body += piece
-            return request if request.is_whole else None
+            if request.is_whole:
+                return request
+            request.gone = time.monotonic()
         return None
 
     async def wait_until_gone(self, request=None):

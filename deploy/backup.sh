@@ -63,7 +63,7 @@ find_redis() {
 }
 
 redis() { # without the lock: "timeout" lives on for a moment when this script is killed
-    timeout 10 "${redis_cli[@]}" "$@" </dev/null 9>&-
+    timeout --foreground 10 "${redis_cli[@]}" "$@" </dev/null 9>&-
 }
 
 setting() { # its value

@@ -102,32 +102,39 @@ local function count_leased(queue, leased)
   return #workers > HOLDERS or leased == 0
 end
 
--- How many leases each worker has, by all threads; nil where they are so many that counting would hold up others.
+-- How many leases each worker has, each service has, and there are; nil where they are so many that counting would hold up others.
 local function count_requests()
-  local counts, sum = {}, 0
+  local counts, flights, sum = {}, {}, 0
   for _, thread in ipairs(redis.call('ZRANGE', key_prefix .. 'requesters', 0, HOLDERS)) do
     for _, lease in ipairs(redis.call('HVALS', key_prefix .. 'requests:' .. thread)) do
-      local id = string.match(lease, '^%S+') or ''
-      counts[id], sum = (counts[id] or 0) + 1, sum + 1
+      local id, service = string.match(lease, '^(%S+) (%S+)')
+      id, service = id or '', service or ''
+      counts[id], flights[service], sum = (counts[id] or 0) + 1, (flights[service] or 0) + 1, sum + 1
     end
     if sum > LEASES then
       return nil
     end
   end
-  return counts, sum
+  return counts, flights, sum
 end
 
-local function check_requests()
-  local counts, sum = count_requests()
-  local told = redis.call('HGETALL', key_requests)
+-- Whether a hash has the numbers of `counts` (nil: nobody knows them). what: of whom they are.
+local function check_counts(name, counts, what)
+  local told = redis.call('HGETALL', key_prefix .. name)
   for at = 1, counts and #told or 0, 2 do
     local count = counts[told[at]] or 0
-    expect(tonumber(told[at + 1]) == count, 'requests has ', told[at + 1], ' of worker ', told[at], ', its leases are ', count)
+    expect(tonumber(told[at + 1]) == count, name, ' has ', told[at + 1], ' of ', what, ' ', told[at], ', its leases are ', count)
     counts[told[at]] = nil
   end
   for id, count in pairs(counts or {}) do
-    expect(false, 'requests has none of worker ', id, ', its leases are ', count)
+    expect(false, name, ' has none of ', what, ' ', id, ', its leases are ', count)
   end
+end
+
+local function check_requests()
+  local counts, flights, sum = count_requests()
+  check_counts('requests', counts, 'worker')
+  check_counts('flights', flights, 'service')
   local total = redis.call('HGET', key_prefix .. 'stats', 'requests') or 0
   expect(not sum or tonumber(total) == sum, 'stats has ', total, ' requests, the leases are ', sum or '')
 end

@@ -17,10 +17,11 @@
 --     the one with the lower rank, where one outside of the region counts as if it were busier by half; among equals any, by
 --     `seed` (a number). Of `session` ("" or a number up to SLOTS) it is the one that the session had before, unless that has more
 --     than 1.25 times as many requests as the mean. `excluded`: ids with blanks between that it must not be. -> "id service loaded
---     stamp left", where loaded is "1" or "0", stamp changes when the worker's registration does, and left is how many requests it
---     now has; or "! word": "none" provides it, "closed": none takes work, "tried": all others are excluded, "open": breakers are.
---   "release", lease, outcome (see lib/outcomes.lua)      -> "0" where there is none; "1", and behind a blank what has become of
---     the breaker of which service and worker
+--     stamp mark", where loaded is "1" or "0", stamp changes when the worker's registration does, and mark is "t" where the request
+--     tries a worker, "d" where its outcome counts, and "-"; or "! word": "none" provides it, "closed": none takes work, "tried":
+--     all others are excluded, "open": breakers are.
+--   "release", lease, outcome (see lib/outcomes.lua), for how many requests it was      -> "0" where there is none; "1", and behind
+--     a blank what has become of the breaker of which service and worker
 --   "report", id, service, outcome, trial ("t" or "")           an outcome without a lease -> likewise
 --   "hold", lease, worker, service, model                       a lease that Redis has forgotten -> "1", "0" where it has not
 --   "renew"                                                     the thread keeps its leases -> their names, blanks between
@@ -36,7 +37,7 @@ local FAR, REQUEST = 500000, 100000 -- in millionths of a load: being in another
 local TRIAL_MS = 10000 -- of a trial without a lease
 local SLOTS = 16383
 local SESSIONS_MS = 3600000
-local STRINGS = { choose = 7, release = 3, report = 5, hold = 5, renew = 1, list = 3 } -- of one thing
+local STRINGS = { choose = 7, release = 4, report = 5, hold = 5, renew = 1, list = 3 } -- of one thing
 
 local now = clock_now()
 local _, TAKES = ranks_range('degraded') -- ranks of workers that take work are less than this
@@ -61,7 +62,7 @@ local CHECKS = {
       and is_ids(ARGV[at + 5], ' ') and tonumber(ARGV[at + 6])
   end,
   release = function(at)
-    return string.find(ARGV[at + 2], '^[usfc]$')
+    return string.find(ARGV[at + 2], '^[usfc]$') and string.find(ARGV[at + 3], '^%d+$') and #ARGV[at + 3] <= 9
   end,
   report = function(at)
     return is_id(ARGV[at + 1]) and is_id(ARGV[at + 2]) and string.find(ARGV[at + 3], '^[usfc]$')
@@ -294,7 +295,9 @@ local function choose(lease, services, model, session, given, seed)
     note_trial(best.service, best.id, lease)
     best.tier = nil
   end
-  return table.concat({ best.id, best.service, best.has_model and '1' or '0', stamp_of(best.id), counts[best.id] }, ' ')
+  local mark = string.sub(marks, 1, 1)
+  mark = mark == '-' and best.text and 'd' or mark
+  return table.concat({ best.id, best.service, best.has_model and '1' or '0', stamp_of(best.id), mark }, ' ')
 end
 
 -- Forgets how workers stand when that may have changed.
@@ -307,8 +310,8 @@ end
 local DO = {
   choose = choose,
 
-  release = function(lease, outcome)
-    local id, left, service, change = route_leases_end(arg_thread, lease, outcome, now)
+  release = function(lease, outcome, uses)
+    local id, left, service, change = route_leases_end(arg_thread, lease, outcome, now, tonumber(uses))
     if not id then
       return '0'
     end

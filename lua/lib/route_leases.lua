@@ -19,7 +19,14 @@
 -- A worker's ranks follow how many requests it has, when the next sweep comes to it (`stale`): they may be many, and changes are.
 -- Where choices go by them, those by which the worker was chosen do so at once.
 
+-- `flights` has how many requests each service has, none for 0. `served` has how many it has had, and a worker's registration has
+-- how many that worker has had.
+
+local SERVICES_MAX = 1000 -- of those in `served`: anybody may make up names of services
+
 local touched = {} -- by id: the names of indexes that are to be written at once, "service" and "service/model"
+local leases_begun, leases_ended = {}, {} -- in this call, by service
+local served_of, served_by = {}, {} -- requests of those that have ended, by service and by worker
 
 -- Adds `by` to the requests of worker `id`, which was chosen by these; returns how many there are now.
 local function add(id, by, service, model, marks)
@@ -43,17 +50,21 @@ local function route_leases_begin(thread, lease, id, service, model, marks)
   if redis.call('HSETNX', key_prefix .. 'requests:' .. thread, lease, value) == 0 then
     return nil
   end
+  leases_begun[service] = (leases_begun[service] or 0) + 1
   return add(id, 1, service, model, marks)
 end
 
--- Ends a lease. Returns the worker's id, how many requests it still has, the service, and what has become of its breaker for it;
--- nil when there is no such lease.
-local function route_leases_end(thread, lease, outcome, now)
+-- Ends a lease, which was for `uses` requests, one after the other. Returns the worker's id, how many requests it still has, the
+-- service, and what has become of its breaker for it; nil when there is no such lease.
+local function route_leases_end(thread, lease, outcome, now, uses)
   local key = key_prefix .. 'requests:' .. thread
   local id, service, model, marks = string.match(redis.call('HGET', key, lease) or '', '^(%S+) (%S+) (%S+) (%S+)$')
   if redis.call('HDEL', key, lease) == 0 or not id then
     return nil
   end
+  leases_ended[service] = (leases_ended[service] or 0) + 1
+  served_of[service] = (served_of[service] or 0) + uses
+  served_by[id] = (served_by[id] or 0) + uses
   local is_trial = string.find(marks, 't', 1, true) ~= nil
   return id, add(id, -1, service, model, marks), service, outcomes_note(service, id, outcome, is_trial, now)
 end
@@ -76,8 +87,41 @@ local function write(id, names)
   end
 end
 
+-- Adds `by` to what a hash has of `field`; none for 0, or where somebody's redis-cli has left no number. Returns how many there are
+-- now.
+local function add_count(key, field, by)
+  local count = by ~= 0 and redis.pcall('HINCRBY', key, field, by) or 0
+  count = tonumber(count) or 0
+  if by ~= 0 and count <= 0 then
+    redis.pcall('HDEL', key, field)
+  end
+  return count
+end
+
+-- Writes what has become of the leases of this call, by service and by worker.
+local function count_leases()
+  for service, count in pairs(served_of) do
+    local key = key_prefix .. 'served'
+    if add_count(key, service, count) == count and redis.call('HLEN', key) > SERVICES_MAX then
+      redis.call('HDEL', key, service)
+    end
+    leases_begun[service] = (leases_begun[service] or 0) - leases_ended[service]
+  end
+  for service, by in pairs(leases_begun) do
+    add_count(key_prefix .. 'flights', service, by)
+  end
+  for id, count in pairs(served_by) do
+    local registration = key_prefix .. 'registration:' .. id
+    if add_count(registration, 'requests_served', count) == count and redis.call('HEXISTS', registration, 'tier') == 0 then
+      redis.call('DEL', registration) -- the worker is gone
+    end
+  end
+  leases_begun, leases_ended, served_of, served_by = {}, {}, {}, {}
+end
+
 -- Writes what has changed.
 local function route_leases_flush()
+  count_leases()
   local ids = {}
   for id, names in pairs(touched) do
     ids[#ids + 1] = id
@@ -111,7 +155,7 @@ local function route_leases_sweep(now, max)
     local key = key_prefix .. 'requests:' .. thread
     local leases = ended < max and redis.call('HSCAN', key, '0', 'COUNT', max)[2] or {}
     for i = 1, #leases, 2 do
-      route_leases_end(thread, leases[i], 'u', now)
+      route_leases_end(thread, leases[i], 'u', now, 1)
       ended = ended + 1
     end
     if redis.call('EXISTS', key) == 0 then

@@ -10,6 +10,7 @@
 #include "model/catalogue.h"
 #include "redis/keys.h"
 #include "redis/link.h"
+#include "store/requests.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -184,7 +185,10 @@ static int32_t tick_directory(void *data)
 
 static int32_t tick_store(void *data)
 {
-    return store_tick(data);
+    struct serving_thread *thread = data;
+    if (server_thread_stopping(thread->server))
+        store_end_spares(thread->store);
+    return store_tick(thread->store);
 }
 
 static int32_t tick_replica(void *data)
@@ -213,7 +217,7 @@ static void add_ticks(struct serving_thread *thread)
     server_thread_add_tick(thread->server, tick_watches, &thread->api);
     server_thread_add_tick(thread->server, tick_directory, thread->api.directory);
     server_thread_add_tick(thread->server, tick_polls, thread->api.polls);
-    server_thread_add_tick(thread->server, tick_store, thread->store);
+    server_thread_add_tick(thread->server, tick_store, thread);
     if (thread->replica_link != NULL) {
         server_thread_add_tick(thread->server, tick_replica, thread->api.replica_store);
         server_thread_add_tick(thread->server, tick_link, thread->replica_link);

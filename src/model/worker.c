@@ -252,6 +252,7 @@ void worker_write(struct buffer *out, const struct worker *worker, int64_t now, 
     if (coordinator_url.ptr != NULL) {
         json_add_text(out, "tls_fingerprint", fields[WORKER_tls_fingerprint]);
         json_add_integer(out, "requests_left", worker->requests);
+        write_number(out, "requests_served", fields[WORKER_requests_served], zero);
     }
     json_end_object(out);
 }

@@ -53,6 +53,7 @@
     X(dht_port)        /* of an edge node */                                                                                       \
     X(labels)          /* "name=value," of each; a value percent-encoded, see labels.h */                                          \
     X(tls_fingerprint) /* of the certificate of its URLs: SHA-256 as hex digits */                                                 \
+    X(requests_served) /* requests to it that have ended, ever */                                                                  \
     X(stamp)           /* another one whenever what leads to the worker may have changed */
 
 /* Both, in the order in which they are read. */

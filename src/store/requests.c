@@ -17,8 +17,6 @@
 
 #define RENEW_MS 5000 /* a third of what leases last, see lua/route.lua */
 #define RETRY_MS 200  /* what could not be sent */
-#define SLOTS 16384   /* that sessions share, see lua/route.lua */
-#define PLACELESS_MAX 3
 
 struct requests *requests_of(struct store *store)
 {
@@ -34,11 +32,11 @@ struct requests *requests_of(struct store *store)
 
 /* -- leases -------------------------------------------------------------------------------------------------------------------- */
 
-static struct request_lease *lease_new(struct store *store, uint64_t number, enum lease_state state)
+struct request_lease *lease_new(struct store *store, uint64_t number, enum lease_state state)
 {
     struct requests *requests = requests_of(store);
     struct request_lease *lease = store_alloc(sizeof(*lease));
-    *lease = (struct request_lease){.prev = requests->last, .store = store, .number = number, .state = state};
+    *lease = (struct request_lease){.prev = requests->last, .store = store, .number = number, .state = state, .uses = 1};
     *(lease->prev != NULL ? &lease->prev->next : &requests->first) = lease;
     requests->last = lease;
     requests->count++;
@@ -52,7 +50,7 @@ struct request_lease *lease_new_unleased(struct store *store, char mark)
     return lease;
 }
 
-static void lease_free(struct request_lease *lease)
+void lease_free(struct request_lease *lease)
 {
     struct requests *requests = requests_of(lease->store);
     if (lease->state != LEASE_UNLEASED) {
@@ -61,6 +59,8 @@ static void lease_free(struct request_lease *lease)
         requests->count--;
     }
     buffer_fini(&lease->text);
+    buffer_fini(&lease->services);
+    buffer_fini(&lease->model);
     free(lease);
 }
 
@@ -100,12 +100,12 @@ static void on_ended(void *data, enum err err, const struct redisReply *reply, s
     requests->retry_at = clock_ms() + RETRY_MS;
 }
 
-static void add_lease(struct buffer *out, const struct request_lease *lease)
+void lease_add(struct buffer *out, const struct request_lease *lease)
 {
     command_add_number(out, (long long)lease->number);
 }
 
-static void lease_end(struct request_lease *lease, enum request_outcome outcome)
+void lease_end(struct request_lease *lease, enum request_outcome outcome)
 {
     struct buffer *out = batch_begin(lease->store, SCRIPT_route);
     lease->state = LEASE_ENDING;
@@ -115,9 +115,10 @@ static void lease_end(struct request_lease *lease, enum request_outcome outcome)
         return;
     }
     command_add(out, STR("release"));
-    add_lease(out, lease);
+    lease_add(out, lease);
     command_add(out, outcome_words[outcome]);
-    batch_add(lease->store, SCRIPT_route, 3, true, on_ended, lease);
+    command_add_number(out, lease->uses);
+    batch_add(lease->store, SCRIPT_route, 4, true, on_ended, lease);
 }
 
 static void on_reported(void *data, enum err err, const struct redisReply *reply, size_t index)
@@ -148,13 +149,18 @@ static void report(struct request_lease *lease, enum request_outcome outcome)
 
 void store_release(struct store *store, struct request_lease *lease, enum request_outcome outcome)
 {
-    (void)store;
-    if (lease->state != LEASE_UNLEASED) {
+    if (lease->state == LEASE_UNLEASED) {
+        report(lease, outcome);
+        lease_free(lease);
+    } else if (!spares_keep(requests_of(store), lease, outcome)) {
         lease_end(lease, outcome);
-        return;
     }
-    report(lease, outcome);
-    lease_free(lease);
+}
+
+void store_end_spares(struct store *store)
+{
+    if (store->requests != NULL)
+        spares_end(store->requests);
 }
 
 /* -- renewing ------------------------------------------------------------------------------------------------------------------ */
@@ -181,7 +187,7 @@ static void hold(struct request_lease *lease)
     if (out == NULL)
         return;
     command_add(out, STR("hold"));
-    add_lease(out, lease);
+    lease_add(out, lease);
     for (int i = 0; i < 3; i++)
         command_add(out, str_cut(&rest, ' '));
     batch_add(lease->store, SCRIPT_route, 5, true, on_held, NULL);
@@ -249,6 +255,7 @@ int32_t requests_tick(struct store *store)
 {
     struct requests *requests = store->requests;
     int64_t now = clock_ms();
+    int32_t spares = requests != NULL ? spares_tick(requests) : RENEW_MS;
     if (requests == NULL || requests->count == 0)
         return RENEW_MS;
     if (requests->unsent > 0 && now >= requests->retry_at && store_is_up(store))
@@ -257,166 +264,6 @@ int32_t requests_tick(struct store *store)
         requests->renew_at = now + RENEW_MS;
         renew(store);
     }
-    return requests->unsent > 0 ? RETRY_MS : (int32_t)(requests->renew_at - now);
-}
-
-/* -- choosing ------------------------------------------------------------------------------------------------------------------ */
-
-static void choosing_free(struct choosing *choosing)
-{
-    buffer_fini(&choosing->services);
-    buffer_fini(&choosing->model);
-    buffer_fini(&choosing->excluded);
-    free(choosing);
-}
-
-void choosing_end(struct choosing *choosing, enum err err, const struct request_choice *choice, enum request_refusal refusal)
-{
-    choosing->callback(choosing->data, err, choice, refusal);
-    choosing_free(choosing);
-}
-
-void choosing_refuse(struct choosing *choosing, struct str word)
-{
-    enum request_refusal refusal = choosing->placeless > 0       ? REQUEST_NO_ADDRESS
-                                   : str_eq(word, STR("closed")) ? REQUEST_NONE_TAKES
-                                   : str_eq(word, STR("tried"))  ? REQUEST_ALL_TRIED
-                                   : str_eq(word, STR("open"))   ? REQUEST_ALL_OPEN
-                                                                 : REQUEST_NO_WORKERS;
-    choosing_end(choosing, ERR_NO_WORKER, NULL, refusal);
-}
-
-static enum err choosing_ask(struct choosing *choosing);
-
-/* Chooses another one than a worker of which nobody knows where it is. */
-static void choose_another(struct choosing *choosing)
-{
-    if (choosing->placeless++ == PLACELESS_MAX) {
-        choosing_end(choosing, ERR_NO_WORKER, NULL, REQUEST_NO_ADDRESS);
-        return;
-    }
-    if (choosing->excluded.len > 0)
-        buffer_append(&choosing->excluded, STR(" "));
-    buffer_append(&choosing->excluded, (struct str){choosing->id, choosing->id_len});
-    enum err err = choosing_ask(choosing);
-    if (err != ERR_NONE)
-        choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
-}
-
-static void on_site(void *data, enum err err, const struct site *site)
-{
-    struct choosing *choosing = data;
-    struct request_choice choice = {
-        .worker_id = {choosing->id, choosing->id_len},
-        .service = {choosing->service, choosing->service_len},
-        .has_model = choosing->has_model,
-        .lease = choosing->lease,
-    };
-    bool placeless = err == ERR_WORKER_NOT_FOUND || (err == ERR_NONE && site->url.len == 0);
-    if (placeless || err != ERR_NONE) {
-        store_release(choosing->store, choosing->lease, REQUEST_UNKNOWN);
-        choosing->lease = NULL;
-    }
-    if (placeless) {
-        choose_another(choosing);
-    } else if (err != ERR_NONE) {
-        choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
-    } else {
-        choice.url = site->url;
-        choice.tls_fingerprint = site->tls_fingerprint;
-        choosing_end(choosing, ERR_NONE, &choice, REQUEST_NO_WORKERS);
-    }
-}
-
-static size_t copy_id(char room[ID_MAX], struct str id)
-{
-    size_t len = id.len < ID_MAX ? id.len : ID_MAX;
-    if (id.ptr != NULL)
-        memcpy(room, id.ptr, len);
-    return id.ptr != NULL ? len : 0;
-}
-
-void choosing_take(struct choosing *choosing, struct str text)
-{
-    struct str id = str_cut(&text, ' '), service = str_cut(&text, ' ');
-    struct buffer *out = &choosing->lease->text;
-    choosing->has_model = str_eq(str_cut(&text, ' '), STR("1")) && choosing->model.len > 0;
-    struct str stamp = str_cut(&text, ' ');
-    choosing->id_len = copy_id(choosing->id, id);
-    choosing->service_len = copy_id(choosing->service, service);
-    buffer_append(out, id);
-    buffer_append(out, STR(" "));
-    buffer_append(out, service);
-    buffer_append(out, STR(" "));
-    buffer_append(out, choosing->has_model ? buffer_str(&choosing->model) : STR("-"));
-    uint64_t turn = choosing->slot >= 0 ? (uint64_t)choosing->slot : choosing->unleased ? store_random() : choosing->lease->number;
-    sites_find(choosing->store, (struct str){choosing->id, choosing->id_len},
-               (struct str){choosing->service, choosing->service_len}, stamp, turn, on_site, choosing);
-}
-
-static void on_chosen(void *data, enum err err, const struct redisReply *reply, size_t index)
-{
-    struct choosing *choosing = data;
-    struct str text = reply_text(reply_element(reply, index)), rest = text;
-    struct str first = str_cut(&rest, ' ');
-    if (err == ERR_NONE && str_eq(first, STR("!"))) {
-        lease_free(choosing->lease);
-        choosing_refuse(choosing, rest);
-        return;
-    }
-    if (err == ERR_NONE && !id_is_valid(first)) /* somebody's redis-cli */
-        err = ERR_INTERNAL;
-    if (err != ERR_NONE) {
-        lease_end(choosing->lease, REQUEST_UNKNOWN); /* Redis may have leased it */
-        choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
-        return;
-    }
-    choosing->lease->state = LEASE_HELD;
-    choosing_take(choosing, text);
-}
-
-static enum err choosing_ask(struct choosing *choosing)
-{
-    struct requests *requests = requests_of(choosing->store);
-    if (choosing->unleased)
-        return lists_choose(choosing);
-    struct buffer *out = batch_begin(choosing->store, SCRIPT_route);
-    if (out == NULL)
-        return store_check(choosing->store);
-    choosing->lease = lease_new(choosing->store, ++requests->next_number, LEASE_ASKED);
-    command_add(out, STR("choose"));
-    add_lease(out, choosing->lease);
-    command_add(out, buffer_str(&choosing->services));
-    command_add(out, buffer_str(&choosing->model));
-    if (choosing->slot >= 0)
-        command_add_number(out, choosing->slot);
-    else
-        command_add(out, STR(""));
-    command_add(out, buffer_str(&choosing->excluded));
-    command_add_number(out, (long long)(store_random() >> 34)); /* as much as the script's generator takes */
-    batch_add(choosing->store, SCRIPT_route, 7, true, on_chosen, choosing);
-    return ERR_NONE;
-}
-
-/* The slot of a session: some share one, and so a worker. The model counts, since a worker remembers a conversation for each. */
-static int slot_of(struct str session, struct str model)
-{
-    if (session.len == 0)
-        return -1;
-    return (int)((str_hash(session) ^ str_hash(model) * 31) % SLOTS);
-}
-
-enum err store_choose(struct store *store, const struct request_wish *wish, store_choice_callback *callback, void *data)
-{
-    struct choosing *choosing = store_alloc(sizeof(*choosing));
-    *choosing = (struct choosing){.store = store, .callback = callback, .data = data};
-    choosing->slot = slot_of(wish->session, wish->model);
-    choosing->unleased = wish->unleased;
-    buffer_append(&choosing->services, wish->services);
-    buffer_append(&choosing->model, wish->model);
-    buffer_append(&choosing->excluded, wish->excluded);
-    enum err err = choosing_ask(choosing);
-    if (err != ERR_NONE)
-        choosing_free(choosing);
-    return err;
+    int32_t next = requests->unsent > 0 ? RETRY_MS : (int32_t)(requests->renew_at - now);
+    return spares < next ? spares : next;
 }

@@ -62,6 +62,9 @@ enum request_outcome {
  */
 void store_release(struct store *store, struct request_lease *lease, enum request_outcome outcome);
 
+/* Ends the leases that wait for another request (see store/spares.h). To be called before store_tick when no turn may follow. */
+void store_end_spares(struct store *store);
+
 /* A model that live workers have loaded, in its normal form. */
 struct model_count {
     struct str name;

@@ -7,6 +7,7 @@
 #include "model/id.h"
 #include "store/internal.h"
 #include "store/requests.h"
+#include "store/spares.h"
 
 struct lists;
 struct sites;
@@ -25,8 +26,14 @@ struct request_lease {
     uint64_t number; /* its name in Redis */
     enum lease_state state;
     enum request_outcome outcome;
-    char mark;          /* of an unleased one: 't' it tries the worker, 'd' its outcome counts, '-' */
-    struct buffer text; /* "worker service model", as Redis has it */
+    char mark;          /* 't' it tries the worker, 'd' its outcome counts, '-' */
+    struct buffer text; /* "worker service model stamp"; the first three as Redis has them */
+    bool has_model;     /* the worker has it loaded */
+    /* of one that may pass on to another request (spares.h): */
+    struct buffer services, model; /* of the wish that it was chosen for */
+    int64_t chosen_at;             /* clock_us */
+    bool may_pass_on;
+    int uses; /* requests that it has been for */
 };
 
 /* The routing of a thread. */
@@ -39,6 +46,7 @@ struct requests {
     int64_t renew_at, retry_at; /* clock_ms */
     struct sites *sites;
     struct lists *lists;
+    struct spares spares;
 };
 
 struct requests *requests_of(struct store *store);
@@ -58,19 +66,31 @@ struct choosing {
     int placeless;                    /* workers that were chosen and that nobody knows where they are */
     char id[ID_MAX], service[ID_MAX]; /* chosen */
     size_t id_len, service_len;
-    bool has_model;
     struct choosing *next; /* of those that wait for a list */
 };
 
-/* Takes what the script says of a chosen worker: "id service loaded stamp …". */
+/* Takes what the script says of a chosen worker: "id service loaded stamp mark". */
 void choosing_take(struct choosing *choosing, struct str text);
 
 /* Ends it without a worker: with the refusal that the script says, or with an error. */
 void choosing_refuse(struct choosing *choosing, struct str word);
 void choosing_end(struct choosing *choosing, enum err err, const struct request_choice *choice, enum request_refusal refusal);
 
+/* A lease of that number, for the script to make or to end. */
+struct request_lease *lease_new(struct store *store, uint64_t number, enum lease_state state);
+void lease_free(struct request_lease *lease);
+
+/* Adds its name in Redis to a call. */
+void lease_add(struct buffer *out, const struct request_lease *lease);
+
 /* A lease of which Redis knows nothing. */
 struct request_lease *lease_new_unleased(struct store *store, char mark);
+
+/* Whether a lease is one for such a wish. */
+bool lease_is_for(const struct request_lease *lease, const struct request_wish *wish);
+
+/* Has Redis end it, and frees it. */
+void lease_end(struct request_lease *lease, enum request_outcome outcome);
 
 /* Chooses one of a list. */
 MUST_CHECK enum err lists_choose(struct choosing *choosing);

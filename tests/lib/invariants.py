@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 
 PREFIX = "{rma}:"
 STATUSES = ("healthy", "degraded", "draining", "offline")
@@ -93,12 +94,13 @@ def requests_of(dump):
 
 def leases_disagree(dump):
     """What leases of requests and their counts differ in."""
-    counts = {}
-    for leases, _ in _under(dump, "requests:").values():
-        for lease in leases.values():
-            worker_id = lease.split(" ")[0]
-            counts[worker_id] = counts.get(worker_id, 0) + 1
-    return [] if counts == requests_of(dump) else [f"requests are {requests_of(dump)}, their leases give {counts}"]
+    leases = [lease.split(" ") for leases, _ in _under(dump, "requests:").values() for lease in leases.values()]
+    wrong = []
+    for name, what in (("requests", 0), ("flights", 1)):
+        counts = dict(Counter(lease[what] for lease in leases))
+        told = {field: int(count) for field, count in _get(dump, name, {}).items()}
+        wrong += [] if counts == told else [f"{name} are {told}, the leases give {counts}"]
+    return wrong
 
 
 def books_of(ledger, requests=None):

@@ -15,8 +15,8 @@ class Choice:
         self.text = text
         words = text.split(" ")
         self.refusal = words[1] if words[0] == "!" else None
-        self.worker, self.service, self.has_model, self.stamp, self.left = \
-            (None,) * 5 if self.refusal else (words[0], words[1], words[2] == "1", words[3], int(words[4]))
+        self.worker, self.service, self.has_model, self.stamp, self.mark = \
+            (None,) * 5 if self.refusal else (words[0], words[1], words[2] == "1", words[3], words[4])
 
     def __repr__(self):
         return self.text
@@ -52,8 +52,8 @@ class Routes:
             choice.lease, choice.thread = thing[1], thread
         return choices if count > 1 else choices[0]
 
-    def release(self, choice, outcome="s", at=None):
-        answer, = self.call(["release", choice.lease, outcome], at=at, thread=choice.thread)
+    def release(self, choice, outcome="s", at=None, requests=1):
+        answer, = self.call(["release", choice.lease, outcome, requests], at=at, thread=choice.thread)
         return answer
 
     def request(self, services, outcome, at=None, **wish):

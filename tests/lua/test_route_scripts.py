@@ -283,7 +283,7 @@ def test_many_leases_end_in_steps(scripts, routes):
 def test_a_lease_that_redis_has_forgotten_is_noted_again(scripts, routes):
     add(scripts, "w")
     choice = routes.choose("llm")
-    scripts.redis.delete(PREFIX + "requests:t1", PREFIX + "requests")
+    scripts.redis.delete(PREFIX + "requests:t1", PREFIX + "requests", PREFIX + "flights")
     scripts.redis.hdel(PREFIX + "stats", "requests")
     assert routes.renew() == []
     for _ in range(2):
@@ -418,6 +418,65 @@ def test_a_list_has_those_that_take_work(scripts, routes):
     assert routes.call(["list", "nowhere", ""]) == ["! none"]
 
 
+# -- what is counted -----------------------------------------------------------------------------------------------------------------------
+
+
+def counts(scripts, name):
+    return {field: int(count) for field, count in scripts.redis.hgetall(PREFIX + name).items()}
+
+
+def test_requests_are_counted_by_service_and_by_worker(scripts, routes):
+    add(scripts, "w", services="llm,rag")
+    add(scripts, "v", services="rag", load="0.9")
+    held = routes.choose("llm", count=2) + [routes.choose("rag", excluded="v")]
+    assert counts(scripts, "flights") == {"llm": 2, "rag": 1} and counts(scripts, "served") == {}
+    routes.release(held[0])
+    routes.release(held[1], requests=7)
+    routes.release(held[2], "f")
+    routes.release(held[2], "f"), routes.release(held[1], requests=5)
+    assert counts(scripts, "flights") == {} and counts(scripts, "served") == {"llm": 8, "rag": 1}
+    assert scripts.redis.hget(PREFIX + "registration:w", "requests_served") == "9"
+    assert_sound(scripts)
+    add(scripts, "w", services="llm,rag")
+    assert scripts.redis.hget(PREFIX + "registration:w", "requests_served") == "9", "a new registration keeps it"
+    gone = routes.choose("llm")
+    scripts.unregister("w")
+    routes.release(gone)
+    assert not scripts.redis.exists(PREFIX + "registration:w")
+    assert counts(scripts, "flights") == {} and counts(scripts, "served") == {"llm": 9, "rag": 1}
+
+
+def test_names_of_services_that_anybody_makes_up_are_not_all_counted(scripts, routes):
+    scripts.redis.hset(PREFIX + "served", mapping={f"s{number}": 1 for number in range(1000)})
+    add(scripts, "w", services="llm,s5")
+    routes.release(routes.choose("llm"))
+    routes.release(routes.choose("s5"))
+    assert scripts.redis.hlen(PREFIX + "served") == 1000 and counts(scripts, "served")["s5"] == 2
+
+
+def test_nonsense_in_the_counts_stops_no_request(scripts, routes):
+    add(scripts, "w")
+    choice = routes.choose("llm")
+    scripts.redis.hset(PREFIX + "flights", "llm", "many")
+    scripts.redis.hset(PREFIX + "registration:w", "requests_served", "many")
+    scripts.redis.set(PREFIX + "served", "many")
+    assert routes.release(choice) == "1" and routes.in_flight() == {}
+    scripts.redis.delete(PREFIX + "served")
+    routes.release(routes.choose("llm"))
+    assert scripts.redis.hget(PREFIX + "registration:w", "requests_served") == "1" and counts(scripts, "flights") == {}
+
+
+def test_a_choice_says_whether_its_outcome_counts(scripts, routes):
+    add(scripts, "a", "b")
+    assert routes.choose("llm", excluded="b").mark == "-"
+    for _ in range(5):
+        routes.request("llm", "f", excluded="b")
+    assert routes.choose("llm", excluded="b").refusal
+    assert [routes.choose("llm", excluded=other, at=11).mark for other in ("b", "a")] == ["t", "-"]
+    routes.request("llm", "f", excluded="a")
+    assert routes.choose("llm", excluded="a").mark == "d"
+
+
 # -- calls that are wrong -----------------------------------------------------------------------------------------------------------------
 
 
@@ -425,7 +484,7 @@ def test_a_list_has_those_that_take_work(scripts, routes):
     ["choose"], ["choose", "1", "llm", "", "", ""], ["choose", "1", "", "", "", "", 1], ["choose", "1", "a b", "", "", "", 1],
     ["choose", "1", "llm", "a b", "", "", 1], ["choose", "1", "llm", "", "x", "", 1], ["choose", "1", "llm", "", "16384", "", 1],
     ["choose", "1", "llm", "", "", "a,b", 1], ["choose", "1", "llm", "", "", "", "x"], ["choose", "a b", "llm", "", "", "", 1],
-    ["release", "1"], ["release", "1", "x"], ["report", "a b", "llm", "s", ""], ["report", "w", "llm", "x", ""],
+    ["release", "1", "s"], ["release", "1", "x", "1"], ["release", "1", "s", "-1"], ["release", "1", "s", "1" * 10], ["report", "a b", "llm", "s", ""], ["report", "w", "llm", "x", ""],
     ["hold", "1", "w", "llm"], ["hold", "1", "w", "llm", ""], ["list", "", ""], ["list", "a b", ""], ["dance"]], ids=str)
 def test_malformed_things_are_refused_whole(scripts, routes, thing):
     add(scripts, "w")
@@ -487,7 +546,7 @@ class Life:
     def release(self):
         for _ in range(min(len(self.held), self.dice.randrange(1, 25))):
             thread, lease, _ = self.held.pop(self.dice.randrange(len(self.held)))
-            answer, = self.routes.call(["release", lease, self.dice.choice("sssssffcu")], at=self.seconds, thread=thread)
+            answer, = self.routes.call(["release", lease, self.dice.choice("sssssffcu"), self.dice.randrange(1, 9)], at=self.seconds, thread=thread)
             assert answer.startswith("1")
 
     def die(self):

@@ -133,10 +133,11 @@ def test_what_redis_forgets_is_noted_again(stage):
     assert list(in_flight(stage).values()) == [3]
     client = stage.redis.client
     threads_of_redis = client.keys("{rma}:requests:*")
-    client.delete("{rma}:requests", *threads_of_redis)
+    client.delete("{rma}:requests", "{rma}:flights", *threads_of_redis)
     client.hdel("{rma}:stats", "requests")
     client.hset(threads_of_redis[0], "99999", f"nobody {service} - -")
     client.hset("{rma}:requests", "nobody", 1)
+    client.hset("{rma}:flights", service, 1)
     client.hincrby("{rma}:stats", "requests", 1)
     wait_until(lambda: list(in_flight(stage).values()) == [3] and "nobody" not in in_flight(stage), within=12)
     holding.go_on = True

@@ -88,6 +88,19 @@ def test_no_worker_has_more_than_its_share_in_flight(stage):
     assert sum(worker.served for worker in workers) == 64 * 30
 
 
+def test_leases_that_pass_from_request_to_request_are_counted(stage):
+    """Of a busy thread's requests that end at once most get the lease of another one: each is counted, and nothing is left."""
+    service = stage.service()
+    ids = [stage.register(service, stage.peers.start(saying(reply(b"x")))) for _ in range(3)]
+    statuses = stage.peers.run(many_clients([stage.coordinators[0].port], f"/service/{service}/x", 32, 40), within=60)
+    assert statuses == [200] * (32 * 40)
+    client = stage.redis.client
+    wait_until(lambda: not client.hexists("{rma}:flights", service), within=3, what="all leases have ended")
+    assert int(client.hget("{rma}:served", service)) == 32 * 40
+    assert [client.hget("{rma}:requests", worker_id) for worker_id in ids] == [None] * 3
+    assert sum(stage.coordinators[0].worker(worker_id)["requests_served"] for worker_id in ids) == 32 * 40
+
+
 def test_leases_count_as_active_requests_everywhere(stage):
     workers = [Busy(), Busy()]
     service = stage.service()

@@ -1,0 +1,83 @@
+#include "store/spares.h"
+
+#include "base/clock.h"
+#include "store/routing.h"
+
+#define YOUNG_US 10000 /* since the lease was chosen */
+#define REST_US 100    /* a thread that rests for longer between two turns has time to ask Redis, */
+#define FEW 4          /* unless it has more requests than this under way */
+#define TICK_MS 10     /* to wait for 1 ms costs far more, since the timer of the machine is set each time */
+#define NEVER_MS 60000
+
+static bool is_young(const struct spares *spares, const struct request_lease *lease, int64_t now)
+{
+    return now - lease->chosen_at < YOUNG_US && lease->chosen_at > spares->failed_at;
+}
+
+/* Ends those that are old, or all. */
+static void end_some(struct spares *spares, bool all, int64_t now)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < spares->count; i++) {
+        if (!all && is_young(spares, spares->leases[i], now))
+            spares->leases[left++] = spares->leases[i];
+        else
+            lease_end(spares->leases[i], REQUEST_SERVED);
+    }
+    spares->count = left;
+}
+
+/* Begins a turn, unless that is done. Returns the present. */
+static int64_t begin_turn(struct requests *requests)
+{
+    struct spares *spares = &requests->spares;
+    int64_t now = clock_us();
+    if (!spares->in_turn) {
+        bool rested = now - spares->turn_ended_at >= REST_US;
+        spares->idle = rested && requests->count - spares->count <= FEW;
+        end_some(spares, spares->idle, now);
+    }
+    spares->in_turn = true;
+    return now;
+}
+
+bool spares_keep(struct requests *requests, struct request_lease *lease, enum request_outcome outcome)
+{
+    struct spares *spares = &requests->spares;
+    int64_t now = begin_turn(requests);
+    if (outcome == REQUEST_FAILED || outcome == REQUEST_UNREACHABLE)
+        spares->failed_at = now; /* from now on Redis is told of each request that this worker serves, too */
+    if (spares->idle || outcome != REQUEST_SERVED || !lease->may_pass_on || spares->count == SPARES_MAX ||
+        !is_young(spares, lease, now))
+        return false;
+    spares->leases[spares->count++] = lease;
+    return true;
+}
+
+struct request_lease *spares_take(struct requests *requests, const struct request_wish *wish)
+{
+    struct spares *spares = &requests->spares;
+    int64_t now = begin_turn(requests);
+    for (size_t i = spares->count; i-- > 0;) {
+        struct request_lease *lease = spares->leases[i];
+        if (is_young(spares, lease, now) && lease_is_for(lease, wish)) {
+            spares->leases[i] = spares->leases[--spares->count];
+            return lease;
+        }
+    }
+    return NULL;
+}
+
+int32_t spares_tick(struct requests *requests)
+{
+    struct spares *spares = &requests->spares;
+    begin_turn(requests);
+    spares->in_turn = false;
+    spares->turn_ended_at = clock_us();
+    return spares->count > 0 ? TICK_MS : NEVER_MS;
+}
+
+void spares_end(struct requests *requests)
+{
+    end_some(&requests->spares, true, 0);
+}

@@ -159,6 +159,20 @@ local function is_live(each)
   return live[each.id]
 end
 
+-- A worker's rank without its requests, which decides between workers that have as many. The index does not do: what it has of
+-- their requests may be a second old.
+local function calm_of(each)
+  if not each.calm then
+    local place = ledger_read(redis.call('HGET', key_prefix .. 'ledger', each.id))
+    each.calm = each.rank
+    if place and place.status ~= 'offline' then
+      local base, special = ranks_base(place, 0)
+      each.calm = ranks_within(place, base, special, each.service)
+    end
+  end
+  return each.calm + each.far
+end
+
 -- The best of a pool's workers, or `best` where that is no worse; how many are as good.
 local function best_of(pool, excluded, best, ties)
   for _, each in ipairs(pool) do
@@ -166,7 +180,7 @@ local function best_of(pool, excluded, best, ties)
     if tier and not excluded[each.id] then
       local than = best and (tier - best.tier)
       than = than == 0 and count - counts[best.id] or than
-      than = than == 0 and each.rank + each.far - best.rank - best.far or than
+      than = than == 0 and calm_of(each) - calm_of(best) or than
       if not best or than < 0 then
         best, ties = each, 1
       elseif than == 0 then

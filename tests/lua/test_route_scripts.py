@@ -56,6 +56,26 @@ def test_the_fewest_requests_count_before_the_load(scripts, routes):
     assert [routes.choose("llm").worker for _ in range(4)] == ["calm", "busy", "calm", "busy"]
 
 
+def test_ranks_that_lag_behind_requests_decide_nothing(scripts, routes):
+    """A sweep has written that a worker has a request, or that it has none: what counts is what it has now."""
+    add(scripts, "a", "b")
+    before = routes.choose("llm", excluded="b", at=1)
+    scripts.sweep(1)
+    assert ranks(scripts, "service:llm")["a"] > ranks(scripts, "service:llm")["b"]
+    routes.release(before)
+    chosen = []
+    for seed in range(24):
+        chosen.append(routes.choose("llm", seed=seed * 7919, at=1))
+        routes.release(chosen[-1])
+    assert set(workers_of(chosen)) == {"a", "b"}
+    held = [routes.choose("llm", at=1, seed=seed) for seed in range(4)]
+    assert set(workers_of(held).values()) == {2}
+    scripts.sweep(2)
+    routes.release(held[0])
+    add(scripts, "c", load="0.2", at=2)
+    assert routes.choose("llm", at=2).worker == "c" and routes.choose("llm", at=2).worker in "abc"
+
+
 def test_of_equals_any_is_chosen(scripts, routes):
     add(scripts, "a", "b", "c", "d")
     first = collections.Counter()

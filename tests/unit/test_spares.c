@@ -23,19 +23,23 @@ struct stage {
     struct request_lease *leases[LEASES];
 };
 
+static struct stage stages[16]; /* as fakes they live until the program ends */
+static size_t stage_count;
+
 /* A thread with that many requests under way, chosen just now. */
 static struct stage stage_new(size_t count)
 {
     struct store *store = store_new(link_new(fake_loop(), fake_resolver(), fake_address(fake_new())), &config);
-    struct stage stage = {.requests = requests_of(store)};
+    struct stage *stage = &stages[stage_count++];
+    stage->requests = requests_of(store);
     for (size_t i = 0; i < count; i++) {
-        struct request_lease *lease = stage.leases[i] = lease_new(store, i + 1, LEASE_HELD);
+        struct request_lease *lease = stage->leases[i] = lease_new(store, i + 1, LEASE_HELD);
         lease->may_pass_on = true;
         lease->chosen_at = clock_us();
         buffer_append(&lease->services, wish.services);
         buffer_append(&lease->model, wish.model);
     }
-    return stage;
+    return *stage;
 }
 
 static bool is_ended(const struct request_lease *lease)

@@ -6,7 +6,8 @@
 # make bench      the figures of docs/performance.md, measured here
 # make fuzz       the parsers' fuzzers, FUZZ_SECONDS each
 # make models     proves the models of a worker, a task and the link to Redis
-# make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release); CHAOS_SENTINEL=1: Redis fails over, too
+# make chaos      tasks while everything breaks, for CHAOS_SECONDS (60; an hour before a release);
+#                 CHAOS_SENTINEL=1: Redis fails over, too
 # make format     formats the sources
 # make install    installs the program, its man page, systemd unit and what else an operator needs: PREFIX (/usr/local), DESTDIR
 # make image      builds the container images with the Docker engine that is there
@@ -25,14 +26,16 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
 
-BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev libcjson-dev libcurl4-openssl-dev \
-	redis-server curl
+BUILD_PACKAGES := gcc make libc6-dev pkg-config lua5.1 libh2o-evloop-dev libssl-dev libjwt-dev libcrypt-dev libhiredis-dev \
+	libcjson-dev libcurl4-openssl-dev redis-server curl
 TEST_PACKAGES := $(BUILD_PACKAGES) clang llvm clang-format clang-tidy libclang-rt-14-dev libcmocka-dev lua-check shellcheck \
-	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema python3-requests python3-jwt python3-cryptography redis-tools stunnel4 iproute2 \
-	caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml spin systemd yamllint
+	python3-pytest python3-pytest-xdist python3-redis python3-jsonschema python3-requests python3-jwt python3-cryptography \
+	redis-tools stunnel4 iproute2 caddy chromium docker-compose haproxy mandoc nginx-light prometheus python3-yaml spin \
+	systemd yamllint
 # Node.js from elsewhere comes with an npm of its own, which Debian's would replace.
 TEST_PACKAGES += $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
-BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd nginx-light python3 python3-redis $(if $(shell command -v npm 2>/dev/null),,nodejs npm)
+BENCH_PACKAGES := $(BUILD_PACKAGES) wrk redis-tools beanstalkd nginx-light python3 python3-redis \
+	$(if $(shell command -v npm 2>/dev/null),,nodejs npm)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror
 # libh2o's pkg-config file leaves out the define that says which loop it was built with.
@@ -59,8 +62,8 @@ NEAR_NETWORKS := 127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.
 AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
 
 SOURCES := $(wildcard src/*/*.c)
-# The parser of workers' answers, llhttp: Debian has its C source in a package for Node.js, which would bring Node.js along. So where that
-# is not installed, the package is only unpacked.
+# The parser of workers' answers, llhttp: Debian has its C source in a package for Node.js, which would bring Node.js along. So
+# where that is not installed, the package is only unpacked.
 LLHTTP_DIR := $(if $(wildcard /usr/share/llhttp/llhttp.c),/usr,build/node-llhttp/usr)
 LLHTTP := $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 OBJECTS := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/gen/scripts.o $(BUILD)/gen/embedded.o $(BUILD)/gen/commit.o $(LLHTTP)
@@ -143,7 +146,8 @@ build-packages: llhttp
 llhttp:
 	@if [ ! -f /usr/share/llhttp/llhttp.c ] && [ ! -f build/node-llhttp/usr/share/llhttp/llhttp.c ]; then \
 	    echo "unpacking Debian package: node-llhttp"; mkdir -p build/node-llhttp && cd build/node-llhttp && \
-	    { [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq; apt-get download -qq node-llhttp; } && dpkg-deb -x node-llhttp_*.deb .; \
+	    { [ "$$(id -u)" = 0 ] || sudo=sudo; $$sudo apt-get update -qq; apt-get download -qq node-llhttp; } && \
+	    dpkg-deb -x node-llhttp_*.deb .; \
 	fi
 
 test-packages: llhttp
@@ -186,7 +190,8 @@ quick: test-packages
 	@tests/check.sh $(QUICK_GATES)
 	@MODE=release $(PYTEST) $(AT_ONCE) $(QUICK)
 
-# What the browser tests, the gate of the scripts and the benchmark use, and the schemas of Kubernetes objects; the lock files say what.
+# npm packages: those of the browser tests, the gate of the scripts and the benchmark, and the schemas of Kubernetes objects. The
+# lock files name them.
 tests/%/node_modules: tests/%/package-lock.json
 	@cd $(@D) && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
 	@touch $@
@@ -257,11 +262,13 @@ test-image: test-packages
 	@deploy/image.sh test
 
 format:
-	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c' 'tests/bench/*.c')
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c' \
+	    'tests/bench/*.c')
 
 clean:
 	rm -rf build tests/*/node_modules
 
-.PHONY: all llhttp run test quick check models chaos endurance soak browser bench fuzz fuzz-run format clean install uninstall image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
+.PHONY: all llhttp run test quick check models chaos endurance soak browser bench fuzz fuzz-run format clean install uninstall \
+	image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

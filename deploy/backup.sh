@@ -3,13 +3,13 @@
 #
 #   backup.sh DATA_DIR ARCHIVE
 #
-# DATA_DIR is where Redis keeps its data, as seen from here. Redis is that of REDIS_URL (redis://[user:password@]host:port, unix:///path)
-# in the environment; without that, the one of a coordinator that runs on DATA_DIR, else the one on this machine's port 6379, with the
-# password REDIS_PASSWORD. ARCHIVE, a .tar.gz, must not exist yet; restore.sh makes a data directory of it. Nothing is left in its place
-# unless the backup is whole.
+# DATA_DIR is where Redis keeps its data, as seen from here. Redis is that of REDIS_URL (redis://[user:password@]host:port,
+# unix:///path) in the environment; without that, the one of a coordinator that runs on DATA_DIR, else the one on this machine's
+# port 6379, with the password REDIS_PASSWORD. ARCHIVE, a .tar.gz, must not exist yet; restore.sh makes a data directory of it.
+# Nothing is left in its place unless the backup is whole.
 #
-# Redis may replace the files of the append-only file at any moment (a rewrite), so it is kept from that while they are hard-linked; the
-# copying comes afterwards. On any end rewriting is as it was before; after kill -9 the next backup sees to that.
+# Redis may replace the files of the append-only file at any moment (a rewrite), so it is kept from that while they are hard-linked;
+# the copying comes afterwards. On any end rewriting is as it was before; after kill -9 the next backup sees to that.
 set -euo pipefail
 umask 077
 
@@ -79,7 +79,8 @@ clean_up() {
     local code=$?
     trap '' INT TERM HUP
     if ! resume_rewrites; then
-        echo "backup.sh: Redis does not take CONFIG SET auto-aof-rewrite-percentage $(<"$data/backup.percentage"); the next backup tries again" >&2
+        percentage=$(<"$data/backup.percentage")
+        echo "backup.sh: Redis does not take CONFIG SET auto-aof-rewrite-percentage $percentage; the next backup tries again" >&2
         code=1
     fi
     rm -rf "$work" "$part"
@@ -117,8 +118,8 @@ all_written() {
     [ "$(info aof_buffer_length)" = 0 ]
 }
 
-# Links the files that the manifest names, but for those that a rewrite left to be deleted. Fails when a rewrite that somebody asked for
-# came between.
+# Links the files that the manifest names, but for those that a rewrite left to be deleted. Fails when a rewrite that somebody asked
+# for came between.
 link_files() {
     local name
     rm -rf "${work:?}/$folder"

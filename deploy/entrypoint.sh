@@ -3,13 +3,13 @@
 #
 #   coordinator [FLAG…]   serves, on the Redis of REDIS_URL
 #   redis [OPTION…]       the Redis of a fleet: append-only file under DATA_DIR (/data), on every IPv4 and IPv6 address, port 6379.
-#                         Nobody gets in without the password REDIS_PASSWORD; without that variable it answers only the container itself,
-#                         unless REDIS_PROTECTED_MODE=no says that its network is closed to strangers
+#                         Nobody gets in without the password REDIS_PASSWORD; without that variable it answers only the container
+#                         itself, unless REDIS_PROTECTED_MODE=no says that its network is closed to strangers
 #   all-in-one [FLAG…]    serves, with a Redis of its own under DATA_DIR (/data)
 #   anything else         an operator's command of rma-coordinator: workers, status, drain, export, …
 #
-# Started as root, it hands the data directory to the user rma and goes on as that user: some platforms (Fly.io) mount volumes that only
-# root can write. Everywhere else the image starts as rma.
+# Started as root, it hands the data directory to the user rma and goes on as that user: some platforms (Fly.io) mount volumes that
+# only root can write. Everywhere else the image starts as rma.
 set -eu
 
 fail() {

@@ -11,7 +11,8 @@ answer=$(mktemp)
 
 # Sends a request with a JSON body; its status is in $status, 000 when nobody answered, and what was said in the file $answer.
 call() { # METHOD PATH [BODY]
-    status=$(curl -s -m 10 -o "$answer" -w '%{http_code}' -X "$1" "$COORDINATOR_URL$2" -H 'Content-Type: application/json' ${3:+-d "$3"})
+    status=$(curl -s -m 10 -o "$answer" -w '%{http_code}' -X "$1" "$COORDINATOR_URL$2" \
+        -H 'Content-Type: application/json' ${3:+-d "$3"})
 }
 
 register() {

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Whether what runs in this container is well: exit code 0 or 1. A coordinator is when it is ready to serve, a Redis when it answers.
+# Says whether the program in this container is well, by its exit code: 0 or 1. A coordinator is well when it is ready to serve, and
+# a Redis when it answers.
 set -u
 
 # Whether a program of this name runs here.

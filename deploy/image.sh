@@ -5,8 +5,8 @@
 #   image.sh packages            writes deploy/packages.ARCHITECTURE anew: the newest versions of all packages, and today's date
 #   image.sh test [ARGUMENT…]    builds them, then runs tests/image, with arguments for pytest
 #
-# If an engine answers, it is used. Else, as root, Debian's is installed if need be and runs for as long as this takes. The base of the
-# images is the local image $BASE (debian:bookworm-slim), or is made of Debian's packages (debootstrap) under the name rma-base.
+# If an engine answers, it is used. Else, as root, Debian's is installed if need be and runs for as long as this takes. The base of
+# the images is the local image $BASE (debian:bookworm-slim), or is made of Debian's packages (debootstrap) under the name rma-base.
 # Exit code: 3 where no engine can be had, else that of what failed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,7 +22,9 @@ give_up() {
 
 # Debian packages that are missing.
 install_packages() {
-    missing=$(for package; do dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"; done)
+    missing=$(for package; do
+        dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done)
     # shellcheck disable=SC2086 # words
     [ -z "$missing" ] || {
         echo "installing Debian packages:" $missing

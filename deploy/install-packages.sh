@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs Debian packages in an image, in the very versions that deploy/packages.ARCHITECTURE lists, those of their dependencies too.
+# Installs Debian packages in an image. They and their dependencies have the versions that deploy/packages.ARCHITECTURE lists.
 #
 #   install-packages.sh LIST VERSIONS NAME…
 #
 # LIST is that file's path without the architecture. VERSIONS is
-#   pinned    the listed ones: from the mirror of the base image, else, once that has newer ones, from the archive of the day when the
-#             list was made (snapshot.debian.org); if neither has them, it fails and says what differs
+#   pinned    the listed ones: from the mirror of the base image, else, once that has newer ones, from the archive of the day when
+#             the list was made (snapshot.debian.org); if neither has them, it fails and says what differs
 #   newest    the newest ones of the mirror
 # On an architecture that has no list, the newest ones are taken, and it says so. `make image-packages` makes the list anew.
 # All packages of the image, those of its base too, are in /usr/share/rma-coordinator/packages afterwards, one NAME=VERSION a line.
@@ -24,7 +24,8 @@ update() {
 
 # What an installation would bring, one NAME=VERSION a line.
 planned() {
-    apt-get install -s --allow-downgrades --no-install-recommends -- "$@" | sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)*(\([^ ]*\) .*/\1=\3/p' | sort
+    apt-get install -s --allow-downgrades --no-install-recommends -- "$@" |
+        sed -n 's/^Inst \([^ ]*\) \(\[[^]]*\] \)*(\([^ ]*\) .*/\1=\3/p' | sort
 }
 
 # Whether an installation would bring the versions of the list alone. Preferences choose them, even older ones than the base has.

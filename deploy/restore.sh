@@ -3,8 +3,8 @@
 #
 #   restore.sh ARCHIVE DATA_DIR
 #
-# DATA_DIR must not exist, or be empty: nothing is ever overwritten. It stays so unless the archive is whole: all files that it lists are
-# in it, unharmed, and Redis's own checker reads them to their end.
+# DATA_DIR must not exist, or be empty: nothing is ever overwritten. It stays so unless the archive is whole: all files that it
+# lists are in it, unharmed, and Redis's own checker reads them to their end.
 set -euo pipefail
 umask 077
 

@@ -35,7 +35,10 @@ files_format() { project '*.c' '*.h'; }
 gate_format() {
     if ! output=$(clang-format --dry-run -Werror "$@" 2>&1); then
         printf '%s\n' "$output" | awk -F: '{ all = all $0 "\n" } /error:/{ places[$1]++ }
-            END { if (length(places) == 0) print all; for (file in places) print file ": make format would change " places[file] " places" }' | sort
+            END {
+                if (length(places) == 0) print all
+                for (file in places) print file ": make format would change " places[file] " places"
+            }' | sort
         return 1
     fi
 }
@@ -208,12 +211,20 @@ gate_length() {
     awk -v max="$LINES_MAX" 'FNR == max + 1 { print FILENAME ": over " max " lines"; bad = 1 } END { exit bad }' "$@"
 }
 
-# --- columns: no line of a source file is over COLUMNS_MAX characters long, comments too
+# --- columns: no line of a source file or of a document is over COLUMNS_MAX characters long, comments too
 
-files_columns() { project '*.c' '*.h' '*.lua' 'src/*.js' 'src/*.css'; }
+files_columns() {
+    project '*.c' '*.h' '*.lua' '*.py' '*.sh' '*.mjs' 'src/*.js' 'src/*.css' 'src/*.html' ':!src/dashboard/index.html' \
+        Makefile .ci/run '*.md'
+}
 
+# A document's tables, URLs that stand alone, and blocks of code (a reader copies their lines) are left out: they can't be wrapped.
 gate_columns() {
-    ! LC_ALL=C.UTF-8 grep -nHE ".{$((COLUMNS_MAX + 1))}" "$@" | sed -E "s/^([^:]*:[0-9]+:).*/\\1 over $COLUMNS_MAX columns/" | grep .
+    ! awk '
+    FNR == 1 { document = FILENAME ~ /\.md$/; code = 0 }
+    document && /^ *```/ { code = !code }
+    !document || !(code || /^ *\|/ || /^[^ ]*https?:\/\/[^ ]*$/) { print FILENAME ":" FNR ":" $0 }' "$@" |
+        LC_ALL=C.UTF-8 sed -nE "s/^([^:]*:[0-9]+:).{$((COLUMNS_MAX + 1))}.*/\\1 over $COLUMNS_MAX columns/p" | grep .
 }
 
 # --- top: nothing stands at the top level but what belongs there
@@ -223,7 +234,8 @@ files_top() { git ls-files | grep -v '^tests/bad/'; }
 gate_top() {
     # a bad file stands for one of that path at the top
     ! printf '%s\n' "$@" | sed 's|^tests/bad/top/||; s|/.*||' | sort -u |
-        grep -vxE 'src|lua|tests|deploy|docs|Makefile|docker-compose\.yml|fly\.toml|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE|\..*'
+        grep -vxE -e 'src|lua|tests|deploy|docs|Makefile|docker-compose\.yml|fly\.toml' \
+            -e 'README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE|\..*'
 }
 
 # --- links: what documents link to is there: files, and headings of pages
@@ -246,8 +258,12 @@ gate_prometheus() {
         else
             output=$(promtool check rules --lint-fatal "$file" 2>&1) || { printf '%s\n' "$output" && failed=1; }
             awk -v file="$file" '/^ *- alert: /{ alerts++ } /summary: /{ summaries++ } /description: /{ descriptions++ }
-                END { if (alerts != summaries || alerts != descriptions) {
-                    print file ": " alerts + 0 " alerts, but " summaries + 0 " summaries and " descriptions + 0 " descriptions"; exit 1 } }' "$file" || failed=1
+                END {
+                    if (alerts != summaries || alerts != descriptions) {
+                        print file ": " alerts + 0 " alerts, but " summaries + 0 " summaries and " descriptions + 0 " descriptions"
+                        exit 1
+                    }
+                }' "$file" || failed=1
         fi
     done
     return "$failed"

@@ -96,7 +96,8 @@ def start_replicated(start_redis):
     """Starts a primary and replicas of it."""
     def start(replicas, *options, **how):
         primary = start_redis("--repl-diskless-sync-delay", "0", *options, **how)
-        return [primary] + [start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0", *options, **how)
+        return [primary] + [start_redis("--replicaof", f"127.0.0.1 {primary.port}", "--repl-diskless-sync-delay", "0", *options,
+                                        **how)
                             for _ in range(replicas)]
     return start
 

@@ -3,10 +3,10 @@
 
     tests/bench/bench.py [--quick] [--only FIGURE]… [--million] [--million-tasks] [--binary PATH] [--json PATH]
 
-Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl, nginx, python3-redis and
-build/release/tests/bench/tasks, and for yardsticks beanstalkd, and node with the packages of tests/bench/peer. --million measures a fleet
-of 1,000,000 workers alone, which takes ten minutes; --million-tasks also queues 1,000,000 tasks.
-A figure is one function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
+Prints a table and writes build/bench.json. Fails when a target is missed. Needs wrk, redis-benchmark, curl, nginx, python3-redis
+and build/release/tests/bench/tasks, and for yardsticks beanstalkd, and node with the packages of tests/bench/peer. --million
+measures a fleet of 1,000,000 workers alone, which takes ten minutes; --million-tasks also queues 1,000,000 tasks. A figure is one
+function, which takes the measuring plan and adds rows to it; each starts its own Redis and coordinator.
 """
 import argparse
 import base64
@@ -323,7 +323,8 @@ def naive_command(server, workers):
     """The call of naive.lua for any of the workers, who are made known to it."""
     pipeline = server.client.pipeline(transaction=False)
     for number in range(workers):
-        pipeline.hset(f"naive:worker:{worker_id(number)}", mapping={"status": "healthy", "current_load": "0", "last_heartbeat": "0"})
+        pipeline.hset(f"naive:worker:{worker_id(number)}",
+                      mapping={"status": "healthy", "current_load": "0", "last_heartbeat": "0"})
     pipeline.execute()
     digest = server.client.script_load(Path(HERE, "naive.lua").read_text(encoding="utf-8"))
     anyone = "bench-__rand_int__"
@@ -338,8 +339,8 @@ def has_peer():
 
 
 def heartbeats(plan):
-    """Heartbeats a second beside what redis-benchmark gets out of a naive script, beside a service of Node.js with that script, beside what
-    redis-benchmark gets out of the same script, and beside a constant answer."""
+    """Heartbeats a second beside what redis-benchmark gets out of a naive script, beside a service of Node.js with that script,
+    beside what redis-benchmark gets out of the same script, and beside a constant answer."""
     rounds, seconds = (3, 2) if plan.quick else (5, 3)
     rates, costs, yardsticks, constants, p99s, redis_costs, naives, peers = [], [], [], [], [], [], [], []
     with stage(plan, FLEET) as (server, coordinator), contextlib.ExitStack() as ends:
@@ -417,8 +418,8 @@ def cpu_of(processes, work):
 
 
 def bulk(plan):
-    """Heartbeats in slices of a hundred, as a node agent sends them on a few connections, beside single ones on as many connections and
-    beside what redis-benchmark gets out of the same script call."""
+    """Heartbeats in slices of a hundred, as a node agent sends them on a few connections, beside single ones on as many connections
+    and beside what redis-benchmark gets out of the same script call."""
     rounds, seconds, slice_size, few = (3, 2, 100, 4) if plan.quick else (5, 3, 100, 4)
     costs, singles, many, rates, yardsticks = [], [], [], [], []
     with stage(plan, FLEET) as (server, coordinator):
@@ -444,7 +445,8 @@ def bulk(plan):
 
 
 def discovery(plan):
-    """The best worker of a service with 10,000 of them beside a service with 10, and beside redis-benchmark with the same script."""
+    """The best worker of a service with 10,000 of them beside a service with 10, and beside redis-benchmark with the same
+    script."""
     rounds, seconds = (3, 2) if plan.quick else (5, 3)
     rates, yardsticks, few_costs, many_costs = [], [], [], []
     with stage(plan) as (server, coordinator):
@@ -470,7 +472,8 @@ def discovery(plan):
     plan.add("  best of 10,000 / redis-benchmark", statistics.median(a / b for a, b in zip(rates, yardsticks)), "")
     plan.add("  CPU of Redis to find the best of 10", statistics.median(few_costs), "µs")
     plan.add("  CPU of Redis to find the best of 10,000", statistics.median(many_costs), "µs")
-    plan.add("best of 10,000 / best of 10, CPU of Redis", statistics.median(a / b for a, b in zip(many_costs, few_costs)), "", most=1.5)
+    plan.add("best of 10,000 / best of 10, CPU of Redis", statistics.median(a / b for a, b in zip(many_costs, few_costs)), "",
+             most=1.5)
 
 
 def memory(plan):
@@ -711,7 +714,8 @@ def dashboards(plan):
     rates, own_rates, costs, own_costs = [], [], [], []
     with stage(plan, FLEET) as (server, coordinator):
         for _ in range(1 if plan.quick else 3):
-            result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", path, seconds, headers=["Origin: https://bench.example"]))
+            result, cpu = cpu_of((server,),
+                                 lambda: wrk(coordinator, "done.lua", path, seconds, headers=["Origin: https://bench.example"]))
             rates.append(result["requests"] / result["seconds"])
             costs.append(cpu / result["seconds"] / 1000)
             result, cpu = cpu_of((server,), lambda: wrk(coordinator, "done.lua", path, seconds, 16))
@@ -728,8 +732,10 @@ def scraping(plan):
     walls, cpus, redis_cpus, count = [], [], [], 100
     with stage(plan, 10000) as (server, coordinator):
         beat(coordinator, 1000)
-        seen = ("/", "/api", "/docs", "/health", "/livez", "/readyz", "/openapi.json", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps")
-        ask_all(coordinator.port, [request_bytes("GET", path) for path in (*seen, "/api/services/list", "/api/worker/" + worker_id(7))])
+        seen = ("/", "/api", "/docs", "/health", "/livez", "/readyz", "/openapi.json", "/api/admin/stats", "/api/admin/health",
+                "/api/admin/gaps")
+        ask_all(coordinator.port,
+                [request_bytes("GET", path) for path in (*seen, "/api/services/list", "/api/worker/" + worker_id(7))])
         scrapes = [request_bytes("GET", "/metrics")] * count
         for _ in range(5 if plan.quick else 15):
             began, used, used_by_redis = time.monotonic(), coordinator.cpu(), server.cpu()
@@ -894,12 +900,15 @@ class Nginx(Process):
         os.mkdir(path)
         with open(os.path.join(path, "conf"), "w", encoding="ascii") as out:
             out.write(
-                f"daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000; pid {path}/pid; error_log stderr;\n"
+                f"daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000; pid {path}/pid; "
+                "error_log stderr;\n"
                 "events { worker_connections 9000; }\n"
-                f"http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {path}/1; proxy_temp_path {path}/2;\n"
+                "http { access_log off; keepalive_requests 1000000000; "
+                f"client_body_temp_path {path}/1; proxy_temp_path {path}/2;\n"
                 f"fastcgi_temp_path {path}/3; uwsgi_temp_path {path}/4; scgi_temp_path {path}/5;\n{block}\n}}\n"
             )
-        super().__init__([shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", path, "-c", os.path.join(path, "conf")])
+        super().__init__([shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-p", path, "-c",
+                          os.path.join(path, "conf")])
         port = int(re.search(rf"listen {HOST}:(\d+)", block)[1])
         wait_until(lambda: is_open(port), "nginx")
 
@@ -909,16 +918,19 @@ WORKERS = 4  # that the requests are passed on to
 
 @contextlib.contextmanager
 def proxies(plan, **settings):
-    """Workers that answer 1 KB, all of one nginx; an nginx before them, and a coordinator, which has them as the workers of the services
-    `leased` and `random`. Gives both, Redis, and their URLs by name."""
+    """Workers that answer 1 KB, all of one nginx; an nginx before them, and a coordinator, which has them as the workers of the
+    services `leased` and `random`. Gives both, Redis, and their URLs by name."""
     ports, front = [free_port() for _ in range(WORKERS)], free_port()
-    listens = "".join(f"server {{ listen {HOST}:{port} backlog=4096; location / {{ return 200 '{'x' * 1024}'; }} }}\n" for port in ports)
+    listens = "".join(f"server {{ listen {HOST}:{port} backlog=4096; location / {{ return 200 '{'x' * 1024}'; }} }}\n"
+                      for port in ports)
     servers = "".join(f"server {HOST}:{port}; " for port in ports)
     passing = (
-        f"upstream workers {{ {servers} keepalive 128; keepalive_requests 1000000000; }}\nserver {{ listen {HOST}:{front} backlog=4096; "
+        f"upstream workers {{ {servers} keepalive 128; keepalive_requests 1000000000; }}\n"
+        f"server {{ listen {HOST}:{front} backlog=4096; "
         "location / { proxy_pass http://workers; proxy_http_version 1.1; proxy_set_header Connection ''; } }"
     )
-    services = [{"name": name, "tier": 2, "image": "x", "port": 1, "spread": spread} for name, spread in (("leased", "load"), ("random", "random"))]
+    services = [{"name": name, "tier": 2, "image": "x", "port": 1, "spread": spread}
+                for name, spread in (("leased", "load"), ("random", "random"))]
     with tempfile.TemporaryDirectory(prefix="rma-bench-") as folder, contextlib.ExitStack() as ends:
         catalogue = os.path.join(folder, "catalogue.json")
         with open(catalogue, "w", encoding="ascii") as out:
@@ -930,7 +942,8 @@ def proxies(plan, **settings):
         provide(coordinator, [("leased", port) for port in ports] + [("random", port) for port in ports])
         urls = {"nginx": f"http://{HOST}:{front}/x", "direct": f"http://{HOST}:{ports[0]}/x"}
         urls |= {name: coordinator.url(f"/service/{name}/x") for name in ("random", "leased")}
-        wait_until(lambda: all(status_of(coordinator.port, f"/service/{name}/x") == 200 for name in ("random", "leased")), "the services")
+        wait_until(lambda: all(status_of(coordinator.port, f"/service/{name}/x") == 200 for name in ("random", "leased")),
+                   "the services")
         yield server, coordinator, nginx, urls
 
 
@@ -945,8 +958,10 @@ def provide(coordinator, places):
 
 def get_load(url, seconds, connections, script="done.lua", *arguments):
     """What wrk finds when it asks for the URL without a pause; see done.lua."""
-    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script, url, "--", *map(str, arguments)]
-    result = json.loads(subprocess.run(command, cwd=HERE, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
+    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script, url, "--",
+               *map(str, arguments)]
+    result = json.loads(subprocess.run(command, cwd=HERE, check=True, capture_output=True,
+                                       text=True).stdout.strip().splitlines()[-1])
     if result["errors"] > connections:
         sys.exit(f"wrk {url}: {result['errors']} of {result['requests']} requests failed")
     return result
@@ -991,14 +1006,15 @@ def added_latency(plan, urls, rounds, seconds, most):
             results.append(get_load(urls[name], seconds, 64, "paced.lua", pause))
     for name in ("leased", "random", "nginx"):
         for percentile, limit in (("p50", 0.3), ("p99", 2)):
-            added = statistics.median((one[percentile] - other[percentile]) / 1000 for one, other in zip(found[name], found["direct"]))
+            added = statistics.median((one[percentile] - other[percentile]) / 1000
+                                      for one, other in zip(found[name], found["direct"]))
             goal = {} if name == "nginx" else {"most": limit}
             plan.add(f"{'  ' if not goal else ''}added {percentile} at half load, {name}", added, "ms", **goal)
 
 
 def idle_connections(plan, count=250):
-    """What a kept connection to a worker takes: one request to each of many workers, who differ in their address. Each is known already
-    from a request whose connection it closed."""
+    """What a kept connection to a worker takes: one request to each of many workers, who differ in their address. Each is known
+    already from a request whose connection it closed."""
     port = free_port()
     block = (f"keepalive_timeout 60s; server {{ listen {HOST}:{port}; listen 0.0.0.0:{port}; location / {{ return 200 'x'; }} "
              "location /close { keepalive_timeout 0; return 200 'x'; } }")
@@ -1079,7 +1095,8 @@ def passed_streams(plan):
         tokens = Tokens()
         ends.callback(tokens.stop)
         _, coordinator = ends.enter_context(stage(plan, FLEET, UPSTREAM_ALLOW="127.0.0.0/8", MAX_CONNECTIONS="4000"))
-        body = {"worker_id": "tokens", "capabilities": {}, "services": [{"name": "tokens", "service_url": f"http://{HOST}:{tokens.port}"}]}
+        body = {"worker_id": "tokens", "capabilities": {},
+                "services": [{"name": "tokens", "service_url": f"http://{HOST}:{tokens.port}"}]}
         ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", body)])
         wrk(coordinator, "heartbeat.lua", "/", seconds)
         before = coordinator.resident()
@@ -1138,7 +1155,8 @@ def deliver(coordinator, waiting, count):
 
 
 def polls(plan):
-    """Ten thousand parked polls on one instance: their memory, heartbeats beside them and without them, and how soon a task is there."""
+    """Ten thousand parked polls on one instance: their memory, heartbeats beside them and without them, and how soon a task is
+    there."""
     rounds, seconds, count = (3, 2, 10000) if plan.quick else (5, 3, 10000)
     alone, beside, taken, times = [], [], [], []
     with stage(plan, FLEET, MAX_CONNECTIONS="12000") as (server, coordinator):
@@ -1156,7 +1174,8 @@ def polls(plan):
             wait_until(lambda: parked(server) == 0, "the end of the polls", seconds=30)
     plan.add(f"memory of {count:,} parked polls", max(taken) / 2**20, "MiB", most=300)
     plan.add("  heartbeats/s without them", statistics.median(alone), "1/s")
-    plan.add("heartbeats beside them / without, median of the rounds", statistics.median(map(operator.truediv, beside, alone)), "", least=0.95)
+    plan.add("heartbeats beside them / without, median of the rounds", statistics.median(map(operator.truediv, beside, alone)), "",
+             least=0.95)
     plan.add("from submitting a task to its delivery, median", statistics.median(times), "ms", most=5)
     plan.add("  p99", statistics.quantiles(times, n=100)[98], "ms")
 
@@ -1214,7 +1233,8 @@ def auth(plan):
         few = {"connections": 2, "more": [os.path.join(folder, "own")]}
         for _ in range(rounds):
             p99s["quiet"].append(wrk(guarded, "heartbeat.lua", "/", seconds, **few)["p99"] / 1000)
-            for name, which, what in (("logins", guarded, "logins"), ("on", guarded, "registrations"), ("off", opened, "registrations")):
+            for name, which, what in (("logins", guarded, "logins"), ("on", guarded, "registrations"),
+                                      ("off", opened, "registrations")):
                 with hammering(which, what, seconds + 1) as hammered:
                     p99s[name].append(wrk(which, "heartbeat.lua", "/", seconds, **few)["p99"] / 1000)
                 strangers[name] += hammered
@@ -1232,7 +1252,8 @@ def auth(plan):
 
 FIGURES = {
     f.__name__: f
-    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping, tasks,
+    for f in (heartbeats, bulk, discovery, memory, resident, start, cold_start, reading, listing, streams, dashboards, scraping,
+              tasks,
               proxy, polls, auth)
 }
 
@@ -1289,7 +1310,8 @@ def main():
     if options.million:
         million(plan)
     with open(options.json, "w", encoding="utf-8") as out:
-        json.dump({"cores": os.cpu_count(), "busy": busy, "quick": plan.quick, "rows": plan.rows}, out, indent=1, ensure_ascii=False)
+        json.dump({"cores": os.cpu_count(), "busy": busy, "quick": plan.quick, "rows": plan.rows}, out, indent=1,
+                  ensure_ascii=False)
     sys.exit(Process.failed or any(row["passed"] is False for row in plan.rows))
 
 

@@ -31,7 +31,8 @@ async function signIn(page, name, password = `the password of ${name}`) {
 async function makeJoinToken() {
   fleet.command(['users', 'add', 'maker', '--role', 'admin'], 'the password of maker\n');
   const {json} = await fleet.send('POST', '/api/auth/login', {username: 'maker', password: 'the password of maker'});
-  const made = await fleet.send('POST', '/api/auth/tokens', {kind: 'join', name: 'site'}, {Authorization: `Bearer ${json.access_token}`});
+  const made = await fleet.send('POST', '/api/auth/tokens', {kind: 'join', name: 'site'},
+    {Authorization: `Bearer ${json.access_token}`});
   return made.json.token;
 }
 
@@ -154,7 +155,8 @@ test('an admin makes users, changes and removes them', async () => {
   await page.getByRole('button', {name: 'Close'}).click();
   await userRow('otto').waitFor({state: 'detached'});
   assert.equal((await login('otto', 'another good one')).status, 401);
-  for (const action of ['user.make', 'user.password', 'user.remove']) await page.locator('#access-audit').getByText(action).first().waitFor();
+  for (const action of ['user.make', 'user.password', 'user.remove'])
+    await page.locator('#access-audit').getByText(action).first().waitFor();
   await page.getByRole('link', {name: 'Fleet'}).click();
   await waitUntil(async () => await page.locator('#users-password-made').textContent() === '', 'nobody who comes later sees it');
   assert.deepEqual(page.faults, []);
@@ -205,7 +207,8 @@ test('behind a path prefix one signs in, and the session is for that path alone'
 });
 
 // Another port of the same host is the same site: the browser sends the cookie along. Another name is another site.
-for (const host of ['127.0.0.1', 'localhost']) test(`a page at ${host}, of another origin, does nothing in one’s name`, async () => {
+for (const host of ['127.0.0.1', 'localhost'])
+  test(`a page at ${host}, of another origin, does nothing in one’s name`, async () => {
   await guarded(['operator']);
   const context = await browser.newContext(), page = await open(context, fleet.url);
   await signIn(page, 'operator');
@@ -215,11 +218,13 @@ for (const host of ['127.0.0.1', 'localhost']) test(`a page at ${host}, of anoth
   const evil = await context.newPage();
   await evil.goto(`http://${host}:${server.address().port}/`);
   const attempts = await evil.evaluate(async ours => {
-    const paths = [['POST', 'api/worker/w/drain'], ['DELETE', 'api/worker/unregister/w'], ['POST', 'api/auth/logout'], ['POST', 'api/queues/q/pause']];
+    const paths = [['POST', 'api/worker/w/drain'], ['DELETE', 'api/worker/unregister/w'], ['POST', 'api/auth/logout'],
+      ['POST', 'api/queues/q/pause']];
     const seen = [];
     for (const [method, path] of paths) {
       for (const mode of ['cors', 'no-cors']) {
-        const options = {method, mode, credentials: 'include', ...(mode === 'cors' ? {headers: {'Content-Type': 'application/json'}, body: '{}'} : {})};
+        const options = {method, mode, credentials: 'include',
+          ...(mode === 'cors' ? {headers: {'Content-Type': 'application/json'}, body: '{}'} : {})};
         seen.push(await fetch(ours + path, options).then(answer => answer.status, () => 'refused'));
       }
     }
@@ -227,7 +232,8 @@ for (const host of ['127.0.0.1', 'localhost']) test(`a page at ${host}, of anoth
     return seen;
   }, fleet.url);
   assert.ok(attempts.every(outcome => ['refused', 0, 401, 403].includes(outcome)), String(attempts));
-  await evil.setContent(`<form method="post" enctype="text/plain" action="${fleet.url}api/worker/w/drain"><button>go</button></form>`);
+  const action = `${fleet.url}api/worker/w/drain`;
+  await evil.setContent(`<form method="post" enctype="text/plain" action="${action}"><button>go</button></form>`);
   await evil.getByRole('button').click();
   await evil.waitForURL(url => url.href.startsWith(fleet.url));
   assert.match(await evil.locator('body').textContent(), /cross-site|unauthenticated/);

@@ -31,7 +31,8 @@ async function worker(id) {
   return answer.status === 200 ? answer.json : null;
 }
 
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);
+const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
+  `the result is: ${words}`);
 
 test('a worker is drained, undrained and removed with the keyboard', async () => {
   const page = await open(browser, fleet.url);
@@ -105,11 +106,15 @@ test('a drain says why, and everybody sees it', async () => {
   await result(page, 'Worker w takes no new work');
   assert.equal((await worker('w')).drain_reason, '<b>disk</b> swap');
   await page.getByRole('button', {name: 'Close'}).click();
-  await waitUntil(async () => /drained by an operator since .*, from 127\.0\.0\.1: <b>disk<\/b> swap/.test(await page.locator('#worker .title .soft').textContent()),
+  await waitUntil(async () =>
+    /drained by an operator since .*, from 127\.0\.0\.1: <b>disk<\/b> swap/.test(await page.locator('#worker .title .soft')
+      .textContent()),
     'the page of the worker says why');
   await page.goto(fleet.url + '#/');
-  await waitUntil(async () => await row(page, 'w').locator('.cell.status').getAttribute('title') === '<b>disk</b> swap', 'so does the table');
-  await waitUntil(async () => (await page.locator('#events li .what').allTextContents()).includes('w is drained: it gets no new work (<b>disk</b> swap)'),
+  await waitUntil(async () => await row(page, 'w').locator('.cell.status').getAttribute('title') === '<b>disk</b> swap',
+    'so does the table');
+  await waitUntil(async () => (await page.locator('#events li .what').allTextContents())
+    .includes('w is drained: it gets no new work (<b>disk</b> swap)'),
     'and the list of events');
   await page.goto(fleet.url + '#/worker/w');
   await page.getByRole('button', {name: 'Undrain'}).click();

@@ -34,7 +34,8 @@ describe('the connection', {concurrency: true}, () => {
     assert.equal(await page.locator('#banner').isVisible(), false);
     await fleet.kill();
     await saidToBe(page, 'Connection lost');
-    assert.match(await page.locator('#banner').textContent(), /^Connection lost\. The coordinator can’t be reached\. What you see is from [\d:]+\. /);
+    assert.match(await page.locator('#banner').textContent(),
+      /^Connection lost\. The coordinator can’t be reached\. What you see is from [\d:]+\. /);
     await fleet.startCoordinator();
     await fleet.register('after');
     await row(page, 'after').waitFor();
@@ -88,7 +89,8 @@ describe('the connection', {concurrency: true}, () => {
 
   test('a stream that says nothing is not waited for', async t => {
     const {proxy} = await start(t);
-    proxy.answers.set('/api/events', (request, response) => response.writeHead(200, {'Content-Type': 'text/event-stream'}).flushHeaders());
+    proxy.answers.set('/api/events', (request, response) => response.writeHead(200, {'Content-Type': 'text/event-stream'})
+      .flushHeaders());
     const page = await open(browser, proxy.url);
     await row(page, 'w').waitFor();
     await saidToBe(page, 'Asking every 5 s');
@@ -128,9 +130,11 @@ describe('the connection', {concurrency: true}, () => {
   test('answers that are no coordinator’s break nothing', async t => {
     const {proxy} = await start(t);
     proxy.refuse('/api/events', 404, '');
-    proxy.answers.set('/api/admin/stats', (request, response) => response.writeHead(200, {'Content-Type': 'text/html'}).end('<h1>Sign in</h1>'));
+    proxy.answers.set('/api/admin/stats', (request, response) => response.writeHead(200, {'Content-Type': 'text/html'})
+      .end('<h1>Sign in</h1>'));
     const page = await open(browser, proxy.url);
-    await waitUntil(async () => (await page.locator('#banner').textContent()).includes('The answer (200) is not a coordinator’s.'), 'it says so');
+    await waitUntil(async () => (await page.locator('#banner').textContent()).includes('The answer (200) is not a coordinator’s.'),
+      'it says so');
     proxy.allow('/api/admin/stats');
     await saidToBe(page, 'Asking every 5 s');
     assert.deepEqual(page.faults, []);

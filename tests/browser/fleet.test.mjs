@@ -23,7 +23,8 @@ function figures(page) {
 }
 
 function serviceStates(page) {
-  return page.locator('#services tr').evaluateAll(all => Object.fromEntries(all.map(each => [each.cells[0].textContent, each.cells[1].textContent + ' ' + each.cells[2].textContent])));
+  return page.locator('#services tr').evaluateAll(all =>
+    Object.fromEntries(all.map(each => [each.cells[0].textContent, each.cells[1].textContent + ' ' + each.cells[2].textContent])));
 }
 
 test('an empty fleet says how to begin, and its first worker appears', async () => {
@@ -76,12 +77,15 @@ test('a worker that falls silent goes offline before one’s eyes, and is remove
   assert.equal(await status('silent'), 'Healthy');
   fleet.moveClock(290);
   const age = id => row(page, id).locator('.cell.lastHeartbeat').textContent();
-  await waitUntil(async () => (await age('steady')).startsWith('4 min'), 'the stream goes on after the leap'); // and is listened to again
+  // and is listened to again
+  await waitUntil(async () => (await age('steady')).startsWith('4 min'), 'the stream goes on after the leap');
   await fleet.beat('steady', {current_load: 0.5});
   fleet.moveClock(11);
   await waitUntil(async () => await status('silent') === 'Offline', 'silence is shown');
-  await waitUntil(async () => /^5 min \d+ s ago$/.test(await row(page, 'silent').locator('.cell.lastHeartbeat').textContent()), 'its last heartbeat is that old');
-  await waitUntil(async () => await row(page, 'steady').locator('.cell.load').textContent() === '50 %', 'the other one’s heartbeat is shown');
+  await waitUntil(async () => /^5 min \d+ s ago$/.test(await row(page, 'silent').locator('.cell.lastHeartbeat').textContent()),
+    'its last heartbeat is that old');
+  await waitUntil(async () => await row(page, 'steady').locator('.cell.load').textContent() === '50 %',
+    'the other one’s heartbeat is shown');
   assert.equal(await status('steady'), 'Healthy');
   await waitUntil(async () => (await reasons(page)).startsWith('1 of 2 workers live.'), 'the head line counts');
   fleet.moveClock(1500);
@@ -107,7 +111,8 @@ test('what happens is told', async () => {
   await waitUntil(async () => (await told())[0] === 'w is back online', 'its return is told');
   await fleet.send('DELETE', '/api/worker/unregister/w');
   await waitUntil(async () => (await told()).length === 7, 'its end is told');
-  assert.deepEqual(await told(), ['w was removed', 'w is back online', 'w went offline: no heartbeat', 'w reports that it is degraded',
+  assert.deepEqual(await told(), ['w was removed', 'w is back online', 'w went offline: no heartbeat',
+    'w reports that it is degraded',
     'w takes work again', 'w is drained: it gets no new work', 'w registered']);
   await waitUntil(async () => await title(page) === 'The fleet is empty', 'the totals follow');
   assert.deepEqual(page.faults, []);
@@ -120,17 +125,21 @@ test('the load of the last hour is plotted', async () => {
   await fleet.beat('w', {current_load: 0.3});
   // an hour that nobody has waited for: with a peak, and five minutes without a coordinator
   const proxy = await Proxy.start(fleet), minute = 60000, start = Math.floor(Date.now() / minute) * minute - 59 * minute;
-  const points = Array.from({length: 60}, (_, n) => ({time: new Date(start + n * minute).toISOString(), live_workers: n, average_load: n === 20 ? 0.5 : 0.1}))
+  const points = Array.from({length: 60},
+    (_, n) => ({time: new Date(start + n * minute).toISOString(), live_workers: n, average_load: n === 20 ? 0.5 : 0.1}))
     .filter((_, n) => n < 30 || n >= 35);
   proxy.answers.set('/api/admin/history', (request, response) =>
     response.writeHead(200, {'Content-Type': 'application/json'}).end(JSON.stringify({interval_seconds: 60, points})));
   const page = await open(browser, proxy.url), svg = page.locator('#load-plot svg');
-  await waitUntil(async () => await svg.getAttribute('aria-label') === 'Average load over the last hour: now 30 %, lowest 10 %, highest 50 %.', 'the plot has it');
+  await waitUntil(async () =>
+    await svg.getAttribute('aria-label') === 'Average load over the last hour: now 30 %, lowest 10 %, highest 50 %.',
+    'the plot has it');
   assert.equal(await svg.locator('.line').count(), 2, 'the line is broken where nobody measured');
   const words = await svg.locator('text').allTextContents();
   assert.deepEqual(words.filter(word => word.endsWith('%')), ['0 %', '15 %', '30 %', '45 %', '60 %']);
   assert.ok(words.filter(word => /^\d\d:\d0$/.test(word)).length >= 5, 'every ten minutes have their time');
-  const heights = await svg.locator('.line').first().evaluate(line => line.getAttribute('d').slice(1).split('L').map(each => Number(each.split(' ')[1])));
+  const heights = await svg.locator('.line').first()
+    .evaluate(line => line.getAttribute('d').slice(1).split('L').map(each => Number(each.split(' ')[1])));
   assert.equal(heights.indexOf(Math.min(...heights)), 20, 'the peak is where it was');
   await svg.hover({position: {x: 60, y: 50}});
   assert.match(await page.locator('#load-plot .readout').textContent(), /^\d\d:\d\d {2}· {2}10 % {2}· {2}\d live workers?$/);
@@ -169,7 +178,8 @@ test('what workers say is shown as text', async () => {
   const bad = n => `<script>window.broken=${n}</script><img src=x onerror="window.broken=${n}">`;
   await fleet.register('hostile', {...SERVICE, gpu_type: bad(1), [bad(2)]: bad(3), nested: {deep: [bad(4)]}},
     {tunnel_url: `javascript:${bad(5)}`, ip_address: bad(6), services: [{name: 'ocr', version: bad(7), health: bad(8)}]});
-  await fleet.beat('hostile', {specialization: bad(9), loaded_models: [bad(10)], services_status: {ocr: bad(11)}, available_memory: bad(12).slice(0, 64)});
+  await fleet.beat('hostile', {specialization: bad(9), loaded_models: [bad(10)], services_status: {ocr: bad(11)},
+    available_memory: bad(12).slice(0, 64)});
   const page = await open(browser, fleet.url);
   await row(page, 'hostile').waitFor();
   assert.ok((await row(page, 'hostile').locator('.cell.hardware').textContent()).includes(bad(1)));
@@ -178,12 +188,14 @@ test('what workers say is shown as text', async () => {
   await page.getByRole('heading', {name: 'Hardware'}).waitFor();
   const shown = await page.locator('#worker').textContent();
   assert.ok(!shown.includes(bad(5)) && !shown.includes(bad(6)), 'what is no address is left out');
-  for (const n of [1, 3, 4, 7, 9, 10, 11]) assert.ok(shown.includes(n === 4 ? JSON.stringify(bad(n)) : bad(n)), `${n} is shown as text`);
+  for (const n of [1, 3, 4, 7, 9, 10, 11])
+    assert.ok(shown.includes(n === 4 ? JSON.stringify(bad(n)) : bad(n)), `${n} is shown as text`);
   assert.equal(await page.locator('#worker script, #worker img, #worker a[href^=javascript]').count(), 0);
   assert.equal(await page.evaluate(() => window.broken), undefined);
   assert.deepEqual(page.faults, []);
   await page.goto(fleet.url + '#/worker/' + encodeURIComponent('<script>window.broken=13</script>'));
-  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('<script>window.broken=13</script>'), 'an address is text, too');
+  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('<script>window.broken=13</script>'),
+    'an address is text, too');
   assert.equal(await page.evaluate(() => window.broken), undefined);
   await page.close();
 });
@@ -208,8 +220,10 @@ test('the table filters and sorts by every column', async () => {
   await filter('Text', '');
 
   for (const [heading, first, last] of [
-    ['Status', 'gpu-lisbon', 'edge-madrid'], ['Tier', 'gpu-lisbon', 'edge-madrid'], ['Services', null, null], ['Load', 'notes-porto', 'edge-madrid'],
-    ['Last heartbeat', 'edge-madrid', 'gpu-lisbon'], ['Hardware', 'edge-madrid', 'gpu-lisbon'], ['Tasks', null, null], ['Worker', 'edge-madrid', 'store-lyon']]) {
+    ['Status', 'gpu-lisbon', 'edge-madrid'], ['Tier', 'gpu-lisbon', 'edge-madrid'], ['Services', null, null],
+    ['Load', 'notes-porto', 'edge-madrid'],
+    ['Last heartbeat', 'edge-madrid', 'gpu-lisbon'], ['Hardware', 'edge-madrid', 'gpu-lisbon'], ['Tasks', null, null],
+    ['Worker', 'edge-madrid', 'store-lyon']]) {
     const column = page.locator('#workers').getByRole('columnheader', {name: heading, exact: true});
     await column.getByRole('button').click();
     const order = await ids(page), sorted = await column.getAttribute('aria-sort');
@@ -249,9 +263,11 @@ test('two machines that use one id are marked', async () => {
   for (const boot of ['one', 'two', 'one']) await fleet.register('w', SERVICE, {boot_id: boot});
   await row(page, 'w').waitFor();
   await row(page, 'w').getByRole('img', {name: 'Two machines use this id in turn'}).waitFor();
-  await waitUntil(async () => (await page.locator('#events').textContent()).includes('w is used by two machines in turn'), 'it is told');
+  await waitUntil(async () => (await page.locator('#events').textContent()).includes('w is used by two machines in turn'),
+    'it is told');
   await page.goto(fleet.url + '#/worker/w');
-  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('two machines use this id in turn'), 'its page says so');
+  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('two machines use this id in turn'),
+    'its page says so');
   assert.deepEqual(page.faults, []);
   await page.close();
 });
@@ -265,7 +281,8 @@ test('a worker that fails at tasks which others complete is marked', async () =>
   for (let number = 0; number < 5; number++) await fleet.send('POST', '/api/tasks', {type: 'work'});
   const end = (worker, how, task, more) => fleet.post(`/api/worker/task-${how}`,
     {worker_id: worker, task_id: task.task_id, lease: task.lease, ...more});
-  for (const task of (await fleet.get('/api/worker/tasks?worker_id=bad&max=5')).json.tasks) await end('bad', 'fail', task, {error: 'no', retry_after: 0});
+  for (const task of (await fleet.get('/api/worker/tasks?worker_id=bad&max=5')).json.tasks)
+    await end('bad', 'fail', task, {error: 'no', retry_after: 0});
   const done = new Set();
   await waitUntil(async () => {
     for (const task of (await fleet.get('/api/worker/tasks?worker_id=good&max=5')).json.tasks) {
@@ -276,11 +293,13 @@ test('a worker that fails at tasks which others complete is marked', async () =>
   }, 'the other one completes them');
   await row(page, 'bad').getByRole('img', {name: 'Others completed tasks at which it failed'}).waitFor();
   assert.equal(await row(page, 'good').getByRole('img').count(), 0);
-  await waitUntil(async () => (await page.locator('#events').textContent()).includes('bad failed at tasks that others completed'), 'it is told');
+  await waitUntil(async () => (await page.locator('#events').textContent()).includes('bad failed at tasks that others completed'),
+    'it is told');
   await page.reload();
   await row(page, 'bad').getByRole('img', {name: 'Others completed tasks at which it failed'}).waitFor();
   await page.goto(fleet.url + '#/worker/bad');
-  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('others completed tasks at which it failed'), 'its page says so');
+  await waitUntil(async () => (await page.locator('#worker').textContent()).includes('others completed tasks at which it failed'),
+    'its page says so');
   assert.deepEqual(page.faults, []);
   await page.close();
 });

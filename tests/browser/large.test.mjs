@@ -12,8 +12,10 @@ before(async () => {
   [browser, fleet] = await Promise.all([launch(), Fleet.start()]);
   const time = new Date().toISOString();
   fleet.import(Array.from({length: COUNT}, (_, n) => ({
-    worker_id: `w-${String(n).padStart(4, '0')}`, tier: n % 10 ? 2 : 1, status: 'healthy', current_load: n % 100 / 100, last_heartbeat: time,
-    registered_at: time, tasks_completed: n, ip_address: `203.0.113.${n % 250}`, assigned_containers: [], capabilities: n % 10 ? SERVICE : GPU,
+    worker_id: `w-${String(n).padStart(4, '0')}`, tier: n % 10 ? 2 : 1, status: 'healthy', current_load: n % 100 / 100,
+    last_heartbeat: time,
+    registered_at: time, tasks_completed: n, ip_address: `203.0.113.${n % 250}`, assigned_containers: [],
+    capabilities: n % 10 ? SERVICE : GPU,
   })));
 });
 after(() => Promise.all([browser.close(), fleet.stop()]));

@@ -51,7 +51,8 @@ test('axe notices what is wrong', async () => {
 test('dark where that is wished', async () => {
   const brightness = async colorScheme => {
     const page = await open(browser, fleet.url, {colorScheme});
-    const channels = await page.evaluate(() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]);
+    const channels = await page.evaluate(() => [getComputedStyle(document.body).backgroundColor,
+      getComputedStyle(document.body).color]);
     await page.close();
     return channels.map(color => Number(/\d+/.exec(color)[0]));
   };
@@ -67,9 +68,11 @@ test('a phone shows all of it without scrolling sideways', async () => {
   const table = page.locator('#workers');
   assert.equal(await table.evaluate(view => view.scrollWidth - view.clientWidth), 0, 'nor the table');
   const gpu = row(page, 'gpu-lisbon');
-  for (const part of ['.id', '.status', '.load', '.lastHeartbeat', '.hardware']) assert.ok(await gpu.locator('.cell' + part).isVisible(), part);
+  for (const part of ['.id', '.status', '.load', '.lastHeartbeat', '.hardware'])
+    assert.ok(await gpu.locator('.cell' + part).isVisible(), part);
   await page.getByLabel('Sort by').selectOption('load');
-  await waitUntil(async () => (await page.locator('#workers-body [role=row] .cell.id').first().textContent()) === 'notes-porto', 'the busiest comes first');
+  await waitUntil(async () => (await page.locator('#workers-body [role=row] .cell.id').first().textContent()) === 'notes-porto',
+    'the busiest comes first');
   await row(page, 'rag-berlin').getByRole('link').click();
   await page.getByRole('button', {name: 'Remove'}).waitFor();
   assert.equal(await overflow(), 0);
@@ -89,7 +92,8 @@ test('it works behind a path prefix, and asks nobody else', async () => {
     await page.getByRole('heading', {name: 'rag-oslo'}).waitFor();
     await page.getByRole('button', {name: 'Drain', exact: true}).click();
     await page.locator('#ask-confirm').click();
-    await waitUntil(async () => await page.locator('#ask-result').textContent() === 'Worker rag-oslo takes no new work', 'it is drained');
+    await waitUntil(async () => await page.locator('#ask-result').textContent() === 'Worker rag-oslo takes no new work',
+      'it is drained');
     await fleet.post('/api/worker/rag-oslo/undrain');
     await page.locator('#ask-cancel').click();
     assert.deepEqual([...page.requested], [new URL(proxy.url).origin]);

@@ -36,13 +36,15 @@ async function start(t, {count = TABS, host = 'fleet.test'} = {}) {
 }
 
 // The streams that are open, by the way of the proxy.
-const streams = proxy => proxy.requests.filter(({url, closedAt, socket}) => url.startsWith('/api/events') && !closedAt && !socket.destroyed);
+const streams = proxy => proxy.requests.filter(({url, closedAt, socket}) => url.startsWith('/api/events') && !closedAt
+  && !socket.destroyed);
 const allStreams = proxy => proxy.requests.filter(({url}) => url.startsWith('/api/events'));
 const said = tab => tab.locator('#connection').textContent();
 const live = tab => waitUntil(async () => await said(tab) === 'Live', 'a tab is live');
 const oneStream = proxy => waitUntil(() => streams(proxy).length === 1, `there is one stream, not ${streams(proxy).length}`);
 const told = tab => tab.locator('#events li .what').allTextContents();
-const toldOf = (tab, id) => waitUntil(async () => (await told(tab)).some(line => line.startsWith(id + ' ')), `a tab was told of ${id}`);
+const toldOf = (tab, id) => waitUntil(async () => (await told(tab)).some(line => line.startsWith(id + ' ')),
+  `a tab was told of ${id}`);
 
 // Which tab has the stream.
 async function leaderOf(tabs) {
@@ -88,13 +90,15 @@ describe('tabs', {concurrency: 2}, () => {
     await fleet.register('second');
     for (const tab of tabs) await row(tab, 'second').waitFor();
     await fleet.beat('w', {current_load: 0.42});
-    for (const tab of tabs) await waitUntil(async () => await row(tab, 'w').locator('.cell.load').textContent() === '42 %', 'each sees a heartbeat');
+    for (const tab of tabs) await waitUntil(async () => await row(tab, 'w').locator('.cell.load').textContent() === '42 %',
+      'each sees a heartbeat');
     for (const tab of tabs) assert.deepEqual(await told(tab), ['second registered']);
     for (const tab of [tabs[0], tabs[3], tabs[7]]) {
       await tab.evaluate(() => { location.hash = '#/worker/w'; });
       await tab.getByRole('button', {name: 'Drain', exact: true}).click();
       await tab.locator('#ask-confirm').click();
-      await waitUntil(async () => await tab.locator('#ask-result').textContent() === 'Worker w takes no new work', 'the button is answered');
+      await waitUntil(async () => await tab.locator('#ask-result').textContent() === 'Worker w takes no new work',
+        'the button is answered');
       await tab.locator('#ask-cancel').click();
       await fleet.post('/api/worker/w/undrain');
       await tab.getByRole('button', {name: 'Drain', exact: true}).waitFor();
@@ -165,7 +169,8 @@ describe('tabs', {concurrency: 2}, () => {
     for (const tab of tabs) await live(tab);
     const leader = await waitUntil(() => leaderOf(tabs), 'a tab has the stream');
     await setHidden(leader, true);
-    await waitUntil(async () => { const next = await leaderOf(tabs); return next && next !== leader; }, 'one that is seen has it now');
+    await waitUntil(async () => { const next = await leaderOf(tabs); return next && next !== leader; },
+      'one that is seen has it now');
     await oneStream(proxy);
     for (const tab of tabs) await setHidden(tab, true);
     await waitUntil(() => streams(proxy).length === 0, 'nobody looks: there is no stream');
@@ -201,7 +206,8 @@ describe('tabs', {concurrency: 2}, () => {
     await tab.locator('#ask-confirm').click();
     const result = tab.locator('#ask-result');
     await waitUntil(async () => await result.textContent() === 'Working … there is no answer yet.', 'it says that it waits', 6000);
-    await waitUntil(async () => (await result.textContent()).startsWith('No answer came within 10 s.'), 'it says that nobody answers', 12000);
+    await waitUntil(async () => (await result.textContent()).startsWith('No answer came within 10 s.'),
+      'it says that nobody answers', 12000);
     assert.equal(proxy.requests.slice(asked).some(({method}) => method === 'POST'), false);
     assert.ok(await tab.locator('#ask-confirm').isEnabled());
     await other.close();
@@ -215,7 +221,8 @@ describe('tabs', {concurrency: 2}, () => {
     await fleet.register('v');
     await live(tab);
     let answer;
-    proxy.answers.set('/api/worker/w/drain', (request, response) => { answer = () => response.writeHead(503, {'Content-Type': 'application/json'}).end('{"detail": "late"}'); });
+    proxy.answers.set('/api/worker/w/drain', (request, response) => { answer = () =>
+      response.writeHead(503, {'Content-Type': 'application/json'}).end('{"detail": "late"}'); });
     await tab.evaluate(() => { location.hash = '#/worker/w'; });
     await tab.getByRole('button', {name: 'Drain', exact: true}).click();
     await tab.locator('#ask-confirm').click();

@@ -23,10 +23,14 @@ function lease() {
   return waitUntil(async () => (await fleet.get('/api/worker/tasks?worker_id=rag-berlin')).json.tasks[0], 'a task is given out');
 }
 
-const fail = (task, error) => fleet.post(`/api/worker/task-fail?worker_id=rag-berlin&task_id=${task.task_id}&lease=${encodeURIComponent(task.lease)}`, {error, retryable: false});
+const fail = (task, error) =>
+  fleet.post(`/api/worker/task-fail?worker_id=rag-berlin&task_id=${task.task_id}&lease=${encodeURIComponent(task.lease)}`,
+    {error, retryable: false});
 const shows = (locator, words) => waitUntil(async () => (await locator.textContent()).includes(words), `it shows: ${words}`);
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);
-const queueCells = async (page, queue) => (await page.locator('#queues tr').filter({has: page.getByRole('link', {name: queue, exact: true})}).locator('th, td').allTextContents())
+const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
+  `the result is: ${words}`);
+const queueCells = async (page, queue) => (await page.locator('#queues tr')
+  .filter({has: page.getByRole('link', {name: queue, exact: true})}).locator('th, td').allTextContents())
   .map(text => text.trim());
 
 test('a task is followed from its submission to its result', async () => {
@@ -85,14 +89,16 @@ test('queues, dead tasks by their error, and all of them retried', async () => {
   await page.getByRole('button', {name: 'Retry', exact: true}).click();
   await page.locator('#ask-confirm').click();
   await result(page, 'It waits in its queue again.');
-  await fleet.post('/api/worker/task-complete', {worker_id: 'rag-berlin', task_id: running.task_id, lease: running.lease, result: null});
+  await fleet.post('/api/worker/task-complete', {worker_id: 'rag-berlin', task_id: running.task_id, lease: running.lease,
+    result: null});
   assert.deepEqual(page.faults, []);
   await page.close();
 });
 
 test('a hundred thousand tasks', async () => {
   for (let i = 0; i < 100; i++)
-    await fleet.post('/api/tasks/bulk', {tasks: Array.from({length: 1000}, (_, n) => ({type: `type-${(i * 1000 + n) % 50000}`, queue: 'large'}))});
+    await fleet.post('/api/tasks/bulk',
+      {tasks: Array.from({length: 1000}, (_, n) => ({type: `type-${(i * 1000 + n) % 50000}`, queue: 'large'}))});
   const page = await open(browser, fleet.url + '#/work');
   await waitUntil(async () => (await queueCells(page, 'large'))[1] === '100,000', 'all of them are counted');
   await page.locator('#queues').getByRole('link', {name: '100,000'}).click();
@@ -116,7 +122,8 @@ test('a hundred thousand tasks', async () => {
   const longest = await page.evaluate(() => window.longest);
   assert.ok(longest < 1500, `nothing holds the page up for ${longest} ms`);
   await page.getByRole('searchbox', {name: 'Type'}).fill('type-49999');
-  await waitUntil(async () => await page.locator('#tasks-count').textContent() === '2 tasks', 'two of them are found, the last one of all too', 60000);
+  await waitUntil(async () => await page.locator('#tasks-count').textContent() === '2 tasks',
+    'two of them are found, the last one of all too', 60000);
   assert.deepEqual(page.faults, []);
   await page.close();
 });

@@ -25,7 +25,8 @@ const ago = seconds => new Date(Date.now() - seconds * 1000).toISOString();
 const queueRow = (page, queue) => page.locator('#queues tr').filter({has: page.getByRole('link', {name: queue, exact: true})});
 const cells = async locator => (await locator.locator('th, td').allTextContents()).map(text => text.trim());
 const taskRows = page => page.locator('#tasks-body [role=row]');
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);
+const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
+  `the result is: ${words}`);
 const shows = (locator, words) => waitUntil(async () => (await locator.textContent()).includes(words), `it shows: ${words}`);
 const focused = page => page.evaluate(() => document.activeElement.textContent);
 
@@ -53,9 +54,11 @@ test('queues are seen with their depth, their oldest task and their rates', asyn
   assert.equal(await page.title(), 'Work – RMA Coordinator');
   assert.equal(await page.getByRole('link', {name: 'Work', exact: true}).getAttribute('aria-current'), 'page');
   assert.deepEqual(await cells(queueRow(page, 'default')), ['default', '4', '4', '4', '0', '1 h 2 min', '–', '–', 'Pause']);
-  assert.deepEqual(await cells(queueRow(page, 'slow')), ['slowpaused · at most 3 at once', '0', '0', '0', '0', '–', '–', '–', 'Resume']);
+  assert.deepEqual(await cells(queueRow(page, 'slow')),
+    ['slowpaused · at most 3 at once', '0', '0', '0', '0', '–', '–', '–', 'Resume']);
   fake.queues.get('default').totals = {enqueued: 160, completed: 70};
-  await waitUntil(async () => { const [news, done] = (await cells(queueRow(page, 'default'))).slice(6); return news !== '–' && Number(news) > 300 && Number(news) < 800 && Number(done) > 100; },
+  await waitUntil(async () => { const [news, done] = (await cells(queueRow(page, 'default'))).slice(6);
+    return news !== '–' && Number(news) > 300 && Number(news) < 800 && Number(done) > 100; },
     'its rates are known');
   fake.queues.delete('slow');
   await waitUntil(async () => await queueRow(page, 'slow').count() === 0, 'a queue that is gone is not shown');
@@ -70,7 +73,8 @@ test('a fleet without queues says so, one whose tasks can’t be read says why',
   const page = await open(browser, proxy.url + '#/work');
   await shows(page.locator('#queues-none'), 'There are no queues yet');
   proxy.refuse('/api/queues', 503, `Redis ${NASTY} is away.`);
-  await waitUntil(async () => await page.locator('#queues-none').textContent() === `Redis ${NASTY} is away.`, 'the reason is shown', 15000);
+  await waitUntil(async () => await page.locator('#queues-none').textContent() === `Redis ${NASTY} is away.`,
+    'the reason is shown', 15000);
   await end(page);
 });
 
@@ -103,7 +107,8 @@ test('a queue is paused and resumed with the keyboard', async () => {
 test('tasks are filtered by the coordinator, and the address keeps the filters', async () => {
   fake.queue('default');
   for (let i = 0; i < 30; i++)
-    fake.task(`t${i}`, {type: i % 2 ? 'echo' : 'sum', state: i % 3 ? 'queued' : 'dead', error: i % 3 ? null : `error ${i % 2}`, worker_id: i === 6 ? 'rag-berlin' : null});
+    fake.task(`t${i}`, {type: i % 2 ? 'echo' : 'sum', state: i % 3 ? 'queued' : 'dead', error: i % 3 ? null : `error ${i % 2}`,
+      worker_id: i === 6 ? 'rag-berlin' : null});
   const page = await open(browser, proxy.url + '#/tasks');
   const counted = words => waitUntil(async () => await page.locator('#tasks-count').textContent() === words, words);
   await counted('30 tasks');
@@ -165,7 +170,8 @@ test('a hundred thousand tasks are scrolled without stumbling, read a page at a 
 
 test('one task’s life is a timeline, with its payload and result on demand', async () => {
   const payload = {text: 'x'.repeat(6000), more: NASTY};
-  fake.task('t1', {type: 'sum', state: 'completed', attempts: 1, worker_id: 'rag-berlin', payload, result: {answer: 42}, created_at: ago(4000),
+  fake.task('t1', {type: 'sum', state: 'completed', attempts: 1, worker_id: 'rag-berlin', payload, result: {answer: 42},
+    created_at: ago(4000),
     finished_at: ago(10), started_at: ago(20), requirements: {service: 'rag'},
     history: [{worker_id: 'w-gone', started_at: ago(3000), ended_at: ago(2940), outcome: 'failed', error: `ValueError ${NASTY}`},
       {worker_id: 'rag-berlin', started_at: ago(20), ended_at: ago(10), outcome: 'completed', error: null}]});
@@ -195,7 +201,8 @@ test('one task’s life is a timeline, with its payload and result on demand', a
 });
 
 test('a running task is followed, and cancelled', async () => {
-  const task = fake.task('t1', {state: 'leased', worker_id: 'rag-berlin', started_at: ago(5), progress: {percent: 10, message: NASTY},
+  const task = fake.task('t1', {state: 'leased', worker_id: 'rag-berlin', started_at: ago(5),
+    progress: {percent: 10, message: NASTY},
     history: [{worker_id: 'rag-berlin', started_at: ago(5), ended_at: null, outcome: 'leased', error: null}]});
   const page = await open(browser, proxy.url + '#/task/t1');
   await shows(page.locator('#task .now'), `10 %${NASTY}`);
@@ -215,7 +222,8 @@ test('a running task is followed, and cancelled', async () => {
 test('a task that waits says why', async () => {
   fake.task('t1', {state: 'queued', requirements: {service: 'whisper'}});
   fake.explained.set('t1', {task_id: 't1', state: 'queued', text: `No live worker has the service ${NASTY}.`, eta_seconds: 90,
-    reasons: [{code: 'no-worker', text: '2 are offline since noon.'}, {code: 'position', text: 'It is number 3 of 9.'}], position: 3});
+    reasons: [{code: 'no-worker', text: '2 are offline since noon.'}, {code: 'position', text: 'It is number 3 of 9.'}],
+    position: 3});
   const page = await open(browser, proxy.url + '#/task/t1');
   await page.getByRole('heading', {name: 'Why it waits'}).waitFor();
   assert.equal(await page.locator('.explained p').first().textContent(), `No live worker has the service ${NASTY}.`);
@@ -242,7 +250,8 @@ test('a dead task is retried', async () => {
 
 test('dead tasks are grouped by error, and retried together after a dry run', async () => {
   fake.queue('default');
-  for (let i = 0; i < 250; i++) fake.task(`d${i}`, {state: 'dead', type: i % 2 ? 'echo' : 'sum', error: i % 5 ? `out of memory ${NASTY}` : 'timeout', finished_at: ago(i)});
+  for (let i = 0; i < 250; i++) fake.task(`d${i}`,
+    {state: 'dead', type: i % 2 ? 'echo' : 'sum', error: i % 5 ? `out of memory ${NASTY}` : 'timeout', finished_at: ago(i)});
   const page = await open(browser, proxy.url + '#/work');
   await waitUntil(async () => await page.locator('#dead-rows tr').count() === 2, 'there are two errors');
   const [first, second] = await Promise.all([0, 1].map(at => cells(page.locator('#dead-rows tr').nth(at))));
@@ -266,7 +275,8 @@ test('dead tasks are grouped by error, and retried together after a dry run', as
 });
 
 test('a worker’s page lists what it holds', async () => {
-  for (let i = 0; i < 25; i++) fake.task(`t${i}`, {state: 'leased', worker_id: 'rag-berlin', started_at: ago(65), progress: {percent: i, message: NASTY}});
+  for (let i = 0; i < 25; i++)
+    fake.task(`t${i}`, {state: 'leased', worker_id: 'rag-berlin', started_at: ago(65), progress: {percent: i, message: NASTY}});
   fake.task('other', {state: 'leased', worker_id: 'somebody'});
   const page = await open(browser, proxy.url + '#/worker/rag-berlin');
   const held = page.locator('#worker section').filter({has: page.getByRole('heading', {name: 'Tasks that it holds'})});
@@ -282,9 +292,11 @@ for (const colorScheme of ['light', 'dark']) {
   test(`axe finds no serious fault of work, ${colorScheme}, and a phone shows it all`, async () => {
     fake.queue('default', {oldest_seconds: 10});
     fake.queue('x'.repeat(100), {paused: true, limit: 3});
-    for (let i = 0; i < 40; i++) fake.task(`t${i}`, {state: ['queued', 'leased', 'scheduled', 'dead', 'completed', 'cancelled'][i % 6], error: i % 6 === 3 ? 'y'.repeat(400) : null,
+    for (let i = 0; i < 40; i++) fake.task(`t${i}`, {state: ['queued', 'leased', 'scheduled', 'dead', 'completed',
+      'cancelled'][i % 6], error: i % 6 === 3 ? 'y'.repeat(400) : null,
       type: 'z'.repeat(60), progress: {percent: 5, message: 'm'.repeat(100)}, finished_at: ago(1)});
-    fake.task('long', {state: 'leased', worker_id: 'w'.repeat(100), payload: {a: 'b'.repeat(300)}, progress: {percent: 5, message: 'm'.repeat(100)},
+    fake.task('long', {state: 'leased', worker_id: 'w'.repeat(100), payload: {a: 'b'.repeat(300)},
+      progress: {percent: 5, message: 'm'.repeat(100)},
       history: [{worker_id: 'w'.repeat(100), started_at: ago(5), ended_at: ago(4), outcome: 'failed', error: 'e'.repeat(300)}]});
     fake.task('waits');
     for (const viewport of [{width: 1280, height: 900}, {width: 390, height: 844}]) {

@@ -54,7 +54,8 @@ class Actor(threading.Thread):
 class Producer(Actor):
     def act(self):
         number = self.world.next_number()
-        task = {"type": "chaos", "queue": self.dice.choice(["a", "b"]), "payload": {"number": number}, "lease_seconds": 5, "max_attempts": 50,
+        task = {"type": "chaos", "queue": self.dice.choice(["a", "b"]), "payload": {"number": number}, "lease_seconds": 5,
+                "max_attempts": 50,
                 "priority": self.dice.choice([0, 0, 5]), "retry_delay_seconds": 0.2, "retry_max_seconds": 1}
         if self.dice.random() < 0.1:
             task["delay_seconds"] = 1
@@ -76,7 +77,8 @@ class Worker(Actor):
         if self.boot is None and not self.register():
             return
         # waits for longer than any outage, so that an ask that was served is known by its id
-        answer = self.insist("GET", f"/api/worker/tasks?worker_id={self.name}&max={self.dice.choice([1, 1, 3])}&wait=2&request_id={uuid.uuid4().hex}")
+        answer = self.insist("GET", f"/api/worker/tasks?worker_id={self.name}&max={self.dice.choice([1, 1, 3])}&wait=2"
+                             f"&request_id={uuid.uuid4().hex}")
         if answer is None or answer[0] == 404:
             self.boot = None
             return
@@ -99,7 +101,8 @@ class Worker(Actor):
         if luck > 0.93:
             outcome, done = "failed", self.insist("POST", "/api/worker/task-fail", {**names, "error": "chaos"})
         else:
-            outcome, done = "completed", self.insist("POST", "/api/worker/task-complete", {**names, "result": {"seq": task["lease_seq"]}})
+            outcome, done = "completed", self.insist("POST", "/api/worker/task-complete",
+                                                     {**names, "result": {"seq": task["lease_seq"]}})
         if done and done[0] == 200:
             self.world.history.note(outcome, task["task_id"], task["lease_seq"])
         elif done:

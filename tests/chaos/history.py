@@ -35,7 +35,8 @@ class History:
                 book[task, seq] = book.get((task, seq), 0) + 1
 
     def counts(self):
-        return {"submitted": len(self.submitted), "leases": len(self.given), "completed": len(self.completed), "failed": len(self.failed),
+        return {"submitted": len(self.submitted), "leases": len(self.given), "completed": len(self.completed),
+                "failed": len(self.failed),
                 "refused": len(self.refused)}
 
     # -- proofs ---------------------------------------------------------------------------------------------------------------

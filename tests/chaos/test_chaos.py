@@ -1,6 +1,7 @@
-"""Tasks while everything breaks: coordinators and Redis are killed and stopped, workers die or are too slow, connections end between a request and
-its answer, the clock leaps. Afterwards the recorded history and what is in Redis must prove that no task was lost and none was held twice.
-CHAOS_SECONDS says for how long (60), CHAOS_SEED with which dice; CHAOS_SENTINEL=1 has a primary and a replica under Sentinels, which fail over."""
+"""Tasks while everything breaks: coordinators and Redis are killed and stopped, workers die or are too slow, connections end
+between a request and its answer, the clock leaps. Afterwards the recorded history and what is in Redis must prove that no task was
+lost and none was held twice. CHAOS_SECONDS says for how long (60), CHAOS_SEED with which dice; CHAOS_SENTINEL=1 has a primary and a
+replica under Sentinels, which fail over."""
 
 import os
 import random
@@ -62,5 +63,6 @@ def test_no_task_is_lost_and_none_is_held_twice(world):
     faults = world.history.faults(redis.dump(), redis.now_ms())
     assert not faults, (SEED, world.done, faults[:20])
     assert len(world.history.submitted) > world.pace * SECONDS and len(world.history.completed) > world.pace * SECONDS
-    checked = subprocess.run([project.BINARY, "check"], env={**os.environ, "REDIS_URL": redis.url}, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([project.BINARY, "check"], env={**os.environ, "REDIS_URL": redis.url}, capture_output=True, text=True,
+                             timeout=60)
     assert checked.returncode == 0, checked.stdout

@@ -74,12 +74,15 @@ class Worker(Client):
     """Registers, beats, takes tasks, and sometimes leaves and comes back."""
 
     def begin(self):
-        self.insist("POST", "/api/worker/register", {"worker_id": self.name, "boot_id": str(next(NUMBERS)), "capabilities": {"cpu_cores": 8},
+        self.insist("POST", "/api/worker/register",
+                    {"worker_id": self.name, "boot_id": str(next(NUMBERS)), "capabilities": {"cpu_cores": 8},
                                                      "services": [{"name": "rag", "service_url": self.world.service_url}]})
 
     def act(self):
-        status, _ = self.ask("POST", "/api/worker/heartbeat", {"worker_id": self.name, "status": self.dice.choice(["healthy", "healthy", "degraded"]),
-                                                               "current_load": self.dice.random(), "loaded_models": ["llama3.2:3b"]})
+        status, _ = self.ask("POST", "/api/worker/heartbeat",
+                             {"worker_id": self.name, "status": self.dice.choice(["healthy", "healthy", "degraded"]),
+                                                               "current_load": self.dice.random(),
+                              "loaded_models": ["llama3.2:3b"]})
         if status == 404 or self.dice.random() < 0.005:
             self.ask("DELETE", f"/api/worker/unregister/{self.name}")
             self.begin()
@@ -101,8 +104,10 @@ class Newcomer(Client):
 
     def act(self):
         worker_id = f"newcomer-{next(NUMBERS)}"
-        self.insist("POST", "/api/worker/register", {"worker_id": worker_id, "capabilities": {"gpu_memory": "24GB", "gpu_type": "RTX"}})
-        self.ask("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": worker_id, "current_load": 0.5}, {"worker_id": "nobody"}]})
+        self.insist("POST", "/api/worker/register",
+                    {"worker_id": worker_id, "capabilities": {"gpu_memory": "24GB", "gpu_type": "RTX"}})
+        self.ask("POST", "/api/worker/heartbeats",
+                 {"heartbeats": [{"worker_id": worker_id, "current_load": 0.5}, {"worker_id": "nobody"}]})
         # the end of the test counts on it
         while self.ask("DELETE", f"/api/worker/unregister/{worker_id}")[0] not in (200, 404):
             pass
@@ -120,7 +125,8 @@ class Producer(Client):
 class Reader(Client):
     """Dashboards and scrapes."""
 
-    PATHS = ("/api/admin/workers", "/api/admin/stats", "/api/admin/health", "/api/services/discover/rag", "/api/worker/find/rag", "/metrics",
+    PATHS = ("/api/admin/workers", "/api/admin/stats", "/api/admin/health", "/api/services/discover/rag", "/api/worker/find/rag",
+             "/metrics",
              "/api/queues", "/api/tasks?limit=10", "/api/admin/history", "/health", "/openapi.json", "/nowhere")
 
     def act(self):

@@ -1,6 +1,7 @@
-"""Everything at once at full speed, for ENDURANCE_SECONDS: heartbeats, registrations, events, listings, tasks, requests that are passed on, and
-kills. One coordinator is never killed: its memory and its descriptors must stay what they were after the first sixth of the time, and so must
-Redis's memory. Afterwards the counters follow from the ledger. From five minutes on, p99 of the last minute must be like that of the first."""
+"""Everything at once at full speed, for ENDURANCE_SECONDS: heartbeats, registrations, events, listings, tasks, requests that are
+passed on, and kills. One coordinator is never killed: its memory and its descriptors must stay what they were after the first sixth
+of the time, and so must Redis's memory. Afterwards the counters follow from the ledger. From five minutes on, p99 of the last
+minute must be like that of the first."""
 
 import os
 import random
@@ -21,7 +22,8 @@ LONG = SECONDS >= 300
 GROWTH_MB = 12 if project.MODE == "release" else 60  # what a sanitizer keeps of freed memory and of its own is not ours
 REDIS_GROWTH_MB = 8
 # A sanitizer's memory must not hide ours: what is freed is kept for a moment only.
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=4:malloc_context_size=5", "TSAN_OPTIONS": "exitcode=98:halt_on_error=0:history_size=2"}
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=4:malloc_context_size=5",
+              "TSAN_OPTIONS": "exitcode=98:halt_on_error=0:history_size=2"}
 
 
 class World:
@@ -44,13 +46,14 @@ class World:
         since, was = self._many
         if time.monotonic() - since > 0.5:
             try:
-                was = sum(int(self.redis.client.zcard(key)) for key in self.redis.client.scan_iter("{rma}:ready:*", count=1000)) > 300
+                was = sum(int(self.redis.client.zcard(key))
+                          for key in self.redis.client.scan_iter("{rma}:ready:*", count=1000)) > 300
             except Exception:  # Redis is away for a moment
                 was = True
             self._many = (time.monotonic(), was)
         return was
 
-    # -- what goes wrong --------------------------------------------------------------------------------------------------------------
+    # -- what goes wrong -----------------------------------------------------------------------------------------------------------
 
     def kill_a_coordinator(self):
         victim = self.dice.choice(self.coordinators[1:])
@@ -123,8 +126,10 @@ def test_everything_at_once(start_redis, start_coordinator, peers):
     minute = min(60, SECONDS / 3)
     first, last = world.p99_ms(began + minute, began + 2 * minute), world.p99_ms(ended - minute, ended)
     answers = sum((client.answers for client in crowd), start=type(crowd[0].answers)())
-    print(f"\nseed {SEED}, {project.MODE}: {sum(answers.values())} requests {dict(answers)}; memory of the coordinator {figures.rows[-1][1]:.0f} MB"
-          f" ({figures.growth(1):+.1f}), descriptors {figures.rows[-1][2]} ({figures.growth(2):+}), memory of Redis {figures.rows[-1][3]:.0f} MB"
+    print(f"\nseed {SEED}, {project.MODE}: {sum(answers.values())} requests {dict(answers)}; memory of the coordinator "
+          f"{figures.rows[-1][1]:.0f} MB"
+          f" ({figures.growth(1):+.1f}), descriptors {figures.rows[-1][2]} ({figures.growth(2):+}), memory of Redis "
+          f"{figures.rows[-1][3]:.0f} MB"
           f" ({figures.growth(3):+.1f}); p99 of a heartbeat {first:.0f} ms, then {last:.0f} ms")
     assert answers[200] > 20 * SECONDS
     assert figures.growth(1) < GROWTH_MB, [row[1] for row in figures.rows]
@@ -133,6 +138,7 @@ def test_everything_at_once(start_redis, start_coordinator, peers):
     assert not LONG or last < 2 * first + 10, (first, last)
     wait_until(lambda: processes.open_descriptors(world.steady.pid) < 120, within=10, what="the connections are gone")
     wait_until(lambda: not invariants.faults(redis.dump()), within=10, what="counters and indexes follow from the ledger")
-    checked = subprocess.run([project.BINARY, "check"], env={**os.environ, **SANITIZERS, "REDIS_URL": redis.url}, capture_output=True, text=True,
+    checked = subprocess.run([project.BINARY, "check"], env={**os.environ, **SANITIZERS, "REDIS_URL": redis.url},
+                             capture_output=True, text=True,
                              timeout=120, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -49,7 +49,8 @@ class Compose:
 
     def containers(self, service):
         return [Container(name) for name in docker(
-            "ps", "--filter", f"label=com.docker.compose.project={self.name}", "--filter", f"label=com.docker.compose.service={service}",
+            "ps", "--filter", f"label=com.docker.compose.project={self.name}", "--filter",
+            f"label=com.docker.compose.service={service}",
             "--format", "{{.Names}}").split()]
 
     def request(self, method, path, body=None):
@@ -194,7 +195,8 @@ def test_parts_are_closed_to_strangers(fleet):
 
 @pytest.fixture
 def prometheus_here(directory):
-    """Changes to docker-compose.yml under which Prometheus can be started: none where its image is here, else Debian's in its place."""
+    """Changes to docker-compose.yml under which Prometheus can be started: none where its image is here, else Debian's in its
+    place."""
     image = yaml.safe_load(COMPOSE.read_text())["services"]["prometheus"]["image"]
     if docker("image", "ls", "-q", image):
         yield []

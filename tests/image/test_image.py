@@ -53,7 +53,7 @@ def inspect(image=IMAGE):
     return json.loads(docker("image", "inspect", image))[0]
 
 
-# -- what is in it ------------------------------------------------------------------------------------------------------------------
+# -- what is in it -----------------------------------------------------------------------------------------------------------------
 
 
 def test_it_says_what_it_is_and_is_small():
@@ -63,7 +63,8 @@ def test_it_says_what_it_is_and_is_small():
     assert config["User"] == "rma" and config["StopSignal"] == "SIGTERM" and config["Healthcheck"]["Test"] == ["CMD", "health.sh"]
     code, version = run_once(IMAGE, "--version")
     labels = config["Labels"]
-    about = f"rma-coordinator {labels['org.opencontainers.image.version']} (commit {labels['org.opencontainers.image.revision']}, format "
+    about = (f"rma-coordinator {labels['org.opencontainers.image.version']} "
+             f"(commit {labels['org.opencontainers.image.revision']}, format ")
     assert code == 0 and version.startswith(about)
     assert {"title", "description", "licenses", "revision", "created"} <= {name.rpartition(".")[2] for name in labels}
 
@@ -82,14 +83,15 @@ def test_it_has_nothing_to_build_with_and_the_listed_versions_alone():
     assert added <= set(listed)
 
 
-# -- its roles ----------------------------------------------------------------------------------------------------------------------
+# -- its roles ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_all_in_one_keeps_the_fleet_on_its_volume(volume, start):
     options = ["-v", f"{volume}:/data", "-p", "127.0.0.1::8080", "--read-only", "--cap-drop", "ALL",
                "--security-opt", "no-new-privileges:true"]
     first = start(options=options).wait_until_healthy()
-    answer = http_client.request(first.published(8080), "POST", "/api/worker/register", {"worker_id": "w", "capabilities": CAPABILITIES})
+    answer = http_client.request(first.published(8080), "POST", "/api/worker/register",
+                                 {"worker_id": "w", "capabilities": CAPABILITIES})
     assert answer.status == 200
     assert first.execute("stat", "-c", "%u", "/proc/1") == UID
     assert first.execute("cat", "/proc/1/comm") == "rma-coordinator"
@@ -97,13 +99,15 @@ def test_all_in_one_keeps_the_fleet_on_its_volume(volume, start):
 
     second = start(options=options).wait_until_healthy()
     assert http_client.request(second.published(8080), "GET", "/api/worker/w").status == 200
-    assert json.loads(second.execute("rma-coordinator", "workers", "--json"))["total"] == 1, "an operator's command in the container"
+    assert json.loads(second.execute("rma-coordinator", "workers",
+                                     "--json"))["total"] == 1, "an operator's command in the container"
 
 
 def test_redis_lets_nobody_in_without_its_password_over_ipv6_either(network, volume, start):
     password = 'a "quoted\\ pass word#'
     redis = start("redis", options=["--network", network, "--network-alias", "redis", "-v", f"{volume}:/data",
-                                    "--sysctl", "net.ipv6.conf.all.disable_ipv6=0", "-e", f"REDIS_PASSWORD={password}"]).wait_until_healthy()
+                                    "--sysctl", "net.ipv6.conf.all.disable_ipv6=0", "-e",
+                                    f"REDIS_PASSWORD={password}"]).wait_until_healthy()
     other = start("redis", options=["--network", network]).wait_until_healthy()
     assert other.execute("redis-cli", "-h", "redis", "ping", check=False).startswith("NOAUTH")
     ask = ["exec", "-e", f"REDISCLI_AUTH={password}", redis.name, "redis-cli"]
@@ -162,14 +166,15 @@ def test_a_coordinator_is_unhealthy_without_its_redis_and_well_again_with_it(net
     coordinator.wait_until_healthy()
 
 
-# -- how it is built -------------------------------------------------------------------------------------------------------------------
+# -- how it is built ---------------------------------------------------------------------------------------------------------------
 
 SOURCES = "/usr/local/lib/rma-coordinator"
 
 
 @contextlib.contextmanager
 def archive():
-    """A stand-in for snapshot.debian.org on the loopback: whatever the day, today's mirror. Gives its port and the paths asked for."""
+    """A stand-in for snapshot.debian.org on the loopback: whatever the day, today's mirror. Gives its port and the paths asked
+    for."""
     paths = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

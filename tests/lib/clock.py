@@ -8,8 +8,8 @@ import preloaded
 
 
 class Clock:
-    """An offset and a moment in a file; the processes started with environment() all see their wall clock moved by the one, or standing
-    still at the other."""
+    """An offset and a moment in a file; the processes started with environment() all see their wall clock moved by the one, or
+    standing still at the other."""
 
     def __init__(self, path):
         self._path = path

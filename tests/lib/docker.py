@@ -54,7 +54,8 @@ class Container:
         return docker("exec", self.name, *command, check=check)
 
     def logs(self):
-        result = subprocess.run(["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        result = subprocess.run(["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                timeout=60)
         return result.stdout
 
     def stop(self):

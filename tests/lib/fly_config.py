@@ -6,19 +6,23 @@ Each function takes plain data and returns a list of faults, so that a test can 
 import re
 import shlex
 
-# What flyctl reads (internal/appconfig of its sources, August 2026), as far as we use it: a key that it does not know is ignored by Fly.
+# What flyctl reads (internal/appconfig of its sources, August 2026), as far as we use it: a key that it does not know is ignored by
+# Fly.
 KNOWN = {
-    "": {"app", "primary_region", "kill_signal", "kill_timeout", "build", "deploy", "processes", "env", "http_service", "checks", "metrics",
+    "": {"app", "primary_region", "kill_signal", "kill_timeout", "build", "deploy", "processes", "env", "http_service", "checks",
+         "metrics",
          "mounts", "restart", "vm"},
     "build": {"dockerfile", "build-target", "args"},
     "deploy": {"strategy", "release_command", "wait_timeout", "max_unavailable"},
-    "http_service": {"processes", "internal_port", "force_https", "auto_stop_machines", "auto_start_machines", "min_machines_running",
+    "http_service": {"processes", "internal_port", "force_https", "auto_stop_machines", "auto_start_machines",
+                     "min_machines_running",
                      "concurrency", "checks", "http_options"},
     "http_service.concurrency": {"type", "soft_limit", "hard_limit"},
     "http_service.checks": {"method", "path", "interval", "timeout", "grace_period", "headers", "protocol"},
     "check": {"processes", "type", "port", "interval", "timeout", "grace_period", "method", "path"},
     "metrics": {"processes", "port", "path"},
-    "mounts": {"processes", "source", "destination", "initial_size", "snapshot_retention", "scheduled_snapshots", "auto_extend_size_threshold",
+    "mounts": {"processes", "source", "destination", "initial_size", "snapshot_retention", "scheduled_snapshots",
+               "auto_extend_size_threshold",
                "auto_extend_size_increment", "auto_extend_size_limit"},
     "restart": {"processes", "policy", "retries"},
     "vm": {"processes", "size", "memory", "cpus", "cpu_kind"},
@@ -83,7 +87,7 @@ def settings_of_help(text):
     return {name: (re.search(r" \(([^()]*)\)$", help_) or [None, ""])[1] for name, help_ in rows}
 
 
-# -- fly.toml -----------------------------------------------------------------------------------------------------------------------
+# -- fly.toml ----------------------------------------------------------------------------------------------------------------------
 
 
 def _unknown_keys(config):
@@ -96,7 +100,8 @@ def _unknown_keys(config):
     tables += [("check", check) for check in config.get("checks", {}).values()]
     for name in ("metrics", "mounts", "restart", "vm"):
         tables += [(name, table) for table in config.get(name, [])]
-    return [f"[{name}] has the key {key}, which Fly does not know" for name, table in tables for key in table if key not in KNOWN[name]]
+    return [f"[{name}] has the key {key}, which Fly does not know" for name, table in tables
+            for key in table if key not in KNOWN[name]]
 
 
 def _for_group(config, section, group):
@@ -127,7 +132,8 @@ def _faults_of_service(config, program):
         faults.append("http_service must be for the group app alone: the proxy would stop Redis")
     if str(service["internal_port"]) != environment.get("PORT", program["settings"]["PORT"]):
         faults.append("internal_port is not the PORT that the coordinator listens on")
-    for key, wanted in {"auto_stop_machines": "stop", "auto_start_machines": True, "min_machines_running": 0, "force_https": True}.items():
+    for key, wanted in {"auto_stop_machines": "stop", "auto_start_machines": True, "min_machines_running": 0,
+                        "force_https": True}.items():
         if service.get(key) != wanted:
             faults.append(f"http_service.{key} is {service.get(key)}, not {wanted}")
     limits = service["concurrency"]
@@ -152,7 +158,8 @@ def _faults_of_end(config, program):
     if ends_after is None:
         faults.append(f"the coordinator does not end on {config['kill_signal']}")
     elif not ends_after < program["ends_within"] < seconds(config["kill_timeout"]) <= KILL_TIMEOUT_MAX:
-        faults.append(f"kill_timeout {config['kill_timeout']} does not fit a coordinator that ends within {program['ends_within']} s"
+        faults.append(f"kill_timeout {config['kill_timeout']} does not fit a coordinator that ends within "
+                      f"{program['ends_within']} s"
                       f" (it took {ends_after:.1f} s)")
     return faults
 
@@ -207,14 +214,16 @@ def _faults_of_memory(config):
 def faults_of_config(config, program, roles=()):
     """What is wrong with fly.toml. `program` has: settings (name: default), routes (method, path), ends_after (signal: seconds as
     measured), ends_within (seconds, promised), not_ready_after (seconds until /readyz says no). `roles` of the image, if known."""
-    return (_unknown_keys(config) + _faults_of_groups(config, roles) + _faults_of_service(config, program) + _faults_of_end(config, program)
+    return (_unknown_keys(config) + _faults_of_groups(config, roles) + _faults_of_service(config, program)
+            + _faults_of_end(config, program)
             + _faults_of_environment(config, program) + _faults_of_redis(config) + _faults_of_place(config))
 
 
 def _faults_of_place(config):
     """What is wrong with the region and the volume, which exist already under these names."""
     faults = [] if config.get("primary_region") == REGION else [f"primary_region is {config.get('primary_region')}, not {REGION}"]
-    return faults + [f"the volume is {mount['source']}, not {VOLUME}" for mount in config.get("mounts", []) if mount["source"] != VOLUME]
+    return faults + [f"the volume is {mount['source']}, not {VOLUME}" for mount in config.get("mounts", [])
+                     if mount["source"] != VOLUME]
 
 
 def faults_of_replica(replica, config):
@@ -235,7 +244,7 @@ def faults_of_replica(replica, config):
     return faults + _faults_of_memory(replica)
 
 
-# -- the runbook --------------------------------------------------------------------------------------------------------------------
+# -- the runbook -------------------------------------------------------------------------------------------------------------------
 
 
 def blocks(text):
@@ -260,7 +269,8 @@ def _split(words):
     if name is None:
         return None, {}, []
     flags, rest, words = {}, [], words[len(name.split()):]
-    alone = {"--stage", "--quiet", "--no-tail", "--yes", "--force", "--with-new-volumes"} | ({"--image"} if name == "releases" else set())
+    alone = {"--stage", "--quiet", "--no-tail", "--yes", "--force",
+             "--with-new-volumes"} | ({"--image"} if name == "releases" else set())
     while words:
         word = words.pop(0)
         if word.startswith("--"):

@@ -1,12 +1,13 @@
 """A proxy that starts and stops coordinators as Fly's does, as far as Fly documents it.
 
-* A request goes to the least loaded started machine. When all of them are at their soft limit, a stopped one is started, if there is
-  one, and the request waits for it. At the hard limit of all of them a request waits, and gets 503 when that lasts.
+* A request goes to the least loaded started machine. When all of them are at their soft limit, a stopped one is started, if there
+  is one, and the request waits for it. At the hard limit of all of them a request waits, and gets 503 when that lasts.
 * The proxy never makes machines: there are as many as it was given.
 * look(), which Fly does every few minutes, stops one machine: of several, when more than one is below its soft limit; the last one,
   when it has no request at all. A machine gets the kill signal, and is killed when it has not ended after kill_timeout.
-* A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused or found
-  closed) goes elsewhere; one that was sent and not answered is not repeated, since nobody knows whether it was carried out: 502.
+* A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused or
+  found closed) goes elsewhere; one that was sent and not answered is not repeated, since nobody knows whether it was carried out:
+  502.
 * An event stream is passed on piece by piece, and is a request of its machine for as long as it lasts.
 
 What Fly does not document is done the harder way for coordinators: a machine takes requests as soon as its port does, ready or not.
@@ -48,7 +49,8 @@ def _pieces(response):
 
 
 def _end_with(client, upstream):
-    """Ends a stream's connection to its machine as soon as the client leaves: the stream itself would find out with its next event."""
+    """Ends a stream's connection to its machine as soon as the client leaves: the stream itself would find out with its next
+    event."""
     with contextlib.suppress(OSError):
         client.recv(1)
     with contextlib.suppress(OSError):
@@ -91,8 +93,8 @@ class Machine:
 
 
 class FlyProxy:
-    """Listens on a port of 127.0.0.1. `make_coordinator(HOST=…, PORT=…)` makes a coordinator that is not started yet. `now()` is the time, in
-    seconds, by which connections to machines grow old: that of a moved clock, where the coordinators have one."""
+    """Listens on a port of 127.0.0.1. `make_coordinator(HOST=…, PORT=…)` makes a coordinator that is not started yet. `now()` is
+    the time, in seconds, by which connections to machines grow old: that of a moved clock, where the coordinators have one."""
 
     def __init__(self, make_coordinator, machines, limits, kill_signal="SIGTERM", kill_timeout=10.0, now=time.monotonic):
         self._soft_limit, self._hard_limit = limits
@@ -170,7 +172,8 @@ class FlyProxy:
         self.wait_for_stops()
 
     def wait_for_stops(self):
-        wait_until(lambda: self.count("starting", "stopping") == 0, within=START_WITHIN + self._kill_timeout, what="machines are at rest")
+        wait_until(lambda: self.count("starting", "stopping") == 0, within=START_WITHIN + self._kill_timeout,
+                   what="machines are at rest")
         for stopper in self._stoppers:
             stopper.join()
         self._stoppers.clear()
@@ -203,7 +206,8 @@ class FlyProxy:
     # -- requests ---------------------------------------------------------------------------------------------------------
 
     def _choose(self, deadline):
-        """A machine with room, whose load the request now counts to, and whether the request has to start it; None when there is none."""
+        """A machine with room, whose load the request now counts to, and whether the request has to start it; None when there is
+        none."""
         with self._changed:
             while True:
                 there = [machine for machine in self.machines if machine.state in ("starting", "started")]
@@ -240,8 +244,8 @@ class FlyProxy:
             self._changed.notify_all()
 
     def _forward(self, request, client, answer):
-        """Sends the request to a machine; answer(status, headers, body, rest) is called once: `rest` has the pieces of a stream, or None.
-        `client` is the socket that it came from."""
+        """Sends the request to a machine; answer(status, headers, body, rest) is called once: `rest` has the pieces of a stream, or
+        None. `client` is the socket that it came from."""
         deadline = time.monotonic() + WAIT_FOR_ROOM
         while True:
             machine, begins = self._choose(deadline)

@@ -119,7 +119,8 @@ def books_of(ledger, requests=None):
         for name in names:
             services[f"{status} {name}"] = services.get(f"{status} {name}", 0) + 1
             specialized = special != "-" and special == name
-            rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(max(int(active), requests.get(worker_id, 0)), ACTIVE_MOST) * 100_000
+            rank = BANDS[status] + (0 if specialized else BAND) + int(load) + min(max(int(active), requests.get(worker_id, 0)),
+                                                                                  ACTIVE_MOST) * 100_000
             rank += UNWELL if f"!{name}" in names else 0
             ranked_here = ranked[:RANKED_MOST // len(names)]
             keys = [f"service:{name}", *(f"model:{name}/{model}" for model in ranked_here)]
@@ -175,7 +176,8 @@ def _indexes_of(dump):
 def _ranks_agree(dump, indexes):
     """Whether the indexes are these; the next sweep brings the ranks of those in `stale` up to date."""
     stale, found = _get(dump, "stale", ()), _indexes_of(dump)
-    fresh = {name: {worker_id: rank for worker_id, rank in ranks.items() if worker_id not in stale} for name, ranks in indexes.items()}
+    fresh = {name: {worker_id: rank for worker_id, rank in ranks.items() if worker_id not in stale}
+             for name, ranks in indexes.items()}
     return {name: set(ranks) for name, ranks in found.items()} == {name: set(ranks) for name, ranks in indexes.items()} and \
         all(found[name][worker_id] == rank for name, ranks in fresh.items() for worker_id, rank in ranks.items())
 
@@ -230,7 +232,8 @@ def faults(dump):
     expect(ids <= set(registrations), f"without a registration: {sorted(ids - set(registrations))}")
 
     places = places_of(dump)
-    stands = {worker_id: re.sub(r" [@~][0-9a-fA-F.:]+$", "", entry) for worker_id, entry in ledger.items()}  # where it calls from, nobody else knows
+    # where it calls from, nobody else knows
+    stands = {worker_id: re.sub(r" [@~][0-9a-fA-F.:]+$", "", entry) for worker_id, entry in ledger.items()}
     expect(stands.keys() == places.keys() and all(is_near(stands[worker_id], places[worker_id]) for worker_id in places),
            f"the ledger is {ledger}, should be {places}")
     twins = {}
@@ -246,7 +249,8 @@ def faults(dump):
             expect(expiry is not None and worker_id in online and online[worker_id] <= expiry,
                    f"{worker_id} goes offline at {expiry}, the index says {online.get(worker_id)}")
         else:
-            expect(offline.get(worker_id) == removal, f"{worker_id} is removed at {removal}, the index says {offline.get(worker_id)}")
+            expect(offline.get(worker_id) == removal,
+                   f"{worker_id} is removed at {removal}, the index says {offline.get(worker_id)}")
         advertised = [item if isinstance(item, str) else item.get("name")
                       for list_of in ("services", "containers") for item in json.loads(registration.get(list_of) or "[]")]
         advertised = [name for name in advertised if name]

@@ -4,7 +4,8 @@ import preloaded
 
 
 class Names:
-    """A coordinator that is started with these settings, start_coordinator(redis, **names.settings()), lives in this world of names."""
+    """A coordinator that is started with these settings, start_coordinator(redis, **names.settings()), lives in this world of
+    names."""
 
     def __init__(self, directory):
         self._script = directory / "names"

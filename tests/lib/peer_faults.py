@@ -66,7 +66,8 @@ def late(seconds, body=b"late"):
 
 
 def stale(end):
-    """Answers the first request of a connection; the second one ends it unanswered, as a server does that has just given up waiting."""
+    """Answers the first request of a connection; the second one ends it unanswered, as a server does that has just given up
+    waiting."""
 
     async def behave(connection):
         if await connection.read_request() is not None:
@@ -187,7 +188,8 @@ HOSTILE_HEADS = {
     "encoding and length": answer(CODED, LENGTH, body=ONE),
     "length and encoding": answer(LENGTH, CODED, body=ONE),
     **{f"length {value!r}": answer(f"Content-Length: {value}", body=b"x") for value in (
-        "abc", "+1", "-1", "1x", "1, 1", "1,2", "0x1", "", "1 1", "1.0", "1;a", "9" * 19, "9" * 20, "9" * 40, "18446744073709551617")},
+        "abc", "+1", "-1", "1x", "1, 1", "1,2", "0x1", "", "1 1", "1.0", "1;a", "9" * 19, "9" * 20, "9" * 40,
+        "18446744073709551617")},
     "two lengths": answer(LENGTH, "Content-Length: 2", body=b"xy"),
     "101 headers": answer(*(f"X-{number}: y" for number in range(100)), LENGTH, body=b"x"),
     "a head over 64 KiB": answer(*(f"X-{number}: {'y' * 2000}" for number in range(40)), LENGTH, body=b"x"),

@@ -19,8 +19,8 @@ def event(value, name=None):
 
 
 class ModelServer:
-    """A vLLM. `models` are those that it has; `words` what it says to whatever it is asked, one token a word, `pause` seconds apart. The
-    behaviour is for Peers.start(); `tokens` counts what it has made, which is somebody's money."""
+    """A vLLM. `models` are those that it has; `words` what it says to whatever it is asked, one token a word, `pause` seconds
+    apart. The behaviour is for Peers.start(); `tokens` counts what it has made, which is somebody's money."""
 
     def __init__(self, *models, words=("These", " are", " the", " words", "."), pause=0.0):
         self.models, self.words, self.pause = models, words, pause
@@ -84,7 +84,8 @@ class ModelServer:
 
         def piece(word, number):
             delta = {"content": word, **({"role": "assistant"} if number == 0 else {})}
-            return event({**common, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            return event({**common, "object": "chat.completion.chunk",
+                          "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
 
         last = {**common, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await self._say(connection, request, SSE, piece, event(last) + event("[DONE]"))
@@ -95,7 +96,8 @@ class ModelServer:
             await self._whole(connection, {**common, "usage": self._usage(),
                                            "choices": [{"index": 0, "text": "".join(self.words), "finish_reason": "stop"}]})
             return
-        await self._say(connection, request, SSE, lambda word, _: event({**common, "choices": [{"index": 0, "text": word}]}), event("[DONE]"))
+        await self._say(connection, request, SSE, lambda word, _: event({**common, "choices": [{"index": 0, "text": word}]}),
+                        event("[DONE]"))
 
     async def _embed(self, connection, request, asked):
         inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
@@ -112,16 +114,19 @@ class ModelServer:
             return
 
         def piece(word, number):
-            return event({"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": word,
+            return event({"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+                          "delta": word,
                           "sequence_number": number}, "response.output_text.delta")
 
-        await self._say(connection, request, SSE, piece, event({"type": "response.completed", "response": whole}, "response.completed"))
+        await self._say(connection, request, SSE, piece,
+                        event({"type": "response.completed", "response": whole}, "response.completed"))
 
     async def _generate(self, connection, request, asked):
         """Ollama's own: a stream of lines unless told otherwise."""
         common = {"model": asked["model"], "created_at": "2026-01-01T00:00:00Z"}
         if asked.get("stream", True):
-            await self._say(connection, request, NDJSON, lambda word, _: chunk(json.dumps({**common, "response": word, "done": False}) + "\n"),
+            await self._say(connection, request, NDJSON,
+                            lambda word, _: chunk(json.dumps({**common, "response": word, "done": False}) + "\n"),
                             chunk(json.dumps({**common, "response": "", "done": True}) + "\n"))
         else:
             await self._whole(connection, {**common, "response": "".join(self.words), "done": True})

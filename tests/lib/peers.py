@@ -79,7 +79,8 @@ class Connection:
             first, *lines = head[:-4].decode("latin-1").split("\r\n")
             method, target, version = first.split(" ")
             headers = [(name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)]
-            if version not in ("HTTP/1.1", "HTTP/1.0") or not all(NAME.fullmatch(name) for name, _ in headers) or BROKEN.search(head[:-4]):
+            if version not in ("HTTP/1.1", "HTTP/1.0") or not all(NAME.fullmatch(name)
+                                                                  for name, _ in headers) or BROKEN.search(head[:-4]):
                 raise ValueError
         except ValueError:
             self.peer.malformed.append(head)
@@ -249,13 +250,15 @@ class Peers:
         self._loop.call_soon_threadsafe(function, *arguments)
 
     def start(self, behave, tls=None, host=HOST):
-        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection. `tls` is an SSLContext; host "" means
-        all addresses of this machine."""
+        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection. `tls` is an SSLContext;
+        host "" means all addresses of this machine."""
         peer = Peer(self, tls)
 
         async def begin():
-            bound = socket.create_server((host, 0), backlog=BACKLOG, dualstack_ipv6=not host, family=socket.AF_INET if host else socket.AF_INET6)
-            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), sock=bound, ssl=tls, limit=1 << 20,
+            bound = socket.create_server((host, 0), backlog=BACKLOG, dualstack_ipv6=not host,
+                                         family=socket.AF_INET if host else socket.AF_INET6)
+            return await asyncio.start_server(lambda reader, writer: peer.serve(behave, reader, writer), sock=bound, ssl=tls,
+                                              limit=1 << 20,
                                               backlog=BACKLOG)
 
         peer.server = self.run(begin())

@@ -23,7 +23,8 @@ class Metrics:
                 self.types[name] = kind
             elif not line.startswith("# HELP "):
                 name, labels, value = SAMPLE.fullmatch(line).groups()
-                labels = frozenset((key, re.sub(r"\\.", lambda escape: ESCAPES[escape[0]], text)) for key, text in LABEL.findall(labels or ""))
+                labels = frozenset((key, re.sub(r"\\.", lambda escape: ESCAPES[escape[0]], text))
+                                   for key, text in LABEL.findall(labels or ""))
                 assert labels not in self.samples.setdefault(name, {}), f"{line} stands there twice"
                 self.samples[name][labels] = float(value)
 

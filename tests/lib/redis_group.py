@@ -87,7 +87,8 @@ class Group:
 
     def failovers(self):
         """How many there have been, as far as the Sentinels know."""
-        return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"]) for sentinel in self.sentinels if sentinel.is_running())
+        return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"])
+                   for sentinel in self.sentinels if sentinel.is_running())
 
     def wait_for_failover(self, old, within=40):  # Sentinels that split their votes try again after 8 s
         """Waits until all Sentinels that live name another server than `old`, and it is a primary; returns it."""

@@ -13,8 +13,8 @@ import state
 from waiting import wait_until
 
 
-# Below the ports that the kernel gives out (net.ipv4.ip_local_port_range): else another test's connection may take the port before the
-# server that it is for, or while that one is restarted. Each of several test processes counts in a slice of its own.
+# Below the ports that the kernel gives out (net.ipv4.ip_local_port_range): else another test's connection may take the port before
+# the server that it is for, or while that one is restarted. Each of several test processes counts in a slice of its own.
 SLICE = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "gw0")))) % 8
 PORTS = itertools.cycle(range(12000 + 2500 * SLICE, 14500 + 2500 * SLICE))
 
@@ -29,8 +29,8 @@ def free_port():
 
 
 class RedisServer:
-    """appendfsync is "always": with "everysec", Redis answers before it writes while a sync is under way, and what a test finds lost after
-    kill -9 would be a matter of the disk."""
+    """appendfsync is "always": with "everysec", Redis answers before it writes while a sync is under way, and what a test finds
+    lost after kill -9 would be a matter of the disk."""
 
     def __init__(self, directory, clock=None, password=None, program="redis-server"):
         directory.mkdir(parents=True, exist_ok=True)

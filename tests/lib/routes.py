@@ -5,7 +5,8 @@ import itertools
 import project
 
 PREFIX = "{rma}:"
-NAMES = {"prefix": "", "service": "service:", "model": "model:", "region": "region:"}  # of keys that are not called like their names
+# of keys that are not called like their names
+NAMES = {"prefix": "", "service": "service:", "model": "model:", "region": "region:"}
 
 
 class Choice:

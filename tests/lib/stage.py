@@ -1,5 +1,5 @@
-"""What the tests of one file share when requests are passed on: a Redis, coordinators, and workers that each provide a service of their
-own, so that no test sees what another one's workers did."""
+"""What the tests of one file share when requests are passed on: a Redis, coordinators, and workers that each provide a service of
+their own, so that no test sees what another one's workers did."""
 
 import http.client
 import itertools
@@ -63,8 +63,8 @@ class Stage:
         self._ids = itertools.count()
 
     def start(self, services=(), members=None, **settings):
-        """Starts a coordinator whose catalogue has these services beside those that service() gives out, which have these members more.
-        Unless told otherwise it allows workers on loopback."""
+        """Starts a coordinator whose catalogue has these services beside those that service() gives out, which have these members
+        more. Unless told otherwise it allows workers on loopback."""
         catalogue = self.directory / f"catalogue-{len(self.coordinators)}.json"
         numbered = [{"name": f"case-{number}", "tier": 2, "image": "x", "port": 9, **(members or {})} for number in range(SERVICES)]
         catalogue.write_text(json.dumps({"services": [*services, *numbered]}))

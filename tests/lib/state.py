@@ -43,7 +43,8 @@ def dump(client, everything=False):
         before, content = content, _read(client)
         if content == before:
             break
-    return {key: found for key, found in content.items() if everything or not key.endswith((":history", ":alive", ":life", ":instances"))}
+    return {key: found for key, found in content.items() if everything
+            or not key.endswith((":history", ":alive", ":life", ":instances"))}
 
 
 def difference(before, after):

@@ -17,7 +17,8 @@ def _get(dump, name, default):
 
 
 def tasks_of(dump):
-    return {key[len(PREFIX + "task:"):]: (fields, expiry) for key, (_, fields, expiry) in dump.items() if key.startswith(PREFIX + "task:")}
+    return {key[len(PREFIX + "task:"):]: (fields, expiry) for key, (_, fields, expiry) in dump.items()
+            if key.startswith(PREFIX + "task:")}
 
 
 def _indexes(dump, now):
@@ -64,7 +65,8 @@ def _lanes(dump, expect):
            f"lanes are {listed}, those that are not empty {lanes}")
     for group, of in listed.items():
         for lane, bound in of.items():
-            expect(bound <= lanes.get(group, {}).get(lane, bound), f"lane {group} {lane} has the bound {bound}, its first is before it")
+            expect(bound <= lanes.get(group, {}).get(lane, bound),
+                   f"lane {group} {lane} has the bound {bound}, its first is before it")
     expect(set(_get(dump, "groups", set())) == set(lanes), f"groups are {_get(dump, 'groups', set())}, should be {set(lanes)}")
     expect(set(_under(dump, "places:")) <= set(lanes), "places of a group without lanes")
     by_queue = {}
@@ -101,7 +103,8 @@ def _leases(dump, tasks, now, expect):
             expect((len(words) == 7 and words[6] == "cancel") == ("cancel" in fields), f"{task} is {fields}, but held as {entry!r}")
             expect(fields.get("started_at") == words[3], f"{task} began at {fields.get('started_at')}, but is held since {since}")
             state = _get(dump, "worker:" + worker, {})
-            deadlines.append(min(ends, max(until, int(state.get("last_heartbeat", 0)) + lease_ms, int(state.get("silent_until", 0)))))
+            deadlines.append(min(ends, max(until, int(state.get("last_heartbeat", 0)) + lease_ms,
+                                           int(state.get("silent_until", 0)))))
         expect(leases.get(worker, 0) <= max(now, min(deadlines)), f"{worker} is looked at after {leases.get(worker)}: {members}")
 
 

@@ -23,7 +23,8 @@ def existing(name):
 
 
 def commit_before():
-    """BEFORE_FORMAT_1. Where it has another name, the one before the format came; in a clone that does not go back so far, its oldest."""
+    """BEFORE_FORMAT_1. Where it has another name, the one before the format came; in a clone that does not go back so far, its
+    oldest."""
     named = existing(BEFORE_FORMAT_1)
     if named:
         return named
@@ -56,8 +57,10 @@ def build_before():
             if unpacked.exists() and not (directory / "build" / "node-llhttp").exists():
                 (directory / "build").mkdir(exist_ok=True)
                 (directory / "build" / "node-llhttp").symlink_to(unpacked)
-            made = subprocess.run(["make", "-s", f"-j{os.cpu_count()}", "MODE=release", f"CC={compiler()}", "CFLAGS_release=-O0", "all"],
-                                  cwd=directory, env={**os.environ, "MAKEFLAGS": "", "MAKELEVEL": "0"}, capture_output=True, text=True)
+            made = subprocess.run(["make", "-s", f"-j{os.cpu_count()}", "MODE=release", f"CC={compiler()}", "CFLAGS_release=-O0",
+                                   "all"],
+                                  cwd=directory, env={**os.environ, "MAKEFLAGS": "", "MAKELEVEL": "0"}, capture_output=True,
+                                  text=True)
             assert made.returncode == 0 and binary.exists(), made.stderr[-2000:]
     return binary
 
@@ -78,7 +81,8 @@ def build_newer(format_number, beside):
             if "KEYS_FORMAT" in source.read_text():
                 made = directory / f"{source.stem}.o"
                 subprocess.run([*command, *flags, *formats, "-c", "-o", str(made), str(source)], cwd=project.ROOT, check=True)
-                of_ours = str((project.BUILD / source.relative_to(project.ROOT / "src")).relative_to(project.ROOT).with_suffix(".o"))
+                of_ours = str((project.BUILD
+                               / source.relative_to(project.ROOT / "src")).relative_to(project.ROOT).with_suffix(".o"))
                 objects[objects.index(of_ours)] = str(made)
         subprocess.run([*command, *link_flags, "-o", str(binary), *objects, *libraries], cwd=project.ROOT, check=True)
     return binary

@@ -6,7 +6,8 @@ import state
 PREFIX = "{rma}:"
 
 # Names of keys that end in ':' are themselves the beginning of many keys.
-KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint", "credential", "limit", "joined")}
+KEYS = {name: name + ":" for name in ("worker", "registration", "service", "model", "region", "identity", "fingerprint",
+                                      "credential", "limit", "joined")}
 KEYS["prefix"] = ""  # of all keys
 
 NOW = 1_900_000_000_000  # a moment; tests count seconds from it
@@ -58,8 +59,8 @@ class Scripts:
         return state.dump(self.redis, everything=True)
 
     def state(self):
-        """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it; without the
-        events, which are only ever added to (see events())."""
+        """The whole content with names without the prefix, and for a moment of expiry the whole seconds from NOW until it; without
+        the events, which are only ever added to (see events())."""
         content = {}
         for key, (kind, value, expiry) in self.dump().items():
             assert key.startswith(PREFIX), key
@@ -92,7 +93,8 @@ class Scripts:
         return worker_id, known == "1", [name for name in services.split(",") if name], restarted == "1"
 
     @staticmethod
-    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="", ignored="",
+    def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="",
+                ignored="",
                 whence=""):
         """What is "" is not told: it stays as before. `health`: as lua/lib/health.lua has it."""
         said = [str(word) for word in (active, special, models)]
@@ -160,13 +162,15 @@ class Scripts:
         return self.call("history") == "1"
 
     def beats(self, since, most=100):
-        """-> {id: (ledger entry, last heartbeat, when it goes offline, load)} of those that go offline `since` seconds from NOW or later"""
+        """-> {id: (ledger entry, last heartbeat, when it goes offline, load)} of those that go offline `since` seconds from NOW or
+        later"""
         _, *words = self.call("beats", since=NOW + since * 1000, max=most)
         return {worker_id: (entry, int(last), int(offline_at), load)
                 for worker_id, entry, last, offline_at, load in zip(words[::5], words[1::5], words[2::5], words[3::5], words[4::5])}
 
     def swept(self, at, most=50, timeout=TIMEOUT, revive=REVIVE):
-        """One sweep -> (whether there is more to sweep, [("offline" or "removed", id, for how many ms it has been silent, None: unknown)])"""
+        """One sweep -> (whether there is more to sweep, [("offline" or "removed", id, for how many ms it has been silent, None:
+        unknown)])"""
         self.at(at)
         more, *words = self.call("sweep", timeout=timeout, removal=REMOVAL, revive=revive, max=most)
         return more[0] == "1", [(kind, worker_id, int(silent) if silent else None)

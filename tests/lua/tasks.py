@@ -57,7 +57,8 @@ class Tasks:
             for name, default in (("group", "a"), ("shape", ""), ("priority", 0), ("dedup", "")):
                 if task.get(name, default) != default:
                     fields[name] = task[name]
-            words += [task.get("id") or f"t{next(self._ids)}", task.get("queue", "q"), task.get("group", "a"), task.get("shape", ""),
+            words += [task.get("id") or f"t{next(self._ids)}", task.get("queue", "q"), task.get("group", "a"),
+                      task.get("shape", ""),
                       task.get("priority", 0), task.get("due", ""), task.get("ttl", ""), task.get("dedup", ""),
                       task.get("on_conflict", "return"), task.get("key", ""), task.get("body", ""), 2 * len(fields)]
             words += [word for pair in fields.items() for word in pair]
@@ -68,7 +69,8 @@ class Tasks:
         return self.enqueue_all([{"id": task_id, **task}])[0][0]
 
     def ask(self, worker_id, most=1, queues="*", request="-", one_by_one=False, waiter="", since="", wait=0):
-        return self.ask_all([(worker_id, most, queues, request, f"n{next(self._nonces)}", "again" if one_by_one else "", waiter, since, wait)])[0]
+        return (self.ask_all([(worker_id, most, queues, request, f"n{next(self._nonces)}", "again" if one_by_one else "", waiter,
+                               since, wait)])[0])
 
     def ask_all(self, asks):
         return [Answer(words) for words in self.scripts.call("task_lease", *[word for ask in asks for word in ask])]
@@ -94,7 +96,8 @@ class Tasks:
 
     def news(self, worker_id, works_on=None):
         """-> (how many wait for it, tasks that it lost, tasks to cancel)"""
-        waiting, lost, cancel = self.scripts.call("task_news", worker_id, -1 if works_on is None else len(works_on), *(works_on or []))[0]
+        waiting, lost, cancel = self.scripts.call("task_news", worker_id, -1 if works_on is None else len(works_on),
+                                                  *(works_on or []))[0]
         return waiting, lost.split(), cancel.split()
 
     def unpark(self, *waiters):
@@ -102,7 +105,8 @@ class Tasks:
 
     def pages(self, most=100, **filters):
         """Every task of a listing, as [(id, {field: value})], page by page."""
-        names = ("state", "queue", "type", "priority", "attempts", "max_attempts", "created_at", "available_at", "started_at", "finished_at",
+        names = ("state", "queue", "type", "priority", "attempts", "max_attempts", "created_at", "available_at", "started_at",
+                 "finished_at",
                  "expires_at", "worker_id", "lease_ms", "requirements", "dedup", "progress", "error", "reason", "cancel")
         found, cursor = [], ""
         while True:
@@ -122,7 +126,8 @@ class Tasks:
         return self.scripts.call("queue_set", queue=queue, field=field, value=value)
 
     def queues(self):
-        """{queue: {queued, scheduled, completed, dead, cancelled, expired: how many are there, oldest, other fields of its hash}}"""
+        """{queue: {queued, scheduled, completed, dead, cancelled, expired: how many are there, oldest, other fields of its
+        hash}}"""
         _, *words = self.scripts.call("queue_list", **{"from": "", "only": "", "max": 100})
         names = ("queued", "scheduled", "completed", "dead", "cancelled", "expired", "oldest")
         return {words[at]: {**dict(zip(words[at + 8][::2], words[at + 8][1::2])), **dict(zip(names, words[at + 1:at + 8]))}

@@ -138,7 +138,7 @@ def test_the_audit_has_all_of_it(scripts):
     assert all((entry["who"], entry["from"], entry["by"]) == tuple(WHO.values()) for entry in entries)
 
 
-# -- limits -------------------------------------------------------------------------------------------------------------------------
+# -- limits ------------------------------------------------------------------------------------------------------------------------
 
 
 def take(scripts, *names, interval=12_000, burst=3):

@@ -33,7 +33,8 @@ def test_a_life_is_told(scripts):
 def test_an_event_says_what_a_row_shows(scripts):
     scripts.register("w", tier=1, catalogue="vllm", advertised="ocr")
     (_, entry), = scripts.redis.xrange("{rma}:events")
-    assert entry == {"event": "registered", "reason": "new", "worker_id": "w", "tier": "1", "status": "healthy", "services": "vllm,ocr"}
+    assert entry == {"event": "registered", "reason": "new", "worker_id": "w", "tier": "1", "status": "healthy",
+                     "services": "vllm,ocr"}
 
 
 def test_timeouts_are_told_once_whoever_sweeps(scripts):
@@ -102,9 +103,11 @@ def test_a_minute_is_kept_once(scripts):
     minute = NOW - 40_000
     assert minute % 60_000 == 0
     assert [scripts.history(at) for at in (0, 1, 2)] == [True, False, False]
-    assert scripts.redis.xrange("{rma}:history") == [(f"{minute}-0", {"tasks_completed": "0", "2:healthy": "1", "2:load": "250000"})]
+    assert scripts.redis.xrange("{rma}:history") == [
+        (f"{minute}-0", {"tasks_completed": "0", "2:healthy": "1", "2:load": "250000"})]
     assert [scripts.history(at) for at in (19, 20, 79, 140)] == [False, True, False, True]
-    assert [entry for entry, _ in scripts.redis.xrange("{rma}:history")] == [f"{minute + passed}-0" for passed in (0, 60_000, 180_000)]
+    assert [entry for entry, _ in scripts.redis.xrange("{rma}:history")] == [
+        f"{minute + passed}-0" for passed in (0, 60_000, 180_000)]
 
 
 def test_an_empty_fleet_and_a_clock_that_goes_back(scripts):
@@ -131,7 +134,7 @@ def test_history_ends_after_a_day(scripts):
     assert scripts.redis.xlen("{rma}:history") == DAY
 
 
-# -- who has beaten -----------------------------------------------------------------------------------------------------------------
+# -- who has beaten ----------------------------------------------------------------------------------------------------------------
 
 def test_beats_are_those_since_then(scripts):
     for number in range(4):

@@ -1,4 +1,5 @@
-"""Long random lives of a fleet, with time passing in leaps: the books agree after every step, and with the workers after a sweep."""
+"""Long random lives of a fleet, with time passing in leaps: the books agree after every step, and with the workers after a
+sweep."""
 
 import random
 
@@ -15,7 +16,8 @@ SERVICES = ["ocr", "rag", "translate", "ner", "-", "a:b"]
 REGIONS = ["", "", "fra", "lhr", "no region"]
 FAR = 500_000
 ADDRESSES = ["198.51.100.1", "198.51.100.2", "2001:db8::1"]
-MOVES = ["198.51.100.1 tunnel_url=t1", "198.51.100.3 ip_address=10.0.0.1 port=8000", " tunnel_url=t2 ip_address=10.0.0.2", "198.51.100.2 vpn_ip=10.1.1.1"]
+MOVES = ["198.51.100.1 tunnel_url=t1", "198.51.100.3 ip_address=10.0.0.1 port=8000", " tunnel_url=t2 ip_address=10.0.0.2",
+         "198.51.100.2 vpn_ip=10.1.1.1"]
 MODELS = ["m", "x/y:7", "-"]
 STATUSES = ["healthy", "healthy", "degraded", "draining", "offline"]
 # Everything happens at whole seconds and expires between them: never in the moment in which it is looked at.
@@ -68,7 +70,8 @@ class Life:
     def whence(self, looks):
         """Where a registration comes from, and which machine sends it."""
         address = self.dice.choice(ADDRESSES)
-        return {"caller": self.dice.choice(["", "@" + address, "~" + address]), "origin": address, "machine": self.dice.choice(["", "b:1", "b:2", "h:3"]),
+        return {"caller": self.dice.choice(["", "@" + address, "~" + address]), "origin": address,
+                "machine": self.dice.choice(["", "b:1", "b:2", "h:3"]),
                 "looks": looks and self.dice.choice(["", "l" + looks])}
 
     def heartbeat(self):
@@ -126,7 +129,8 @@ class Life:
     def discover(self):
         service, model, most = self.dice.choice(SERVICES), self.dice.choice(["", *MODELS]), self.dice.choice([1, 3, 100])
         region = self.dice.choice(REGIONS)
-        _, ids = self.scripts.discover(service, model, most, at=self.seconds, chance=self.dice.random(), region=region, revive=self.revive)
+        _, ids = self.scripts.discover(service, model, most, at=self.seconds, chance=self.dice.random(), region=region,
+                                       revive=self.revive)
         dump = self.scripts.dump()
         listed = {worker_id: rank for worker_id, rank in dump.get(f"{{rma}}:service:{service}", (0, {}, 0))[1].items()
                   if rank < invariants.BANDS["draining"]}
@@ -155,7 +159,8 @@ class Life:
 
     def step(self):
         operation, = self.dice.choices(
-            [self.register, self.heartbeat, self.unregister, self.drain, self.import_worker, self.discover, self.stats, self.services,
+            [self.register, self.heartbeat, self.unregister, self.drain, self.import_worker, self.discover, self.stats,
+             self.services,
              self.pass_time], weights=[5, 6, 1, 1, 1, 1, 1, 1, 3])
         operation()
         return operation.__name__
@@ -165,8 +170,10 @@ class Life:
         for worker_id, (_, removal) in invariants.workers_of(dump).items():
             self.ends[worker_id] = removal + self.revive
         # of one that was removed before any sweep saw it silent, nobody knows the moment better than to half the timeout
-        return {worker_id: (expiry, self.ends.get(worker_id)) for worker_id, (_, expiry) in invariants.registrations_of(dump).items()
-                if expiry is not None and not self.ends.get(worker_id, 0) - TIMEOUT // 2 - 1 < expiry <= self.ends.get(worker_id, 0)}
+        return {worker_id: (expiry, self.ends.get(worker_id))
+                for worker_id, (_, expiry) in invariants.registrations_of(dump).items()
+                if expiry is not None and not self.ends.get(worker_id, 0) - TIMEOUT // 2 - 1 < expiry
+                <= self.ends.get(worker_id, 0)}
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -180,7 +187,8 @@ def test_books_and_workers_agree(scripts, seed):
         assert not problems, (history[-5:], problems)
         assert not life.misplaced(dump), history[-5:]
         ledger = dump.get("{rma}:ledger", (0, {}, 0))[1]
-        assert invariants.told_statuses(dump) == {worker_id: entry.split(" ")[1] for worker_id, entry in ledger.items()}, history[-5:]
+        assert invariants.told_statuses(dump) == {worker_id: entry.split(" ")[1]
+                                                  for worker_id, entry in ledger.items()}, history[-5:]
         assert invariants.told_events(dump) == invariants.counted_events(dump), history[-5:]
         if number % 5 == 4:
             scripts.sweep(life.seconds, life.revive)

@@ -1,5 +1,5 @@
-"""Long random lives of tasks, with time passing in leaps: after every step the indexes, counters and hashes agree, each lease took the
-least place that it might, leases of a task never overlap, and each task has moved only as the states allow."""
+"""Long random lives of tasks, with time passing in leaps: after every step the indexes, counters and hashes agree, each lease took
+the least place that it might, leases of a task never overlap, and each task has moved only as the states allow."""
 
 import random
 
@@ -13,7 +13,8 @@ from tasks import GPU_4, GPU_16
 WORKERS = ["w1", "w2", "w3", "w4"]
 QUEUES = ["a", "b", "c"]
 SERVICES = ["ocr", "rag", "ner"]
-DEMANDS = [("a", ""), ("a", ""), ("s:ocr", ""), ("s:rag", "tier=2"), ("t:2", ""), ("t:1", ""), ("m:m1", ""), ("g", "gpu=8000000000"),
+DEMANDS = [("a", ""), ("a", ""), ("s:ocr", ""), ("s:rag", "tier=2"), ("t:2", ""), ("t:1", ""), ("m:m1", ""),
+           ("g", "gpu=8000000000"),
            ("a", "label.rack=b"), ("w:w1", "")]
 MOVES = {
     None: {"queued", "scheduled"},
@@ -47,7 +48,8 @@ class Life:
                           labels=self.dice.choice(["rack=a", "rack=b,x=1"]))
 
     def heartbeat(self):
-        worker, status = self.dice.choice(WORKERS), self.dice.choice(["healthy", "healthy", "healthy", "degraded", "draining", "offline"])
+        worker, status = self.dice.choice(WORKERS), self.dice.choice(["healthy", "healthy", "healthy", "degraded", "draining",
+                                                                      "offline"])
         self.tasks.scripts.call("heartbeat", *self.tasks.scripts.beat_of(worker, status), timeout=TIMEOUT, removal=REMOVAL,
                                 revive=REVIVE, interval=INTERVAL, edge_interval=2 * INTERVAL)
 
@@ -63,7 +65,8 @@ class Life:
             self.made += 1
             group, shape = self.dice.choice(DEMANDS)
             task = {"id": f"t{self.made}", "queue": self.dice.choice(QUEUES), "group": group, "shape": shape,
-                    "priority": self.dice.choice([0, 0, 0, -100, 7, 100]), "due": self.dice.choice(["", "", "", "+4000", "+60000", "1900000010000"]),
+                    "priority": self.dice.choice([0, 0, 0, -100, 7, 100]),
+                    "due": self.dice.choice(["", "", "", "+4000", "+60000", "1900000010000"]),
                     "ttl": self.dice.choice(["", "", "3000", "100000"]), "dedup": self.dice.choice(["", "", "", "d1", "d2"]),
                     "on_conflict": self.dice.choice(["return", "replace"]), "fields": {}}
             for name, value in (("max_attempts", "2"), ("lease_ms", "5000"), ("result_ttl", "0"), ("lease_max_ms", "20000")):
@@ -96,7 +99,8 @@ class Life:
         if not entry or not online or online[1] not in ("healthy", "degraded"):
             return []
         tier, _, _, _, services, _, _, models, *_ = entry.split(" ")
-        return ["a", "g", "w:" + worker, "t:" + tier] + ["s:" + name for name in services.split(",")] + ["m:" + name for name in models.split(",")]
+        return ["a", "g", "w:" + worker,
+                "t:" + tier] + ["s:" + name for name in services.split(",")] + ["m:" + name for name in models.split(",")]
 
     @staticmethod
     def fits(dump, worker, shape):
@@ -137,7 +141,8 @@ class Life:
     def fail(self):
         if self.leases:
             worker, task, lease = self._some_lease()
-            self.tasks.fail(worker, task, lease, "no", self.dice.random() < 0.8, self.dice.choice(["", "", "0", "9000"]), self.dice.random())
+            self.tasks.fail(worker, task, lease, "no", self.dice.random() < 0.8, self.dice.choice(["", "", "0", "9000"]),
+                            self.dice.random())
 
     def touch(self):
         if self.leases:
@@ -158,7 +163,8 @@ class Life:
             self.tasks.retry(*dead[:3])
 
     def set_queue(self):
-        self.tasks.set_queue(self.dice.choice(QUEUES), *self.dice.choice([("paused", "1"), ("paused", ""), ("paused", ""), ("limit", "2"),
+        self.tasks.set_queue(self.dice.choice(QUEUES),
+                             *self.dice.choice([("paused", "1"), ("paused", ""), ("paused", ""), ("limit", "2"),
                                                                           ("limit", "")]))
 
     def sweep(self):
@@ -170,8 +176,10 @@ class Life:
 
     def step(self):
         operation, = self.dice.choices(
-            [self.register, self.heartbeat, self.unregister, self.enqueue, self.ask, self.complete, self.fail, self.touch, self.give_back,
-             self.cancel, self.retry, self.set_queue, self.sweep, self.pass_time], weights=[2, 3, 1, 5, 9, 6, 4, 2, 1, 1, 1, 1, 3, 3])
+            [self.register, self.heartbeat, self.unregister, self.enqueue, self.ask, self.complete, self.fail, self.touch,
+             self.give_back,
+             self.cancel, self.retry, self.set_queue, self.sweep, self.pass_time],
+            weights=[2, 3, 1, 5, 9, 6, 4, 2, 1, 1, 1, 1, 3, 3])
         operation()
         return operation.__name__
 
@@ -210,7 +218,8 @@ def test_tasks_and_indexes_agree(tasks, seed):
             for task in tasks.ask(worker, 100).tasks:
                 assert tasks.complete(worker, task.id, task.lease) == "completed"
         tasks.check()
-    live = [task for task, (fields, _) in task_invariants.tasks_of(tasks.scripts.dump()).items() if fields["state"] not in task_invariants.ENDED]
+    live = [task for task, (fields, _) in task_invariants.tasks_of(tasks.scripts.dump()).items()
+            if fields["state"] not in task_invariants.ENDED]
     assert not live, live
     life.seconds += 31 * 86400
     tasks.at(life.seconds)
@@ -218,6 +227,8 @@ def test_tasks_and_indexes_agree(tasks, seed):
     for _ in range(30):
         tasks.sweep(life.seconds)
     left = {key for key in tasks.scripts.dump() if key.startswith(
-        tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "places:", "held:", "scheduled:", "expiring:", "completed:",
-                                           "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:", "done:")))}
+        tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "places:", "held:", "scheduled:", "expiring:",
+                                           "completed:",
+                                           "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:",
+                                           "done:")))}
     assert left <= {"{rma}:leases"}, left

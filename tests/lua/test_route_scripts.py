@@ -13,13 +13,15 @@ GONE = (TIMEOUT + REMOVAL) // 1000 + 1  # seconds after which a silent worker is
 LEASES = 15  # seconds for which leases last that nobody renews
 
 
-def add(scripts, *ids, services="llm", load="0", models="", at=0, status="healthy", active="", special="", health="", fields=(), **args):
+def add(scripts, *ids, services="llm", load="0", models="", at=0, status="healthy", active="", special="", health="", fields=(),
+        **args):
     for worker_id in ids:
         scripts.register(worker_id, at=at, advertised=services, catalogue=services, fields=[
             "services", "[" + ",".join(f'"{name}"' for name in services.split(",")) + "]", *fields], **args)
         told = (["active_requests", active] if active else []) + (["specialization", special] if special else []) + \
             (["loaded_models", "[" + ",".join(f'"{name}"' for name in models.split(",")) + "]"] if models else [])
-        scripts.heartbeat(scripts.beat_of(worker_id, status, load, active=active, special=special, models=models, health=health, fields=told), at=at)
+        scripts.heartbeat(scripts.beat_of(worker_id, status, load, active=active, special=special, models=models, health=health,
+                                          fields=told), at=at)
 
 
 def ranks(scripts, index):
@@ -34,7 +36,7 @@ def assert_sound(scripts):
     invariants.assert_hold(scripts.dump())
 
 
-# -- whom it chooses ------------------------------------------------------------------------------------------------------------------
+# -- whom it chooses ---------------------------------------------------------------------------------------------------------------
 
 
 def test_requests_are_spread_evenly(scripts, routes):
@@ -158,7 +160,7 @@ def test_behind_many_that_can_not_be_chosen_others_are_found(scripts, routes):
     assert routes.choose("llm").worker == "last"
 
 
-# -- sessions -------------------------------------------------------------------------------------------------------------------------
+# -- sessions ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_session_stays_with_its_worker(scripts, routes):
@@ -204,7 +206,7 @@ def test_a_session_knows_its_worker_among_many(scripts, routes):
     assert routes.choose("llm", session=9).worker == choice.worker
 
 
-# -- what it leaves -------------------------------------------------------------------------------------------------------------------
+# -- what it leaves ----------------------------------------------------------------------------------------------------------------
 
 
 def test_requests_count_in_ranks_and_discovery(scripts, routes):
@@ -251,7 +253,8 @@ def test_a_worker_that_changes_while_it_has_requests(scripts, routes, happens):
     held = [routes.choose("llm", model="m", excluded="v") for _ in range(3)]
     at = {"silence": TIMEOUT // 1000 + 1, "removal": GONE}.get(happens, 0)
     {"unregister": lambda: scripts.unregister("w"), "drain": lambda: scripts.drain("w"),
-     "offline": lambda: scripts.heartbeat(scripts.beat_of("w", "offline")), "beat": lambda: scripts.heartbeat(scripts.beat_of("w", load="0.7")),
+     "offline": lambda: scripts.heartbeat(scripts.beat_of("w", "offline")),
+     "beat": lambda: scripts.heartbeat(scripts.beat_of("w", load="0.7")),
      "register": lambda: scripts.register("w", advertised="llm", fields=["services", '["llm"]'])}.get(happens, lambda: None)()
     for elapsed in range(10, at, 10):
         routes.renew(at=elapsed)
@@ -267,7 +270,7 @@ def test_a_worker_that_changes_while_it_has_requests(scripts, routes, happens):
     assert_sound(scripts)
 
 
-# -- leases of those that are gone ----------------------------------------------------------------------------------------------------
+# -- leases of those that are gone -------------------------------------------------------------------------------------------------
 
 
 def test_leases_end_with_their_thread(scripts, routes):
@@ -312,7 +315,7 @@ def test_a_lease_that_redis_has_forgotten_is_noted_again(scripts, routes):
     assert_sound(scripts)
 
 
-# -- what becomes of requests -----------------------------------------------------------------------------------------------------------
+# -- what becomes of requests ------------------------------------------------------------------------------------------------------
 
 
 def fail(routes, worker, count=1, outcome="f", others="", at=0):
@@ -330,7 +333,8 @@ def test_who_can_not_be_reached_comes_last(scripts, routes):
     fail(routes, "a", outcome="c", others="b")
     assert workers_of(routes.choose("llm", count=4)) == {"b": 4}
     assert routes.choose("llm", excluded="b").worker == "a", "when there is no other, it may be chosen"
-    assert {routes.choose("llm", at=11, seed=seed).worker for seed in range(4)} == {"a"}, "after a while it is as good as others, and has fewer"
+    assert {routes.choose("llm", at=11, seed=seed).worker for seed in range(4)} == {
+        "a"}, "after a while it is as good as others, and has fewer"
 
 
 def test_a_request_that_is_served_ends_the_doubt(scripts, routes):
@@ -408,7 +412,8 @@ def test_no_more_than_half_of_a_service_is_left_alone(scripts, routes):
     standing = collections.Counter(row[8] for row in routes.explain("llm").values())
     assert standing["open"] == 2
     scripts.unregister("w2"), scripts.unregister("w3"), scripts.unregister("w4")
-    assert collections.Counter(row[8] for row in routes.explain("llm").values()) == {"open": 1, "forced": 1}, "those that left have made them too many"
+    assert collections.Counter(row[8] for row in routes.explain("llm").values()) == {
+        "open": 1, "forced": 1}, "those that left have made them too many"
     assert routes.choose("llm").worker in ("w0", "w1")
 
 
@@ -438,7 +443,7 @@ def test_a_list_has_those_that_take_work(scripts, routes):
     assert routes.call(["list", "nowhere", ""]) == ["! none"]
 
 
-# -- what is counted -----------------------------------------------------------------------------------------------------------------------
+# -- what is counted ---------------------------------------------------------------------------------------------------------------
 
 
 def counts(scripts, name):
@@ -497,14 +502,15 @@ def test_a_choice_says_whether_its_outcome_counts(scripts, routes):
     assert routes.choose("llm", excluded="a").mark == "d"
 
 
-# -- calls that are wrong -----------------------------------------------------------------------------------------------------------------
+# -- calls that are wrong ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("thing", [
     ["choose"], ["choose", "1", "llm", "", "", ""], ["choose", "1", "", "", "", "", 1], ["choose", "1", "a b", "", "", "", 1],
     ["choose", "1", "llm", "a b", "", "", 1], ["choose", "1", "llm", "", "x", "", 1], ["choose", "1", "llm", "", "16384", "", 1],
     ["choose", "1", "llm", "", "", "a,b", 1], ["choose", "1", "llm", "", "", "", "x"], ["choose", "a b", "llm", "", "", "", 1],
-    ["release", "1", "s"], ["release", "1", "x", "1"], ["release", "1", "s", "-1"], ["release", "1", "s", "1" * 10], ["report", "a b", "llm", "s", ""], ["report", "w", "llm", "x", ""],
+    ["release", "1", "s"], ["release", "1", "x", "1"], ["release", "1", "s", "-1"], ["release", "1", "s", "1" * 10],
+    ["report", "a b", "llm", "s", ""], ["report", "w", "llm", "x", ""],
     ["hold", "1", "w", "llm"], ["hold", "1", "w", "llm", ""], ["list", "", ""], ["list", "a b", ""], ["dance"]], ids=str)
 def test_malformed_things_are_refused_whole(scripts, routes, thing):
     add(scripts, "w")
@@ -528,7 +534,7 @@ def test_a_full_redis_still_serves_requests(scripts, routes):
     assert_sound(scripts)
 
 
-# -- random lives ---------------------------------------------------------------------------------------------------------------------------
+# -- random lives ------------------------------------------------------------------------------------------------------------------
 
 
 class Life:
@@ -550,14 +556,17 @@ class Life:
         health = self.dice.choice(["", "", "!llm", "llm"])
         beats = [self.scripts.beat_of(worker, self.dice.choice(["healthy", "healthy", "degraded", "draining", "offline"]),
                                       str(self.dice.randrange(101) / 100), active=active, models=models, health=health,
-                                      fields=["active_requests", active, "loaded_models", "[" + ",".join(f'"{name}"' for name in models.split(",")) + "]"])
+                                      fields=["active_requests", active, "loaded_models",
+                                              "[" + ",".join(f'"{name}"' for name in models.split(",")) + "]"])
                  for worker in self.ids if self.dice.random() < 0.4]
         self.scripts.heartbeat(*beats, at=self.seconds)
 
     def choose(self):
         thread, region = self.dice.choice(self.threads), self.dice.choice(["", "fra"])
-        things = [self.routes.wish(self.dice.choice(["llm", "rag", "llm,ocr", "nowhere"]), self.dice.choice(["", "m", "n", "unknown"]),
-                                   self.dice.choice(["", "1", "2"]), self.dice.choice(["", "w1", "w2 w3"]), self.dice.randrange(1 << 30))
+        things = [self.routes.wish(self.dice.choice(["llm", "rag", "llm,ocr", "nowhere"]),
+                                   self.dice.choice(["", "m", "n", "unknown"]),
+                                   self.dice.choice(["", "1", "2"]), self.dice.choice(["", "w1", "w2 w3"]),
+                                   self.dice.randrange(1 << 30))
                   for _ in range(self.dice.randrange(1, 20))]
         for thing, answer in zip(things, self.routes.call(*things, at=self.seconds, thread=thread, region=region)):
             if not answer.startswith("!"):
@@ -566,7 +575,8 @@ class Life:
     def release(self):
         for _ in range(min(len(self.held), self.dice.randrange(1, 25))):
             thread, lease, _ = self.held.pop(self.dice.randrange(len(self.held)))
-            answer, = self.routes.call(["release", lease, self.dice.choice("sssssffcu"), self.dice.randrange(1, 9)], at=self.seconds, thread=thread)
+            answer, = self.routes.call(["release", lease, self.dice.choice("sssssffcu"), self.dice.randrange(1, 9)],
+                                       at=self.seconds, thread=thread)
             assert answer.startswith("1")
 
     def die(self):
@@ -598,7 +608,8 @@ def test_a_long_random_life(scripts, routes, seed):
     for _ in range(6):
         life.register()
     for step in range(400):
-        life.dice.choice([life.register, life.beat, life.beat, life.choose, life.choose, life.choose, life.release, life.release, life.release, life.die,
+        life.dice.choice([life.register, life.beat, life.beat, life.choose, life.choose, life.choose, life.release, life.release,
+                          life.release, life.die,
                           life.remove, life.drain, life.pass_time])()
         problems = invariants.books_disagree(scripts.dump())
         assert problems == [], (step, problems)

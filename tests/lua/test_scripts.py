@@ -72,7 +72,8 @@ def test_register_with_everything(scripts):
                               fields=["instance_id", "i", "tunnel_url", TUNNEL, "capabilities", "{}"])
     assert answer == ("w", False, ["rag"], False)
     assert readable(scripts.state()) == one_worker(**{
-        "registration:w": (*registration_of(provides="rag,ocr", instance_id="i", tunnel_url=TUNNEL, capabilities="{}", fingerprint="f"),
+        "registration:w": (*registration_of(provides="rag,ocr", instance_id="i", tunnel_url=TUNNEL, capabilities="{}",
+                                            fingerprint="f"),
                            None),
         "ledger": ("hash", {"w": "2 healthy 0 - rag,ocr 0 - -"}, None),
         "service:ocr": ("zset", {"w": 1_000_000_000_000.0}, None),
@@ -126,7 +127,8 @@ def test_register_takes_no_id_of_a_worker_that_may_come_back(scripts):
 def test_register_finds_the_worker_by_instance_and_by_tunnel(scripts):
     first, *_ = scripts.register(candidate="a", instance_id="i", tunnel_url="t", fields=["instance_id", "i", "tunnel_url", "t"])
     assert scripts.register(candidate="b", instance_id="i", fields=["instance_id", "i"])[:2] == (first, True)
-    assert scripts.register(candidate="b", instance_id="i", tunnel_url="t", fields=["instance_id", "i", "tunnel_url", "t"])[:2] == (first, True)
+    assert scripts.register(candidate="b", instance_id="i", tunnel_url="t",
+                            fields=["instance_id", "i", "tunnel_url", "t"])[:2] == (first, True)
     assert scripts.register(candidate="b", tunnel_url="t", fields=["tunnel_url", "t"])[:2] == (first, True)
 
 
@@ -276,7 +278,8 @@ def test_one_that_is_offline_is_taken_and_one_that_unregistered_is_not(scripts):
 
 
 def test_only_so_many_that_look_alike_are_asked(scripts):
-    """Those that were asked in vain go to the end, so that each registration asks others; and who beat lately is not asked at all."""
+    """Those that were asked in vain go to the end, so that each registration asks others; and who beat lately is not asked at
+    all."""
     for number in range(1500):
         scripts.register(candidate=f"c{number:04}", fingerprint="f")
     living = [scripts.beat_of(f"c{number:04}") for number in range(1499)]
@@ -318,7 +321,8 @@ def test_heartbeat_that_says_offline(scripts):
     assert readable(scripts.state()) == one_worker(**{
         "worker:w": (*hash_of(status="offline", current_load="0.5", loaded_models='["m"]'), REMOVED), "worker:w:online": None,
         "online": None, "offline": ("zset", {"w": float(NOW + REMOVED * 1000)}, None),
-        "ledger": ("hash", {"w": "2 offline 0 - rag 0 - m"}, None), "stats": ("hash", {"2:offline": "1"}, None), "service:rag": None,
+        "ledger": ("hash", {"w": "2 offline 0 - rag 0 - m"}, None), "stats": ("hash", {"2:offline": "1"}, None),
+        "service:rag": None,
         "services": None})
     assert scripts.heartbeat(scripts.beat_of("w", models="-", fields=["loaded_models", "[]"])) == "1"
     assert readable(scripts.state()) == one_worker(**{"worker:w": (*hash_of(loaded_models="[]"), REMOVED)})
@@ -356,7 +360,8 @@ def test_the_index_of_live_workers_moves_once_in_half_the_timeout(scripts):
         scripts.heartbeat(scripts.beat_of("w"), at=at)
         score = scripts.redis.zscore("{rma}:online", "w")
         scores.add(score)
-        assert NOW + at * 1000 + OFFLINE * 500 <= score <= NOW + (at + OFFLINE) * 1000, "an older coordinator, which believes it, sees nothing due"
+        assert (NOW + at * 1000 + OFFLINE * 500 <= score <= NOW + (at + OFFLINE)
+                * 1000), "an older coordinator, which believes it, sees nothing due"
         invariants.assert_hold(scripts.dump())
     assert len(scores) <= 21
 
@@ -390,7 +395,8 @@ def reported(scripts, worker_id="w"):
 @pytest.mark.parametrize("silent_until", [None, OFFLINE + 1])
 def test_what_a_heartbeat_does_not_tell_stays_as_it_was(scripts, drained, silent_until):
     scripts.register("w")
-    scripts.heartbeat(scripts.beat_of("w", "degraded", "0.9", active="3", models="m", fields=["active_requests", "3", "loaded_models", '["m"]']))
+    scripts.heartbeat(scripts.beat_of("w", "degraded", "0.9", active="3", models="m",
+                                      fields=["active_requests", "3", "loaded_models", '["m"]']))
     if drained:
         scripts.drain("w")
     counts_as = "draining" if drained else "degraded"
@@ -652,7 +658,8 @@ def test_unregister_of_a_removed_worker_cleans_up_and_is_an_error(scripts, swept
 
 # -- drain ------------------------------------------------------------------------------------------------------------------------
 
-DRAINED = {"worker:w:online": ("string", "draining", OFFLINE), "registration:w": (*registration_of(drained="1", drained_at=str(NOW)), None),
+DRAINED = {"worker:w:online": ("string", "draining", OFFLINE),
+           "registration:w": (*registration_of(drained="1", drained_at=str(NOW)), None),
            "ledger": ("hash", {"w": "2 draining 0 d rag 0 - -"}, None), "service:rag": ("zset", {"w": 5_000_000_000_000.0}, None),
            "services": ("hash", {"draining rag": "1"}, None), "stats": ("hash", {"2:draining": "1"}, None)}
 
@@ -675,7 +682,8 @@ def test_a_drain_keeps_why_since_when_and_from_where(scripts):
         return {name: value for name, value in fields.items() if name.startswith("drain")}
 
     def events():
-        return [(entry["reason"], entry.get("drain_reason"), entry.get("drained_from")) for _, entry in scripts.redis.xrange("{rma}:events")][1:]
+        return [(entry["reason"], entry.get("drain_reason"), entry.get("drained_from"))
+                for _, entry in scripts.redis.xrange("{rma}:events")][1:]
 
     scripts.register("w")
     scripts.drain("w", reason="disk swap", origin="192.0.2.1")
@@ -761,8 +769,8 @@ def fleet_to_discover(scripts):
         scripts.register(worker_id, catalogue="rag")
     scripts.heartbeat(
         scripts.beat_of("idle", load="0.1"), scripts.beat_of("busy", load="0.1", active="1", fields=["active_requests", "1"]),
-        scripts.beat_of("special", load="0.9", special="rag", fields=["specialization", "rag"]), scripts.beat_of("degraded", "degraded"),
-        scripts.beat_of("draining", "draining"), scripts.beat_of("offline", "offline"),
+        scripts.beat_of("special", load="0.9", special="rag", fields=["specialization", "rag"]),
+        scripts.beat_of("degraded", "degraded"), scripts.beat_of("draining", "draining"), scripts.beat_of("offline", "offline"),
         scripts.beat_of("loaded", load="0.95", models="x/m:1", fields=["loaded_models", '["x/m:1"]']),
         scripts.beat_of("loaded-degraded", "degraded", load="0.5", models="x/m:1", fields=["loaded_models", '["x/m:1"]']))
     invariants.assert_hold(scripts.dump())
@@ -1094,20 +1102,26 @@ def test_a_moment_that_is_none_stops_nobody(scripts, index, score):
 # -- calls that are wrong ---------------------------------------------------------------------------------------------------------
 
 GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISSED, "candidate": "c", "worker_id": "w",
-        "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "", "health": "",
-        "max_services": "1", "max": 100, "drain": "1", "reason": "", "join": "", "grant": "", "join_max": 0, "service": "rag", "model": "", "told_tunnel": "", "looks": "", "origin": "",
+        "instance_id": "", "tunnel_url": "", "fingerprint": "", "tier": "2", "advertised": "", "catalogue": "rag", "also": "",
+        "health": "",
+        "max_services": "1", "max": 100, "drain": "1", "reason": "", "join": "", "grant": "", "join_max": 0, "service": "rag",
+        "model": "", "told_tunnel": "", "looks": "", "origin": "",
         "caller": "", "machine": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
-        "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test", "version": "",
-        "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done", "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a",
+        "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test",
+        "version": "",
+        "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done",
+        "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a",
         "cursor": "0", "thread": "t", "run": "r1", "uptime": 0, "loaded": "0"}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
-           "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (), "sweep": ("timeout", "removal", "revive", "max"),
+           "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (),
+           "sweep": ("timeout", "removal", "revive", "max"),
            "services": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
-           "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",), "signing_key": ("keep", "mode"),
-           "audit": (), "limit": ("interval", "burst"), "check": (), "serve": ("format", "beside", "uptime", "timeout", "removal", "revive", "max"),
+           "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",),
+           "signing_key": ("keep", "mode"), "audit": (), "limit": ("interval", "burst"), "check": (),
+           "serve": ("format", "beside", "uptime", "timeout", "removal", "revive", "max"),
            "models": ("cursor",), "route": (), "route_explain": ("cursor",)}
 NAMES = ("check",)  # takes any number of names behind its arguments
 
@@ -1171,7 +1185,8 @@ def test_arguments_that_are_no_numbers_are_refused(scripts, name, argument, bad)
 
 @pytest.mark.parametrize("changes", [
     {"status": "weird"}, {"status": "nan"}, {"load": "-0.1"}, {"load": "1.1"}, {"load": "nan"}, {"load": "x"},
-    {"silence": "x"}, {"silence": "nan"}, {"silence": ""}, {"silence": "1e300"}, {"active": "x"}, {"active": "-1"}, {"active": "1.5"},
+    {"silence": "x"}, {"silence": "nan"}, {"silence": ""}, {"silence": "1e300"}, {"active": "x"}, {"active": "-1"},
+    {"active": "1.5"},
     {"special": "a b"}, {"models": "a b"}, {"models": "a\nb"}], ids=str)
 def test_malformed_heartbeats_are_refused_whole(scripts, changes):
     scripts.register("w")
@@ -1217,7 +1232,8 @@ def test_malformed_imports_are_refused_whole(scripts, changes):
 
 @pytest.mark.parametrize("bad", [
     ["v"], ["v", NOW, "healthy", "0"], ["v", "x", "healthy", "0", 2, "tier", "2"], ["v", NOW, "healthy", "0", "x", "tier", "2"],
-    ["v", NOW, "healthy", "0", 4, "tier", "2"], ["v", NOW, "healthy", "0", -2, "tier", "2"], ["v", NOW, "healthy", "0", "0.5", "tier", "2"]],
+    ["v", NOW, "healthy", "0", 4, "tier", "2"], ["v", NOW, "healthy", "0", -2, "tier", "2"],
+    ["v", NOW, "healthy", "0", "0.5", "tier", "2"]],
     ids=str)
 def test_imports_of_a_wrong_length_are_refused_whole(scripts, bad):
     due(scripts)
@@ -1235,17 +1251,19 @@ def test_imports_of_many_and_of_one_twice(scripts):
 
 
 def test_every_script_states_its_interface(scripts):
-    assert set(NUMBERS) == {name for name in scripts.names() if not name.startswith(("task_", "queue_"))}, "each has its malformed calls here"
+    assert set(NUMBERS) == {name for name in scripts.names()
+                            if not name.startswith(("task_", "queue_"))}, "each has its malformed calls here"
     for name in scripts.names():
         keys, args = scripts.interface(name)
         assert len(set(keys)) == len(keys) and len(set(args)) == len(args)
 
 
-# -- boot_id: whether a worker that registers again has been started anew -------------------------------------------------------------
+# -- boot_id: whether a worker that registers again has been started anew ----------------------------------------------------------
 
 def test_the_same_start_of_a_worker_keeps_what_it_reported(scripts):
     scripts.register("w", fields=["boot_id", "1"])
-    scripts.heartbeat(scripts.beat_of("w", "draining", "0.5", active=3, models="m", fields=["active_requests", "3", "loaded_models", '["m"]']))
+    scripts.heartbeat(scripts.beat_of("w", "draining", "0.5", active=3, models="m",
+                                      fields=["active_requests", "3", "loaded_models", '["m"]']))
     before = scripts.state()
     assert scripts.register("w", fields=["boot_id", "1"])[3] is False
     assert scripts.state() == before
@@ -1269,7 +1287,7 @@ def test_the_same_start_of_a_worker_that_said_offline_is_back(scripts):
     invariants.assert_hold(scripts.dump())
 
 
-# -- a Redis that is full ---------------------------------------------------------------------------------------------------------------
+# -- a Redis that is full ----------------------------------------------------------------------------------------------------------
 
 def fill(scripts):
     scripts.redis.config_set("maxmemory", 1)
@@ -1337,7 +1355,7 @@ def test_a_full_redis_takes_no_new_worker_whatever_is_due(scripts, at):
     assert scripts.dump() == before
 
 
-# -- a clock that is set back -------------------------------------------------------------------------------------------------------------
+# -- a clock that is set back ------------------------------------------------------------------------------------------------------
 
 DAYS = 86400
 
@@ -1362,7 +1380,8 @@ def test_after_the_clock_was_set_back_the_silent_go_on_time(scripts, back):
     scripts.sweep(-back + REMOVED + 1)
     assert set(scripts.dump()["{rma}:ledger"][1]) == {"dies", "lives"}
     assert [event[:3] for event in scripts.events()[told:]] == [
-        ("offline", "timeout", "dies"), ("registered", "again", "dies"), ("offline", "timeout", "dies"), ("removed", "timeout", "reports")]
+        ("offline", "timeout", "dies"), ("registered", "again", "dies"), ("offline", "timeout", "dies"),
+        ("removed", "timeout", "reports")]
     invariants.assert_hold(scripts.dump())
 
 

@@ -20,7 +20,8 @@ def serve(scripts, at=0, **args):
 
 def call(scripts, at, **args):
     scripts.at(at)
-    return scripts.call("serve", **{"format": 1, "beside": 0, "instance": "a", "run": "", "uptime": 0, "loaded": "0", "timeout": TIMEOUT,
+    return scripts.call("serve", **{"format": 1, "beside": 0, "instance": "a", "run": "", "uptime": 0, "loaded": "0",
+                                    "timeout": TIMEOUT,
                                     "removal": REMOVAL, "revive": REVIVE, "max": 100, **args})
 
 
@@ -108,7 +109,7 @@ def test_one_that_can_serve_beside_older_ones_does(scripts):
     assert scripts.redis.zrange("{rma}:instances", 0, -1) == ["1 old", "2 new"]
 
 
-# -- time in which Redis was not running ----------------------------------------------------------------------------------------------------
+# -- time in which Redis was not running -------------------------------------------------------------------------------------------
 
 def alive(scripts, count=5, run="r1", at=0):
     """A fleet that is served, and whose last sign of life is of that moment."""
@@ -280,7 +281,8 @@ def test_random_fleets_stand_after_an_outage_as_before(scripts):
         models = random.choice(["", "m,n", "-"])
         active = str(random.randrange(5))
         fields = ["active_requests", active, *(["loaded_models", '["m","n"]' if models == "m,n" else "[]"] if models else [])]
-        scripts.heartbeat(Scripts.beat_of(worker, random.choice(["healthy", "degraded", "draining", "offline"]), str(random.randrange(11) / 10),
+        scripts.heartbeat(Scripts.beat_of(worker, random.choice(["healthy", "degraded", "draining", "offline"]),
+                                          str(random.randrange(11) / 10),
                                           silence=random.choice([0, 0, 0, 900_000]), active=active, models=models, fields=fields,
                                           health=random.choice(["", "!ocr", "ocr"])))
     serve(scripts, run="r1")

@@ -54,9 +54,11 @@ def test_queues_share_evenly(tasks):
 
 def test_a_worker_gets_only_what_it_can_do(tasks):
     tasks.worker("w", services="ocr", models="m", hardware=GPU_16, labels="rack=a,zone=x", tier=2)
-    yes = [("a", ""), ("s:ocr", ""), ("m:m", ""), ("t:2", ""), ("w:w", ""), ("g", "gpu=16000000000"), ("s:ocr", "tier=2;model=m;gpu=1"),
+    yes = [("a", ""), ("s:ocr", ""), ("m:m", ""), ("t:2", ""), ("w:w", ""), ("g", "gpu=16000000000"),
+           ("s:ocr", "tier=2;model=m;gpu=1"),
            ("a", "label.rack=a;label.zone=x")]
-    no = [("s:vision", ""), ("m:n", ""), ("t:1", ""), ("w:v", ""), ("g", "gpu=16000000001"), ("s:ocr", "tier=1"), ("a", "region=fra"),
+    no = [("s:vision", ""), ("m:n", ""), ("t:1", ""), ("w:v", ""), ("g", "gpu=16000000001"), ("s:ocr", "tier=1"),
+          ("a", "region=fra"),
           ("a", "label.rack=b"), ("a", "label.row=1"), ("s:ocr", "service=vision"), ("a", "unheard-of=1")]
     tasks.enqueue_all([{"id": f"{answer}{at}", "group": group, "shape": shape}
                        for answer, demands in (("yes", yes), ("no", no)) for at, (group, shape) in enumerate(demands)])
@@ -92,7 +94,8 @@ def test_dedup_key_has_one_live_task(tasks):
     assert (tasks.state("t1"), tasks.state("t4")) == ("cancelled", "queued")
     tasks.worker("w")
     tasks.ask("w", 10)
-    assert tasks.enqueue_all([{"id": "t5", "dedup": "d", "on_conflict": "replace"}]) == [("same", "t4")], "what has begun is not replaced"
+    assert tasks.enqueue_all([{"id": "t5", "dedup": "d", "on_conflict": "replace"}]) == [
+        ("same", "t4")], "what has begun is not replaced"
     tasks.complete("w", "t4")
     assert tasks.enqueue("t6", dedup="d") == "new"
 
@@ -107,7 +110,8 @@ def test_idempotency_key_makes_one_task_in_a_day(tasks):
 
 def test_delayed_tasks_wait_until_due(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "in10", "due": "+10000"}, {"id": "at20", "due": str(NOW + 20_000)}, {"id": "past", "due": "86400000"}])
+    tasks.enqueue_all([{"id": "in10", "due": "+10000"}, {"id": "at20", "due": str(NOW + 20_000)},
+                       {"id": "past", "due": "86400000"}])
     assert tasks.ask("w", 10).ids == ["past"]
     tasks.at(10.1)
     assert tasks.ask("w").word == "due"
@@ -119,7 +123,8 @@ def test_delayed_tasks_wait_until_due(tasks):
 
 def test_what_waits_too_long_expires(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "queued", "ttl": "5000"}, {"id": "later", "due": "+9000", "ttl": "5000"}, {"id": "begun", "ttl": "5000", "priority": 1}])
+    tasks.enqueue_all([{"id": "queued", "ttl": "5000"}, {"id": "later", "due": "+9000", "ttl": "5000"},
+                       {"id": "begun", "ttl": "5000", "priority": 1}])
     assert tasks.ask("w").ids == ["begun"]
     tasks.at(5.1)
     assert tasks.ask("w", 9).ids == [], "not even before the sweep"
@@ -130,7 +135,8 @@ def test_what_waits_too_long_expires(tasks):
 
 
 def test_too_many_kinds_of_demands_are_refused(tasks):
-    words = [word for at in range(0, 520, 40) for word, _ in tasks.enqueue_all([{"shape": f"label.n=x{at + n}"} for n in range(40)])]
+    words = [word for at in range(0, 520, 40)
+             for word, _ in tasks.enqueue_all([{"shape": f"label.n=x{at + n}"} for n in range(40)])]
     assert words == ["new"] * 512 + ["full"] * 8
     assert tasks.enqueue(shape="label.n=x1") == "new"
 
@@ -299,13 +305,14 @@ def test_a_worker_holds_256_at_most(tasks):
     assert [len(tasks.ask("w", 100).ids) for _ in range(4)] == [100, 100, 56, 0]
 
 
-# -- the answer to an ask is lost ---------------------------------------------------------------------------------------------------
+# -- the answer to an ask is lost --------------------------------------------------------------------------------------------------
 
 def test_the_same_ask_gets_the_same_tasks(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"id": f"t{number}"} for number in range(5)])
     first = tasks.ask("w", 2, request="r1")
-    assert [(task.id, task.lease) for task in tasks.ask("w", 2, request="r1").tasks] == [(task.id, task.lease) for task in first.tasks]
+    assert [(task.id, task.lease) for task in tasks.ask("w", 2, request="r1").tasks] == [
+        (task.id, task.lease) for task in first.tasks]
     assert tasks.ask("w", 2, request="r2").ids == ["t2", "t3"]
     assert tasks.ask("w", 9).ids == ["t4"]
 
@@ -358,7 +365,7 @@ def test_heartbeats_hear_of_tasks_only_while_there_is_something(tasks):
         tasks.scripts.call("task_news", "w", 2, "t")
 
 
-# -- failures -----------------------------------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------------------------------------
 
 def test_failures_are_retried_with_growing_delays(tasks):
     tasks.worker("w")
@@ -380,7 +387,8 @@ def test_failures_are_retried_with_growing_delays(tasks):
     assert len(kept["history"].split("\n")) == 5
 
 
-@pytest.mark.parametrize("how, low, high", [({"random": 0}, 2.5, 2.6), ({"random": 1}, 5, 5.1), ({"after": "77000"}, 77, 77.1), ({"after": "0"}, 0, 0.1)])
+@pytest.mark.parametrize("how, low, high", [({"random": 0}, 2.5, 2.6), ({"random": 1}, 5, 5.1), ({"after": "77000"}, 77, 77.1),
+                                            ({"after": "0"}, 0, 0.1)])
 def test_delays(tasks, how, low, high):
     tasks.worker("w")
     tasks.enqueue("t")
@@ -445,11 +453,12 @@ def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
     assert tasks.redis.hget("{rma}:stats", "event:suspect:tasks") == "1"
 
 
-# -- cancelling, retrying -----------------------------------------------------------------------------------------------------------
+# -- cancelling, retrying ----------------------------------------------------------------------------------------------------------
 
 def test_cancelling(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "queued", "ttl": "9000", "priority": -1}, {"id": "later", "due": "+9000"}, {"id": "failing"}, {"id": "winning"}])
+    tasks.enqueue_all([{"id": "queued", "ttl": "9000", "priority": -1}, {"id": "later", "due": "+9000"}, {"id": "failing"},
+                       {"id": "winning"}])
     assert tasks.ask("w", 2).ids == ["failing", "winning"]
     assert [tasks.cancel(task) for task in ("queued", "later", "failing", "failing", "winning", "nothing")] == [
         "cancelled", "cancelled", "cancelling", "cancelling", "cancelling", "unknown"]
@@ -483,7 +492,7 @@ def test_dead_tasks_are_tried_again(tasks):
     assert tasks.redis.pttl("{rma}:task:t") == -1
 
 
-# -- queues -------------------------------------------------------------------------------------------------------------------------
+# -- queues ------------------------------------------------------------------------------------------------------------------------
 
 def test_a_limit_is_kept_and_never_leaks(tasks):
     tasks.worker("w")
@@ -515,7 +524,8 @@ def test_a_paused_queue_gives_nothing(tasks):
 
 def test_queues_are_counted(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "a", "queue": "one"}, {"queue": "one", "due": "+9999"}, {"queue": "two"}, {"queue": "one", "priority": -5}])
+    tasks.enqueue_all([{"id": "a", "queue": "one"}, {"queue": "one", "due": "+9999"}, {"queue": "two"},
+                       {"queue": "one", "priority": -5}])
     tasks.at(20)
     tasks.ask("w", 1, queues="one")
     queues = tasks.queues()
@@ -525,7 +535,7 @@ def test_queues_are_counted(tasks):
     assert 19_000 < int(one["oldest"]) < 22_000
 
 
-# -- waiting ------------------------------------------------------------------------------------------------------------------------
+# -- waiting -----------------------------------------------------------------------------------------------------------------------
 
 def test_as_many_wake_as_there_are_tasks_first_come_first_served(tasks):
     told = wakes(tasks, "x", "y")
@@ -672,7 +682,7 @@ def test_a_task_has_a_bounded_number_of_watchers(tasks):
     assert tasks.redis.hget("{rma}:task:t", "watchers").split() == [f"x{number}" for number in range(39, 7, -1)]
 
 
-# -- looking ------------------------------------------------------------------------------------------------------------------------
+# -- looking -----------------------------------------------------------------------------------------------------------------------
 
 def test_listing_in_pages(tasks):
     tasks.worker("w")
@@ -680,7 +690,8 @@ def test_listing_in_pages(tasks):
     for queue in ("a", "b"):
         tasks.enqueue_all([{"id": f"{queue}{number}", "queue": queue, "priority": number % 3, "fields": {"type": f"k{number % 2}"}}
                            for number in range(40)])
-        tasks.enqueue_all([{"id": f"{queue}-later{number}", "queue": queue, "due": "+9999", "group": "s:x"} for number in range(10)])
+        tasks.enqueue_all([{"id": f"{queue}-later{number}", "queue": queue, "due": "+9999", "group": "s:x"}
+                           for number in range(10)])
     for worker in ("w", "v"):
         for task in tasks.ask(worker, 20).tasks[:10]:
             tasks.fail(worker, task.id, error=f"{worker} broke", retryable=False)
@@ -691,7 +702,8 @@ def test_listing_in_pages(tasks):
     assert {task for task, _ in tasks.pages(3, state="dead", error="w broke")} == {
         task for task in everything if tasks.hash(task).get("error") == "w broke"}
     assert {task for task, _ in tasks.pages(3, queue="b", type="k1", state="queued")} == {
-        task for task in everything if tasks.hash(task)["state"] == "queued" and task.startswith("b") and tasks.hash(task)["type"] == "k1"}
+        task for task in everything if tasks.hash(task)["state"] == "queued" and task.startswith("b")
+        and tasks.hash(task)["type"] == "k1"}
     assert {fields["worker_id"] for _, fields in tasks.pages(4, state="leased", worker_id="v")} == {"v"}
 
 
@@ -705,7 +717,8 @@ def test_why_a_task_waits(tasks):
     told = tasks.explain("t2")
     assert (told["state"], told["able"], told["offline"]) == ("queued", "0", "1")
     told = tasks.explain("t3")
-    assert (told["position"], told["of"], told["able"], told["limit"], told["leased"], told["held_by"]) == ("1", "2", "1", "1", "1", "w")
+    assert (told["position"], told["of"], told["able"], told["limit"], told["leased"],
+            told["held_by"]) == ("1", "2", "1", "1", "1", "w")
     assert 4000 < int(tasks.explain("later")["available_at"]) - int(tasks.explain("later")["now"]) <= 5000
     assert tasks.explain("t1")["worker_id"] == "w" and int(tasks.explain("t1")["deadline"]) > NOW
     with pytest.raises(redis_library.ResponseError, match="NOTASK"):
@@ -714,7 +727,8 @@ def test_why_a_task_waits(tasks):
 
 def test_what_has_ended_goes_by_itself(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "short", "fields": {"result_ttl": "5000"}}, {"id": "day"}, {"id": "dead"}, {"id": "cancelled", "priority": -1}])
+    tasks.enqueue_all([{"id": "short", "fields": {"result_ttl": "5000"}}, {"id": "day"}, {"id": "dead"},
+                       {"id": "cancelled", "priority": -1}])
     tasks.ask("w", 3)
     tasks.complete("w", "short")
     tasks.complete("w", "day")
@@ -729,10 +743,13 @@ def test_what_has_ended_goes_by_itself(tasks):
 
 def test_malformed_calls_change_nothing(tasks):
     before = tasks.scripts.dump()
-    for name, args in {"task_enqueue": [["t"], ["t", "q", "a", "", "101", "", "", "", "", "", "", "0"], ["t", "q q", "a", "", "0", "", "", "", "", "", "", "0"],
-                                        ["t", "q", "a", "", "0", "x", "", "", "", "", "", "0"], ["t", "q", "a", "", "0", "", "", "", "", "", "", "2", "x"]],
+    for name, args in {"task_enqueue": [["t"], ["t", "q", "a", "", "101", "", "", "", "", "", "", "0"],
+                                        ["t", "q q", "a", "", "0", "", "", "", "", "", "", "0"],
+                                        ["t", "q", "a", "", "0", "x", "", "", "", "", "", "0"],
+                                        ["t", "q", "a", "", "0", "", "", "", "", "", "", "2", "x"]],
                        "task_lease": [["w"], ["w", "0", "*", "-", "n", "", "", "", "0"], ["w", "1", "", "-", "n", "", "", "", "0"]],
-                       "task_complete": [["w", "t", ""]], "task_fail": [["w"], ["w", "t", "", "e", "1", "x", "0.5"], ["w", "t", "", "e", "1", "", "2"]]}.items():
+                       "task_complete": [["w", "t", ""]],
+                       "task_fail": [["w"], ["w", "t", "", "e", "1", "x", "0.5"], ["w", "t", "", "e", "1", "", "2"]]}.items():
         for words in args:
             with pytest.raises(redis_library.ResponseError, match="BADCALL"):
                 tasks.scripts.call(name, *words)

@@ -1,4 +1,5 @@
-// What the official client makes of a coordinator: `node client.mjs URL` does each of the steps, and prints what came of them as JSON.
+// What the official client makes of a coordinator: `node client.mjs URL` does each of the steps, and prints what came of them as
+// JSON.
 import OpenAI from 'openai'
 
 const client = new OpenAI({ baseURL: process.argv[2] + '/v1', apiKey: 'sk-anything', maxRetries: 0, timeout: 10000 })
@@ -9,7 +10,8 @@ async function failure(promise) {
         await promise
         return { kind: null }
     } catch (error) {
-        return { kind: error.constructor.name, status: error.status, message: error.message, code: error.code, type: error.type, error: error.error }
+        return { kind: error.constructor.name, status: error.status, message: error.message, code: error.code, type: error.type,
+          error: error.error }
     }
 }
 
@@ -39,7 +41,8 @@ const steps = {
     },
     async chat() {
         const { data, response } = await chat('llama-3.1-8b').withResponse()
-        return { text: data.choices[0].message.content, model: data.model, usage: data.usage, worker: response.headers.get('x-rma-worker') }
+        return { text: data.choices[0].message.content, model: data.model, usage: data.usage,
+          worker: response.headers.get('x-rma-worker') }
     },
     async chat_stream() {
         return gather(await chat('llama-3.1-8b', { stream: true }), (part) => part.choices[0]?.delta?.content)
@@ -58,7 +61,8 @@ const steps = {
         return (await client.completions.create({ model: 'llama-3.1-8b', prompt: 'x' })).choices[0].text
     },
     async completions_stream() {
-        return gather(await client.completions.create({ model: 'llama-3.1-8b', prompt: 'x', stream: true }), (part) => part.choices[0].text)
+        return gather(await client.completions.create({ model: 'llama-3.1-8b', prompt: 'x', stream: true }),
+          (part) => part.choices[0].text)
     },
     async embeddings() {
         return (await client.embeddings.create({ model: 'llama-3.1-8b', input: ['a', 'b'] })).data.map((each) => each.embedding)

@@ -1,4 +1,5 @@
-"""What Prometheus would have said of the simulated week: the scrapes, with their moments, and the rules of deploy/prometheus over them."""
+"""What Prometheus would have said of the simulated week: the scrapes, with their moments, and the rules of deploy/prometheus over
+them."""
 
 import json
 import re
@@ -22,7 +23,8 @@ def rules(name):
 
 
 def seconds(text):
-    return sum(int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit] for number, unit in re.findall(r"(\d+)([smhd])", text or "0s"))
+    return sum(int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+               for number, unit in re.findall(r"(\d+)([smhd])", text or "0s"))
 
 
 class Alerts:
@@ -36,7 +38,7 @@ class Alerts:
         self._named = set(re.findall(r"[a-z_]+_[a-z_]+", text))
         self._expected = []  # (alert, from, to, must): seconds since the beginning
 
-    # -- while the week goes on ---------------------------------------------------------------------------------------------------------
+    # -- while the week goes on ----------------------------------------------------------------------------------------------------
 
     def scraped(self, instance, metrics):
         moment = self._world.true_ms() // 1000
@@ -54,7 +56,8 @@ class Alerts:
     def _is_asked_for(labels):
         """Most series are buckets of histograms, of which the rules ask for few."""
         return "le" not in labels or labels.get("script", "heartbeat") == "heartbeat" and (
-            labels.get("route", "/api/worker/heartbeat") in ("/api/worker/heartbeat", "/api/worker/heartbeats", "/api/worker/register"))
+            labels.get("route", "/api/worker/heartbeat") in ("/api/worker/heartbeat", "/api/worker/heartbeats",
+                                                             "/api/worker/register"))
 
     def _add(self, series, moment, value):
         kept = self._samples.setdefault(series, [])
@@ -72,7 +75,7 @@ class Alerts:
         """From now on, for `lasting` seconds, the alert has a cause; `must`: and is to come."""
         self._expected.append((alert, self._world.now(), self._world.now() + lasting, must, self._world.judge.row))
 
-    # -- afterwards -----------------------------------------------------------------------------------------------------------------------
+    # -- afterwards ----------------------------------------------------------------------------------------------------------------
 
     def judge(self):
         """Notes in the report which alerts had no cause, and which should have come."""
@@ -136,7 +139,8 @@ class Alerts:
                                             "end": min(int(last), begin + (10_000 - 1) * STEP)})
             with urllib.request.urlopen(f"{url}/api/v1/query_range?{query}", timeout=120) as answer:
                 for series in json.load(answer)["data"]["result"]:
-                    found.setdefault(json.dumps(series["metric"], sort_keys=True), []).extend(moment for moment, _ in series["values"])
+                    found.setdefault(json.dumps(series["metric"], sort_keys=True),
+                                     []).extend(moment for moment, _ in series["values"])
         fires, patience = {}, seconds(rule.get("for"))
         for labels, moments in found.items():
             since = None

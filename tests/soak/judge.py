@@ -55,7 +55,7 @@ class Judge:
             if detail is not None and len(self.details[self.row, column]) < 5:
                 self.details[self.row, column].append(f"{self._world.now() / 60:.0f} min: {detail}")
 
-    # -- a minute -------------------------------------------------------------------------------------------------------------------
+    # -- a minute ------------------------------------------------------------------------------------------------------------------
 
     def look(self, whole=True):
         """Call it when a minute has passed. What disagrees is looked at once more, since the world goes on between two answers."""
@@ -138,7 +138,8 @@ class Judge:
             minute = round(datetime.fromisoformat(point["time"].replace("Z", "+00:00")).timestamp() * 1000)
             near = {self._was.get(minute + step) for step in (-60_000, 0, 60_000)}
             if None not in near and len(near) == 1 and (point["total_workers"], point["offline_workers"]) not in near:
-                self.note("figures", detail=f"history at {point['time']} {point['total_workers']}/{point['offline_workers']}, was {near}")
+                self.note("figures",
+                          detail=f"history at {point['time']} {point['total_workers']}/{point['offline_workers']}, was {near}")
 
     def _look_at_discovery(self):
         by_id = {machine.worker_id: machine for machine in self._world.everybody()}
@@ -149,7 +150,7 @@ class Judge:
                 if machine is not None and not machine.may_be_online():
                     self.note("dead", detail=f"{machine.name} for {service}")
 
-    # -- events -----------------------------------------------------------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------------------------------------------------
 
     def _hear_news(self):
         for entry, fields in self._world.primary.client.xrange(PREFIX + "events", "(" + self._last_event):
@@ -161,7 +162,8 @@ class Judge:
     def _hear(self, fields):
         worker, event = fields["worker_id"], fields["event"]
         before = self._told.get(worker)  # None: nothing is known of it, as after a reset
-        after = {"registered": "online", "online": "online", "offline": "offline", "removed": "removed"}.get(event, before or "online")
+        after = {"registered": "online", "online": "online", "offline": "offline",
+                 "removed": "removed"}.get(event, before or "online")
         if event in ("online", "offline", "removed") and after == before:
             self.note("twice", detail=f"{worker} is told {event}, and was {before}")
         self._told[worker] = after
@@ -184,7 +186,7 @@ class Judge:
         newest = self._world.primary.client.xrevrange(PREFIX + "events", count=1)
         self._last_event = newest[0][0] if newest else "0-0"
 
-    # -- the report -------------------------------------------------------------------------------------------------------------------
+    # -- the report ----------------------------------------------------------------------------------------------------------------
 
     def total(self, column):
         return (max if column == "longest" else sum)(row[column] for row in self.rows.values())

@@ -1,4 +1,5 @@
-"""One who listens to all events, through the proxy, like a dashboard that stays open: when its stream ends it comes back with the last id."""
+"""One who listens to all events, through the proxy, like a dashboard that stays open: when its stream ends it comes back with the
+last id."""
 
 import contextlib
 import http.client
@@ -58,7 +59,8 @@ class Listener:
                 self._ids.append(identity)
 
     def take(self, newest):
-        """What it has heard since the last call, and how often it was told to load anew; waits until it has heard the event `newest`."""
+        """What it has heard since the last call, and how often it was told to load anew; waits until it has heard the event
+        `newest`."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: self._last_id == newest, within=20)
         with self._lock:

@@ -11,7 +11,8 @@ BULK = 1000
 
 
 class Machine:
-    """A machine, and the program on it that is a worker. `heard`: the last moment, in Redis's time, at which a heartbeat was acknowledged."""
+    """A machine, and the program on it that is a worker. `heard`: the last moment, in Redis's time, at which a heartbeat was
+    acknowledged."""
 
     path = "/api/worker"
 
@@ -20,16 +21,17 @@ class Machine:
         self.worker_id, self.earlier_ids = None, set()
         self.lives, self.heard, self.died, self.silent_until = False, -1e9, None, -1e9
 
-    # -- truth ----------------------------------------------------------------------------------------------------------------------
+    # -- truth ---------------------------------------------------------------------------------------------------------------------
 
     def must_be_online(self):
         """It was heard, and has not been silent for long enough to be told offline. Half a minute is for the moments in between."""
-        return self.worker_id is not None and self.lives and self.world.redis_time() < max(self.heard + TIMEOUT - 30, self.silent_until)
+        return self.worker_id is not None and self.lives and self.world.redis_time() < max(self.heard + TIMEOUT - 30,
+                                                                                           self.silent_until)
 
     def may_be_online(self):
         return self.worker_id is not None and self.world.redis_time() <= max(self.heard + TIMEOUT + 30, self.silent_until)
 
-    # -- what it does -----------------------------------------------------------------------------------------------------------------
+    # -- what it does --------------------------------------------------------------------------------------------------------------
 
     def live(self):
         self.lives, self.died = True, None
@@ -55,11 +57,12 @@ class Machine:
         return status
 
     def beat(self, **more):
-        """One heartbeat; a registration where it has no id yet. 404: like the agents in the field, it goes on with heartbeats until somebody
-        starts it anew."""
+        """One heartbeat; a registration where it has no id yet. 404: like the agents in the field, it goes on with heartbeats until
+        somebody starts it anew."""
         if self.worker_id is None:
             return self.register()
-        status, _ = self.world.ask("POST", f"{self.path}/heartbeat", {"worker_id": self.worker_id, **self.heartbeat, **more}, self.region)
+        status, _ = self.world.ask("POST", f"{self.path}/heartbeat", {"worker_id": self.worker_id, **self.heartbeat, **more},
+                                   self.region)
         if status == 200:
             self.note_heard()
         elif status == 404:
@@ -74,14 +77,16 @@ class Container(Machine):
     """Alike others behind the same address; it tells no id."""
 
     def __init__(self, world, name, region):
-        super().__init__(world, name, region, AGENTS["container agent without a tunnel"]["register"], status="healthy", current_load=0.2)
+        super().__init__(world, name, region, AGENTS["container agent without a tunnel"]["register"], status="healthy",
+                         current_load=0.2)
 
 
 class Laptop(Machine):
     """With a GPU; it sleeps from eleven to seven, and goes on where it was."""
 
     def __init__(self, world, name, region):
-        super().__init__(world, name, region, AGENTS["docker worker agent with a GPU"]["register"], status="healthy", current_load=0.5)
+        super().__init__(world, name, region, AGENTS["docker worker agent with a GPU"]["register"], status="healthy",
+                         current_load=0.5)
 
     def is_asleep(self):
         hour = self.world.now() / 3600 % 24
@@ -122,8 +127,10 @@ class EdgeNode(Machine):
     path = "/api/edge"
 
     def __init__(self, world, name, region):
-        super().__init__(world, name, region, {"worker_id": name, "worker_type": "edge", "role": "edge_coordinator", "dht_port": 8468,
-                                               "tunnel_url": "https://edge.example", "services": ["coordinator"], "capabilities": {}})
+        super().__init__(world, name, region,
+                         {"worker_id": name, "worker_type": "edge", "role": "edge_coordinator", "dht_port": 8468,
+                                               "tunnel_url": "https://edge.example", "services": ["coordinator"],
+                          "capabilities": {}})
 
 
 class Loader(Machine):
@@ -151,7 +158,8 @@ class WrongClock(Machine):
     """Its clock is a day ahead, and it says so in all that it sends."""
 
     def __init__(self, world, name, region):
-        super().__init__(world, name, region, {**AGENTS["universal agent"]["register"], "worker_id": name, "services": [{"name": "rag", "port": 8102}], "timestamp": "2031-01-01T00:00:00Z"},
+        super().__init__(world, name, region, {**AGENTS["universal agent"]["register"], "worker_id": name,
+                                               "services": [{"name": "rag", "port": 8102}], "timestamp": "2031-01-01T00:00:00Z"},
                          status="healthy", current_load=0.0, timestamp="2031-01-01T00:00:00Z", last_heartbeat=1924992000)
 
 

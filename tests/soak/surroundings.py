@@ -1,5 +1,5 @@
-"""What the coordinators of the simulated week live on: two regions, each with a proxy and its machines, a primary with a replica and Sentinels,
-and a clock that the simulator moves."""
+"""What the coordinators of the simulated week live on: two regions, each with a proxy and its machines, a primary with a replica
+and Sentinels, and a clock that the simulator moves."""
 
 import contextlib
 import http.client
@@ -25,7 +25,8 @@ OPTIONS = ("--appendfsync", "everysec", "--repl-diskless-sync-delay", "0", "--re
 
 
 class Surroundings:
-    """now() is the true time, in seconds since the beginning; the clock of Redis and of the coordinators may be wrong by `skew` seconds."""
+    """now() is the true time, in seconds since the beginning; the clock of Redis and of the coordinators may be wrong by `skew`
+    seconds."""
 
     def __init__(self, directory, clock, make_coordinator, began_ms, settings):
         self.directory, self.clock, self._began_ms = directory, clock, began_ms
@@ -45,7 +46,8 @@ class Surroundings:
         far = {**self.names.settings(), "REDIS_URL": f"redis://{HOST_NAME}:{self.relay.port}/0",
                "LD_PRELOAD": f"{preloaded.build('clock')}:{preloaded.build('names')}"}
         near = {"REDIS_URL": self.group.url()}
-        self.proxies = {region: FlyProxy(lambda how=how, **more: make_coordinator(clock=clock, THREADS=1, **settings, **how, **more), count,
+        self.proxies = {region: FlyProxy(lambda how=how, **more: make_coordinator(clock=clock, THREADS=1, **settings, **how,
+                                                                                  **more), count,
                                          (200, 400), "SIGTERM", 30.0, now=lambda: clock.now_ms() / 1000)
                         for region, how, count in (("near", near, 2), ("far", far, 1))}
         for proxy in self.proxies.values():
@@ -100,7 +102,7 @@ class Surroundings:
                 return response.status, {}
         return None, None
 
-    # -- coordinators ---------------------------------------------------------------------------------------------------------------
+    # -- coordinators --------------------------------------------------------------------------------------------------------------
 
     @property
     def machines(self):
@@ -137,7 +139,7 @@ class Surroundings:
         for proxy in self.proxies.values():
             proxy.stop_all()
 
-    # -- Redis ----------------------------------------------------------------------------------------------------------------------
+    # -- Redis ---------------------------------------------------------------------------------------------------------------------
 
     @property
     def primary(self):
@@ -168,12 +170,14 @@ class Surroundings:
         self.wait_until_served()
 
     def _wait_for_replica(self, replica):
-        wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up", within=60, what="the replica is in step")
+        wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up", within=60,
+                   what="the replica is in step")
 
     def wait_until_served(self):
         """All that run reach their Redis again, which takes them some moments of the real time."""
         wait_until(lambda: self.primary, within=60)
-        wait_until(lambda: all(self.is_ready(coordinator) for coordinator in self.running()), within=60, what="all reach their Redis")
+        wait_until(lambda: all(self.is_ready(coordinator) for coordinator in self.running()), within=60,
+                   what="all reach their Redis")
 
     def fail_over(self):
         old = self.primary
@@ -187,7 +191,8 @@ class Surroundings:
         self.wait_until_served()
 
     def _be_patient(self, milliseconds):
-        """For how long a server must be silent until the Sentinels take it for dead. A busy machine is to cause no failover of its own."""
+        """For how long a server must be silent until the Sentinels take it for dead. A busy machine is to cause no failover of its
+        own."""
         for sentinel in self.group.sentinels:
             sentinel.client.sentinel_set(NAME, "down-after-milliseconds", milliseconds)
 

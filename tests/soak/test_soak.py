@@ -1,5 +1,5 @@
-"""A simulated week without a false alarm: SOAK_DAYS=7 is the week, and its report is written into docs/reliability.md; less than 1 is a short form
-of it in which everything happens once."""
+"""A simulated week without a false alarm: SOAK_DAYS=7 is the week, and its report is written into docs/reliability.md; less than 1
+is a short form of it in which everything happens once."""
 
 import os
 import re
@@ -43,6 +43,7 @@ def test_a_week_without_a_false_alarm(directory, clock, make_coordinator):
     assert week.judge.total("longest") <= BOUND
     assert week.judge.total("healthy") > 0, "nobody died, so nothing is proven"
     if DAYS >= 1:
-        text, count = re.subn(r"(?<=<!-- the week -->\n).*?(?=<!-- end -->)", lambda _: week.judge.table() + "\n", REPORT.read_text(), flags=re.S)
+        text, count = re.subn(r"(?<=<!-- the week -->\n).*?(?=<!-- end -->)", lambda _: week.judge.table() + "\n",
+                              REPORT.read_text(), flags=re.S)
         assert count == 1
         REPORT.write_text(text)

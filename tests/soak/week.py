@@ -28,7 +28,8 @@ class Week:
         self.surroundings = Surroundings(directory, clock, make_coordinator, self.began_ms, SETTINGS)
         self.alerts = Alerts(self, directory)
         self.judge = Judge(self)
-        self.agents = [Container(self, "container-a", "near"), Container(self, "container-b", "near"), Container(self, "container-c", "near"),
+        self.agents = [Container(self, "container-a", "near"), Container(self, "container-b", "near"),
+                       Container(self, "container-c", "near"),
                        Laptop(self, "laptop", "near"), Tunnel(self, "tunnel", "far"), EdgeNode(self, "edge", "far"),
                        Loader(self, "loader", "near")]
         self.fleet = Fleet(self, fleet)
@@ -45,11 +46,11 @@ class Week:
     def everybody(self):
         return self.agents + self.fleet.members + self.others
 
-    # -- time ---------------------------------------------------------------------------------------------------------------------------
+    # -- time ----------------------------------------------------------------------------------------------------------------------
 
     def pass_time(self, seconds, whole=None):
-        """Workers beat; each minute everything is compared, with the whole listing every ten minutes, or always, for which workers also beat each half
-        minute."""
+        """Workers beat; each minute everything is compared, with the whole listing every ten minutes, or always, for which workers
+        also beat each half minute."""
         step = 2 if whole is None and seconds >= MINUTE else 1
         end = self._half_minute + round(seconds / 30)
         while self._half_minute < end:
@@ -77,7 +78,7 @@ class Week:
     def row_at(self, moment):
         return [row for since, row in self._rows if since <= moment + 1][-1]
 
-    # -- what befalls them ----------------------------------------------------------------------------------------------------------------
+    # -- what befalls them ---------------------------------------------------------------------------------------------------------
 
     def rolling_deploy(self):
         for _ in self.deploy():
@@ -153,7 +154,8 @@ class Week:
         self.pass_time(8 * MINUTE, whole=True)
 
     def _wait_for_far(self, is_up):
-        wait_until(lambda: all(self.is_ready(machine.coordinator) == is_up for machine in self.proxies["far"].machines if machine.state == "started"),
+        wait_until(lambda: all(self.is_ready(machine.coordinator) == is_up for machine in self.proxies["far"].machines
+                               if machine.state == "started"),
                    within=30, what="the far region's instance notices")
 
     def names_fail(self):
@@ -189,7 +191,8 @@ class Week:
 
     def _newcomer(self):
         self._made += 1
-        machine = Machine(self, f"newcomer-{self._made}", "near", {"worker_id": f"newcomer-{self._made}", "capabilities": {"cpu_cores": 4}, "services": SERVICES})
+        machine = Machine(self, f"newcomer-{self._made}", "near",
+                          {"worker_id": f"newcomer-{self._made}", "capabilities": {"cpu_cores": 4}, "services": SERVICES})
         machine.live()
         self.others.append(machine)
         return machine
@@ -245,7 +248,8 @@ class Week:
 
     def two_machines_one_id(self):
         """Both are served, and the conflict is told."""
-        machines = [Machine(self, "twin", "near", {"worker_id": "twin", "boot_id": f"boot-{number}", "capabilities": {"cpu_cores": number}, "services": SERVICES})
+        machines = [Machine(self, "twin", "near", {"worker_id": "twin", "boot_id": f"boot-{number}",
+                                                   "capabilities": {"cpu_cores": number}, "services": SERVICES})
                     for number in (4, 8, 4)]
         for machine in machines:
             machine.live()
@@ -276,7 +280,7 @@ class Week:
         assert status == 200, answer
         self.pass_time(3 * MINUTE, whole=True)
 
-    # -- the week -------------------------------------------------------------------------------------------------------------------------
+    # -- the week ------------------------------------------------------------------------------------------------------------------
 
     def run(self):
         self.start_machines()
@@ -309,19 +313,25 @@ class Week:
 
     def _plan(self):
         """(moment in seconds or None, name of the row, what happens)"""
-        once = [("Redis restarts, 2 s", self.redis_restart), ("Redis away, 10 min", self.outage_10_min), ("agents restart without ids", self.agents_start_anew),
-                ("a failover", self.failover), ("an agent with a wrong clock", self.wrong_clock), ("Redis away, 45 min", self.outage_45_min),
-                ("a region cut off, 20 min", self.region_cut_off), ("names can't be looked up, 10 min", self.names_fail), ("two machines with one id", self.two_machines_one_id),
-                ("a full Redis, 10 min", self.full_redis), ("the signing key is rotated", self.key_rotation), ("a third of the fleet dies, 1 h", self.machines_die),
+        once = [("Redis restarts, 2 s", self.redis_restart), ("Redis away, 10 min", self.outage_10_min),
+                ("agents restart without ids", self.agents_start_anew),
+                ("a failover", self.failover), ("an agent with a wrong clock", self.wrong_clock),
+                ("Redis away, 45 min", self.outage_45_min),
+                ("a region cut off, 20 min", self.region_cut_off), ("names can't be looked up, 10 min", self.names_fail),
+                ("two machines with one id", self.two_machines_one_id),
+                ("a full Redis, 10 min", self.full_redis), ("the signing key is rotated", self.key_rotation),
+                ("a third of the fleet dies, 1 h", self.machines_die),
                 ("the clock leaps an hour ahead", self.clock_forward), ("the clock leaps an hour back", self.clock_back)]
         if self.is_short:
             plan = [*once[:5], ("a backup", self.backup), ("a rolling deploy", self.rolling_deploy), *once[5:],
-                    ("a night at zero instances", self.night_at_zero), ("a backup of hours ago is restored", self.backup_restored), ("Redis away, 25 h", self.outage_25_h)]
+                    ("a night at zero instances", self.night_at_zero), ("a backup of hours ago is restored", self.backup_restored),
+                    ("Redis away, 25 h", self.outage_25_h)]
             return [(None, name, what) for name, what in plan]
         plan = [(day * DAY + 1 * HOUR, "nights at zero instances", self.night_at_zero) for day in range(self.days - 1)]
         plan += [((day + (8 + 4 * number) / 24) * DAY, "rolling deploys", self.rolling_deploy)
                  for day in range(self.days - 1) for number in range(3)]
-        plan += [(3 * DAY + 10 * HOUR, "a backup", self.backup), (3 * DAY + 16 * HOUR, "a backup of six hours ago is restored", self.backup_restored)]
+        plan += [(3 * DAY + 10 * HOUR, "a backup", self.backup),
+                 (3 * DAY + 16 * HOUR, "a backup of six hours ago is restored", self.backup_restored)]
         daily = [9.5, 13.5, 17.5]
         moments = [day * DAY + hour * HOUR for day in range(self.days - 1) for hour in daily]
         plan += [(moment, name, what) for moment, (name, what) in zip(moments, once)]

@@ -46,7 +46,8 @@ def test_the_first_admin_is_made_and_signs_in(straight, guarded):
 
 
 def test_a_token_is_all_that_standard_output_has(straight, guarded):
-    made = straight("tokens", "add", "--kind", "join", "--name", "the office", "--tiers", "1,2", "--max-workers", "3", "--expires", "30d")
+    made = straight("tokens", "add", "--kind", "join", "--name", "the office", "--tiers", "1,2", "--max-workers", "3", "--expires",
+                    "30d")
     assert TOKEN.match(made.stdout)
     body = {"capabilities": {"cpu_cores": 8, "ram": "16GB"}, "worker_id": "w"}
     assert guarded.request("POST", "/api/worker/register", body, bearer(made.stdout.strip())).status == 200
@@ -69,21 +70,26 @@ def test_the_audit_names_the_command(straight):
     straight("users", "add", "anna", "--role", "viewer", stdin="correct horse\n")
     straight("keys", "rotate")
     newest, older = json.loads(straight("audit", "--json").stdout)["entries"]
-    assert (newest["action"], older["action"], older["target"]) == ("key.make", "user.make", "user:anna") or newest["action"] == "key.rotate"
+    assert (newest["action"], older["action"], older["target"]) == ("key.make", "user.make",
+                                                                    "user:anna") or newest["action"] == "key.rotate"
     assert "straight at Redis" in older["who"]
 
 
 @pytest.mark.parametrize("arguments, stdin", [
     (["users", "add"], ""), (["users", "add", "anna"], "correct horse\n"), (["users", "add", "anna", "--role", "viewer"], ""),
-    (["users", "role", "anna"], ""), (["users", "nonsense"], ""), (["tokens", "add"], ""), (["tokens", "add", "--kind", "join"], ""),
-    (["tokens", "add", "--kind", "join", "--name", "x", "--expires", "soon"], ""), (["tokens", "revoke"], ""), (["keys", "lose"], "")])
+    (["users", "role", "anna"], ""), (["users", "nonsense"], ""), (["tokens", "add"], ""),
+    (["tokens", "add", "--kind", "join"], ""),
+    (["tokens", "add", "--kind", "join", "--name", "x", "--expires", "soon"], ""), (["tokens", "revoke"], ""),
+    (["keys", "lose"], "")])
 def test_what_is_not_understood(straight, arguments, stdin):
     assert straight(*arguments, stdin=stdin).returncode == USAGE
 
 
 @pytest.mark.parametrize("arguments, stdin, says", [
-    (["users", "add", "anna", "--role", "root"], "correct horse\n", "422"), (["users", "add", "anna", "--role", "viewer"], "short\n", "422"),
-    (["tokens", "add", "--kind", "api", "--name", "x"], "", "422"), (["tokens", "add", "--kind", "join", "--name", "x", "--tiers", "9"], "", "422")])
+    (["users", "add", "anna", "--role", "root"], "correct horse\n", "422"),
+    (["users", "add", "anna", "--role", "viewer"], "short\n", "422"),
+    (["tokens", "add", "--kind", "api", "--name", "x"], "", "422"),
+    (["tokens", "add", "--kind", "join", "--name", "x", "--tiers", "9"], "", "422")])
 def test_what_is_refused(straight, arguments, stdin, says):
     result = straight(*arguments, stdin=stdin)
     assert result.returncode == FAILED and says in result.stderr
@@ -101,7 +107,8 @@ def listening_ports(pid):
 
 def test_a_commands_own_server_takes_nobody_elses_word(redis):
     """Other users of the machine reach it, too, while the command runs: it asks for a token that the command alone knows."""
-    follower = subprocess.Popen([str(project.BINARY), "audit", "--follow"], env=environment({"REDIS_URL": redis.url}), stdout=subprocess.DEVNULL)
+    follower = subprocess.Popen([str(project.BINARY), "audit", "--follow"], env=environment({"REDIS_URL": redis.url}),
+                                stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: listening_ports(follower.pid), within=10)
         port, = listening_ports(follower.pid)

@@ -74,10 +74,12 @@ def test_the_port_that_was_told_with_the_address_is_used(behind_proxy):
 
 @pytest.mark.parametrize("told, url, left_out", [
     ("None", None, []), ("null", None, []), (" ", None, []), ("N/A", None, []),
-    ("abc.trycloudflare.com", "https://abc.trycloudflare.com", []), ("HTTPS://ABC.trycloudflare.com/", "https://abc.trycloudflare.com", []),
+    ("abc.trycloudflare.com", "https://abc.trycloudflare.com", []),
+    ("HTTPS://ABC.trycloudflare.com/", "https://abc.trycloudflare.com", []),
     ("https://x.example:443/", "https://x.example", []), ("https://u:p@x.example", "https://x.example", ["tunnel_url"]),
     ("javascript:alert(1)", None, ["tunnel_url"]), ("ftp://x.example", None, ["tunnel_url"]), ("not a url", None, ["tunnel_url"]),
-    ("http://0.0.0.0:8000", None, ["tunnel_url"]), ("http://localhost:8000", None, ["tunnel_url"]), ("http://None:8000", None, ["tunnel_url"])])
+    ("http://0.0.0.0:8000", None, ["tunnel_url"]), ("http://localhost:8000", None, ["tunnel_url"]),
+    ("http://None:8000", None, ["tunnel_url"])])
 def test_a_tunnel_is_a_url_that_others_can_open(behind_proxy, told, url, left_out):
     answer = register(behind_proxy, {"worker_id": "w", "tunnel_url": told})
     assert answer["tunnel_url"] == url and ignored(answer) == left_out
@@ -86,7 +88,8 @@ def test_a_tunnel_is_a_url_that_others_can_open(behind_proxy, told, url, left_ou
 
 
 @pytest.mark.parametrize("port, url, left_out", [
-    ("8000", "http://198.51.100.7:8000", []), (70000, "http://198.51.100.7", ["services[1].port"]), ("http", "http://198.51.100.7", ["services[1].port"]),
+    ("8000", "http://198.51.100.7:8000", []), (70000, "http://198.51.100.7", ["services[1].port"]),
+    ("http", "http://198.51.100.7", ["services[1].port"]),
     (None, "http://198.51.100.7", []), ("None", "http://198.51.100.7", [])])
 def test_ports_of_services(behind_proxy, port, url, left_out):
     answer = register(behind_proxy, {"worker_id": "w", "services": ["other", {"name": "ocr", "port": port}]})
@@ -106,9 +109,10 @@ def test_all_that_is_told_can_be_used(behind_proxy):
     assert "ignored" not in register(behind_proxy, {"tunnel_url": "https://x.example", "services": [{"name": "ocr", "port": 9}]})
 
 
-# -- who a worker is --------------------------------------------------------------------------------------------------------------------
+# -- who a worker is ---------------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("again", ["https://abc.trycloudflare.com/", "HTTPS://ABC.TryCloudflare.com", "abc.trycloudflare.com", "https://abc.trycloudflare.com:443"])
+@pytest.mark.parametrize("again", ["https://abc.trycloudflare.com/", "HTTPS://ABC.TryCloudflare.com", "abc.trycloudflare.com",
+                                   "https://abc.trycloudflare.com:443"])
 def test_a_tunnel_is_the_same_however_it_is_written(redis, behind_proxy, again):
     first = register(behind_proxy, {"tunnel_url": "https://abc.trycloudflare.com"})
     assert register(behind_proxy, {"tunnel_url": again})["worker_id"] == first["worker_id"]
@@ -142,13 +146,16 @@ def test_a_worker_whose_tunnel_an_older_coordinator_stored_as_it_came_is_still_k
 
 def test_an_imported_worker_is_read_alike(redis, behind_proxy, tmp_path):
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat()
-    record = {"tier": 2, "last_heartbeat": now, "ip_address": "192.168.1.5:8000", "tunnel_url": "ABC.trycloudflare.com/", "vpn_ip": "None",
+    record = {"tier": 2, "last_heartbeat": now, "ip_address": "192.168.1.5:8000", "tunnel_url": "ABC.trycloudflare.com/",
+              "vpn_ip": "None",
               "instance_id": "None"}
-    (tmp_path / "registry.json").write_text(json.dumps({"w": record, "v": {**record, "ip_address": "10.0.0.1", "port": 9000, "tunnel_url": "N/A"}}))
+    (tmp_path / "registry.json").write_text(
+        json.dumps({"w": record, "v": {**record, "ip_address": "10.0.0.1", "port": 9000, "tunnel_url": "N/A"}}))
     run = functools.partial(subprocess.run, env=environment({"REDIS_URL": redis.url}), check=True, capture_output=True)
     run([project.BINARY, "import", tmp_path / "registry.json"])
     rows = behind_proxy.workers()
-    assert [(row["ip_address"], row["port"], row["tunnel_url"], row["vpn_ip"], row["instance_id"]) for row in (rows["w"], rows["v"])] == [
+    assert [(row["ip_address"], row["port"], row["tunnel_url"], row["vpn_ip"], row["instance_id"])
+            for row in (rows["w"], rows["v"])] == [
         ("192.168.1.5", 8000, "https://abc.trycloudflare.com", None, None), ("10.0.0.1", 9000, None, None, None)]
     exported = json.loads(run([project.BINARY, "export"]).stdout)
     assert (exported["w"]["ip_address"], exported["w"]["port"], exported["v"]["port"]) == ("192.168.1.5", 8000, 9000)
@@ -156,10 +163,11 @@ def test_an_imported_worker_is_read_alike(redis, behind_proxy, tmp_path):
     invariants.assert_hold(redis.dump())
 
 
-# -- a worker that moves ----------------------------------------------------------------------------------------------------------------
+# -- a worker that moves -----------------------------------------------------------------------------------------------------------
 
 MOVED = "203.0.113.50"
-BEATS = {"single": lambda beat: ("/api/worker/heartbeat", beat), "bulk": lambda beat: ("/api/worker/heartbeats", {"heartbeats": [beat]}),
+BEATS = {"single": lambda beat: ("/api/worker/heartbeat", beat),
+         "bulk": lambda beat: ("/api/worker/heartbeats", {"heartbeats": [beat]}),
          "edge": lambda beat: ("/api/edge/heartbeat", beat)}
 
 
@@ -171,7 +179,8 @@ def beat(coordinator, worker_id, address=CALLER, how="single", **said):
 
 
 def moved_events(redis):
-    return [entry["worker_id"] for _, entry in redis.client.xrange("{rma}:events") if (entry["event"], entry["reason"]) == ("updated", "moved")]
+    return [entry["worker_id"] for _, entry in redis.client.xrange("{rma}:events")
+            if (entry["event"], entry["reason"]) == ("updated", "moved")]
 
 
 @pytest.mark.parametrize("how", BEATS)
@@ -206,11 +215,13 @@ def test_a_heartbeat_may_tell_a_new_tunnel_and_address(redis, behind_proxy, how)
     assert (row["tunnel_url"], row["ip_address"], row["port"]) == ("https://two.trycloudflare.com", "192.168.1.5", 8000)
     beat(behind_proxy, worker_id, MOVED, how=how, tunnel_url="None")
     row = behind_proxy.worker(worker_id)
-    assert (row["tunnel_url"], row["ip_address"], row["port"]) == ("https://two.trycloudflare.com", "192.168.1.5", 8000), "it was told"
+    assert (row["tunnel_url"], row["ip_address"], row["port"]) == ("https://two.trycloudflare.com", "192.168.1.5",
+                                                                   8000), "it was told"
     beat(behind_proxy, worker_id, MOVED, how=how, ip_address="10.0.0.9")
     row = behind_proxy.worker(worker_id)
     assert (row["ip_address"], row["port"]) == ("10.0.0.9", None)
-    assert register(behind_proxy, {"tunnel_url": "https://two.trycloudflare.com"})["worker_id"] == worker_id, "its identity has moved"
+    assert register(behind_proxy,
+                    {"tunnel_url": "https://two.trycloudflare.com"})["worker_id"] == worker_id, "its identity has moved"
     assert register(behind_proxy, {"tunnel_url": "https://one.trycloudflare.com"})["worker_id"] != worker_id, "and left the old one"
     invariants.assert_hold(redis.dump())
 
@@ -244,7 +255,8 @@ def test_one_that_moved_and_then_crashed_is_known_by_its_looks(clock, start_redi
     worker_id = register(coordinator, {"capabilities": {"cpu_cores": 8}})["worker_id"]
     beat(coordinator, worker_id, MOVED)
     clock.advance(60)
-    assert register(coordinator, {"capabilities": {"cpu_cores": 8}}, address="203.0.113.99")["worker_id"] != worker_id, "somebody else"
+    assert register(coordinator, {"capabilities": {"cpu_cores": 8}},
+                    address="203.0.113.99")["worker_id"] != worker_id, "somebody else"
     assert register(coordinator, {"capabilities": {"cpu_cores": 8}}, address=address)["worker_id"] == worker_id
     invariants.assert_hold(redis.dump())
 

@@ -101,7 +101,8 @@ def test_newcomers_fill_exactly_the_places_of_those_that_left(clock, start_redis
     left = [*unregistered, *silent, *removed]
     got = [coordinator.register(f"newcomer-{number}")["assigned_services"][0] for number in range(len(left))]
     assert Counter(got) == Counter(service_of[worker_id] for worker_id in left)
-    assert got == ["rag", "rag", "upload", "client-rag", "rag", "ner", "upload", "client-rag", "doc-processor"], "the emptiest first"
+    assert got == ["rag", "rag", "upload", "client-rag", "rag", "ner", "upload", "client-rag",
+                   "doc-processor"], "the emptiest first"
     assert coordinator.register("one-more")["assigned_services"] == ["rag"], "all are even again"
 
 

@@ -50,7 +50,7 @@ def three_guarded(redis, start_coordinator):
     return [start_coordinator(redis, AUTH="on") for _ in range(3)]
 
 
-# -- agents in the field ----------------------------------------------------------------------------------------------------------------
+# -- agents in the field -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_agent_with_a_token_in_its_url_is_inside(redis, guarded):
@@ -92,7 +92,7 @@ def test_a_workers_own_token_outlives_a_join_token_unless_it_is_taken_along(redi
     wait_until(lambda: as_code(beat(guarded, "w", bearer(own))) == (401, "token-revoked"), within=WITHIN)
 
 
-# -- the way there: warn ------------------------------------------------------------------------------------------------------------------
+# -- the way there: warn -----------------------------------------------------------------------------------------------------------
 
 
 def test_warn_serves_what_the_field_does_and_tells(redis, start_coordinator):
@@ -101,7 +101,8 @@ def test_warn_serves_what_the_field_does_and_tells(redis, start_coordinator):
     assert beat(coordinator, worker_id).status == 200
     assert beat(coordinator, worker_id, bearer("nonsense")).status == 200
     assert coordinator.request("GET", "/api/admin/workers").status == 200
-    for method, path in (("POST", f"/api/worker/{worker_id}/drain"), ("GET", "/metrics"), ("GET", "/api/admin/audit"), ("GET", "/api/auth/users")):
+    for method, path in (("POST", f"/api/worker/{worker_id}/drain"), ("GET", "/metrics"), ("GET", "/api/admin/audit"),
+                         ("GET", "/api/auth/users")):
         assert coordinator.request(method, path).status == 401, path
     viewer = bearer(make_token(redis.client, role="viewer"))
     metrics = coordinator.request("GET", "/metrics", headers=viewer).body.decode()
@@ -120,7 +121,8 @@ def test_warn_lists_the_workers_without_a_token(redis, start_coordinator):
         register(coordinator, worker_id=f"without{number}")
 
     def listed(query):
-        return {row["worker_id"]: row["join_token"] for row in coordinator.request("GET", f"/api/admin/workers?{query}", headers=admin).json["workers"]}
+        return {row["worker_id"]: row["join_token"]
+                for row in coordinator.request("GET", f"/api/admin/workers?{query}", headers=admin).json["workers"]}
 
     without = {f"without{number}": None for number in range(3)}
     assert listed("") == {"has": "jointojointo", **without} and listed("join_token=none") == without
@@ -155,7 +157,7 @@ def test_who_only_views_gets_no_containers_secrets(redis, start_coordinator):
         assert ("JWT_SECRET" in answer.body.decode()) == (role in ("operator", "admin")), role
 
 
-# -- a stolen credential is worth little ------------------------------------------------------------------------------------------------
+# -- a stolen credential is worth little -------------------------------------------------------------------------------------------
 
 
 def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
@@ -165,7 +167,8 @@ def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
     for members in ({"worker_id": "w"}, {"instance_id": "i"}, {"tunnel_url": "https://w.example"}):
         assert as_code(register(guarded, ours, **members)) == (403, "not-your-worker"), members
     assert as_code(beat(guarded, "w", basic(ours))) == (403, "not-your-worker")
-    bulk = guarded.request("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}]}, basic(ours))
+    bulk = guarded.request("POST", "/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}]},
+                           basic(ours))
     assert bulk.status == 200 and bulk.json["ok"] == 0 and bulk.json["forbidden"] == ["w"] and bulk.json["not_found"] == ["nobody"]
     assert as_code(guarded.request("POST", "/api/edge/heartbeat", {"worker_id": "w"}, basic(ours))) == (403, "not-your-worker")
     assert as_code(guarded.request("DELETE", "/api/worker/unregister/w", headers=basic(ours))) == (403, "not-your-worker")
@@ -184,13 +187,15 @@ def test_tasks_go_by_the_workers_credentials(redis, guarded):
     def ask(headers):
         return guarded.request("GET", "/api/worker/tasks?worker_id=w&max=1", headers=headers)
 
-    assert as_code(ask(basic(ours))) == as_code(ask(bearer(register(guarded, ours, worker_id="x").json["token"]))) == (403, "not-your-worker")
+    assert as_code(ask(basic(ours))) == as_code(ask(bearer(register(guarded, ours, worker_id="x").json["token"]))) == (
+        403, "not-your-worker")
     task, = ask(basic(theirs)).json["tasks"]
     body = {"worker_id": "w", "task_id": "t", "lease": task["lease"], "error": "x", "seconds": 60, "percent": 1}
     for path in ("/api/worker/task-complete", "/api/worker/task-fail", "/api/worker/task-extend", "/api/tasks/t/progress"):
         assert as_code(guarded.request("POST", path, body, basic(ours))) == (403, "not-your-worker"), path
     for path in ("/api/worker/tasks/complete", "/api/worker/tasks/fail"):
-        answer = guarded.request("POST", path, {"worker_id": "w", "results": [{"task_id": "t", "lease": task["lease"]}]}, basic(ours)).json
+        answer = guarded.request("POST", path, {"worker_id": "w", "results": [{"task_id": "t", "lease": task["lease"]}]},
+                                 basic(ours)).json
         assert (answer["results"][0]["status"], answer["results"][0]["code"]) == (403, "not-your-worker"), path
     assert guarded.request("POST", "/api/tasks/t/progress", body, own).status == 200
     assert guarded.request("POST", "/api/worker/task-complete", body, own).status == 200
@@ -219,7 +224,8 @@ def test_a_workers_token_is_for_that_worker_alone(redis, guarded):
 def everything_of_a_worker(coordinator, headers):
     """What a worker does with its token; -> the answers."""
     body = {"worker_id": "w", "task_id": "t", "lease": "1-0123456789abcdef", "error": "x", "seconds": 60, "percent": 1}
-    paths = ["/api/worker/heartbeat", "/api/edge/heartbeat", "/api/worker/task-complete", "/api/worker/task-fail", "/api/worker/task-extend",
+    paths = ["/api/worker/heartbeat", "/api/edge/heartbeat", "/api/worker/task-complete", "/api/worker/task-fail",
+             "/api/worker/task-extend",
              "/api/tasks/t/progress"]
     return [*(coordinator.request("POST", path, body, headers) for path in paths),
             coordinator.request("GET", "/api/worker/tasks?worker_id=w&max=1", headers=headers),
@@ -252,7 +258,8 @@ def test_a_workers_token_ends_when_its_worker_is_registered_again(redis, three_g
     if new:
         assert all(beat(coordinator, "w", new).status == 200 for coordinator in three_guarded)
         again = register(guarded, headers=new)
-        assert (again.json["worker_id"], beat(guarded, "w", new).status) == ("w", 200), "its own registration ends nothing: the answer may be lost"
+        assert (again.json["worker_id"], beat(guarded, "w", new).status) == (
+            "w", 200), "its own registration ends nothing: the answer may be lost"
         assert beat(guarded, "w", bearer(again.json["token"])).status == 200
 
 
@@ -299,7 +306,7 @@ def test_no_more_workers_than_a_token_may_have(redis, three_guarded):
     assert register(three_guarded[2], token, worker_id="another").status == 200
 
 
-# -- the start ----------------------------------------------------------------------------------------------------------------------------
+# -- the start ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("secret", ["x" * 31, "change-this-secret-key-in-production", "your-secret-key", "secret", "admin123"])
@@ -327,11 +334,12 @@ def test_the_start_says_how_the_first_admin_is_made(redis, start_coordinator, mo
         assert "rma-coordinator users add NAME --role admin" in told(first)[0]
     make_token(redis.client)
     second = start_coordinator(redis, AUTH=mode, THREADS=1)
-    wait_until(lambda: second.request("GET", "/api/auth/tokens", headers=bearer(credentials.token_text("api", "nobodynobody"))).status == 401)
+    wait_until(lambda: second.request("GET", "/api/auth/tokens",
+                                      headers=bearer(credentials.token_text("api", "nobodynobody"))).status == 401)
     assert not told(second) and (mode != "off" or not told(first))
 
 
-# -- strangers' floods --------------------------------------------------------------------------------------------------------------------
+# -- strangers' floods -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["off", "warn"])
@@ -369,7 +377,7 @@ def test_no_limit_of_registrations(redis, start_coordinator):
     assert not list(redis.client.scan_iter("{rma}:limit:*"))
 
 
-# -- the matrix ---------------------------------------------------------------------------------------------------------------------------
+# -- the matrix --------------------------------------------------------------------------------------------------------------------
 
 ROLES = ("viewer", "user", "operator", "admin")
 
@@ -378,7 +386,8 @@ def routes():
     """{"GET /path": the words of its access}, from the table itself."""
     source = (project.ROOT / "src" / "api" / "routes.c").read_text().replace("\\\n", " ")
     rows = re.findall(r'X\("(\w+)", ("[^"]+"|API_METRICS_PATH), \w+,(.*?)\)(?=\s+X\(|\s*#)', source, re.DOTALL)
-    return {f'{method} {"/metrics" if path[0] != chr(34) else path[1:-1]}': set(re.findall(r"ACCESS_(\w+)", rest)) for method, path, rest in rows}
+    return {f'{method} {"/metrics" if path[0] != chr(34) else path[1:-1]}': set(re.findall(r"ACCESS_(\w+)", rest))
+            for method, path, rest in rows}
 
 
 def expected(access, who, mode):
@@ -431,7 +440,7 @@ def test_every_route_for_every_credential(redis, start_coordinator, mode):
                 assert status not in (401, 403) or code == "not-your-worker", (mode, name, kind, status, code)
 
 
-# -- people -----------------------------------------------------------------------------------------------------------------------------
+# -- people ------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -449,7 +458,8 @@ def test_signing_in_as_the_front_end_does(anna):
     coordinator, _, answer = anna
     assert answer.json["token_type"] == "bearer" and answer.json["user"] == {"username": "anna", "role": "operator"}
     token = bearer(answer.json["access_token"])
-    assert coordinator.request("GET", "/api/auth/verify", headers=token).json == {"username": "anna", "valid": True, "role": "operator"}
+    assert coordinator.request("GET", "/api/auth/verify", headers=token).json == {
+        "username": "anna", "valid": True, "role": "operator"}
     assert coordinator.request("POST", "/api/auth/verify", {"token": answer.json["access_token"]}).json == {
         "valid": True, "user": {"username": "anna", "role": "operator"}}
     wrong = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "wrong"})
@@ -490,14 +500,17 @@ def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes) and "Secure" not in attributes
     assert coordinator.request("GET", "/api/admin/stats", headers=cookie).status == 200
     host = coordinator.url.split("//")[1]
-    for headers, status in (({}, 403), ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
-                            ({"Sec-Fetch-Site": "same-site", "Origin": f"http://{host}"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 404),
+    for headers, status in (({}, 403), ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403),
+                            ({"Sec-Fetch-Site": "cross-site"}, 403),
+                            ({"Sec-Fetch-Site": "same-site", "Origin": f"http://{host}"}, 403),
+                            ({"Sec-Fetch-Site": "same-origin"}, 404),
                             ({"Origin": f"http://{host}"}, 404)):
         answer = coordinator.request("POST", "/api/worker/nobody/drain", headers={**cookie, **headers})
         assert answer.status == status, (headers, answer)
 
 
-ELSEWHERE = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
+ELSEWHERE = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+             {"Sec-Fetch-Site": "same-site"}]
 
 
 def test_a_page_of_others_signs_no_browser_in_or_out(anna):
@@ -505,7 +518,8 @@ def test_a_page_of_others_signs_no_browser_in_or_out(anna):
     coordinator, _, answer = anna
     cookie, host = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}, coordinator.url.split("//")[1]
     for headers in ELSEWHERE:
-        assert as_code(coordinator.request("POST", "/api/auth/logout", headers={**cookie, **headers})) == (403, "cross-site"), headers
+        assert as_code(coordinator.request("POST", "/api/auth/logout", headers={**cookie, **headers})) == (
+            403, "cross-site"), headers
     assert as_code(coordinator.request("POST", "/api/auth/logout", headers=cookie)) == (403, "cross-site"), "no proof at all"
     assert coordinator.request("GET", "/api/admin/stats", headers=cookie).status == 200
     body = {"username": "anna", "password": "correct horse"}
@@ -526,7 +540,7 @@ def test_guessing_is_limited_over_all_instances(redis, start_coordinator):
     assert all(1 <= int(answer.headers["Retry-After"]) <= 12 for answer in answers[10:])
 
 
-# -- keys ---------------------------------------------------------------------------------------------------------------------------------
+# -- keys --------------------------------------------------------------------------------------------------------------------------
 
 
 def test_one_key_is_made_though_many_begin_at_once(redis, start_coordinator):
@@ -559,7 +573,8 @@ def test_a_new_key_is_known_everywhere_at_once(redis, three_guarded):
         assert rotated.status == 200
         if number % 10 == 0:
             for coordinator in three_guarded * 2:
-                assert rotated.json["kid"] in [key["kid"] for key in coordinator.request("GET", "/.well-known/jwks.json").json["keys"]]
+                assert rotated.json["kid"] in [key["kid"]
+                                               for key in coordinator.request("GET", "/.well-known/jwks.json").json["keys"]]
             new = bearer(register(three_guarded[number % 3], token, worker_id=f"w{number}").json["token"])
             assert all(beat(coordinator, f"w{number}", new).status == 200 for coordinator in three_guarded * 2)
     assert all(beat(coordinator, "old", old).status == 200 for coordinator in three_guarded)
@@ -585,7 +600,7 @@ def test_after_a_rest_nobody_waits_for_a_second_reading(redis, start_coordinator
         assert time.monotonic() - began < 0.2
 
 
-# -- outages ------------------------------------------------------------------------------------------------------------------------------
+# -- outages -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_an_outage_locks_nobody_out(redis, guarded):
@@ -600,7 +615,7 @@ def test_an_outage_locks_nobody_out(redis, guarded):
     wait_until(lambda: beat(guarded, "w", basic(token)).status == 200, within=WITHIN)
 
 
-# -- the audit ----------------------------------------------------------------------------------------------------------------------------
+# -- the audit ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_audit_has_who_did_what(anna):
@@ -609,7 +624,8 @@ def test_the_audit_has_who_did_what(anna):
     def entries():
         return coordinator.request("GET", "/api/admin/audit", headers=admin).json["entries"]
 
-    wait_until(lambda: [(entry["action"], entry["target"], entry["outcome"]) for entry in entries() if entry["action"] != "key.make"] == [
+    wait_until(lambda: [(entry["action"], entry["target"], entry["outcome"])
+                        for entry in entries() if entry["action"] != "key.make"] == [
         ("login", "user:anna", "refused"), ("login", "user:anna", "done"), ("user.make", "user:anna", "done")])
     entries = entries()
     assert all(entry["address"] == "127.0.0.1" for entry in entries)
@@ -620,7 +636,8 @@ def test_the_audit_has_what_operators_do(anna):
     coordinator, admin, answer = anna
     token = bearer(answer.json["access_token"])
     register(coordinator, make_token_of(coordinator, admin), worker_id="w")
-    for method, path in (("POST", "/api/worker/w/drain"), ("POST", "/api/worker/w/undrain"), ("DELETE", "/api/worker/unregister/w")):
+    for method, path in (("POST", "/api/worker/w/drain"), ("POST", "/api/worker/w/undrain"),
+                         ("DELETE", "/api/worker/unregister/w")):
         assert coordinator.request(method, path, headers=token).status == 200, path
     assert coordinator.request("POST", "/api/queues/q/pause", headers=token).status == 200
 
@@ -641,16 +658,22 @@ def test_nothing_leaks(redis, start_coordinator):
     admin = make_token(redis.client)
     join = make_token(redis.client, "join")
     answer = register(coordinator, join, worker_id="w")
-    coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "marked-secret-password", "role": "user"}, bearer(admin))
-    signed = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "marked-secret-password"}).json["access_token"]
+    coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "marked-secret-password", "role": "user"},
+                        bearer(admin))
+    signed = coordinator.request("POST", "/api/auth/login",
+                                 {"username": "anna", "password": "marked-secret-password"}).json["access_token"]
     coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "marked-secret-wrong"})
-    coordinator.request("POST", "/api/auth/login?password=marked-secret-query", {"username": "marked-secret-in-a-name", "password": 5})
+    coordinator.request("POST", "/api/auth/login?password=marked-secret-query",
+                        {"username": "marked-secret-in-a-name", "password": 5})
     beat(coordinator, "w", basic(join))
     beat(coordinator, "w", bearer(admin))
-    made = coordinator.request("POST", "/api/auth/tokens", {"kind": "api", "name": "x", "role": "viewer"}, bearer(admin)).json["token"]
-    secrets = ["marked-secret", admin, join, answer.json["token"], signed, made, *(token.split("_", 2)[2] for token in (admin, join, made))]
+    made = coordinator.request("POST", "/api/auth/tokens", {"kind": "api", "name": "x", "role": "viewer"},
+                               bearer(admin)).json["token"]
+    secrets = ["marked-secret", admin, join, answer.json["token"], signed, made,
+               *(token.split("_", 2)[2] for token in (admin, join, made))]
     said = [json.dumps(coordinator.log_lines())]
-    for path in ("/metrics", "/api/auth/users", "/api/auth/tokens", "/api/auth/keys", "/api/admin/audit", "/api/admin/workers", "/.well-known/jwks.json"):
+    for path in ("/metrics", "/api/auth/users", "/api/auth/tokens", "/api/auth/keys", "/api/admin/audit", "/api/admin/workers",
+                 "/.well-known/jwks.json"):
         said.append(coordinator.request("GET", path, headers=bearer(admin)).body.decode())
     kept = json.dumps(redis.dump(), default=str)
     for secret in secrets:
@@ -658,7 +681,7 @@ def test_nothing_leaks(redis, start_coordinator):
         assert secret not in kept, secret
 
 
-# -- the field's own libraries ------------------------------------------------------------------------------------------------------------
+# -- the field's own libraries -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", REGISTRATIONS)
@@ -672,14 +695,16 @@ def test_the_fields_agents_with_nothing_but_their_url_changed(redis, three_guard
     for beat_body in HEARTBEATS.values():
         for coordinator in three_guarded:
             url = coordinator.url.replace("http://", f"http://worker:{token}@")
-            assert requests.post(f"{url}/api/worker/heartbeat", json={**beat_body, "worker_id": worker_id}, timeout=10).status_code == 200
+            assert requests.post(f"{url}/api/worker/heartbeat", json={**beat_body, "worker_id": worker_id},
+                                 timeout=10).status_code == 200
     bare = requests.post(f"{three_guarded[0].url}/api/worker/heartbeat", json={"worker_id": worker_id}, timeout=10)
     assert bare.status_code == 401 and "https://worker:TOKEN@host" in bare.json()["detail"]
     admin = bearer(make_token(redis.client))
     assert requests.delete(f"{three_guarded[1].url}/api/auth/tokens/jointojointo", headers=admin, timeout=10).status_code == 200
     for coordinator in three_guarded:
         url = coordinator.url.replace("http://", f"http://worker:{token}@")
-        wait_until(lambda: requests.post(f"{url}/api/worker/heartbeat", json={"worker_id": worker_id}, timeout=10).status_code == 401,
+        wait_until(lambda: requests.post(f"{url}/api/worker/heartbeat", json={"worker_id": worker_id}, timeout=10).status_code
+                   == 401,
                    within=WITHIN)
 
 

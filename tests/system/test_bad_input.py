@@ -32,7 +32,7 @@ def assert_problem(response, *allowed):
     assert response.json["status"] == response.status and len(response.json["detail"]) > 5
 
 
-# -- texts that are no JSON we take -------------------------------------------------------------------------------------------------
+# -- texts that are no JSON we take ------------------------------------------------------------------------------------------------
 
 UNREADABLE = {
     "nothing": b"", "a brace": b"{", "half": b'{"worker_id": "w", "capabil', "no quotes": b"{worker_id: w}",
@@ -41,16 +41,20 @@ UNREADABLE = {
     "a number": b"42", "null": b"null", "true": b"true",
     "deep lists": b"[" * 10_000, "deep objects": b'{"a":' * 10_000,
     "deep and closed": b'{"worker_id":"w","capabilities":{"a":' + b"[" * 500 + b"]" * 500 + b"}}",
-    "a NUL byte": b'{"worker_id":"w\x00","capabilities":{}}', "an escaped NUL": b'{"worker_id":"w","capabilities":{"a":"x\\u0000y"}}',
+    "a NUL byte": b'{"worker_id":"w\x00","capabilities":{}}',
+    "an escaped NUL": b'{"worker_id":"w","capabilities":{"a":"x\\u0000y"}}',
     "an escaped NUL in a name": b'{"worker_id":"w","capabilities":{"x\\u0000y":1}}',
     "a lone high surrogate": b'{"worker_id":"w","capabilities":{"a":"\\ud800"}}',
     "a lone low surrogate": b'{"worker_id":"w","capabilities":{"a":"\\udc00 x"}}',
     "a high surrogate before something else": b'{"worker_id":"w","capabilities":{"a":"\\ud800\\u0041"}}',
     "surrogates as bytes": b'{"worker_id":"w","capabilities":{"a":"\xed\xa0\x80"}}',
-    "invalid UTF-8": b'{"worker_id":"w","capabilities":{"a":"\xff\xfe"}}', "half of a character": b'{"worker_id":"w","capabilities":{"a":"\xc3"}}',
+    "invalid UTF-8": b'{"worker_id":"w","capabilities":{"a":"\xff\xfe"}}',
+    "half of a character": b'{"worker_id":"w","capabilities":{"a":"\xc3"}}',
     "overlong UTF-8": b'{"worker_id":"w","capabilities":{"a":"\xc0\xaf"}}', "UTF-16": '{"worker_id":"w"}'.encode("utf-16"),
-    "NaN": b'{"worker_id":"w","capabilities":{},"current_load":NaN}', "Infinity": b'{"worker_id":"w","capabilities":{},"current_load":Infinity}',
-    "-Infinity": b'{"worker_id":"w","capabilities":{},"current_load":-Infinity}', "1e999": b'{"worker_id":"w","capabilities":{"a":1e999},"current_load":1e999}',
+    "NaN": b'{"worker_id":"w","capabilities":{},"current_load":NaN}',
+    "Infinity": b'{"worker_id":"w","capabilities":{},"current_load":Infinity}',
+    "-Infinity": b'{"worker_id":"w","capabilities":{},"current_load":-Infinity}',
+    "1e999": b'{"worker_id":"w","capabilities":{"a":1e999},"current_load":1e999}',
     "-1e999": b'{"worker_id":"w","capabilities":{"a":-1e999}}', "a comment": b'{"worker_id":"w",/* */"capabilities":{}}',
     "a trailing comma": b'{"worker_id":"w","capabilities":{},}', "a bad escape": b'{"worker_id":"\\x","capabilities":{}}',
     "a newline in a string": b'{"worker_id":"a\nb","capabilities":{}}',
@@ -98,9 +102,10 @@ def test_big_chunked_bodies_are_refused(fleet):
         assert_problem(raw.read_response("POST"), 413, 400)
 
 
-# -- JSON with the wrong things in it -------------------------------------------------------------------------------------------------
+# -- JSON with the wrong things in it ----------------------------------------------------------------------------------------------
 
-BAD_IDS = ["", " ", "a b", "a\nb", "{rma}", "{rma}:workers", "a}", "*", "a/b", "a,b", "'", '"', "ä", "\u2028", "a\x7f", "x" * 129, "x" * 5000]
+BAD_IDS = ["", " ", "a b", "a\nb", "{rma}", "{rma}:workers", "a}", "*", "a/b", "a,b", "'", '"', "ä", "\u2028", "a\x7f", "x" * 129,
+           "x" * 5000]
 
 
 @pytest.mark.parametrize("member", ["worker_id", "instance_id", "boot_id"])
@@ -127,7 +132,8 @@ REGISTRATION_MEMBERS = {
     "worker_id": STRING, "instance_id": STRING, "boot_id": STRING, "services": LIST, "containers": LIST, "ip_address": STRING,
     "tunnel_url": STRING, "vpn_ip": STRING, "capabilities": OBJECT}
 CAPABILITY_MEMBERS = {
-    "cpu_cores": NUMBER, "ram": SIZE, "storage": SIZE, "gpu_type": STRING, "gpu_memory": SIZE, "worker_type": STRING, "has_gpu": BOOL,
+    "cpu_cores": NUMBER, "ram": SIZE, "storage": SIZE, "gpu_type": STRING, "gpu_memory": SIZE, "worker_type": STRING,
+    "has_gpu": BOOL,
     "has_storage": BOOL, "has_edge": BOOL, "has_public_ip": BOOL}
 
 
@@ -179,18 +185,25 @@ def test_bad_queries(fleet, query):
 
 BODY = '{"worker_id":"w","capabilities":{}}'
 BAD_REQUESTS = {
-    "duplicate Content-Length, the same": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
-    "duplicate Content-Length, another": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nContent-Length: 5\r\n\r\n{BODY}",
-    "Content-Length with Transfer-Encoding": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\nTransfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
-    "Transfer-Encoding with Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: {len(BODY)}\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
-    "Transfer-Encoding in HTTP/1.0": f"POST {REGISTER} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
+    "duplicate Content-Length, the same": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
+                                          f"Content-Length: {len(BODY)}\r\n\r\n{BODY}",
+    "duplicate Content-Length, another": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
+                                         f"Content-Length: 5\r\n\r\n{BODY}",
+    "Content-Length with Transfer-Encoding": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
+                                             f"Transfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
+    "Transfer-Encoding with Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                                             f"Content-Length: {len(BODY)}\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n",
+    "Transfer-Encoding in HTTP/1.0": f"POST {REGISTER} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n"
+                                     f"0\r\n\r\n",
     "no Host": f"POST {REGISTER} HTTP/1.1\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
     "no Host on a GET": "GET /livez HTTP/1.1\r\n\r\n",
     "a negative Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{BODY}",
     "a Content-Length that is no number": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n{BODY}",
-    "two lengths in one Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}, {len(BODY)}\r\n\r\n{BODY}",
+    "two lengths in one Content-Length": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}, {len(BODY)}\r\n\r\n"
+                                         f"{BODY}",
     "an unknown Transfer-Encoding": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n{BODY}",
-    "a chunk size that is no number": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{BODY}\r\n0\r\n\r\n",
+    "a chunk size that is no number": f"POST {REGISTER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{BODY}\r\n"
+                                      f"0\r\n\r\n",
     "noise": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "\x80" * 200 + "\r\n\r\n",
     "a word": "hello\r\n\r\n",
     "an old version": "GET /livez\r\n\r\n",
@@ -233,7 +246,8 @@ def test_smuggled_requests_are_not_served(fleet):
 
 def test_garbage_after_a_good_request(fleet):
     with fleet.raw() as raw:
-        raw.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n\x01\x02\x03 nonsense nonsense\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        raw.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n\x01\x02\x03 nonsense nonsense\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n"
+                 "\r\n")
         answers = statuses(raw.read_to_end(within=12))
     assert answers[0] == 200 and answers[1:] in ([], [400])
 
@@ -256,7 +270,8 @@ def test_a_line_that_never_ends(fleet):
         assert set(statuses(raw.read_to_end(within=12))) <= {400, 414, 431}
 
 
-@pytest.mark.parametrize("path", ["/api/worker/../admin/workers", "/api//admin/workers", "/./livez", "/%2e%2e/%2e%2e/etc/passwd", "/%", "/%zz",
+@pytest.mark.parametrize("path", ["/api/worker/../admin/workers", "/api//admin/workers", "/./livez", "/%2e%2e/%2e%2e/etc/passwd",
+                                  "/%", "/%zz",
                                   "/api/worker/%00", "/api/worker/%ff", "*", "/livez#x", "http://x/livez", "/livez?%00"])
 def test_strange_paths(fleet, path):
     with fleet.raw() as raw:
@@ -323,7 +338,7 @@ def test_a_storm_of_noise(fleet):
                 pass
 
 
-# -- what somebody's redis-cli left in the registry ---------------------------------------------------------------------------------
+# -- what somebody's redis-cli left in the registry --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("foreign", [1, 127, 128, 129, 256, 700])
 def test_a_listing_passes_over_members_that_are_no_ids(redis, coordinator, foreign):
@@ -343,7 +358,7 @@ def test_a_listing_of_nothing_but_members_that_are_no_ids(redis, coordinator):
     assert coordinator.get("/api/admin/workers").json == {"workers": [], "total": 0, "healthy": 0, "next_cursor": None}
 
 
-# -- many faults, and heartbeats that tell too much -----------------------------------------------------------------------------------
+# -- many faults, and heartbeats that tell too much --------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("count", [17, 256, 257, 5000])
 @pytest.mark.parametrize("path, valid, member", [
@@ -362,12 +377,14 @@ def test_all_faults_are_told_at_once(coordinator, path, valid, member, count):
     ({"loaded_models": [f"a-model-with-quite-a-long-name:{number}b" for number in range(1000)]}, {"loaded_models": ["before"]}),
     ({"loaded_models": ["x" * 20_000]}, {"loaded_models": ["before"]}),
     ({"loaded_models": [f"model:{number}b" for number in range(70)]}, None),
-    ({"services_status": {"a": "x" * 20_000}}, {"services_status": {"before": "up"}}), ({"services_status": {"a": "x" * 8000}}, None),
+    ({"services_status": {"a": "x" * 20_000}}, {"services_status": {"before": "up"}}),
+    ({"services_status": {"a": "x" * 8000}}, None),
     ({"specialization": "x" * 20_000}, {"specialization": "before"}), ({"specialization": "x" * 128}, None),
     ({"available_memory": "x" * 20_000}, {"available_memory": "1GB"}), ({"available_memory": "x" * 64}, None)])
 def test_a_heartbeat_counts_even_if_it_tells_too_much(coordinator, told, kept):
     """A live worker must not go offline for what it likes to tell: what is too long is left out."""
-    before = {"loaded_models": ["before"], "services_status": {"before": "up"}, "specialization": "before", "available_memory": "1GB"}
+    before = {"loaded_models": ["before"], "services_status": {"before": "up"}, "specialization": "before",
+              "available_memory": "1GB"}
     coordinator.register("w")
     coordinator.beat("w", **before)
     response = coordinator.post(HEARTBEAT, {"worker_id": "w", "status": "draining", "current_load": 0.5, **told})

@@ -1,4 +1,5 @@
-"""deploy/haproxy.cfg: the balancer in front of coordinators, with servers of the test's own in place of those that it finds by DNS."""
+"""deploy/haproxy.cfg: the balancer in front of coordinators, with servers of the test's own in place of those that it finds by
+DNS."""
 
 import http.server
 import os
@@ -94,7 +95,8 @@ def test_nobody_notices_that_a_coordinator_goes(redis, three_coordinators, balan
         for coordinator in three_coordinators[:2]:
             seen = len(beats[0].statuses)
             getattr(coordinator, how)()
-            wait_until(lambda: len(beats[0].statuses) > seen + 200 or beats[0].statuses[-1] != 200, within=20, what="heartbeats go on")
+            wait_until(lambda: len(beats[0].statuses) > seen + 200 or beats[0].statuses[-1] != 200, within=20,
+                       what="heartbeats go on")
     finally:
         statuses = [status for beat in beats for status in beat.stop()]
     assert set(statuses) == {200}, {status: statuses.count(status) for status in set(statuses)}

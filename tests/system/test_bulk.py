@@ -72,7 +72,8 @@ def test_the_same_member_twice_is_read_as_everywhere(coordinator):
     coordinator.register("a")
     few, many = '[{"worker_id":"a"}]', "[" + ",".join(['{"worker_id":"a"}'] * 50) + "]"
     for first, second, ok in ((few, many, 1), (many, few, 50)):
-        response = coordinator.post(PATH, f'{{"heartbeats":{first},"heartb\\u0065ats":{second}}}', {"Content-Type": "application/json"})
+        response = coordinator.post(PATH, f'{{"heartbeats":{first},"heartb\\u0065ats":{second}}}',
+                                    {"Content-Type": "application/json"})
         assert response.status == 200 and response.json["ok"] == ok
 
 
@@ -119,7 +120,8 @@ def test_unfinished_bodies_of_many_clients_take_bounded_memory(redis, start_coor
             connection.send(head + b" " * 900000)
         except OSError:
             pass  # cut off already
-    wait_until(lambda: coordinator.memory_mb() - before < (90 if project.MODE == "release" else 400), within=5, what="memory is given back")
+    wait_until(lambda: coordinator.memory_mb() - before < (90 if project.MODE == "release" else 400), within=5,
+               what="memory is given back")
     assert coordinator.get("/health").status == 200
     cut_off = 0
     for connection in half:

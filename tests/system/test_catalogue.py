@@ -63,7 +63,8 @@ def containers_of_the_built_in(coordinator):
     """By service, what workers that register one after another are told to run: all of the built-in catalogue."""
     tiers = {1: 2, 2: 6, 3: 5, 4: 1}
     types = {1: "gpu", 2: "cpu", 3: "storage", 4: "edge"}
-    answers = [coordinator.register(capabilities={"worker_type": types[tier]}) for tier, count in tiers.items() for _ in range(count)]
+    answers = [coordinator.register(capabilities={"worker_type": types[tier]}) for tier, count in tiers.items()
+               for _ in range(count)]
     return {answer["assigned_services"][0]: answer["assigned_containers"][0] for answer in answers}
 
 
@@ -76,7 +77,8 @@ def test_the_built_in_containers_get_what_the_environment_has(redis, start_coord
         passed_on = {name: value for name, value in container["env"].items() if name not in ("COORDINATOR_URL", "WORKER_ID")}
         assert passed_on == {name: values[name] for name in PASSED_ON.get(service, [])}, service
     assert {service: container["port"] for service, container in containers.items()} == {
-        "vision": 11434, "vllm": 8000, "rag": 8102, "ner": 8108, "notes": 8100, "upload": 8103, "client-rag": 8104, "doc-processor": 8101,
+        "vision": 11434, "vllm": 8000, "rag": 8102, "ner": 8108, "notes": 8100, "upload": 8103, "client-rag": 8104,
+        "doc-processor": 8101,
         "postgres": 5432, "neo4j": 7687, "redis": 6379, "chromadb": 8000, "minio": 9000, "edge-proxy": 8787}
     coordinator.stop()
     assert "JWT_SECRET>" not in coordinator.stderr() and "JWT_SECRET>" not in str(redis.dump())
@@ -112,7 +114,8 @@ def test_agents_find_an_assigned_service_under_the_names_they_know(coordinator):
                 assert (found["service"], found["worker_id"]) == (service, answer["worker_id"])
                 discovered = coordinator.get(f"/api/services/discover/{name}").json
                 assert (discovered["service"], discovered["recommended"]) == (service, answer["worker_id"])
-                assert [row["worker_id"] for row in coordinator.get(f"/api/admin/workers?service={name}").json["workers"]] == [answer["worker_id"]]
+                assert [row["worker_id"] for row in coordinator.get(f"/api/admin/workers?service={name}").json["workers"]] == [
+                    answer["worker_id"]]
     assert not {service["name"] for service in coordinator.get("/api/services/list").json["services"]} & set(ALIASES.values())
 
 
@@ -194,7 +197,8 @@ def test_every_fault_is_told_at_once_with_its_line(write):
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        f"{path}:8: services[1].prot is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, routes, "
+        f"{path}:8: services[1].prot is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, "
+        f"routes, "
         "proxy, spread, idempotent, pass_authorization, loads_models, set_cookie and timeouts",
         f"{path}:5: services[1].name is that of services[0], too",
         f"{path}:6: services[1].tier must be a whole number from 1 to 4",

@@ -31,7 +31,8 @@ def meet(nodes):
 
 def is_whole(server, count):
     info = server.client.execute_command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == count and int(info["cluster_slots_assigned"]) == SLOTS
+    return (info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == count
+            and int(info["cluster_slots_assigned"]) == SLOTS)
 
 
 @pytest.fixture
@@ -59,7 +60,8 @@ def test_one_shard(start_redis, start_coordinator):
     coordinator.register(tunnel_url="https://t.example", services=[{"name": "ocr"}])
     coordinator.register("w", instance_id="i", boot_id="b")
     coordinator.beat("w", loaded_models=["m"], specialization="rag", expect_silence=600)
-    for path in ("/api/admin/stats", "/api/admin/services", "/api/services/discover/rag?model=m", "/api/worker/find/rag", "/api/worker/w",
+    for path in ("/api/admin/stats", "/api/admin/services", "/api/services/discover/rag?model=m", "/api/worker/find/rag",
+                 "/api/worker/w",
                  "/api/admin/gaps", "/api/admin/workers", "/health", "/api/admin/history"):
         assert coordinator.get(path).status == 200, path
     assert coordinator.post("/api/worker/w/drain").status == 200

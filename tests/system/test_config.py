@@ -13,14 +13,17 @@ import project
 DEFAULTS = {
     "HOST": "::", "PORT": "8080", "THREADS": "", "REDIS_URL": "", "DATA_DIR": "./data", "KEY_PREFIX": "{rma}",
     "HEARTBEAT_INTERVAL_SECONDS": "30", "HEARTBEAT_TIMEOUT_SECONDS": "300", "WORKER_TIMEOUT_SECONDS": "1800", "COORDINATOR_ID": "",
-    "REGION": "", "PUBLIC_URL": "", "WORKERS_ARRAY_HOSTS": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "", "MAX_SERVICES_PER_WORKER": "1",
+    "REGION": "", "PUBLIC_URL": "", "WORKERS_ARRAY_HOSTS": "", "ALLOWED_ORIGINS": "*", "TRUST_PROXY": "", "MAX_CONNECTIONS": "",
+    "MAX_SERVICES_PER_WORKER": "1",
     "SERVICE_CATALOG": "",    "REQUEST_TIMEOUT_MS": "1500", "LOG_LEVEL": "", "LOG_FORMAT": ""}
 
 # Every numeric setting, with the range that its message must name.
 NUMBERS = {
     "PORT": (0, 65535), "THREADS": (0, 64), "HEARTBEAT_INTERVAL_SECONDS": (1, 3600), "HEARTBEAT_TIMEOUT_SECONDS": (1, 86400),
-    "UPSTREAM_CONNECT_MS": (50, 10000), "WORKER_TIMEOUT_SECONDS": (2, 604800), "MAX_SERVICES_PER_WORKER": (1, 8), "REQUEST_TIMEOUT_MS": (10, 2000),
-    "MAX_UPLOAD_BYTES": (65536, 2147483647), "MAX_CONNECTIONS": (1, 1000000), "IDLE_TIMEOUT_SECONDS": (1, 86400), "TRUST_PROXY": (0, 16)}
+    "UPSTREAM_CONNECT_MS": (50, 10000), "WORKER_TIMEOUT_SECONDS": (2, 604800), "MAX_SERVICES_PER_WORKER": (1, 8),
+    "REQUEST_TIMEOUT_MS": (10, 2000),
+    "MAX_UPLOAD_BYTES": (65536, 2147483647), "MAX_CONNECTIONS": (1, 1000000), "IDLE_TIMEOUT_SECONDS": (1, 86400),
+    "TRUST_PROXY": (0, 16)}
 WITHOUT_DEFAULT = {"IDLE_TIMEOUT_SECONDS", "TRUST_PROXY"}  # an empty value is none
 NO_NUMBERS = ["5m", "x", " 5", "5 ", "5 5", "\t5", "5\n", "+5", "-5", "-0", "0x5", "5.0", "5e0", "1,000", "99999999999999999999",
               "-99999999999999999999", "\N{FULLWIDTH DIGIT FIVE}"]
@@ -82,10 +85,13 @@ def test_version(arguments):
 
 @pytest.mark.parametrize("name, value", [
     ("PORT", "abc"), ("PORT", "70000"), ("PORT", "-1"), ("PORT", "80 80"), ("PORT", "1e3"), ("THREADS", "-1"),
-    ("THREADS", "many"), ("REDIS_URL", "http://localhost:6379"), ("REDIS_URL", "localhost:6379"), ("REDIS_URL", "redis://localhost:abc"),
-    ("REDIS_URL", "redis://localhost:6379/x"), ("REDIS_URL", "redis://"), ("REDIS_URL", "unix://"), ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"),
+    ("THREADS", "many"), ("REDIS_URL", "http://localhost:6379"), ("REDIS_URL", "localhost:6379"),
+    ("REDIS_URL", "redis://localhost:abc"),
+    ("REDIS_URL", "redis://localhost:6379/x"), ("REDIS_URL", "redis://"), ("REDIS_URL", "unix://"), ("LOG_LEVEL", "loud"),
+    ("LOG_FORMAT", "xml"),
     ("HEARTBEAT_TIMEOUT_SECONDS", "0"), ("HEARTBEAT_TIMEOUT_SECONDS", "-300"), ("HEARTBEAT_TIMEOUT_SECONDS", "5m"),
-    ("WORKER_TIMEOUT_SECONDS", "x"), ("WORKER_TIMEOUT_SECONDS", "99999999999999999999"), ("MAX_CONNECTIONS", "0"), ("MAX_CONNECTIONS", "x"),
+    ("WORKER_TIMEOUT_SECONDS", "x"), ("WORKER_TIMEOUT_SECONDS", "99999999999999999999"), ("MAX_CONNECTIONS", "0"),
+    ("MAX_CONNECTIONS", "x"),
     ("REQUEST_TIMEOUT_MS", "-1"), ("MAX_SERVICES_PER_WORKER", "0"), ("MAX_SERVICES_PER_WORKER", "9"), ("TRUST_PROXY", "maybe"),
     ("KEY_PREFIX", "x" * 200), ("HOST", "not an address")])
 def test_a_bad_value_stops_the_start_with_one_clear_line(redis, make_coordinator, name, value):
@@ -96,18 +102,22 @@ def test_a_bad_value_stops_the_start_with_one_clear_line(redis, make_coordinator
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("PUBLIC_URL", "not a url"), ("PUBLIC_URL", "javascript:alert(1)"), ("PUBLIC_URL", "c.example"), ("PUBLIC_URL", "https://c.example?x"),
+    ("PUBLIC_URL", "not a url"), ("PUBLIC_URL", "javascript:alert(1)"), ("PUBLIC_URL", "c.example"),
+    ("PUBLIC_URL", "https://c.example?x"),
     ("PUBLIC_URL", "https://user:pw@c.example"), ("PUBLIC_URL", "https://c.example:70000"), ("PUBLIC_URL", "https://c.example\n"),
     ("ALLOWED_ORIGINS", "a.example"), ("ALLOWED_ORIGINS", "https://a.example/path"), ("ALLOWED_ORIGINS", "https://*"),
-    ("ALLOWED_ORIGINS", "null"), ("ALLOWED_ORIGINS", "https://a.example https://b.example"), ("ALLOWED_ORIGINS", "https://a.example,x")])
+    ("ALLOWED_ORIGINS", "null"), ("ALLOWED_ORIGINS", "https://a.example https://b.example"),
+    ("ALLOWED_ORIGINS", "https://a.example,x")])
 def test_a_web_address_is_checked_at_the_start(name, value):
     """Every bad form is in tests/unit/test_web.c."""
     assert refusal(code=1, **{name: value}).startswith(f"rma-coordinator: {name}: ")
 
 
 @pytest.mark.parametrize(("value", "wrong"), [
-    ("everything", '"everything" is no address'), ("*", '"*" is no address'), ("10.0.0.0/8, 10.0.0.0/40", '"10.0.0.0/40" has no number'),
-    ("10.1.2.3/8", '"10.1.2.3/8" has bits behind'), ("fe80::/10", '"fe80::/10" lies where requests never go'), ("worker.example", "is no address"),
+    ("everything", '"everything" is no address'), ("*", '"*" is no address'),
+    ("10.0.0.0/8, 10.0.0.0/40", '"10.0.0.0/40" has no number'),
+    ("10.1.2.3/8", '"10.1.2.3/8" has bits behind'), ("fe80::/10", '"fe80::/10" lies where requests never go'),
+    ("worker.example", "is no address"),
     ("10.0.0.0/8 127.0.0.1", "has no number"), (",".join(["10.0.0.1"] * 65), '"10.0.0.1" is one too many')])
 def test_networks_that_requests_may_go_to_are_checked_at_the_start(value, wrong):
     assert refusal(code=1, UPSTREAM_ALLOW=value).startswith("rma-coordinator: UPSTREAM_ALLOW: ")
@@ -120,7 +130,8 @@ def test_networks_that_requests_may_go_to_are_checked_at_the_start(value, wrong)
     ("deploy/rma-coordinator.service", r"^Environment=UPSTREAM_ALLOW=(\S+)$")])
 def test_what_is_deployed_lets_requests_go_to_workers_near_by(path, pattern):
     allowed = re.search(pattern, (project.ROOT / path).read_text(), re.MULTILINE).group(1)
-    assert refusal(code=1, UPSTREAM_ALLOW=allowed, HOST="none").startswith("rma-coordinator: HOST none"), "it comes past UPSTREAM_ALLOW"
+    assert refusal(code=1, UPSTREAM_ALLOW=allowed,
+                   HOST="none").startswith("rma-coordinator: HOST none"), "it comes past UPSTREAM_ALLOW"
     networks = [ipaddress.ip_network(network) for network in allowed.split(",")]
     for address in ("10.1.2.3", "172.18.0.5", "192.168.1.7", "100.64.0.9"):
         assert any(ipaddress.ip_address(address) in network for network in networks), address
@@ -149,16 +160,19 @@ def test_a_choice_is_one_of_its_words(name):
 
 
 @pytest.mark.parametrize("prefix", [
-    "a b", " a", "a ", "a*", "a?", "[a]", "^a", "a\\", "a\n", "\x01a", "a\x7f", "\xe4", '"a"', "{a", "a}", "}a{", "{}", "{}a", "{a}{b}",
+    "a b", " a", "a ", "a*", "a?", "[a]", "^a", "a\\", "a\n", "\x01a", "a\x7f", "\xe4", '"a"', "{a", "a}", "}a{", "{}", "{}a",
+    "{a}{b}",
     "{{a}}", "{a}}", "{{a}", "{a}b}", "a:", "a:worker:b", "{a:b}"])
 def test_a_prefix_that_would_do_harm_in_a_key_is_refused(prefix):
     says = refusal(code=1, KEY_PREFIX=prefix)
-    assert says == ("rma-coordinator: KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, "
+    assert says == (
+        "rma-coordinator: KEY_PREFIX must be of letters, digits, '.', '_' and '-', a part of which may stand in braces, "
                     "as in {rma}\n")
 
 
 def test_fleets_whose_prefixes_resemble_each_other_share_a_redis(redis, start_coordinator):
-    fleets = {prefix: start_coordinator(redis, KEY_PREFIX=prefix) for prefix in ("a", "{a}", "A", "a.b_c-1", "x{a}y", "{" + 62 * "a" + "}")}
+    fleets = {prefix: start_coordinator(redis, KEY_PREFIX=prefix)
+              for prefix in ("a", "{a}", "A", "a.b_c-1", "x{a}y", "{" + 62 * "a" + "}")}
     for number, coordinator in enumerate(fleets.values()):
         coordinator.register(f"w-{number}")
     for number, coordinator in enumerate(fleets.values()):
@@ -190,7 +204,8 @@ def test_a_port_that_is_taken_is_one_clear_line(redis, make_coordinator):
 def test_an_unknown_command_is_a_usage_error():
     for command in ("no-such-command", "Serve", "", "help"):
         says = refusal(command, "--port=0", code=2)
-        assert re.fullmatch(f'rma-coordinator: there is no command "{command}", only these: serve( [a-z]+)+; --help tells more\n', says)
+        assert re.fullmatch(f'rma-coordinator: there is no command "{command}", only these: serve( [a-z]+)+; --help tells more\n',
+                            says)
 
 
 def test_an_unknown_flag_is_a_usage_error():
@@ -238,7 +253,8 @@ def test_who_comes_can_be_said_in_every_kind_of_url(start_redis, start_coordinat
     coordinator = start_coordinator(REDIS_URL=url, LOG_LEVEL="debug")
     coordinator.register("w")
     assert "p/w@%" not in coordinator.stderr() and "p%2Fw" not in coordinator.stderr()
-    result = subprocess.run([str(project.BINARY), "export"], env=coordinator_module.environment({"REDIS_URL": url}), cwd=directory, capture_output=True,
+    result = subprocess.run([str(project.BINARY), "export"], env=coordinator_module.environment({"REDIS_URL": url}), cwd=directory,
+                            capture_output=True,
                             text=True, timeout=30)
     assert result.returncode == 0 and '"w"' in result.stdout, result.stderr
 

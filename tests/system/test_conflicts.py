@@ -35,7 +35,8 @@ def fleet(clock, start_redis, start_coordinator):
 
 def told(coordinator):
     """How often conflicts were told, as the metrics have it."""
-    lines = [line for line in coordinator.get("/metrics").body.decode().splitlines() if line.startswith('rma_worker_events_total{event="conflict"')]
+    lines = [line for line in coordinator.get("/metrics").body.decode().splitlines()
+             if line.startswith('rma_worker_events_total{event="conflict"')]
     assert len(lines) == 2
     return sum(float(line.split()[-1]) for line in lines)
 
@@ -93,7 +94,7 @@ def test_a_conflict_ends_when_it_is_not_seen_any_more(fleet):
     assert told(fleet) == 2
 
 
-# -- what is none --------------------------------------------------------------------------------------------------------------------
+# -- what is none ------------------------------------------------------------------------------------------------------------------
 
 def test_restarts_are_none(fleet):
     for boot in range(10):
@@ -134,7 +135,7 @@ def test_an_id_that_is_used_after_the_other_machine_is_silent_is_none(fleet):
     assert_none(fleet)
 
 
-# -- by heartbeats -------------------------------------------------------------------------------------------------------------------------
+# -- by heartbeats -----------------------------------------------------------------------------------------------------------------
 
 def beat_in_turn(fleet, machines, times, seconds):
     for _ in range(times):

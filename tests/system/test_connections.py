@@ -70,7 +70,8 @@ def test_calm_when_full_of_requests(redis, start_coordinator):
     """All connections wait for Redis, and new clients for them."""
     coordinator = start_coordinator(redis, MAX_CONNECTIONS=40, REQUEST_TIMEOUT_MS=2000)
     redis.freeze()
-    crowd = [coordinator.raw(timeout=15).send("GET /api/worker/w HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(80)]
+    crowd = [coordinator.raw(timeout=15).send("GET /api/worker/w HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+             for _ in range(80)]
     assert cpu_while_watching(coordinator) < CALM
     redis.thaw()
     assert {connection.read_response().status for connection in crowd} <= {404, 503, 504}

@@ -138,7 +138,8 @@ def test_a_bad_request_id_is_replaced(coordinator, request_id):
 
 def test_every_response_has_a_request_id_of_its_own(coordinator):
     ids = []
-    for method, path, body in [("GET", "/livez", None), ("GET", "/health", None), ("GET", "/nowhere", None), ("PUT", "/health", None),
+    for method, path, body in [("GET", "/livez", None), ("GET", "/health", None), ("GET", "/nowhere", None),
+                               ("PUT", "/health", None),
                                ("POST", REGISTER, b"{"), ("POST", REGISTER, {}), ("POST", HEARTBEAT, {"worker_id": "nobody"}),
                                ("OPTIONS", REGISTER, None), ("POST", REGISTER, {"capabilities": {}}), ("HEAD", "/livez", None)]:
         ids.append(coordinator.request(method, path, body).headers["X-Request-Id"])
@@ -224,16 +225,21 @@ def allowed_of(coordinator, candidates):
 def test_a_star_before_a_name_means_its_subdomains_and_nothing_that_looks_like_one(redis, start_coordinator):
     coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://*.example, http://*.lan.example:3000")
     good = ["https://a.example", "https://a.b.example", "https://A-1.Example", "http://x.lan.example:3000"]
-    bad = ["https://example", "https://.example", "https://evil-example", "https://evilexample", "https://a.example.evil", "http://a.example",
-           "https://a.example:8443", "https://example.evil", "https://evil.com/.example", "https://evil.com#.example", "https://evil.com?.example",
-           "https://user@evil.com:1/.example", "https://user@a.example", "https://a.example/", "https://a.example.", "https://..example",
-           "https://a b.example", "https://*.example", "null", "https://", "", ".example", "http://x.lan.example", "http://lan.example:3000",
+    bad = ["https://example", "https://.example", "https://evil-example", "https://evilexample", "https://a.example.evil",
+           "http://a.example",
+           "https://a.example:8443", "https://example.evil", "https://evil.com/.example", "https://evil.com#.example",
+           "https://evil.com?.example",
+           "https://user@evil.com:1/.example", "https://user@a.example", "https://a.example/", "https://a.example.",
+           "https://..example",
+           "https://a b.example", "https://*.example", "null", "https://", "", ".example", "http://x.lan.example",
+           "http://lan.example:3000",
            "http://x.lan.example:30000", "https://evil.com\t.example", "https://evil.com:443.example"]
     assert allowed_of(coordinator, good + bad) == good
 
 
 def test_origins_are_taken_in_the_form_in_which_browsers_send_them(redis, start_coordinator):
-    coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://A.example/, https://b.example:443,http://c.example:8080/,http://[::1]:80")
+    coordinator = start_coordinator(redis, ALLOWED_ORIGINS="https://A.example/, "
+                                                           "https://b.example:443,http://c.example:8080/,http://[::1]:80")
     good = ["https://a.example", "https://b.example", "http://c.example:8080", "http://[::1]"]
     assert allowed_of(coordinator, [*good, "http://a.example", "https://a.example:444", "http://c.example"]) == good
 
@@ -245,7 +251,8 @@ BOMB = gzip.compress(bytes(30_000_000))
 
 
 @pytest.mark.parametrize(("encoding", "named"), [
-    ("gzip", "gzip"), ("GZIP", "GZIP"), ("x-gzip", "x-gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd"), ("gzip, gzip", "gzip"),
+    ("gzip", "gzip"), ("GZIP", "GZIP"), ("x-gzip", "x-gzip"), ("deflate", "deflate"), ("br", "br"), ("zstd", "zstd"),
+    ("gzip, gzip", "gzip"),
     ("identity, br", "br"), (" , deflate", "deflate"), ("aes128gcm", "aes128gcm"), ("<b>", "(unknown)"), ("x" * 200, "(unknown)"),
     ("\xe4", "(unknown)")])
 @pytest.mark.parametrize("path", [REGISTER, HEARTBEAT, "/api/worker/heartbeats", "/api/edge/register", "/api/worker/w/drain"])
@@ -276,7 +283,7 @@ def test_an_encoding_may_hide_in_a_second_line(coordinator):
     assert send_raw(coordinator, "GET", "/livez", head).status == 200, "without a body there is nothing encoded"
 
 
-# -- where a request goes: targets, Host, proxies -----------------------------------------------------------------------------------
+# -- where a request goes: targets, Host, proxies ----------------------------------------------------------------------------------
 
 def send_raw(coordinator, method, target, head="Host: x\r\n", version="1.1", body=""):
     with coordinator.raw() as raw:
@@ -356,14 +363,17 @@ def endpoint(coordinator, *lines):
     (1, ["198.51.100.9, 192.0.2.4:555"], "192.0.2.4"), (1, ["198.51.100.9", "192.0.2.4"], "192.0.2.4"),
     (1, ["[2001:db8::1]:80"], "2001:db8::1"), (1, ["[2001:db8::1]"], "2001:db8::1"), (1, ["10.0.0.1, 2001:db8::1"], "2001:db8::1"),
     (1, ["unknown, 192.0.2.4"], "192.0.2.4"), (1, ["192.0.2.4, "], "192.0.2.4"), (1, ["192.0.2.4,,"], "192.0.2.4"),
-    (1, ["192.0.2.4", ""], "192.0.2.4"), (1, ["192.0.2.4, unknown"], "127.0.0.1"), (1, ["["], "127.0.0.1"), (1, [":80"], "127.0.0.1"),
-    (1, [""], "127.0.0.1"), (1, [","], "127.0.0.1"), (1, ["1" * 200], "127.0.0.1"), (1, ["[::1"], "127.0.0.1"), (1, ["[::1]x"], "127.0.0.1"),
+    (1, ["192.0.2.4", ""], "192.0.2.4"), (1, ["192.0.2.4, unknown"], "127.0.0.1"), (1, ["["], "127.0.0.1"),
+    (1, [":80"], "127.0.0.1"),
+    (1, [""], "127.0.0.1"), (1, [","], "127.0.0.1"), (1, ["1" * 200], "127.0.0.1"), (1, ["[::1"], "127.0.0.1"),
+    (1, ["[::1]x"], "127.0.0.1"),
     (1, ["[192.0.2.4]:x"], "192.0.2.4"), (1, ["::ffff:192.0.2.4"], "::ffff:192.0.2.4"), (1, ["fe80::1%eth0"], "127.0.0.1"),
     (1, ['"192.0.2.4"'], "127.0.0.1"), (1, ["192.0.2.4 198.51.100.9"], "127.0.0.1"), (1, ["for=192.0.2.4"], "127.0.0.1"),
     (1, [], "127.0.0.1"), (1, ["198.51.100.9"] * 40 + ["192.0.2.4"], "192.0.2.4"),
     (2, ["192.0.2.4, 10.0.0.1"], "192.0.2.4"), (2, ["198.51.100.9, 192.0.2.4, 10.0.0.1"], "192.0.2.4"),
     (2, ["198.51.100.9", "192.0.2.4", "10.0.0.1"], "192.0.2.4"), (2, ["198.51.100.9, 192.0.2.4", "10.0.0.1:1"], "192.0.2.4"),
-    (2, ["192.0.2.4"], "192.0.2.4"), (2, ["unknown, 10.0.0.1"], "10.0.0.1"), (2, ["192.0.2.4, unknown"], "192.0.2.4"), (2, [], "127.0.0.1"),
+    (2, ["192.0.2.4"], "192.0.2.4"), (2, ["unknown, 10.0.0.1"], "10.0.0.1"), (2, ["192.0.2.4, unknown"], "192.0.2.4"),
+    (2, [], "127.0.0.1"),
     (3, ["198.51.100.9, 192.0.2.4, 10.0.0.1, 10.0.0.2"], "192.0.2.4"), (3, ["192.0.2.4,10.0.0.1"], "192.0.2.4"),
     (16, ["192.0.2.4, 10.0.0.1"], "192.0.2.4"), (0, ["192.0.2.4"], "127.0.0.1"), (None, ["192.0.2.4"], "127.0.0.1")])
 def test_the_client_is_the_one_that_the_outermost_trusted_proxy_saw(redis, start_coordinator, proxies, said, address):
@@ -397,15 +407,16 @@ def test_flys_own_header_counts_on_fly_alone(redis, start_coordinator, settings,
     (["X-Forwarded-Host: " + "h" * 300], "http://c.example"), (["X-Forwarded-Host: "], "http://c.example"),
     (["X-Forwarded-Port: 8443"], "http://c.example:8443"), (["X-Forwarded-Port: 80"], "http://c.example"),
     (["X-Forwarded-Port: 8443, 8080"], "http://c.example:8443"), (["X-Forwarded-Port: 0"], "http://c.example"),
-    (["X-Forwarded-Port: 70000"], "http://c.example"), (["X-Forwarded-Port: 8o"], "http://c.example"), (["X-Forwarded-Port: -1"], "http://c.example"),
-    (["X-Forwarded-Port: 443", "X-Forwarded-Proto: https"], "https://c.example"),
+    (["X-Forwarded-Port: 70000"], "http://c.example"), (["X-Forwarded-Port: 8o"], "http://c.example"),
+    (["X-Forwarded-Port: -1"], "http://c.example"), (["X-Forwarded-Port: 443", "X-Forwarded-Proto: https"], "https://c.example"),
     (["X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"], "https://c.example:8443"),
     (["X-Forwarded-Port: 443"], "http://c.example:443"),
     (["X-Forwarded-Host: pub.example:8443", "X-Forwarded-Port: 8080"], "http://pub.example:8443"),
     (["X-Forwarded-Host: [2001:db8::1]", "X-Forwarded-Port: 8080"], "http://[2001:db8::1]:8080"),
     (["X-Forwarded-Host: [2001:db8::1]:81", "X-Forwarded-Port: 8080"], "http://[2001:db8::1]:81"),
     (["X-Forwarded-Host: pub.example", "X-Forwarded-Port: 8443", "X-Forwarded-Proto: https"], "https://pub.example:8443"),
-    (["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], "https://c.example"), (["Forwarded: host=x.example;proto=https"], "http://c.example")])
+    (["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], "https://c.example"),
+    (["Forwarded: host=x.example;proto=https"], "http://c.example")])
 def test_what_a_trusted_proxy_says_of_host_and_port(redis, start_coordinator, lines, url):
     coordinator = start_coordinator(redis, TRUST_PROXY=1)
     assert told_url(coordinator, head_of(lines)) == url
@@ -421,7 +432,7 @@ def test_what_a_trusted_proxy_says_of_the_scheme(redis, start_coordinator, said,
     assert answer.json["coordinator_url"] == f"{scheme}://c.example"
 
 
-# -- queries ------------------------------------------------------------------------------------------------------------------------
+# -- queries -----------------------------------------------------------------------------------------------------------------------
 
 def test_an_empty_parameter_is_an_absent_one(coordinator):
     coordinator.register("w")
@@ -436,7 +447,7 @@ def test_names_of_parameters_may_be_percent_encoded(coordinator):
     assert coordinator.workers("?%74%69%65%72=2").keys() == {"w"}
 
 
-# -- the log ------------------------------------------------------------------------------------------------------------------------
+# -- the log -----------------------------------------------------------------------------------------------------------------------
 
 def logged(coordinator, request_id):
     """The line about a request, once it is there."""
@@ -504,7 +515,8 @@ def test_pipelined_requests_are_answered_in_order(coordinator):
     body = b'{"worker_id": "w"}'
     beat = b"POST /api/worker/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with coordinator.raw() as raw:
-        raw.send((beat + b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n") * 5 + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        raw.send((beat + b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n") * 5
+                 + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert statuses(raw.read_to_end()) == [200, 404] * 5 + [200]
 
 
@@ -526,7 +538,8 @@ def test_http_1_0_clients_are_served(coordinator):
 
 def test_pages_may_send_the_headers_they_ask_for_and_read_ours(coordinator):
     response = coordinator.request("OPTIONS", "/api/admin/workers", headers={
-        "Origin": "https://a.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-requested-with,cache-control"})
+        "Origin": "https://a.example", "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "x-requested-with,cache-control"})
     assert response.status == 204
     assert response.headers["Access-Control-Allow-Headers"] == "x-requested-with,cache-control"
     exposed = coordinator.get("/livez", headers={"Origin": "https://a.example"}).headers["Access-Control-Expose-Headers"]

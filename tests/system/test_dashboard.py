@@ -22,7 +22,8 @@ def ask(coordinator, address="/dashboard", method="GET", **headers):
 
 @pytest.mark.parametrize("accept, is_page", [
     (BROWSER, True), ("text/html", True), ("TEXT/HTML;q=0.1", True), ("application/json;q=0.5, text/html;q=0.5", True),
-    (None, False), ("*/*", False), ("application/json", False), ("text/html;q=0", False), ("text/*", False), ("text/html;q=0.4, application/json;q=0.5", False),
+    (None, False), ("*/*", False), ("application/json", False), ("text/html;q=0", False), ("text/*", False),
+    ("text/html;q=0.4, application/json;q=0.5", False),
 ])
 def test_the_front_door_is_the_dashboard_for_browsers_alone(coordinator, accept, is_page):
     response = ask(coordinator, "/", Accept=accept)
@@ -88,7 +89,8 @@ def test_it_is_there_while_redis_is_away(redis, coordinator):
 def test_it_is_made_of_its_sources(coordinator):
     html = ask(coordinator).body.decode()
     markup = (SOURCES / "index.html").read_text()
-    assert re.findall(r'src="(.*?)"', markup) and set(re.findall(r'<script src="(.*?)">', markup)) == {path.name for path in SCRIPTS}
+    assert re.findall(r'src="(.*?)"', markup) and set(re.findall(r'<script src="(.*?)">', markup)) == {
+        path.name for path in SCRIPTS}
     for path in (*SCRIPTS, SOURCES / "style.css"):
         assert path.read_text() in html, path.name
     assert html.count("<script") == html.count("<style") == 1
@@ -104,14 +106,16 @@ def test_it_asks_nobody_else(coordinator):
     for path in requested:
         assert not re.match(r"""['"`](?!api[/'"])""", path), f"{path} is not relative"
     assert not re.search(r"\bwss?:", html), "a name that ends in ws is none"
-    for bad in ("https:", "url(", "@import", "import(", "XMLHttpRequest", "sendBeacon", "WebSocket", "localStorage", "document.cookie"):
+    for bad in ("https:", "url(", "@import", "import(", "XMLHttpRequest", "sendBeacon", "WebSocket", "localStorage",
+                "document.cookie"):
         assert bad not in html, bad
     assert re.findall("http:[^']*", html) == ["http://www.w3.org/2000/svg"], "a name, not an address"
 
 
 def test_it_takes_text_as_text(coordinator):
     html = ask(coordinator).body.decode()
-    for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "eval(", "Function(", "srcdoc"):
+    for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "eval(",
+                "Function(", "srcdoc"):
         assert bad not in html, bad
 
 
@@ -119,8 +123,10 @@ def test_its_policy_is_strict(coordinator):
     response = ask(coordinator)
     policy = dict(each.strip().split(" ", 1) for each in response.headers["Content-Security-Policy"].split(";"))
     for directive in ("script-src", "style-src"):
-        assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", policy.pop(directive)), "a browser (tests/browser) sees that it is the right one"
-    assert policy == {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
+        assert re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='",
+                            policy.pop(directive)), "a browser (tests/browser) sees that it is the right one"
+    assert policy == {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'",
+                      "form-action": "'none'",
                       "frame-ancestors": "'none'"}
     assert response.headers["X-Content-Type-Options"] == "nosniff" and response.headers["Referrer-Policy"] == "no-referrer"
 

@@ -25,7 +25,7 @@ def settings():
     return set(re.findall(r"^  --[a-z-]+ +([A-Z_]+)$", text, re.MULTILINE))
 
 
-# -- Compose ----------------------------------------------------------------------------------------------------------------------------
+# -- Compose -----------------------------------------------------------------------------------------------------------------------
 
 
 def compose_commands():
@@ -40,7 +40,8 @@ def test_compose_reads_the_file_whichever_it_is(directory):
     bad.write_text(COMPOSE.read_text().replace("restart: unless-stopped", "restarts: unless-stopped"))
     for command in commands:
         for arguments in ([], ["--profile", "dev"]):
-            result = subprocess.run([*command, "-f", str(COMPOSE), *arguments, "config", "-q"], capture_output=True, text=True, timeout=60)
+            result = subprocess.run([*command, "-f", str(COMPOSE), *arguments, "config", "-q"], capture_output=True, text=True,
+                                    timeout=60)
             assert result.returncode == 0 and result.stdout + result.stderr == "", result
         assert subprocess.run([*command, "-f", str(bad), "config", "-q"], capture_output=True, timeout=60).returncode != 0
 
@@ -69,18 +70,20 @@ def test_grafana_finds_its_dashboards_and_prometheus():
     for path in (provisioning / "dashboards").glob("*.yml"):
         for provider in yaml.safe_load(path.read_text())["providers"]:
             assert list((project.ROOT / mounts[provider["options"]["path"]]).glob("*.json")), path
-    urls = [source["url"] for path in (provisioning / "datasources").glob("*.yml") for source in yaml.safe_load(path.read_text())["datasources"]]
+    urls = [source["url"] for path in (provisioning / "datasources").glob("*.yml")
+            for source in yaml.safe_load(path.read_text())["datasources"]]
     # Grafana puts variables in, but knows no defaults for them, as a shell has: ${NAME:-value} would be nothing
     assert urls == ["http://prometheus:9090"]
 
 
-# -- the images -------------------------------------------------------------------------------------------------------------------------
+# -- the images --------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_images_packages_are_those_of_the_makefile_and_all_have_a_version():
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     stages = dict(re.findall(r"^FROM base AS (\S+)$(.*?)(?=^FROM |\Z)", dockerfile, re.MULTILINE | re.DOTALL))
-    named = {stage: set(re.search(r'"\$VERSIONS"(.*?)\n(?! {4})', text.replace("\\\n", " ") + "\n", re.DOTALL)[1].split("&&")[0].split())
+    named = {stage: set(re.search(r'"\$VERSIONS"(.*?)\n(?! {4})', text.replace("\\\n", " ") + "\n",
+                                  re.DOTALL)[1].split("&&")[0].split())
              for stage, text in stages.items()}
     makefile = (project.ROOT / "Makefile").read_text().replace("\\\n", " ")
     wanted = set(re.search(r"^BUILD_PACKAGES := (.*)$", makefile, re.MULTILINE)[1].split()) - {"redis-server", "curl"}
@@ -94,7 +97,7 @@ def test_the_images_packages_are_those_of_the_makefile_and_all_have_a_version():
         assert not missing, f"{path.name}: make image-packages"
 
 
-# -- Kubernetes -------------------------------------------------------------------------------------------------------------------------
+# -- Kubernetes --------------------------------------------------------------------------------------------------------------------
 
 
 def objects():
@@ -135,7 +138,8 @@ def test_the_schemas_notice_a_mistake(directory, file, old, new, fault):
 def test_kubernetes_objects_find_each_other():
     found = objects()
     kinds = {("Deployment", "rma-coordinator"), ("Service", "rma-coordinator"), ("PodDisruptionBudget", "rma-coordinator"),
-             ("StatefulSet", "rma-redis"), ("Service", "rma-redis"), ("NetworkPolicy", "rma-redis"), ("ScaledObject", "rma-coordinator")}
+             ("StatefulSet", "rma-redis"), ("Service", "rma-redis"), ("NetworkPolicy", "rma-redis"),
+             ("ScaledObject", "rma-coordinator")}
     assert found.keys() == kinds
     for workload, name in (("Deployment", "rma-coordinator"), ("StatefulSet", "rma-redis")):
         spec = found[workload, name]["spec"]
@@ -190,7 +194,8 @@ def test_all_deployments_ask_for_credentials_and_lose_no_agent():
                   if document["kind"] == "Deployment" for each in document["spec"]["template"]["spec"]["containers"])
     said = {"kubernetes": {variable["name"]: variable.get("value") for variable in container["env"]}["AUTH"],
             "compose": yaml.safe_load(COMPOSE.read_text())["services"]["coordinator"]["environment"]["AUTH"],
-            "systemd": re.search(r"^Environment=.*\bAUTH=(\w+)", (project.ROOT / "deploy/rma-coordinator.service").read_text(), re.M)[1],
+            "systemd": re.search(r"^Environment=.*\bAUTH=(\w+)", (project.ROOT / "deploy/rma-coordinator.service").read_text(),
+                                 re.M)[1],
             "fly": tomllib.loads((project.ROOT / "fly.toml").read_text())["env"]["AUTH"]}
     assert said == {"kubernetes": "warn", "compose": "${AUTH:-warn}", "systemd": "warn", "fly": "warn"}
     for name in ("deploy/kubernetes/coordinator.yaml", "docker-compose.yml", "deploy/rma-coordinator.service", "fly.toml"):

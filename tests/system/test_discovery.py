@@ -189,7 +189,8 @@ def test_what_is_refused(coordinator, path):
     coordinator.register("w", services=["ocr"])
     for bad in ("o%20cr", "o%7Bcr", "x" * 129, "o%0Acr", "%00", "ocr%2F"):
         assert coordinator.get(path + bad).status == 422, bad
-    for bad in ("?limit=0", "?limit=129", "?limit=x", "?limit=-1", "?limit=99999999999999999999", "?model=a%20b", "?model=a,b", "?model=" + "x" * 129):
+    for bad in ("?limit=0", "?limit=129", "?limit=x", "?limit=-1", "?limit=99999999999999999999", "?model=a%20b", "?model=a,b",
+                "?model=" + "x" * 129):
         response = coordinator.get(path + "ocr" + bad)
         assert response.status == 422, bad
         assert response.json["errors"][0]["field"] in ("limit", "model")
@@ -226,7 +227,8 @@ def test_a_discovered_worker(coordinator):
 
 
 @pytest.mark.parametrize("said, url", [
-    ({"services": [{"name": "ocr", "port": 9, "service_url": "https://s.example/x"}], "tunnel_url": "https://t.example"}, "https://s.example/x"),
+    ({"services": [{"name": "ocr", "port": 9, "service_url": "https://s.example/x"}], "tunnel_url": "https://t.example"},
+     "https://s.example/x"),
     ({"services": [{"name": "ocr", "port": 9}], "tunnel_url": "https://t.example"}, "https://t.example"),
     ({"services": [{"name": "ocr", "port": 9}], "vpn_ip": "10.42.0.7", "ip_address": "203.0.113.9"}, "http://10.42.0.7:9"),
     ({"services": [{"name": "ocr", "port": 9}], "ip_address": "203.0.113.9"}, "http://203.0.113.9:9"),
@@ -256,9 +258,11 @@ def test_all_services(coordinator):
     coordinator.beat("b", status="degraded")
     answer = coordinator.get("/api/admin/services").json
     assert answer["total_services"] == 3
-    assert answer["services"]["ocr"] == {"name": "ocr", "total_workers": 2, "healthy_workers": 1, "status": "available", "worker_count": 2,
+    assert answer["services"]["ocr"] == {"name": "ocr", "total_workers": 2, "healthy_workers": 1, "status": "available",
+                                         "worker_count": 2,
                                          "workers": ["a", "b"]}
-    assert answer["services"]["ner"] == {"name": "ner", "total_workers": 1, "healthy_workers": 0, "status": "degraded", "worker_count": 1,
+    assert answer["services"]["ner"] == {"name": "ner", "total_workers": 1, "healthy_workers": 0, "status": "degraded",
+                                         "worker_count": 1,
                                          "workers": ["b"]}
     listed = coordinator.get("/api/services/list").json
     assert listed["count"] == 3 and [service["name"] for service in listed["services"]] == ["ner", "ocr", "rag"]
@@ -293,7 +297,8 @@ def test_gaps(coordinator):
     coordinator.register("gpu", capabilities=GPU_CAPABILITIES)
     answer = coordinator.get("/api/admin/gaps").json
     by_name = {gap["service"]: gap for gap in answer["gaps"]}
-    assert by_name["rag"] == {"service": "rag", "required_type": "cpu", "priority": 1, "current_workers": 2, "status": "ok", "port": 8102}
+    assert by_name["rag"] == {"service": "rag", "required_type": "cpu", "priority": 1, "current_workers": 2, "status": "ok",
+                              "port": 8102}
     assert by_name["ner"]["status"] == "warning" and by_name["vision"]["status"] == "warning"
     assert by_name["postgres"] == {"service": "postgres", "required_type": "storage", "priority": 1, "current_workers": 0,
                                    "status": "critical", "port": 5432}
@@ -326,7 +331,8 @@ def test_live_workers_and_coordinators_are_paged(coordinator):
 
 def test_without_redis(redis, coordinator):
     redis.kill()
-    for path in ("/api/services/discover/ocr", "/api/worker/find/ocr", "/api/admin/services", "/api/services/list", "/api/admin/gaps",
+    for path in ("/api/services/discover/ocr", "/api/worker/find/ocr", "/api/admin/services", "/api/services/list",
+                 "/api/admin/gaps",
                  "/api/coordinator/workers", "/api/admin/coordinators"):
         response = coordinator.get(path)
         assert response.status == 503 and response.headers["Retry-After"], path

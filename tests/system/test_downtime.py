@@ -1,4 +1,5 @@
-"""Time in which Redis was not running counts for nobody: no worker is offline, removed or forgotten for it, and nobody is told so."""
+"""Time in which Redis was not running counts for nobody: no worker is offline, removed or forgotten for it, and nobody is told
+so."""
 
 import shutil
 from datetime import datetime
@@ -52,7 +53,8 @@ def fleet(clock, start_redis, make_coordinator):
 def wait_for_copy(replica):
     """Until a replica is in step, and its append-only file has what it got at first."""
     wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
-    wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"] for state in ("in_progress", "scheduled")), within=10)
+    wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"]
+                               for state in ("in_progress", "scheduled")), within=10)
 
 
 def fill(fleet, coordinator):
@@ -80,14 +82,16 @@ def fill(fleet, coordinator):
     return coordinator.workers()
 
 
-KEPT = ["status", "tier", "assigned_services", "services", "capabilities", "registered_at", "active_requests", "current_load", "drained"]
+KEPT = ["status", "tier", "assigned_services", "services", "capabilities", "registered_at", "active_requests", "current_load",
+        "drained"]
 
 
 def moment(row):
     return datetime.fromisoformat(row["last_heartbeat"]).timestamp()
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(2, "2 s"), (6 * MINUTE + 12, "6 min 12 s"), (45 * MINUTE, "45 min"), (25 * HOUR, "1 d 1 h")])
+@pytest.mark.parametrize(("seconds", "words"),
+                         [(2, "2 s"), (6 * MINUTE + 12, "6 min 12 s"), (45 * MINUTE, "45 min"), (25 * HOUR, "1 d 1 h")])
 def test_an_outage_is_charged_to_nobody(fleet, seconds, words):
     first, second = fleet.start(), fleet.start()
     before = fill(fleet, first)
@@ -121,7 +125,8 @@ def test_an_outage_is_charged_to_nobody(fleet, seconds, words):
 
 
 def test_silence_while_redis_runs_counts(fleet):
-    """Of five minutes, a worker that was silent for 200 s has 100 s left, however long Redis was away; whichever coordinators were, too."""
+    """Of five minutes, a worker that was silent for 200 s has 100 s left, however long Redis was away; whichever coordinators were,
+    too."""
     coordinator = fleet.start()
     coordinator.register("w")
     fleet.clock.advance(200)
@@ -223,7 +228,8 @@ def test_tasks_stay_with_their_workers(fleet):
     coordinator = fleet.start()
     for worker_id in ("w", "busy"):
         coordinator.register(worker_id)
-    tasks = {worker_id: coordinator.post("/api/tasks", {"queue": "q", "type": "t", "payload": 1}).json["task_id"] for worker_id in ("w", "busy")}
+    tasks = {worker_id: coordinator.post("/api/tasks", {"queue": "q", "type": "t", "payload": 1}).json["task_id"]
+             for worker_id in ("w", "busy")}
     held = {worker_id: task_work.lease(fleet.redis, worker_id) for worker_id in tasks}
     fleet.clock.advance(80)
     coordinator.beat("w")
@@ -305,8 +311,10 @@ def test_a_restored_backup(fleet, clock, directory, start_redis):
     fleet.redis.restart()
     fleet.coordinators = [fleet.start()]
     rows = fleet.coordinators[0].workers()
-    assert {worker_id: row["status"] for worker_id, row in rows.items()} == {worker_id: row["status"] for worker_id, row in before.items()}
-    assert not [event for event in fleet.told() if event[0] in ("offline", "removed") and event[1] == "timeout" and event[2] != "silent"]
+    assert {worker_id: row["status"] for worker_id, row in rows.items()} == {
+        worker_id: row["status"] for worker_id, row in before.items()}
+    assert not [event for event in fleet.told() if event[0] in ("offline", "removed") and event[1] == "timeout"
+                and event[2] != "silent"]
     fleet.clock.advance(301)
     wait_until(lambda: fleet.coordinators[0].stats()["offline_workers"] == 5, within=5)
     assert fleet.coordinators[0].worker("announced")["status"] == "healthy"
@@ -347,7 +355,8 @@ def test_a_clock_that_was_set_forward_while_redis_was_down(fleet):
 
 @pytest.mark.parametrize("seconds", [-2 * HOUR, -5])
 def test_a_clock_that_was_set_back_while_redis_was_down(fleet, seconds):
-    """Then Redis seems to have begun before the last sign. Nothing is moved; who was heard of in the future counts as heard of now."""
+    """Then Redis seems to have begun before the last sign. Nothing is moved; who was heard of in the future counts as heard of
+    now."""
     coordinator = fleet.start()
     coordinator.register("w")
     fleet.outage(seconds)
@@ -359,7 +368,8 @@ def test_a_clock_that_was_set_back_while_redis_was_down(fleet, seconds):
 
 
 def test_without_permission_for_info_nothing_is_moved(fleet):
-    fleet.redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "~{rma}:*", "&{rma}:*", "+@all", "-info", "-scan")
+    fleet.redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "~{rma}:*", "&{rma}:*", "+@all", "-info",
+                                       "-scan")
     coordinator = fleet.start(REDIS_URL=f"redis://fleet:s3cret@127.0.0.1:{fleet.redis.port}")
     coordinator.register("w")
     assert not fleet.redis.client.exists("{rma}:life")

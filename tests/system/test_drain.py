@@ -25,7 +25,8 @@ def told(coordinator, worker_id="w"):
 
 
 def command(*arguments, **settings):
-    return subprocess.run([str(project.BINARY), *arguments], env=coordinator_module.environment(settings), capture_output=True, text=True,
+    return subprocess.run([str(project.BINARY), *arguments], env=coordinator_module.environment(settings), capture_output=True,
+                          text=True,
                           timeout=30)
 
 
@@ -90,7 +91,8 @@ def test_behind_a_proxy_it_is_the_clients_address(redis, start_coordinator):
 
 
 def test_it_outlasts_registrations_removal_and_instances(redis, start_coordinator):
-    first, second = (start_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=2, WORKER_TIMEOUT_SECONDS=3) for _ in range(2))
+    first, second = (start_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=2, WORKER_TIMEOUT_SECONDS=3)
+                     for _ in range(2))
     first.register("w")
     drain(first, body={"reason": "disk swap"})
     before = told(second)
@@ -134,7 +136,8 @@ def test_the_command_says_why_and_who(redis, coordinator):
     listed = command("workers", "--url", coordinator.url).stdout
     assert re.search(r'^w +2 cpu +draining: two "disks" of \u00fc +', listed, re.MULTILINE), listed
     shown = command("worker", "w", "--url", coordinator.url).stdout
-    for pattern in (r"drained +yes", r'drain_reason +two "disks"', r"drained_at +20.* \(\d+ s ago\)", r"drained_from +a command on "):
+    for pattern in (r"drained +yes", r'drain_reason +two "disks"', r"drained_at +20.* \(\d+ s ago\)",
+                    r"drained_from +a command on "):
         assert re.search(pattern, shown), shown
     assert command("undrain", "w", "--url", coordinator.url).returncode == 0
     assert "drain_reason         -" in command("worker", "w", "--url", coordinator.url).stdout

@@ -13,7 +13,8 @@ def register(coordinator, **changes):
 def test_registers_and_beats(coordinator):
     answer = register(coordinator)
     assert answer.status == 200
-    assert answer.json == {"status": "registered", "worker_id": "edge-1", "role": "edge_coordinator", "tunnel_url": "https://e.example",
+    assert answer.json == {"status": "registered", "worker_id": "edge-1", "role": "edge_coordinator",
+                           "tunnel_url": "https://e.example",
                            "heartbeat_interval": 60, "total_coordinators": 1, "message": answer.json["message"]}
     assert register(coordinator, worker_id="edge-2", tunnel_url="https://f.example").json["total_coordinators"] == 2
     assert register(coordinator).json["total_coordinators"] == 2, "registering again is the same node"
@@ -56,7 +57,8 @@ def test_the_interval_that_edge_nodes_are_told(redis, start_coordinator, interva
 
 
 def test_an_edge_node_that_keeps_to_its_interval_is_not_late(start_redis, start_coordinator, clock):
-    coordinator = start_coordinator(start_redis(clock=clock), clock=clock, HEARTBEAT_INTERVAL_SECONDS=30, HEARTBEAT_TIMEOUT_SECONDS=50)
+    coordinator = start_coordinator(start_redis(clock=clock), clock=clock, HEARTBEAT_INTERVAL_SECONDS=30,
+                                    HEARTBEAT_TIMEOUT_SECONDS=50)
     interval = register(coordinator).json["heartbeat_interval"]
     for seconds in (interval, 2 * interval - 15):
         clock.advance(seconds)

@@ -167,7 +167,8 @@ def test_coordinator_killed_and_started_at_once(coordinator, data):
 
 
 def test_coordinator_killed_while_its_redis_is_frozen(coordinator, data):
-    """The old redis-server still runs, deaf: the next start must not put a second one on the same files while it can still write."""
+    """The old redis-server still runs, deaf: the next start must not put a second one on the same files while it can still
+    write."""
     coordinator.register("w")
     old = redis_pid(data)
     os.kill(old, signal.SIGSTOP)

@@ -32,7 +32,8 @@ def assert_shape(value, shape, where="answer"):
 NULL = type(None)
 CONTAINER = {"name": str, "image": str, "port": int, "env": {"COORDINATOR_URL": str, "WORKER_ID": str}}
 REGISTERED = {
-    "status": str, "worker_id": str, "tier": int, "worker_type": str, "assigned_containers": [CONTAINER], "assigned_services": [str],
+    "status": str, "worker_id": str, "tier": int, "worker_type": str, "assigned_containers": [CONTAINER],
+    "assigned_services": [str],
     "service_configs": [{"name": str, "port": int, "priority": int}], "heartbeat_url": str, "heartbeat_interval": int,
     "task_pull_url": str, "coordinator_url": str, "tunnel_url": (str, NULL), "endpoint": str, "is_heartbeat_leader": bool,
     "reregistered": bool, "message": str}
@@ -430,7 +431,8 @@ def test_livez_and_readyz(coordinator):
 def test_root_and_api_introduce_the_service(coordinator, path):
     coordinator.register("w")
     answer = coordinator.get(path).json
-    assert_shape(answer, {"status": str, "service": str, "version": str, "active_workers": int, "docs": str, "api": (str, list, dict)})
+    assert_shape(answer, {"status": str, "service": str, "version": str, "active_workers": int, "docs": str,
+                          "api": (str, list, dict)})
     assert answer["service"] == "RMA Distributed Coordinator"
     assert answer["active_workers"] == 1
 

@@ -50,8 +50,10 @@ def test_all_instances_tell_what_one_has_done(three_coordinators):
         third.beat("w")
         first.register("w")
         second.unregister("w")
-        expected = [("registered", "new", "w"), ("updated", "heartbeat", "w"), ("updated", "drained", "w"), ("updated", "undrained", "w"),
-                    ("offline", "reported", "w"), ("online", "heartbeat", "w"), ("registered", "again", "w"), ("removed", "unregistered", "w")]
+        expected = [("registered", "new", "w"), ("updated", "heartbeat", "w"), ("updated", "drained", "w"),
+                    ("updated", "undrained", "w"),
+                    ("offline", "reported", "w"), ("online", "heartbeat", "w"), ("registered", "again", "w"),
+                    ("removed", "unregistered", "w")]
         for stream in (one, two, three):
             stream.wait_for(lambda stream: len(stream.workers) == len(expected))
             assert stream.workers == expected
@@ -85,7 +87,8 @@ def test_heartbeats_are_told(coordinator):
     with coordinator.events() as stream:
         stream.wait_for(lambda stream: stream.events)
         with coordinator.connection() as connection:
-            beats = [{"worker_id": f"w{number:03}", "current_load": number / 1000, "active_requests": number} for number in range(300)]
+            beats = [{"worker_id": f"w{number:03}", "current_load": number / 1000, "active_requests": number}
+                     for number in range(300)]
             assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == 300
         stream.wait_for(lambda stream: stream.of("heartbeats"), within=12)
         rows = {}
@@ -252,7 +255,8 @@ def test_an_open_stream_that_missed_what_was_trimmed_is_told_so(redis, coordinat
         stream.wait_for(lambda stream: stream.workers)
         coordinator.send_signal(signal.SIGSTOP)
         redis.client.xtrim("{rma}:events", 0, approximate=False)
-        redis.client.xadd("{rma}:events", {"event": "removed", "reason": "unregistered", "worker_id": "v", "tier": "2", "status": "removed",
+        redis.client.xadd("{rma}:events", {"event": "removed", "reason": "unregistered", "worker_id": "v", "tier": "2",
+                                           "status": "removed",
                                            "services": ""})
         coordinator.send_signal(signal.SIGCONT)
         stream.wait_for(lambda stream: ("removed", "unregistered", "v") in stream.workers)
@@ -462,7 +466,7 @@ def test_many_streams_are_served_in_turns(redis, start_coordinator):
         raw.close()
 
 
-# -- history ------------------------------------------------------------------------------------------------------------------------
+# -- history -----------------------------------------------------------------------------------------------------------------------
 
 def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_coordinator):
     redis = start_redis(clock=clock)
@@ -481,14 +485,16 @@ def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_
     times = [point["time"] for point in points()]
     assert times == sorted(set(times)) and all(time.endswith(":00.000Z") for time in times)
     last = points()[-1]
-    assert last["degraded_workers"] == last["total_workers"] == 1 and last["by_tier"]["2"] == {"live_workers": 1, "average_load": 0.5}
+    assert last["degraded_workers"] == last["total_workers"] == 1 and last["by_tier"]["2"] == {
+        "live_workers": 1, "average_load": 0.5}
     assert coordinators[1].get("/api/admin/history?minutes=1").json["points"] == points()[-1:]
     clock.advance(7200)
     wait_until(lambda: len(coordinators[1].get("/api/admin/history?minutes=60").json["points"]) == 1, within=15)
 
 
 def test_a_backup_that_is_older_than_what_was_told(redis, coordinator):
-    """Events that were told have ids of a clock that stood ahead; those after the backup was restored have lower ones, and are told all the same."""
+    """Events that were told have ids of a clock that stood ahead; those after the backup was restored have lower ones, and are told
+    all the same."""
     with coordinator.events() as stream:
         coordinator.register("before")
         stream.wait_for(lambda each: ("registered", "new", "before") in each.workers)

@@ -127,7 +127,8 @@ def test_all_sentinels_away(start_group, start_coordinator, make_coordinator):
 
 def test_passwords_of_both(start_group, start_coordinator, make_coordinator):
     group = start_group(password="s3cret", sentinel_password="t0psecret", sentinels=1)
-    coordinator = start_coordinator(REDIS_URL=group.url(user=":s3cret@", options="?sentinel_password=t0psecret&db=0"), LOG_LEVEL="debug")
+    coordinator = start_coordinator(REDIS_URL=group.url(user=":s3cret@", options="?sentinel_password=t0psecret&db=0"),
+                                    LOG_LEVEL="debug")
     coordinator.register("w")
     without = make_coordinator(REDIS_URL=group.url(user=":s3cret@")).start()
     wait_until(lambda: "NOAUTH" in without.stderr(), within=5, what="it says that the Sentinels want a password")
@@ -147,7 +148,8 @@ def test_a_name_that_the_sentinels_do_not_know(start_group, make_coordinator):
 def test_a_replica_is_refused_until_it_is_a_primary(start_replicated, make_coordinator):
     primary, replica = start_replicated(1)
     coordinator = make_coordinator(replica).start()
-    wait_until(lambda: re.search(rf"it is a replica, of 127.0.0.1:{primary.port}, and takes no writes", coordinator.stderr()), within=5)
+    wait_until(lambda: re.search(rf"it is a replica, of 127.0.0.1:{primary.port}, and takes no writes", coordinator.stderr()),
+               within=5)
     assert coordinator.get("/api/admin/workers").status == 503
     replica.client.replicaof("NO", "ONE")
     coordinator.wait_until_ready(within=FOLLOWS_WITHIN)
@@ -212,7 +214,8 @@ def test_how_redis_is_set_up_is_looked_at(start_redis, start_coordinator):
 
 def test_what_is_not_permitted_is_not_asked_twice(redis, start_coordinator):
     """A user who may do what the coordinator needs and no more."""
-    redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "~{rma}:*", "+@all", "-@admin", "-info", "-role", "-config")
+    redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "~{rma}:*", "+@all", "-@admin", "-info", "-role",
+                                 "-config")
     coordinator = start_coordinator(REDIS_URL=f"redis://fleet:s3cret@127.0.0.1:{redis.port}")
     coordinator.register("w")
     let_pass(1.2)

@@ -20,7 +20,8 @@ def small_window(coordinator):
 
 
 def test_a_pipelining_client_gets_no_more_than_its_share(redis, start_coordinator):
-    """Tens of thousands of requests that need no Redis, on one connection of the only thread: the others are served between them."""
+    """Tens of thousands of requests that need no Redis, on one connection of the only thread: the others are served between
+    them."""
     coordinator = start_coordinator(redis, THREADS=1)
     greedy = coordinator.raw(timeout=60)
     answered = []
@@ -80,7 +81,8 @@ def test_refused_in_the_middle_of_a_pipeline(coordinator):
         connection.settimeout(1)
         try:
             connection.sendall(LIVEZ * answers)
-            connection.sendall(b"POST /api/worker/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 5000000)
+            connection.sendall(b"POST /api/worker/register HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n"
+                               + b"x" * 5000000)
         except OSError:
             pass  # full, as it should be
         connection.close()

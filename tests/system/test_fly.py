@@ -29,14 +29,16 @@ FILES = {"fly.toml", "deploy/fly.replica.toml"}
 
 # What a program would say of itself that fits fly.toml: for the tests of the checks themselves.
 PROGRAM = {
-    "settings": {"HOST": "::", "PORT": "8080", "METRICS_PORT": "0", "MAX_CONNECTIONS": "4096", "REDIS_URL": "", "REDIS_READ_URL": "",
+    "settings": {"HOST": "::", "PORT": "8080", "METRICS_PORT": "0", "MAX_CONNECTIONS": "4096", "REDIS_URL": "",
+                 "REDIS_READ_URL": "",
                  "AUTH": "off"},
     "routes": {("GET", "/readyz"), ("GET", "/livez"), ("POST", "/api/worker/heartbeat")},
     "ends_after": {"SIGTERM": 1.2, "SIGINT": 1.2}, "ends_within": 5.0, "not_ready_after": 0.8}
 
 
 def settings():
-    output = subprocess.run([str(project.BINARY), "--help"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+    output = subprocess.run([str(project.BINARY), "--help"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                            check=True)
     return fly_config.settings_of_help(output.stdout)
 
 
@@ -95,7 +97,7 @@ def test_the_image_is_the_one_of_fly_toml():
     assert fly_config.REDIS_SECRET in ENTRY_POINT.read_text()
 
 
-# -- the runbook's commands, carried out against a fly that only writes down what it is told ------------------------------------------
+# -- the runbook's commands, carried out against a fly that only writes down what it is told ---------------------------------------
 
 STUB = """#!/usr/bin/python3
 import json, os, select, sys
@@ -129,7 +131,8 @@ def block_after(heading):
 
 def secrets_of(calls):
     """What `fly secrets import` was given."""
-    return dict(line.split("=", 1) for _, words, given in calls if words[:2] == ["secrets", "import"] for line in given.splitlines())
+    return dict(line.split("=", 1) for _, words, given in calls if words[:2] == ["secrets", "import"]
+                for line in given.splitlines())
 
 
 def assert_leads_to_redis(url, password, host):
@@ -149,9 +152,11 @@ def test_the_secrets_lead_to_redis(carry_out, heading):
 
 
 def test_the_first_time_makes_the_app_and_the_volume(carry_out):
-    calls = [words for name, words, _ in carry_out(fly_config.blocks(RUNBOOK)[0], block_after("## The first time")) if name == "fly"]
+    calls = [words for name, words, _ in carry_out(fly_config.blocks(RUNBOOK)[0], block_after("## The first time"))
+             if name == "fly"]
     assert ["apps", "create", CONFIG["app"]] in calls
-    assert ["volumes", "create", CONFIG["mounts"][0]["source"], "--region", CONFIG["primary_region"]] in [words[:5] for words in calls]
+    assert ["volumes", "create", CONFIG["mounts"][0]["source"], "--region",
+            CONFIG["primary_region"]] in [words[:5] for words in calls]
     assert calls[-1] == ["deploy"]
 
 
@@ -163,7 +168,7 @@ def test_the_replicas_secrets(carry_out):
     assert_leads_to_redis(secrets["REDIS_READ_URL"], "p", f"top1.nearest.of.{REPLICA['app']}.internal")
 
 
-# -- what the runbook says of Redis and of the coordinator's log ----------------------------------------------------------------------
+# -- what the runbook says of Redis and of the coordinator's log -------------------------------------------------------------------
 
 def test_redis_takes_the_options_of_its_group(start_redis):
     options = shlex.split(CONFIG["processes"]["redis"])[1:]
@@ -184,7 +189,7 @@ def test_a_password_that_does_not_fit_is_told_and_harms_nothing(start_redis, mak
     with_wrong.wait_until_ready()
 
 
-# -- the checks themselves: each sees what it is for ----------------------------------------------------------------------------------
+# -- the checks themselves: each sees what it is for -------------------------------------------------------------------------------
 
 def set_at(tree, path, value):
     *way, last = path
@@ -252,7 +257,8 @@ def test_the_checks_find_a_fault_of_fly_toml(path, value, fault):
 
 @pytest.mark.parametrize("change, fault", [
     ({"not_ready_after": 3.5}, "gives up before"), ({"routes": {("GET", "/livez")}}, "not /readyz"),
-    ({"ends_after": {"SIGTERM": 5.5}}, "does not fit"), ({"ends_within": 10.0}, "does not fit"), ({"ends_after": {}}, "does not end on"),
+    ({"ends_after": {"SIGTERM": 5.5}}, "does not fit"), ({"ends_within": 10.0}, "does not fit"),
+    ({"ends_after": {}}, "does not end on"),
     ({"settings": {**PROGRAM["settings"], "MAX_CONNECTIONS": "500"}}, "at most MAX_CONNECTIONS")])
 def test_the_checks_find_what_the_binary_no_longer_does(change, fault):
     found = fly_config.faults_of_config(CONFIG, {**PROGRAM, **change}, {"coordinator", "redis"})
@@ -260,7 +266,8 @@ def test_the_checks_find_what_the_binary_no_longer_does(change, fault):
 
 
 @pytest.mark.parametrize("path, value, fault", [
-    (["app"], "replica", "must be"), (["primary_region"], "fra", "belongs into lhr"), (["processes", "redis"], "redis --replicaof redis.process.other.internal 6379 --maxmemory 96mb",
+    (["app"], "replica", "must be"), (["primary_region"], "fra", "belongs into lhr"),
+    (["processes", "redis"], "redis --replicaof redis.process.other.internal 6379 --maxmemory 96mb",
                                       "do not follow"),
     (["processes", "redis"], f"redis --replicaof redis.process.{CONFIG['app']}.internal 6379", "--maxmemory"),
     (["processes", "redis"], REPLICA["processes"]["redis"].replace("--repl-timeout 3", "--repl-timeout 60"), "three pings"),

@@ -11,7 +11,8 @@ from waiting import wait_until
 
 
 def run(directory, *arguments, **settings):
-    return subprocess.run([str(project.BINARY), *arguments], env=environment(settings), cwd=directory, capture_output=True, text=True,
+    return subprocess.run([str(project.BINARY), *arguments], env=environment(settings), cwd=directory, capture_output=True,
+                          text=True,
                           timeout=30)
 
 
@@ -26,8 +27,10 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
     coordinator = make_coordinator(redis, REDIS_READ_URL=redis.url).start()
     wait_until(lambda: events(coordinator, "redis_left"), within=5)
     assert "of format 7, this version knows 1" in events(coordinator, "redis_left")[0]["why"]
-    for method, path, body in [("POST", "/api/worker/register", {"worker_id": "w", "capabilities": {}}), ("GET", "/api/admin/workers", None),
-                               ("POST", "/api/worker/heartbeat", {"worker_id": "w"}), ("GET", "/health", None), ("GET", "/readyz", None)]:
+    for method, path, body in [("POST", "/api/worker/register", {"worker_id": "w", "capabilities": {}}),
+                               ("GET", "/api/admin/workers", None),
+                               ("POST", "/api/worker/heartbeat", {"worker_id": "w"}), ("GET", "/health", None),
+                               ("GET", "/readyz", None)]:
         answer = coordinator.request(method, path, body)
         assert (answer.status, answer.json["code"]) == (503, "registry-newer"), answer
     assert "of format 7" in coordinator.get("/health").json["detail"]
@@ -49,7 +52,8 @@ def test_it_is_named_and_each_coordinator_says_that_it_serves(redis, three_coord
 
 def test_the_version_names_commit_and_format(directory):
     words = run(directory, "--version").stdout
-    assert words.startswith("rma-coordinator ") and words.endswith(", format 1)\n") and "(commit " in words and words.count("\n") == 1
+    assert (words.startswith("rma-coordinator ") and words.endswith(", format 1)\n") and "(commit " in words
+            and words.count("\n") == 1)
 
 
 def test_older_data_is_brought_forward(redis, start_coordinator):

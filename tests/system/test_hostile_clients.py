@@ -1,5 +1,5 @@
-"""Clients that try to make two readers see different requests, and clients that hold on: nothing reaches a worker but what a strict server
-takes for the very requests that were let pass."""
+"""Clients that try to make two readers see different requests, and clients that hold on: nothing reaches a worker but what a strict
+server takes for the very requests that were let pass."""
 
 import socket
 import time
@@ -26,7 +26,8 @@ def stage(make_stage):
 
 
 def head(*lines, method="POST", version="HTTP/1.1", target="/service/{s}/outer"):
-    return f"{method} {target} {version}\r\nHost: x\r\n" + "".join(line if line.endswith("\n") else f"{line}\r\n" for line in lines) + "\r\n"
+    return f"{method} {target} {version}\r\nHost: x\r\n" + "".join(line if line.endswith("\n") else f"{line}\r\n"
+                                                                   for line in lines) + "\r\n"
 
 
 # Refused before anything of them is passed on.
@@ -43,7 +44,8 @@ REFUSED = {
     "a tab before the colon of the length": head(f"Content-Length\t: {len(INNER)}") + INNER,
     "a blank before the colon of the encoding": head("Transfer-Encoding : chunked", CL) + EMPTY + INNER,
     **{f"encoding {value!r}": head(f"Transfer-Encoding: {value}", CL) + EMPTY + INNER for value in (
-        "xchunked", "chunked, gzip", "gzip, chunked", "chunked, chunked", "identity", "gzip", "chunked;q=1", "\x0bchunked", "chunked\x0b", "'chunked'",
+        "xchunked", "chunked, gzip", "gzip, chunked", "chunked, chunked", "identity", "gzip", "chunked;q=1", "\x0bchunked",
+        "chunked\x0b", "'chunked'",
         "", "chunked, identity", "identity, chunked", "chunked\x00", "ch\u00fcnked")},
     "encoding twice": head(TE, TE) + EMPTY + INNER,
     "encoding twice, one unknown": head(TE, "Transfer-Encoding: x") + EMPTY + INNER,
@@ -111,7 +113,8 @@ def test_what_two_readers_could_read_differently_is_refused(stage):
         before = len(stage.peer.requests)
         said = say(stage, text)
         answered = statuses(said)
-        if len(stage.peer.requests) != before or any(status < 400 for status in answered) or b"reached" in said or len(answered) > 1:
+        if len(stage.peer.requests) != before or any(status < 400
+                                                     for status in answered) or b"reached" in said or len(answered) > 1:
             wrong.append((name, said[:120], stage.peer.requests[before:]))
     assert not wrong, "\n".join(map(str, wrong))
     assert not stage.peer.asked("smuggled") and not stage.peer.malformed
@@ -131,7 +134,8 @@ PASSED = {
     "HTTP/1.0": (head("Content-Length: 4", version="HTTP/1.0") + "abcd", (b"abcd",)),
     "an absolute target": (head("Content-Length: 4", target="http://x/service/{s}/outer") + "abcd", (b"abcd", None)),
     "Expect": (head("Expect: 100-continue", "Content-Length: 4") + "abcd", (b"abcd",)),
-    "header names that hide": (head("Content_Length: 9", "Transfer_Encoding: chunked", "Content-Length: 4") + "abcd", (b"abcd", None)),
+    "header names that hide": (head("Content_Length: 9", "Transfer_Encoding: chunked", "Content-Length: 4") + "abcd",
+                               (b"abcd", None)),
 }
 
 
@@ -145,7 +149,8 @@ def test_what_is_odd_arrives_as_one_plain_request(stage):
 
 
 CONNECTIONS = ["X-Anything", "Content-Length", "Transfer-Encoding", "Host", "X-Forwarded-For, X-Forwarded-Proto, Forwarded, Via",
-               "X-Request-Id, traceparent", "close, Content-Type", "keep-alive, X-RMA-Session", "Connection", "a b", "\u00e9", ", ,,", "X-Own"]
+               "X-Request-Id, traceparent", "close, Content-Type", "keep-alive, X-RMA-Session", "Connection", "a b", "\u00e9",
+               ", ,,", "X-Own"]
 
 
 def test_connection_takes_away_what_is_the_clients_and_nothing_of_ours(stage):
@@ -159,7 +164,8 @@ def test_connection_takes_away_what_is_the_clients_and_nothing_of_ours(stage):
             continue
         request, = arrived
         assert request.body == b"abcd" and request.header("host").startswith("127.0.0.1:"), value
-        assert request.header("x-forwarded-for") == "127.0.0.1" and request.header("x-forwarded-proto") and request.header("via"), value
+        assert (request.header("x-forwarded-for") == "127.0.0.1" and request.header("x-forwarded-proto")
+                and request.header("via")), value
         assert request.header("x-request-id") and request.header("traceparent"), value
         assert (request.header("x-anything") is None) == (value == "X-Anything"), value
         assert (request.header("x-own") is None) == (value == "X-Own"), value
@@ -179,8 +185,10 @@ def test_a_body_that_ends_early_is_no_whole_request_to_the_worker(stage):
     def whole(request):
         return any(known is request and request.is_whole for known in stage.peer.requests)
 
-    for framing, part in (("Content-Length: 1000000", b"x" * 500000), ("Transfer-Encoding: chunked", b"7a120\r\n" + b"x" * 500000 + b"\r\n"),
-                          ("Transfer-Encoding: chunked", b"7a120\r\n" + b"x" * 500000 + b"\r\n0\r\n"), ("Content-Length: 1000", b"x" * 999)):
+    for framing, part in (("Content-Length: 1000000", b"x" * 500000),
+                          ("Transfer-Encoding: chunked", b"7a120\r\n" + b"x" * 500000 + b"\r\n"),
+                          ("Transfer-Encoding: chunked", b"7a120\r\n" + b"x" * 500000 + b"\r\n0\r\n"),
+                          ("Content-Length: 1000", b"x" * 999)):
         before = len(stage.peer.requests)
         with stage.coordinators[0].raw() as raw:
             raw.send(head(framing).replace("{s}", stage.own)).send(part)

@@ -275,14 +275,16 @@ def test_a_changed_boot_id_is_a_restart(coordinator):
     coordinator.beat("w", status="draining", current_load=0.5, active_requests=2)
     again = coordinator.register("w", boot_id="first")
     assert (again["reregistered"], again["restarted"]) == (True, False)
-    assert (coordinator.worker("w")["status"], coordinator.worker("w")["current_load"]) == ("draining", 0.5), "it has only asked again"
+    assert (coordinator.worker("w")["status"], coordinator.worker("w")["current_load"]) == (
+        "draining", 0.5), "it has only asked again"
     again = coordinator.register("w", boot_id="second")
     assert (again["reregistered"], again["restarted"]) == (True, True)
     worker = coordinator.worker("w")
-    assert (worker["status"], worker["current_load"], worker["active_requests"]) == ("healthy", 0, None), "what the old one held is gone"
+    assert (worker["status"], worker["current_load"], worker["active_requests"]) == (
+        "healthy", 0, None), "what the old one held is gone"
 
 
-# -- those that look alike, once more ------------------------------------------------------------------------------------------------
+# -- those that look alike, once more ----------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("silence", [120, 600])
 def test_an_announced_silence_is_not_taken_for_death(start_redis, start_coordinator, clock, silence):
@@ -308,7 +310,8 @@ def test_one_of_hundreds_that_look_alike_takes_its_old_id(start_redis, start_coo
     crashed = ids[237]
     for _ in range(2):
         clock.advance(25)
-        coordinator.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": worker_id} for worker_id in ids if worker_id != crashed]})
+        coordinator.post("/api/worker/heartbeats",
+                         {"heartbeats": [{"worker_id": worker_id} for worker_id in ids if worker_id != crashed]})
     back = coordinator.register()
     assert (back["worker_id"], back["reregistered"]) == (crashed, True)
     assert coordinator.register()["reregistered"] is False

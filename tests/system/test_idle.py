@@ -93,7 +93,8 @@ const byAgent = () => new Promise((resolve, reject) => {
   request.on('error', reject).end(body);
 });
 const byFetch = async () => {
-  const answer = await fetch(`http://127.0.0.1:${port}/api/worker/heartbeat`, {method: 'POST', body, headers: {'Content-Type': 'application/json'}});
+  const headers = {'Content-Type': 'application/json'};
+  const answer = await fetch(`http://127.0.0.1:${port}/api/worker/heartbeat`, {method: 'POST', body, headers});
   await answer.text();
   return answer.status;
 };
@@ -114,7 +115,8 @@ def test_clients_that_heed_the_hint_never_meet_the_closing(redis, start_coordina
     coordinator = start_coordinator(redis, IDLE_TIMEOUT_SECONDS=2)
     coordinator.register("w")
     pauses = [900, 1500, 1950, 2000, 2050, 2900, 2990, 3000, 3010, 3200]
-    result = subprocess.run(["node", "-e", NODE, str(coordinator.port), *map(str, pauses)], capture_output=True, text=True, timeout=60)
+    result = subprocess.run(["node", "-e", NODE, str(coordinator.port), *map(str, pauses)], capture_output=True, text=True,
+                            timeout=60)
     assert result.returncode == 0 and json.loads(result.stdout) == [200] * (2 * len(pauses) + 2), result
 
 

@@ -27,8 +27,10 @@ SERVICES = {"rma-rag-worker": "rag", "rma-ner-worker": "ner", "rma-notes-worker"
             "rma-client-rag-worker": "client-rag", "rma-doc-processor-worker": "doc-processor"}
 COMPLETES = 120.0  # nothing here takes so long, on the slowest machine
 
-KEPT = ["worker_id", "tier", "registered_at", "tasks_completed", "capabilities", "assigned_services", "provides", "assigned_containers",
-        "ip_address", "tunnel_url", "vpn_ip", "instance_id", "boot_id", "fingerprint", "region", "drained", "services", "containers",
+KEPT = ["worker_id", "tier", "registered_at", "tasks_completed", "capabilities", "assigned_services", "provides",
+        "assigned_containers",
+        "ip_address", "tunnel_url", "vpn_ip", "instance_id", "boot_id", "fingerprint", "region", "drained", "services",
+        "containers",
         "location", "dht_port", "labels"]
 
 
@@ -38,7 +40,8 @@ def time_ago(seconds):
 
 
 def record(worker_id="w", /, **members):
-    return {"worker_id": worker_id, "tier": 2, "status": "healthy", "last_heartbeat": time_ago(10), "registered_at": time_ago(99999),
+    return {"worker_id": worker_id, "tier": 2, "status": "healthy", "last_heartbeat": time_ago(10),
+            "registered_at": time_ago(99999),
             "capabilities": {"cpu_cores": 8, "ram": "16GB"}, "current_load": 0.25, "tasks_completed": 3,
             "assigned_containers": [{"name": "rma-rag-worker"}], **members}
 
@@ -51,7 +54,8 @@ def fleet(count):
 def run(directory):
     """Runs a command to its end."""
     def run(*arguments, within=COMPLETES, **settings):
-        return subprocess.run([str(project.BINARY), *map(str, arguments)], env=coordinator_module.environment(settings), cwd=directory,
+        return subprocess.run([str(project.BINARY), *map(str, arguments)], env=coordinator_module.environment(settings),
+                              cwd=directory,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within)
     return run
 
@@ -178,7 +182,8 @@ def test_the_least_that_a_record_needs(coordinator, write, take_over):
 
 
 def test_unknown_members_and_unknown_containers_are_left_out(coordinator, write, take_over):
-    path = write({"w": record(port=80, note={"a": [1]}, assigned_containers=[{"name": "gone"}, {"name": "rma-ner-worker"}, "other"])})
+    path = write({"w": record(port=80, note={"a": [1]},
+                              assigned_containers=[{"name": "gone"}, {"name": "rma-ner-worker"}, "other"])})
     assert take_over(path) == {**counts(live=1), "unknown_containers": 2}
     assert coordinator.workers()["w"]["assigned_services"] == ["ner"]
 
@@ -195,7 +200,8 @@ def test_containers_of_another_catalogue(write, take_over, exported):
 
 @pytest.mark.parametrize("text, milliseconds", [
     ("2026-01-02T03:04:05.678901", 1767323045678), ("2026-01-02T03:04:05", 1767323045000), ("2026-01-02 03:04:05.6", 1767323045600),
-    ("2026-01-02T03:04:05Z", 1767323045000), ("2026-01-02T05:04:05+02:00", 1767323045000), ("2024-02-29T00:00:00-0130", 1709170200000)])
+    ("2026-01-02T03:04:05Z", 1767323045000), ("2026-01-02T05:04:05+02:00", 1767323045000),
+    ("2024-02-29T00:00:00-0130", 1709170200000)])
 def test_times(redis, write, take_over, text, milliseconds):
     take_over(write({"w": record(registered_at=text)}))
     assert redis.client.hget("{rma}:registration:w", "registered_at") == str(milliseconds)
@@ -207,7 +213,8 @@ def test_known_workers_stay_as_they_are(redis, coordinator, write, take_over):
     before = redis.dump()
     assert take_over(path) == counts(live=1, known=1)
     now = redis.dump()
-    assert {key: now[key] for key in now if key.endswith(":known")} == {key: before[key] for key in before if key.endswith(":known")}
+    assert {key: now[key] for key in now if key.endswith(":known")} == {key: before[key]
+                                                                        for key in before if key.endswith(":known")}
     assert coordinator.workers()["known"]["tasks_completed"] == 0
 
 
@@ -266,17 +273,21 @@ def test_a_truncated_file_is_refused_wherever_it_ends(run, redis, write):
 
 
 FAULTS = [
-    ({"tier": 0}, "tier must be from 1 to 4"), ({"tier": 5}, "tier must be from 1 to 4"), ({"tier": 1.5}, "tier must be a whole number"),
-    ({"tier": "2"}, "tier must be a number"), ({"tier": None}, "tier is required"),
-    ({"worker_id": "other"}, "worker_id is not the id under which the record stands"), ({"worker_id": 7}, "worker_id must be a string"),
-    ({"status": "asleep"}, "status must be healthy, degraded, draining, offline or online"), ({"status": 1}, "status must be a string"),
+    ({"tier": 0}, "tier must be from 1 to 4"), ({"tier": 5}, "tier must be from 1 to 4"),
+    ({"tier": 1.5}, "tier must be a whole number"), ({"tier": "2"}, "tier must be a number"), ({"tier": None}, "tier is required"),
+    ({"worker_id": "other"}, "worker_id is not the id under which the record stands"),
+    ({"worker_id": 7}, "worker_id must be a string"),
+    ({"status": "asleep"}, "status must be healthy, degraded, draining, offline or online"),
+    ({"status": 1}, "status must be a string"),
     ({"current_load": "0.2"}, "current_load must be a number"), ({"current_load": -1}, "current_load must be 0 or more"),
     ({"tasks_completed": -1}, "tasks_completed must be from 0 to 9.00719925474099e+15"),
     ({"tasks_completed": 0.5}, "tasks_completed must be a whole number"),
-    ({"last_heartbeat": "yesterday"}, "last_heartbeat must be a time like"), ({"last_heartbeat": 17}, "last_heartbeat must be a string"),
+    ({"last_heartbeat": "yesterday"}, "last_heartbeat must be a time like"),
+    ({"last_heartbeat": 17}, "last_heartbeat must be a string"),
     ({"registered_at": "2025-02-29T00:00:00"}, "registered_at must be a time like"),
     ({"registered_at": "2025-01-01T00:00:00+1"}, "registered_at must be a time like"),
-    ({"capabilities": []}, "capabilities must be an object"), ({"capabilities": {"x": "y" * 20000}}, "capabilities must be at most"),
+    ({"capabilities": []}, "capabilities must be an object"),
+    ({"capabilities": {"x": "y" * 20000}}, "capabilities must be at most"),
     ({"ip_address": ["1"]}, "ip_address must be a string"), ({"tunnel_url": "a\nb"}, "tunnel_url must have no control characters"),
     ({"tunnel_url": "x" * 5000}, "tunnel_url must be at most"), ({"instance_id": "a b"}, "instance_id must be 1 to 128 characters"),
     ({"assigned_containers": {}}, "assigned_containers must be an array"),
@@ -288,7 +299,8 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("members, said", FAULTS, ids=[f"{next(iter(members))}-{number}" for number, (members, _) in enumerate(FAULTS)])
+@pytest.mark.parametrize("members, said", FAULTS,
+                         ids=[f"{next(iter(members))}-{number}" for number, (members, _) in enumerate(FAULTS)])
 def test_a_bad_record_is_refused_with_its_line_and_member(run, redis, write, members, said):
     path = write({"good": record("good"), "bad": record("bad", **members)})
     line, = refused(run, redis, path)
@@ -334,7 +346,8 @@ def test_a_file_that_can_not_be_read_is_one_line(run, redis, directory):
 
 
 def record_text(worker_id):
-    return json.dumps({worker_id: {"worker_id": worker_id, "tier": 2, "status": "healthy", "last_heartbeat": "2026-11-27T05:00:00", "registered_at": "2026-11-27T05:00:00",
+    return json.dumps({worker_id: {"worker_id": worker_id, "tier": 2, "status": "healthy", "last_heartbeat": "2026-11-27T05:00:00",
+                                   "registered_at": "2026-11-27T05:00:00",
                                    "assigned_containers": [], "capabilities": {}}})
 
 
@@ -368,7 +381,8 @@ def test_an_empty_file_is_no_registry(run, redis, directory):
     assert result.returncode == 1 and "empty.json:1:1:" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["import"], ["import", "a", "b"], ["export", "a", "b"], ["export", "--json"], ["import", "a", "--no"]])
+@pytest.mark.parametrize("arguments", [["import"], ["import", "a", "b"], ["export", "a", "b"], ["export", "--json"],
+                                       ["import", "a", "--no"]])
 def test_wrong_arguments_are_usage_errors(run, redis, directory, arguments):
     result = run(*arguments, REDIS_URL=redis.url)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1 and result.stdout == ""
@@ -416,7 +430,8 @@ def test_redis_refuses_writes(run, redis):
 def test_redis_is_killed_in_the_middle_and_a_second_run_completes_it(redis, write, take_over, start_coordinator):
     count = 10_000
     path = write(fleet(count))
-    process = subprocess.Popen([str(project.BINARY), "import", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    process = subprocess.Popen([str(project.BINARY), "import", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True,
                                env=coordinator_module.environment({"REDIS_URL": redis.url}))
     wait_until(lambda: redis.client.zcard("{rma}:workers") > 50, within=30, what="some workers are taken over", every=0.001)
     redis.kill()
@@ -462,11 +477,13 @@ def registered_fleet(coordinator, write, take_over):
     take_over(OLD_REGISTRY)
     coordinator.register("plain")
     coordinator.register("rich", {"cpu_cores": 8, "name": "\u00e9\"\\\n"}, instance_id="pod-1", boot_id="b-1", vpn_ip="10.0.0.1",
-                         tunnel_url="https://x.example", services=[{"name": "mine", "port": 1}], containers=[{"name": "c"}], labels={"rack": "b c"})
+                         tunnel_url="https://x.example", services=[{"name": "mine", "port": 1}], containers=[{"name": "c"}],
+                         labels={"rack": "b c"})
     coordinator.register()
     coordinator.register("busy")
     coordinator.beat("busy", current_load=0.5, status="degraded")
-    take_over(write({"late": record("late", last_heartbeat=time_ago(600)), "held": record("held", drained=True, tasks_completed=9)}))
+    take_over(write({"late": record("late", last_heartbeat=time_ago(600)),
+                     "held": record("held", drained=True, tasks_completed=9)}))
 
 
 def test_export_and_import_into_an_empty_redis(redis, start_redis, coordinator, write, take_over, exported, run, directory):
@@ -540,9 +557,11 @@ def test_export_makes_no_data_directory(run, directory):
 
 def test_progress_on_a_terminal(redis, write, directory):
     path = write(fleet(3000))
-    for arguments, doing in ((["import", str(path)], "taking over workers"), (["export", str(directory / "out")], "writing workers")):
+    for arguments, doing in ((["import", str(path)], "taking over workers"),
+                             (["export", str(directory / "out")], "writing workers")):
         leader, follower = pty.openpty()
-        process = subprocess.Popen([str(project.BINARY), *arguments], stdout=subprocess.DEVNULL, stderr=follower, stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([str(project.BINARY), *arguments], stdout=subprocess.DEVNULL, stderr=follower,
+                                   stdin=subprocess.DEVNULL,
                                    env=coordinator_module.environment({"REDIS_URL": redis.url}))
         os.close(follower)
         said = b""
@@ -569,7 +588,8 @@ def test_the_move_as_the_page_prints_it(start_coordinator, directory):
     shutil.copy(OLD_REGISTRY, directory / "workers.json")
     script = "set -e\n" + "".join(blocks).replace("build/release/", f"build/{project.MODE}/")
     script = script.replace("localhost:8080", f"localhost:{coordinator.port}")
-    result = subprocess.run(["bash", "-c", script], cwd=directory, env=coordinator_module.environment({}), capture_output=True, text=True,
+    result = subprocess.run(["bash", "-c", script], cwd=directory, env=coordinator_module.environment({}), capture_output=True,
+                            text=True,
                             timeout=COMPLETES)
     assert result.returncode == 0, result
     assert f"{len(OLD)} of {len(OLD)} workers taken over" in result.stdout

@@ -56,7 +56,7 @@ def test_what_is_installed_runs(installed):
         assert usage.returncode == 1 and "usage" in usage.stderr
 
 
-# -- the unit ---------------------------------------------------------------------------------------------------------------------------
+# -- the unit ----------------------------------------------------------------------------------------------------------------------
 
 
 def analyze(*arguments):
@@ -82,7 +82,7 @@ def test_these_two_see_a_bad_unit(installed, directory):
     assert analyze("security", "--offline=true", "--threshold=15", bad).returncode == 1
 
 
-# -- the man page -----------------------------------------------------------------------------------------------------------------------
+# -- the man page ------------------------------------------------------------------------------------------------------------------
 
 
 def binary_help():
@@ -109,7 +109,8 @@ def differences(page):
         words = re.sub(r"[.,;]?\s", " ", described.get((flag, name), "") + " ").replace("(", " ").replace(")", " ").split()
         if default and default[1] not in [word.strip(",.;") for word in words] and default[1] not in words:
             wrong.append(f"{flag}: the page does not tell the default {default[1]}")
-    commands = re.findall(r"^  ([a-z]+)  +\w", binary_help().partition("Commands:\n")[2].partition("\n\n")[0] + "\n", flags=re.MULTILINE)
+    commands = re.findall(r"^  ([a-z]+)  +\w", binary_help().partition("Commands:\n")[2].partition("\n\n")[0] + "\n",
+                          flags=re.MULTILINE)
     listed = re.findall(r"^\.It Cm ([a-z]+)", page, flags=re.MULTILINE)
     commands += re.findall(r"^  (import|check|export) ", binary_help(), flags=re.MULTILINE)
     return wrong + [f"{name}: a command on one side alone" for name in sorted(set(commands) ^ set(listed))]
@@ -121,7 +122,8 @@ def test_the_page_has_every_setting_and_command_of_the_binary_and_no_other():
 
 
 @pytest.mark.parametrize(("old", "new", "wrong"), [
-    (".It Fl -port , Ev PORT\n", ".It Fl -prot , Ev PROT\n", "port: not on the page"), ("(8080)", "(8000)", "port: the page does not"),
+    (".It Fl -port , Ev PORT\n", ".It Fl -prot , Ev PROT\n", "port: not on the page"),
+    ("(8080)", "(8000)", "port: the page does not"),
     (".It Fl -port , Ev PORT\n", ".It Fl -gone , Ev GONE\nx\n.It Fl -port , Ev PORT\n", "gone: not a setting"),
     (".It Cm status\n", "", "status: a command")])
 def test_a_page_that_has_rotted_is_noticed(old, new, wrong):

@@ -65,8 +65,10 @@ def test_every_key_after_a_busy_scenario_has_a_row(clock, start_redis, start_coo
     wait_until(lambda: redis.client.zcard("{rma}:workers") == 0)
     seen.update(redis.dump(everything=True))
     kinds = {key.split(":")[1] for key in seen} - {"stale"}  # any sweep may end it
-    assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "region", "services", "stats", "ledger",
-                     "identity", "fingerprint", "events", "history", "format", "instances", "alive", "life", "requests", "requesters", "outcomes", "open",
+    assert kinds == {"worker", "registration", "workers", "online", "offline", "service", "model", "region", "services", "stats",
+                     "ledger",
+                     "identity", "fingerprint", "events", "history", "format", "instances", "alive", "life", "requests",
+                     "requesters", "outcomes", "open",
                      "sessions", "flights", "served"}, "the scenario leaves out a kind of key"
     unknown = [f"{key} ({kind})" for key, (kind, _, _) in seen.items() if not is_documented(key, kind, rows)]
     assert unknown == []

@@ -1,4 +1,5 @@
-"""How many requests each worker has is known to all instances, whatever becomes of clients, instances and their connections to Redis."""
+"""How many requests each worker has is known to all instances, whatever becomes of clients, instances and their connections to
+Redis."""
 
 import asyncio
 import collections
@@ -114,7 +115,8 @@ def test_no_worker_has_more_than_its_share(stage):
 def test_answers_of_redis_that_get_lost_leave_nothing(stage):
     crew = Crew(stage, seconds=0.001)
     service = stage.service(*crew.peers)
-    statuses = run_clients(stage, service, 1.5, meanwhile=lambda: stage.redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal"))
+    statuses = run_clients(stage, service, 1.5,
+                           meanwhile=lambda: stage.redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal"))
     counts = collections.Counter(statuses)
     assert counts[200] > 20 and set(counts) <= {200, 503, 504}, counts
     for coordinator in stage.coordinators:
@@ -126,7 +128,8 @@ def test_answers_of_redis_that_get_lost_leave_nothing(stage):
 def test_what_redis_forgets_is_noted_again(stage):
     holding = Holding(stage)
     service = stage.service(holding.peer)
-    threads = [threading.Thread(target=stage.ask, args=("GET", f"/service/{service}/x"), kwargs={"coordinator": coordinator}) for coordinator in stage.coordinators]
+    threads = [threading.Thread(target=stage.ask, args=("GET", f"/service/{service}/x"), kwargs={"coordinator": coordinator})
+               for coordinator in stage.coordinators]
     for thread in threads:
         thread.start()
     wait_until(lambda: holding.requests == 3, within=5)
@@ -190,8 +193,10 @@ def test_a_worker_that_fails_is_left_alone_and_tried_again(clock, start_redis, m
     clock.advance(21)
     assert {ask() for _ in range(30)} == {200} and len(ill.requests) > 8
     metrics = coordinator.request("GET", "/metrics").body.decode()
-    assert 'rma_passed_breakers_opened_total{service="rag"} 2\n' in metrics and 'rma_passed_breakers_closed_total{service="rag"} 1\n' in metrics
-    assert [line["event"] for line in coordinator.log_lines() if line["event"].startswith("breaker")] == ["breaker_opened"] * 2 + ["breaker_closed"]
+    assert ('rma_passed_breakers_opened_total{service="rag"} 2\n' in metrics
+            and 'rma_passed_breakers_closed_total{service="rag"} 1\n' in metrics)
+    assert [line["event"] for line in coordinator.log_lines() if line["event"].startswith("breaker")] == [
+        "breaker_opened"] * 2 + ["breaker_closed"]
 
 
 def test_without_leases_failures_count_all_the_same(make_stage):

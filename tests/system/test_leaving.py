@@ -1,4 +1,5 @@
-"""Clients that leave while their requests wait: they are noticed within a second. Those that only have no more to say get their answers."""
+"""Clients that leave while their requests wait: they are noticed within a second. Those that only have no more to say get their
+answers."""
 
 import socket
 import struct
@@ -85,7 +86,8 @@ def test_one_that_has_no_more_to_say_gets_an_answer_in_any_case(patient, redis):
 def test_one_that_pipelines_and_stays_is_answered_in_order(patient, redis):
     with connect(patient) as client:
         redis.freeze()
-        client.sendall(GET + GET.replace(b"worker/w", b"worker/nobody") + GET.replace(b"HTTP/1.1", b"HTTP/1.1\r\nConnection: close"))
+        client.sendall(GET + GET.replace(b"worker/w", b"worker/nobody")
+                       + GET.replace(b"HTTP/1.1", b"HTTP/1.1\r\nConnection: close"))
         let_pass(1.2)
         redis.thaw()
         assert statuses(read_to_end(client)) == [200, 404, 200]

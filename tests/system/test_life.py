@@ -63,10 +63,11 @@ def assert_offline(coordinator, worker_id):
 
 
 def named(redis, worker_id):
-    """The keys of workers that are in the fleet, and all indexes, which name the worker; what is kept for its late heartbeat does not count, nor
-    what was told of it."""
+    """The keys of workers that are in the fleet, and all indexes, which name the worker; what is kept for its late heartbeat does
+    not count, nor what was told of it."""
     return [key for key, value in redis.dump().items()
-            if (worker_id in key or worker_id in repr(value)) and not key.startswith(("{rma}:registration:", "{rma}:identity:", "{rma}:events"))]
+            if (worker_id in key or worker_id in repr(value))
+            and not key.startswith(("{rma}:registration:", "{rma}:identity:", "{rma}:events"))]
 
 
 def assert_gone(coordinator, redis, worker_id, removed_at):
@@ -146,7 +147,8 @@ def test_a_heartbeat_on_an_offline_worker_brings_it_back(fleet):
     invariants.assert_hold(fleet.redis.dump())
 
 
-IDENTITIES = [{"worker_id": "silent-worker"}, {"instance_id": "silent-worker-instance"}, {"tunnel_url": "https://silent-worker.example"}]
+IDENTITIES = [{"worker_id": "silent-worker"}, {"instance_id": "silent-worker-instance"},
+              {"tunnel_url": "https://silent-worker.example"}]
 
 
 @pytest.mark.parametrize("identity", IDENTITIES, ids=lambda identity: next(iter(identity)))

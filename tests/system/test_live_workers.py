@@ -40,14 +40,18 @@ def known_of(coordinator, worker_id="w"):
 
 
 USELESS = [
-    '"gpu_utilization": "[N/A]"', '"gpu_utilization": NaN', '"gpu_utilization": -Infinity', '"gpu_utilization": true', '"gpu_utilization": -1',
+    '"gpu_utilization": "[N/A]"', '"gpu_utilization": NaN', '"gpu_utilization": -Infinity', '"gpu_utilization": true',
+    '"gpu_utilization": -1',
     '"gpu_utilization": 1e6', '"current_load": -1', '"current_load": [0.5]', '"current_load": "high"', '"current_load": false',
     '"current_load": 1e999', '"current_load": Infinity', '"current_load": {"1m": 0.5}', '"available_memory": 12345678',
     '"available_memory": ["9GB"]', '"available_memory": "' + "x" * 65 + '"', '"active_requests": -3', '"active_requests": 2.5',
-    '"active_requests": 1e30', '"active_requests": "many"', '"active_requests": []', '"loaded_models": 7', '"loaded_models": {"m": 1}',
+    '"active_requests": 1e30', '"active_requests": "many"', '"active_requests": []', '"loaded_models": 7',
+    '"loaded_models": {"m": 1}',
     '"loaded_models": [7]', '"loaded_models": [NaN, {}]', '"loaded_models": ["' + "x" * 9000 + '"]', '"services_status": []',
-    '"services_status": ["ocr"]', '"services_status": "up"', '"services_status": {"a": "' + "x" * 9000 + '"}', '"specialization": 5',
-    '"specialization": {}', '"specialization": "' + "x" * 200 + '"', '"status": 1', '"status": null, "status": "x"', '"status": ["healthy"]',
+    '"services_status": ["ocr"]', '"services_status": "up"', '"services_status": {"a": "' + "x" * 9000 + '"}',
+    '"specialization": 5',
+    '"specialization": {}', '"specialization": "' + "x" * 200 + '"', '"status": 1', '"status": null, "status": "x"',
+    '"status": ["healthy"]',
     '"status": ""', '"status": " "', '"status": "N/A"', '"status": NaN', '"expect_silence": -1', '"expect_silence": "long"',
     '"specialization": "\\u0000"', '"available_memory": "\\ud800"', '"active_requests": 0.' + "1" * 70, '"extra": NaN',
     '"extra": ' + "[" * 5000 + "]" * 5000, '"extra": {"a": [1e999]}', '"\\u0000": 1']
@@ -111,8 +115,9 @@ def test_blanks_around_an_id_and_a_mark_before_the_body(fleet):
 
 
 def test_one_bad_entry_spoils_only_itself(fleet):
-    response = fleet.post(BULK, b'{"heartbeats": [{"worker_id": "w", "current_load": 0.5}, {"worker_id": 5}, NaN, {"worker_id": "other", '
-                                b'"current_load": NaN, "status": "degraded"}, {"worker_id": "nobody", "current_load": -1}], "x": -Infinity}')
+    response = fleet.post(BULK, b'{"heartbeats": [{"worker_id": "w", "current_load": 0.5}, {"worker_id": 5}, NaN, '
+                                b'{"worker_id": "other", "current_load": NaN, "status": "degraded"}, '
+                                b'{"worker_id": "nobody", "current_load": -1}], "x": -Infinity}')
     answer = response.json
     assert (answer["ok"], answer["refused"], answer["not_found"]) == (2, 2, ["nobody"])
     assert [entry["index"] for entry in answer["invalid"]] == [1, 2]
@@ -124,10 +129,11 @@ def test_what_many_heartbeats_tell_in_vain_is_named_within_bounds(fleet):
     beats = [{"worker_id": "w", "status": 1, "current_load": -1}] * 500
     answer = fleet.post(BULK, {"heartbeats": beats}).json
     assert answer["ok"] == 500 and len(answer["ignored"]) == 257
-    assert answer["ignored"][255]["index"] == 127 and answer["ignored"][256] == {"index": None, "field": "...", "message": "and 744 more"}
+    assert answer["ignored"][255]["index"] == 127 and answer["ignored"][256] == {
+        "index": None, "field": "...", "message": "and 744 more"}
 
 
-# -- statuses that are none -----------------------------------------------------------------------------------------------------------
+# -- statuses that are none --------------------------------------------------------------------------------------------------------
 
 @PATHS
 @pytest.mark.parametrize("word", ["busy", "removed", "unknown", "überlastet", "a\nb"])
@@ -157,7 +163,7 @@ def test_an_unknown_status_under_an_operator_s_drain(fleet):
     assert fleet.worker("w")["status"] == "degraded"
 
 
-# -- what is not told stays -----------------------------------------------------------------------------------------------------------
+# -- what is not told stays --------------------------------------------------------------------------------------------------------
 
 @PATHS
 @pytest.mark.parametrize("silent", [1, 301])
@@ -173,7 +179,7 @@ def test_a_bare_heartbeat_changes_nothing_but_the_sign_of_life(start_redis, star
     assert coordinator.get("/api/worker/find/ocr").json["worker_id"] == "other", "a bare heartbeat makes no favourite"
 
 
-# -- what operators hear of it ----------------------------------------------------------------------------------------------------------
+# -- what operators hear of it -----------------------------------------------------------------------------------------------------
 
 def lines(coordinator, event="heartbeat"):
     return [line for line in coordinator.log_lines() if line.get("event") == event]
@@ -216,7 +222,7 @@ def test_heartbeats_of_strangers_are_not_logged_so(coordinator):
     assert "rma_heartbeats_ignored_total 0\n" in coordinator.get("/metrics").body.decode()
 
 
-# -- what is refused all the same -------------------------------------------------------------------------------------------------------
+# -- what is refused all the same --------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path, body, status, more", [
     (SINGLE, b"{", 400, {}), (EDGE, b'"x"', 400, {}), (BULK, b"[]", 400, {}),
@@ -224,7 +230,8 @@ def test_heartbeats_of_strangers_are_not_logged_so(coordinator):
     (BULK, {"heartbeats": []}, 422, {"field": "heartbeats"}),
     (SINGLE, {"worker_id": "nobody"}, 404, {"worker_id": "nobody"}), (EDGE, {"worker_id": "nobody"}, 404, {"worker_id": "nobody"}),
     ("/api/worker/register", {"worker_id": "w", "capabilities": 5}, 422, {"field": "capabilities", "worker_id": "w"}),
-    ("/api/edge/register", {"worker_id": "w", "capabilities": [], "url": "https://x.example"}, 422, {"field": "capabilities", "worker_id": "w"}),
+    ("/api/edge/register", {"worker_id": "w", "capabilities": [], "url": "https://x.example"}, 422,
+     {"field": "capabilities", "worker_id": "w"}),
     (SINGLE, b'{"worker_id": "w"' + b" " * 70_000 + b"}", 413, {})])
 def test_a_refused_request_of_a_worker_s_path_is_logged_once_and_counted(redis, start_coordinator, path, body, status, more):
     coordinator = start_coordinator(redis, THREADS=1)
@@ -244,13 +251,15 @@ def test_what_a_bulk_request_loses_is_logged(redis, start_coordinator):
     for _ in range(3):
         coordinator.post(BULK, {"heartbeats": [{"worker_id": "w"}, {"worker_id": "nobody"}, {"worker_id": "nothing"}, 5]})
     line, = lines(coordinator)
-    assert (line["level"], line["refused"], line["not_found"], line["worker_id"], line["address"]) == ("info", 1, 2, "nobody", "127.0.0.1")
+    assert (line["level"], line["refused"], line["not_found"], line["worker_id"],
+            line["address"]) == ("info", 1, 2, "nobody", "127.0.0.1")
 
 
 @pytest.mark.parametrize("path", ["/api/worker/register", "/api/edge/register"])
 def test_a_registration_counts_without_what_is_no_number(coordinator, path):
     """Python's json.dumps writes such tokens."""
-    response = coordinator.post(path, b'\xef\xbb\xbf{"worker_id": "w", "capabilities": {"cpu_cores": NaN, "ram": "16GB", "load": [1, -Infinity]}, '
+    response = coordinator.post(
+        path, b'\xef\xbb\xbf{"worker_id": "w", "capabilities": {"cpu_cores": NaN, "ram": "16GB", "load": [1, -Infinity]}, '
                                       b'"services": [{"name": "ocr", "rate": Infinity}]}')
     assert response.status == 200, response
     assert [fault["field"] for fault in response.json["ignored"]] == [

@@ -37,7 +37,8 @@ def test_a_log_that_nobody_reads_stops_nothing(redis):
         while process.stderr.read(1 << 16):
             pass
         assert request(port, "GET", "/livez").status == 200
-        note = wait_until(lambda: [line for line in (process.stderr.read(1 << 16) or b"").splitlines() if b"log_dropped" in line], within=5)
+        note = wait_until(lambda: [line for line in (process.stderr.read(1 << 16) or b"").splitlines() if b"log_dropped" in line],
+                          within=5)
         assert json.loads(note[0])["lines"] > 0
         for _ in range(2 * room // 150):
             request(port, "GET", "/livez")
@@ -54,12 +55,13 @@ def events(coordinator, name):
 
 
 def of_requests(coordinator, status, route=REGISTER):
-    """The lines about requests to a route that were answered with a status: those that tell one, and those that tell how many more."""
+    """The lines about requests to a route that were answered with a status: those that tell one, and those that tell how many
+    more."""
     lines = [line for line in events(coordinator, "request") if line["status"] == status and line["route"] == route]
     return [line for line in lines if "times" not in line], [line for line in lines if "times" in line]
 
 
-# -- the start ----------------------------------------------------------------------------------------------------------------------
+# -- the start ---------------------------------------------------------------------------------------------------------------------
 
 def test_the_line_of_the_start_says_what_runs_where_and_how_many_workers_there_are(redis, start_coordinator):
     first = start_coordinator(redis, REQUEST_TIMEOUT_MS=1200, HEARTBEAT_TIMEOUT_SECONDS=200, WORKER_TIMEOUT_SECONDS=900)
@@ -73,7 +75,8 @@ def test_the_line_of_the_start_says_what_runs_where_and_how_many_workers_there_a
     version = second.get("/health").json["version"]
     assert line["version"] == version and version in line["message"]
     assert (line["host"], line["port"], line["redis"]) == ("127.0.0.1", second.port, f"127.0.0.1:{redis.port}")
-    assert (line["heartbeat_s"], line["offline_after_s"], line["removed_after_s"], line["request_timeout_ms"]) == (30, 300, 1800, 1500)
+    assert (line["heartbeat_s"], line["offline_after_s"], line["removed_after_s"],
+            line["request_timeout_ms"]) == (30, 300, 1800, 1500)
     line, = events(first, "listening")
     assert (line["offline_after_s"], line["removed_after_s"], line["request_timeout_ms"]) == (200, 900, 1200)
     assert not events(first, "loaded") and not events(second, "loaded")
@@ -100,7 +103,7 @@ def test_a_start_without_redis_says_so_and_tells_the_number_later(redis, start_c
     assert len(events(late, "loaded")) == 1
 
 
-# -- requests -----------------------------------------------------------------------------------------------------------------------
+# -- requests ----------------------------------------------------------------------------------------------------------------------
 
 def test_a_line_says_who_and_what_and_heartbeats_are_for_debug(redis, start_coordinator):
     quiet, chatty = start_coordinator(redis), start_coordinator(redis, LOG_LEVEL="debug")
@@ -136,7 +139,8 @@ def test_faulty_requests_don_t_flood_the_log(redis, start_coordinator):
 
 
 def test_a_storm_of_failures_is_told_once_and_counted(redis, start_coordinator):
-    """A thousand registrations a second with Redis away: a line at once, then their number while it goes on and when it has ended."""
+    """A thousand registrations a second with Redis away: a line at once, then their number while it goes on and when it has
+    ended."""
     coordinator = start_coordinator(redis, THREADS=1)
     redis.kill()
     wait_until(lambda: coordinator.post(REGISTER, {"capabilities": {}}).status == 503)
@@ -202,7 +206,7 @@ def test_descriptors_that_run_out_are_told_once(redis, make_coordinator):
     assert events(coordinator, "accept_failed")[1]["times"] >= 3
 
 
-# -- secrets ------------------------------------------------------------------------------------------------------------------------
+# -- secrets -----------------------------------------------------------------------------------------------------------------------
 
 SECRETS = ("s3cret", "S3CRET", "s3%63ret", "bearer-s3", "topsecret")
 
@@ -223,9 +227,11 @@ def test_the_log_tells_no_secret(redis, start_coordinator, level):
     for path in (REGISTER, "/api/edge/register"):
         assert coordinator.post(path, body, headers).status == 200
         assert coordinator.post(path + "?token=s3cret", b'{"worker_id": "s3cret", "s3cret": s3cret', headers).status == 400
-        assert coordinator.post(path, {"capabilities": {"cpu_cores": "s3cret"}, "tunnel_url": "s3cret" * 999}, headers).status == 422
+        assert coordinator.post(path, {"capabilities": {"cpu_cores": "s3cret"}, "tunnel_url": "s3cret" * 999},
+                                headers).status == 422
     for path in ("/api/worker/heartbeat", "/api/edge/heartbeat"):
-        assert coordinator.post(path, {"worker_id": "w", "status": "s3cret", "current_load": "s3cret"}, headers).status in (200, 422)
+        assert coordinator.post(path, {"worker_id": "w", "status": "s3cret", "current_load": "s3cret"},
+                                headers).status in (200, 422)
     for path in ("/api/admin/workers?status=s3cret", "/s3cret?token=s3cret", "/api/worker/find/rag?model=s3cret"):
         coordinator.get(path, headers)
     redis.client.config_set("requirepass", "another")
@@ -252,7 +258,7 @@ def test_a_bad_url_of_redis_is_not_repeated(make_coordinator, url):
     assert_tells_no_secret(make_coordinator(None, REDIS_URL=url).refuses_to_start())
 
 
-# -- for people ---------------------------------------------------------------------------------------------------------------------
+# -- for people --------------------------------------------------------------------------------------------------------------------
 
 def test_on_a_terminal_it_is_text_in_columns(redis):
     port = free_port()
@@ -269,5 +275,8 @@ def test_on_a_terminal_it_is_text_in_columns(redis):
     finally:
         terminal.close()
     assert re.search(r"^\S+ info  rma-coordinator \S+ is listening, loaded 0 workers  version=", lines[0])
-    assert re.search(rf"^\S+ info  answered  status=200  method=POST  route={REGISTER}  ms=\d+  worker_id=w-1  request_id=\w+$", lines[1])
-    assert re.search(rf'^\S+ info  refused   status=400  method=POST  route={REGISTER}  detail=".*"  ms=\d+  address=127.0.0.1  request_id=\w+$', lines[2])
+    assert re.search(rf"^\S+ info  answered  status=200  method=POST  route={REGISTER}  ms=\d+  worker_id=w-1  request_id=\w+$",
+                     lines[1])
+    assert re.search(
+        rf'^\S+ info  refused   status=400  method=POST  route={REGISTER}  detail=".*"  ms=\d+  address=127.0.0.1  request_id=\w+$',
+        lines[2])

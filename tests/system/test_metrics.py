@@ -34,7 +34,8 @@ def busy(coordinator):
     coordinator.register("w", services=["my.own:service"])
     coordinator.beat("w", current_load=0.25)
     coordinator.unregister("w")
-    for path in ("/health", "/nowhere", "/service/nowhere/x", "/api/admin/workers", "/api/services/discover/rag", "/api/worker/w", "/readyz"):
+    for path in ("/health", "/nowhere", "/service/nowhere/x", "/api/admin/workers", "/api/services/discover/rag", "/api/worker/w",
+                 "/readyz"):
         coordinator.get(path)
     coordinator.request("OPTIONS", "/health")
     coordinator.post("/api/worker/heartbeat", b"{")
@@ -60,7 +61,8 @@ def test_names_and_labels(coordinator):
     for name in metrics.types:
         assert name.startswith(("rma_", "process_")), name
     labels = {key for samples in metrics.samples.values() for each in samples for key, _ in each}
-    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code", "script", "kind", "enforced", "state"}
+    assert labels == {"version", "tier", "status", "service", "event", "reason", "result", "le", "route", "method", "code",
+                      "script", "kind", "enforced", "state"}
     histograms = [name for name, kind in metrics.types.items() if kind == "histogram"]
     assert len(histograms) == 5
     for name in histograms:
@@ -81,7 +83,8 @@ def test_counts_are_exact(two_coordinators):
     for worker_id in ("w1", "w1", "w2"):
         a.beat(worker_id, current_load=0.5)
     b.beat("w3", status="degraded")
-    assert b.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": "w3", "status": "healthy"}, {"worker_id": "nobody"}, {}]}).status == 200
+    assert b.post("/api/worker/heartbeats",
+                  {"heartbeats": [{"worker_id": "w3", "status": "healthy"}, {"worker_id": "nobody"}, {}]}).status == 200
     assert a.post("/api/worker/heartbeat", {"worker_id": "nobody"}).status == 404
     b.unregister("w1")
     assert b.delete("/api/worker/unregister/w1").status == 404
@@ -90,10 +93,12 @@ def test_counts_are_exact(two_coordinators):
 
     at_a, at_b = scrape(a), scrape(b)
     results = {(name, result): (at_a.value(f"rma_{name}_total", result=result), at_b.value(f"rma_{name}_total", result=result))
-               for name in ("registrations", "heartbeats", "unregistrations") for result in at_a.labels(f"rma_{name}_total", "result")}
+               for name in ("registrations", "heartbeats", "unregistrations")
+               for result in at_a.labels(f"rma_{name}_total", "result")}
     assert results == {
         ("registrations", "new"): (2, 1), ("registrations", "again"): (1, 0), ("registrations", "failed"): (0, 0),
-        ("heartbeats", "taken"): (3, 2), ("heartbeats", "unknown"): (1, 1), ("heartbeats", "revived"): (0, 0), ("heartbeats", "failed"): (0, 0),
+        ("heartbeats", "taken"): (3, 2), ("heartbeats", "unknown"): (1, 1), ("heartbeats", "revived"): (0, 0),
+        ("heartbeats", "failed"): (0, 0),
         ("unregistrations", "removed"): (0, 1), ("unregistrations", "unknown"): (0, 1), ("unregistrations", "failed"): (0, 0)}
     assert [each.value("rma_heartbeat_lateness_seconds_count") for each in (at_a, at_b)] == [3, 2]
     assert at_a.value("rma_heartbeat_lateness_seconds_bucket", le="0.1") == 3
@@ -116,7 +121,8 @@ def test_counts_are_exact(two_coordinators):
         assert each.sum("rma_workers") == 2 and each.value("rma_workers", tier="2", status="healthy") == 2
         assert each.value("rma_workers_load", tier="2") == 0.5
         assert each.value("rma_service_workers", service="ocr", status="healthy") == 1
-        events = {(dict(labels)["event"], dict(labels)["reason"]): value for labels, value in each.samples["rma_worker_events_total"].items()}
+        events = {(dict(labels)["event"], dict(labels)["reason"]): value
+                  for labels, value in each.samples["rma_worker_events_total"].items()}
         assert len(events) == 16 and {event: value for event, value in events.items() if value} == {
             ("registered", "new"): 3, ("registered", "again"): 1, ("updated", "heartbeat"): 2, ("removed", "unregistered"): 1}
     again = scrape(a)
@@ -140,7 +146,8 @@ def test_process_figures(coordinator):
     assert abs(metrics.value("process_resident_memory_bytes") / 1e6 - coordinator.memory_mb()) < 20
     assert 5 < metrics.value("process_open_fds") < 100 < metrics.value("process_max_fds")
     held = [coordinator.raw() for _ in range(50)]
-    wait_until(lambda: scrape(coordinator).value("process_open_fds") == metrics.value("process_open_fds") + 50, what="50 more are open")
+    wait_until(lambda: scrape(coordinator).value("process_open_fds") == metrics.value("process_open_fds") + 50,
+               what="50 more are open")
     assert scrape(coordinator).value("rma_http_connections") == 51
     for each in held:
         each.close()
@@ -154,7 +161,8 @@ def test_event_streams_are_counted(coordinator):
     with coordinator.raw() as raw:
         raw.send("GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 1, what="the stream is counted")
-    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0, within=15, what="and counted no more, once it is written to")
+    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0, within=15,
+               what="and counted no more, once it is written to")
 
 
 def test_what_h2o_itself_refuses_is_counted(coordinator):
@@ -173,20 +181,25 @@ def test_queues_and_their_tasks(two_coordinators):
     task, = second.get("/api/worker/tasks?worker_id=w").json["tasks"]
     second.post("/api/worker/task-complete", {"worker_id": "w", "task_id": task["task_id"], "lease": task["lease"], "result": 1})
     task, = second.get("/api/worker/tasks?worker_id=w").json["tasks"]
-    second.post(f"/api/worker/task-fail?worker_id=w&task_id={task['task_id']}&lease={task['lease']}", {"error": "it broke", "retryable": False})
+    second.post(f"/api/worker/task-fail?worker_id=w&task_id={task['task_id']}&lease={task['lease']}",
+                {"error": "it broke", "retryable": False})
     first.post("/api/queues/two/pause")
     for metrics in (scrape(first), scrape(second)):
         states = {state: metrics.value("rma_tasks", queue="one", state=state) for state in metrics.labels("rma_tasks", "state")}
         assert states == {"queued": 1, "scheduled": 0, "leased": 0, "completed": 1, "dead": 1, "cancelled": 0, "expired": 0}
         assert metrics.value("rma_tasks", queue="two", state="scheduled") == 1
-        totals = {outcome: metrics.value("rma_tasks_total", queue="one", outcome=outcome) for outcome in metrics.labels("rma_tasks_total", "outcome")}
-        assert totals == {"enqueued": 3, "completed": 1, "failed": 1, "dead": 1, "cancelled": 0, "expired": 0, "lost": 0, "retried": 0}
-        assert 0 < metrics.value("rma_task_oldest_seconds", queue="one") < 60 and metrics.value("rma_task_oldest_seconds", queue="two") == 0
+        totals = {outcome: metrics.value("rma_tasks_total", queue="one", outcome=outcome)
+                  for outcome in metrics.labels("rma_tasks_total", "outcome")}
+        assert totals == {"enqueued": 3, "completed": 1, "failed": 1, "dead": 1, "cancelled": 0, "expired": 0, "lost": 0,
+                          "retried": 0}
+        assert 0 < metrics.value("rma_task_oldest_seconds",
+                                 queue="one") < 60 and metrics.value("rma_task_oldest_seconds", queue="two") == 0
         assert (metrics.value("rma_queue_paused", queue="one"), metrics.value("rma_queue_paused", queue="two")) == (0, 1)
         assert metrics.value("rma_task_leases_lost_total") == 0
     assert first.get("/api/worker/tasks?worker_id=w").json["tasks"]
     first.unregister("w")
-    assert scrape(second).value("rma_task_leases_lost_total") == scrape(second).value("rma_tasks_total", queue="one", outcome="lost") == 1
+    assert scrape(second).value("rma_task_leases_lost_total") == scrape(second).value("rma_tasks_total", queue="one",
+                                                                                      outcome="lost") == 1
     assert promtool("check", "metrics", input=scrape(first).text).returncode == 0
 
 
@@ -212,7 +225,8 @@ def test_queues_have_at_most_a_hundred_series(coordinator):
     assert answer.json["created"] == 240
     metrics = scrape(coordinator)
     assert metrics.labels("rma_tasks", "queue") == set(sorted(names)[:100]) | {OTHERS}
-    assert metrics.value("rma_tasks", queue=OTHERS, state="queued") == 40 and metrics.value("rma_tasks_total", queue=OTHERS, outcome="enqueued") == 40
+    assert metrics.value("rma_tasks", queue=OTHERS,
+                         state="queued") == 40 and metrics.value("rma_tasks_total", queue=OTHERS, outcome="enqueued") == 40
     assert metrics.value("rma_task_oldest_seconds", queue=OTHERS) > 0
     assert promtool("check", "metrics", input=metrics.text).returncode == 0
 
@@ -233,7 +247,8 @@ def test_what_strangers_send_makes_no_series(coordinator):
 
 def test_a_name_that_somebody_wrote_into_redis_is_no_series(redis, coordinator):
     """Only what can be the name of a service becomes a label."""
-    redis.client.hset("{rma}:services", mapping={'healthy a"} 1\nb{c="d': 1, "healthy ": 2, "odd": 3, "healthy ok": "x", "healthy fine": 4})
+    redis.client.hset("{rma}:services", mapping={'healthy a"} 1\nb{c="d': 1, "healthy ": 2, "odd": 3, "healthy ok": "x",
+                                                 "healthy fine": 4})
     metrics = scrape(coordinator)
     assert metrics.labels("rma_service_workers", "service") == CATALOGUE | {OTHERS, "fine"}
 
@@ -303,24 +318,29 @@ def test_a_scrape_runs_three_scripts_and_nothing_else(redis, coordinator):
             commands.append((command["client_type"] == "lua", command["command"]))
     scripts = [command for inner, command in commands if not inner]
     inner = {command.split(" ")[0].upper() for is_inner, command in commands if is_inner}
-    assert all(command.startswith("EVALSHA") for command in scripts) and 3 <= len(scripts) <= 7, scripts  # sweeps and history come by themselves
-    allowed = {"TIME", "ZRANGE", "ZRANGEBYSCORE", "HGETALL", "HEXISTS", "GET", "HGET", "XADD", "SET", "EXISTS", "ZCOUNT", "SMEMBERS", "SRANDMEMBER",
+    # sweeps and history come by themselves
+    assert all(command.startswith("EVALSHA") for command in scripts) and 3 <= len(scripts) <= 7, scripts
+    allowed = {"TIME", "ZRANGE", "ZRANGEBYSCORE", "HGETALL", "HEXISTS", "GET", "HGET", "XADD", "SET", "EXISTS", "ZCOUNT",
+               "SMEMBERS", "SRANDMEMBER",
                "ZCARD", "ZREMRANGEBYSCORE"}
     assert "HGETALL" in inner and inner <= allowed, inner - allowed
     assert not [command for _, command in commands if re.search(r"\bw\d+\b", command)]
 
 
-# -- a port of its own ---------------------------------------------------------------------------------------------------------------
+# -- a port of its own -------------------------------------------------------------------------------------------------------------
 
 def test_a_port_of_its_own_serves_nothing_else(redis, start_coordinator):
     port = redis_server.free_port()
     coordinator = start_coordinator(redis, METRICS_PORT=port)
     assert scrape_port(port).value("rma_redis_up") == 1
     assert http_client.request(port, "HEAD", "/metrics").status == 200
-    for method, path in (("GET", "/"), ("GET", "/health"), ("GET", "/livez"), ("OPTIONS", "/health"), ("GET", "/metrics/"), ("GET", "/metricsx"),
-                         ("POST", "/api/worker/register"), ("GET", "//metrics"), ("GET", "http://x/health"), ("GET", "/x/../metrics")):
+    for method, path in (("GET", "/"), ("GET", "/health"), ("GET", "/livez"), ("OPTIONS", "/health"), ("GET", "/metrics/"),
+                         ("GET", "/metricsx"),
+                         ("POST", "/api/worker/register"), ("GET", "//metrics"), ("GET", "http://x/health"),
+                         ("GET", "/x/../metrics")):
         assert http_client.request(port, method, path, b"{}" if method == "POST" else None).status == 404, (method, path)
-    for method, path in (("GET", "/metrics"), ("HEAD", "/metrics"), ("POST", "/metrics"), ("OPTIONS", "/metrics"), ("GET", "/metrics?x=1"),
+    for method, path in (("GET", "/metrics"), ("HEAD", "/metrics"), ("POST", "/metrics"), ("OPTIONS", "/metrics"),
+                         ("GET", "/metrics?x=1"),
                          ("GET", "http://x/metrics")):
         assert coordinator.request(method, path).status == 404, (method, path)
     assert coordinator.get("/livez").status == 200

@@ -1,5 +1,5 @@
-"""One endpoint for all models of the fleet: who has a model loaded gets its requests, and clients of OpenAI's and of the old interface find
-what they know."""
+"""One endpoint for all models of the fleet: who has a model loaded gets its requests, and clients of OpenAI's and of the old
+interface find what they know."""
 
 import json
 import subprocess
@@ -26,10 +26,13 @@ def stage(make_stage):
     stage.start(SERVICE_CATALOG=None)
     stage.servers = {}
     add(stage, "vllm-1", "vllm", ModelServer(LLAMA, pause=PAUSE))
-    add(stage, "vllm-2", "vllm", ModelServer(LLAMA, "shared", "endless", words=[" word"] * 2000, pause=0.01), models=["shared", "endless"])
+    add(stage, "vllm-2", "vllm", ModelServer(LLAMA, "shared", "endless", words=[" word"] * 2000, pause=0.01),
+        models=["shared", "endless"])
     add(stage, "ollama", "vision", ModelServer(QWEN, "shared", words=("An", " image", "."), pause=PAUSE))
-    add(stage, "broken", "vllm", None, saying(reply({"error": {"message": "out of memory", "type": "server_error"}}, 500)), ["broken"])
-    add(stage, "cut", "vllm", None, after(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + CHUNKED.partition(b"\r\n")[2] + event(
+    add(stage, "broken", "vllm", None, saying(reply({"error": {"message": "out of memory", "type": "server_error"}}, 500)),
+        ["broken"])
+    add(stage, "cut", "vllm", None,
+        after(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + CHUNKED.partition(b"\r\n")[2] + event(
         {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "begun"}}]}), reset), ["cut"])
     return stage
 
@@ -85,12 +88,14 @@ def test_models_are_listed_once_with_how_many_have_them(stage):
     assert listed["object"] == "list"
     models = {model["id"]: model for model in listed["data"]}
     assert len(models) == len(listed["data"]) and all(model["object"] == "model" for model in listed["data"])
-    counts = {name: next(value for key, value in model.items() if key in ("workers", "worker_count")) for name, model in models.items()}
+    counts = {name: next(value for key, value in model.items() if key in ("workers", "worker_count"))
+              for name, model in models.items()}
     assert counts[LLAMA] == 1 and counts["shared"] == 2, counts
 
 
 def test_each_path_goes_to_a_worker_that_has_the_model(stage):
-    for path, body in (("/v1/chat/completions", {"messages": []}), ("/v1/completions", {"prompt": "x"}), ("/v1/embeddings", {"input": "x"}),
+    for path, body in (("/v1/chat/completions", {"messages": []}), ("/v1/completions", {"prompt": "x"}),
+                       ("/v1/embeddings", {"input": "x"}),
                        ("/v1/responses", {"input": "x"})):
         for model, workers in ((LLAMA, {"vllm-1"}), (QWEN, {"ollama"}), ("qwen2.5", {"ollama"})):
             if model == "qwen2.5":  # the same by another name, which this Ollama of ours does not know
@@ -150,7 +155,8 @@ def test_failures_have_both_shapes(make_stage):
     stage.coordinators[0].register("r", GPU_CAPABILITIES, services=[{"name": "vllm", "service_url": refusing.url}])
     stage.coordinators[0].beat("r", loaded_models=["m"])
     got = chat(stage, "m")
-    assert got.status == 502 and got.json["error"]["message"] and got.json["error"]["type"] and isinstance(got.json["detail"], str), got
+    assert (got.status == 502 and got.json["error"]["message"] and got.json["error"]["type"]
+            and isinstance(got.json["detail"], str)), got
     stage.coordinators[0].unregister("r")
     got = chat(stage, "m")
     assert got.status in (404, 503) and got.json["error"]["message"] and isinstance(got.json["detail"], str), got
@@ -224,14 +230,16 @@ def test_the_old_interface(old, case):
 @pytest.mark.parametrize("path, body", [("llm", {"prompt": "p"}), ("llm", {"model": "m"}), ("vision", {}), ("rag/query", None),
                                         ("graph/extract?txt=x", None), ("llm", [])])
 def test_the_old_interface_says_what_is_missing(old, path, body):
-    got = old.ask("POST", f"/api/inference/{path}", json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+    got = old.ask("POST", f"/api/inference/{path}", json.dumps(body) if body is not None else None,
+                  {"Content-Type": "application/json"})
     assert got.status in (400, 422) and isinstance(got.json["detail"], str), got
 
 
 def test_the_old_interface_without_workers_and_with_failing_ones(make_stage):
     stage = make_stage()
     stage.start(SERVICE_CATALOG=None)
-    for path, body in (("llm", {"model": "m", "prompt": "p"}), ("vision", {"model": "m", "prompt": "p"}), ("rag/query?query=x", None),
+    for path, body in (("llm", {"model": "m", "prompt": "p"}), ("vision", {"model": "m", "prompt": "p"}),
+                       ("rag/query?query=x", None),
                        ("graph/extract?text=x", None)):
         got = stage.ask("POST", f"/api/inference/{path}", json.dumps(body) if body else None, {"Content-Type": "application/json"})
         assert got.status == 503 and isinstance(got.json["detail"], str), got
@@ -247,7 +255,8 @@ def test_streams_of_lines_pass_as_they_come(old):
     """Ollama's own interface through its service: NDJSON."""
     with old.coordinators[0].raw() as raw:
         body = json.dumps({"model": "llava", "prompt": "x"})
-        raw.send(f"POST /service/vision/api/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+        raw.send(f"POST /service/vision/api/generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+                 f"\r\n{body}")
         said = raw.read_to_end()
     assert statuses(said) == [200] and said.count(b'"response"') == 6 and b"application/x-ndjson" in said
 

@@ -1,5 +1,5 @@
-"""The tool that the tests of the timeouts stand on: a wall clock that moves, for any process, and timers that don't notice. And what becomes
-of a fleet whose Redis has its clock set."""
+"""The tool that the tests of the timeouts stand on: a wall clock that moves, for any process, and timers that don't notice. And
+what becomes of a fleet whose Redis has its clock set."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_the_coordinator_follows(clock, redis, start_coordinator):
     assert coordinator.register()["status"] == "registered"
 
 
-# -- Redis's clock is set -------------------------------------------------------------------------------------------------------------------
+# -- Redis's clock is set ----------------------------------------------------------------------------------------------------------
 
 HOUR, DAY = 3600, 86400
 

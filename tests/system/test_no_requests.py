@@ -103,7 +103,8 @@ def test_http_1_0_gets_no_100(coordinator, expect, after):
             raw.send(piece)
         assert raw.read_response("POST").status == 200
         # and again on the same connection, the head in pieces
-        for piece in (f"POST {BEAT} HTTP/1.0\r\nConnection: keep-alive\r\n{expect[:4]}", f"{expect[4:]}\r\nContent-Length: 18\r\n\r\n",
+        for piece in (f"POST {BEAT} HTTP/1.0\r\nConnection: keep-alive\r\n{expect[:4]}",
+                      f"{expect[4:]}\r\nContent-Length: 18\r\n\r\n",
                       '{"worker_id": "w"}'):
             raw.send(piece)
         assert raw.read_response("POST").status == 200

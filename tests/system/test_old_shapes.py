@@ -46,7 +46,8 @@ def test_coordinators_are_a_bare_array(coordinator):
     first, = coordinator.get("/api/admin/coordinators").json
     assert first == {"worker_id": "edge-1", "tunnel_url": "https://e.example", "location": "lancaster", "dht_port": 8468,
                      "registered_at": first["registered_at"], "last_seen": first["last_seen"]}
-    assert all(isinstance(first[name], int) and before - 1000 < first[name] < before + 60_000 for name in ("registered_at", "last_seen"))
+    assert all(isinstance(first[name], int) and before - 1000 < first[name] < before + 60_000
+               for name in ("registered_at", "last_seen"))
     coordinator.post("/api/edge/heartbeat", {"worker_id": "edge-1", "status": "offline"})
     assert coordinator.get("/api/admin/coordinators").json == [], "nobody is sent to one that is gone"
 
@@ -54,7 +55,8 @@ def test_coordinators_are_a_bare_array(coordinator):
 @pytest.mark.parametrize("said, expected", [
     ({"url": "https://u.example", "location": "home"}, {"tunnel_url": "https://u.example", "location": "home", "dht_port": None}),
     ({"url": "https://u.example", "tunnel_url": "https://t.example"}, {"tunnel_url": "https://t.example", "location": "unknown"}),
-    ({"worker_id": "e", "tunnel_url": "https://t.example", "capabilities": None}, {"worker_id": "e", "tunnel_url": "https://t.example"}),
+    ({"worker_id": "e", "tunnel_url": "https://t.example", "capabilities": None},
+     {"worker_id": "e", "tunnel_url": "https://t.example"}),
     ({"worker_id": "e"}, {"worker_id": "e", "tunnel_url": None}),
     ({"worker_id": "e", "capabilities": {"location": "there"}}, {"location": "there"}),
     ({"worker_id": "e", "dht_port": "8468", "location": 5}, {"dht_port": None, "location": "unknown"}),
@@ -80,7 +82,7 @@ def test_an_edge_node_must_say_something(coordinator):
     assert coordinator.post("/api/edge/register", {"worker_id": "e", "capabilities": []}).status == 422
 
 
-# -- the DHT that there is not ------------------------------------------------------------------------------------------------------
+# -- the DHT that there is not -----------------------------------------------------------------------------------------------------
 
 def test_dht_seeds_are_the_edge_nodes_that_can_be_reached(coordinator):
     empty = coordinator.get("/api/dht/bootstrap").json
@@ -108,10 +110,11 @@ def test_dht_seeds_are_64_at_most(coordinator):
 def test_there_is_no_dht(coordinator):
     assert coordinator.get("/api/dht/stats").json == {"dht_enabled": False}
     assert coordinator.get("/api/dht/topology").json == {
-        "nodes": [], "edges": [], "connections": [], "stats": {"total_nodes": 0, "coordinator_count": 0, "worker_count": 0, "healthy_count": 0}}
+        "nodes": [], "edges": [], "connections": [],
+        "stats": {"total_nodes": 0, "coordinator_count": 0, "worker_count": 0, "healthy_count": 0}}
 
 
-# -- tasks ----------------------------------------------------------------------------------------------------------------------------
+# -- tasks -------------------------------------------------------------------------------------------------------------------------
 
 def test_who_asks_for_tasks_says_who_it_is(coordinator):
     coordinator.register("w")
@@ -125,7 +128,7 @@ def test_who_asks_for_tasks_says_who_it_is(coordinator):
     assert coordinator.get("/api/worker/tasks?worker_id=w").status == 404
 
 
-# -- two shapes of one listing ------------------------------------------------------------------------------------------------------
+# -- two shapes of one listing -----------------------------------------------------------------------------------------------------
 
 ARRAY_HOSTS = "api.example, WWW.Example:8443,[::1]"
 
@@ -176,12 +179,13 @@ def test_what_no_host_name_is(redis, make_coordinator, hosts):
 
 def test_pages_may_put_and_patch(coordinator):
     for path in ("/api/admin/workers", "/service/upload/x"):
-        answer = coordinator.request("OPTIONS", path, headers={"Origin": "https://page.example", "Access-Control-Request-Method": "PATCH"})
+        answer = coordinator.request("OPTIONS", path,
+                                     headers={"Origin": "https://page.example", "Access-Control-Request-Method": "PATCH"})
         methods = answer.headers["Access-Control-Allow-Methods"].replace(" ", "").split(",")
         assert answer.status == 204 and {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(methods)
 
 
-# -- the agents, word for word --------------------------------------------------------------------------------------------------------
+# -- the agents, word for word -----------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("agent", REGISTRATIONS)
 def test_an_agent_of_the_field_lives_its_life(coordinator, agent):

@@ -33,7 +33,8 @@ def operations(document):
 
 
 def documented(method, path):
-    """The names of the operations that stand for a row of the table. One path stands for all that lead to services, whatever the method."""
+    """The names of the operations that stand for a row of the table. One path stands for all that lead to services, whatever the
+    method."""
     if method == "ANY":
         return [f"{each.upper()} /service/{{service}}/{{path}}" for each in METHODS]
     return [f"{method} {path.replace('...}', '}')}"]
@@ -61,7 +62,8 @@ def everything_in(item):
 def schema_faults(document, schema, value):
     """What a schema of the document has against a value."""
     validator = Draft202012Validator(schema, resolver=RefResolver("", document))
-    return [f"{'.'.join(str(step) for step in error.absolute_path) or 'it'}: {error.message[:300]}" for error in validator.iter_errors(value)]
+    return [f"{'.'.join(str(step) for step in error.absolute_path) or 'it'}: {error.message[:300]}"
+            for error in validator.iter_errors(value)]
 
 
 # -- one request, and what the document says of it ---------------------------------------------------------------------------------
@@ -93,7 +95,8 @@ class Request:
                 value = (self.headers or {}).get(parameter["name"])
             else:
                 value = self.at if parameter["in"] == "path" else given.pop(parameter["name"], None)
-            if value is not None and resolve(document, parameter["schema"]).get("type") == "integer" and re.fullmatch("[0-9]+", value):
+            if value is not None and resolve(document,
+                                             parameter["schema"]).get("type") == "integer" and re.fullmatch("[0-9]+", value):
                 value = int(value)
             if value is not None:
                 faults += schema_faults(document, parameter["schema"], value)
@@ -130,10 +133,11 @@ def answer_faults(document, name, response):
     return response_faults(document, described, response)
 
 
-# -- what is sent to each operation, by the status that it must get --------------------------------------------------------------------
+# -- what is sent to each operation, by the status that it must get ----------------------------------------------------------------
 
 W = {"worker_id": "w", "capabilities": {"cpu_cores": 8, "ram": "15.6GB", "rack": {"row": 3}}, "instance_id": "i", "boot_id": "b",
-     "services": ["ocr", {"name": "rag", "port": 8102}], "containers": [{"name": "c"}], "tunnel_url": "https://w.example", "vpn_ip": "10.42.0.7"}
+     "services": ["ocr", {"name": "rag", "port": 8102}], "containers": [{"name": "c"}], "tunnel_url": "https://w.example",
+     "vpn_ip": "10.42.0.7"}
 BEAT = {"worker_id": "w", "status": "degraded", "current_load": 1.2, "available_memory": "9.8GB", "active_requests": 2,
         "gpu_utilization": 65.3, "loaded_models": ["llama3.2"], "services_status": {"rag": "running"}, "specialization": "rag",
         "expect_silence": 600}
@@ -142,9 +146,11 @@ BAD_BODY = {400: [Request(body=b"{")], 413: [Request(body=b" " * 70_000)],
 BIG_BODY = [Request(body=b" " * 1_100_000)]
 ID_IN_PATH = {404: [Request("nobody")], 422: [Request("a b"), Request("x" * 129), Request("w:online")]}
 
-EDGE = {"worker_id": "e", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"], "capabilities": {},
+EDGE = {"worker_id": "e", "worker_type": "edge", "tunnel_url": "https://e.example", "services": ["coordinator", "edge-proxy"],
+        "capabilities": {},
         "role": "edge_coordinator", "dht_port": 4001}
-SERVICE_IN_PATH = {422: [Request("a b"), Request("x" * 129), Request("rag", query="?model=a%20b"), Request("rag", query="?model=a,b")],
+SERVICE_IN_PATH = {422: [Request("a b"), Request("x" * 129), Request("rag", query="?model=a%20b"),
+                         Request("rag", query="?model=a,b")],
                    503: [Request("nowhere")]}
 
 ADMIN = bearer(token_text(token_id="adminadminad"))
@@ -166,11 +172,13 @@ EXERCISES = {
     "POST /api/auth/login": {
         200: [Request(body={"username": "anna", "password": "correct horse"})],
         401: [Request(body={"username": "anna", "password": "wrong"}), Request(body={"username": "nobody", "password": "wrong"})],
-        422: [Request(body=body) for body in ({}, {"username": 5, "password": "x"}, {"username": "anna"}, {"username": "x" * 65, "password": "x"})],
+        422: [Request(body=body) for body in ({}, {"username": 5, "password": "x"}, {"username": "anna"},
+                                              {"username": "x" * 65, "password": "x"})],
         429: [Request(body={"username": "often", "password": "wrong"})], **BAD_BODY},
     "POST /api/auth/logout": {200: [as_admin(), Request()]},
     "GET /api/auth/verify": {
-        200: [Request(headers=ADMIN)], 401: [Request(headers=bearer("x"))], 403: [Request(), Request(headers={"Authorization": "Digest x"})]},
+        200: [Request(headers=ADMIN)], 401: [Request(headers=bearer("x"))],
+        403: [Request(), Request(headers={"Authorization": "Digest x"})]},
     "POST /api/auth/verify": {
         200: [Request(body={"token": ADMIN["Authorization"].split()[1]})],
         401: [Request(body={"token": "x"}), Request(body={}), Request(body={"token": None})],
@@ -181,17 +189,20 @@ EXERCISES = {
         201: [as_admin(body={"username": "bert", "password": "correct horse", "role": "viewer"})],
         409: [as_admin(body={"username": "anna", "password": "correct horse", "role": "viewer"})],
         422: [as_admin(body=body) for body in (
-            {}, {"username": "a b", "password": "correct horse", "role": "viewer"}, {"username": "c", "password": "short", "role": "viewer"},
+            {}, {"username": "a b", "password": "correct horse", "role": "viewer"},
+            {"username": "c", "password": "short", "role": "viewer"},
             {"username": "c", "password": "correct horse", "role": "root"})],
         **admins_alone({"username": "bert", "password": "correct horse", "role": "viewer"})},
     "PATCH /api/auth/users/{name}": {
         200: [as_admin("anna", body={"role": "user"}), as_admin("anna", body={"password": "correct horse"})],
         404: [as_admin("nobody", body={"role": "user"})],
-        422: [as_admin("anna", body=body) for body in ({}, {"role": "root"}, {"password": "short"})], **admins_alone({"role": "user"})},
+        422: [as_admin("anna", body=body) for body in ({}, {"role": "root"}, {"password": "short"})],
+        **admins_alone({"role": "user"})},
     "DELETE /api/auth/users/{name}": {200: [as_admin("anna")], 404: [as_admin("nobody")], **ADMINS_ALONE},
     "GET /api/auth/tokens": {200: [as_admin()], **ADMINS_ALONE},
     "POST /api/auth/tokens": {
-        201: [as_admin(body={"kind": "join", "name": "site", "max_workers": 3, "tiers": [1, 2], "services": ["rag"], "expires_seconds": 60}),
+        201: [as_admin(body={"kind": "join", "name": "site", "max_workers": 3, "tiers": [1, 2], "services": ["rag"],
+                             "expires_seconds": 60}),
               as_admin(body={"kind": "api", "name": "prometheus", "role": "viewer"})],
         422: [as_admin(body=body) for body in (
             {}, {"kind": "api", "name": "x"}, {"kind": "other", "name": "x"}, {"kind": "join", "name": ""},
@@ -208,11 +219,13 @@ EXERCISES = {
         422: [Request(query="?limit=0"), Request(query="?limit=501"), Request(query="?cursor=x")]},
     "POST /api/worker/register": {
         200: [*(Request(body=body) for body in REGISTRATIONS.values()), Request(body=W), Request(body={"capabilities": {}}),
-              Request(body={**dict.fromkeys(W), "capabilities": dict.fromkeys(REGISTRATIONS["docker worker agent"]["capabilities"])}),
+              Request(body={**dict.fromkeys(W),
+                            "capabilities": dict.fromkeys(REGISTRATIONS["docker worker agent"]["capabilities"])}),
               Request(body={"worker_id": "g", "capabilities": {"worker_type": "gpu", "ram": 64, "has_gpu": True}})],
         422: [Request(body=body) for body in (
             {}, {"capabilities": None}, {**W, "worker_id": "a b"}, {**W, "services": ["a,b"]}, {**W, "services": [{}]},
-            {**W, "services": [f"s{n}" for n in range(129)]}, {**W, "containers": [1]}, {**W, "tunnel_url": 5}, {**W, "vpn_ip": "a\nb"},
+            {**W, "services": [f"s{n}" for n in range(129)]}, {**W, "containers": [1]}, {**W, "tunnel_url": 5},
+            {**W, "vpn_ip": "a\nb"},
             {**W, "ip_address": "x" * 2049}, {"capabilities": {"cpu_cores": -1}}, {"capabilities": {"ram": []}},
             {"capabilities": {"worker_type": "quantum"}}, {"capabilities": {"has_gpu": 1}})],
         **BAD_BODY},
@@ -221,7 +234,8 @@ EXERCISES = {
               *(Request(body={"worker_id": "w", **beat}) for beat in HEARTBEATS.values()),
               *(Request(body={"worker_id": "w", "status": status}) for status in ("draining", "offline", "online")),
               *(Request(body={**BEAT, **odd}) for odd in (
-                  {"status": "fine"}, {"current_load": -1}, {"available_memory": 5}, {"active_requests": 1.5}, {"gpu_utilization": 1e5},
+                  {"status": "fine"}, {"current_load": -1}, {"available_memory": 5}, {"active_requests": 1.5},
+                  {"gpu_utilization": 1e5},
                   {"loaded_models": [1]}, {"services_status": []}, {"expect_silence": 3601}))],
         404: [Request(body={"worker_id": "nobody"})],
         422: [Request(body=body) for body in ({}, {"worker_id": ""}, {**BEAT, "worker_id": 5})],
@@ -231,17 +245,21 @@ EXERCISES = {
     "POST /api/worker/{worker_id}/drain": {200: [Request(), Request("gone")], **ID_IN_PATH},
     "POST /api/worker/{worker_id}/undrain": {200: [Request("kept"), Request()], **ID_IN_PATH},
     "GET /api/admin/workers": {
-        200: [Request(query=query) for query in ("", "?limit=1", "?limit=1&cursor=gone", "?tier=2&status=offline&service=rag", "?status=draining")],
-        422: [Request(query=query) for query in ("?tier=5", "?status=fine", "?service=a%20b", "?limit=0", "?limit=10001", "?cursor=%00")]},
+        200: [Request(query=query) for query in ("", "?limit=1", "?limit=1&cursor=gone", "?tier=2&status=offline&service=rag",
+                                                 "?status=draining")],
+        422: [Request(query=query) for query in ("?tier=5", "?status=fine", "?service=a%20b", "?limit=0", "?limit=10001",
+                                                 "?cursor=%00")]},
     "GET /api/admin/stats": {200: [Request()]},
     "GET /api/admin/health": {200: [Request()]},
     "GET /api/worker/tasks": {
         200: [Request(query="?worker_id=w"), Request(query="?worker_id=w&max=2&wait=1&queues=a,default&request_id=r"),
               Request(query="?worker_id=plain")],
         404: [Request(query="?worker_id=nobody")],
-        422: [Request(), *(Request(query="?worker_id=" + query) for query in ("a%20b", "w&max=101", "w&wait=61", "w&queues=a,,b", "w&request_id=a%20b"))]},
+        422: [Request(), *(Request(query="?worker_id=" + query)
+                           for query in ("a%20b", "w&max=101", "w&wait=61", "w&queues=a,,b", "w&request_id=a%20b"))]},
     "POST /api/worker/task-complete": {
-        200: [Request(query="?worker_id=w&task_id=t0", body={"answer": 42}), Request(body={"worker_id": "w", "task_id": "t1", "result": 5})],
+        200: [Request(query="?worker_id=w&task_id=t0", body={"answer": 42}),
+              Request(body={"worker_id": "w", "task_id": "t1", "result": 5})],
         404: [Request(query="?worker_id=w&task_id=none", body={})], 409: [Request(query="?worker_id=plain&task_id=t2", body={})],
         413: BIG_BODY, 422: [Request(query="?worker_id=a%20b&task_id=t", body={})], 400: BAD_BODY[400], 415: BAD_BODY[415]},
     "POST /api/worker/task-fail": {
@@ -253,20 +271,25 @@ EXERCISES = {
         200: [Request(query="?worker_id=w&task_id=t2", body={"seconds": 60})],
         404: [Request(query="?worker_id=w&task_id=none", body={"seconds": 60})],
         409: [Request(query="?worker_id=plain&task_id=t2", body={"seconds": 60})],
-        422: [Request(query="?worker_id=w&task_id=t2", body={"seconds": 0}), Request(query="?worker_id=w&task_id=t2", body={})], **BAD_BODY},
+        422: [Request(query="?worker_id=w&task_id=t2", body={"seconds": 0}), Request(query="?worker_id=w&task_id=t2", body={})],
+        **BAD_BODY},
     "POST /api/tasks/{task_id}/progress": {
-        200: [Request("t2", body={"worker_id": "w", "percent": 5, "message": "x"}), Request("t2", query="?worker_id=w", body={"message": "x"})],
-        404: [Request("none", body={"worker_id": "w", "percent": 5})], 409: [Request("t2", body={"worker_id": "plain", "percent": 5})],
+        200: [Request("t2", body={"worker_id": "w", "percent": 5, "message": "x"}),
+              Request("t2", query="?worker_id=w", body={"message": "x"})],
+        404: [Request("none", body={"worker_id": "w", "percent": 5})],
+        409: [Request("t2", body={"worker_id": "plain", "percent": 5})],
         422: [Request("t2", body={"worker_id": "w", "percent": 101}), Request("t2", body={"worker_id": "w"}),
               Request("a b", body={"worker_id": "w", "percent": 5})], **BAD_BODY},
     "POST /api/worker/tasks/complete": {
         200: [Request(body={"worker_id": "w", "results": [{"task_id": "t0", "result": 1}, {"task_id": "none"}]}),
               Request(body={"worker_id": "plain", "results": [{"task_id": "t2"}]}),
               Request(body=b'{"worker_id": "w", "results": [5, {}, {"task_id": "t1", "lease": "x"}]}')],
-        413: BIG_BODY, 422: [Request(body=body) for body in ({}, {"worker_id": "w"}, {"worker_id": "w", "results": []}, {"results": [{"task_id": "t"}]})],
+        413: BIG_BODY, 422: [Request(body=body) for body in ({}, {"worker_id": "w"}, {"worker_id": "w", "results": []},
+                                                             {"results": [{"task_id": "t"}]})],
         400: BAD_BODY[400], 415: BAD_BODY[415]},
     "POST /api/worker/tasks/fail": {
-        200: [Request(body={"worker_id": "w", "results": [{"task_id": "t0", "error": "x"}, {"task_id": "t1", "retryable": False}, {"task_id": "none"}]})],
+        200: [Request(body={"worker_id": "w", "results": [{"task_id": "t0", "error": "x"}, {"task_id": "t1", "retryable": False},
+                                                          {"task_id": "none"}]})],
         413: BIG_BODY, 422: [Request(body=body) for body in ({}, {"worker_id": "w"}, {"worker_id": "w", "results": []})],
         400: BAD_BODY[400], 415: BAD_BODY[415]},
     "GET /health": {200: [Request()]},
@@ -283,22 +306,26 @@ EXERCISES = {
               Request(body={"heartbeats": [BEAT, {**BEAT, "status": "fine", "active_requests": -1}]}),
               Request(body=b'{"heartbeats": [5, {}, {"worker_id": "a b"}]}')],  # refused, each for itself
         413: [Request(body=b" " * 1_100_000)],
-        422: [Request(body=body) for body in ({}, {"heartbeats": None}, {"heartbeats": []}, {"heartbeats": [{"worker_id": "w"}] * 1001})],
+        422: [Request(body=body) for body in ({}, {"heartbeats": None}, {"heartbeats": []},
+                                              {"heartbeats": [{"worker_id": "w"}] * 1001})],
         400: BAD_BODY[400], 415: BAD_BODY[415]},
     "POST /api/edge/register": {
         200: [Request(body=EDGE), Request(body=W), Request(body={"capabilities": {}}),
               Request(body={"url": "https://u.example", "location": "home"}), Request(body={"worker_id": "e2", "dht_port": "x"})],
-        422: [Request(body={}), Request(body={"url": ""}), Request(body={**EDGE, "services": [5]}), Request(body={**EDGE, "url": 5, "tunnel_url": ""}),
+        422: [Request(body={}), Request(body={"url": ""}), Request(body={**EDGE, "services": [5]}),
+              Request(body={**EDGE, "url": 5, "tunnel_url": ""}),
               Request(body={"worker_id": "e", "capabilities": []})],
         **BAD_BODY},
     "POST /api/edge/heartbeat": {
         200: [Request(body={"worker_id": "w"}), Request(body={"worker_id": "w", "current_load": []})],
         404: [Request(body={"worker_id": "nobody"})], 422: [Request(body={})], **BAD_BODY},
-    "GET /api/admin/coordinators": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
+    "GET /api/admin/coordinators": {200: [Request(), Request(query="?limit=1")],
+                                    422: [Request(query="?limit=0"), Request(query="?tier=5")]},
     "GET /api/dht/bootstrap": {200: [Request()]},
     "GET /api/dht/stats": {200: [Request()]},
     "GET /api/dht/topology": {200: [Request()]},
-    "GET /api/coordinator/workers": {200: [Request(), Request(query="?limit=1")], 422: [Request(query="?limit=0"), Request(query="?tier=5")]},
+    "GET /api/coordinator/workers": {200: [Request(), Request(query="?limit=1")],
+                                     422: [Request(query="?limit=0"), Request(query="?tier=5")]},
     "GET /api/services/list": {200: [Request()]},
     "GET /api/services/discover/{service}": {
         200: [Request("rag"), Request("rag", query="?model=llama3.2&limit=1"), Request("ocr")],
@@ -309,36 +336,47 @@ EXERCISES = {
     "GET /api/worker/find/{service}": {200: [Request("rag"), Request("ocr", query="?model=llama3.2")], **SERVICE_IN_PATH},
     "GET /api/admin/services": {200: [Request()]},
     "GET /api/admin/gaps": {200: [Request()]},
-    "GET /api/events": {200: [Request(), Request(headers={"Last-Event-ID": "1-0"}), Request(headers={"Last-Event-ID": "nonsense"})]},
-    "GET /api/admin/history": {200: [Request(), Request(query="?minutes=1440")], 422: [Request(query="?minutes=0"), Request(query="?minutes=1441")]},
+    "GET /api/events": {200: [Request(), Request(headers={"Last-Event-ID": "1-0"}),
+                              Request(headers={"Last-Event-ID": "nonsense"})]},
+    "GET /api/admin/history": {200: [Request(), Request(query="?minutes=1440")],
+                               422: [Request(query="?minutes=0"), Request(query="?minutes=1441")]},
 }
-TASK = {"type": "t", "payload": {"a": 1}, "queue": "q", "priority": 5, "requirements": {"tier": 2, "labels": {"rack": "b"}}, "delay_seconds": 0,
-        "ttl_seconds": 60, "result_ttl_seconds": 0, "max_attempts": 3, "lease_seconds": 30, "dedup_key": "d", "on_conflict": "return"}
+TASK = {"type": "t", "payload": {"a": 1}, "queue": "q", "priority": 5, "requirements": {"tier": 2, "labels": {"rack": "b"}},
+        "delay_seconds": 0,
+        "ttl_seconds": 60, "result_ttl_seconds": 0, "max_attempts": 3, "lease_seconds": 30, "dedup_key": "d",
+        "on_conflict": "return"}
 TASK_BODY = {**BAD_BODY, 413: [Request(body=b" " * 600_000)]}
 TASK_IN_PATH = {404: [Request("nobody")], 422: [Request("a b"), Request("x" * 129)]}
 QUEUE_IN_PATH = {422: [Request("a b"), Request("x" * 129)]}
 EXERCISES |= {
     "POST /api/tasks": {
         200: [Request(body={"type": "t", "dedup_key": "taken"})],
-        201: [Request(body=body) for body in ({"type": "t"}, TASK, {**dict.fromkeys(TASK), "type": "t"}, {"type": "t", "on_conflict": "replace", "dedup_key": "d"})],
+        201: [Request(body=body) for body in ({"type": "t"}, TASK, {**dict.fromkeys(TASK), "type": "t"},
+                                              {"type": "t", "on_conflict": "replace", "dedup_key": "d"})],
         422: [*(Request(body=body) for body in ({}, {"type": 5}, {"type": ""}, *({**TASK, **wrong} for wrong in (
-            {"priority": 101}, {"queue": "a b"}, {"requirements": {"tier": 5}}, {"requirements": {"x": 1}}, {"requirements": []}, {"delay_seconds": -1},
+            {"priority": 101}, {"queue": "a b"}, {"requirements": {"tier": 5}}, {"requirements": {"x": 1}}, {"requirements": []},
+            {"delay_seconds": -1},
             {"max_attempts": 0}, {"lease_seconds": 1}, {"dedup_key": "x" * 257}, {"on_conflict": "?"})))),
               Request(body={"type": "t"}, headers={"Idempotency-Key": "x" * 256})],
         **TASK_BODY},
     "POST /api/tasks/bulk": {
-        200: [Request(body={"tasks": [TASK, {}, 5, {"type": "t", "dedup_key": "taken"}]}), Request(body={"tasks": [{"type": "t"}]}, headers={"Idempotency-Key": "k"})],
+        200: [Request(body={"tasks": [TASK, {}, 5, {"type": "t", "dedup_key": "taken"}]}),
+              Request(body={"tasks": [{"type": "t"}]}, headers={"Idempotency-Key": "k"})],
         422: [Request(body=body) for body in ({}, {"tasks": None}, {"tasks": []}, {"tasks": [TASK] * 1001})],
         **BAD_BODY, 413: [Request(body=b" " * 1_100_000)]},
     "GET /api/tasks": {
-        200: [Request(query=query) for query in ("", "?limit=1", "?queue=q&state=dead&type=t&worker_id=w&error=no", "?state=leased")],
-        422: [Request(query=query) for query in ("?limit=0", "?limit=501", "?state=x", "?queue=a%20b", "?cursor=x", "?type=" + "x" * 257)]},
+        200: [Request(query=query) for query in ("", "?limit=1", "?queue=q&state=dead&type=t&worker_id=w&error=no",
+                                                 "?state=leased")],
+        422: [Request(query=query) for query in ("?limit=0", "?limit=501", "?state=x", "?queue=a%20b", "?cursor=x",
+                                                 "?type=" + "x" * 257)]},
     "POST /api/tasks/retry": {
         200: [Request(body={"error": "no", "dry_run": True}), Request(body={"queue": "elsewhere", "limit": 5})],
         422: [Request(body=body) for body in ({"queue": "a b"}, {"limit": 0}, {"cursor": "x"}, {"dry_run": 1})], **BAD_BODY},
     "GET /api/tasks/{task_id}": {
-        200: [*(Request("@" + state) for state in ("queued", "leased", "completed", "dead", "cancelled")), Request("@dead", query="?wait=5")],
-        404: [Request("nobody"), Request("nobody", query="?wait=5")], 422: [*TASK_IN_PATH[422], Request("@queued", query="?wait=-1"), Request("@queued", query="?wait=61")]},
+        200: [*(Request("@" + state) for state in ("queued", "leased", "completed", "dead", "cancelled")),
+              Request("@dead", query="?wait=5")],
+        404: [Request("nobody"), Request("nobody", query="?wait=5")],
+        422: [*TASK_IN_PATH[422], Request("@queued", query="?wait=-1"), Request("@queued", query="?wait=61")]},
     "DELETE /api/tasks/{task_id}": {200: [Request("@queued"), Request("@leased")], 409: [Request("@completed")], **TASK_IN_PATH},
     "POST /api/tasks/{task_id}/retry": {200: [Request("@dead")], 409: [Request("@completed")], **TASK_IN_PATH},
     "GET /api/tasks/{task_id}/explain": {200: [Request("@" + state) for state in ("queued", "leased", "dead")], **TASK_IN_PATH},
@@ -346,11 +384,13 @@ EXERCISES |= {
     "GET /api/queues/{queue}": {200: [Request("default")], 404: [Request("nowhere")], **QUEUE_IN_PATH},
     "PUT /api/queues/{queue}": {
         200: [Request("q", body={"limit": 3}), Request("q", body={"limit": None})],
-        422: [*(Request("q", body=body) for body in ({}, {"limit": -1}, {"limit": "3"})), Request("a b", body={"limit": 3})], **BAD_BODY},
+        422: [*(Request("q", body=body) for body in ({}, {"limit": -1}, {"limit": "3"})), Request("a b", body={"limit": 3})],
+        **BAD_BODY},
     "POST /api/queues/{queue}/pause": {200: [Request("q")], **QUEUE_IN_PATH},
     "POST /api/queues/{queue}/resume": {200: [Request("q")], **QUEUE_IN_PATH},
     "DELETE /api/queues/{queue}/tasks": {200: [Request("default", query="?state=dead")],
-                                         422: [Request("default"), Request("default", query="?state=x"), Request("a b", query="?state=dead")]},
+                                         422: [Request("default"), Request("default", query="?state=x"),
+                                               Request("a b", query="?state=dead")]},
     "POST /api/coordinator/broadcast-job": {
         200: [Request(body={"job_type": "t", "job_data": {"a": 1}}), Request(body={"job_type": "t", "required_capability": "rag"})],
         422: [Request(body=body) for body in ({}, {"job_type": ""}, {"job_type": "t", "required_capability": 5})],
@@ -362,22 +402,28 @@ BROKEN = {"model": "broken", "prompt": "x"}
 BIG_MODEL_BODY = {**BAD_BODY, 413: [Request(body=b" " * 17_000_000)]}
 EXERCISES |= {
     f"{method} /service/{{service}}/{{path}}": {
-        200: [Request("fine"), Request("fine", headers={"X-RMA-Session": "s"})], 400: [Request("..")], 403: [Request("redis"), Request("mysql")],
+        200: [Request("fine"), Request("fine", headers={"X-RMA-Session": "s"})], 400: [Request("..")],
+        403: [Request("redis"), Request("mysql")],
         422: [Request("a b"), Request("x" * 129)], 502: [Request("broken")], 503: [Request("nowhere")]}
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE")}
 EXERCISES |= {
     f"POST /api/inference/{name}": {
-        200: [Request(body={"model": "llama3", "prompt": "x"}), Request(body={"model": "llama3", "prompt": "", "max_tokens": 5, "temperature": None})],
-        422: [Request(body=body) for body in ({}, {"model": "llama3"}, {"model": "a b", "prompt": "x"}, {**BROKEN, "max_tokens": "5"})],
+        200: [Request(body={"model": "llama3", "prompt": "x"}),
+              Request(body={"model": "llama3", "prompt": "", "max_tokens": 5, "temperature": None})],
+        422: [Request(body=body) for body in ({}, {"model": "llama3"}, {"model": "a b", "prompt": "x"},
+                                              {**BROKEN, "max_tokens": "5"})],
         502: [Request(body=BROKEN)], **BIG_MODEL_BODY}
     for name in ("llm", "vision")}
 EXERCISES |= {
-    "POST /api/inference/rag/query": {200: [Request(query="?query=x"), Request(query="?query=x&context=y")], 422: [Request(), Request(query="?query=")],
+    "POST /api/inference/rag/query": {200: [Request(query="?query=x"), Request(query="?query=x&context=y")],
+                                      422: [Request(), Request(query="?query=")],
                                       502: [Request(query="?query=broken")]},
-    "POST /api/inference/graph/extract": {200: [Request(query="?text=x%20y")], 422: [Request()], 502: [Request(query="?text=broken")]}}
+    "POST /api/inference/graph/extract": {200: [Request(query="?text=x%20y")], 422: [Request()],
+                                          502: [Request(query="?text=broken")]}}
 EXERCISES |= {
     f"POST /v1/{name}": {
-        200: [Request(body={"model": "llama3", "user": "anna"}), Request(body={"model": "LLAMA3:latest"}, headers={"X-RMA-Session": "s"})],
+        200: [Request(body={"model": "llama3", "user": "anna"}),
+              Request(body={"model": "LLAMA3:latest"}, headers={"X-RMA-Session": "s"})],
         422: [Request(body=body) for body in ({}, {"model": ""}, {"model": 5})], 502: [Request(body=BROKEN)], **BIG_MODEL_BODY}
     for name in ("chat/completions", "completions", "embeddings", "responses")}
 EXERCISES |= {"GET /v1/models": {200: [Request()]}, "GET /v1/models/{model}": {200: [Request("llama3")], 404: [Request("none")]}}
@@ -413,7 +459,8 @@ def add_credentials(redis, coordinator):
     """An admin, a viewer, a user, and somebody who has tried a password too often."""
     credentials.make_token(redis.client, token_id="adminadminad")
     credentials.make_token(redis.client, token_id="viewerviewer", role="viewer")
-    answer = coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "correct horse", "role": "operator"}, ADMIN)
+    answer = coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "correct horse", "role": "operator"},
+                                 ADMIN)
     assert answer.status == 201, answer
     redis.client.set("{rma}:limit:login:name:" + hashlib.sha256(b"often").hexdigest()[:20], 2**43)
 
@@ -428,7 +475,8 @@ async def serve(connection, request):
 
 @pytest.fixture
 def fleet(redis, start_coordinator, peers):
-    """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained; one has tasks."""
+    """A coordinator whose workers are as different as they can be: told all about and nothing about, offline, drained; one has
+    tasks."""
     coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
     add_credentials(redis, coordinator)
     url = peers.start(serving(serve)).url
@@ -456,7 +504,8 @@ def test_answers_are_as_documented(fleet, name):
             response = request.send(fleet, name)
             assert response.status == status, (request.__dict__, response)
             assert answer_faults(DOCUMENT, name, response) == [], response
-            assert bool(request.faults(DOCUMENT, name)) == (status == 422), f"{request.__dict__} got {status}: the document disagrees"
+            assert bool(request.faults(DOCUMENT, name)) == (status
+                                                            == 422), f"{request.__dict__} got {status}: the document disagrees"
 
 
 def test_every_operation_and_status_is_exercised():
@@ -496,7 +545,8 @@ def test_a_worker_that_comes_back_is_as_documented(redis, start_coordinator):
 
 def test_all_other_errors_are_as_documented(coordinator):
     problem = DOCUMENT["components"]["responses"]["Problem"]
-    assert all(operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"} for operation in operations(DOCUMENT).values())
+    assert all(operation["responses"]["default"] == {"$ref": "#/components/responses/Problem"}
+               for operation in operations(DOCUMENT).values())
     assert response_faults(DOCUMENT, problem, coordinator.get("/nowhere")) == []
     for path, item in DOCUMENT["paths"].items():
         for method in (method for method in METHODS if method not in item):
@@ -510,7 +560,7 @@ def test_all_other_errors_are_as_documented(coordinator):
     assert response.status == 400 and response_faults(DOCUMENT, problem, response) == []
 
 
-# -- the checks above notice what is wrong -----------------------------------------------------------------------------------------------
+# -- the checks above notice what is wrong -----------------------------------------------------------------------------------------
 
 def changed(change):
     """The document after `change` had its way with its schemas."""
@@ -527,7 +577,8 @@ def changed(change):
     ("GET /api/admin/workers", lambda schemas: schemas["Time"].update(pattern="^[0-9]+$")),
     ("GET /api/admin/workers", lambda schemas: schemas.update(WorkerRow=schemas["WorkerInFull"])),
     ("GET /api/worker/{worker_id}", lambda schemas: schemas.update(WorkerInFull=schemas["WorkerRow"])),
-    ("GET /api/worker/{worker_id}", lambda schemas: schemas["Container"]["properties"]["port"].update({"$ref": "#/components/schemas/Id"})),
+    ("GET /api/worker/{worker_id}",
+     lambda schemas: schemas["Container"]["properties"]["port"].update({"$ref": "#/components/schemas/Id"})),
     ("GET /api/admin/stats", lambda schemas: schemas["WorkersByTier"]["properties"].pop("4")),
     ("GET /health", lambda schemas: schemas["Instance"]["properties"].pop("region")),
     ("GET /health", lambda schemas: schemas["Health"]["properties"]["redis"]["properties"].pop("latency_ms")),
@@ -543,13 +594,14 @@ def test_a_wrong_status_type_or_header_is_noticed(fleet):
     name = "GET /api/worker/{worker_id}"
     response = Request("nobody").send(fleet, name)
     for change in (lambda responses: responses.pop("404"), lambda responses: responses.update({"404": responses["200"]}),
-                   lambda responses: responses.update({"404": responses["503"]}), lambda responses: responses.update({"404": responses["422"]})):
+                   lambda responses: responses.update({"404": responses["503"]}),
+                   lambda responses: responses.update({"404": responses["422"]})):
         document = copy.deepcopy(DOCUMENT)
         change(operations(document)[name]["responses"])
         assert answer_faults(document, name, response) != []
 
 
-# -- the document itself --------------------------------------------------------------------------------------------------------------
+# -- the document itself -----------------------------------------------------------------------------------------------------------
 
 def test_route_table_and_document_agree(coordinator):
     listed = coordinator.get("/api").json["endpoints"]
@@ -610,7 +662,8 @@ def test_every_operation_says_which_security_it_takes():
 def test_no_word_is_misspelt():
     """OpenAPI's own words: what stands where it means nothing is a mistake."""
     for operation in operations(DOCUMENT).values():
-        assert set(operation) <= {"tags", "operationId", "security", "summary", "description", "parameters", "requestBody", "responses"}
+        assert set(operation) <= {"tags", "operationId", "security", "summary", "description", "parameters", "requestBody",
+                                  "responses"}
         for parameter in operation.get("parameters", []):
             assert set(resolve(DOCUMENT, parameter)) <= {"name", "in", "description", "required", "schema", "example"}
         bodies = [resolve(DOCUMENT, described) for described in operation["responses"].values()]
@@ -638,7 +691,8 @@ def test_operations_are_described_in_full():
 def test_examples_are_as_documented():
     checked = 0
     for item in everything_in(DOCUMENT):
-        examples = [example["value"] for example in item.get("examples", {}).values()] + ([item["example"]] if "example" in item else [])
+        examples = [example["value"] for example in item.get("examples",
+                                                             {}).values()] + ([item["example"]] if "example" in item else [])
         for example in examples if "schema" in item else []:
             assert schema_faults(DOCUMENT, item["schema"], example) == [], example
             checked += 1
@@ -669,7 +723,7 @@ def test_answers_say_which_members_they_may_have():
                 look(media["schema"])
 
 
-# -- the page ------------------------------------------------------------------------------------------------------------------------
+# -- the page ----------------------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def page(coordinator):
@@ -685,16 +739,19 @@ def test_the_page_is_small(page):
 def test_the_page_asks_nobody_else(page):
     html = page.body.decode()
     markup, script = html.split("<script>")
-    assert set(re.findall(r"""(?:src|href|action|srcset|poster|data)\s*=\s*["']?([^\s"'>]*)""", markup)) == {"data:,", "openapi.json"}
+    assert set(re.findall(r"""(?:src|href|action|srcset|poster|data)\s*=\s*["']?([^\s"'>]*)""", markup)) == {
+        "data:,", "openapi.json"}
     assert re.findall(r"link\(([^,]*),", script) == ["href", "'openapi.json'", "'#' + operation.operationId"]
     assert re.findall(r"fetch\(([^)]*)\)", html) == ["'openapi.json'"], "relative: it may stand behind a path prefix"
-    for bad in ("http:", "https:", "ws:", "wss:", "url(", ".src", "@import", "import(", "XMLHttpRequest", "EventSource", "sendBeacon"):
+    for bad in ("http:", "https:", "ws:", "wss:", "url(", ".src", "@import", "import(", "XMLHttpRequest", "EventSource",
+                "sendBeacon"):
         assert bad not in html, bad
 
 
 def test_the_page_takes_text_as_text(page):
     html = page.body.decode()
-    for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "eval(", "Function("):
+    for bad in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "eval(",
+                "Function("):
         assert bad not in html, bad
 
 
@@ -707,7 +764,8 @@ def test_the_page_may_do_nothing_but_what_it_does(page):
         assert html.count(f"<{element}") == 1
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert policy.pop(f"{element}-src") == f"'sha256-{digest}'"
-    assert policy == {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
+    assert policy == {"default-src": "'none'", "connect-src": "'self'", "img-src": "data:", "base-uri": "'none'",
+                      "form-action": "'none'",
                       "frame-ancestors": "'none'"}
     assert not re.search(r"<[^>]*\s(on\w+|style)\s*=", html.split("<script>")[0]), "a browser would refuse it"
     assert page.headers["X-Content-Type-Options"] == "nosniff"

@@ -22,7 +22,8 @@ from terminal import Terminal
 from waiting import wait_until
 
 DONE, FAILED, USAGE, NO_WORKER, NOT_WELL = range(5)
-COMMANDS = [["workers"], ["worker", "w"], ["services"], ["drain", "w"], ["undrain", "w"], ["remove", "w"], ["status"], ["route", "rag"]]
+COMMANDS = [["workers"], ["worker", "w"], ["services"], ["drain", "w"], ["undrain", "w"], ["remove", "w"], ["status"],
+            ["route", "rag"]]
 CERTIFICATE = project.ROOT / "tests" / "lib" / "certificate.pem"
 
 # What a terminal would obey: controls of both kinds, and what turns the direction of writing.
@@ -54,7 +55,8 @@ def terminal():
     """Starts commands on terminals: terminal("workers", columns=80, settings={...})."""
     with contextlib.ExitStack() as stack:
         def start(*arguments, settings=None, cwd="/", **more):
-            started = Terminal([str(project.BINARY), *arguments], env=environment({"TERM": "xterm", **(settings or {})}), cwd=cwd, **more)
+            started = Terminal([str(project.BINARY), *arguments], env=environment({"TERM": "xterm", **(settings or {})}), cwd=cwd,
+                               **more)
             stack.callback(started.close)
             return started
         yield start
@@ -120,8 +122,10 @@ def test_a_private_server_uses_no_proxy(redis, coordinator):
 def test_this_machine_is_reached_without_a_proxy(redis, start_coordinator, host):
     coordinator = start_coordinator(redis, HOST="0.0.0.0")
     coordinator.register("w")
-    astray = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
-    result = run("worker", "w", "--json", "--url", f"http://{host}:{coordinator.port}", settings={**astray, "NO_PROXY": "other.example"})
+    astray = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                                      "ALL_PROXY")}
+    result = run("worker", "w", "--json", "--url", f"http://{host}:{coordinator.port}",
+                 settings={**astray, "NO_PROXY": "other.example"})
     assert result.returncode == DONE and json.loads(result.stdout)["worker_id"] == "w", result
 
 
@@ -157,7 +161,8 @@ def through(port, variable):
 
 
 @pytest.mark.parametrize(("variable", "scheme"), [
-    ("http_proxy", "http"), ("all_proxy", "http"), ("ALL_PROXY", "http"), ("https_proxy", "https"), ("HTTPS_PROXY", "https"), ("ALL_PROXY", "https")])
+    ("http_proxy", "http"), ("all_proxy", "http"), ("ALL_PROXY", "http"), ("https_proxy", "https"), ("HTTPS_PROXY", "https"),
+    ("ALL_PROXY", "https")])
 def test_a_proxy_that_sends_it_astray_is_named(proxy, variable, scheme):
     dead = free_port()
     url = f"{scheme}://coordinator.example"
@@ -172,7 +177,8 @@ def test_a_proxy_that_sends_it_astray_is_named(proxy, variable, scheme):
 
 
 def test_a_coordinators_own_word_is_not_the_proxys_fault(proxy):
-    proxy.answer = (503, "application/problem+json", b'{"status":503,"code":"registry-unavailable","detail":"The registry is away."}')
+    proxy.answer = (503, "application/problem+json",
+                    b'{"status":503,"code":"registry-unavailable","detail":"The registry is away."}')
     result = run("workers", "--url", "http://coordinator.example", settings={"http_proxy": f"http://127.0.0.1:{proxy.server_port}"})
     assert result.returncode == FAILED
     assert result.stderr == "rma-coordinator: http://coordinator.example answers 503: The registry is away.\n"
@@ -222,7 +228,8 @@ def test_a_redis_that_does_not_serve(redis):
     ["workers", "w"], ["workers", "--tier"], ["workers", "--tier=5"], ["workers", "--tier=11"], ["workers", "--tier="],
     ["workers", "--status=well"], ["workers", "--service=a b"], ["workers", "--service="], ["workers", "--watch=yes"],
     ["workers", "--watch"], ["workers", "--yes"], ["workers", "-j"], ["workers", "--jso"], ["workers", "--no-such\x1b[2Jflag"],
-    ["worker"], ["worker", ""], ["worker", "a", "b"], ["worker", "a/b"], ["worker", NASTY], ["worker", "x" * 129], ["worker", "\xe4"],
+    ["worker"], ["worker", ""], ["worker", "a", "b"], ["worker", "a/b"], ["worker", NASTY], ["worker", "x" * 129],
+    ["worker", "\xe4"],
     ["worker", "w", "--tier=1"], ["worker", "w?x=1"], ["worker", "%41"], ["worker", "w:online"], ["worker", "-w"],
     ["services", "rag"], ["status", "--watch"], ["status", "now"], ["drain"], ["undrain"], ["remove"], ["remove", "--yes"],
     ["workers", "--url", ""], ["workers", "--url", "localhost:8080"], ["workers", "--url", "file:///etc/passwd"],
@@ -290,9 +297,11 @@ def test_json_is_what_the_coordinator_answers(coordinator):
         coordinator.register(f"w-{number}", {"x": [1.50, {"y": "\xe4\u20ac\U0001f600 \\ \""}]})
     printed = json.loads(run("workers", "--json", "--url", coordinator.url).stdout)
     answered = coordinator.get("/api/admin/workers").json
-    assert [without_ages(worker) for worker in printed.pop("workers")] == [without_ages(worker) for worker in answered.pop("workers")]
+    assert [without_ages(worker) for worker in printed.pop("workers")] == [
+        without_ages(worker) for worker in answered.pop("workers")]
     assert printed == answered
-    assert without_ages(json.loads(run("worker", "w-7", "--json", "--url", coordinator.url).stdout)).keys() == without_ages(coordinator.worker("w-7")).keys()
+    assert (without_ages(json.loads(run("worker", "w-7", "--json", "--url", coordinator.url).stdout)).keys()
+            == without_ages(coordinator.worker("w-7")).keys())
     services = json.loads(run("services", "--json", "--url", coordinator.url).stdout)
     assert services == {"gaps": coordinator.get("/api/admin/gaps").json, "services": coordinator.get("/api/admin/services").json}
     assert json.loads(run("status", "--json", "--url", coordinator.url).stdout).keys() == {"health", "fleet", "stats", "gaps"}
@@ -318,7 +327,8 @@ def test_workers_are_a_table(coordinator, terminal):
 
 
 @pytest.mark.parametrize("flags, ids", [
-    (["--tier=1"], ["gpu"]), (["--tier", "2"], ["cpu", "ill"]), (["--status", "degraded"], ["ill"]), (["--service", "own"], ["gpu"]),
+    (["--tier=1"], ["gpu"]), (["--tier", "2"], ["cpu", "ill"]), (["--status", "degraded"], ["ill"]),
+    (["--service", "own"], ["gpu"]),
     (["--tier=2", "--status=healthy"], ["cpu"])])
 def test_filters(coordinator, flags, ids):
     coordinator.register("gpu", coordinator_module.GPU_CAPABILITIES, services=[{"name": "own", "port": 1}])
@@ -345,7 +355,8 @@ def test_elsewhere_than_at_a_terminal_it_is_the_same_text(coordinator, terminal)
     coordinator.register("w" * 128, {**coordinator_module.GPU_CAPABILITIES, "note": NASTY}, ip_address="203.0.113.9",
                          services=[{"name": "s" * 100, "version": NASTY}])
     coordinator.register("cpu")
-    commands = (["workers"], ["workers", "--tier=1"], ["services"], ["status"], ["worker", "w" * 128], ["drain", "cpu"], ["undrain", "cpu"], ["remove", "cpu", "--yes"])
+    commands = (["workers"], ["workers", "--tier=1"], ["services"], ["status"], ["worker", "w" * 128], ["drain", "cpu"],
+                ["undrain", "cpu"], ["remove", "cpu", "--yes"])
     for command in commands:
         here = show(terminal, *command, "--url", coordinator.url, columns=400) if command[0] != "remove" else None
         there = run(*command, "--url", coordinator.url)
@@ -353,7 +364,8 @@ def test_elsewhere_than_at_a_terminal_it_is_the_same_text(coordinator, terminal)
         assert not OBEYED.search(there.stdout) and "\x1b" not in there.stdout and "…" not in there.stdout, there.stdout
         if here is not None:
             assert re.sub(r"\d+(\.\d+)? (s|ms)\b", "n", there.stdout) == re.sub(r"\d+(\.\d+)? (s|ms)\b", "n", here), command
-        assert isinstance(json.loads(show(terminal, *command[:2], "--json", "--url", coordinator.url)), dict) if command[0] != "remove" else True
+        assert isinstance(json.loads(show(terminal, *command[:2], "--json", "--url", coordinator.url)),
+                          dict) if command[0] != "remove" else True
     gpu = [line for line in run("workers", "--url", coordinator.url).stdout.splitlines() if "gpu" in line]
     assert len(gpu) == 1 and gpu[0].split()[0] == "w" * 128 and gpu[0].endswith("203.0.113.9")
 
@@ -362,7 +374,8 @@ def test_a_reader_that_has_enough(coordinator):
     for number in range(300):
         coordinator.register(f"w-{number:03}", {"note": 5000 * "x"})
     for flags in ([], ["--json"]):
-        result = subprocess.run(["sh", "-c", '"$0" workers "$@" | head -c 20', str(project.BINARY), *flags, "--url", coordinator.url],
+        result = subprocess.run(["sh", "-c", '"$0" workers "$@" | head -c 20', str(project.BINARY), *flags, "--url",
+                                 coordinator.url],
                                 env=environment(), capture_output=True, text=True, timeout=30)
         assert len(result.stdout) == 20 and "Sanitizer" not in result.stderr, result
 
@@ -540,8 +553,10 @@ def stranger():
         server.server_close()
 
 
-GARBAGE = [b"", b"\x00\xff\xfe", b"<html>no</html>", b"[]", b"null", b"1", b"{", b'{"a":1}x', b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":"\x1b"}',
-           b'{"a":' * 40 + b"1" + b"}" * 40, b"[" * 100000, b'{"a":1e999}', b'{"a":"\\u0000"}', b'{"workers":[' + b"0," * 2_000_001 + b"0]}"]
+GARBAGE = [b"", b"\x00\xff\xfe", b"<html>no</html>", b"[]", b"null", b"1", b"{", b'{"a":1}x', b'{"a":NaN}', b'{"a":"\xff"}',
+           b'{"a":"\x1b"}',
+           b'{"a":' * 40 + b"1" + b"}" * 40, b"[" * 100000, b'{"a":1e999}', b'{"a":"\\u0000"}',
+           b'{"workers":[' + b"0," * 2_000_001 + b"0]}"]
 
 
 @pytest.mark.parametrize("body", GARBAGE, ids=lambda body: repr(body[:20]))
@@ -553,16 +568,20 @@ def test_answers_that_are_no_json(stranger, body):
 
 
 VALUES = [None, True, 0, -1.5, 1e300, "", NASTY, "x" * 5000, [], [[]], [None], [1], ["x"], [{}], {}, {"x": None}, {"": {"": {}}}]
-MEMBERS = ["workers", "next_cursor", "total", "healthy", "worker_id", "status", "tier", "worker_type", "current_load", "age_seconds", "drained",
-           "assigned_services", "services", "last_heartbeat", "registered_at", "gaps", "critical_gaps", "warnings", "redis", "overall_status",
-           "workers_by_status", "has_minimum_workers", "workers_by_tier", "average_load_by_tier", "service", "required_type", "current_workers", "text", "code", "eligible", "requests_in_flight", "left_out"]
+MEMBERS = ["workers", "next_cursor", "total", "healthy", "worker_id", "status", "tier", "worker_type", "current_load",
+           "age_seconds", "drained",
+           "assigned_services", "services", "last_heartbeat", "registered_at", "gaps", "critical_gaps", "warnings", "redis",
+           "overall_status",
+           "workers_by_status", "has_minimum_workers", "workers_by_tier", "average_load_by_tier", "service", "required_type",
+           "current_workers", "text", "code", "eligible", "requests_in_flight", "left_out"]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:12])
 def test_answers_of_wrong_types(stranger, terminal, value):
     """Nothing crashes, hangs or reaches the terminal, whatever has the wrong type, at the top or within."""
     inner = {name: value for name in MEMBERS}
-    nested = {**inner, "workers": [inner, value], "gaps": [inner, value], "critical_gaps": [inner], "services": {"x": inner, "y": value},
+    nested = {**inner, "workers": [inner, value], "gaps": [inner, value], "critical_gaps": [inner],
+              "services": {"x": inner, "y": value},
               "redis": inner, "worker_id": "w", "status": "ok", "overall_status": "degraded", "next_cursor": None}
     for body in (inner, nested):
         server = stranger(body)

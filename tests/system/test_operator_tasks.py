@@ -12,13 +12,15 @@ from test_operator import DONE, FAILED, NO_WORKER, OBEYED, USAGE, environment, s
 from waiting import wait_until
 
 NOT_DONE = 5
-COMMANDS = [["submit", "echo"], ["tasks"], ["task", "t"], ["queues"], ["cancel", "t"], ["retry", "t"], ["retry", "--queue=default", "--yes"],
+COMMANDS = [["submit", "echo"], ["tasks"], ["task", "t"], ["queues"], ["cancel", "t"], ["retry", "t"],
+            ["retry", "--queue=default", "--yes"],
             ["pause", "default"], ["resume", "default"]]
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\n\b\x7f\u202eevil"
 
 
 def run(*arguments, settings=None, stdin="", within=60, cwd="/"):
-    result = subprocess.run([str(project.BINARY), *arguments], env=environment(settings), cwd=cwd, capture_output=True, input=stdin, text=True,
+    result = subprocess.run([str(project.BINARY), *arguments], env=environment(settings), cwd=cwd, capture_output=True, input=stdin,
+                            text=True,
                             timeout=within)
     assert result.returncode in range(6), result
     if result.returncode != DONE:
@@ -56,7 +58,8 @@ def lease(fleet, worker_id="w"):
 
 
 def complete(fleet, task, result=None, worker_id="w"):
-    return fleet.post("/api/worker/task-complete", {"worker_id": worker_id, "task_id": task["task_id"], "lease": task["lease"], "result": result})
+    return fleet.post("/api/worker/task-complete",
+                      {"worker_id": worker_id, "task_id": task["task_id"], "lease": task["lease"], "result": result})
 
 
 def fail(fleet, task, error, retryable=False, worker_id="w"):
@@ -78,16 +81,20 @@ def test_a_payload_comes_from_an_argument_a_file_or_standard_input(fleet, direct
     path = directory / "payload.json"
     path.write_text(payload)
     for arguments, stdin in ((["--", payload], ""), (["-"], payload), (["--file", str(path)], ""), (["--file=-"], payload + "\n")):
-        task = fleet.get("/api/tasks/" + submit(fleet, "echo", *arguments[1:] if arguments[0] == "--" else arguments, stdin=stdin)).json
+        task = fleet.get("/api/tasks/" + submit(fleet, "echo", *arguments[1:] if arguments[0] == "--" else arguments,
+                                                stdin=stdin)).json
         assert task["payload"] == json.loads(payload) and task["type"] == "echo" and task["queue"] == "default"
 
 
 def test_flags_of_a_submission(fleet):
-    task_id = submit(fleet, "a type", "--queue=embeddings", "--priority=-7", "--max-attempts=2", "--delay=60", "--tier=2", "--service=rag",
+    task_id = submit(fleet, "a type", "--queue=embeddings", "--priority=-7", "--max-attempts=2", "--delay=60", "--tier=2",
+                     "--service=rag",
                      "--model=llama3", "--worker=w", "--dedup-key=the same")
     task = fleet.get("/api/tasks/" + task_id).json
-    assert (task["type"], task["queue"], task["priority"], task["max_attempts"], task["state"]) == ("a type", "embeddings", -7, 2, "scheduled")
-    assert task["requirements"] == {"tier": 2, "service": "rag", "model": "llama3", "worker_id": "w"} and task["dedup_key"] == "the same"
+    assert (task["type"], task["queue"], task["priority"], task["max_attempts"],
+            task["state"]) == ("a type", "embeddings", -7, 2, "scheduled")
+    assert task["requirements"] == {"tier": 2, "service": "rag", "model": "llama3",
+                                    "worker_id": "w"} and task["dedup_key"] == "the same"
     assert submit(fleet, "a type", "--queue=embeddings", "--dedup-key=the same") == task_id
     first = submit(fleet, "echo", "1", "--idempotency-key=k")
     assert submit(fleet, "echo", "1", "--idempotency-key=k") == first
@@ -95,14 +102,20 @@ def test_flags_of_a_submission(fleet):
 
 
 @pytest.mark.parametrize("arguments", [
-    ["submit"], ["submit", ""], ["submit", "x" * 1025], ["submit", "echo", "{"], ["submit", "echo", "text"], ["submit", "echo", '1,"queue":"other"'],
+    ["submit"], ["submit", ""], ["submit", "x" * 1025], ["submit", "echo", "{"], ["submit", "echo", "text"],
+    ["submit", "echo", '1,"queue":"other"'],
     ["submit", "echo", ""], ["submit", "echo", "NaN"], ["submit", "echo", "1", "2"], ["submit", "echo", "1", "--file=x"],
-    ["submit", "echo", "--file=/nowhere"], ["submit", "echo", "--priority=101"], ["submit", "echo", "--priority=1.5"], ["submit", "echo", "--priority="],
-    ["submit", "echo", "--delay=-1"], ["submit", "echo", "--delay=inf"], ["submit", "echo", "--delay=0x10"], ["submit", "echo", "--max-attempts=0"],
-    ["submit", "echo", "--queue=a b"], ["submit", "echo", "--worker=a/b"], ["submit", "echo", "--tier=5"], ["submit", "echo", "--follow"],
-    ["tasks", "t"], ["tasks", "--state=gone"], ["tasks", "--limit=0"], ["tasks", "--limit=x"], ["tasks", "--error="], ["tasks", "--wait"],
+    ["submit", "echo", "--file=/nowhere"], ["submit", "echo", "--priority=101"], ["submit", "echo", "--priority=1.5"],
+    ["submit", "echo", "--priority="],
+    ["submit", "echo", "--delay=-1"], ["submit", "echo", "--delay=inf"], ["submit", "echo", "--delay=0x10"],
+    ["submit", "echo", "--max-attempts=0"],
+    ["submit", "echo", "--queue=a b"], ["submit", "echo", "--worker=a/b"], ["submit", "echo", "--tier=5"],
+    ["submit", "echo", "--follow"],
+    ["tasks", "t"], ["tasks", "--state=gone"], ["tasks", "--limit=0"], ["tasks", "--limit=x"], ["tasks", "--error="],
+    ["tasks", "--wait"],
     ["task"], ["task", "a/b"], ["task", "a", "b"], ["task", "t", "--wait"], ["queues", "x"], ["cancel"], ["cancel", ""], ["retry"],
-    ["retry", "t", "--queue=default"], ["retry", "t", "--dry-run"], ["retry", "--state=dead"], ["pause"], ["pause", "a b"], ["resume", NASTY]])
+    ["retry", "t", "--queue=default"], ["retry", "t", "--dry-run"], ["retry", "--state=dead"], ["pause"], ["pause", "a b"],
+    ["resume", NASTY]])
 def test_arguments_that_are_not_understood(arguments):
     result = run(*arguments)
     assert result.returncode == USAGE and result.stdout == "", result
@@ -146,7 +159,8 @@ def test_tasks_are_a_table(fleet):
     for number in range(5):
         submit(fleet, f"type-{number}", "--queue=q")
     task = lease(fleet)
-    fleet.post(f"/api/tasks/{task['task_id']}/progress", {"worker_id": "w", "lease": task["lease"], "percent": 40, "message": f"page 3 {NASTY}"})
+    fleet.post(f"/api/tasks/{task['task_id']}/progress",
+               {"worker_id": "w", "lease": task["lease"], "percent": 40, "message": f"page 3 {NASTY}"})
     lines = fleet.done("tasks").splitlines()
     assert lines[0].split() == ["TASK", "STATE", "TYPE", "QUEUE", "WORKER", "FAILED", "AGE", "NOTE"]
     assert re.match(rf"{task['task_id']} +leased +type-0 +q +w +0 +\d s +40 % page 3 \?", lines[1]), lines[1]
@@ -157,7 +171,8 @@ def test_tasks_are_a_table(fleet):
     assert fleet.done("tasks", "--queue=other") == "There are no such tasks.\n"
     assert fleet.done("tasks", "--limit=2").splitlines()[-1] == "2 tasks; more follow, see --limit"
     printed = json.loads(fleet.done("tasks", "--json"))
-    assert [each["type"] for each in printed["tasks"]] == [f"type-{number}" for number in range(5)] and printed["next_cursor"] is None
+    assert [each["type"] for each in printed["tasks"]] == [f"type-{number}"
+                                                           for number in range(5)] and printed["next_cursor"] is None
     assert json.loads(fleet.done("tasks", "--json", "--limit=2"))["next_cursor"]
     assert not OBEYED.search(fleet.done("tasks", "--json"))
 
@@ -174,7 +189,8 @@ def test_one_task_with_all_there_is_and_why_it_waits(fleet):
     task_id = submit(fleet, "echo", '{"deep": [{"er": "value"}]}', "--service=nobody-has-it", "--delay=3600")
     shown = fleet.done("task", task_id)
     assert shown.startswith(task_id + "\n") and "why it waits" in shown
-    for pattern in (r"state +scheduled", r"type +echo", r"er +value", r"available_at +20.*Z \(in \d+ (h|min)\)", r"created_at +20.*Z \(\d+ s ago\)",
+    for pattern in (r"state +scheduled", r"type +echo", r"er +value", r"available_at +20.*Z \(in \d+ (h|min)\)",
+                    r"created_at +20.*Z \(\d+ s ago\)",
                     r"service +nobody-has-it"):
         assert re.search(pattern, shown), (pattern, shown)
     assert json.loads(fleet.done("task", task_id, "--json"))["task_id"] == task_id
@@ -182,7 +198,8 @@ def test_one_task_with_all_there_is_and_why_it_waits(fleet):
 
 def test_follow_tells_what_changes_until_the_end(fleet):
     task_id = submit(fleet, "echo", "--max-attempts=2")
-    with subprocess.Popen([str(project.BINARY), "task", task_id, "--follow", "--url", fleet.url], env=environment(), stdout=subprocess.PIPE,
+    with subprocess.Popen([str(project.BINARY), "task", task_id, "--follow", "--url", fleet.url], env=environment(),
+                          stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
         assert re.fullmatch(r"\d\d:\d\d:\d\d  queued\n", process.stdout.readline())
         task = lease(fleet)
@@ -281,7 +298,8 @@ def test_help_of_a_command(command):
 
 
 def test_waiting_outlives_whoever_answers(stranger):  # noqa: F811
-    answers = iter([(201, {"task_id": "t"}), (503, {"detail": "away"}), (500, {}), (200, {"state": "queued"}), (200, {"state": "completed", "result": {"a": 1}})])
+    answers = iter([(201, {"task_id": "t"}), (503, {"detail": "away"}), (500, {}), (200, {"state": "queued"}),
+                    (200, {"state": "completed", "result": {"a": 1}})])
 
     def answer(handler):
         status, body = next(answers)
@@ -296,14 +314,17 @@ def test_waiting_outlives_whoever_answers(stranger):  # noqa: F811
 
 
 VALUES = [None, True, 0, -1.5, 1e300, "", NASTY, "x" * 5000, [], [[]], [None], ["x"], [{}], {}, {"x": None}]
-MEMBERS = ["tasks", "queues", "next_cursor", "task_id", "state", "status", "queue", "type", "worker_id", "progress", "error", "created_at", "counts",
-           "totals", "paused", "limit", "oldest_seconds", "matched", "retried", "text", "reasons", "result", "attempts", "history", "percent", "message"]
+MEMBERS = ["tasks", "queues", "next_cursor", "task_id", "state", "status", "queue", "type", "worker_id", "progress", "error",
+           "created_at", "counts",
+           "totals", "paused", "limit", "oldest_seconds", "matched", "retried", "text", "reasons", "result", "attempts", "history",
+           "percent", "message"]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:12])
 def test_answers_of_wrong_types(stranger, value):  # noqa: F811
     inner = {name: value for name in MEMBERS}
-    nested = {**inner, "tasks": [inner, value], "queues": [inner, value], "task_id": "t", "state": "dead", "queue": "q", "status": "ok",
+    nested = {**inner, "tasks": [inner, value], "queues": [inner, value], "task_id": "t", "state": "dead", "queue": "q",
+              "status": "ok",
               "next_cursor": None, "matched": 1, "retried": 1, "progress": inner, "reasons": [inner, value]}
     for body in (inner, nested):
         server = stranger(body)

@@ -83,7 +83,8 @@ def test_through_a_tunnel_with_tls(redis, start_coordinator, directory):
     """As docs/redis.md tells it, with a second stunnel for Redis's end."""
     outer, inner = free_port(), free_port()
     certificate = project.ROOT / "tests" / "lib" / "certificate.pem"
-    ends = {"client": f"client = yes\naccept = 127.0.0.1:{inner}\nconnect = 127.0.0.1:{outer}\nverifyPeer = yes\nCAfile = {certificate}",
+    ends = {"client": f"client = yes\naccept = 127.0.0.1:{inner}\nconnect = 127.0.0.1:{outer}\nverifyPeer = yes\n"
+                      f"CAfile = {certificate}",
             "server": f"accept = 127.0.0.1:{outer}\nconnect = 127.0.0.1:{redis.port}\ncert = {certificate}\nkey = {certificate}"}
     tunnel = []
     try:

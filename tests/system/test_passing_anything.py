@@ -1,5 +1,5 @@
-"""Clients and workers that do anything at any moment, by chance: nothing crashes, no POST is delivered twice, no answer is another request's,
-and in the end nothing is left over."""
+"""Clients and workers that do anything at any moment, by chance: nothing crashes, no POST is delivered twice, no answer is another
+request's, and in the end nothing is left over."""
 
 import asyncio
 import random
@@ -144,7 +144,8 @@ def test_anything_at_any_moment(make_stage, seed):
 
     stage.peers.run(all_clients(), within=120)
     answered = [status for _, _, status, _ in seen]
-    assert answered.count(200) > len(answered) // 4 and set(answered) <= {101, 200, 201, 400, 404, 413, 429, 500, 502, 503, 504}, set(answered)
+    assert answered.count(200) > len(answered) // 4 and set(answered) <= {101, 200, 201, 400, 404, 413, 429, 500, 502, 503,
+                                                                          504}, set(answered)
     for mark, method, status, body in seen:
         if status in (200, 201, 404, 500, 429) and method != "HEAD" and body[:1] == b"m":
             assert body.startswith(mark.encode()), f"{mark} got {body[:40]}"

@@ -1,4 +1,5 @@
-"""Requests that are passed on to workers: the paths that clients use, what reaches the worker, and what comes back, byte for byte."""
+"""Requests that are passed on to workers: the paths that clients use, what reaches the worker, and what comes back, byte for
+byte."""
 
 import gzip
 import json
@@ -40,7 +41,8 @@ PATHS = [  # what a client asks for, who gets it, and as what
     ("/service/rag", "rag", "/"),
     ("/service/rag/", "rag", "/"),
     ("/service/rag?a=1", "rag", "/?a=1"),
-    ("/service/rag/api/graph/7/paths?from=1&from=2&to=&to=x%20y&from=3", "rag", "/api/graph/7/paths?from=1&from=2&to=&to=x%20y&from=3"),
+    ("/service/rag/api/graph/7/paths?from=1&from=2&to=&to=x%20y&from=3", "rag",
+     "/api/graph/7/paths?from=1&from=2&to=&to=x%20y&from=3"),
     ("/service/rag/debug/documents?limit=10&offset=0&source=a%2Fb", "rag", "/debug/documents?limit=10&offset=0&source=a%2Fb"),
     ("/service/rag/a%2Fb/c%3Fd?e=%26", "rag", "/a%2Fb/c%3Fd?e=%26"),
     ("/service/rag/caf%C3%A9/%E2%82%AC", "rag", "/caf%C3%A9/%E2%82%AC"),
@@ -86,7 +88,8 @@ def test_paths_lead_to_the_services_that_clients_mean(fleet):
 
 
 def test_every_path_takes_every_method(fleet):
-    for path, service, target in (("/service/rag/m", "rag", "/m"), ("/api/service/notes/m", "notes", "/m"), ("/api/upload/m", "upload", "/m"),
+    for path, service, target in (("/service/rag/m", "rag", "/m"), ("/api/service/notes/m", "notes", "/m"),
+                                  ("/api/upload/m", "upload", "/m"),
                                   ("/api/rag/query/query", "rag", "/query")):
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             fleet.peers.requests.clear()
@@ -100,7 +103,8 @@ def test_every_path_takes_every_method(fleet):
 def test_a_page_of_another_origin_gets_its_preflight_answered_here(fleet):
     fleet.peers.requests.clear()
     for method in ("GET", "PUT", "PATCH", "DELETE"):
-        got = fleet.ask("OPTIONS", "/service/rag/x", headers={"Origin": "https://page.example", "Access-Control-Request-Method": method,
+        got = fleet.ask("OPTIONS", "/service/rag/x",
+                        headers={"Origin": "https://page.example", "Access-Control-Request-Method": method,
                                                              "Access-Control-Request-Headers": "authorization"})
         assert got.status == 204 and method in got.headers["Access-Control-Allow-Methods"], got.headers
         assert "authorization" in got.headers["Access-Control-Allow-Headers"].lower()
@@ -128,7 +132,8 @@ def test_nobody_for_a_service(fleet):
         for member in ("detail", "error", "message"):
             assert isinstance(problem[member], str) and problem[member], problem
         assert problem["service"] == service
-        assert set(problem["available_services"]) >= set(SERVICES) and not set(problem["available_services"]) & {"postgres", "redis"}
+        assert (set(problem["available_services"]) >= set(SERVICES)
+                and not set(problem["available_services"]) & {"postgres", "redis"})
     stranger = fleet.ask("GET", "/service/nonexistent/x", headers={"Origin": "https://page.example"})
     assert stranger.headers["Access-Control-Allow-Origin"] in ("*", "https://page.example")
 
@@ -150,16 +155,19 @@ def test_the_endpoint_is_the_services_own_then_the_tunnel_then_the_address(make_
     own, tunnel, address = (stage.peers.start(saying(reply(name))) for name in (b"own", b"tunnel", b"address"))
     stage.names.resolve("own.example", "127.0.0.1")
     service = stage.service()
-    for expected, url, more in ((b"own", f"http://own.example:{own.port}", {"tunnel_url": tunnel.url}), (b"tunnel", None, {"tunnel_url": tunnel.url}),
+    for expected, url, more in ((b"own", f"http://own.example:{own.port}", {"tunnel_url": tunnel.url}),
+                                (b"tunnel", None, {"tunnel_url": tunnel.url}),
                                 (b"address", None, {}), (b"address", f"http://localhost:{address.port}/", {})):
-        coordinator.register("place", services=[{"name": service, "service_url": url, "port": address.port}], ip_address="127.0.0.1", **more)
+        coordinator.register("place", services=[{"name": service, "service_url": url, "port": address.port}],
+                             ip_address="127.0.0.1", **more)
         assert stage.ask("GET", f"/service/{service}/x").body == expected, url
         coordinator.unregister("place")
 
 
 def test_the_base_path_of_a_worker_comes_before_the_clients(stage):
     peer = stage.peers.start(saying(reply(b"x")))
-    for base, path, target in (("/base", "/x?y=1", "/base/x?y=1"), ("/base/", "/x", "/base/x"), ("/a/b", "", "/a/b"), ("/a/b", "/", "/a/b/"), ("/", "/x", "/x")):
+    for base, path, target in (("/base", "/x?y=1", "/base/x?y=1"), ("/base/", "/x", "/base/x"), ("/a/b", "", "/a/b"),
+                               ("/a/b", "/", "/a/b/"), ("/", "/x", "/x")):
         service = stage.service(peer.url + base)
         assert stage.ask("GET", f"/service/{service}{path}").status == 200
         assert peer.requests[-1].target == target, base
@@ -177,7 +185,8 @@ def test_no_path_climbs_out_of_the_base_path(stage, way):
 # -- byte for byte
 
 BODIES = {
-    "nothing": b"", "binary": BINARY, "gzip": gzip.compress(b"x" * 1000), "JSON": b'{"a": 1.0, "a": "\\u00e9"}', "half a JSON": b'{"a"',
+    "nothing": b"", "binary": BINARY, "gzip": gzip.compress(b"x" * 1000), "JSON": b'{"a": 1.0, "a": "\\u00e9"}',
+    "half a JSON": b'{"a"',
     "multipart": b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.pdf"\r\n\r\n' + BINARY + b"\r\n--b--\r\n",
     "a megabyte": BINARY * 100,
 }
@@ -226,14 +235,17 @@ def test_an_answer_passes_in_chunks_with_a_length_or_until_the_end(stage):
 
 
 ANSWERS = {
-    200: ["Content-Type: application/pdf", "Content-Disposition: attachment; filename=\"a b.pdf\"; filename*=UTF-8''%C3%A4.pdf", 'ETag: "x"'],
+    200: ["Content-Type: application/pdf", "Content-Disposition: attachment; filename=\"a b.pdf\"; filename*=UTF-8''%C3%A4.pdf",
+          'ETag: "x"'],
     201: ["Location: /uploads/7", "Content-Type: application/json"],
     202: [], 203: [], 207: ["Content-Type: text/xml"],
     206: ["Content-Range: bytes 0-1/10", "Accept-Ranges: bytes"],
-    301: ["Location: https://elsewhere.example/x"], 302: ["Location: http://169.254.169.254/"], 303: ["Location: x"], 307: ["Location: ../x"],
-    308: ["Location: /x"], 400: ["Content-Type: application/json"], 401: ['WWW-Authenticate: Bearer realm="x"'], 402: [], 403: [], 404: [],
-    405: ["Allow: GET"], 406: [], 409: [], 410: [], 412: [], 413: [], 415: [], 416: [], 418: [], 422: ["X-Errors: 3"], 423: [], 451: [],
-    500: ["Content-Type: text/html"], 501: [], 507: [],
+    301: ["Location: https://elsewhere.example/x"], 302: ["Location: http://169.254.169.254/"], 303: ["Location: x"],
+    307: ["Location: ../x"],
+    308: ["Location: /x"], 400: ["Content-Type: application/json"], 401: ['WWW-Authenticate: Bearer realm="x"'], 402: [], 403: [],
+    404: [],
+    405: ["Allow: GET"], 406: [], 409: [], 410: [], 412: [], 413: [], 415: [], 416: [], 418: [], 422: ["X-Errors: 3"], 423: [],
+    451: [], 500: ["Content-Type: text/html"], 501: [], 507: [],
 }
 
 
@@ -280,10 +292,13 @@ def test_what_a_worker_is_told(stage):
         "Accept-Language": "cy", "Referer": "https://page.example/x", "Idempotency-Key": "k-1", "X-Request-Id": "request-1",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         # not for workers
-        "Host": "coordinator.example", "Cookie": "session=secret", "Authorization": "Bearer secret", "Proxy-Authorization": "Basic secret",
-        "Connection": "close, X-Named, Keep-Alive", "X-Named": "secret", "Keep-Alive": "timeout=5", "TE": "trailers", "Upgrade": "h2c",
+        "Host": "coordinator.example", "Cookie": "session=secret", "Authorization": "Bearer secret",
+        "Proxy-Authorization": "Basic secret",
+        "Connection": "close, X-Named, Keep-Alive", "X-Named": "secret", "Keep-Alive": "timeout=5", "TE": "trailers",
+        "Upgrade": "h2c",
         "Fly-Client-IP": "192.0.2.66", "Fly-Region": "lhr", "X-Forwarded-For": "192.0.2.66", "X-Forwarded-Host": "evil.example",
-        "X-Forwarded-Proto": "ftp", "X-Forwarded-User": "root", "X-RMA-Worker": "other", "X-RMA-Anything": "secret", "Forwarded": "for=192.0.2.66",
+        "X-Forwarded-Proto": "ftp", "X-Forwarded-User": "root", "X-RMA-Worker": "other", "X-RMA-Anything": "secret",
+        "Forwarded": "for=192.0.2.66",
     }
     got = stage.ask("GET", f"/service/{service}/x", headers=sent)
     assert got.status == 200, got
@@ -298,7 +313,8 @@ def test_what_a_worker_is_told(stage):
     assert "127.0.0.1" in request.header("forwarded") and "192.0.2.66" not in request.header("forwarded")
     assert request.header("via").startswith("1.1 ")
     all_of_it = "\n".join(f"{name}: {value}" for name, value in request.headers).lower()
-    for word in ("secret", "192.0.2.66", "fly-", "evil", "ftp", "cookie", "x-rma-anything", "x-named", "keep-alive", "upgrade", "te:",
+    for word in ("secret", "192.0.2.66", "fly-", "evil", "ftp", "cookie", "x-rma-anything", "x-named", "keep-alive", "upgrade",
+                 "te:",
                  "x-forwarded-user", "proxy-"):
         assert word not in all_of_it, (word, all_of_it)
 
@@ -315,10 +331,12 @@ def test_a_request_without_ids_gets_them(stage):
 
 def test_what_a_client_is_told(stage):
     peer = stage.peers.start(saying(reply(b"x", headers=[
-        "X-Own: a", "X-Own: b", "Cache-Control: no-store", "Vary: Accept", "Link: </x>; rel=next", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+        "X-Own: a", "X-Own: b", "Cache-Control: no-store", "Vary: Accept", "Link: </x>; rel=next",
+        "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
         "Connection: X-Named", "X-Named: secret", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic", "Upgrade: h2c",
         "fly-replay: region=secret", "Fly-Replay-Src: secret", "X-Reproxy-URL: http://127.0.0.1/secret", 'Alt-Svc: h3=":443"',
-        "Strict-Transport-Security: max-age=1", "Access-Control-Allow-Origin: https://secret.example", "Access-Control-Allow-Credentials: true",
+        "Strict-Transport-Security: max-age=1", "Access-Control-Allow-Origin: https://secret.example",
+        "Access-Control-Allow-Credentials: true",
         "Access-Control-Max-Age: 7", "Set-Cookie: session=secret", "Server: secret/1.0", "Date: Sun, 06 Nov 1994 08:49:37 GMT"])))
     service = stage.service()
     worker = stage.register(service, peer)

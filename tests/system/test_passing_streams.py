@@ -1,4 +1,5 @@
-"""Answers and bodies that take their time: tokens pass as they come, nothing piles up, and whoever leaves ends the other end's work."""
+"""Answers and bodies that take their time: tokens pass as they come, nothing piles up, and whoever leaves ends the other end's
+work."""
 
 import asyncio
 import base64
@@ -310,7 +311,8 @@ def test_a_client_that_waits_for_100_gets_it(stage):
 # -- WebSockets
 
 KEY = base64.b64encode(b"sixteen bytes of").decode()
-ASK = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Protocol: chat\r\n"
+ASK = ("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+       f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Protocol: chat\r\n")
 
 
 async def echo_socket(connection):
@@ -319,7 +321,8 @@ async def echo_socket(connection):
     if request is None:
         return
     assert request.header("upgrade").lower() == "websocket" and request.header("connection").lower() == "upgrade"
-    accept = base64.b64encode(hashlib.sha1(request.header("sec-websocket-key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    accept = base64.b64encode(hashlib.sha1(request.header("sec-websocket-key").encode()
+                                           + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
     await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                           b"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\nwelcome")
     while piece := await connection.reader.read(65536):

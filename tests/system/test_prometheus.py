@@ -1,5 +1,5 @@
-"""The files in deploy/prometheus and deploy/grafana: Prometheus takes them, every alert is seen to fire and not to fire, and every query
-gets something out of a real Prometheus that scrapes real coordinators."""
+"""The files in deploy/prometheus and deploy/grafana: Prometheus takes them, every alert is seen to fire and not to fire, and every
+query gets something out of a real Prometheus that scrapes real coordinators."""
 
 import json
 import re
@@ -56,10 +56,11 @@ def metric_names(expression):
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b\d[\w.]*", " ", bare)
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
-    return {name for name, call in re.findall(r"([a-zA-Z_:][\w:]*)(\s*\()?", bare) if not call} - {"and", "or", "unless", "bool", "offset"}
+    return {name for name, call in re.findall(r"([a-zA-Z_:][\w:]*)(\s*\()?", bare)
+            if not call} - {"and", "or", "unless", "bool", "offset"}
 
 
-# -- Prometheus ----------------------------------------------------------------------------------------------------------------------
+# -- Prometheus --------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-fly.yml"])
 def test_prometheus_takes_the_configuration(name):
@@ -88,7 +89,8 @@ def cases():
 
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not():
     for alert in (each["alert"] for each in alerts()):
-        moments = [str(moment["exp_samples"]) for case in cases() if case["name"].startswith(alert + ":") for moment in case["promql_expr_test"]]
+        moments = [str(moment["exp_samples"]) for case in cases() if case["name"].startswith(alert + ":")
+                   for moment in case["promql_expr_test"]]
         fires = [f'alertname="{alert}"' in moment for moment in moments]
         assert True in fires and False in fires, alert
     assert all(moment["expr"] == 'ALERTS{alertstate="firing"}' for case in cases() for moment in case["promql_expr_test"])
@@ -136,7 +138,7 @@ def test_their_cases_notice_an_alert_that_fires_at_once(copy):
     assert failed_moments(copy) >= sum(not moment["exp_samples"] for case in cases() for moment in case["promql_expr_test"])
 
 
-# -- Grafana ----------------------------------------------------------------------------------------------------------------------------
+# -- Grafana -----------------------------------------------------------------------------------------------------------------------
 
 def test_dashboards_are_those_that_are_told_of():
     assert NAMES == ["fleet", "http", "redis", "requests", "services", "tasks"]
@@ -167,7 +169,8 @@ def test_a_panel_says_what_it_shows(path):
         if panel["type"] == "row":
             continue
         assert panel["title"] and len(panel["description"]) > 20 and panel["targets"], panel["title"]
-        unit = panel["fieldConfig"]["defaults"].get("unit") or panel["options"].get("yAxis", {}).get("unit") or panel["fieldConfig"]["overrides"]
+        unit = (panel["fieldConfig"]["defaults"].get("unit") or panel["options"].get("yAxis", {}).get("unit")
+                or panel["fieldConfig"]["overrides"])
         assert unit, f"{panel['title']} has no unit"
         for target in panel["targets"]:
             assert target["datasource"] == panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
@@ -192,10 +195,11 @@ def test_provisioning_leads_to_what_there_is():
     source, = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert source["type"] == "prometheus" and source["isDefault"] is True
     provider, = yaml.safe_load((GRAFANA / "provisioning/dashboards/rma.yml").read_text())["providers"]
-    assert provider["type"] == "file" and provider["options"]["path"] in (GRAFANA / "provisioning/dashboards/rma.yml").read_text().split("\n")[0]
+    assert (provider["type"] == "file"
+            and provider["options"]["path"] in (GRAFANA / "provisioning/dashboards/rma.yml").read_text().split("\n")[0])
 
 
-# -- all queries, against real ones ------------------------------------------------------------------------------------------------------
+# -- all queries, against real ones ------------------------------------------------------------------------------------------------
 
 @pytest.fixture
 def prometheus(directory, redis, start_coordinator):
@@ -211,7 +215,8 @@ def prometheus(directory, redis, start_coordinator):
     path = directory / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))
     port = redis_server.free_port()
-    process = subprocess.Popen(["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory}/tsdb", f"--web.listen-address=127.0.0.1:{port}",
+    process = subprocess.Popen(["prometheus", f"--config.file={path}", f"--storage.tsdb.path={directory}/tsdb",
+                                f"--web.listen-address=127.0.0.1:{port}",
                                 "--log.level=warn"], stdout=subprocess.DEVNULL, stderr=(directory / "prometheus.log").open("wb"))
     try:
         yield Prometheus(port, coordinators, process)
@@ -245,7 +250,8 @@ def something_of_everything(coordinators):
         each.register("degraded", services=["ocr"])
         each.beat("w", current_load=0.5)
         each.beat("degraded", status="degraded")
-        for path in ("/health", "/nowhere", "/api/admin/workers", "/api/worker/find/rag", "/api/services/discover/ocr", "/api/worker/find/nowhere"):
+        for path in ("/health", "/nowhere", "/api/admin/workers", "/api/worker/find/rag", "/api/services/discover/ocr",
+                     "/api/worker/find/nowhere"):
             each.get(path)
         each.post("/api/worker/heartbeat", {"worker_id": "nobody"})
         for path in ("/service/ocr/pages", "/service/nobody-has-it/pages"):
@@ -270,7 +276,8 @@ def test_every_query_gets_something(prometheus, redis):
 
     waiting = {(name, expression) for name, expression in asked
                if name not in {alert["alert"] for alert in alerts()} | MAY_BE_EMPTY}
-    refused = {("redis: Failed commands a second", expression) for name, expression in waiting if name == "redis: Failed commands a second"}
+    refused = {("redis: Failed commands a second", expression) for name, expression in waiting
+               if name == "redis: Failed commands a second"}
     waiting -= refused  # what fails by itself is shown when it does, below
 
     def all_have_something():
@@ -295,5 +302,5 @@ def test_every_query_gets_something(prometheus, redis):
 
 
 def test_names_are_found_in_queries():
-    assert metric_names('sum by (le, route) (rate(a_total{x="b", y=~"c.*"}[5m])) / on (job) group_left (v) max(c:d:e) > 0.5e3 and time() or vector(0)') == {
-        "a_total", "c:d:e"}
+    assert metric_names('sum by (le, route) (rate(a_total{x="b", y=~"c.*"}[5m])) / on (job) group_left (v) max(c:d:e) '
+                        '> 0.5e3 and time() or vector(0)') == {"a_total", "c:d:e"}

@@ -69,7 +69,8 @@ def front(request, directory, redis, start_coordinator):
 
 def ask(port, method, path, body=None, headers=None):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(CLIENT, 0))
-    connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json", **(headers or {})})
+    connection.request(method, path, json.dumps(body) if body is not None else None,
+                       {"Content-Type": "application/json", **(headers or {})})
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
@@ -92,8 +93,10 @@ def test_workers_are_told_the_url_that_they_used(front):
 def test_the_client_is_the_one_that_the_proxy_saw(front):
     _, port = front
     assert register(port, "w")["endpoint"] == CLIENT
-    made_up = {"X-Forwarded-For": "203.0.113.1", "Fly-Client-IP": "203.0.113.2", "Forwarded": "for=203.0.113.3;host=evil.example;proto=https",
-               "X-Real-IP": "203.0.113.4", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "666", "X-Forwarded-Proto": "https",
+    made_up = {"X-Forwarded-For": "203.0.113.1", "Fly-Client-IP": "203.0.113.2",
+               "Forwarded": "for=203.0.113.3;host=evil.example;proto=https",
+               "X-Real-IP": "203.0.113.4", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "666",
+               "X-Forwarded-Proto": "https",
                "Host": "coordinator.example"}
     answer = register(port, "w", made_up)
     assert answer["endpoint"] == CLIENT and answer["coordinator_url"] == "http://coordinator.example"

@@ -1,4 +1,5 @@
-"""A request on its way to a worker and back: paths, headers, bodies, errors, tokens. What workers may do wrong is tested elsewhere."""
+"""A request on its way to a worker and back: paths, headers, bodies, errors, tokens. What workers may do wrong is tested
+elsewhere."""
 
 import asyncio
 import json
@@ -40,11 +41,13 @@ def sent(stage, peer, method, target, body=None, headers=None):
     return answer, peer.requests[-1]
 
 
-# -- paths and methods -----------------------------------------------------------------------------------------------------------------
+# -- paths and methods -------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("asked, expected", [
-    ("/a/b?x=1", "/a/b?x=1"), ("/", "/"), ("", "/"), ("/?", "/?"), ("?a=1&a=2&b=%20+", "/?a=1&a=2&b=%20+"), ("/a%2Fb/%C3%A9", "/a%2Fb/%C3%A9"),
-    ("//a///b//", "//a///b//"), ("/a/./b", "/a/./b"), ("/%2e/x;y=z,'(1)*", "/%2e/x;y=z,'(1)*"), ("/%", "/%"), ("/a?b=c?d=/e", "/a?b=c?d=/e")])
+    ("/a/b?x=1", "/a/b?x=1"), ("/", "/"), ("", "/"), ("/?", "/?"), ("?a=1&a=2&b=%20+", "/?a=1&a=2&b=%20+"),
+    ("/a%2Fb/%C3%A9", "/a%2Fb/%C3%A9"),
+    ("//a///b//", "//a///b//"), ("/a/./b", "/a/./b"), ("/%2e/x;y=z,'(1)*", "/%2e/x;y=z,'(1)*"), ("/%", "/%"),
+    ("/a?b=c?d=/e", "/a?b=c?d=/e")])
 def test_path_and_query_arrive_as_they_came(stage, echo, asked, expected):
     service, peer = echo
     for prefix in ("/service/", "/api/service/"):
@@ -65,7 +68,8 @@ def test_methods_that_are_not_passed_on(stage, echo):
     before = len(peer.requests)
     for method in ("TRACE", "CONNECT"):
         assert stage.ask(method, f"/service/{service}/x").status in (400, 405)
-    preflight = stage.ask("OPTIONS", f"/service/{service}/x", headers={"Origin": "https://a.example", "Access-Control-Request-Method": "PUT",
+    preflight = stage.ask("OPTIONS", f"/service/{service}/x",
+                          headers={"Origin": "https://a.example", "Access-Control-Request-Method": "PUT",
                                                                        "Access-Control-Request-Headers": "authorization"})
     assert preflight.status == 204 and "PUT" in preflight.headers["Access-Control-Allow-Methods"]
     assert len(peer.requests) == before
@@ -82,42 +86,52 @@ def test_paths_that_lead_elsewhere_are_refused(stage, echo, path):
 def test_routes_of_the_catalogue(stage, redis, start_coordinator, directory):
     """Those that are built in, and an operator's own."""
     peer = stage.peers.start(saying(reply(b"ok")))
-    services = [{"name": name, "service_url": peer.url + "/base"} for name in ("rag", "upload", "client-rag", "doc-processor", "notes", "vllm")]
+    services = [{"name": name, "service_url": peer.url + "/base"}
+                for name in ("rag", "upload", "client-rag", "doc-processor", "notes", "vllm")]
     built_in = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
     built_in.register("all", services=services)
     for asked, arrives in {
-            "/api/upload/clients": "/base/clients", "/api/upload": "/base", "/api/upload/": "/base/", "/api/rag/query": "/base/query",
-            "/api/rag/query/query": "/base/query", "/api/rag/query/agentic-query": "/base/agentic-query", "/api/rag/query/other?x": "/base/query/other?x",
-            "/api/client-rag/a/b": "/base/a/b", "/api/doc-processor/process": "/base/process", "/api/notes/convert": "/base/convert",
-            "/service/llm-inference/v1": "/base/v1", "/service/rma-rag-worker/x": "/base/x", "/service/rag-service/x": "/base/x"}.items():
+            "/api/upload/clients": "/base/clients", "/api/upload": "/base", "/api/upload/": "/base/",
+            "/api/rag/query": "/base/query",
+            "/api/rag/query/query": "/base/query", "/api/rag/query/agentic-query": "/base/agentic-query",
+            "/api/rag/query/other?x": "/base/query/other?x",
+            "/api/client-rag/a/b": "/base/a/b", "/api/doc-processor/process": "/base/process",
+            "/api/notes/convert": "/base/convert", "/service/llm-inference/v1": "/base/v1", "/service/rma-rag-worker/x": "/base/x",
+            "/service/rag-service/x": "/base/x"}.items():
         assert built_in.request("POST", asked).status == 200, asked
         assert peer.requests[-1].target == arrives, asked
     path = directory / "catalogue.json"
-    path.write_text(json.dumps({"services": [{"name": "rag", "tier": 2, "image": "i", "port": 1, "routes": {"/ask": "/v1/ask", "/service/x": "/"}}]}))
+    path.write_text(json.dumps({"services": [{"name": "rag", "tier": 2, "image": "i", "port": 1,
+                                              "routes": {"/ask": "/v1/ask", "/service/x": "/"}}]}))
     own = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1", SERVICE_CATALOG=path)
-    for asked, arrives in {"/ask?q=1": "/base/v1/ask?q=1", "/ask/a": "/base/v1/ask/a", "/service/x/y": "/base/y", "/service/rag/y": "/base/y"}.items():
+    for asked, arrives in {"/ask?q=1": "/base/v1/ask?q=1", "/ask/a": "/base/v1/ask/a", "/service/x/y": "/base/y",
+                           "/service/rag/y": "/base/y"}.items():
         assert own.get(asked).status == 200 and peer.requests[-1].target == arrives, asked
     assert own.get("/asks").status == 404 and own.get("/api/upload/x").status == 404
 
 
 def test_a_route_of_the_coordinators_own_is_refused_at_the_start(redis, make_coordinator, directory):
     path = directory / "catalogue.json"
-    path.write_text(json.dumps({"services": [{"name": "rag", "tier": 2, "image": "i", "port": 1, "routes": {"/api/worker/nobody": "/", "/health": "/"}}]}))
+    path.write_text(json.dumps({"services": [{"name": "rag", "tier": 2, "image": "i", "port": 1,
+                                              "routes": {"/api/worker/nobody": "/", "/health": "/"}}]}))
     assert make_coordinator(redis, SERVICE_CATALOG=path).refuses_to_start() == (
         "the catalogue's route /api/worker/nobody is a path of the coordinator itself\n"
         "the catalogue's route /health is a path of the coordinator itself\n")
 
 
-# -- headers ---------------------------------------------------------------------------------------------------------------------------
+# -- headers -----------------------------------------------------------------------------------------------------------------------
 
 def test_what_the_worker_hears(stage, echo):
     service, peer = echo
     _, request = sent(stage, peer, "GET", f"/service/{service}/x", headers={
-        "Cookie": "rma_session=s3cret; a=b", "Authorization": "Bearer s3cret", "X-Forwarded-For": "6.6.6.6", "X_Forwarded_For": "6.6.6.6",
-        "Fly-Client-IP": "6.6.6.6", "X-RMA-Session": "s", "X-Own": "kept", "X-Hop": "1", "Connection": "close, X-Hop", "TE": "trailers",
+        "Cookie": "rma_session=s3cret; a=b", "Authorization": "Bearer s3cret", "X-Forwarded-For": "6.6.6.6",
+        "X_Forwarded_For": "6.6.6.6",
+        "Fly-Client-IP": "6.6.6.6", "X-RMA-Session": "s", "X-Own": "kept", "X-Hop": "1", "Connection": "close, X-Hop",
+        "TE": "trailers",
         "X-Request-Id": "mine", "Accept-Encoding": "br", "Via": "1.0 fred"})
     names = {name.lower() for name, _ in request.headers}
-    assert request.header("host") == f"127.0.0.1:{peer.port}" and request.header("x-own") == "kept" and request.header("accept-encoding") == "br"
+    assert (request.header("host") == f"127.0.0.1:{peer.port}" and request.header("x-own") == "kept"
+            and request.header("accept-encoding") == "br")
     assert not names & {"cookie", "authorization", "fly-client-ip", "x_forwarded_for", "x-rma-session", "x-hop", "connection", "te"}
     host = f"127.0.0.1:{stage.coordinators[0].port}"
     assert request.header("x-forwarded-for") == "127.0.0.1" and request.header("x-forwarded-host") == host
@@ -131,20 +145,25 @@ def test_what_the_worker_hears(stage, echo):
 
 
 def test_what_the_client_hears(stage):
-    headers = ["Content-Type: application/pdf", 'Content-Disposition: attachment; filename="a b.pdf"', "X-Own: 1", "x-own: 2", "ETag: \"e\"",
-               "Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: true", "Set-Cookie: a=b", "Server: uvicorn",
-               "Date: yesterday", "Strict-Transport-Security: max-age=1", "Alt-Svc: h3", "fly-replay: region=x", "X-Reproxy-URL: http://x/",
-               "X-RMA-Worker: liar", "X-Hop: 1", "Keep-Alive: timeout=5", "X-Accel-Redirect: /etc/passwd", "WWW-Authenticate: Basic realm=x"]
+    headers = ["Content-Type: application/pdf", 'Content-Disposition: attachment; filename="a b.pdf"', "X-Own: 1", "x-own: 2",
+               "ETag: \"e\"",
+               "Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: true", "Set-Cookie: a=b",
+               "Server: uvicorn", "Date: yesterday", "Strict-Transport-Security: max-age=1", "Alt-Svc: h3", "fly-replay: region=x",
+               "X-Reproxy-URL: http://x/",
+               "X-RMA-Worker: liar", "X-Hop: 1", "Keep-Alive: timeout=5", "X-Accel-Redirect: /etc/passwd",
+               "WWW-Authenticate: Basic realm=x"]
     peer = stage.peers.start(saying(reply(b"%PDF", 401, [*headers, "Connection: X-Hop"])))
     service = stage.service(peer)
     answer = stage.ask("GET", f"/service/{service}/x", headers={"Origin": "https://front.example"})
     got = answer.headers
-    assert (answer.status, answer.body, got["Content-Type"], got["Content-Disposition"]) == (401, b"%PDF", "application/pdf", 'attachment; filename="a b.pdf"')
+    assert (answer.status, answer.body, got["Content-Type"], got["Content-Disposition"]) == (
+        401, b"%PDF", "application/pdf", 'attachment; filename="a b.pdf"')
     assert got.get_all("X-Own") == ["1", "2"] and got["ETag"] == '"e"' and got["WWW-Authenticate"] == "Basic realm=x"
     assert got.get_all("Access-Control-Allow-Origin") == ["*"] and "X-RMA-Worker" in got["Access-Control-Expose-Headers"]
     assert got["X-RMA-Worker"].startswith(service) and got["X-RMA-Attempt"] == "1" and got["X-Content-Type-Options"] == "nosniff"
     assert re.fullmatch(r"route;dur=\d+\.\d\d, worker;dur=\d+\.\d\d", got["Server-Timing"]) and len(got.get_all("Date")) == 1
-    for name in ("Set-Cookie", "Server", "Strict-Transport-Security", "Alt-Svc", "fly-replay", "X-Reproxy-URL", "X-Hop", "X-Accel-Redirect",
+    for name in ("Set-Cookie", "Server", "Strict-Transport-Security", "Alt-Svc", "fly-replay", "X-Reproxy-URL", "X-Hop",
+                 "X-Accel-Redirect",
                  "Access-Control-Allow-Credentials", "Content-Security-Policy"):
         assert got[name] is None, name
 
@@ -159,9 +178,11 @@ def test_a_workers_page_gets_an_origin_of_its_own(stage):
 
 
 def test_a_redirect_is_the_clients_to_follow(stage):
-    peer = stage.peers.start(saying(lambda request: reply(b"", 307, {"Location": request.target.partition("?")[2].replace("SELF", request.header("host"))})))
+    peer = stage.peers.start(saying(
+        lambda request: reply(b"", 307, {"Location": request.target.partition("?")[2].replace("SELF", request.header("host"))})))
     service = stage.service(peer.url + "/base")
-    for said, got in {"http://SELF/base/x/?y": f"/service/{service}/x/?y", "http://127.0.0.1:1/x": "http://127.0.0.1:1/x", "/x": "/x"}.items():
+    for said, got in {"http://SELF/base/x/?y": f"/service/{service}/x/?y", "http://127.0.0.1:1/x": "http://127.0.0.1:1/x",
+                      "/x": "/x"}.items():
         assert stage.ask("GET", f"/service/{service}/x?{said}").headers["Location"] == got
     assert len(peer.requests) == 3
 
@@ -174,10 +195,11 @@ def test_a_request_in_circles_ends(stage, echo):
     assert (answer.status, answer.json["code"]) == (508, "request-loop") and len(peer.requests) == before
 
 
-# -- answers ---------------------------------------------------------------------------------------------------------------------------
+# -- answers -----------------------------------------------------------------------------------------------------------------------
 
 def test_answers_without_a_body(stage):
-    peer = stage.peers.start(saying(lambda request: b"HTTP/1.1 %s X\r\n\r\n" % request.target[1:].encode() if request.method != "HEAD" else
+    peer = stage.peers.start(saying(lambda request: b"HTTP/1.1 %s X\r\n\r\n" % request.target[1:].encode()
+                                    if request.method != "HEAD" else
                                     b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nContent-Type: text/plain\r\n\r\n"))
     service = stage.service(peer)
     with http_client.Connection(stage.coordinators[0].port) as connection:
@@ -255,7 +277,7 @@ def lease_is_back(stage, service):
     wait_until(none_in_flight)
 
 
-# -- bodies ----------------------------------------------------------------------------------------------------------------------------
+# -- bodies ------------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 64 * 1024, 64 * 1024 + 1, 3 * MIB])
 def test_a_body_arrives_whole(stage, echo, size):
@@ -264,7 +286,8 @@ def test_a_body_arrives_whole(stage, echo, size):
     answer, request = sent(stage, peer, "POST", f"/service/{service}/up", body, {"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status == 200 and request.is_whole and request.body == body
     assert request.header("content-type") == "multipart/form-data; boundary=x" and request.header("content-length") == str(size)
-    answer, request = sent(stage, peer, "PUT", f"/service/{service}/up", iter([body[:10], body[10:]]) if size > 20 else iter([body]))
+    answer, request = sent(stage, peer, "PUT", f"/service/{service}/up",
+                           iter([body[:10], body[10:]]) if size > 20 else iter([body]))
     assert answer.status == 200 and request.is_whole and request.body == body
 
 
@@ -300,20 +323,22 @@ def test_too_large_an_upload(stage, echo, redis, start_coordinator):
     assert coordinator.request("POST", "/service/up/x", b"x" * 100000).status == 200
 
 
-# -- nobody can serve, or somebody fails -----------------------------------------------------------------------------------------------
+# -- nobody can serve, or somebody fails -------------------------------------------------------------------------------------------
 
 def test_nobody_serves_it(stage, echo):
     service, _ = echo
     for name in ("nonexistent", "case-229"):
         answer = stage.ask("GET", f"/api/service/{name}/test")
         problem = answer.json
-        assert answer.status == 503 and answer.headers["Content-Type"] == "application/problem+json" and int(answer.headers["Retry-After"]) > 0
+        assert (answer.status == 503 and answer.headers["Content-Type"] == "application/problem+json"
+                and int(answer.headers["Retry-After"]) > 0)
         assert (problem["code"], problem["retryable"], problem["service"]) == ("no-worker", True, name)
         assert problem["message"] == problem["detail"] and problem["error"] == "Service not available"
         assert isinstance(problem["available_services"], list) and service in problem["available_services"]
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis", "neo4j", "chromadb", "minio", "mysql", "redis-service", "rma-redis-worker", "mongodb"])
+@pytest.mark.parametrize("name", ["postgres", "redis", "neo4j", "chromadb", "minio", "mysql", "redis-service", "rma-redis-worker",
+                                  "mongodb"])
 def test_data_stores_are_never_reached(stage, redis, start_coordinator, name):
     peer = stage.peers.start(saying(reply(b"secret")))
     coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
@@ -333,8 +358,10 @@ def test_another_worker_serves_what_the_first_one_can_not(stage, echo):
             assert (answer.status, answer.body) == (200, b"ok")
     broken = stage.service(stage.peers.refusing())
     answer = stage.ask("POST", f"/service/{broken}/x")
-    assert (answer.status, answer.json["code"], answer.json["retryable"], answer.json["service"]) == (502, "worker-unreachable", True, broken)
-    assert answer.json["error"] == "Service proxy error" and answer.json["message"] == answer.json["detail"] and "available_services" in answer.json
+    assert (answer.status, answer.json["code"], answer.json["retryable"],
+            answer.json["service"]) == (502, "worker-unreachable", True, broken)
+    assert (answer.json["error"] == "Service proxy error" and answer.json["message"] == answer.json["detail"]
+            and "available_services" in answer.json)
     lines = [line for line in stage.coordinators[0].log_lines() if line["event"] == "passing" and line.get("service") == broken]
     assert lines and lines[0]["cause"] == "refused" and lines[0]["worker_id"].startswith(broken) and lines[0]["attempt"] == 1
 
@@ -400,7 +427,7 @@ def test_a_request_that_is_on_its_way_when_the_coordinator_is_told_to_stop(redis
     assert coordinator.wait_for_end() == 0
 
 
-# -- who asks --------------------------------------------------------------------------------------------------------------------------
+# -- who asks ----------------------------------------------------------------------------------------------------------------------
 
 SECRET = "a secret that is shared with the workers"
 
@@ -437,9 +464,11 @@ def test_a_worker_learns_who_asks_and_never_the_credential(stage, redis, start_c
 
 
 def test_a_service_that_is_trusted_with_more(stage, redis, start_coordinator, directory):
-    peer = stage.peers.start(saying(reply(b"<p>", headers=["Content-Type: text/html", "Set-Cookie: a=b", "Set-Cookie: rma_session=evil"])))
+    peer = stage.peers.start(saying(reply(b"<p>", headers=["Content-Type: text/html", "Set-Cookie: a=b", "Set-Cookie: "
+                                                                                                         "rma_session=evil"])))
     path = directory / "catalogue.json"
-    path.write_text(json.dumps({"services": [{"name": "up", "tier": 2, "image": "i", "port": 1, "pass_authorization": True, "set_cookie": True,
+    path.write_text(
+        json.dumps({"services": [{"name": "up", "tier": 2, "image": "i", "port": 1, "pass_authorization": True, "set_cookie": True,
                                               "idempotent": True}]}))
     coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1", SERVICE_CATALOG=path)
     coordinator.register("w1", services=[{"name": "up", "service_url": peer.url}])
@@ -454,16 +483,18 @@ def test_a_service_that_is_trusted_with_more(stage, redis, start_coordinator, di
         assert token not in (peer.requests[-1].header("authorization") or "")
 
 
-# -- the old paths for inference -------------------------------------------------------------------------------------------------------
+# -- the old paths for inference ---------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def models(make_stage):
     """A coordinator with the built-in catalogue's names, and a worker for each of the services of inference."""
     stage = make_stage()
-    services = [{"name": "vision", "tier": 1, "image": "i", "port": 1, "loads_models": True}, {"name": "vllm", "tier": 1, "image": "i", "port": 1},
+    services = [{"name": "vision", "tier": 1, "image": "i", "port": 1, "loads_models": True},
+                {"name": "vllm", "tier": 1, "image": "i", "port": 1},
                 *({"name": name, "tier": 2, "image": "i", "port": 1} for name in ("rag", "ner"))]
     stage.start(services)
-    stage.served = {name: stage.peers.start(saying(lambda request: reply({"said": 1}, 500 if b"broken" in request.body or "broken" in request.target else 200)))
+    stage.served = {name: stage.peers.start(saying(lambda request: reply({"said": 1}, 500 if b"broken" in request.body
+                                                                         or "broken" in request.target else 200)))
                     for name in ("vision", "vllm", "rag", "ner")}
     stage.ids = {name: stage.register(name, peer) for name, peer in stage.served.items()}
     stage.coordinators[0].beat(stage.ids["vllm"], loaded_models=["Llama3:8b", "qwen"])
@@ -472,7 +503,8 @@ def models(make_stage):
 
 
 @pytest.mark.parametrize("path, body, service, target, arrives", [
-    ("llm", {"model": "m", "prompt": "p \"q\""}, "vllm", "/v1/completions", {"model": "m", "prompt": "p \"q\"", "max_tokens": 512, "temperature": 0.7}),
+    ("llm", {"model": "m", "prompt": "p \"q\""}, "vllm", "/v1/completions",
+     {"model": "m", "prompt": "p \"q\"", "max_tokens": 512, "temperature": 0.7}),
     ("llm", {"model": "m", "prompt": "", "max_tokens": 5, "temperature": 0, "stream": True}, "vllm", "/v1/completions",
      {"model": "m", "prompt": "", "max_tokens": 5, "temperature": 0}),
     ("vision", {"model": "m", "prompt": "p"}, "vision", "/api/generate",
@@ -484,7 +516,8 @@ def test_inference(models, path, body, service, target, arrives):
     answer = models.ask("POST", f"/api/inference/{path}", json.dumps(body) if body else None)
     assert (answer.status, answer.json) == (200, {"said": 1})
     request = models.served[service].requests[-1]
-    assert (request.method, request.target, request.json, request.header("content-type")) == ("POST", target, arrives, "application/json")
+    assert (request.method, request.target, request.json, request.header("content-type")) == (
+        "POST", target, arrives, "application/json")
 
 
 def test_inference_errors(models, redis, start_coordinator):
@@ -496,7 +529,7 @@ def test_inference_errors(models, redis, start_coordinator):
         assert (answer.status, answer.json["detail"]) == (503, f"No {who} workers available. Please try again later.")
 
 
-# -- models ----------------------------------------------------------------------------------------------------------------------------
+# -- models ------------------------------------------------------------------------------------------------------------------------
 
 def test_the_models_that_there_are(models):
     answer = models.ask("GET", "/v1/models")
@@ -509,7 +542,8 @@ def test_the_models_that_there_are(models):
 
 @pytest.mark.parametrize("path", ["chat/completions", "completions", "embeddings", "responses"])
 def test_a_request_finds_its_model(models, path):
-    for model, service, loaded in (("llama3:8B", "vllm", "loaded"), ("llava", "vision", "loaded"), ("other", "vision", "not-loaded")):
+    for model, service, loaded in (("llama3:8B", "vllm", "loaded"), ("llava", "vision", "loaded"),
+                                   ("other", "vision", "not-loaded")):
         body = json.dumps({"messages": [{"model": "decoy"}], "model": model}).encode()
         answer = models.ask("POST", f"/v1/{path}?beta=1", body, {"Content-Type": "application/json"})
         assert (answer.status, answer.headers["X-RMA-Worker"], answer.headers["X-RMA-Model"]) == (200, models.ids[service], loaded)
@@ -522,14 +556,17 @@ def test_errors_of_models_are_openais_too(models, redis, start_coordinator):
     user = bearer(make_token(redis.client, role="user"))
     cases = [(models.ask("POST", "/v1/chat/completions", b"{"), 400, "invalid_request_error"),
              (models.ask("POST", "/v1/chat/completions", b"{}"), 422, "invalid_request_error"),
-             (models.ask("GET", "/v1/chat/completions"), 405, "invalid_request_error"), (models.ask("GET", "/v1/nothing"), 404, "invalid_request_error"),
+             (models.ask("GET", "/v1/chat/completions"), 405, "invalid_request_error"),
+             (models.ask("GET", "/v1/nothing"), 404, "invalid_request_error"),
              (empty.post("/v1/completions", {"model": "m"}), 401, "invalid_request_error"),
              (empty.request("POST", "/v1/completions", {"model": "m"}, user), 503, "server_error")]
     for answer, status, kind in cases:
         problem = answer.json
-        assert (answer.status, problem["status"], problem["error"]["type"], problem["error"]["code"]) == (status, status, kind, problem["code"])
+        assert (answer.status, problem["status"], problem["error"]["type"],
+                problem["error"]["code"]) == (status, status, kind, problem["code"])
         if status == 422:
-            assert problem["error"]["param"] == "model" and problem["error"]["message"].startswith("model must be the name of a model")
+            assert (problem["error"]["param"] == "model"
+                    and problem["error"]["message"].startswith("model must be the name of a model"))
         else:
             assert problem["error"]["message"] == problem["detail"] and problem["error"]["param"] is None
 
@@ -538,13 +575,15 @@ def test_a_conversation_stays_on_its_worker(stage):
     peers = [stage.peers.start(saying(reply(b"ok"))) for _ in range(4)]
     service = stage.service(*peers)
     for session in ("anna", "bert"):
-        workers = {stage.ask("GET", f"/service/{service}/x", headers={"X-RMA-Session": session}).headers["X-RMA-Worker"] for _ in range(6)}
+        workers = {stage.ask("GET", f"/service/{service}/x", headers={"X-RMA-Session": session}).headers["X-RMA-Worker"]
+                   for _ in range(6)}
         assert len(workers) == 1
 
 
-# -- WebSockets ------------------------------------------------------------------------------------------------------------------------
+# -- WebSockets --------------------------------------------------------------------------------------------------------------------
 
-UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+UPGRADE = ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
 
 
 @pytest.fixture(scope="module")
@@ -555,7 +594,9 @@ def sockets(stage):
         if request.path == "/no" or request.header("upgrade") is None:
             await connection.send(reply(b"no", 426))
             return
-        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nhello")
+        await connection.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: x\r\n\r\nhello")
         while data := await connection.reader.read(65536):
             await connection.send(data)
         await connection.send(b"bye")
@@ -603,11 +644,12 @@ def test_a_websocket_that_is_left_or_refused(stage, sockets):
         answer = raw.send(f"GET /service/{service}/no HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n").read_response()
         assert (answer.status, answer.body) == (426, b"no")
     with http_client.RawConnection(stage.coordinators[0].port) as raw:  # h2c could hide requests from us
-        answer = raw.send(f"GET /service/{service}/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n").read_response()
+        answer = raw.send(
+            f"GET /service/{service}/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n").read_response()
         assert answer.status == 426 and peer.requests[-1].header("upgrade") is None
 
 
-# -- what is seen ----------------------------------------------------------------------------------------------------------------------
+# -- what is seen ------------------------------------------------------------------------------------------------------------------
 
 def test_metrics_of_services(redis, stage, start_coordinator, echo):
     _, peer = echo
@@ -617,9 +659,11 @@ def test_metrics_of_services(redis, stage, start_coordinator, echo):
     for path in ("/service/rag/x", "/service/rag/y", "/service/notes/x", "/service/other/x"):
         coordinator.get(path)
     text = coordinator.get("/metrics").body.decode()
-    for sample in ('rma_passed_requests_total{service="rag",code="200"} 2', 'rma_passed_requests_total{service="notes",code="502"} 1',
+    for sample in ('rma_passed_requests_total{service="rag",code="200"} 2',
+                   'rma_passed_requests_total{service="notes",code="502"} 1',
                    'rma_passed_requests_total{service="(others)",code="503"} 1', 'rma_passed_in_flight{service="rag"} 0',
-                   'rma_passed_faults_total{service="notes",cause="refused"} 1', 'rma_passed_refused_total{service="(others)",reason="no-workers"} 1',
+                   'rma_passed_faults_total{service="notes",cause="refused"} 1',
+                   'rma_passed_refused_total{service="(others)",reason="no-workers"} 1',
                    'rma_passed_head_seconds_count{service="rag"} 2', 'rma_passed_duration_seconds_count{service="rag"} 2',
                    "rma_upstream_connects_total 2"):
         assert sample in text, sample

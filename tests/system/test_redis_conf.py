@@ -31,7 +31,8 @@ def test_redis_starts_with_it(configured, start_coordinator):
     settings = client.config_get("*")
     assert {name: settings[name] for name in ("appendonly", "appendfsync", "save", "maxmemory-policy", "hash-max-listpack-value",
                                               "protected-mode", "maxmemory", "databases")} == \
-        {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction", "hash-max-listpack-value": "1024",
+        {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction",
+         "hash-max-listpack-value": "1024",
          "protected-mode": "yes", "maxmemory": str(128 << 20), "databases": "1"}
     assert (directory / "appendonlydir").is_dir()
     assert "warning" not in (directory / "redis.log").read_text().lower().replace("warning: memory overcommit", "").replace(

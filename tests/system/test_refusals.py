@@ -1,5 +1,5 @@
-"""Redis that answers but refuses: it is full, can't write to its disk, is a replica, loads, or does not permit. What can be answered is
-answered, and the real cause is named."""
+"""Redis that answers but refuses: it is full, can't write to its disk, is a replica, loads, or does not permit. What can be
+answered is answered, and the real cause is named."""
 
 import re
 import subprocess
@@ -12,7 +12,8 @@ from coordinator import environment
 from waiting import wait_until
 
 OFFLINE, REMOVED = 300, 1800  # seconds after a heartbeat
-READS = ("/health", "/", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps", "/api/services/list", "/api/admin/services", "/api/admin/workers", "/api/worker/w",
+READS = ("/health", "/", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps", "/api/services/list", "/api/admin/services",
+         "/api/admin/workers", "/api/worker/w",
          "/api/worker/find/rag", "/api/services/discover/rag", "/api/admin/history", "/metrics", "/readyz")
 
 
@@ -96,7 +97,7 @@ def test_history_goes_on_in_a_full_redis(clock, start_fleet):
     wait_until(lambda: redis.client.xlen("{rma}:history") > points, within=15)
 
 
-# -- why there is none -------------------------------------------------------------------------------------------------------------------
+# -- why there is none -------------------------------------------------------------------------------------------------------------
 
 def health_code(coordinator):
     answer = coordinator.get("/health")
@@ -139,7 +140,7 @@ def test_a_password_is_named_as_the_cause(start_redis, make_coordinator, user, c
     assert "s3cret" not in coordinator.stderr() and "wrong" not in coordinator.stderr().replace("WRONGPASS", "")
 
 
-# -- permissions -------------------------------------------------------------------------------------------------------------------------
+# -- permissions -------------------------------------------------------------------------------------------------------------------
 
 def acl_line(title):
     """The commands of the ACL line of that title in docs/redis.md."""
@@ -178,7 +179,8 @@ def test_help_says_what_is_needed():
 
 def test_every_command_is_tried_before_it_is_needed():
     tried = set(re.findall(r"\{ '([A-Z]+)'", (project.ROOT / "lua" / "ready.lua").read_text()))
-    assert {"+" + name.lower() for name in tried} == commands_used() - {"+evalsha", "+script|load", "+wait", "+publish", "+subscribe"}
+    assert {"+" + name.lower() for name in tried} == commands_used() - {"+evalsha", "+script|load", "+wait", "+publish",
+                                                                        "+subscribe"}
 
 
 def exercise(coordinator):
@@ -254,19 +256,21 @@ def test_a_script_that_lacks_a_permission_says_which(start_redis, start_coordina
         redis.client.execute_command("ACL", "SETUSER", "coordinator", "+" + refused)
 
 
-@pytest.mark.parametrize("changes", [["-client"], ["-ping"], ["-client", "-ping", "-info", "-role", "-config", "-select", "-command"]])
+@pytest.mark.parametrize("changes",
+                         [["-client"], ["-ping"], ["-client", "-ping", "-info", "-role", "-config", "-select", "-command"]])
 def test_what_only_adorns_may_be_refused(redis, start_coordinator, directory, changes):
     redis.client.execute_command("ACL", "SETUSER", "fleet", "on", ">s3cret", "~{rma}:*", "+@all", *changes)
     url = f"redis://fleet:s3cret@127.0.0.1:{redis.port}"
     coordinator = start_coordinator(REDIS_URL=url)
     exercise(coordinator)
     coordinator.register("w")
-    result = subprocess.run([str(project.BINARY), "export"], env=environment({"REDIS_URL": url}), cwd=directory, capture_output=True,
+    result = subprocess.run([str(project.BINARY), "export"], env=environment({"REDIS_URL": url}), cwd=directory,
+                            capture_output=True,
                             text=True, timeout=30)
     assert result.returncode == 0 and '"w"' in result.stdout, result.stderr
 
 
-# -- whoever sweeps says whom it has moved on ---------------------------------------------------------------------------------------------
+# -- whoever sweeps says whom it has moved on --------------------------------------------------------------------------------------
 
 def moved(coordinators, event):
     return [line for coordinator in coordinators for line in coordinator.log_lines() if line["event"] == event]
@@ -314,7 +318,8 @@ def test_a_fleet_that_falls_silent_does_not_flood_the_log(clock, start_redis, st
     assert any("the others are only counted" in line["message"] for line in lines)
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["workers"], ["services"], ["services", "rag"], ["worker", "w"], ["gaps"], ["tasks"], ["queues"]])
+@pytest.mark.parametrize("arguments", [["status"], ["workers"], ["services"], ["services", "rag"], ["worker", "w"], ["gaps"],
+                                       ["tasks"], ["queues"]])
 def test_a_reading_command_straight_at_redis_moves_nobody_on(clock, start_redis, start_coordinator, directory, arguments):
     redis = start_redis(clock=clock)
     coordinator = start_coordinator(redis, clock=clock)
@@ -325,13 +330,14 @@ def test_a_reading_command_straight_at_redis_moves_nobody_on(clock, start_redis,
                what="Redis has done what the coordinator had sent")
     clock.advance(REMOVED + 1)
     before = redis.dump(everything=True)
-    result = subprocess.run([str(project.BINARY), *arguments, "--json"], env={**environment({"REDIS_URL": redis.url}), **clock.environment()},
+    result = subprocess.run([str(project.BINARY), *arguments, "--json"],
+                            env={**environment({"REDIS_URL": redis.url}), **clock.environment()},
                             cwd=directory, capture_output=True, text=True, timeout=30)
     assert "rror" not in result.stderr or result.returncode in (0, 3, 4), result.stderr
     assert redis.dump(everything=True) == before
 
 
-# -- thirty thousand silent at once -------------------------------------------------------------------------------------------------------
+# -- thirty thousand silent at once ------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", ["/api/services/list", "/api/services/discover/rag", "/api/admin/stats", "/health"])
 def test_reads_wait_for_the_sweep_for_a_bounded_time(clock, start_redis, start_coordinator, path):

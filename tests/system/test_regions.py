@@ -1,4 +1,5 @@
-"""Three regions, one of them with the primary Redis, the others with replicas of it; a coordinator in each. One is cut off, and healed."""
+"""Three regions, one of them with the primary Redis, the others with replicas of it; a coordinator in each. One is cut off, and
+healed."""
 
 import shlex
 import time
@@ -54,7 +55,8 @@ def places(three_regions, start_redis, make_coordinator):
             redis = start_redis(*options)
             primary = made[0].redis if made else redis
             near_by = f"redis://[{region.address}]:{redis.port}/0" if made else None
-            coordinator = make_coordinator(REDIS_URL=f"redis://[{three_regions[0].address}]:{primary.port}/0", REDIS_READ_URL=near_by,
+            coordinator = make_coordinator(REDIS_URL=f"redis://[{three_regions[0].address}]:{primary.port}/0",
+                                           REDIS_READ_URL=near_by,
                                            REGION=region.name, MAX_REPLICA_LAG_SECONDS=1)
             coordinator.start().wait_until_ready()
         made.append(Place(region, redis, coordinator))
@@ -77,7 +79,8 @@ def fails_fast(place):
 
 def reads_go_on(place):
     """Everything that is read is answered from the copy near by, which says how old it is, or that it does not know."""
-    for path in ("/api/admin/workers", "/api/worker/w", "/api/admin/stats", "/api/admin/health", "/api/admin/services", "/api/admin/gaps",
+    for path in ("/api/admin/workers", "/api/worker/w", "/api/admin/stats", "/api/admin/health", "/api/admin/services",
+                 "/api/admin/gaps",
                  "/api/services/discover/rag", "/api/worker/find/rag", "/api/coordinator/workers", "/api/admin/history"):
         for headers in ({}, {"Origin": "https://dashboard.example"}):
             answer = place.ask("get", path, headers)
@@ -90,7 +93,8 @@ def reads_go_on(place):
 def all_agree(places):
     """All coordinators list the same workers in the same state, and all copies hold the same."""
     rows = [place.ask("workers") for place in places]
-    told = [{worker: (row["status"], row["active_requests"], row["last_heartbeat"]) for worker, row in each.items()} for each in rows]
+    told = [{worker: (row["status"], row["active_requests"], row["last_heartbeat"]) for worker, row in each.items()}
+            for each in rows]
     assert told[1:] == told[:-1]
     content = [state.dump(place.redis.client) for place in places]
     assert content[1:] == content[:-1]

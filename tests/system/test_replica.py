@@ -1,4 +1,5 @@
-"""Reading from a replica near by: who reads where, how far behind it is, and what happens when it is late, frozen, cut off, gone."""
+"""Reading from a replica near by: who reads where, how far behind it is, and what happens when it is late, frozen, cut off,
+gone."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,8 @@ def from_replica(coordinator, path="/api/admin/stats"):
 
 def wait_for_the_replica(coordinator, within=5):
     """Until all threads read from it."""
-    wait_until(lambda: all(from_replica(coordinator) is not None for _ in range(20)), within=within, what="the replica is read from")
+    wait_until(lambda: all(from_replica(coordinator) is not None for _ in range(20)), within=within,
+               what="the replica is read from")
 
 
 def wait_for_the_primary(coordinator, within=3):
@@ -89,7 +91,8 @@ def test_a_client_sees_what_it_has_written(read_here):
     for number in range(40):
         assert coordinator.post(f"/api/worker/w{number}/drain").status == 200
         assert coordinator.worker(f"w{number}")["status"] == "draining"
-        assert coordinator.post("/api/worker/heartbeats", {"heartbeats": [{"worker_id": f"w{number}", "active_requests": number}]}).json["ok"]
+        assert coordinator.post("/api/worker/heartbeats",
+                                {"heartbeats": [{"worker_id": f"w{number}", "active_requests": number}]}).json["ok"]
         assert coordinator.worker(f"w{number}")["active_requests"] == number
         coordinator.unregister(f"w{number}")
         assert coordinator.get(f"/api/worker/w{number}").status == 404

@@ -43,15 +43,18 @@ def test_each_worker_has_its_reason(coordinator, routes):
     assert {choice.worker for choice in held} == {"busy"}
     routes.call(["report", "suspect", "vllm", "c", ""], *[["report", "broken", "vllm", "f", ""]] * 5)
     answer = explain(coordinator, model="M")
-    assert (answer["service"], answer["model"], answer["chosen"], answer["text"]) == ("vllm", "m", "good", "Worker good would be chosen next.")
+    assert (answer["service"], answer["model"], answer["chosen"],
+            answer["text"]) == ("vllm", "m", "good", "Worker good would be chosen next.")
     assert codes(answer) == {
-        "good": "eligible", "busy": "eligible", "suspect": "suspect", "other-model": "no-model", "broken": "breaker-open", "unwell": "unwell",
+        "good": "eligible", "busy": "eligible", "suspect": "suspect", "other-model": "no-model", "broken": "breaker-open",
+        "unwell": "unwell",
         "draining": "draining", "drained": "draining", "offline": "offline", "elsewhere": "other-service"}
     assert [row["worker_id"] for row in answer["workers"]][:5] == ["good", "busy", "suspect", "other-model", "broken"]
     rows = {row["worker_id"]: row for row in answer["workers"]}
     assert rows["good"]["text"] == "It has 0 requests in flight and a load of 0.25."
     assert (rows["busy"]["requests_in_flight"], rows["busy"]["active_requests"]) == (3, 3)
-    assert rows["broken"]["failures_in_a_row"] == 5 and 0 < rows["broken"]["seconds_left"] <= 10 and "it gets none for" in rows["broken"]["text"]
+    assert (rows["broken"]["failures_in_a_row"] == 5 and 0 < rows["broken"]["seconds_left"] <= 10
+            and "it gets none for" in rows["broken"]["text"])
     assert [row["worker_id"] for row in answer["workers"] if row["eligible"]] == ["good", "busy", "suspect", "other-model"]
     assert all(row["text"].endswith(".") for row in answer["workers"])
     for worker in ("good", "busy", "suspect"):
@@ -141,7 +144,8 @@ def test_the_command(redis, coordinator, routes):
     coordinator.beat("gone", status="offline")
 
     def run(*arguments):
-        done = subprocess.run([project.BINARY, "route", *arguments], env={**os.environ, "COORDINATOR_URL": coordinator.url}, capture_output=True, text=True,
+        done = subprocess.run([project.BINARY, "route", *arguments], env={**os.environ, "COORDINATOR_URL": coordinator.url},
+                              capture_output=True, text=True,
                               timeout=60)
         return done.returncode, done.stdout
 
@@ -174,7 +178,8 @@ def test_a_worker_that_moves_has_another_stamp(redis, coordinator):
 
     coordinator.register("w", ip_address="203.0.113.9", **LLM)
     stamps = [stamp()]
-    for move in (lambda: coordinator.beat("w", tunnel_url="https://a.example"), lambda: coordinator.register("w", services=[{"name": "vllm", "port": 8001}]),
+    for move in (lambda: coordinator.beat("w", tunnel_url="https://a.example"),
+                 lambda: coordinator.register("w", services=[{"name": "vllm", "port": 8001}]),
                  lambda: coordinator.beat("w", ip_address="203.0.113.10")):
         move()
         stamps.append(stamp())

@@ -94,7 +94,8 @@ def holding(redis, milliseconds):
 
 
 @pytest.mark.parametrize("loads, stops", [
-    ([], False), ([0], True), ([1], False), ([0, 0], True), ([5, 0], True), ([200, 0], False), ([200, 200], False), ([200, 0, 0], True),
+    ([], False), ([0], True), ([1], False), ([0, 0], True), ([5, 0], True), ([200, 0], False), ([200, 200], False),
+    ([200, 0, 0], True),
     ([200, 200, 0], False), ([200, 200, 0, 0], True)])
 def test_the_proxy_stops_machines_as_fly_documents_it(loads, stops):
     assert may_stop(loads, 200) == stops

@@ -6,7 +6,8 @@ import invariants
 from coordinator import GPU_CAPABILITIES
 
 UNWELL = ["unhealthy", "down", "Exited (1) 3 minutes ago", "error: connection refused", "not ready", "starting", False,
-          {"status": "down"}, {"health": "unhealthy"}, {"state": "exited"}, {"healthy": False}, {"status": "running", "healthy": False}]
+          {"status": "down"}, {"health": "unhealthy"}, {"state": "exited"}, {"healthy": False},
+          {"status": "running", "healthy": False}]
 WELL = ["healthy", "running", "Up 3 hours (healthy)", "flurgl", True, {"status": "ok"}, {"healthy": True}, {"state": "running"}]
 UNTOLD = [None, {}, [], {"status": None}, 5]
 
@@ -76,7 +77,8 @@ def test_services_may_be_named_by_alias_or_container(coordinator, name):
 @pytest.mark.parametrize("where", ["services", "containers"])
 @pytest.mark.parametrize("said", [{"health": "unhealthy"}, {"status": "exited"}, {"healthy": False}], ids=str)
 def test_health_at_registration_holds_until_a_heartbeat_says_otherwise(redis, coordinator, where, said):
-    coordinator.register("w", boot_id="b", **{where: [{"name": "ocr", "port": 9, **said}, {"name": "translate", "health": "healthy"}]})
+    coordinator.register("w", boot_id="b",
+                         **{where: [{"name": "ocr", "port": 9, **said}, {"name": "translate", "health": "healthy"}]})
     assert found(coordinator, "ocr") is None and found(coordinator, "translate") == "w"
     told(coordinator, "w", {"translate": "ok"})
     assert found(coordinator, "ocr") is None
@@ -140,7 +142,7 @@ def test_metrics_and_events_name_the_service_alone(coordinator):
     assert 'rma_service_workers{service="ocr",status="degraded"} 1' in text and "!" not in text
 
 
-# -- what a worker has already ----------------------------------------------------------------------------------------------------------
+# -- what a worker has already -----------------------------------------------------------------------------------------------------
 
 GPU_AGENT = {"capabilities": {"cpu_cores": 16, "ram": "62.7GB", "containerized": True, "worker_type": "gpu", "has_gpu": True,
                               "gpu_memory": "24564MB", "gpu_type": "NVIDIA GeForce RTX 4090"},
@@ -158,7 +160,8 @@ def test_a_gpu_agents_containers_are_its_services(redis, coordinator):
     for name in ("gpu-worker", "rag", "vllm", "embeddings"):
         assert coordinator.get(f"/api/worker/find/{name}").json["worker_url"] == "https://g.example", name
     assert coordinator.get("/api/worker/find/vision").status == 503
-    assert [row["worker_id"] for row in coordinator.get("/api/admin/workers?service=embeddings").json["workers"]] == [answer["worker_id"]]
+    assert [row["worker_id"] for row in coordinator.get("/api/admin/workers?service=embeddings").json["workers"]] == [
+        answer["worker_id"]]
     invariants.assert_hold(redis.dump())
 
 
@@ -181,7 +184,8 @@ def test_several_data_stores_on_one_worker(redis, start_coordinator):
     assert set(coordinator.get("/api/admin/services").json["services"]) == {"redis", "chromadb", "own"}
 
 
-@pytest.mark.parametrize("where, name", [("services", "upload"), ("containers", "rma-upload-worker"), ("containers", "upload-service"),
+@pytest.mark.parametrize("where, name",
+                         [("services", "upload"), ("containers", "rma-upload-worker"), ("containers", "upload-service"),
                                          ("services", {"name": "upload"})], ids=str)
 def test_what_a_worker_has_it_is_assigned(coordinator, where, name):
     entry = {"name": name} if isinstance(name, str) and where == "containers" else name
@@ -208,7 +212,7 @@ def test_more_containers_than_a_worker_may_have_services(coordinator):
     assert coordinator.get("/api/services/list").json["count"] == 1 + 128
 
 
-# -- models -----------------------------------------------------------------------------------------------------------------------------
+# -- models ------------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("loaded, asked", [
     ("llama3:latest", "llama3"), ("llama3", "llama3:latest"), ("Llama3:Latest", "LLAMA3"), ("llama3.2:3b", "Llama3.2:3B"),
@@ -225,7 +229,8 @@ def test_a_model_is_the_same_by_ollamas_rule(redis, coordinator, loaded, asked):
     invariants.assert_hold(redis.dump())
 
 
-@pytest.mark.parametrize("loaded, asked", [("llama3:8b", "llama3"), ("llama3", "llama3:8b"), ("llama3", "llama"), ("llama3:latest2", "llama3")])
+@pytest.mark.parametrize("loaded, asked",
+                         [("llama3:8b", "llama3"), ("llama3", "llama3:8b"), ("llama3", "llama"), ("llama3:latest2", "llama3")])
 def test_other_models(coordinator, loaded, asked):
     coordinator.register("w", services=["ocr"])
     coordinator.beat("w", loaded_models=[loaded])

@@ -1,4 +1,5 @@
-"""Answers that pages of other origins share: a hundred open dashboards cost Redis no more than one, and nobody else sees anything old."""
+"""Answers that pages of other origins share: a hundred open dashboards cost Redis no more than one, and nobody else sees anything
+old."""
 
 import contextlib
 import itertools
@@ -57,7 +58,8 @@ class Dashboards:
         self.troubles = []
         self._end = threading.Event()
         pages = [(coordinators[number % len(coordinators)], paths[number % len(paths)]) for number in range(count)]
-        self._threads = [threading.Thread(target=self._poll, args=(pages[first::threads],), daemon=True) for first in range(threads)]
+        self._threads = [threading.Thread(target=self._poll, args=(pages[first::threads],), daemon=True)
+                         for first in range(threads)]
 
     def _poll(self, pages):
         try:
@@ -102,7 +104,8 @@ def test_a_hundred_dashboards_cost_redis_one(redis, start_coordinator):
     counts = {path: sum(path == asked for asked, _, _ in dashboards.answers) for path in PATHS}
     assert min(counts.values()) > 20 * seconds, f"{counts} answers in {seconds:.1f} s are no load"
     assert 3 <= listed <= seconds + 1
-    # the statistics and the health each once a second; before each and before the listing, and once a second by itself, the look for those that have fallen silent
+    # the statistics and the health each once a second; before each and before the listing, and once a second by itself, the look
+    # for those that have fallen silent
     scripts = redis.client.info("commandstats")["cmdstat_evalsha"]["calls"]
     called = [line for line in commands.lines if line.startswith("EVALSHA") and "w7" not in line]
     sweeps = [line for line in called if " {rma}:offline " in line]
@@ -126,7 +129,8 @@ def test_only_pages_of_other_origins_see_what_is_a_second_old(redis, start_coord
         assert first.status == 200 and first.headers["Age"] in ("0", "1") and first.headers["Cache-Control"] == "no-cache"
         assert first.headers["Access-Control-Allow-Origin"] == "*" and "Age" in first.headers["Access-Control-Expose-Headers"]
         coordinator.register(f"w{total}")
-        for query, headers in [("", None), ("?limit=100", PAGE), ("", {"Referer": "https://dashboard.example/", "Sec-Fetch-Site": "same-origin"})]:
+        for query, headers in [("", None), ("?limit=100", PAGE),
+                               ("", {"Referer": "https://dashboard.example/", "Sec-Fetch-Site": "same-origin"})]:
             fresh = coordinator.get(path + query, headers)
             assert fresh.json[name] == total and "Age" not in fresh.headers
         old += coordinator.get(path, PAGE).json[name] < total
@@ -243,7 +247,8 @@ def test_slow_readers_share_the_bytes(redis, start_coordinator):
     def register(first):
         with coordinator.connection() as connection:
             for number in range(first, 1800, 6):
-                body = {"worker_id": f"w{number}", "capabilities": CAPABILITIES, "tunnel_url": f"https://{number}.example/" + "x" * 2000}
+                body = {"worker_id": f"w{number}", "capabilities": CAPABILITIES,
+                        "tunnel_url": f"https://{number}.example/" + "x" * 2000}
                 assert connection.request("POST", "/api/worker/register", body).status == 200
     threads = [threading.Thread(target=register, args=(first,)) for first in range(6)]
     for thread in threads:

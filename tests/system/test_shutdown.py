@@ -41,7 +41,8 @@ def test_a_request_in_flight_is_finished(redis, coordinator):
         redis.client.execute_command("CLIENT", "PAUSE", 1000, "ALL")
         answers = []
         waiting = threading.Thread(
-            target=lambda: answers.append(connection.request("POST", "/api/worker/heartbeat", {"worker_id": "w", "active_requests": 9})))
+            target=lambda: answers.append(connection.request("POST", "/api/worker/heartbeat",
+                                                             {"worker_id": "w", "active_requests": 9})))
         waiting.start()
         let_pass(0.2)
         coordinator.stop()
@@ -53,7 +54,8 @@ def test_a_request_in_flight_is_finished(redis, coordinator):
 def test_a_redis_that_never_answers_does_not_hold_it(redis, coordinator):
     coordinator.register("w")
     redis.freeze()
-    waiting = coordinator.raw().send('POST /api/worker/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n{"worker_id": "w"}')
+    waiting = coordinator.raw().send(
+        'POST /api/worker/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 18\r\n\r\n{"worker_id": "w"}')
     let_pass(0.1)
     coordinator.stop()
     assert waiting.read_response("POST").status in (503, 504)

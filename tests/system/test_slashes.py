@@ -8,7 +8,8 @@ from test_idle import metric
 REGISTER = "/api/worker/register"
 
 
-@pytest.mark.parametrize("path", ["//api/worker/register", "/api//worker///register", "/api/worker/register/", "///api/worker/register///",
+@pytest.mark.parametrize("path", ["//api/worker/register", "/api//worker///register", "/api/worker/register/",
+                                  "///api/worker/register///",
                                   "//api//worker//register//", "/api/worker/register/?x=1", "//api/worker/register?x=1//"])
 def test_a_registration_finds_its_route(redis, start_coordinator, path):
     coordinator = start_coordinator(redis, LOG_LEVEL="debug", THREADS=1)
@@ -20,7 +21,8 @@ def test_a_registration_finds_its_route(redis, start_coordinator, path):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "//health", 200), ("HEAD", "//livez/", 200), ("GET", "//", 200), ("GET", "/api/", 200), ("GET", "//metrics", 404), ("GET", "/metrics/", 404), ("HEAD", "//metrics//", 404),
+    ("GET", "//health", 200), ("HEAD", "//livez/", 200), ("GET", "//", 200), ("GET", "/api/", 200), ("GET", "//metrics", 404),
+    ("GET", "/metrics/", 404), ("HEAD", "//metrics//", 404),
     ("GET", "/api/worker/w/", 200), ("GET", "/api//worker/w", 200), ("GET", "/api/admin/workers/?limit=5", 200),
     ("POST", "/api/worker//w//drain/", 200), ("DELETE", "/api/worker/unregister//w/", 200), ("GET", "//api/worker/find/none", 503),
     ("GET", "http://x//livez/", 200), ("GET", "//nowhere//", 404), ("GET", "//api/worker/", 404), ("GET", "/api/worker//", 404),

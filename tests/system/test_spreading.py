@@ -84,7 +84,8 @@ def test_no_worker_has_more_than_its_share_in_flight(stage):
     statuses = stage.peers.run(many_clients(ports, f"/service/{service}/x", 64, 30), within=60)
     assert statuses == [200] * (64 * 30)
     assert [worker.most for worker in workers if worker.most > 64 // 8 + 1] == [], [worker.most for worker in workers]
-    assert all(worker.served for worker in workers) and workers[0].served > workers[-1].served, [worker.served for worker in workers]
+    assert all(worker.served
+               for worker in workers) and workers[0].served > workers[-1].served, [worker.served for worker in workers]
     assert sum(worker.served for worker in workers) == 64 * 30
 
 
@@ -126,7 +127,8 @@ def test_leases_count_as_active_requests_everywhere(stage):
         worker.held.clear()
     assert asking.wait() == [200] * 3
     for worker_id in ids:
-        wait_until(lambda: stage.coordinators[0].worker(worker_id)["active_requests"] in (0, None), within=3, what="leases have ended")
+        wait_until(lambda: stage.coordinators[0].worker(worker_id)["active_requests"] in (0, None), within=3,
+                   what="leases have ended")
 
 
 def test_a_draining_worker_ends_what_it_has_and_gets_nothing_new(stage):

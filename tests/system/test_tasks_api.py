@@ -37,10 +37,11 @@ def listed(coordinator, query=""):
         cursor = "&cursor=" + answer.json["next_cursor"]
 
 
-# -- in -------------------------------------------------------------------------------------------------------------------------------
+# -- in ----------------------------------------------------------------------------------------------------------------------------
 
 def test_a_submitted_task_is_there_as_it_was_answered(coordinator):
-    answer = submit(coordinator, payload={"a": [1, {"b": None}], "\u00e9": "\u2028"}, priority=-5, requirements={"tier": 1}, max_attempts=2,
+    answer = submit(coordinator, payload={"a": [1, {"b": None}], "\u00e9": "\u2028"}, priority=-5, requirements={"tier": 1},
+                    max_attempts=2,
                     lease_seconds=30, ttl_seconds=60, result_ttl_seconds=0, dedup_key="k 1", queue="q:1")
     assert answer.status == 201
     task = answer.json
@@ -53,9 +54,12 @@ def test_a_submitted_task_is_there_as_it_was_answered(coordinator):
 
 
 @pytest.mark.parametrize("members", [
-    {}, {"delay_seconds": 100, "ttl_seconds": 50.5}, {"delay_seconds": 0.0004}, {"run_at": 1_000, "ttl_seconds": 5}, {"lease_seconds": 5.5}, {"priority": 100},
-    {"max_attempts": 5, "lease_seconds": 90, "result_ttl_seconds": 86400, "priority": 0}, {"requirements": {}}, {"payload": None}, {"payload": ""},
-    {"type": "\u00e9 \"x\"", "dedup_key": "a b\tc"}, {"requirements": {"model": "M:latest", "labels": {"b": "1", "a": "2"}}}, {"delay_seconds": 31_000_000}],
+    {}, {"delay_seconds": 100, "ttl_seconds": 50.5}, {"delay_seconds": 0.0004}, {"run_at": 1_000, "ttl_seconds": 5},
+    {"lease_seconds": 5.5}, {"priority": 100},
+    {"max_attempts": 5, "lease_seconds": 90, "result_ttl_seconds": 86400, "priority": 0}, {"requirements": {}}, {"payload": None},
+    {"payload": ""},
+    {"type": "\u00e9 \"x\"", "dedup_key": "a b\tc"}, {"requirements": {"model": "M:latest", "labels": {"b": "1", "a": "2"}}},
+    {"delay_seconds": 31_000_000}],
     ids=lambda value: str(value)[:40])
 def test_what_is_answered_is_what_is_kept(coordinator, members):
     answer = submit(coordinator, **members)
@@ -129,18 +133,22 @@ def test_many_at_once_again(coordinator):
 
 
 BAD = [
-    ({}, "type"), ({"type": None}, "type"), ({"type": ""}, "type"), ({"type": 5}, "type"), ({"type": "x" * 129}, "type"), ({"type": "a\nb"}, "type"),
+    ({}, "type"), ({"type": None}, "type"), ({"type": ""}, "type"), ({"type": 5}, "type"), ({"type": "x" * 129}, "type"),
+    ({"type": "a\nb"}, "type"),
     ({"queue": "a b"}, "queue"), ({"queue": ""}, "queue"), ({"queue": "x" * 129}, "queue"), ({"queue": ["q"]}, "queue"),
-    ({"priority": 101}, "priority"), ({"priority": -101}, "priority"), ({"priority": 0.5}, "priority"), ({"priority": "1"}, "priority"),
-    ({"run_at": "1970-01-01T00:00:00Z"}, "run_at"), ({"run_at": "9999-12-31T23:59:59Z"}, "run_at"), ({"run_at": "tomorrow"}, "run_at"),
+    ({"priority": 101}, "priority"), ({"priority": -101}, "priority"), ({"priority": 0.5}, "priority"),
+    ({"priority": "1"}, "priority"), ({"run_at": "1970-01-01T00:00:00Z"}, "run_at"), ({"run_at": "9999-12-31T23:59:59Z"}, "run_at"),
+    ({"run_at": "tomorrow"}, "run_at"),
     ({"run_at": -1}, "run_at"), ({"delay_seconds": -1}, "delay_seconds"), ({"delay_seconds": 1e12}, "delay_seconds"),
     ({"delay_seconds": "5"}, "delay_seconds"), ({"ttl_seconds": 0}, "ttl_seconds"), ({"max_attempts": 0}, "max_attempts"),
     ({"max_attempts": 1.5}, "max_attempts"), ({"max_attempts": 101}, "max_attempts"), ({"lease_seconds": 4}, "lease_seconds"),
-    ({"lease_seconds": 86401}, "lease_seconds"), ({"result_ttl_seconds": -1}, "result_ttl_seconds"), ({"dedup_key": 5}, "dedup_key"),
+    ({"lease_seconds": 86401}, "lease_seconds"), ({"result_ttl_seconds": -1}, "result_ttl_seconds"),
+    ({"dedup_key": 5}, "dedup_key"),
     ({"dedup_key": "x" * 257}, "dedup_key"), ({"on_conflict": "ignore"}, "on_conflict"), ({"requirements": []}, "requirements"),
     ({"requirements": {"tier": 5}}, "requirements.tier"), ({"requirements": {"service": "a b"}}, "requirements.service"),
     ({"requirements": {"worker_id": "a/b"}}, "requirements.worker_id"), ({"requirements": {"model": ""}}, "requirements.model"),
-    ({"requirements": {"min_gpu_memory": "much"}}, "requirements.min_gpu_memory"), ({"requirements": {"colour": "red"}}, "requirements.colour"),
+    ({"requirements": {"min_gpu_memory": "much"}}, "requirements.min_gpu_memory"),
+    ({"requirements": {"colour": "red"}}, "requirements.colour"),
     ({"requirements": {"labels": {f"l{number}": "x" for number in range(33)}}}, "requirements.labels"),
     ({"requirements": {"labels": {f"l{number}": "x" for number in range(10_000)}}}, "requirements.labels"),
     ({"requirements": {"labels": {"a": 5}}}, "requirements.labels"),
@@ -170,7 +178,8 @@ def test_sizes(redis, coordinator):
     assert before != redis.dump()
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"type": "t", "payload": NaN}', b'{"type": "\\u0000"}', b'{"type": "t"} x'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b'{"type": "t", "payload": NaN}', b'{"type": "\\u0000"}',
+                                  b'{"type": "t"} x'])
 def test_malformed(coordinator, body):
     for path in ("/api/tasks", "/api/tasks/bulk", "/api/tasks/retry", "/api/coordinator/broadcast-job"):
         assert coordinator.post(path, body).status == 400, path
@@ -191,8 +200,10 @@ def test_keys_that_are_none(coordinator, key):
     assert listed(coordinator) == []
 
 
-BAD_PATHS = [("GET", "/api/tasks/{}"), ("DELETE", "/api/tasks/{}"), ("POST", "/api/tasks/{}/retry"), ("GET", "/api/tasks/{}/explain"),
-             ("GET", "/api/queues/{}"), ("POST", "/api/queues/{}/pause"), ("POST", "/api/queues/{}/resume"), ("DELETE", "/api/queues/{}/tasks?state=dead")]
+BAD_PATHS = [("GET", "/api/tasks/{}"), ("DELETE", "/api/tasks/{}"), ("POST", "/api/tasks/{}/retry"),
+             ("GET", "/api/tasks/{}/explain"),
+             ("GET", "/api/queues/{}"), ("POST", "/api/queues/{}/pause"), ("POST", "/api/queues/{}/resume"),
+             ("DELETE", "/api/queues/{}/tasks?state=dead")]
 
 
 @pytest.mark.parametrize("method, path", BAD_PATHS)
@@ -206,7 +217,8 @@ def test_ids_of_other_kinds(redis, coordinator, method, path):
     assert redis.dump() == before
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "state=done", "state=Queued", "queue=a%20b", "worker_id=a%20b", "cursor=x",
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "state=done", "state=Queued", "queue=a%20b",
+                                   "worker_id=a%20b", "cursor=x",
                                    "cursor=0", "cursor=zz", "type=" + "x" * 257, "error=%FF"])
 def test_listings_that_are_refused(coordinator, query):
     answer = coordinator.get(f"/api/tasks?{query}")
@@ -220,7 +232,7 @@ def test_waits_that_are_none(coordinator, wait):
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, "wait")
 
 
-# -- one task -------------------------------------------------------------------------------------------------------------------------
+# -- one task ----------------------------------------------------------------------------------------------------------------------
 
 def test_a_life_is_seen(redis, coordinator):
     coordinator.register("w")
@@ -228,7 +240,8 @@ def test_a_life_is_seen(redis, coordinator):
     held = task_work.lease(redis, "w")[task_id]
     task = task_of(coordinator, task_id)
     assert (task["state"], task["worker_id"], task["attempts"]) == ("leased", "w", 0) and task["started_at"]
-    assert [(attempt["worker_id"], attempt["outcome"], attempt["ended_at"]) for attempt in task["history"]] == [("w", "leased", None)]
+    assert [(attempt["worker_id"], attempt["outcome"], attempt["ended_at"])
+            for attempt in task["history"]] == [("w", "leased", None)]
     assert task_work.complete(redis, "w", task_id, held, '{"answer":42}') == "completed"
     task = task_of(coordinator, task_id)
     assert (task["state"], task["result"]) == ("completed", {"answer": 42}) and task["finished_at"] >= task["started_at"]
@@ -274,7 +287,8 @@ def test_waiting_for_the_end(redis, start_coordinator):
     task_id = submit(one).json["task_id"]
     held = task_work.lease(redis, "w")[task_id]
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(other.get(f"/api/tasks/{task_id}?wait=30", timeout=40))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: answers.append(other.get(f"/api/tasks/{task_id}?wait=30", timeout=40)))
+               for _ in range(5)]
     for thread in threads:
         thread.start()
     wait_until(lambda: "rma_http_requests_waiting 5" in other.get("/metrics").body.decode() or time.sleep(0.3) or True)
@@ -344,7 +358,7 @@ def test_who_waits_holds_up_no_shutdown(coordinator):
     assert not thread.is_alive()
 
 
-# -- why it waits -----------------------------------------------------------------------------------------------------------------------
+# -- why it waits ------------------------------------------------------------------------------------------------------------------
 
 def explain(coordinator, task_id):
     answer = coordinator.get(f"/api/tasks/{task_id}/explain")
@@ -367,7 +381,8 @@ def test_nobody_can_do_it(coordinator):
     coordinator.beat("d", status="draining")
     _, reasons = explain(coordinator, task_id)
     assert (reasons["no-worker"]["draining"], reasons["no-worker"]["offline"]) == (2, 2)
-    assert ": 2 draining, 2 offline, the longest since 20" in reasons["no-worker"]["text"] and reasons["no-worker"]["offline_since"].endswith("Z")
+    assert (": 2 draining, 2 offline, the longest since 20" in reasons["no-worker"]["text"]
+            and reasons["no-worker"]["offline_since"].endswith("Z"))
     coordinator.beat("d", status="healthy")
     explained, reasons = explain(coordinator, task_id)
     assert reasons["position"] == {"code": "position", "text": "It is number 1 of 1 in queue default; 1 live worker can do it.",
@@ -380,7 +395,8 @@ def test_nobody_can_do_it(coordinator):
     ({f"l{number}": "x" for number in range(40)} | {"rack": "b"}, 0)], ids=lambda value: str(value)[:30])
 @pytest.mark.parametrize("among_capabilities", [False, True])
 def test_labels_that_a_task_demands(redis, coordinator, labels, able, among_capabilities):
-    more = {"capabilities": {"cpu_cores": 4, "labels": labels}} if among_capabilities else {"capabilities": {"cpu_cores": 4}, "labels": labels}
+    more = {"capabilities": {"cpu_cores": 4, "labels": labels}} if among_capabilities else {"capabilities": {"cpu_cores": 4},
+                                                                                            "labels": labels}
     answer = coordinator.post("/api/worker/register", {"worker_id": "w", **more})
     assert answer.status == 200
     task_id = submit(coordinator, requirements={"labels": {"rack": "b"}}).json["task_id"]
@@ -430,7 +446,7 @@ def test_paused_limited_delayed(redis, coordinator):
     assert "cancelling" in explain(coordinator, first)[1]
 
 
-# -- many -------------------------------------------------------------------------------------------------------------------------------
+# -- many --------------------------------------------------------------------------------------------------------------------------
 
 def test_listings(redis, coordinator):
     coordinator.register("w")
@@ -462,11 +478,12 @@ def test_retrying_what_a_filter_finds(redis, coordinator):
         if cursor is None:
             break
     assert rest == 20 and listed(coordinator, "&state=dead") == [] and len(listed(coordinator, "&state=queued")) == 30
-    for bad in ({"queue": "a b"}, {"worker_id": 5}, {"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"dry_run": "yes"}, {"type": []}):
+    for bad in ({"queue": "a b"}, {"worker_id": 5}, {"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"dry_run": "yes"},
+                {"type": []}):
         assert coordinator.post("/api/tasks/retry", bad).status == 422, bad
 
 
-# -- queues -------------------------------------------------------------------------------------------------------------------------------
+# -- queues ------------------------------------------------------------------------------------------------------------------------
 
 def test_queues(redis, coordinator):
     assert coordinator.get("/api/queues").json == {"queues": []}
@@ -512,7 +529,8 @@ def test_there_is_an_end_to_queues(coordinator):
     assert [result["status"] for result in answer["results"]] == [429, 201]
     for number in range(512, 1000):
         assert coordinator.post(f"/api/queues/q{number}/pause").status == 200
-    for answer in (coordinator.post("/api/queues/one-more/pause"), coordinator.request("PUT", "/api/queues/one-more", {"limit": 1})):
+    for answer in (coordinator.post("/api/queues/one-more/pause"),
+                   coordinator.request("PUT", "/api/queues/one-more", {"limit": 1})):
         assert (answer.status, answer.json["code"]) == (429, "too-many-queues") and answer.headers["Retry-After"]
     assert len(coordinator.get("/api/queues").json["queues"]) == 1000
 
@@ -532,7 +550,7 @@ def test_purging(redis, coordinator):
     assert task_of(coordinator, kept)["state"] == "queued"
 
 
-# -- broadcasts -----------------------------------------------------------------------------------------------------------------------------
+# -- broadcasts --------------------------------------------------------------------------------------------------------------------
 
 def broadcast(coordinator, **members):
     return coordinator.post("/api/coordinator/broadcast-job", {"job_type": "warm-up", **members})
@@ -558,20 +576,24 @@ def test_a_job_for_all(redis, coordinator):
 
 
 @pytest.mark.parametrize("capability, reached", [
-    (None, {"a", "b", "c"}), ("", {"a", "b", "c"}), ("pdf", {"a"}), ("has_ssd", set()), ("ocr", {"b"}), ("tables", {"b"}), ("embeddings", {"c"}),
+    (None, {"a", "b", "c"}), ("", {"a", "b", "c"}), ("pdf", {"a"}), ("has_ssd", set()), ("ocr", {"b"}), ("tables", {"b"}),
+    ("embeddings", {"c"}),
     ("llm-inference", {"c"}), ("vllm", {"c"}), ("cpu_cores", {"a", "b", "c"}), ("nobody", set())])
 def test_the_capability_that_a_job_needs(coordinator, capability, reached):
     coordinator.register("a", {"cpu_cores": 4, "ram": "8GB", "pdf": True, "has_ssd": False})
     coordinator.register("b", {"cpu_cores": 4, "ram": "8GB"}, services=[{"name": "ocr", "capabilities": ["tables"]}])
-    coordinator.register("c", {"cpu_cores": 4, "ram": "8GB"}, containers=[{"name": "rma-vllm-worker", "capabilities": ["embeddings"]}])
+    coordinator.register("c", {"cpu_cores": 4, "ram": "8GB"},
+                         containers=[{"name": "rma-vllm-worker", "capabilities": ["embeddings"]}])
     answer = broadcast(coordinator, required_capability=capability)
     assert answer.status == (200 if reached else 503)
     assert {worker["worker_id"] for worker in answer.json.get("workers", [])} == reached
 
 
 @pytest.mark.parametrize("members, status", [
-    ({"job_type": None}, 422), ({"job_type": ""}, 422), ({"job_type": 5}, 422), ({"job_type": "x" * 129}, 422), ({"job_type": "a\nb"}, 422),
-    ({"required_capability": 5}, 422), ({"required_capability": "x" * 129}, 422), ({"job_data": "x" * 300_000}, 413), ({"job_data": "x" * 600_000}, 413)],
+    ({"job_type": None}, 422), ({"job_type": ""}, 422), ({"job_type": 5}, 422), ({"job_type": "x" * 129}, 422),
+    ({"job_type": "a\nb"}, 422),
+    ({"required_capability": 5}, 422), ({"required_capability": "x" * 129}, 422), ({"job_data": "x" * 300_000}, 413),
+    ({"job_data": "x" * 600_000}, 413)],
     ids=lambda value: str(value)[:30])
 def test_broadcasts_that_are_refused(coordinator, members, status):
     coordinator.register("w")
@@ -585,9 +607,11 @@ def a_fleet_of(redis, coordinator, directory):
     def make(count):
         path = directory / "registry.json"
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        path.write_text(json.dumps({f"w{number}": {"worker_id": f"w{number}", "tier": 2, "status": "healthy", "last_heartbeat": moment}
+        path.write_text(json.dumps({f"w{number}": {"worker_id": f"w{number}", "tier": 2, "status": "healthy",
+                                                   "last_heartbeat": moment}
                                     for number in range(count)}))
-        subprocess.run([project.BINARY, "import", path], env={**os.environ, "REDIS_URL": redis.url}, check=True, capture_output=True, timeout=60)
+        subprocess.run([project.BINARY, "import", path], env={**os.environ, "REDIS_URL": redis.url}, check=True,
+                       capture_output=True, timeout=60)
         return coordinator
     return make
 
@@ -611,11 +635,12 @@ def test_a_job_for_too_many_is_for_nobody(redis, a_fleet_of):
     assert not redis.client.exists("{rma}:queues")
 
 
-# -- who may -------------------------------------------------------------------------------------------------------------------------------
+# -- who may -----------------------------------------------------------------------------------------------------------------------
 
 def test_a_users_tasks_are_the_users_own(redis, start_coordinator):
     coordinator = start_coordinator(redis, AUTH="on")
-    viewer, user, other, operator = (credentials.bearer(credentials.make_token(redis.client, role=role)) for role in ("viewer", "user", "user", "operator"))
+    viewer, user, other, operator = (credentials.bearer(credentials.make_token(redis.client, role=role))
+                                     for role in ("viewer", "user", "user", "operator"))
     assert coordinator.post("/api/tasks", {"type": "t"}).status == 401
     assert coordinator.post("/api/tasks", {"type": "t"}, headers=viewer).status == 403
     made = coordinator.post("/api/tasks", {"type": "t", "payload": "s3cret"}, headers=user)
@@ -637,14 +662,17 @@ def test_a_users_tasks_are_the_users_own(redis, start_coordinator):
     assert coordinator.delete(f"/api/tasks/{bulk['task_id']}", headers=operator).json["status"] == "cancelled"
 
 
-# -- without Redis ---------------------------------------------------------------------------------------------------------------------------
+# -- without Redis -----------------------------------------------------------------------------------------------------------------
 
 def test_without_redis(redis, coordinator):
     redis.kill()
     for method, path, body in (
-            ("POST", "/api/tasks", {"type": "t"}), ("POST", "/api/tasks/bulk", {"tasks": [{"type": "t"}] * 3}), ("GET", "/api/tasks", None),
-            ("GET", "/api/tasks/t", None), ("DELETE", "/api/tasks/t", None), ("POST", "/api/tasks/t/retry", None), ("GET", "/api/tasks/t/explain", None),
-            ("POST", "/api/tasks/retry", {}), ("GET", "/api/queues", None), ("PUT", "/api/queues/q", {"limit": 1}), ("POST", "/api/queues/q/pause", None),
+            ("POST", "/api/tasks", {"type": "t"}), ("POST", "/api/tasks/bulk", {"tasks": [{"type": "t"}] * 3}),
+            ("GET", "/api/tasks", None),
+            ("GET", "/api/tasks/t", None), ("DELETE", "/api/tasks/t", None), ("POST", "/api/tasks/t/retry", None),
+            ("GET", "/api/tasks/t/explain", None),
+            ("POST", "/api/tasks/retry", {}), ("GET", "/api/queues", None), ("PUT", "/api/queues/q", {"limit": 1}),
+            ("POST", "/api/queues/q/pause", None),
             ("DELETE", "/api/queues/q/tasks?state=dead", None), ("POST", "/api/coordinator/broadcast-job", {"job_type": "t"})):
         answer = coordinator.request(method, path, body)
         assert answer.status == 503 and answer.headers["Retry-After"], (method, path, answer)

@@ -1,4 +1,5 @@
-"""Two versions on one Redis: the one before the format came beside this one, under load, forward and back; and one that can't serve beside."""
+"""Two versions on one Redis: the one before the format came beside this one, under load, forward and back; and one that can't serve
+beside."""
 
 import random
 import subprocess
@@ -57,9 +58,11 @@ class Traffic:
 
     def _beat(self, worker_id):
         active = self.random.randrange(5)
-        told = {"active_requests": active, "current_load": self.random.random(), "status": self.random.choice(["healthy", "healthy", "degraded"]),
+        told = {"active_requests": active, "current_load": self.random.random(),
+                "status": self.random.choice(["healthy", "healthy", "degraded"]),
                 "services_status": {"ocr": self.random.choice(["up", "down"])}, "loaded_models": self.random.choice(MODELS)}
-        if self._call("/api/worker/heartbeat", {"worker_id": worker_id, **{name: value for name, value in told.items() if value is not None}}):
+        if self._call("/api/worker/heartbeat",
+                      {"worker_id": worker_id, **{name: value for name, value in told.items() if value is not None}}):
             self.workers[worker_id] = active
 
     def _work(self, worker_id):
@@ -92,7 +95,8 @@ def assert_whole(redis, traffic, load, coordinators, directory):
             state = coordinator.get(f"/api/tasks/{task_id}").json["state"]
             assert state == ("completed" if task_id in traffic.completed else "queued"), (task_id, state)
     invariants.assert_hold(redis.dump())
-    checked = subprocess.run([str(project.BINARY), "check"], env=environment({"REDIS_URL": redis.url}), cwd=directory, capture_output=True,
+    checked = subprocess.run([str(project.BINARY), "check"], env=environment({"REDIS_URL": redis.url}), cwd=directory,
+                             capture_output=True,
                              text=True, timeout=30)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -146,7 +150,8 @@ def test_a_version_that_cannot_serve_beside_waits_and_says_for_whom(clock, fleet
     health = newer.get("/health")
     assert health.status == 503 and "the-older-one" in health.json["detail"]
     assert newer.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
-    wait_until(lambda: any(line["event"] == "redis_left" and "the-older-one" in line["why"] for line in newer.log_lines()), within=5)
+    wait_until(lambda: any(line["event"] == "redis_left" and "the-older-one" in line["why"] for line in newer.log_lines()),
+               within=5)
     assert redis.dump() == before and redis.client.get("{rma}:format") == "1"
     older.beat("w")
     older.stop()

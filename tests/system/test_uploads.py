@@ -1,5 +1,5 @@
-"""Bodies on their way to a worker, as clients send them: long ones, slow ones, several on one connection, and those that two programs
-could read differently. http/intake.h has the rules."""
+"""Bodies on their way to a worker, as clients send them: long ones, slow ones, several on one connection, and those that two
+programs could read differently. http/intake.h has the rules."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ def deleted_files(coordinator):
     return [name for name in names if "(deleted)" in name]
 
 
-# -- long ones -------------------------------------------------------------------------------------------------------------------------
+# -- long ones ---------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("way", ["a length", "chunks"])
 def test_a_long_body_is_kept_nowhere(stage, sink, way):
@@ -131,14 +131,16 @@ def test_a_worker_that_does_not_read_holds_the_client_up(stage):
 def test_all_kinds_on_one_connection(stage, sink):
     """Whatever the body, the next request begins right behind it."""
     small, large = b"small" * 10, os.urandom(300 * KIB)
-    kinds = [(head(sink, f"Content-Length: {len(body)}").encode() + body, body) for body in (small, large, b"x" * 64 * KIB, b"y" * (64 * KIB + 1))]
+    kinds = [(head(sink, f"Content-Length: {len(body)}").encode() + body, body)
+             for body in (small, large, b"x" * 64 * KIB, b"y" * (64 * KIB + 1))]
     kinds += [(head(sink, "Transfer-Encoding: chunked").encode() + chunked(body, size), body)
               for body, size in ((small, 7), (large, 1000), (large, 65536), (large, 300 * KIB))]
     with stage.coordinators[0].raw() as raw:
         for sent, body in kinds * 2:
             raw.send(sent)
             assert said(raw) == {"bytes": len(body), "crc": zlib.crc32(body)}
-        raw.send(b"".join(sent + GET.encode() for sent, _ in kinds) + GET.replace("x", "x\r\nConnection: close").encode())  # all at once
+        # all at once
+        raw.send(b"".join(sent + GET.encode() for sent, _ in kinds) + GET.replace("x", "x\r\nConnection: close").encode())
         answers = [json.loads(body) for body in re.findall(rb"\r\n\r\n({.*?})(?=HTTP|$)", raw.read_to_end())]
         assert answers[:-1:2] == [{"bytes": len(body), "crc": zlib.crc32(body)} for _, body in kinds]
         assert len(answers) == 2 * len(kinds) + 1 and all("bytes" not in answer for answer in answers[1::2])
@@ -166,7 +168,7 @@ def test_a_worker_that_answers_before_it_has_read(stage):
             assert raw.read_to_end() == b""
 
 
-# -- slow ones, and those that leave ---------------------------------------------------------------------------------------------------
+# -- slow ones, and those that leave -----------------------------------------------------------------------------------------------
 
 def test_slow_ones(stage):
     """A client that stops in the middle is not waited for; one that the worker holds up is, and so is one that goes on."""
@@ -222,7 +224,7 @@ def test_a_client_that_leaves_in_the_middle(stage, reads, way):
     assert time.monotonic() - left < 2 and not sink.peer.requests[-1].is_whole
 
 
-# -- what two programs could read differently ------------------------------------------------------------------------------------------
+# -- what two programs could read differently --------------------------------------------------------------------------------------
 
 HIDDEN = "GET /service/{service}/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 BODY = f"0\r\n\r\n{HIDDEN}"
@@ -230,28 +232,41 @@ BODY = f"0\r\n\r\n{HIDDEN}"
 AMBIGUOUS = {
     "two lengths": "Content-Length: 5\r\nContent-Length: 500", "the same length twice": "Content-Length: 5\r\nContent-Length: 5",
     "a list of lengths": "Content-Length: 5, 5", "a sign": "Content-Length: +5", "a minus": "Content-Length: -5",
-    "hexadecimal": "Content-Length: 0x5", "octal": "Content-Length: 05", "a fraction": "Content-Length: 5.0", "no number": "Content-Length: five",
-    "nothing": "Content-Length:", "a blank between": "Content-Length: 5 5", "a tab": "Content-Length:\t5", "too many digits": "Content-Length: 1" + "0" * 18,
-    "a length and chunks": "Content-Length: 5\r\nTransfer-Encoding: chunked", "chunks and a length": "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    "hexadecimal": "Content-Length: 0x5", "octal": "Content-Length: 05", "a fraction": "Content-Length: 5.0",
+    "no number": "Content-Length: five",
+    "nothing": "Content-Length:", "a blank between": "Content-Length: 5 5", "a tab": "Content-Length:\t5",
+    "too many digits": "Content-Length: 1" + "0" * 18,
+    "a length and chunks": "Content-Length: 5\r\nTransfer-Encoding: chunked",
+    "chunks and a length": "Transfer-Encoding: chunked\r\nContent-Length: 5",
     "chunks, and no other coding": "Transfer-Encoding: gzip, chunked", "chunks twice": "Transfer-Encoding: chunked, chunked",
     "chunks in two lines": "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "identity": "Transfer-Encoding: identity",
-    "nearly chunks": "Transfer-Encoding: xchunked", "chunks with a tab": "Transfer-Encoding:\tchunked", "quoted": 'Transfer-Encoding: "chunked"',
-    "a parameter": "Transfer-Encoding: chunked;q=1", "a vertical tab": "Transfer-Encoding: \x0bchunked", "a blank before the colon": "Transfer-Encoding : chunked",
-    "a folded name": "Transfer-Encoding\r\n : chunked", "a folded value": "Transfer-Encoding:\r\n chunked", "a folded line": "X: y\r\n\tTransfer-Encoding: chunked",
-    "a bare line feed": "X: y\nTransfer-Encoding: chunked", "a bare carriage return": "X: y\rTransfer-Encoding: chunked", "a NUL": "Transfer-Encoding: chunked\x00",
+    "nearly chunks": "Transfer-Encoding: xchunked", "chunks with a tab": "Transfer-Encoding:\tchunked",
+    "quoted": 'Transfer-Encoding: "chunked"',
+    "a parameter": "Transfer-Encoding: chunked;q=1", "a vertical tab": "Transfer-Encoding: \x0bchunked",
+    "a blank before the colon": "Transfer-Encoding : chunked",
+    "a folded name": "Transfer-Encoding\r\n : chunked", "a folded value": "Transfer-Encoding:\r\n chunked",
+    "a folded line": "X: y\r\n\tTransfer-Encoding: chunked",
+    "a bare line feed": "X: y\nTransfer-Encoding: chunked", "a bare carriage return": "X: y\rTransfer-Encoding: chunked",
+    "a NUL": "Transfer-Encoding: chunked\x00",
     "underscores": "Transfer_Encoding: chunked", "a length with an underscore": "Content_Length: 5",
-    "a connection that needs no length": "Connection: close, Content-Length\r\nContent-Length: 5", "no other host": "Host: y\r\nContent-Length: 5",
+    "a connection that needs no length": "Connection: close, Content-Length\r\nContent-Length: 5",
+    "no other host": "Host: y\r\nContent-Length: 5",
     "an empty name": ": x\r\nContent-Length: 5", "no colon": "Content-Length 5",
 }
 
 # Bodies in chunks.
 BROKEN_CHUNKS = {
-    "a bare line feed behind the size": "5\nhello\r\n0\r\n\r\n", "a bare carriage return": "5\rhello\r\n0\r\n\r\n", "a blank behind the size": "5 \r\nhello\r\n0\r\n\r\n",
-    "a sign": "+5\r\nhello\r\n0\r\n\r\n", "0x": "0x5\r\nhello\r\n0\r\n\r\n", "no digit": "g\r\nhello\r\n0\r\n\r\n", "no size": "\r\nhello\r\n0\r\n\r\n",
+    "a bare line feed behind the size": "5\nhello\r\n0\r\n\r\n", "a bare carriage return": "5\rhello\r\n0\r\n\r\n",
+    "a blank behind the size": "5 \r\nhello\r\n0\r\n\r\n",
+    "a sign": "+5\r\nhello\r\n0\r\n\r\n", "0x": "0x5\r\nhello\r\n0\r\n\r\n", "no digit": "g\r\nhello\r\n0\r\n\r\n",
+    "no size": "\r\nhello\r\n0\r\n\r\n",
     "too many digits": "0000000000000005\r\nhello\r\n0\r\n\r\n", "a size that wraps": "10000000000000005\r\nhello\r\n0\r\n\r\n",
-    "a line feed in an extension": "5;a\nb\r\nhello\r\n0\r\n\r\n", "an endless extension": "5;" + "a" * 5000 + "\r\nhello\r\n0\r\n\r\n",
-    "too much data": "5\r\nhello!\r\n0\r\n\r\n", "a bare line feed behind the data": "5\r\nhello\n0\r\n\r\n", "a bare line feed at the end": "0\r\n\n",
-    "a trailer without a colon": "0\r\nGET / HTTP/1.1\r\n\r\n", "a folded trailer": "0\r\na: b\r\n c\r\n\r\n", "endless trailers": "0\r\n" + "a: b\r\n" * 1500 + "\r\n",
+    "a line feed in an extension": "5;a\nb\r\nhello\r\n0\r\n\r\n", "an endless extension": "5;" + "a" * 5000
+    + "\r\nhello\r\n0\r\n\r\n",
+    "too much data": "5\r\nhello!\r\n0\r\n\r\n", "a bare line feed behind the data": "5\r\nhello\n0\r\n\r\n",
+    "a bare line feed at the end": "0\r\n\n",
+    "a trailer without a colon": "0\r\nGET / HTTP/1.1\r\n\r\n", "a folded trailer": "0\r\na: b\r\n c\r\n\r\n",
+    "endless trailers": "0\r\n" + "a: b\r\n" * 1500 + "\r\n",
 }
 
 
@@ -319,9 +334,11 @@ def test_what_is_dropped_on_the_way(stage, sink):
     """Extensions of chunks, trailers and the framing's own headers are between two programs, and are not passed on."""
     body = "5;name=value\r\nhello\r\n0;x\r\nX-Trailer: y\r\nContent-Length: 99\r\n\r\n"
     with stage.coordinators[0].raw() as raw:
-        raw.send(head(sink, "Transfer-Encoding: chunked", "Trailer: X-Trailer", "TE: trailers", "Connection: keep-alive, X-Anything", "X-Anything: 1",
+        raw.send(head(sink, "Transfer-Encoding: chunked", "Trailer: X-Trailer", "TE: trailers",
+                      "Connection: keep-alive, X-Anything", "X-Anything: 1",
                       "Expect: 100-continue"))
         assert raw.socket.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert said(raw.send(body)) == {"bytes": 5, "crc": zlib.crc32(b"hello")}
     names = {name.lower() for name, _ in sink.peer.requests[-1].headers}
-    assert not names & {"expect", "x-anything", "trailer", "te", "x-trailer", "keep-alive"} and not any(name.startswith("-") for name in names), names
+    assert not names & {"expect", "x-anything", "trailer", "te", "x-trailer",
+                        "keep-alive"} and not any(name.startswith("-") for name in names), names

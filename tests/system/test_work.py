@@ -40,7 +40,8 @@ def lease(coordinator, worker="w", **query):
 
 
 def complete(coordinator, task, worker="w", result=1):
-    return coordinator.post(f"/api/worker/task-complete?worker_id={worker}&task_id={task['task_id']}&lease={task['lease']}", json.dumps(result))
+    return coordinator.post(f"/api/worker/task-complete?worker_id={worker}&task_id={task['task_id']}&lease={task['lease']}",
+                            json.dumps(result))
 
 
 def ids(answer):
@@ -70,7 +71,8 @@ def test_a_task_from_the_ask_to_its_result(redis, coordinator):
     assert ask(coordinator) == {"tasks": []}
     submit(redis, "t", payload='{"a":[1,"é"]}', priority=7)
     task = lease(coordinator)
-    assert (task["task_id"], task["queue"], task["type"], task["payload"], task["priority"]) == ("t", "default", "work", {"a": [1, "é"]}, 7)
+    assert (task["task_id"], task["queue"], task["type"], task["payload"],
+            task["priority"]) == ("t", "default", "work", {"a": [1, "é"]}, 7)
     assert (task["attempt"], task["max_attempts"], task["lease_seq"], task["lease_seconds"]) == (1, 5, 1, 90)
     for _ in range(2):
         response = complete(coordinator, task, result={"answer": 42})
@@ -89,11 +91,13 @@ def test_the_fields_agent(redis, coordinator):
     assert response.status == 200 and response.json["message"] == "Task result received"
     assert redis.client.hget("{rma}:task:t1", "result") == '{"text":"x"}'
     assert ids(ask(coordinator)) == ["t2"]
-    response = coordinator.post("/api/worker/task-complete?worker_id=w&task_id=t2", {"worker_id": "w", "task_id": "t2", "result": 5})
+    response = coordinator.post("/api/worker/task-complete?worker_id=w&task_id=t2",
+                                {"worker_id": "w", "task_id": "t2", "result": 5})
     assert response.status == 200 and redis.client.hget("{rma}:task:t2", "result") == "5"
 
 
-@pytest.mark.parametrize("body, result", [(b"", "null"), (b"null", "null"), (b'"x"', '"x"'), (b"[1, 2]", "[1,2]"), (b'{"result": 3}', '{"result":3}'),
+@pytest.mark.parametrize("body, result", [(b"", "null"), (b"null", "null"), (b'"x"', '"x"'), (b"[1, 2]", "[1,2]"),
+                                          (b'{"result": 3}', '{"result":3}'),
                                           (b'{"task_id": "y"}', '{"task_id":"y"}')])
 def test_a_body_is_the_result(redis, coordinator, body, result):
     coordinator.register("w")
@@ -128,7 +132,8 @@ def test_failing(redis, coordinator):
     assert answers[0]["available_at"].endswith("Z")
     submit(redis, "u")
     lease(coordinator)
-    answer = coordinator.post("/api/worker/task-fail", {"worker_id": "w", "task_id": "u", "error": {"code": 5}, "retryable": False}).json
+    answer = coordinator.post("/api/worker/task-fail",
+                              {"worker_id": "w", "task_id": "u", "error": {"code": 5}, "retryable": False}).json
     assert (answer["state"], answer["available_at"]) == ("dead", None)
     assert redis.client.hget("{rma}:task:u", "error") == '{"code": 5}'
 
@@ -139,14 +144,15 @@ def test_extending_and_progress(redis, coordinator):
     task = lease(coordinator)
     answer = coordinator.post(f"/api/worker/task-extend?worker_id=w&task_id=t&lease={task['lease']}", {"seconds": 600}).json
     assert answer["status"] == "ok" and answer["cancel"] is False and answer["deadline"] > task["deadline"]
-    answer = coordinator.post("/api/tasks/t/progress", {"worker_id": "w", "lease": task["lease"], "percent": 50, "message": "half"}).json
+    answer = coordinator.post("/api/tasks/t/progress",
+                              {"worker_id": "w", "lease": task["lease"], "percent": 50, "message": "half"}).json
     assert answer == {"status": "ok", "cancel": False}
     assert redis.client.hget("{rma}:task:t", "progress") == "50 half"
     assert coordinator.post("/api/tasks/t/progress", {"worker_id": "v", "percent": 50}).status == 409
     assert coordinator.post("/api/tasks/none/progress", {"worker_id": "w", "percent": 50}).json["code"] == "task-not-found"
 
 
-# -- waiting ------------------------------------------------------------------------------------------------------------------------
+# -- waiting -----------------------------------------------------------------------------------------------------------------------
 
 def test_a_poll_is_woken_through_any_instance(redis, three_coordinators):
     for number, coordinator in enumerate(three_coordinators):
@@ -177,7 +183,8 @@ def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
 
     def calls():
         stats = redis.client.info("commandstats")
-        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "zadd", "hset", "publish", "zrem", "hdel"))
+        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0)
+                   for name in ("evalsha", "zadd", "hset", "publish", "zrem", "hdel"))
 
     def sweeps():
         return redis.client.info("commandstats")["cmdstat_evalsha"]["calls"]
@@ -275,7 +282,8 @@ def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
         works = [pool.submit(work, number) for number in range(12)]
         for burst in range(60):
             submit(redis, *[f"t{burst}-{number}" for number in range(1 + burst % 10)])
-        wait_until(lambda: redis.client.hget("{rma}:queue:default", "enqueued") == redis.client.hget("{rma}:queue:default", "completed"), within=20)
+        wait_until(lambda: redis.client.hget("{rma}:queue:default", "enqueued")
+                   == redis.client.hget("{rma}:queue:default", "completed"), within=20)
         stop.set()
         for each in works:
             each.result()
@@ -288,7 +296,8 @@ def test_a_worker_that_fails_where_others_succeed_is_shown(redis, coordinator):
     assert coordinator.worker("bad")["suspect_since"] is None
     submit(redis, *(f"t{number}" for number in range(5)))
     for task in ask(coordinator, "bad", max=5)["tasks"]:
-        coordinator.post("/api/worker/task-fail", {"worker_id": "bad", "task_id": task["task_id"], "lease": task["lease"], "error": "no", "retry_after": 0})
+        coordinator.post("/api/worker/task-fail",
+                         {"worker_id": "bad", "task_id": task["task_id"], "lease": task["lease"], "error": "no", "retry_after": 0})
     given = []
 
     def all_five():
@@ -304,7 +313,8 @@ def test_a_worker_that_fails_where_others_succeed_is_shown(redis, coordinator):
     assert (event.data["status"], event.data["tier"], event.data["services"]) == ("healthy", row["tier"], row["assigned_services"])
     assert row["suspect_since"] and coordinator.workers()["bad"]["suspect_since"] == row["suspect_since"]
     assert coordinator.worker("good")["suspect_since"] is None
-    shown = subprocess.run([project.BINARY, "worker", "bad", "--url", f"http://127.0.0.1:{coordinator.port}"], capture_output=True, text=True, timeout=30)
+    shown = subprocess.run([project.BINARY, "worker", "bad", "--url", f"http://127.0.0.1:{coordinator.port}"], capture_output=True,
+                           text=True, timeout=30)
     assert "suspect_since" in shown.stdout and shown.returncode == 0
     assert 'rma_worker_events_total{event="suspect",reason="tasks"} 1' in coordinator.get("/metrics").body.decode()
     coordinator.register("bad", boot_id="one")
@@ -313,7 +323,7 @@ def test_a_worker_that_fails_where_others_succeed_is_shown(redis, coordinator):
     assert coordinator.worker("bad")["suspect_since"] is None
 
 
-# -- heartbeats ---------------------------------------------------------------------------------------------------------------------
+# -- heartbeats --------------------------------------------------------------------------------------------------------------------
 
 def test_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     redis = start_redis(clock=clock)
@@ -336,7 +346,8 @@ def test_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     assert state_of(redis, "t2") == "queued"
     assert coordinator.delete("/api/tasks/t1").json["status"] == "cancelling"
     assert beat() == {**plain, "tasks_waiting": 2, "tasks_cancel": ["t1"]}
-    assert beat(tasks=["a b"]) == {**plain, "tasks_waiting": 2, "ignored": [{"field": "tasks", "message": "must be an array of at most 256 ids of tasks"}]}
+    assert beat(tasks=["a b"]) == {**plain, "tasks_waiting": 2,
+                                   "ignored": [{"field": "tasks", "message": "must be an array of at most 256 ids of tasks"}]}
     assert state_of(redis, "t1") == "leased", "what can't be read takes nothing away"
     clock.advance(91)
     wait_until(lambda: state_of(redis, "t1") == "cancelled")
@@ -367,11 +378,13 @@ def test_bulk_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     assert beat({**w, "tasks": ["t1"]}, {**x, "tasks": []}, y)["tasks"][2] == {**y, "tasks_waiting": 2}, "nobody works on t2"
     assert state_of(redis, "t2") == "queued"
     assert coordinator.delete("/api/tasks/t1").json["status"] == "cancelling"
-    assert beat(x, w, w)["tasks"] == [{**x, "tasks_waiting": 2}, {**w, "tasks_waiting": 2, "tasks_cancel": ["t1"]}, {**w, "tasks_waiting": 2}]
+    assert beat(x, w, w)["tasks"] == [{**x, "tasks_waiting": 2}, {**w, "tasks_waiting": 2, "tasks_cancel": ["t1"]},
+                                      {**w, "tasks_waiting": 2}]
     answer = beat({**w, "tasks": ["a b"]})
     assert answer["ignored"] == [{"index": 0, "field": "tasks", "message": "must be an array of at most 256 ids of tasks"}]
     assert state_of(redis, "t1") == "leased", "what can't be read takes nothing away"
-    answer = coordinator.post("/api/worker/heartbeats", {"heartbeats": [{**w, "tasks": ["t1"]}, {"worker_id": "nobody", "tasks": ["t1"]}]}).json
+    answer = coordinator.post("/api/worker/heartbeats",
+                              {"heartbeats": [{**w, "tasks": ["t1"]}, {"worker_id": "nobody", "tasks": ["t1"]}]}).json
     assert answer["not_found"] == ["nobody"] and [each["worker_id"] for each in answer["tasks"]] == ["w"]
 
 
@@ -393,7 +406,8 @@ def test_events_tell_of_tasks_that_die_and_are_lost(redis, coordinator):
     submit(redis, "t1", "t2", "t3")
     with coordinator.events() as stream:
         first, second = lease(coordinator), lease(coordinator)
-        coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id={first['task_id']}&lease={first['lease']}", {"retryable": False})
+        coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id={first['task_id']}&lease={first['lease']}",
+                         {"retryable": False})
         coordinator.post("/api/queues/default/pause")
         coordinator.unregister("w")
         stream.wait_for(lambda stream: len(stream.of("task.dead", "task.lost", "queue.paused")) == 3, within=10)
@@ -403,12 +417,14 @@ def test_events_tell_of_tasks_that_die_and_are_lost(redis, coordinator):
                      ("task.lost", second["task_id"], "default", "unregistered")]
 
 
-# -- what is not done ---------------------------------------------------------------------------------------------------------------
+# -- what is not done --------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("query, fields", [
     ("", ["worker_id"]), ("worker_id=a%20b", ["worker_id"]), ("worker_id=w&max=0", ["max"]), ("worker_id=w&max=101", ["max"]),
-    ("worker_id=w&wait=-1", ["wait"]), ("worker_id=w&wait=61", ["wait"]), ("worker_id=w&wait=x", ["wait"]), ("worker_id=w&queues=a,,b", ["queues"]),
-    ("worker_id=w&queues=a%20b", ["queues"]), ("worker_id=w&queues=" + "a" * 2000, ["queues"]), ("worker_id=w&request_id=%20", ["request_id"]),
+    ("worker_id=w&wait=-1", ["wait"]), ("worker_id=w&wait=61", ["wait"]), ("worker_id=w&wait=x", ["wait"]),
+    ("worker_id=w&queues=a,,b", ["queues"]),
+    ("worker_id=w&queues=a%20b", ["queues"]), ("worker_id=w&queues=" + "a" * 2000, ["queues"]),
+    ("worker_id=w&request_id=%20", ["request_id"]),
     ("max=-5&wait=-5", ["worker_id", "max", "wait"])])
 def test_asks_that_make_no_sense(redis, coordinator, query, fields):
     coordinator.register("w")
@@ -463,12 +479,13 @@ def test_reports_that_change_nothing(redis, coordinator, path, body, status, cod
     assert complete(coordinator, task, result="x" * (256 * 1024 - 2)).status == 200
 
 
-# -- what a task demands ------------------------------------------------------------------------------------------------------------
+# -- what a task demands -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("requirements", [
-    {"service": "ocr"}, {"tier": 1}, {"model": "Llama3:latest"}, {"worker_id": "able"}, {"min_gpu_memory": "20GB"}, {"min_gpu_memory": 20000},
-    {"region": "fra"}, {"labels": {"rack": "b 7"}},
-    {"service": "ocr", "tier": 1, "model": "llama3", "min_gpu_memory": "20GB", "region": "fra", "labels": {"rack": "b 7", "row": "1"}}], ids=str)
+    {"service": "ocr"}, {"tier": 1}, {"model": "Llama3:latest"}, {"worker_id": "able"}, {"min_gpu_memory": "20GB"},
+    {"min_gpu_memory": 20000}, {"region": "fra"}, {"labels": {"rack": "b 7"}},
+    {"service": "ocr", "tier": 1, "model": "llama3", "min_gpu_memory": "20GB", "region": "fra",
+     "labels": {"rack": "b 7", "row": "1"}}], ids=str)
 def test_a_task_goes_to_a_worker_that_meets_its_demands(redis, start_coordinator, requirements):
     coordinator, elsewhere = start_coordinator(redis, REGION="fra"), start_coordinator(redis, REGION="lhr")
     elsewhere.register("other", labels={"rack": "a"}, services=["rag"])

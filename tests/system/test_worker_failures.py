@@ -1,5 +1,5 @@
-"""Workers that fail, each in its way. No POST is delivered twice; no request fails that another worker could safely have served; no answer
-that was cut off looks whole."""
+"""Workers that fail, each in its way. No POST is delivered twice; no request fails that another worker could safely have served; no
+answer that was cut off looks whole."""
 
 import socket
 
@@ -20,7 +20,8 @@ def stage(make_stage):
     ours, stranger = Authority(stage.directory), Authority(stage.directory, "stranger")
     stage.certificates = {"good": ours.context("127.0.0.1"), "other name": ours.context("other.example"),
                           "stranger": stranger.context("127.0.0.1"), "": None}
-    idempotent = [{"name": f"idem-{number}", "tier": 2, "image": "x", "port": 9, "idempotent": True, "timeouts": {"head": 1, "silence": 1}}
+    idempotent = [{"name": f"idem-{number}", "tier": 2, "image": "x", "port": 9, "idempotent": True,
+                   "timeouts": {"head": 1, "silence": 1}}
                   for number in range(20)]
     stage.start(idempotent, {"timeouts": {"head": 1, "silence": 1}}, SSL_CERT_FILE=ours.file)
     stage.good = stage.peers.start(saying(reply(GOOD)))
@@ -44,7 +45,8 @@ def ask_until_first(stage, service, peer, method, mark, **more):
 
 
 def registered_first(stage, fault):
-    """A service whose first worker is bad: it alone is known while the first request comes, a good one is there for its next attempt."""
+    """A service whose first worker is bad: it alone is known while the first request comes, a good one is there for its next
+    attempt."""
     service, peer = stage.service(), make_peer(stage, fault)
     stage.register(service, peer)
     return service, peer
@@ -161,7 +163,8 @@ def test_a_cut_answer_is_no_other_workers_business(stage):
 
 
 def test_kept_connections_that_the_worker_has_ended_fail_nobody(stage):
-    """A server closes a connection just when the next request is on its way: a GET is sent again; a POST is, where it can't have arrived."""
+    """A server closes a connection just when the next request is on its way: a GET is sent again; a POST is, where it can't have
+    arrived."""
     for behave in (stale_unread(), stale(close), stale(reset)):
         peer = stage.peers.start(behave)
         service = stage.service(peer)

@@ -1,6 +1,7 @@
 // The API of tasks as the contract has it, in memory: for what a coordinator can't be brought to show at will, and for speed.
 
-const SHOWN = ['task_id', 'queue', 'type', 'priority', 'state', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at', 'finished_at', 'worker_id',
+const SHOWN = ['task_id', 'queue', 'type', 'priority', 'state', 'attempts', 'max_attempts', 'created_at', 'available_at',
+  'started_at', 'finished_at', 'worker_id',
   'progress', 'error'];
 
 export class FakeTasks {
@@ -20,12 +21,15 @@ export class FakeTasks {
   }
 
   queue(name, more = {}) {
-    this.queues.set(name, {queue: name, paused: false, limit: null, totals: {enqueued: 0, completed: 0}, oldest_seconds: null, ...more});
+    this.queues.set(name, {queue: name, paused: false, limit: null, totals: {enqueued: 0, completed: 0},
+      oldest_seconds: null, ...more});
   }
 
   task(id, more = {}) {
-    const task = {task_id: id, queue: 'default', type: 'echo', payload: {}, priority: 0, state: 'queued', attempts: 0, max_attempts: 5, progress: null, result: null,
-      error: null, created_at: new Date(Date.now() - 60000).toISOString(), available_at: null, started_at: null, finished_at: null, expires_at: null,
+    const task = {task_id: id, queue: 'default', type: 'echo', payload: {}, priority: 0, state: 'queued', attempts: 0,
+      max_attempts: 5, progress: null, result: null,
+      error: null, created_at: new Date(Date.now() - 60000).toISOString(), available_at: null, started_at: null, finished_at: null,
+      expires_at: null,
       worker_id: null, lease_seconds: 90, requirements: {}, dedup_key: null, cancelling: false, reason: null, history: [], ...more};
     this.tasks.set(id, task);
     return task;
@@ -38,7 +42,8 @@ export class FakeTasks {
   }
 
   matching(filters) {
-    return [...this.tasks.values()].filter(task => ['queue', 'state', 'type', 'worker_id'].every(name => !filters[name] || task[name] === filters[name])
+    return [...this.tasks.values()].filter(task => ['queue', 'state', 'type', 'worker_id']
+      .every(name => !filters[name] || task[name] === filters[name])
       && (!filters.error || (task.error || '').includes(filters.error)));
   }
 
@@ -48,11 +53,13 @@ export class FakeTasks {
     if (method === 'POST' && id === 'retry') return this.retryAll(body);
     if (!id) {
       const first = Number(query.cursor || 0), limit = Number(query.limit || 100), all = this.matching(query), end = first + limit;
-      return [200, {tasks: all.slice(first, end).map(task => Object.fromEntries(SHOWN.map(name => [name, task[name]]))), next_cursor: end < all.length ? String(end) : null}];
+      return [200, {tasks: all.slice(first, end).map(task => Object.fromEntries(SHOWN.map(name => [name, task[name]]))),
+        next_cursor: end < all.length ? String(end) : null}];
     }
     const task = this.tasks.get(id);
     if (!task) return [404, {detail: 'Task not found'}];
-    if (verb === 'explain') return [200, this.explained.get(id) || {task_id: id, state: task.state, text: 'It is the next one.', reasons: [], position: 1, eta_seconds: null}];
+    if (verb === 'explain') return [200, this.explained.get(id) || {task_id: id, state: task.state, text: 'It is the next one.',
+      reasons: [], position: 1, eta_seconds: null}];
     if (verb === 'retry') {
       Object.assign(task, {state: 'queued', attempts: 0, error: null, finished_at: null});
       return [200, task];
@@ -75,7 +82,8 @@ export class FakeTasks {
   }
 
   retryAll({dry_run: dry, cursor, ...filters}) {
-    const page = 100, all = this.matching({...filters, state: 'dead'}), from = dry ? Number(cursor || 0) : 0, some = all.slice(from, from + page);
+    const page = 100, all = this.matching({...filters, state: 'dead'}), from = dry ? Number(cursor || 0) : 0;
+    const some = all.slice(from, from + page);
     if (!dry) for (const task of some) Object.assign(task, {state: 'queued', error: null});
     const more = dry ? from + page < all.length : all.length > page;
     return [200, {matched: some.length, retried: dry ? 0 : some.length, next_cursor: more ? String(from + page) : null}];

@@ -24,7 +24,8 @@ export async function waitUntil(condition, what, withinMs = PATIENCE_MS) {
 }
 
 function ended(child) {
-  return child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : new Promise(resolve => child.once('exit', resolve));
+  return child.exitCode !== null || child.signalCode !== null ? Promise.resolve()
+    : new Promise(resolve => child.once('exit', resolve));
 }
 
 // A port that the kernel gives nobody as the end of a connection, nor the system tests to their servers.
@@ -47,12 +48,14 @@ export class Fleet {
     if (clock) {
       const file = path.join(fleet.directory, 'clock');
       writeFileSync(file, Buffer.alloc(8));
-      const library = execFileSync('/usr/bin/python3', ['-c', 'import preloaded; print(preloaded.build("clock"))'], {cwd: path.join(ROOT, 'tests', 'lib')});
+      const library = execFileSync('/usr/bin/python3', ['-c', 'import preloaded; print(preloaded.build("clock"))'],
+        {cwd: path.join(ROOT, 'tests', 'lib')});
       Object.assign(fleet.environment, {LD_PRELOAD: library.toString().trim(), CLOCK_OFFSET_FILE: file});
     }
     mkdirSync(path.join(fleet.directory, 'redis'));
     fleet.socket = path.join(fleet.directory, 'redis', 'redis.sock');
-    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, REGISTRATIONS_PER_MINUTE: 0, LOG_FORMAT: 'json',
+    fleet.settings = {HOST: '127.0.0.1', PORT: restarts ? await quietPort() : 0, THREADS: 1, REGISTRATIONS_PER_MINUTE: 0,
+      LOG_FORMAT: 'json',
       REDIS_URL: `unix://${fleet.socket}`, ...settings};
     await fleet.startRedis();
     await fleet.startCoordinator();
@@ -60,7 +63,8 @@ export class Fleet {
   }
 
   async startRedis() {
-    this.redis = spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', path.dirname(this.socket), '--appendonly', 'yes', '--save', ''],
+    this.redis = spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', path.dirname(this.socket),
+      '--appendonly', 'yes', '--save', ''],
       {env: this.environment, stdio: 'ignore'});
     await waitUntil(() => new Promise(resolve => {
       const probe = net.connect(this.socket, () => resolve(true)).on('error', () => resolve(false));
@@ -69,7 +73,8 @@ export class Fleet {
   }
 
   async startCoordinator() {
-    const child = this.coordinator = spawn(BINARY, [], {env: {...this.environment, ...this.settings}, stdio: ['ignore', 'ignore', 'pipe']});
+    const child = this.coordinator = spawn(BINARY, [],
+      {env: {...this.environment, ...this.settings}, stdio: ['ignore', 'ignore', 'pipe']});
     const lines = readline.createInterface({input: child.stderr});
     this.port = await new Promise((resolve, reject) => {
       lines.on('line', line => {
@@ -138,7 +143,8 @@ export class Fleet {
 
   // Runs a command of the binary with this fleet's Redis; `input` is its standard input.
   command(words, input) {
-    execFileSync(BINARY, words, {env: {...this.environment, REDIS_URL: this.settings.REDIS_URL}, input, stdio: ['pipe', 'ignore', 'inherit']});
+    execFileSync(BINARY, words, {env: {...this.environment, REDIS_URL: this.settings.REDIS_URL}, input,
+      stdio: ['pipe', 'ignore', 'inherit']});
   }
 
   // Starts another coordinator in place of this one, with other settings.
@@ -159,7 +165,8 @@ export class Fleet {
 
 // What agents of the field say of their machines.
 export const SERVICE = {cpu_cores: 8, ram: '15.6GB', storage: '466.0GB'};
-export const GPU = {cpu_cores: 16, ram: '62.7GB', storage: '915.3GB', gpu_memory: '24564 MiB', gpu_type: 'NVIDIA GeForce RTX 4090', gpu_driver: 'nvidia'};
+export const GPU = {cpu_cores: 16, ram: '62.7GB', storage: '915.3GB', gpu_memory: '24564 MiB', gpu_type: 'NVIDIA GeForce RTX 4090',
+  gpu_driver: 'nvidia'};
 
 // Seven workers of all tiers, one of them degraded, one draining, one offline.
 export async function registerSeven(fleet) {

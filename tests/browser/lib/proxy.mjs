@@ -47,7 +47,8 @@ export class Proxy {
 }
 
 function forward(fleet, address, request, response) {
-  const onward = http.request({host: '127.0.0.1', port: fleet.port, path: address, method: request.method, headers: request.headers}, answer => {
+  const onward = http.request({host: '127.0.0.1', port: fleet.port, path: address, method: request.method,
+    headers: request.headers}, answer => {
     response.writeHead(answer.statusCode, answer.headers);
     answer.pipe(response);
   });

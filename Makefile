@@ -174,7 +174,7 @@ test: test-packages
 	@$(MAKE) --no-print-directory MODE=asan all units lifetimes
 	@$(MAKE) --no-print-directory check models
 	@$(MAKE) --no-print-directory browser
-	@$(MAKE) --no-print-directory tests/kubernetes/node_modules tests/openai/node_modules
+	@$(MAKE) --no-print-directory $(call modules,kubernetes openai)
 	@MODE=release $(PYTEST) $(AT_ONCE) $(sort tests/lua $(QUICK) $(RELEASED))
 	@MODE=release $(PYTEST) tests/chaos tests/soak tests/endurance
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/system
@@ -191,23 +191,24 @@ quick: test-packages
 	@MODE=release $(PYTEST) $(AT_ONCE) $(QUICK)
 
 # npm packages: those of the browser tests, the gate of the scripts and the benchmark, and the schemas of Kubernetes objects. The
-# lock files name them.
-tests/%/node_modules: tests/%/package-lock.json
-	@cd $(@D) && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
+# lock files name them. npm writes this file last: the directory is there after a failure, too.
+modules = $(patsubst %,tests/%/node_modules/.package-lock.json,$(1))
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	@cd tests/$* && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
 	@touch $@
 
 # A browser for each file of tests, as many at once as there are cores.
 browser: test-packages
-	@$(MAKE) --no-print-directory all tests/browser/node_modules
+	@$(MAKE) --no-print-directory all $(call modules,browser)
 	@ls tests/browser/*.test.mjs | xargs -P $$(nproc) -n 1 node --test --test-reporter=spec
 
 check: test-packages
-	@$(MAKE) --no-print-directory all tests/browser/node_modules
+	@$(MAKE) --no-print-directory all $(call modules,browser)
 	@tests/check.sh
 	@tests/check.sh --bad
 
 bench: bench-packages
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks tests/bench/peer/node_modules
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks $(call modules,bench/peer)
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
 
 models: test-packages
@@ -266,7 +267,7 @@ format:
 	    'tests/bench/*.c')
 
 clean:
-	rm -rf build tests/*/node_modules
+	rm -rf build tests/*/node_modules tests/bench/peer/node_modules
 
 .PHONY: all llhttp run test quick check models chaos endurance soak browser bench fuzz fuzz-run format clean install uninstall \
 	image image-packages test-image units lifetimes build-packages test-packages bench-packages FORCE

@@ -58,7 +58,7 @@ local function downtime_begin(run, up_since, now)
   end
   redis.call('HSET', key_life, 'run', run)
   life_sign_leave(now)
-  if not noted or not at then
+  if not noted or not at or up_since > now then -- the clock was set back while it ran: nobody knows when it began
     return
   end
   at = last_sign(at, up_since)

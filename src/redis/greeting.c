@@ -169,12 +169,11 @@ void greeting_format(struct buffer *out)
 
 enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {
-    if (reply->type != REDIS_REPLY_STRING)
+    bool is_text = reply->type == REDIS_REPLY_STRING;
+    if (!is_text && !(reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) == 0))
         return ERR_NONE;
-    const char *found = reply->str;
-    char *end;
-    long format = strtol(found, &end, 10);
-    if (end != found && *end == '\0' && format <= KEYS_FORMAT)
+    const char *found = is_text ? reply->str : "nobody knows what";
+    if (is_text && reply->len > 0 && strspn(found, "0123456789") == reply->len && strtol(found, NULL, 10) <= KEYS_FORMAT)
         return ERR_NONE;
     snprintf(why, GREETING_WHY_MAX,
              "The data in Redis is of format %.20s, this version knows %d: it touches nothing, start a newer one", found,

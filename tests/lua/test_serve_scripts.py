@@ -187,6 +187,16 @@ def test_a_run_that_began_before_the_last_sign_is_no_downtime(scripts, at, uptim
     assert ends(scripts) == before and scripts.redis.hget("{rma}:life", "run") == "r2"
 
 
+def test_a_run_that_begins_in_the_future_is_no_downtime(scripts):
+    """A failover after the clock was set back: the new primary was started before that."""
+    alive(scripts, at=1)
+    scripts.redis.xadd("{rma}:history", {"2:healthy": 1}, id=f"{NOW + 60_000}-0")
+    before = ends(scripts)
+    assert finish(scripts, at=10, run="r2", uptime=-3600)[1] == []
+    assert ends(scripts) == before and scripts.redis.hget("{rma}:life", "run") == "r2"
+    assert scripts.redis.get("{rma}:alive") == str(NOW + 10_000)
+
+
 def test_without_a_sign_nothing_is_moved(scripts):
     for number in range(2):
         scripts.register(f"w{number}")

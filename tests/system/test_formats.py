@@ -44,6 +44,22 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
     coordinator.register("w")
 
 
+def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory, redis, start_coordinator, make_coordinator):
+    start_coordinator(redis).stop()
+    reader = make_coordinator(redis, REDIS_READ_URL=redis.url).start()
+    for found in ("-1", " 1", "+1", "1 ", "", "1.0", "one", "a list"):
+        redis.client.delete("{rma}:format")
+        write = redis.client.rpush if found == "a list" else redis.client.set
+        write("{rma}:format", found)
+        refused = run(directory, "check", REDIS_URL=redis.url)
+        assert refused.returncode == 1 and ("WRONGTYPE" if found == "a list" else "start a newer one") in refused.stderr, (found, refused)
+        redis.client.client_kill_filter(_type="normal", skipme=True)
+        wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer", within=5, what=f"{found!r} is refused")
+    redis.client.delete("{rma}:format")
+    redis.client.set("{rma}:format", "1")
+    reader.wait_until_ready(within=3)
+
+
 def test_it_is_named_and_each_coordinator_says_that_it_serves(redis, three_coordinators):
     assert redis.client.get("{rma}:format") == "1"
     assert {name.split(" ")[0] for name in redis.client.zrange("{rma}:instances", 0, -1)} == {"1"}

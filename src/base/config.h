@@ -73,13 +73,13 @@ enum config_name {
 
 struct config {
     struct str text[CONFIG_COUNT]; /* as given, or the default; points into the environment or the arguments */
-    int number[CONFIG_COUNT];      /* of NUMBERs, -1 where there is no default; of CHOICEs, which of the words it is, from 0 */
+    int number[CONFIG_COUNT];      /* a NUMBER's value, -1 if it has no default; a CHOICE's index among its words, from 0 */
 };
 
 /*
- * Reads the flags in `args` (up to a NULL), which win over the environment, which wins over the defaults. ERR_INVALID: a value is
- * wrong; ERR_BAD_REQUEST: an argument is no flag, or lacks its value. `why` is then one line that says what is wrong and what
- * would be right.
+ * Reads the settings: a flag in `args` (up to a NULL) wins over the environment, and the environment over the
+ * defaults. ERR_INVALID: a value is wrong. ERR_BAD_REQUEST: an argument is not a flag, or lacks its value. `why` is
+ * then one line that says what is wrong and what would be right.
  */
 MUST_CHECK enum err config_read(struct config *config, char **args, char why[256]);
 

@@ -1,5 +1,5 @@
 /*
- * Numbers as digits, where printf would cost more than what is done with them: for each request.
+ * Writes numbers as digits, for the work of each request, where printf would be too slow.
  */
 #ifndef BASE_DIGITS_H
 #define BASE_DIGITS_H

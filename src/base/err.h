@@ -79,7 +79,7 @@
     X(ERR_LOOP, 508, "", "request-loop", false)                                                                                    \
     X(ERR_DEADLINE, 504, "", "registry-late", true)
 
-/* The statuses of answers with their reason phrases. The metrics count each, and all others together. */
+/* The statuses of answers with their reason phrases. The metrics count each of them, and count all other statuses together. */
 #define STATUS_TABLE(X)                                                                                                            \
     X(101, "Switching Protocols")                                                                                                  \
     X(200, "OK")                                                                                                                   \
@@ -146,7 +146,7 @@ enum err err_from_reply(struct str reply);
 /* The reason phrase of an HTTP status, "Error" for one that is not in the table. */
 const char *status_reason(int status);
 
-/* Where a status stands in the table, STATUS_COUNT for all others; and the status of such a place, 0 for STATUS_COUNT. */
+/* The place of a status in the table (STATUS_COUNT if it has none), and the status at a place (0 for STATUS_COUNT). */
 size_t status_place(int status);
 int status_at(size_t place);
 

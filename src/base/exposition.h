@@ -24,7 +24,7 @@ void exposition_family(struct buffer *out, const char *name, const char *type, c
 /* Appends a sample of the family. */
 void exposition_sample(struct buffer *out, const char *name, const struct label *labels, double value);
 
-/* Appends all samples of a histogram in seconds; `per_second`: of the unit of its bounds and sum. */
+/* Appends all samples of a histogram, in seconds. Its bounds and its sum have a unit of which `per_second` make a second. */
 void exposition_histogram(struct buffer *out, const char *name, const struct label *labels, const struct histogram *histogram,
                           const int64_t bounds[HISTOGRAM_BUCKETS], double per_second);
 

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#define FAULTS_MAX 256 /* kept of one request; one more entry then says how many there were besides */
+#define FAULTS_MAX 256 /* faults kept of one request; one more entry then says how many others there were */
 
 struct fault {
     char field[96];    /* where: "capabilities.cpu_cores"; "..." in the entry that stands for the rest */

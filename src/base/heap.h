@@ -1,6 +1,6 @@
 /*
- * A heap of moments, which tells which of many comes first. An entry is a member of the thing that waits. The heap owns no
- * entries.
+ * A heap of moments: it tells which of many moments comes first. An entry is a member of the thing that waits. The
+ * heap owns no entries.
  *
  *     heap_insert, heap_remove    O(log n); an entry that comes last is inserted at once
  *     heap_first                  O(1)
@@ -13,7 +13,7 @@
 
 struct heap_entry {
     int64_t at;   /* not to be changed while the entry is in a heap */
-    size_t place; /* in the heap's array, from 1 on; 0: it is in none */
+    size_t place; /* in the heap's array, from 1 on; 0: the entry is in no heap */
 };
 
 /* Begins as zeros. */
@@ -22,19 +22,19 @@ struct heap {
     size_t count, capacity;
 };
 
-/* Inserts an entry, which must be in no heap. Of those with the same moment any may be the first. */
+/* Inserts an entry, which must be in no heap. When several entries have the same moment, any of them may come first. */
 void heap_insert(struct heap *heap, struct heap_entry *entry);
 
-/* Takes an entry out of its heap; one that is in none stays as it is. */
+/* Takes an entry out of its heap. Does nothing if the entry is in no heap. */
 void heap_remove(struct heap *heap, struct heap_entry *entry);
 
-/* The entry that comes first; NULL: there is none. */
+/* The entry that comes first; NULL if the heap is empty. */
 struct heap_entry *heap_first(const struct heap *heap);
 
-/* Milliseconds from `now` until the first one, not below 0; `most` when that is later, or there is none. */
+/* Milliseconds from `now` until the first entry, at least 0 and at most `most`; `most` if the heap is empty. */
 int32_t heap_wait(const struct heap *heap, int64_t now, int32_t most);
 
-/* Frees the heap's memory; its entries are in it no more. */
+/* Frees the heap's memory. Its entries are then in no heap. */
 void heap_fini(struct heap *heap);
 
 #endif

@@ -14,8 +14,8 @@
 bool inet_is_address(struct str text);
 
 /*
- * Writes the address of `name` as text. An IPv4 address inside of an IPv6 one becomes plain IPv4. The text is empty when `len`
- * is 0 or `name` is no IP address.
+ * Writes the address of `name` as text. An IPv4 address mapped into IPv6 becomes plain IPv4. The text is empty when
+ * `len` is 0 or `name` is not an IP address.
  */
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 

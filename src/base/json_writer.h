@@ -1,5 +1,5 @@
 /*
- * JSON written into a buffer. Commas, colons and quotes are made here:
+ * Writes JSON into a buffer. The writer makes the commas, colons and quotes:
  *
  *     json_begin_object(out, NULL);                      {
  *     json_add_text(out, "worker_id", id);                "worker_id":"w1"
@@ -20,10 +20,10 @@
 
 #include "base/buffer.h"
 
-/* Writes what stands between the value before and this one: a comma where one is due, and the key. For the functions below. */
+/* Writes what stands before a value: a comma where one is due, and the key. For the functions below. */
 void json_begin_value(struct buffer *out, struct str key);
 
-/* They are inline so that the length of a literal key costs nothing. */
+/* They are inline, so that the compiler knows the length of a literal key. */
 static inline void json_begin_object(struct buffer *out, const char *key)
 {
     json_begin_value(out, str_from(key));
@@ -54,8 +54,8 @@ static inline void json_add_text(struct buffer *out, const char *key, struct str
 }
 
 /*
- * A value that is JSON already, not empty, without white space at its end. It is not checked again. With a key of NULL also
- * members of an open object, or elements of an open array, with their commas between.
+ * A value that is JSON already: not empty, without white space at its end, and not checked again. With a key of NULL
+ * it may also be several members of an open object, or elements of an open array, with commas between.
  */
 static inline void json_add_raw(struct buffer *out, const char *key, struct str json)
 {
@@ -89,7 +89,7 @@ static inline void json_add_time(struct buffer *out, const char *key, int64_t mi
 
 void json_add_integer(struct buffer *out, const char *key, int64_t number);
 
-/* The name of a member, from anywhere: it is escaped. The value is added next, with a key of NULL. `name` is UTF-8. */
+/* Adds the name of a member, which may be any UTF-8 text: it is escaped. Add the value next, with a key of NULL. */
 void json_add_key(struct buffer *out, struct str name);
 
 #endif

@@ -9,7 +9,7 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* Sets what is logged and how. Before this, LOG_INFO and text. To be called before any thread starts. */
+/* Sets what is logged and how; the defaults are LOG_INFO and text. Call it before any thread starts. */
 void log_init(enum log_level level, bool json);
 
 /* Whether lines of that level are written at all. Ask before you make costly arguments. */
@@ -45,8 +45,8 @@ static inline struct log_field log_number(const char *name, double number)
     }
 
 /*
- * Writes a line: log_event(LOG_INFO, "listening", "ready for workers", log_number("port", 8080)).
- * `event` names the kind of event, `message` says it to people.
+ * Writes a line: log_event(LOG_INFO, "listening", "ready for workers", log_number("port", 8080)). `event` is the name
+ * of the kind of event, for programs. `message` is a sentence for people.
  */
 #define log_event(level, event, message, ...)                                                                                      \
     log_write(level, event, message, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) LOG_END})

@@ -20,28 +20,28 @@ struct metric {
 
 #define HISTOGRAM_BUCKETS 14
 
-/* How many observations were at most as large as each bound; the last bucket has those beyond all bounds. */
+/* How many observations fell into each bucket. A bucket ends at its bound; the last one has the values above all bounds. */
 struct histogram {
     struct metric buckets[HISTOGRAM_BUCKETS + 1]; /* not cumulative */
     struct metric sum;                            /* in the unit of the bounds */
 };
 
-/* Upper bounds of times that an answer takes, in microseconds. */
+/* Upper bounds for the time that an answer takes, in microseconds. */
 extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
 
-#define METRICS_ROUTES_MAX 176 /* rows of the route table, and before them one for requests that match none */
-#define METRICS_SCRIPTS_MAX 48 /* Lua scripts, and after them one for all other commands */
+#define METRICS_ROUTES_MAX 176 /* one place for requests that match no route, then one for each row of the route table */
+#define METRICS_SCRIPTS_MAX 48 /* one place for each Lua script, then one for all other commands */
 #define METRICS_COUNTERS_MAX 64
 #define METRICS_HISTOGRAMS_MAX 8
 
-#define METRICS_SERVICES_MAX 64 /* that requests are passed on to; the last is for all others */
+#define METRICS_SERVICES_MAX 64 /* services that requests are passed on to; the last place is for all others */
 #define METRICS_FAULTS_MAX 16   /* ways in which a worker fails a request */
 #define METRICS_REFUSALS_MAX 8  /* reasons for which no worker is chosen */
 
-/* Upper bounds of times that workers take, in microseconds: from 1 ms to 10 minutes. */
+/* Upper bounds for the time that workers take, in microseconds: from 1 ms to 10 minutes. */
 extern const int64_t metrics_passing_bounds[HISTOGRAM_BUCKETS];
 
-/* Methods of requests that are told apart; the last is for all others. */
+/* The methods that are counted each for itself; the last one stands for all others. */
 enum metrics_method {
     METHOD_GET,
     METHOD_HEAD,
@@ -60,7 +60,7 @@ enum metrics_closing {
     CLOSING_FULL,      /* idle, and MAX_CONNECTIONS was reached */
     CLOSING_LATE,      /* its request was not whole in time */
     CLOSING_BODIES,    /* the largest, when requests that are not whole took too much memory */
-    CLOSING_TLS,       /* what came is no HTTP/1 request but this */
+    CLOSING_TLS,       /* the data was not an HTTP/1 request but TLS */
     CLOSING_PROXY,     /* a header of the PROXY protocol */
     CLOSING_HTTP2,     /* the preface of HTTP/2 */
     CLOSING_TOO_LONG,  /* a head beyond all limits */
@@ -74,7 +74,7 @@ struct metrics_passing {
     struct histogram head_us, duration_us;    /* from the request until its answer began, and until it had ended */
     struct metric in_flight;                  /* gauge */
     struct metric retries;                    /* attempts after the first */
-    struct metric opened, closed;             /* breakers of workers, as far as this instance's requests have made them */
+    struct metric opened, closed;             /* breakers of workers that this instance's requests have opened and closed */
     struct metric clients_gone;               /* clients that left before their answer was whole */
     struct metric faults[METRICS_FAULTS_MAX];
     struct metric refusals[METRICS_REFUSALS_MAX];
@@ -94,7 +94,7 @@ struct metrics {
     struct metric command_errors[ERR_COUNT];
     struct metric redis_connects, redis_disconnects;
 
-    /* of upper layers, which alone know what they mean; see store/counters.h */
+    /* The numbers of upper layers, which alone know their meaning; see store/counters.h. */
     struct metric counters[METRICS_COUNTERS_MAX];
     struct histogram histograms[METRICS_HISTOGRAMS_MAX];
 };

@@ -1,5 +1,5 @@
 /*
- * What this process takes from the system.
+ * What this process uses of the system.
  */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
@@ -15,7 +15,7 @@ double process_start_seconds(void);
 /* Seconds of CPU time that all its threads have used. */
 double process_cpu_seconds(void);
 
-/* Bytes in memory; 0 where the system does not tell. */
+/* Bytes in memory; 0 if the system does not tell. */
 int64_t process_resident_bytes(void);
 
 /* Descriptors that are open, and how many may be. */

@@ -49,7 +49,7 @@ static inline bool str_eq_nocase(struct str a, struct str b)
     return true;
 }
 
-/* Without the blanks and tabs at both ends. */
+/* The text without the blanks and tabs at both ends. */
 static inline struct str str_trim(struct str text)
 {
     while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
@@ -61,7 +61,7 @@ static inline struct str str_trim(struct str text)
     return text;
 }
 
-/* Cuts the part before `separator` off the front of *rest and returns it; the whole, when there is none. */
+/* Cuts the part before `separator` off the front of *rest and returns it. Without a separator it returns the whole text. */
 static inline struct str str_cut(struct str *rest, char separator)
 {
     const char *at = rest->ptr != NULL ? memchr(rest->ptr, separator, rest->len) : NULL;
@@ -76,7 +76,7 @@ static inline struct str str_cut(struct str *rest, char separator)
     return head;
 }
 
-/* A number that texts rarely share (FNV-1a); whoever chooses the texts can make them share it. */
+/* A hash of the text (FNV-1a). It is no protection against texts that somebody chooses so that they collide. */
 static inline uint64_t str_hash(struct str text)
 {
     uint64_t hash = 14695981039346656037u;

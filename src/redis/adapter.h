@@ -7,7 +7,7 @@
 #include <h2o.h>
 #include <hiredis/async.h>
 
-/* Lets `loop` drive `redis`. What is attached is released with the context. */
+/* Lets `loop` drive `redis`. Everything attached is released with the context. */
 void adapter_attach(redisAsyncContext *redis, h2o_loop_t *loop);
 
 /*

@@ -1,7 +1,7 @@
 /*
- * Where Redis is: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, where Sentinels know it,
- * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may have ?db=N,
- * user= and password=. All parts are percent-encoded.
+ * Where Redis is: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, with Sentinels,
+ * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may
+ * have ?db=N, user= and password=. All parts are percent-encoded.
  */
 #ifndef REDIS_ADDRESS_H
 #define REDIS_ADDRESS_H
@@ -20,26 +20,26 @@ struct endpoint {
 };
 
 struct address {
-    struct endpoint tcp;             /* its host is empty for a unix socket, and where Sentinels are asked */
+    struct endpoint tcp;             /* the host is empty for a unix socket and with Sentinels */
     char path[ADDRESS_PATH_MAX + 1]; /* of the unix socket */
     char user[ADDRESS_SECRET_MAX + 1];
     char password[ADDRESS_SECRET_MAX + 1];
     int db;
     bool replica;                          /* it is only read from, and need be no primary */
-    char primary[ADDRESS_PRIMARY_MAX + 1]; /* what the Sentinels call it; empty: there are none */
+    char primary[ADDRESS_PRIMARY_MAX + 1]; /* the Sentinels' name for the primary; empty: there are no Sentinels */
     struct endpoint sentinels[ADDRESS_SENTINELS_MAX];
     size_t sentinel_count;
     char sentinel_user[ADDRESS_SECRET_MAX + 1];
     char sentinel_password[ADDRESS_SECRET_MAX + 1];
 };
 
-/* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong with it (static text, without its secrets). */
+/* Parses a REDIS_URL. On ERR_INVALID, *why says what is wrong (static text, without secrets). */
 MUST_CHECK enum err address_parse(struct str url, struct address *out, const char **why);
 
-/* Whether it names a user, a password, or both. */
+/* Whether the address has a user, a password, or both. */
 bool address_has_secret(const struct address *address);
 
-#define ADDRESS_PLACE_MAX (ADDRESS_HOST_MAX + sizeof("[]:65535/1000000")) /* more than a path and its database take */
+#define ADDRESS_PLACE_MAX (ADDRESS_HOST_MAX + sizeof("[]:65535/1000000")) /* enough for a path and its database */
 
 /*
  * Writes the place of the Redis into `room`, for the log, and returns it: "127.0.0.1:6379", "[fdaa::3]:6379/2",
@@ -47,15 +47,15 @@ bool address_has_secret(const struct address *address);
  */
 const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX]);
 
-/* Likewise the place of a server: "127.0.0.1:6379", "[fdaa::3]:6379". */
+/* Writes the place of a server likewise: "127.0.0.1:6379", "[fdaa::3]:6379". */
 const char *endpoint_place(const struct endpoint *endpoint, char room[ADDRESS_PLACE_MAX]);
 
 /* Whether two places are written alike. */
 bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
 
 /*
- * Reads "host:port" as Redis writes it, an IPv6 address without brackets. An empty host leaves out->host as it is. Returns
- * false and does not touch *out when the text is none.
+ * Reads "host:port" as Redis writes it, an IPv6 address without brackets. An empty host leaves out->host as it is.
+ * Returns false, and leaves *out as it is, when the text has another form.
  */
 bool endpoint_read(struct str text, struct endpoint *out);
 

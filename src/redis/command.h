@@ -1,17 +1,17 @@
 /*
- * Redis commands, written in the wire protocol (RESP2: https://redis.io/docs/reference/protocol-spec/) as they are built.
+ * Builds Redis commands in the wire protocol (RESP2: https://redis.io/docs/reference/protocol-spec/).
  */
 #ifndef REDIS_COMMAND_H
 #define REDIS_COMMAND_H
 
 #include "base/buffer.h"
 
-/* Begins a command of `count` strings in `out`; exactly that many command_add must follow. */
+/* Begins a command of `count` strings in `out`. Exactly that many calls of command_add must follow. */
 void command_begin(struct buffer *out, size_t count);
 void command_add(struct buffer *out, struct str text);
 void command_add_number(struct buffer *out, long long number);
 
-/* Appends an AUTH; an empty `user` is left out. */
+/* Appends an AUTH command. An empty `user` is left out. */
 void command_auth(struct buffer *out, const char *user, const char *password);
 
 /* Appends a name and a value, as HSET takes them, unless the value is empty. Returns how many strings that were. */

@@ -17,7 +17,7 @@ struct st_h2o_multithread_receiver_t;
  */
 typedef void dial_callback(void *data, struct redisAsyncContext *redis, const char *why);
 
-/* One attempt at a time. To be filled with the first four, and zeros. */
+/* Makes one attempt at a time. The caller fills in the first four members; the others begin as zeros. */
 struct dial {
     struct st_h2o_evloop_t *loop;
     struct st_h2o_multithread_receiver_t *resolver; /* where the loop receives the answers of name look-ups */
@@ -29,13 +29,13 @@ struct dial {
 };
 
 /*
- * Begins to connect. `done` runs once, perhaps before this returns. It starts behind the first `skip` addresses of the name and
- * goes round. There is no deadline; the caller cancels.
+ * Begins to connect. `done` runs once, perhaps before this returns. Of the name's addresses it takes number `skip`, from 0, and
+ * counts on from the first address after the last one. There is no deadline: the caller cancels.
  */
 void dial_tcp(struct dial *dial, const struct endpoint *to, int skip);
 void dial_unix(struct dial *dial, const char *path);
 
-/* Ends the attempt that is under way, if any; `done` does not run any more. */
+/* Ends the attempt that is under way, if any. `done` then does not run. */
 void dial_cancel(struct dial *dial);
 
 #endif

@@ -18,18 +18,18 @@
 struct embedded;
 
 /*
- * Starts the server and waits until it has read its data and answers. `appendfsync`, kept: "everysec" or "always". Fills in
- * *address. Call it in the main thread, because the server ends with the thread that started it. On ERR_INVALID `why` is one
- * line that says what to do. SIGTERM and SIGINT must be blocked. If one of them comes, the wait and the server end, with
- * ERR_UNAVAILABLE.
+ * Starts the server and waits until it has read its data and answers. `appendfsync` is "everysec" or "always" and
+ * must last as long as the server. Fills in *address. Call it in the main thread, because the server ends with the
+ * thread that started it. On ERR_INVALID `why` is one line that says what to do. SIGTERM and SIGINT must be blocked.
+ * If one of them comes, the wait and the server end, and the result is ERR_UNAVAILABLE.
  */
 MUST_CHECK enum err embedded_start(const char *data_dir, const char *appendfsync, struct embedded **out, struct address *address,
                                    char why[256]);
 
-/* Looks after the server. Call it after SIGCHLD, and after the milliseconds that it returns. */
+/* Looks after the server. Call it after SIGCHLD, and again after the milliseconds that it returns. */
 int32_t embedded_tick(struct embedded *embedded);
 
-/* Ends the server and waits for at most a second. By then all that it has acknowledged is in its file. */
+/* Ends the server, and waits for at most a second. Its file then has everything that the server has acknowledged. */
 void embedded_stop(struct embedded *embedded);
 
 #endif

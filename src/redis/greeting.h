@@ -22,7 +22,7 @@ enum greeting {
     GREETING_ROLE,
     GREETING_INFO,
     GREETING_CONFIG,
-    GREETING_SCRIPTS, /* this one and those up to GREETING_END: a script each */
+    GREETING_SCRIPTS, /* from here up to GREETING_END each step loads one script */
     GREETING_END = GREETING_SCRIPTS + SCRIPT_COUNT
 };
 
@@ -35,29 +35,35 @@ int greeting_from(int step, const struct address *address);
 void greeting_command(struct buffer *out, int step, const struct address *address);
 
 /*
- * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE, or what is wrong as far as Redis says, and `why`
- * in words. Logs a warning about bad settings of Redis, once for each process and fault.
+ * Judges the reply to a step (NULL: the connection is lost). Returns ERR_NONE, or the fault as far as Redis tells it,
+ * with `why` in words. Logs a warning about each bad setting of Redis, once in the life of the process.
  */
 MUST_CHECK enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply,
                                    char why[GREETING_WHY_MAX]);
 
-/* The min-replicas-to-write in the reply to GREETING_CONFIG; 0 when it has none. */
+/* The value of min-replicas-to-write in the reply to GREETING_CONFIG; 0 if the reply does not have it. */
 int greeting_min_replicas(const struct redisReply *reply);
 
-/* What a Redis says of itself. */
+/* What a Redis tells about itself. */
 struct greeting_server {
-    char run[48];     /* names this run of it; empty when it does not say */
+    char run[48];     /* the id of this run of the server; empty if Redis does not tell */
     int64_t uptime_s; /* when it said so */
 };
 
-/* Reads the reply to GREETING_INFO; where it does not say, or does not permit the question, `out` is empty. */
+/* Reads the reply to GREETING_INFO. `out` is empty for what Redis does not tell, or if it does not permit the question. */
 void greeting_server(const struct redisReply *reply, struct greeting_server *out);
 
-/* Appends the question whether it is a primary, and judges the reply likewise. A Redis that does not say counts as a primary. */
+/*
+ * Appends the command that asks whether this Redis is a primary, and judges the reply as above. A Redis that does not tell
+ * counts as a primary.
+ */
 void greeting_role(struct buffer *out);
 MUST_CHECK enum err greeting_judge_role(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 
-/* Appends the question for the format of the data, and judges the reply likewise: ERR_NEWER where this version is too old. */
+/*
+ * Appends the command that asks for the format of the data, and judges the reply as above: ERR_NEWER if this version is too old
+ * for it.
+ */
 void greeting_format(struct buffer *out);
 MUST_CHECK enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING_WHY_MAX]);
 

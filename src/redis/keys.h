@@ -8,7 +8,7 @@
 
 /* X(name, text after the prefix); a text that ends in ':' is itself the prefix of many keys. */
 #define KEYS(X)                                                                                                                    \
-    X(prefix, "") /* of all keys, for scripts that make their names themselves */                                                  \
+    X(prefix, "") /* the prefix of all keys, for scripts that make the names of keys themselves */                                 \
     X(wake, "wake:")                                                                                                               \
     X(task, "task:")                                                                                                               \
     X(worker, "worker:")                                                                                                           \
@@ -40,8 +40,8 @@
     X(instances, "instances")
 
 /*
- * The format of what is in Redis, and the oldest one whose coordinators may serve beside this version. lua/KEYS.md says when they
- * are raised.
+ * The format of the data in Redis, and the oldest format whose coordinators may serve beside this version.
+ * lua/KEYS.md says when to raise them.
  */
 #ifndef KEYS_FORMAT
 #define KEYS_FORMAT 1
@@ -59,8 +59,9 @@ enum key {
 #define KEY_MAX 256 /* bytes of the longest key: a prefix, a name, an id of 128 bytes, a suffix */
 
 /*
- * Whether a prefix (NUL-terminated) keeps a fleet's keys to itself: only characters that mean nothing in patterns and shells, a
- * part of them in braces. No colon, since the keys of "a:worker:b" would lie among those of "a".
+ * Whether a prefix (NUL-terminated) is safe for a fleet's keys: it may only have characters without a meaning in
+ * patterns and shells, and a part in braces. It has no colon, since the keys of "a:worker:b" would lie among those of
+ * "a".
  */
 bool key_prefix_is_valid(const char *prefix);
 
@@ -73,16 +74,16 @@ struct str key_name(enum key key);
 /* Writes the hash key of worker `id` into `room` and returns it; `id` must be a valid id. */
 struct str key_worker(char room[KEY_MAX], struct str id);
 
-/* Likewise the key of task `id`. */
+/* Writes the key of task `id`. */
 struct str key_task(char room[KEY_MAX], struct str id);
 
-/* Likewise the channel over which a thread is told to wake polls. */
+/* Writes the name of the channel that tells a thread which polls to wake. */
 struct str key_wake(char room[KEY_MAX], struct str thread);
 
-/* Likewise the key of a worker's registration. */
+/* Writes the key of a worker's registration. */
 struct str key_registration(char room[KEY_MAX], struct str id);
 
-/* Likewise the key that lives as long as the worker is online. */
+/* Writes the key that lives as long as the worker is online. */
 struct str key_worker_online(char room[KEY_MAX], struct str id);
 
 #endif

@@ -8,8 +8,8 @@
  *        ^                                                                    |
  *        +-- connection lost, no reply in time, no primary any more, MOVED ---+
  *
- * SEEKING asks the Sentinels, where REDIS_URL names them. The link refuses a Redis that is no primary, and leaves one that no
- * longer is.
+ * In SEEKING the link asks the Sentinels, if REDIS_URL names them. The link refuses a Redis that is no primary, and
+ * leaves a Redis that stops being the primary.
  *
  * A link belongs to one thread and its loop. No function blocks. The callback of a command runs exactly once, in a later turn
  * or in link_flush.
@@ -29,11 +29,10 @@ struct redisReply;
 struct st_h2o_evloop_t;
 struct st_h2o_multithread_receiver_t;
 
-#define LINK_IN_FLIGHT_MAX 8192    /* commands waiting for a reply; above it new ones are refused */
-#define LINK_BYTES_MAX (16 << 20)  /* likewise for their bytes */
-#define LINK_REPLY_TIMEOUT_MS 2500 /* a connection silent for so long while commands wait is given up */
-#define LINK_REPLICA_TIMEOUT_MS                                                                                                    \
-    500 /* likewise to a replica: what it does not answer is asked of the primary, and is to be in time */
+#define LINK_IN_FLIGHT_MAX 8192     /* commands that wait for a reply; above this number new ones are refused */
+#define LINK_BYTES_MAX (16 << 20)   /* the same limit for their bytes */
+#define LINK_REPLY_TIMEOUT_MS 2500  /* a connection that is silent for so long while commands wait is given up */
+#define LINK_REPLICA_TIMEOUT_MS 500 /* the same for a replica: there must be time left to ask the primary instead */
 
 /*
  * Receives a command's reply, valid during the call alone. On an error `reply` is NULL. ERR_UNAVAILABLE means that the outcome is
@@ -44,10 +43,10 @@ typedef void link_callback(void *data, enum err err, const struct redisReply *re
 struct link;
 
 /*
- * What is to be done on each new connection once it has been greeted and before the link is up. `reply` is NULL at first, later
- * the reply to the command that was appended last. Appends the next command to `out`; nothing when all is done. An error, with
- * `why` in words, makes the link give the connection up and try again. `err` and `reply` are as a link_callback gets them,
- * but an error reply is there, too.
+ * Prepares each new connection after the greeting and before the link is up. `reply` is NULL at the first call, later
+ * the reply to the command that was appended last. The opener appends the next command to `out`, or nothing when it
+ * is done. If it returns an error, with `why` in words, the link gives the connection up and tries again. `err` and
+ * `reply` are those of a link_callback, except that `reply` is also there when Redis answers with an error.
  */
 typedef enum err link_opener(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
                              char why[GREETING_WHY_MAX]);
@@ -58,21 +57,20 @@ typedef enum err link_opener(void *data, struct link *link, enum err err, const 
  */
 struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver, const struct address *address);
 
-/* To be called before the link's first turn. Those that are made alike do the same. */
+/* Sets the opener. Call it before the link's first turn. Links made by link_new_alike use the same opener. */
 void link_set_opener(struct link *link, link_opener *opener, void *data);
 
-/* What the Redis at the other end says of itself; and whether it was loading its data when it was tried before. */
+/* What the Redis at the other end tells about itself; and whether it was still loading its data at an earlier attempt. */
 const struct greeting_server *link_server(const struct link *link);
 bool link_has_loaded(const struct link *link);
 
-/* Makes another one to the same place, in the same loop. */
+/* Makes another link to the same place, in the same loop. */
 struct link *link_new_alike(const struct link *link);
 
 bool link_is_up(const struct link *link);
 
 /*
- * What the link was made with, for a second connection of the same thread: its address, and a dial that has its loop and
- * resolver and nothing else.
+ * The link's address, and a dial with the link's loop and resolver alone: for a second connection of the same thread.
  */
 const struct address *link_address(const struct link *link);
 struct dial link_dial(const struct link *link);
@@ -81,26 +79,26 @@ struct dial link_dial(const struct link *link);
 const struct endpoint *link_endpoint(const struct link *link);
 
 /*
- * ERR_NONE while the link is up; else why it is not, as far as Redis said: ERR_LOADING, ERR_READONLY and others, or
- * ERR_UNAVAILABLE.
+ * ERR_NONE while the link is up. Else the reason as far as Redis has told it (ERR_LOADING, ERR_READONLY and others),
+ * or ERR_UNAVAILABLE.
  */
 enum err link_check(const struct link *link);
 
-/* Why it is not up, in words; empty when nobody has said. Valid until the link's next turn. */
+/* The reason in words why the link is not up; empty if it is not known. Valid until the link's next turn. */
 const char *link_why(const struct link *link);
 
 /* How many replicas Redis demanded for writes (min-replicas-to-write) when it was greeted. */
 int link_min_replicas(const struct link *link);
 
 /*
- * Sends a command, whose bytes are taken out of `command` in any case. On ERR_UNAVAILABLE (not connected) and ERR_OVERLOADED
- * (too much in flight) it was not sent and the callback never runs.
+ * Sends a command, and takes its bytes out of `command` in any case. On ERR_UNAVAILABLE (not connected) and
+ * ERR_OVERLOADED (too much in flight) the command was not sent and the callback never runs.
  */
 MUST_CHECK enum err link_send(struct link *link, struct buffer *command, link_callback *callback, void *data);
 
 /*
- * Likewise for an EVALSHA made by script_begin. When Redis has lost its scripts, the link loads them again; the caller does not
- * notice.
+ * Sends an EVALSHA made by script_begin in the same way. When Redis has lost its scripts, the link loads them again,
+ * and the caller does not notice.
  */
 MUST_CHECK enum err link_run(struct link *link, enum script script, struct buffer *command, link_callback *callback, void *data);
 

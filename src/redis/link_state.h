@@ -1,5 +1,5 @@
 /*
- * A link from inside; for link.c and link_state.c alone.
+ * The inside of a link, for link.c and link_state.c alone.
  */
 #ifndef REDIS_LINK_STATE_H
 #define REDIS_LINK_STATE_H
@@ -17,8 +17,8 @@ struct link {
     enum link_state state;
     struct sentinel *sentinel;       /* NULL: REDIS_URL says where the primary is */
     struct dial dial;                /* CONNECTING */
-    struct endpoint endpoint;        /* CONNECTING, GREETING, UP: where, but for a unix socket */
-    bool redirected;                 /* DOWN: a node of a cluster has said that the next attempt is to go to `endpoint` */
+    struct endpoint endpoint;        /* CONNECTING, GREETING, UP: the place, except for a unix socket */
+    bool redirected;                 /* DOWN: a node of a cluster has named `endpoint` for the next attempt */
     struct redisAsyncContext *redis; /* GREETING, UP */
     struct call *first, **last;      /* commands in flight, oldest first */
     size_t in_flight, in_flight_bytes;
@@ -31,14 +31,14 @@ struct link {
     char why[GREETING_WHY_MAX]; /* not UP: why, in words */
     int64_t retry_at;           /* DOWN */
     int64_t give_up_at;         /* CONNECTING, GREETING */
-    int64_t watch_at;           /* CONNECTING, GREETING, UP: when it is next asked whether this is the primary */
-    bool hides_role;            /* UP: ROLE is not permitted, so it isn't asked again */
-    enum err cause;             /* not UP: why, as far as Redis has said */
+    int64_t watch_at;           /* CONNECTING, GREETING, UP: when to ask next whether this is the primary */
+    bool hides_role;            /* UP: Redis does not permit ROLE, so the link does not ask again */
+    enum err cause;             /* not UP: the reason, as far as Redis has told it */
     int32_t backoff;
     int failures; /* attempts that failed since it was last up */
 };
 
-/* Where it is or tries to be, for the log. */
+/* The place to which the link leads or tries to lead, for the log. */
 const char *link_place(const struct link *link, char room[ADDRESS_PLACE_MAX]);
 
 #endif

@@ -7,10 +7,13 @@
 #include "base/err.h"
 #include "redis/script.h"
 
-/* The error that a reply means; ERR_INTERNAL when it is unknown. */
+/* The error that an error reply stands for; ERR_INTERNAL if it is unknown. */
 enum err refusal_read(struct str text);
 
-/* An error of Redis without the arguments of an unknown command that it quotes: an argument of AUTH is a password. */
+/*
+ * The text of an error of Redis, without the arguments that Redis quotes of an unknown command: an argument of AUTH is a
+ * password.
+ */
 struct str refusal_text(struct str text);
 
 /* Logs that Redis has refused a script, or another command (SCRIPT_COUNT), with the command that it is about. */

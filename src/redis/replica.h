@@ -15,8 +15,8 @@ struct replica;
 struct replica *replica_new(struct link *primary, struct link *link);
 
 /*
- * A moment (clock_ms). The replica has every write that the primary had acknowledged by then. 0: no such moment is known,
- * because the replica is away or has another history than the primary.
+ * The moment (clock_ms) up to which the replica has every write that the primary has acknowledged. 0: it is not
+ * known, because the replica is away or its history differs from the primary's.
  */
 int64_t replica_complete_until(const struct replica *replica);
 

@@ -11,7 +11,7 @@
 /* What the embedding tool writes for each script. */
 struct script_text {
     const char *name;
-    const struct str *parts; /* its text: libraries stand in memory once, however many scripts use them */
+    const struct str *parts; /* its text in parts: each library is in memory once, however many scripts use it */
     size_t part_count;
     const enum key *keys;
     size_t key_count;
@@ -19,7 +19,7 @@ struct script_text {
 };
 extern const struct script_text script_texts[SCRIPT_COUNT];
 
-/* What a Redis user must be permitted beside SCRIPT_COMMANDS, as ACL SETUSER takes it. */
+/* The commands that a Redis user needs beside SCRIPT_COMMANDS, in the form of ACL SETUSER. */
 #define STORE_COMMANDS "+evalsha +mget +script|load +subscribe +wait +xrange +xrevrange +zrangebylex"
 
 #define SCRIPT_ARGS_MAX 16 /* no script names more arguments than this */
@@ -28,15 +28,15 @@ extern const struct script_text script_texts[SCRIPT_COUNT];
 void scripts_init(void);
 
 /*
- * Begins the EVALSHA of a script with its keys and its named arguments (as many as the script has; absent ones are sent empty);
- * exactly `rest` strings must follow by command_add.
+ * Begins the EVALSHA of a script with its keys and its named arguments: as many as the script has, and absent ones
+ * are sent empty. Exactly `rest` strings must follow by command_add.
  */
 void script_begin(struct buffer *out, enum script script, const struct str *args, size_t rest);
 
 /* Appends the text of a script, as Redis gets it. */
 void script_write(struct buffer *out, enum script script);
 
-/* Line `number`, from 1 on, of the text of a script; absent when there is none. */
+/* Line `number` (from 1) of the text of a script; absent if there is no such line. */
 struct str script_line(enum script script, long number);
 
 /* Appends the SCRIPT LOAD of a script. */

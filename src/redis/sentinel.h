@@ -15,12 +15,12 @@ struct sentinel;
 struct st_h2o_evloop_t;
 struct st_h2o_multithread_receiver_t;
 
-#define SENTINEL_TIMEOUT_MS 400 /* of one of them; then the next is asked */
+#define SENTINEL_TIMEOUT_MS 400 /* for the answer of one Sentinel; then the next one is asked */
 
-/* Receives the answer: where the primary is, or NULL and why nobody knows; both valid during the call alone. */
+/* Receives the answer: where the primary is, or NULL and the reason. Both are valid during the call alone. */
 typedef void sentinel_callback(void *data, const struct endpoint *primary, const char *why);
 
-/* Belongs to the thread of `loop`; lives as long as the program, as `address` (which names Sentinels) must. */
+/* Belongs to the thread of `loop`, and lives as long as the program. `address`, which names Sentinels, must live as long. */
 struct sentinel *sentinel_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver,
                               const struct address *address, sentinel_callback *callback, void *data);
 
@@ -36,13 +36,16 @@ void sentinel_doubt(struct sentinel *sentinel);
 /* To be called at the end of each turn of the loop. Returns the ms after which it needs to be called again. */
 int32_t sentinel_tick(struct sentinel *sentinel);
 
-/* Appends the AUTH that Sentinels want before anything else; false when they want none. */
+/* Appends the AUTH command that Sentinels need before any other; false if they need none. */
 bool sentinel_auth(struct buffer *out, const struct address *address);
 
 /* Appends the question as a command. */
 void sentinel_question(struct buffer *out, const struct address *address);
 
-/* Reads the reply to the question; NULL, or why it names no primary, valid as long as the reply. */
+/*
+ * Reads the reply to the question into *out. Returns NULL, or the reason why the reply names no primary, valid as long as the
+ * reply.
+ */
 const char *sentinel_read(const struct redisReply *reply, struct endpoint *out);
 
 #endif

@@ -14,8 +14,8 @@ struct link;
 struct subscriber;
 
 /*
- * Receives a message, which is valid during the call alone. An absent message says that it begins to listen, for the first time
- * or again; messages sent before may be lost.
+ * Receives a message, which is valid during the call alone. An absent message says that the subscriber begins to
+ * listen, for the first time or again: messages sent before may be lost.
  */
 typedef void subscriber_callback(void *data, struct str message);
 

@@ -7,8 +7,8 @@
 #include "base/str.h"
 
 /*
- * The weight that the value of an Accept header gives to `name` ("text/html", "gzip"), in thousandths, 0 to 1000. It is 1000
- * where the header gives no weight that can be read, and -1 when the header does not name `name`. Wildcards name nothing.
+ * The weight that the value of an Accept header gives to `name` ("text/html", "gzip"), in thousandths, 0 to 1000. It is 1000 if
+ * the header gives no readable weight, and -1 if the header does not name `name`. Wildcards are ignored.
  */
 int accept_weight(struct str header, struct str name);
 

@@ -1,9 +1,8 @@
 /*
- * Notices that a client leaves while libh2o does not read its connection, that is, while a request waits or its answer is being
- * sent.
+ * Notices when a client leaves while libh2o does not read its connection: while its request waits, or its answer is being sent.
  *
- * A reset says that the client has left. The end of its data does not: the client may have left, or it may have nothing more to
- * send and still read. Pipelined data hides the end from epoll, so the watch looks at such connections every 50 ms.
+ * A reset means that the client has left. The end of its data does not mean it: the client may still read the answer. Pipelined
+ * data hides the end from epoll, so the watch looks at such connections every 50 ms.
  */
 #ifndef HTTP_CLIENT_WATCH_H
 #define HTTP_CLIENT_WATCH_H
@@ -17,7 +16,7 @@ struct client_watch;
 struct connection;
 
 /*
- * Called at most once, from inside the loop. The watch has then ended by itself. `reset`: nothing that is sent now reaches the
+ * Called at most once, from inside the loop; the watch then ends by itself. `reset`: nothing that is sent now reaches the
  * client.
  */
 typedef void client_watch_callback(struct client_watch *watch, bool reset);
@@ -31,17 +30,23 @@ struct client_watch {
     struct client_watch *previous, *next; /* there */
 };
 
-/* Watches the connection of a request. One that is no socket's is not watched, nor one while its request's body is read. */
+/*
+ * Watches the connection of a request. It does not watch a connection without a socket, nor a connection while the request's
+ * body is read.
+ */
 void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left);
 
-/* To be called before libh2o reads the connection again, at the latest when it ends the answer or disposes of the request. */
+/*
+ * Ends the watch. Call it before libh2o reads the connection again: at the latest when the answer ends or libh2o disposes of
+ * the request.
+ */
 void client_watch_end(struct client_watch *watch);
 
-/* Somebody else reads the connection from now on, and notices its end; has stopped to. */
+/* Pauses the watch while somebody else reads the connection and notices its end; and resumes it. */
 void client_watch_rest(struct connection *connection);
 void client_watch_go_on(struct connection *connection);
 
-/* Looks at the connections whose end is hidden. A server_tick; `data` is the thread. */
+/* Looks at the connections whose end is hidden from epoll. A server_tick; `data` is the thread. */
 int32_t client_watch_tick(void *data);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * What libh2o leaves to us of a client's connection: how long it may be idle, how long a request may take to arrive, and what
- * to do with data that is no request. libh2o has one time limit for all of these. It is set so high that it never matters.
+ * The part of a client's connection that libh2o leaves to us: how long it may be idle, how long a request may take to arrive,
+ * and what to do with data that is not a request. libh2o has one time limit for all of these; it is set so high that it never
+ * matters.
  *
  *        accepted                     first byte                handed on              we read its body
  *     ──────────────▶ SILENT or IDLE ────────────▶ RECEIVING ──────────────▶ ANSWERING ◀──────────────▶ BODY
@@ -11,8 +12,8 @@
  *
  * In UNDECIDED, libh2o itself answers, because no request came.
  *
- * We read the socket, not libh2o, and each head before libh2o does (http/head.h). A short body is left to libh2o, which hands the
- * request on when it is whole. It never learns of any other: it hands the request on at once, and we read the body
+ * We read the socket ourselves, and read each head before libh2o does (http/head.h). libh2o reads a short body, and hands the
+ * request on when the body is whole. A long body is hidden from libh2o: it hands the request on at once, and we read the body
  * (http/intake.h).
  */
 #ifndef HTTP_CONNECTION_H
@@ -36,7 +37,7 @@ enum connection_state {
     CONNECTION_RECEIVING, /* a part of a request has come; in thread->receiving and thread->first_busy */
     CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it says 400 */
     CONNECTION_ANSWERING, /* a request was handed on; in thread->first_busy, unless the client may send no more */
-    CONNECTION_BODY,      /* likewise, and we read its body; in thread->receiving, too */
+    CONNECTION_BODY,      /* a request was handed on, and we read its body; also in thread->receiving */
 };
 
 struct connection {
@@ -44,33 +45,33 @@ struct connection {
     struct listener *listener;
     h2o_socket_t *socket;
     enum connection_state state;
-    h2o_linklist_t place;               /* in the list of its state; those of longest standing are first */
+    h2o_linklist_t place;               /* in the list of its state; the connection that is there longest comes first */
     int64_t since;                      /* clock_ms: in that list */
     struct connection *previous, *next; /* in thread->first_busy */
-    h2o_socket_cb read, written;        /* libh2o's own callbacks, where ours stand in their place */
-    bool *closed;                       /* set to true when it is gone, for those that call libh2o; NULL: nobody does */
-    struct head head;                   /* of the request that is received or answered; size 0: it is not whole yet */
-    size_t searched;                    /* bytes of it without its end */
-    int64_t begun_at, progress_at;      /* RECEIVING, BODY: clock_ms of the first byte and of the latest ones */
-    size_t received;                    /* RECEIVING, BODY: bytes until then */
-    int64_t paused_at;                  /* ANSWERING: clock_ms since when nothing is read of its body */
-    uint32_t turn;                      /* of its latest request, */
-    int requests;                       /* and how many it had in that one */
+    h2o_socket_cb read, written;        /* libh2o's own callbacks, while ours are in their place */
+    bool *closed;                  /* set to true when the connection is gone, for a caller of libh2o; NULL: nobody calls it now */
+    struct head head;              /* the head of the request that is received or answered; size 0: it is not whole yet */
+    size_t searched;               /* bytes of it without its end */
+    int64_t begun_at, progress_at; /* RECEIVING, BODY: clock_ms of the first byte and of the latest ones */
+    size_t received;               /* RECEIVING, BODY: bytes until then */
+    int64_t paused_at;             /* ANSWERING: clock_ms when reading the body was paused */
+    uint32_t turn;                 /* of its latest request, */
+    int requests;                  /* and how many it had in that one */
     bool cut_off;
-    struct client_watch *watch;     /* ANSWERING, BODY: looks whether the client leaves; NULL: nobody does */
-    struct intake *intake;          /* ANSWERING, BODY: reads the body; NULL: there is none, or libh2o has read it */
-    const struct buffer *gathered;  /* BODY: what is kept of the body until it is whole; NULL: it is handed on in pieces */
+    struct client_watch *watch;     /* ANSWERING, BODY: notices when the client leaves; NULL: there is no watch */
+    struct intake *intake;          /* ANSWERING, BODY: reads the body; NULL: there is no body, or libh2o has read it */
+    const struct buffer *gathered;  /* BODY: the body so far, kept until it is whole; NULL: it is handed on in pieces */
     enum metrics_closing suspicion; /* UNDECIDED: what the bytes look like */
-    struct lingering *lingering;    /* the rest of a client that was refused */
+    struct lingering *lingering;    /* reads the rest of what a refused client sends */
 };
 
 /* Makes a connection from an accepted socket. */
 void connection_new(struct listener *listener, h2o_socket_t *socket);
 
-/* The one place where a connection changes its state, and with it the lists that it is on. */
+/* Changes the state of a connection, and the lists that it is in. Nothing else does that. */
 void connection_move(struct connection *connection, enum connection_state state);
 
-/* Ends a connection on which no answer has begun: at once, as if the client had left; or lingering. */
+/* Ends a connection on which no answer has begun: at once, as if the client had left, or lingering (linger.h). */
 void connection_drop(struct connection *connection);
 void connection_end(struct connection *connection);
 
@@ -82,28 +83,29 @@ struct str connection_peer(const struct connection *connection, char room[INET_T
 /* Ends the connection that has been idle for the longest time, if any has been idle for a moment. Returns whether it ended one. */
 bool connection_make_room(struct listener *listener);
 
-/* Call it when the program ends: idle connections get a moment for a request that is on its way. */
+/* Call it when the program ends. Idle connections get a moment, for a request that is on its way. */
 void connection_hurry(struct listener *listener);
 
 /*
- * Ends what has been idle, or a request on its way, for too long; and cuts off the largest of those that are not whole, when
- * together they are too much. Call them at the end of each turn. They return the ms until the next call.
+ * End the connections that have been idle for too long, and those whose request takes too long to arrive. When the incomplete
+ * requests take too much memory together, the largest is cut off. Call them at the end of each turn. They return the ms until
+ * the next call.
  */
 int32_t connection_tick_listener(struct listener *listener);
 int32_t connection_tick_thread(struct server_thread *thread);
 
-/* Answers 408 past libh2o, which has sent nothing of an answer, and ends the connection. */
+/* Answers 408 without libh2o, which must not have sent anything of an answer, and ends the connection. */
 void connection_refuse_late(struct connection *connection);
 
 /* --- its requests --- */
 
-/* The connection of a request; NULL: it is no socket's. */
+/* The connection of a request; NULL if it has no socket. */
 struct connection *connection_of(h2o_req_t *req);
 
 /* A request of this connection is handed on. */
 void connection_begin_request(h2o_req_t *req);
 
-/* Its body is read from now on, and has its time for that; is not, for now or for good. */
+/* Reading the request's body begins, and its time limit with it; reading stops, for now or for good. */
 void connection_begin_body(struct connection *connection);
 void connection_end_body(struct connection *connection);
 
@@ -123,10 +125,10 @@ void connection_answered(h2o_socket_t *socket);
 /* Ends a request whose whole answer has been sent. The connection is idle, goes on with the next request, or is gone. */
 void connection_end_request(h2o_req_t *req);
 
-/* Has nothing read that the client sends after this request: its answer is the last of the connection, and may have no end. */
+/* From now on nothing is read that the client sends after this request: its answer is the connection's last, and may be endless. */
 void connection_sends_no_more(h2o_req_t *req);
 
-/* The client goes on sending what was refused; see linger.h. */
+/* The client goes on sending data that was refused; see linger.h. */
 void connection_linger(h2o_req_t *req);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): what is appended to a feed is sent to
- * all its streams, from one copy in memory. A client that falls too far behind is dropped. It may come back and ask for what it
- * has missed.
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): everything appended to a feed is sent to
+ * all its streams, from one copy in memory. A client that falls too far behind is dropped. It may come back and ask for the
+ * events that it has missed.
  *
  *                  appended              its turn
  *          IDLE -------------> READY ----------------> SENDING ---- too far behind ----> DROPPED
@@ -27,16 +27,16 @@ struct feed *feed_new(struct server_thread *thread);
 /* Open streams. */
 size_t feed_count(const struct feed *feed);
 
-/* How many more streams there may be: other requests need half of all connections. */
+/* How many more streams are allowed: half of all connections are for other requests. */
 size_t feed_room(const struct feed *feed);
 
-/* Answers a request with a stream: `first`, whose bytes are taken, then all that is appended from now on. */
+/* Answers a request with a stream: `first`, whose bytes are taken, and then everything that is appended from now on. */
 void feed_join(struct feed *feed, struct request *request, struct buffer *first);
 
 /* Appends to the feed; the bytes of `text` are taken. */
 void feed_append(struct feed *feed, struct buffer *text);
 
-/* Ends all streams; what they have not been sent yet is lost to them. */
+/* Ends all streams. Data that was not sent yet is not sent. */
 void feed_end(struct feed *feed);
 
 /* Sends to some of the streams. Call it at the end of each turn of the loop. Returns the ms until the next call. */

@@ -12,17 +12,20 @@
 enum head_body { HEAD_NO_BODY, HEAD_LENGTH, HEAD_CHUNKED };
 
 struct head {
-    size_t size; /* bytes, with empty lines before it and the one behind it; 0: it is not whole yet */
+    size_t size; /* bytes, with the empty lines before it and the empty line at its end; 0: it is not whole yet */
     enum head_body body;
     size_t length;   /* HEAD_LENGTH: bytes of the body */
     bool expects;    /* the client waits for 100 Continue before it sends the body */
-    bool hidden;     /* libh2o knows of no body: see head_hide */
+    bool hidden;     /* the body is hidden from libh2o: see head_read */
     enum err err;    /* ERR_NONE: it is fine */
-    const char *why; /* else a sentence, which lives for ever */
-    const char *odd; /* a sentence about what is answered here, but must not be passed on; NULL: nothing is */
+    const char *why; /* the sentence for `err`, which lives for ever */
+    const char *odd; /* why the request may be answered here but not passed on to a worker: a sentence; NULL: it may be passed on */
 };
 
-/* Bytes of the head that `bytes` begins with; 0: its end is not there. There is none in the first `from` bytes. */
+/*
+ * The size of the head with which `bytes` begins; 0 if its end has not come yet. The caller knows that the end is not in the
+ * first `from` bytes.
+ */
 size_t head_find_end(struct str bytes, size_t from);
 
 /*
@@ -41,7 +44,7 @@ size_t head_find_end(struct str bytes, size_t from);
  */
 void head_read(char *bytes, size_t size, size_t whole_max, struct head *head);
 
-/* Whether this header's name, in lower case, is what head_read has made of another. */
+/* Whether this header's name, in lower case, is one that head_read has put in place of another. */
 bool head_is_hidden_name(struct str name);
 
 #endif

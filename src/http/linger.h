@@ -17,7 +17,7 @@ struct lingering;
  */
 void linger_begin(struct server_thread *thread, h2o_socket_t *socket, struct lingering **holder);
 
-/* h2o has closed its side, and the holder goes: the client is told that nothing more comes. */
+/* Call it when h2o has closed its side and the holder goes: tells the client that nothing more comes. */
 void linger_alone(struct lingering *lingering);
 
 /* Ends the connections whose time is over. Returns the ms until the next call. */

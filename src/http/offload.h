@@ -10,14 +10,14 @@
 struct server_thread;
 struct offload;
 
-#define OFFLOAD_WAITING_MAX 64 /* pieces of work that wait for a thread of the pool; above it new ones are refused */
+#define OFFLOAD_WAITING_MAX 64 /* pieces of work that wait for a thread of the pool; above this number new ones are refused */
 
-/* Makes what one loop needs. Call it in the loop's thread. It lives as long as the program. */
+/* Makes what one loop needs of the pool. Call it in the loop's thread. It lives as long as the program. */
 struct offload *offload_new(struct server_thread *thread);
 
 /*
- * Has another thread call work(data). Afterwards this loop calls done(data), in a later turn. `work` must not touch what this
- * thread touches meanwhile. ERR_OVERLOADED: too much work waits already, and neither function is called.
+ * Lets another thread call work(data). Afterwards this loop calls done(data), in a later turn. `work` must not touch anything
+ * that this thread may touch meanwhile. ERR_OVERLOADED: too much work waits already, and neither function is called.
  */
 MUST_CHECK enum err offload_run(struct offload *offload, void (*work)(void *data), void (*done)(void *data), void *data);
 

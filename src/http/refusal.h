@@ -1,13 +1,12 @@
 /*
- * Data that comes to the port and is no request, or no whole one. It is answered without a handler, counted by its kind, and
- * logged.
+ * Data that comes to the port and is not a whole request. It is answered without a handler, counted by its kind, and logged.
  */
 #ifndef HTTP_REFUSAL_H
 #define HTTP_REFUSAL_H
 
 #include "base/metrics.h"
 
-/* What bytes look like that libh2o takes for no request, and a sentence about it. */
+/* What bytes look like that libh2o does not take for a request, and a sentence about it. */
 enum metrics_closing refusal_suspect(struct str bytes);
 const char *refusal_describe(enum metrics_closing suspicion);
 

@@ -12,11 +12,11 @@ struct st_h2o_generator_t;
 
 #define RETRY_AFTER_SECONDS "2"
 
-/* Answers with JSON that is made, and with text that lives for ever. The buffer's bytes are taken. */
+/* Answer with JSON, whose bytes are taken out of the buffer; and with a text that lives for ever. */
 void reply_json(struct request *request, int status, struct buffer *body);
 void reply_constant(struct request *request, int status, struct str body);
 
-/* Answers with a body of any type (absent: none is said), which must not change until the request is disposed of. */
+/* Answers with a body, which must not change until the request is disposed of. An absent type means no Content-Type. */
 void reply_bytes(struct request *request, int status, struct str type, struct str body);
 
 /*
@@ -25,7 +25,10 @@ void reply_bytes(struct request *request, int status, struct str type, struct st
  */
 void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner);
 
-/* Answers with HTML that lives for ever, in the Content-Encoding that has been set; and that the client has it already. */
+/*
+ * Answer with HTML that lives for ever, in the Content-Encoding that has been set; and with 304, since the client has it
+ * already.
+ */
 void reply_html(struct request *request, struct str html);
 void reply_not_modified(struct request *request);
 
@@ -38,13 +41,13 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
 /* Answers a CORS preflight, or any other OPTIONS. */
 void reply_preflight(struct request *request);
 
-/* Begins an answer that `generator` then sends, for stream.c. Returns whether only its headers were asked for. */
+/* Begins an answer that `generator` then sends; for stream.c. Returns whether the client asked for the headers alone. */
 bool reply_begin(struct request *request, int status, struct str type, struct st_h2o_generator_t *generator);
 
-/* Likewise with 101, which libh2o sends, for tunnel.c. */
+/* The same with 101, which libh2o sends; for tunnel.c. */
 void reply_begin_upgrade(struct request *request);
 
-/* The sentence for an error that comes without one. */
+/* The sentence for an error that has no sentence of its own. */
 const char *reply_sentence(const struct server_thread *thread, enum err err);
 
 /* Appends a problem as JSON. */

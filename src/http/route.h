@@ -1,5 +1,5 @@
 /*
- * The route table: which handler answers a method and a path, and what is true of it before it runs.
+ * The route table: which handler answers a method and a path, and the limits that hold before it runs.
  */
 #ifndef HTTP_ROUTE_H
 #define HTTP_ROUTE_H
@@ -12,21 +12,21 @@
 struct request;
 typedef void request_handler(struct request *request);
 
-/* What a handler does to the fleet: a client's own next reads see what it has written. */
+/* Whether a handler writes to the fleet. A client's own next reads see what it has written. */
 enum route_effect { READS, WRITES };
 
-/* How long a request may wait for its answer: request_timeout_ms, or quick_timeout_ms as health checks need it. */
+/* How long a request may wait for its answer: request_timeout_ms, or quick_timeout_ms for health checks. */
 enum route_patience { PATIENT, QUICK };
 
-/* How a body comes: as request->body, at most body_max bytes; or, if it is a large one, in pieces (http/intake.h). */
+/* How a body comes: whole, as request->body of at most body_max bytes; or, if it is large, in pieces (http/intake.h). */
 enum route_body { WHOLE, STREAMED };
 
 /*
  * A row of the table. A row without a path ends it.
  *
- * A path is literal but for parameters: "{name}" stands for one segment that is not empty, "{name...}" for all the rest, which
- * may be empty, and ends the path. Where several rows match, a row without a parameter wins over one with a parameter, and both
- * win over one with a rest. Of equal rows the first one wins.
+ * A path is literal except for its parameters. "{name}" stands for one segment that is not empty. "{name...}" ends the path and
+ * stands for all the rest, which may be empty. If several rows match, a row without a parameter wins over one with a parameter,
+ * and both win over one with a rest. Of equal rows the first one wins.
  */
 struct route {
     const char *method; /* "GET" takes HEAD too, ROUTE_ANY every method */
@@ -34,11 +34,11 @@ struct route {
     request_handler *handler;
     enum route_effect effect;
     enum route_patience patience;
-    enum log_level log_level; /* of the line about a request that went well */
+    enum log_level log_level; /* the level of the log line about a request that went well */
     enum route_body body;     /* STREAMED: of any type and encoding, up to server_config.upload_max */
     size_t body_max;          /* WHOLE: bytes; 0: SERVER_BODY_MAX */
-    bool exact;               /* slashes too many are no other way to write this path */
-    unsigned access;          /* who may ask; its values are those of whoever admits */
+    bool exact;               /* a path with superfluous slashes is not taken for this one */
+    unsigned access;          /* who may ask; the layer that admits requests defines the values */
     const void *data;         /* of the handler */
 };
 
@@ -47,23 +47,23 @@ struct route {
 #define ROUTE_PARAMETERS_MAX 4
 #define ROUTE_ALLOW_SIZE 64 /* bytes of an Allow header with all methods */
 
-/* What a path has for a parameter, as it came: percent-encoded. */
+/* The part of a path for a parameter, as it came: percent-encoded. */
 struct route_parameter {
     struct str name; /* absent: no more parameters */
     struct str value;
     bool is_rest;
 };
 
-/* The row for a method and a path and what the path has for its parameters. */
+/* The row for a method and a path, and the values of the path's parameters. */
 struct route_match {
     const struct route *route;
     struct route_parameter parameters[ROUTE_PARAMETERS_MAX];
-    char allow[ROUTE_ALLOW_SIZE]; /* with ERR_METHOD: what the path takes, as in "GET, HEAD, OPTIONS" */
+    char allow[ROUTE_ALLOW_SIZE]; /* with ERR_METHOD: the methods of this path, as in "GET, HEAD, OPTIONS" */
 };
 
 /*
- * Looks up a method and a path, which is without query. ERR_PATH_NOT_FOUND: no row has this path; ERR_METHOD: some have, with
- * other methods.
+ * Looks up a method and a path without a query. ERR_PATH_NOT_FOUND: no row has this path. ERR_METHOD: rows have it, with other
+ * methods.
  */
 MUST_CHECK enum err route_find(const struct route *routes, struct str method, struct str path, struct route_match *match);
 

@@ -2,8 +2,8 @@
  * An answer in pieces, whose length need not be known when it begins.
  *
  *               write                 drained
- *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: whoever makes the pieces makes the next
- *       │ end, abort           │ end, abort                   ones when these have gone, so that nothing piles up behind
+ *     READY ──────────────▶ SENDING ───────────▶ READY        one write at a time: the maker makes the next
+ *       │ end, abort           │ end, abort                   pieces when these are sent, so that nothing piles up before
  *       │                      │                              a slow reader
  *       ▼                      ▼
  *     ENDING ◀─────────── (when it has been sent)
@@ -21,7 +21,7 @@
 
 #include <stddef.h>
 
-#define STREAM_PIECES_MAX 16 /* of one write, which goes out with one system call */
+#define STREAM_PIECES_MAX 16 /* pieces of one write, which goes out with one system call */
 #define STREAM_LENGTH_UNKNOWN SIZE_MAX
 #define STREAM_SOCKET_BUFFER (256 * 1024) /* for long answers: without a bound, the kernel keeps megabytes for a stopped reader */
 
@@ -29,10 +29,10 @@ struct stream;
 
 /* Who makes the pieces. */
 struct stream_maker {
-    void (*drained)(struct stream *stream, void *data); /* what was written has been sent: the next write may come */
-    void (*gone)(void *data);                           /* the stream is no more; exactly once for each, the last call */
-    int socket_buffer;                                  /* bytes that the kernel keeps for a slow reader; 0: as many as it likes */
-    bool last; /* nothing that the client sends afterwards is read: the connection ends with the stream */
+    void (*drained)(struct stream *stream, void *data); /* the last write has been sent: the next write may come */
+    void (*gone)(void *data);                           /* the stream is gone; called exactly once, as the last call */
+    int socket_buffer;                                  /* bytes that the kernel keeps for a slow reader; 0: its own limit */
+    bool last; /* nothing more is read from the client: the connection ends with the stream */
 };
 
 /*
@@ -53,10 +53,10 @@ void stream_write(struct stream *stream, const struct str pieces[], size_t count
 /* Whether a write may come. */
 bool stream_is_ready(const struct stream *stream);
 
-/* Ends the answer, whole, behind what is being sent. `gone` may be called meanwhile. */
+/* Ends the answer as a whole one, after the data that is being sent. `gone` may be called meanwhile. */
 void stream_end(struct stream *stream);
 
-/* Ends the answer with a reset, so that the client sees that it is not whole. `gone` may be called meanwhile. */
+/* Ends the answer with a reset, so that the client sees that the answer is not whole. `gone` may be called meanwhile. */
 void stream_abort(struct stream *stream);
 
 #endif

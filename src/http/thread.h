@@ -1,5 +1,5 @@
 /*
- * A server thread from inside; for the files of http/ alone.
+ * The inside of a server thread, for the files of http/ alone.
  */
 #ifndef HTTP_THREAD_H
 #define HTTP_THREAD_H
@@ -12,19 +12,19 @@
 struct server {
     struct server_config config;
     h2o_globalconf_t h2o;
-    h2o_hostconf_t *host, *metrics_host; /* of requests to PORT and METRICS_PORT; metrics_host NULL: no such port */
+    h2o_hostconf_t *host, *metrics_host; /* for requests to PORT and to METRICS_PORT; metrics_host NULL: there is no such port */
     h2o_iovec_t keep_alive;              /* the value of Keep-Alive */
-    char too_large[96];                  /* the sentence for what is longer than upload_max */
-    int *listeners;                      /* a descriptor for each thread, all on one port */
-    int metrics_listener;                /* of the first thread; -1: none */
+    char too_large[96];                  /* the sentence for a body that is longer than upload_max */
+    int *listeners;                      /* one descriptor for each thread, all on one port */
+    int metrics_listener;                /* the metrics port's descriptor, for the first thread; -1: none */
 };
 
-/* Where a thread takes connections. */
+/* A port on which a thread takes connections. */
 struct listener {
     struct server_thread *thread;
     int fd;                   /* until connections_start; then -1 */
     h2o_socket_t *socket;     /* NULL before, and once closed */
-    h2o_hostconf_t *hosts[2]; /* what `accept` has: the one host of this port, and a NULL */
+    h2o_hostconf_t *hosts[2]; /* for `accept`: the one host of this port, and a NULL */
     h2o_accept_ctx_t accept;
     int connections, connections_max;
     int64_t paused_until;        /* clock_ms; 0: it is not paused */
@@ -44,20 +44,20 @@ struct tick {
 struct server_thread {
     struct server *server;
     h2o_context_t context;                      /* with the loop */
-    struct listener listener, metrics_listener; /* the second without a descriptor where there is none */
+    struct listener listener, metrics_listener; /* metrics_listener has no descriptor if there is no such port */
     h2o_socket_t *waker;                        /* an eventfd: readable when the thread is told to stop */
     int waker_fd;
     atomic_bool stopping;
     struct connection *first_busy; /* the connections with a request or a part of one */
     int64_t bodies_checked_at;
     int connections;
-    int connections_peak;     /* since memory was last given back */
+    int connections_peak;     /* the most connections at a time since memory was last given back */
     h2o_linklist_t receiving; /* connections with a part of a request, those looked at longest ago first */
     h2o_linklist_t lingerings;
     int lingering; /* how many these are */
     struct pending_set waiting;
-    struct pending_set next_turn;      /* of connections that have had their share of this one */
-    struct client_watch *first_hidden; /* clients whose leaving epoll would not tell */
+    struct pending_set next_turn;      /* requests of connections that have had their share of this turn */
+    struct client_watch *first_hidden; /* the clients whose end is hidden from epoll */
     int64_t hidden_checked_at;
     h2o_linklist_t tunnels;
     int64_t tunnels_checked_at;
@@ -66,9 +66,9 @@ struct server_thread {
     size_t tick_count;
     h2o_timeout_t soon; /* of tick_entry: 0 ms */
     h2o_timeout_entry_t tick_entry;
-    bool inside;   /* the loop runs: what is sent now is sent from inside of it */
-    bool ticked;   /* in this turn, its ticks were called; */
-    bool goes_on;  /* and more has happened since: the next turn waits for nothing */
+    bool inside;   /* the loop runs: whatever is sent now is sent from inside the loop */
+    bool ticked;   /* the ticks have run in this turn; */
+    bool goes_on;  /* and something has happened since: the next turn does not wait */
     int32_t wait;  /* ms until the ticks must be called again, whatever happens */
     size_t held;   /* bytes of gathered request bodies that are whole */
     size_t unread; /* bytes of answers that their clients have not taken yet */
@@ -81,10 +81,13 @@ struct server_thread {
 void listeners_start(struct server_thread *thread);
 void listeners_stop(struct server_thread *thread);
 
-/* listener.c: what is due of connections, and of listeners that pause; `data` is the thread. Returns the ms until the next call. */
+/*
+ * listener.c: does what is due for connections and for paused listeners; `data` is the thread. Returns the ms until the next
+ * call.
+ */
 int32_t listeners_tick(void *data);
 
-/* listener.c: a connection has ended: takes new ones again, if there was no room. */
+/* listener.c: a connection has ended, so the listener takes new ones again if there was no room. */
 void listener_resume(struct listener *listener);
 
 /* dispatch.c: the handler of all requests. */

@@ -1,5 +1,5 @@
 /*
- * A connection that is HTTP no longer: after 101 Switching Protocols, raw bytes pass both ways, as WebSockets need.
+ * A connection that no longer speaks HTTP: after 101 Switching Protocols, raw bytes pass both ways, as WebSockets need.
  *
  *                  101 sent         write                  drained
  *     BEGINNING ────────────▶ READY ──────────▶ SENDING ───────────▶ READY
@@ -10,7 +10,7 @@
  *     gone    in any state: both ends are closed, the client left, nothing passed for idle_ms, the program ends, or tunnel_abort
  *
  * The two directions are independent of each other. At most one write is under way, and a piece from the client is handed on
- * before the next is read, so a tunnel holds no more than the kernel's buffers of its socket.
+ * before the next one is read. So a tunnel's data in memory is bounded by the kernel's buffers of its socket.
  *
  * All functions are for the request's own thread, from inside its loop.
  */
@@ -28,33 +28,36 @@ struct tunnel;
 
 /* What is at the other end. */
 struct tunnel_end {
-    void (*drained)(struct tunnel *tunnel, void *data); /* the 101, and then what was written, has been sent: write the next */
+    void (*drained)(struct tunnel *tunnel, void *data); /* the 101 or the last write has been sent: write the next */
     void (*piece)(struct tunnel *tunnel, struct str bytes, void *data); /* from the client; valid during the call only */
-    void (*ended)(struct tunnel *tunnel, void *data);                   /* the client sends no more; it may be reading still */
-    void (*gone)(void *data); /* the tunnel is no more; exactly once for each, the last call */
-    int32_t idle_ms;          /* without a byte either way, after which the tunnel ends */
+    void (*ended)(struct tunnel *tunnel, void *data);                   /* the client sends no more, but may still read */
+    void (*gone)(void *data); /* the tunnel is gone; called exactly once, as the last call */
+    int32_t idle_ms;          /* the tunnel ends after so long without a byte in either direction */
 };
 
 /*
- * Answers a request with 101 and the headers that have been set; Upgrade must be one of them, and Connection none. From here on
- * the request belongs to the tunnel and must not be used. `gone` may be called meanwhile.
+ * Answers a request with 101 and the headers that have been set. Upgrade must be among them, and Connection must not. From here
+ * on the request belongs to the tunnel and must not be used. `gone` may be called meanwhile.
  */
 struct tunnel *tunnel_begin(struct request *request, const struct tunnel_end *end, void *data);
 
-/* Whether the client asks for an upgrade with which a tunnel can begin: HTTP/1.1, no body, and Upgrade named by Connection. */
+/* Whether the client asks for an upgrade that can become a tunnel: HTTP/1.1, without a body, and Connection names Upgrade. */
 bool tunnel_is_asked_for(const struct request *request);
 
-/* Writes pieces, at least one byte, which must not change until `drained` or `gone`. Call it only when the tunnel is ready. */
+/*
+ * Writes pieces of at least one byte together. They must not change until `drained` or `gone`. Call it only when the tunnel is
+ * ready.
+ */
 void tunnel_write(struct tunnel *tunnel, const struct str pieces[], size_t count);
 
 /* Whether a write may come. */
 bool tunnel_is_ready(const struct tunnel *tunnel);
 
-/* Reads nothing more from the client until tunnel_resume. Reading goes on at first. */
+/* Pauses reading from the client until tunnel_resume. A tunnel begins unpaused. */
 void tunnel_pause(struct tunnel *tunnel);
 void tunnel_resume(struct tunnel *tunnel);
 
-/* Nothing more is written: our end is closed behind what is being sent. `gone` may be called meanwhile. */
+/* Closes our end after the data that is being sent: nothing more may be written. `gone` may be called meanwhile. */
 void tunnel_finish(struct tunnel *tunnel);
 
 /* Ends both directions at once, with a reset. `gone` is called meanwhile. */

@@ -1,6 +1,6 @@
 /*
- * Makes one call of a script out of all its calls in one turn of the loop. Under load this saves most of the cost, and a single
- * call does not wait longer. It is for scripts that take any number of things, one after the other, and return an array.
+ * Joins all calls of a script in one turn of the loop into one. Under load this saves most of the cost, and a single call does
+ * not wait longer. It is for scripts that take any number of things, one after the other, and return an array.
  */
 #ifndef STORE_BATCH_H
 #define STORE_BATCH_H
@@ -17,8 +17,8 @@ struct batches;
 typedef void batch_callback(void *data, enum err err, const struct redisReply *reply, size_t index);
 
 /*
- * Gives the calls of a script these named arguments, which must last as long as the store. What such a script writes lasts for
- * seconds only: nobody waits until replicas have it.
+ * Gives the calls of a script these named arguments, which must last as long as the store. The data that such a script writes
+ * lasts for seconds only, so nobody waits until replicas have it.
  */
 void batch_use(struct store *store, enum script script, const struct str *args);
 
@@ -29,7 +29,7 @@ void batch_use(struct store *store, enum script script, const struct str *args);
 struct buffer *batch_begin(struct store *store, enum script script);
 void batch_add(struct store *store, enum script script, size_t strings, bool more, batch_callback *callback, void *data);
 
-/* Sends what was gathered. Call it at the end of each turn. */
+/* Sends the gathered calls. Call it at the end of each turn. */
 void batch_flush(struct store *store);
 
 #endif

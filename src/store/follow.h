@@ -12,19 +12,19 @@
 struct follower;
 
 struct follow_callbacks {
-    store_event_callback *event; /* one that is new, in their order; valid during the call alone */
-    void (*lost)(void *data);    /* events before those that come next are gone: what is shown of the fleet is to be loaded anew */
+    store_event_callback *event; /* a new event, in order; valid during the call alone */
+    void (*lost)(void *data);    /* events were lost before the next one: load what you show of the fleet again */
     void (*read)(void *data);    /* all events of a reply have been told */
 };
 
-/* Makes a follower that is not started. It lives as long as the program. */
+/* Makes a follower, which is stopped at first. It lives as long as the program. */
 struct follower *follower_new(struct store *store, const struct follow_callbacks *callbacks, void *data);
 
-/* Starts to follow, from now on; or stops, and forgets where it was. */
+/* Starts to follow, with the next event; or stops, and forgets its place. */
 void follower_start(struct follower *follower);
 void follower_stop(struct follower *follower);
 
-/* The last event that was told, or the newest one at the start. Returns false while that is not known. */
+/* The id of the last event that was told, or of the newest event at the start. Returns false while it is not known. */
 bool follower_newest(const struct follower *follower, struct event_id *out);
 
 /* Call it at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */

@@ -18,7 +18,7 @@ struct wakes;
 /* A connection over which writes are confirmed by replicas. */
 struct confirmer {
     struct link *link;              /* NULL: it is not needed */
-    struct replicated *unconfirmed; /* writes that Redis has taken, until replicas have them */
+    struct replicated *unconfirmed; /* writes that Redis has taken and that replicas do not have yet */
     bool waiting;                   /* a WAIT is under way */
 };
 
@@ -28,11 +28,11 @@ struct store {
     struct replica *replica;   /* NULL: it is the primary's */
     struct batch *batch;       /* heartbeats of this turn that are not sent yet; NULL: none */
     struct wakes *wakes;       /* of the primary's store; NULL before store_take_wakes */
-    struct requests *requests; /* see routing.h; NULL: none has been sent to a worker */
+    struct requests *requests; /* see routing.h; NULL until the first request is sent to a worker */
     struct batches *batches;   /* calls of this turn that are not sent yet, see batch.h */
-    /* decimal text of ms: until offline, from then until removed, and so on */
+    /* Decimal texts of ms: until a worker is offline, from then until it is removed, and so on. */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
-    bool is_barred;     /* what is to be done before anybody serves could not be done yet */
+    bool is_barred;     /* the work that must be done before serving is not done yet */
     bool serving;       /* a call of `serve` that nobody waits for is under way */
     bool sweeping;      /* a sweep that nobody waits for is under way */
     bool more_to_sweep; /* what the last sweep said */
@@ -40,28 +40,28 @@ struct store {
     int64_t lines_since;
     enum err refuses;                /* what store_ready found last */
     char missing[STORE_MISSING_MAX]; /* likewise */
-    struct confirmer shared, own;    /* over `link`; over a connection of their own, once it is up */
-    struct downtime downtime;        /* as store_ask_downtime has found it last */
-    size_t entries;                  /* room for workers that the listings under way have */
+    struct confirmer shared, own;    /* writes over `link`; writes over a connection of their own, once it is up */
+    struct downtime downtime;        /* what store_ask_downtime found last */
+    size_t entries;                  /* how many workers the listings under way have room for */
 };
 
-/* Sweeps before the next command, unless that is left to others. */
+/* Sweeps before the next command, unless other stores do that. */
 void store_sweep_first(struct store *store);
 
 /*
- * Runs a script that reads what sweeps keep right. It sweeps first, and runs both again while there is more to sweep, for some
- * 400 ms. `command` is taken in any case. On an error here the callback never runs.
+ * Runs a script whose result depends on sweeps. It sweeps first, and runs both again while there is more to sweep, for some 400
+ * ms. `command` is taken in any case. If this returns an error, the callback never runs.
  */
 MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                     void *data);
 
-/* A reply's text: of a string, a status or an error; absent for anything else. */
+/* The text of a reply that is a string, a status or an error; absent for any other reply. */
 struct str reply_text(const struct redisReply *reply);
 
-/* A reply's number: an integer, or a string of decimal digits; 0 for anything else. */
+/* The number in a reply that is an integer or a string of decimal digits; 0 for any other reply. */
 int64_t reply_number(const struct redisReply *reply);
 
-/* Element `i` of an array reply; NULL when there is none. */
+/* Element `i` of an array reply; NULL if it has none. */
 const struct redisReply *reply_element(const struct redisReply *reply, size_t i);
 
 /* The callback of a call that waits for its reply. */
@@ -73,7 +73,7 @@ struct waiter {
 
 struct waiter *waiter_new(struct store *store, store_callback *done, void *data);
 
-/* A store_callback that hands the error to the waiter's `done`, and ends the waiter. */
+/* A store_callback that passes the error to the waiter's `done`, and ends the waiter. */
 void waiter_end(void *data, enum err err);
 
 /*
@@ -84,10 +84,10 @@ void waiter_end(void *data, enum err err);
 MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                          store_callback *done, void *data);
 
-/* Connects and keeps the connection for such writes where Redis demands replicas. See link_tick. */
+/* Keeps a connection for such writes if Redis demands replicas. See link_tick. */
 int32_t store_tick_confirmer(struct store *store);
 
-/* Logs that two machines use the id of a worker, when that is new. `how` says by what it was seen, as in lua/lib/machines.lua. */
+/* Logs that two machines use the id of a worker, if that is new. `how` says how it was noticed, as in lua/lib/machines.lua. */
 void store_log_conflict(struct str worker_id, const char *how);
 
 void *store_alloc(size_t size);

@@ -1,5 +1,5 @@
 /*
- * Tasks in Redis, for those who work on them. As in store.h, no operation blocks, and a callback runs exactly once, unless the
+ * Tasks in Redis, as workers use them. As in store.h, no operation blocks, and a callback runs exactly once, unless the
  * operation itself returns an error. Texts that a callback gets are valid during the call alone.
  */
 #ifndef STORE_LEASES_H
@@ -12,22 +12,22 @@
 /* A worker asks for tasks. */
 struct ask {
     struct str worker_id;
-    struct str join;   /* the join token that speaks for the worker, and must have registered it; absent: none */
+    struct str join;   /* the join token with which the worker must have registered; absent: any */
     int max;           /* tasks, 1 to ASK_MAX */
     struct str queues; /* names with commas between; absent: all */
-    struct str id;     /* of the ask: asked again, it is given the same tasks; absent: none */
-    bool one_by_one;   /* the agent knows one task at a time: it gets again what it holds */
-    bool swept;        /* what is due has been moved on just now */
-    struct str waiter; /* as whom it is parked when there is nothing, "thread poll"; absent: it is not */
-    struct str since;  /* ms since 1970, as `now` of the answer that parked it; absent: from now on */
+    struct str id;     /* the id of this ask: a repeated ask gets the same tasks; absent: it has none */
+    bool one_by_one;   /* the agent knows one task at a time: it gets the task that it holds again */
+    bool swept;        /* a sweep has just moved on what is due */
+    struct str waiter; /* the name, "thread poll", under which it is parked if there is no task; absent: it is not parked */
+    struct str since;  /* ms since 1970, the `now` of the answer that parked it first; absent: it begins to wait now */
     int64_t wait_ms;   /* for how long it is parked */
 };
 
 enum answer_kind {
     ANSWER_GIVEN,   /* tasks, or news of those that it holds */
-    ANSWER_PARKED,  /* its waiter is woken when there is something */
+    ANSWER_PARKED,  /* it is parked: its waiter is woken when there is something */
     ANSWER_NONE,    /* there is nothing */
-    ANSWER_DUE,     /* something is due: to be asked again behind a sweep */
+    ANSWER_DUE,     /* something is due: ask again after a sweep */
     ANSWER_CLOSED,  /* the worker takes no work: it drains, or is offline */
     ANSWER_OTHERS,  /* the join token does not speak for the worker */
     ANSWER_UNKNOWN, /* the worker is not registered */
@@ -38,12 +38,12 @@ struct redisReply;
 struct asked {
     enum answer_kind kind;
     struct str now;          /* ms since 1970 */
-    struct str lost, cancel; /* ids of tasks with blanks between: that it lost, that it is to cancel */
+    struct str lost, cancel; /* ids of tasks with blanks between: those that the worker has lost, and those that it must cancel */
     size_t count;            /* tasks given */
     const struct redisReply *reply;
 };
 
-/* A task that is given. Numbers are decimal text, times ms since 1970. */
+/* A task that a worker gets. Numbers are decimal text, times ms since 1970. */
 struct lease {
     struct str task_id, queue, type;
     struct str payload; /* JSON */
@@ -60,34 +60,37 @@ typedef void store_answer_callback(void *data, enum err err, const struct asked 
 MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_answer_callback *callback, void *data);
 
 /*
- * Receives a wake for a poll of this thread. `poll` is the second word of the waiter. The lane ("group queue shape") has a
- * task; it is empty when there is news of tasks that the worker holds. An absent poll says that wakes may have been lost until
- * now.
+ * Receives a wake for a poll of this thread. `poll` is the second word of the waiter. `lane` ("group queue shape") is a lane
+ * with a task; it is empty if there is news of tasks that the worker holds. An absent poll means that wakes before this call
+ * may have been lost.
  */
 typedef void store_wake_callback(void *data, struct str poll, struct str lane);
 
-/* To be called once for each thread, before the next three. */
+/* Call it once for each thread, before the next three functions. */
 void store_take_wakes(struct store *store, store_wake_callback *callback, void *data);
 
-/* Receives the id of a task that has ended. An absent one says that such messages may have been lost until now. */
+/* Receives the id of a task that has ended. An absent id means that such messages before this call may have been lost. */
 typedef void store_end_callback(void *data, struct str task_id);
 
-/* To be called once for each thread, after store_take_wakes. */
+/* Call it once for each thread, after store_take_wakes. */
 void store_take_ends(struct store *store, store_end_callback *callback, void *data);
 
-/* Asks to be told when the task ends, unless it has. There is no callback. */
+/* Asks for a message when the task ends, unless it has ended. There is no callback. */
 void store_watch_task(struct store *store, struct str task_id);
 
 /* The name of this thread, which is the first word of its waiters. */
 const char *store_thread_name(const struct store *store);
 
-/* Begins to listen for wakes if it does not yet. Returns whether it hears them now. Scripts pass over waiters that nobody hears. */
+/*
+ * Begins to listen for wakes if it does not listen yet. Returns whether it hears them now. Scripts skip waiters whose thread
+ * does not listen.
+ */
 bool store_hears_wakes(struct store *store);
 
 /* To be called at the end of each turn, before the link's tick. Returns the ms until the next call. */
 int32_t store_wakes_tick(struct store *store);
 
-/* Whether anything was queued in the fleet when somebody in this process last swept. */
+/* Whether any task was queued in the fleet at this process's last sweep. */
 bool store_has_queued(void);
 
 /* Sweeps before the next command. */
@@ -96,27 +99,30 @@ void store_sweep_now(struct store *store);
 /* Removes a waiter. There is no callback. */
 void store_unpark(struct store *store, struct str waiter);
 
-/* Wakes another waiter for a task in that lane ("group queue shape"), since the one that was woken did not take it. */
+/* Wakes another waiter for a task in that lane ("group queue shape"), since the woken one did not take it. */
 void store_wake_another(struct store *store, struct str lane);
 
-/* Takes back tasks that the worker has never received. ids and leases alternate. There is no callback. */
+/* Takes back tasks that the worker has never received. `ids` and leases alternate. There is no callback. */
 void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
 
-/* What a worker is told of tasks when it has beaten. */
+/* What the answer to a worker's heartbeat says about tasks. */
 struct task_news {
-    int64_t waiting;         /* queued tasks that it could do, at the least */
-    struct str lost, cancel; /* ids with blanks between: that it holds no more, that it is to cancel */
+    int64_t waiting;         /* how many queued tasks the worker could do, at least */
+    struct str lost, cancel; /* ids with blanks between: tasks that the worker no longer holds, and tasks that it must cancel */
 };
 typedef void store_task_news_callback(void *data, enum err err, const struct task_news *news);
 
 /*
- * `told`: it says on which tasks it works, those whose ids are in `tasks` with blanks between; what else it holds is taken from
- * it.
+ * `told`: the worker says on which tasks it works. Their ids are in `tasks`, with blanks between; all other tasks that it holds
+ * are taken from it.
  */
 MUST_CHECK enum err store_task_news(struct store *store, struct str worker_id, bool told, struct str tasks,
                                     store_task_news_callback *callback, void *data);
 
-/* What a worker says of a task that it holds. `lease` is absent for an agent that has none: then its id alone counts. */
+/*
+ * Names a task that a worker holds, in its report. `lease` is absent if the agent does not know it: then the worker's id alone
+ * counts.
+ */
 struct holding {
     struct str worker_id, task_id;
     struct str lease; /* "seq nonce" */
@@ -124,28 +130,31 @@ struct holding {
 };
 
 /*
- * Ends a task with its result, JSON: DONE (also when it was done by this lease before), LOST, NOT_YOURS, UNKNOWN. `more`:
- * others follow.
+ * Ends a task with its result, JSON. Outcomes: DONE (also if this lease had ended it before), LOST, NOT_YOURS, UNKNOWN. `more`:
+ * other calls follow.
  */
 MUST_CHECK enum err store_complete_task(struct store *store, const struct holding *holding, struct str result, bool more,
                                         store_task_change_callback *callback, void *data);
 
 /*
- * Ends an attempt. retryable: another one may succeed. retry_after_ms: -1 for as the task says. Likewise; the change has
- * `state` and `time`.
+ * Ends an attempt that has failed. retryable: another attempt may succeed. retry_after_ms: -1 for the delay that the task has.
+ * Outcomes as above; the change has `state` and `time`.
  */
 MUST_CHECK enum err store_fail_task(struct store *store, const struct holding *holding, struct str error, bool retryable,
                                     int64_t retry_after_ms, bool more, store_task_change_callback *callback, void *data);
 
-/* What a worker hears when it extends a lease, or tells how far it has come. */
+/* The answer to a worker that extends a lease or tells its progress. */
 struct touched {
     enum task_outcome outcome; /* DONE, LOST, NOT_YOURS, UNKNOWN */
-    int64_t deadline;          /* ms since 1970, of the lease without another heartbeat */
+    int64_t deadline;          /* ms since 1970 when the lease ends without another heartbeat */
     bool cancel;               /* the task is to be cancelled */
 };
 typedef void store_touched_callback(void *data, enum err err, const struct touched *touched);
 
-/* extend_ms: from now on; -1: as it is. percent: negative when it was not told; message: absent likewise. */
+/*
+ * extend_ms: how long the lease lasts from now on; -1: unchanged. percent: negative if it was not told. message: absent if it
+ * was not told.
+ */
 MUST_CHECK enum err store_touch_task(struct store *store, const struct holding *holding, int64_t extend_ms, double percent,
                                      struct str message, store_touched_callback *callback, void *data);
 

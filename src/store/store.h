@@ -1,8 +1,8 @@
 /*
  * The registry in Redis: typed operations on workers. No operation blocks. Each takes a callback, which runs exactly once, or
- * never if the operation itself returns an error. It usually runs in a later turn of the loop. When the connection breaks at
- * that moment, or takes no more, it runs before the operation returns. So the caller must not touch what `data` leads to after
- * a success.
+ * never if the operation itself returns an error. It usually runs in a later turn of the loop. If the connection breaks at that
+ * moment, or takes no more, it runs before the operation returns. So after a success the caller must not touch the object
+ * behind `data`.
  *
  * Errors: ERR_UNAVAILABLE (Redis is out of reach, or died before it answered: whether a write took effect is then unknown),
  * ERR_OVERLOADED, ERR_WORKER_NOT_FOUND where a worker is named, and what Redis itself may refuse with (see err.h).
@@ -22,39 +22,38 @@ struct link;
 struct store;
 
 struct store_config {
-    int heartbeat_timeout_ms; /* silent so long: offline */
-    int worker_timeout_ms;    /* silent so long: removed; more than heartbeat_timeout_ms */
-    int revive_ms;            /* removed for so long at most: a heartbeat brings it back */
-    int interval_ms;          /* how often workers are told to beat; one that is silent for one and a half has missed a heartbeat */
-    int edge_interval_ms;     /* the same of edge nodes */
-    int max_services;         /* assigned to one worker */
-    int registrations_per_minute; /* of new workers, from one address, and ten times as many at once; 0: any number */
-    bool sweeps;                  /* moves on workers that have fallen silent; else that is left to others */
+    int heartbeat_timeout_ms;     /* silent so long: offline */
+    int worker_timeout_ms;        /* a worker silent for so long is removed; more than heartbeat_timeout_ms */
+    int revive_ms;                /* a heartbeat brings a worker back if it was removed no longer ago */
+    int interval_ms;              /* how often workers must send heartbeats; silent for 1.5 intervals: one is missed */
+    int edge_interval_ms;         /* the same of edge nodes */
+    int max_services;             /* assigned to one worker */
+    int registrations_per_minute; /* new workers of one address in a minute, ten times as many at once; 0: any number */
+    bool sweeps;                  /* this store moves on workers that have fallen silent; else other stores do */
     struct str region;            /* stored with each worker; may be empty */
-    struct str instance;          /* what this coordinator calls itself */
+    struct str instance;          /* this coordinator's name */
 };
 
-/* Makes a store over a link; both belong to one thread and live as long as the program, as `config` must. */
+/* Makes a store over a link. Both belong to one thread and live as long as the program. `config` must live as long. */
 struct store *store_new(struct link *link, const struct store_config *config);
 
 /*
- * Makes a store over a link to a replica, for reads alone. It sweeps nothing: the primary's stores do that. `primary` is the
- * link to its primary.
+ * Makes a store over a link to a replica, for reads alone. It does not sweep: the primary's stores do. `primary` is the link to
+ * the primary.
  */
 struct store *store_new_replica(struct link *link, struct link *primary, const struct store_config *config);
 
 /*
- * Makes the store's link look at what is in Redis before it is up, on each new connection (see store/opening.c). To be called
+ * Makes the store's link check the data in Redis on each new connection, before the link is up (see store/opening.c). Call it
  * before the link's first turn.
  */
 void store_look_first(struct store *store);
 
-/* See replica_complete_until; of a replica's store alone. */
+/* See replica_complete_until; for a replica's store alone. */
 int64_t store_complete_until(const struct store *store);
 
 /*
- * To be called at the end of each turn, for a replica's store before the ticks of both links. Returns the ms until the next
- * call.
+ * Call it at the end of each turn; for a replica's store before the ticks of both links. Returns the ms until the next call.
  */
 int32_t store_follow(struct store *store);
 
@@ -63,11 +62,11 @@ bool store_is_up(const struct store *store);
 /* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
 enum err store_check(const struct store *store);
 
-/* The same in words, where that says more; valid until the link's next turn. */
+/* The same in words, if they say more; valid until the link's next turn. */
 const char *store_why(const struct store *store);
 
 /*
- * Sends what came in this turn; heartbeats share a script call. Call it at the end of each turn of the loop. Returns the ms
+ * Sends the commands of this turn; heartbeats share a script call. Call it at the end of each turn of the loop. Returns the ms
  * until the next call.
  */
 int32_t store_tick(struct store *store);
@@ -79,24 +78,24 @@ struct registered {
     bool again;          /* it was registered already */
     bool restarted;      /* and its boot_id has changed */
     struct str services; /* assigned; names with commas between */
-    int64_t wait_ms;     /* with ERR_LIMITED, and that alone: until the next one is taken */
+    int64_t wait_ms;     /* with ERR_LIMITED alone: until the next registration is accepted */
 };
-/* `registered` is NULL on any error but ERR_LIMITED: its address has registered too many new workers. */
+/* `registered` is NULL on all errors except ERR_LIMITED: the address has registered too many new workers. */
 typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
 
-/* Registers a worker; `registration` has been settled. */
+/* Registers a worker. registration_settle must have been called. */
 MUST_CHECK enum err store_register(struct store *store, const struct registration *registration,
                                    store_registered_callback *callback, void *data);
 
 /* The result of a heartbeat. Its text is valid during the call alone. */
 struct beaten {
-    bool revived;             /* it had been removed, and is back as it was registered */
+    bool revived;             /* it was removed, and is back with its old registration */
     bool has_news;            /* store_task_news may have something to tell */
-    struct str newly_ignored; /* of the names in heartbeat->ignored, those that are new for this worker; empty: none */
+    struct str newly_ignored; /* the names in heartbeat->ignored that are new for this worker; empty: none */
 };
 typedef void store_heartbeat_callback(void *data, enum err err, const struct beaten *beaten);
 
-/* `more`: others follow at once, and may share a larger script call. */
+/* `more`: other heartbeats follow at once, and may share a larger script call. */
 MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more,
                                     store_heartbeat_callback *callback, void *data);
 
@@ -107,7 +106,7 @@ MUST_CHECK enum err store_heartbeat(struct store *store, const struct heartbeat 
 MUST_CHECK enum err store_drain(struct store *store, struct str worker_id, bool drain, struct str reason, struct str from,
                                 store_callback *callback, void *data);
 
-/* `join`: the join token that it must have registered with, else ERR_OTHERS; absent: any. */
+/* `join`: the join token with which the worker must have registered, else ERR_OTHERS; absent: any token. */
 MUST_CHECK enum err store_unregister(struct store *store, struct str worker_id, struct str join, store_callback *callback,
                                      void *data);
 
@@ -119,20 +118,20 @@ MUST_CHECK enum err store_get(struct store *store, struct str worker_id, store_w
 /* The fleet is valid during the call alone; NULL on errors. */
 typedef void store_fleet_callback(void *data, enum err err, const struct fleet *fleet);
 
-/* The fleet's counters; costs the same for a fleet of any size. */
+/* Reads the fleet's counters. The cost does not depend on the size of the fleet. */
 MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data);
 
-/* The name of script number `i`, as link.c counts it in the metrics; NULL when there is none. */
+/* The name of script number `i`, in the order of the metrics; NULL if there is no such script. */
 const char *store_script_name(size_t i);
 
 /*
- * Asks whether Redis does what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED when the Redis user may not call
- * a command that they need. Else it gets the error with which Redis refuses writes: ERR_FULL (of new workers alone), ERR_DISK,
- * ERR_NO_REPLICAS and others. Reads work then.
+ * Asks whether Redis can do what requests need. `callback` (may be NULL) gets ERR_NOT_PERMITTED if the Redis user may not call
+ * a command that they need. Else it gets the error with which Redis refuses writes, while reads work: ERR_FULL (for new workers
+ * alone), ERR_DISK, ERR_NO_REPLICAS and others.
  */
 MUST_CHECK enum err store_ready(struct store *store, store_callback *callback, void *data);
 
-/* What store_ready found last, and the commands that were not permitted then: "TIME, HGET". */
+/* The last result of store_ready, and the commands that were not permitted then: "TIME, HGET". */
 #define STORE_MISSING_MAX 256
 enum err store_refusal(const struct store *store);
 const char *store_missing(const struct store *store);
@@ -143,7 +142,7 @@ typedef bool store_row_callback(void *data, const struct worker *worker, int64_t
 /*
  * Lists workers in the order of their ids, from the first one after `cursor` (absent: from the beginning). It ends after the
  * last row, when `row` returns false (with ERR_NONE), or with an error. It reads in pages, so that it never holds Redis up.
- * Fields from WORKER_ROW_COUNT on are read if `whole`.
+ * It reads the fields from WORKER_ROW_COUNT on only if `whole`.
  */
 MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whole, store_row_callback *row, store_callback *done,
                                void *data);
@@ -152,8 +151,8 @@ MUST_CHECK enum err store_list(struct store *store, struct str cursor, bool whol
 
 /*
  * Lists the live workers that provide a service and take work, best first, at most `max` (up to STORE_DISCOVER_MAX); see
- * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1 it chooses among equals at random. *total,
- * which must last until `done`, becomes the number of all of them.
+ * lua/discover.lua. `model`, a valid model name, may be absent. With a `max` of 1 it chooses among equal workers at random.
+ * *total, which must last until `done`, becomes the number of all such workers.
  */
 MUST_CHECK enum err store_discover(struct store *store, struct str service, struct str model, size_t max, int64_t *total,
                                    store_row_callback *row, store_callback *done, void *data);
@@ -162,14 +161,17 @@ MUST_CHECK enum err store_discover(struct store *store, struct str service, stru
 struct service {
     struct str name;
     int64_t healthy, degraded, draining; /* workers by status */
-    const struct str *ids;               /* of the first STORE_SERVICE_IDS_MAX, best first; NULL where not asked for */
+    const struct str *ids;               /* ids of the first STORE_SERVICE_IDS_MAX workers, best first; NULL if not asked for */
     size_t id_count;
 };
 #define STORE_SERVICE_IDS_MAX 1000
 
 typedef void store_service_callback(void *data, const struct service *service);
 
-/* Names every service that live workers provide, once each, with the ids of its workers on request (of some hundred services). */
+/*
+ * Names every service that live workers provide, once each. On request it adds the ids of the workers, for some hundred
+ * services.
+ */
 MUST_CHECK enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done,
                                    void *data);
 
@@ -181,10 +183,10 @@ MUST_CHECK enum err store_events(struct store *store, struct event_id from, size
 
 typedef void store_event_id_callback(void *data, enum err err, struct event_id id);
 
-/* The id of the newest event; {0, 0} before there is any. */
+/* The id of the newest event; {0, 0} before the first event. */
 MUST_CHECK enum err store_newest_event(struct store *store, store_event_id_callback *callback, void *data);
 
-/* What a live worker said last, as the counters have it. */
+/* What a live worker reported last, as the counters have it. */
 struct beat {
     struct str worker_id, status;
     double load; /* 0 to 1 */
@@ -197,22 +199,22 @@ typedef void store_beat_callback(void *data, const struct beat *beat);
 struct beats {
     int64_t now;        /* Redis's clock, ms since 1970 */
     int64_t offline_at; /* of the last one */
-    bool more;          /* there may be more from there on */
+    bool more;          /* there may be more workers from there on */
 };
 typedef void store_beats_callback(void *data, enum err err, const struct beats *beats);
 
-#define STORE_BEATS_MAX 250 /* workers read at once, in well under a millisecond */
+#define STORE_BEATS_MAX 250 /* workers in one reading, which takes well under a millisecond */
 
 /*
- * Reads the live workers that go offline at `offline_at` (ms since 1970) or later unless they beat. If `offline_at` is a moment
- * plus the timeout, these are the workers that have beaten since that moment. They come in the order in which they go offline,
- * at most STORE_BEATS_MAX of them.
+ * Reads the live workers that go offline at `offline_at` (ms since 1970) or later unless they send a heartbeat. If `offline_at`
+ * is a moment plus the timeout, these are the workers that have sent a heartbeat since that moment. They come in the order in
+ * which they go offline, at most STORE_BEATS_MAX of them.
  */
 MUST_CHECK enum err store_beats(struct store *store, int64_t offline_at, store_beat_callback *row, store_beats_callback *done,
                                 void *data);
 
 /*
- * Keeps the state of the fleet in this minute, unless an instance has done so already. Every instance calls it some times a
+ * Stores the state of the fleet in this minute, unless an instance has done so already. Every instance calls it several times a
  * minute.
  */
 MUST_CHECK enum err store_keep_history(struct store *store);
@@ -221,15 +223,18 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
 
 /*
  * Reads the state of the fleet in each of the last `minutes`, the oldest first. `time` is in ms since 1970. A minute that no
- * instance kept is left out.
+ * instance stored is left out.
  */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
-/* Asks for the last downtime of Redis; store_downtime has it once later commands are answered. */
+/* Asks for the last downtime of Redis. store_downtime has it once later commands are answered. */
 MUST_CHECK enum err store_ask_downtime(struct store *store);
 const struct downtime *store_downtime(const struct store *store);
 
-/* Says that this coordinator serves, and what else lua/serve.lua does. Every instance calls it some times a minute. */
+/*
+ * Notes in Redis that this coordinator serves, and does the other work of lua/serve.lua. Every instance calls it several times
+ * a minute.
+ */
 MUST_CHECK enum err store_serve(struct store *store);
 
 /* Moves on workers that have fallen silent; see lua/sweep.lua. Every instance calls it once a second. */

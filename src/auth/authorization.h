@@ -13,12 +13,12 @@
 enum authorization {
     AUTHORIZATION_NONE,   /* there is no header */
     AUTHORIZATION_OTHER,  /* another scheme */
-    AUTHORIZATION_BROKEN, /* Bearer or Basic, but nothing that can be a token */
+    AUTHORIZATION_BROKEN, /* Bearer or Basic, but without a possible token */
     AUTHORIZATION_TOKEN,
 };
 
 /*
- * Reads the header's value (absent: there is none). With AUTHORIZATION_TOKEN, *token is the token, of at most
+ * Reads the header's value (absent: there is no header). With AUTHORIZATION_TOKEN, *token is the token, of at most
  * AUTHORIZATION_TOKEN_MAX bytes: visible ASCII. It points into `value` or into `room`.
  */
 enum authorization authorization_parse(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token);

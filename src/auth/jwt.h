@@ -16,19 +16,19 @@
 
 #define JWT_TOKEN_MAX 4096       /* bytes */
 #define JWT_LIFE_MAX (25 * 3600) /* seconds from the present to exp */
-#define JWT_LEEWAY 60            /* seconds by which clocks may differ */
+#define JWT_LEEWAY 60            /* seconds by which two clocks may differ */
 #define JWT_SUBJECT_MAX 128
 #define JWT_ISSUER "rma-coordinator"
 
 struct jwt_claims {
     char subject[JWT_SUBJECT_MAX + 1]; /* a worker's id, or a user's name */
-    bool worker;                       /* it is a worker's token; else it is a user's, with `role` */
+    bool worker;                       /* a worker's token; else a user's, with `role` */
     enum role role;
-    char grant[65];     /* what the token was given for, and ends with: the id of a join token, or of a session */
+    char grant[65];     /* the id of the join token or session for which it was issued, and with which it ends */
     int64_t expires_at; /* seconds since 1970 */
 };
 
-/* JWT_UNKNOWN_KEY: it has the form of one of ours, but names a key that is not among those given. */
+/* JWT_UNKNOWN_KEY: it has the form of our tokens, but names a key that is not among the given ones. */
 enum jwt_result { JWT_FINE, JWT_EXPIRED, JWT_INVALID, JWT_UNKNOWN_KEY };
 
 /* Appends a token with these claims, signed by `key`. subject and grant are visible ASCII without quotes and backslashes. */

@@ -1,6 +1,6 @@
 /*
- * What people and programs may do. Each role may do what the roles before it may. Workers are no role: a worker acts as itself
- * alone.
+ * What people and programs may do. Each role may do everything that the roles before it may do. Workers have no role: a worker
+ * acts for itself alone.
  */
 #ifndef AUTH_ROLE_H
 #define AUTH_ROLE_H

@@ -1,7 +1,7 @@
 /*
- * Opaque tokens: "rmaj_<id>_<secret>" joins workers, "rmaa_<id>_<secret>" is a program's. The id names the token in lists and
- * in the log; the secret is 256 random bits. Only the digest of the whole text is stored, so nobody who reads the store can use
- * a token.
+ * Opaque tokens: "rmaj_<id>_<secret>" lets workers join, "rmaa_<id>_<secret>" is for a program. The id names the token in lists
+ * and in the log; the secret is 256 random bits. Only the digest of the whole text is stored, so nobody who reads the store can
+ * use a token.
  */
 #ifndef AUTH_SECRET_H
 #define AUTH_SECRET_H
@@ -24,19 +24,19 @@ struct secret {
 /* The hex digits of the SHA-256 of `text`, and a NUL. */
 void secret_digest(struct str text, char digest[SECRET_DIGEST_LEN + 1]);
 
-/* Makes a new token, appended to `text`. Aborts where the system has no randomness. */
+/* Appends a new token to `text`. Aborts if the system has no randomness. */
 void secret_make(enum secret_kind kind, struct buffer *text);
 
 /* Whether `text` has the form of a token; fills in *out. `text` must outlive out->id. */
 bool secret_parse(struct str text, struct secret *out);
 
-/* Whether `b`, of the same length, is `a`, in a time that does not depend on where they differ. */
+/* Whether `a` and `b`, of the same length, are equal, in a time that does not depend on where they differ. */
 bool secret_is(struct str a, struct str b);
 
 /* Whether two digests are equal, in a time that does not depend on where they differ. */
 bool secret_digests_are_equal(const char *a, const char *b);
 
-/* Fills `bytes` with randomness. Aborts where the system has none. */
+/* Fills `bytes` with randomness. Aborts if the system has none. */
 void secret_random(void *bytes, size_t size);
 
 #endif

@@ -14,14 +14,14 @@
 struct signing_key {
     char kid[SIGNING_KEY_ID_LEN + 1];
     char x[44], y[44];         /* the public point, in base64url */
-    struct buffer private_pem; /* owned; ends with a NUL that does not count */
+    struct buffer private_pem; /* owned; a NUL follows, which is not part of the length */
     struct buffer public_pem;  /* likewise */
 };
 
-/* Makes a new key. Aborts where the system has no randomness. */
+/* Makes a new key. Aborts if the system has no randomness. */
 void signing_key_make(struct signing_key *out);
 
-/* Reads a private key from its PEM text. ERR_INVALID: it is none, or not on P-256. */
+/* Reads a private key from its PEM text. ERR_INVALID: it is not a key, or not on P-256. */
 MUST_CHECK enum err signing_key_read(struct str pem, struct signing_key *out);
 
 void signing_key_fini(struct signing_key *key);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #define CLI_DONE 0
-#define CLI_FAILED 1    /* nobody answered, or not as a coordinator does */
+#define CLI_FAILED 1    /* nobody answered, or the answer was not a coordinator's */
 #define CLI_USAGE 2     /* the arguments were not understood */
 #define CLI_NO_WORKER 3 /* there is no such worker, task or queue */
 #define CLI_NOT_WELL 4  /* status: the fleet is degraded or unhealthy */
@@ -50,7 +50,7 @@ int cli_import(char **args);
 int cli_export(char **args);
 int cli_check(char **args);
 
-/* Prints what a command takes; false when `command` is none of these. */
+/* Prints the arguments of a command; false if `command` is not one of these. */
 bool cli_print_help(const char *command);
 
 #endif

@@ -15,52 +15,52 @@
 
 struct client {
     void *curl;         /* CURL */
-    void *headers;      /* struct curl_slist of a request with a body */
+    void *headers;      /* struct curl_slist, the headers of a request with a body */
     void *bare_headers; /* of one without; NULL: none */
     char token[4128];   /* "Authorization: Bearer …"; empty: none */
     char url[1024];     /* without a slash at its end */
-    char place[320];    /* the same for people: no password in it; where Redis is, with a private server */
+    char place[320];    /* the same for people, without a password; with a private server, where Redis is */
     struct proxy proxy; /* that requests go through */
     bool is_private;    /* it asks a server of its own */
-    bool can_be_ended;  /* a blocked signal that waits ends a request */
+    bool can_be_ended;  /* a pending blocked signal ends a request */
     char why[768];      /* why the last request failed */
 };
 
 struct answer {
     long status; /* of HTTP; 0: none came */
     struct buffer body;
-    cJSON *json; /* an object; NULL: the body is none */
+    cJSON *json; /* an object; NULL: the body is not one */
 };
 
 /*
- * Gets ready to ask the coordinator that the options name. Returns CLI_DONE, or an exit code after it has printed why. If the
- * caller has blocked signals before, it sees them.
+ * Prepares requests to the coordinator that the options name. Returns CLI_DONE, or an exit code after printing the reason. It
+ * notices signals that the caller has blocked before.
  */
 int client_open(struct client *client, const struct options *options);
 
 void client_close(struct client *client);
 
 /*
- * Asks for a path and fills *answer, which the caller releases with answer_fini in any case. CLI_DONE: it is 200 and a JSON
- * object; CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer holds what came if it was a JSON object.
+ * Asks for a path and fills *answer, which the caller releases with answer_fini in any case. CLI_DONE: the answer is 200 and a
+ * JSON object. CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer has the body if it was a JSON object.
  */
 int client_ask(struct client *client, const char *method, const char *path, struct answer *answer);
 
-/* The same with a body, JSON or empty. */
+/* Sends a request with a body, which is JSON or empty; else like client_ask. */
 int client_send(struct client *client, const char *method, const char *path, struct str body, struct answer *answer);
 
-/* Sets the Idempotency-Key of the requests with a body from now on; NULL: none. */
+/* Sets the Idempotency-Key of all later requests with a body; NULL: none. */
 void client_set_key(struct client *client, const char *key);
 
 void answer_fini(struct answer *answer);
 
-/* The text of a string member; absent when there is none. */
+/* The text of a string member; absent if it is not there. */
 struct str member_text(const cJSON *object, const char *name);
 
-/* The number of a number member; NAN when there is none. */
+/* The number of a number member; NAN if it is not there. */
 double member_number(const cJSON *object, const char *name);
 
-/* Appends a count of things, "?" when it is none. */
+/* Appends a count of things; "?" if the member is not a number. */
 void add_count(struct buffer *out, double count);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The table of an operator's commands: their names, what runs them, what they take, and their help.
+ * The table of an operator's commands: names, functions, arguments and help.
  */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
@@ -26,18 +26,18 @@ enum takes {
 
 struct cli_command {
     const char *name;
-    int (*run)(char **args); /* as in cli.h; NULL: a part of another command, as "users add" is */
+    int (*run)(char **args); /* as in cli.h; NULL for a part of another command, such as "users add" */
     const char *summary;     /* its line in the program's help; NULL for a part */
     unsigned takes;
-    const char *what; /* what it is about, in its usage; NULL: nothing by name */
+    const char *what; /* the noun for its argument in the usage; NULL: it takes no name */
     const char *noun; /* the same for people */
-    const char *help; /* what its --help begins with; NULL: its --help is the program's */
+    const char *help; /* the beginning of its --help; NULL: its --help is the program's */
 };
 
 /* The last has no name. */
 extern const struct cli_command cli_commands[];
 
-/* The command of that name that has a help of its own; NULL when there is none. */
+/* The command of that name with its own help; NULL if there is none. */
 const struct cli_command *cli_find_command(const char *name);
 
 #endif

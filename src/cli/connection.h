@@ -1,5 +1,5 @@
 /*
- * A blocking connection to Redis, for commands that do one thing and end.
+ * A blocking connection to Redis, for commands that do one thing and then end.
  */
 #ifndef CLI_CONNECTION_H
 #define CLI_CONNECTION_H
@@ -19,22 +19,22 @@ struct connection {
 };
 
 /*
- * Connects to the Redis of REDIS_URL, or to the embedded one of DATA_DIR: that of the coordinator that runs there, or else one
- * started for the time being. `why` is used until it is closed. Release it with connection_close in any case.
+ * Connects to the Redis of REDIS_URL, or to the private one of DATA_DIR. If no coordinator runs there, it starts that server
+ * for as long as the connection lasts. `why` is used until it is closed. Release it with connection_close in any case.
  */
 MUST_CHECK enum err connection_open(struct connection *connection, const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
-/* Ends it, and the server if it was started for it. */
+/* Closes the connection, and ends the server if it was started for the connection. */
 void connection_close(struct connection *connection);
 
-/* Queues a command, whose bytes are taken out of `command`. */
+/* Queues a command, and takes its bytes out of `command`. */
 void connection_send(struct connection *connection, struct buffer *command);
 
-/* Sends the queued commands without waiting for a reply. An error shows at the next receive. */
+/* Sends the queued commands without waiting for a reply. The next receive reports an error. */
 void connection_flush(struct connection *connection);
 
 /*
- * The reply to the oldest command that has none yet; release it with freeReplyObject. NULL, with connection->why set, when the
+ * Returns the reply to the oldest command without one; release it with freeReplyObject. NULL, with connection->why set, if the
  * connection is lost or Redis refuses the command.
  */
 struct redisReply *connection_receive(struct connection *connection);

@@ -1,6 +1,6 @@
 /*
- * libcurl, loaded when a command needs it: linked, it and the thirty libraries behind it would cost every coordinator 5 MB of
- * memory, and its start some milliseconds.
+ * libcurl, loaded when a command needs it. If it were linked, it and its thirty libraries would cost every coordinator 5 MB of
+ * memory, and every start some milliseconds.
  */
 #ifndef CLI_CURL_LIBRARY_H
 #define CLI_CURL_LIBRARY_H
@@ -35,7 +35,7 @@ extern struct curl_library {
 #undef X
 } libcurl;
 
-/* False when it is not there or not the one; `why` then says what to do. */
+/* False if the library is missing or not the right one; `why` then says what to do. */
 bool curl_library_load(char why[256]);
 
 #endif

@@ -11,7 +11,7 @@ struct mapped_file {
 };
 
 /*
- * Opens the file at `path`; what is no regular file (a pipe) is copied to a temporary one first. On ERR_INVALID errno says why.
+ * Opens the file at `path`. A pipe or another special file is copied to a temporary file first. On ERR_INVALID errno says why.
  * While it is open, a file that somebody else cuts short ends the program with a message. Close it with mapped_file_close.
  */
 MUST_CHECK enum err mapped_file_open(const char *path, struct mapped_file *file);

@@ -8,12 +8,12 @@
 
 #define OPTIONS_SETTINGS_MAX 6
 
-/* Texts are NULL where they are not given. */
+/* Texts are NULL if they are not given. */
 struct options {
-    const char *noun;    /* what the command is about, for people: "worker" */
-    const char *id;      /* of that; of a submission its type */
+    const char *noun;    /* the kind of thing that the command is about, for people: "worker" */
+    const char *id;      /* the id of that thing; for a submission its type */
     const char *payload; /* of a submission */
-    const char *url;     /* of a coordinator; NULL: straight at Redis */
+    const char *url;     /* of a coordinator; NULL: use Redis directly */
     const char *tier;    /* "1" to "4" */
     const char *status, *service, *reason;
     const char *queue, *state, *type, *worker, *error, *limit;
@@ -23,10 +23,10 @@ struct options {
     char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, as config_read takes them, up to a NULL */
 };
 
-/* Reads the arguments of a command. Returns CLI_DONE, or CLI_USAGE after having said what is wrong. */
+/* Reads the arguments of a command. Returns CLI_DONE, or CLI_USAGE after printing what is wrong. */
 int options_read(const char *command_name, char **args, struct options *options);
 
-/* Says why a command fails, in one line on stderr whatever the values in it, and returns `code`. */
+/* Prints why a command fails, always in one line on stderr, and returns `code`. */
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A server for this process alone: an operator's command that is given no coordinator asks its own, on the fleet's Redis, and
- * so has one way of asking.
+ * A server for this process alone. A command without a URL of a coordinator asks its own server, which uses the fleet's Redis.
+ * So all commands ask in the same way.
  */
 #ifndef CLI_PRIVATE_SERVER_H
 #define CLI_PRIVATE_SERVER_H
@@ -13,14 +13,14 @@
 #define PRIVATE_SERVER_URL_MAX 64
 
 /*
- * Starts it on a free port of 127.0.0.1, on the Redis of REDIS_URL or else of DATA_DIR; `flags` win over the environment (see
- * config_read). Writes its URL and where Redis is. ERR_BAD_REQUEST: the flags are wrong; ERR_INVALID: it can't be; `why` says
- * why. Once in the life of the program.
+ * Starts the server on a free port of 127.0.0.1, with the Redis of REDIS_URL or else of DATA_DIR; `flags` win over the
+ * environment (see config_read). Writes its URL, and where Redis is. ERR_BAD_REQUEST: the flags are wrong. ERR_INVALID: it
+ * can't start; `why` says why. Call it at most once in the life of the program.
  */
 MUST_CHECK enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], char place[ADDRESS_PLACE_MAX],
                                          char why[256]);
 
-/* What a request to it must show, since other users of this machine reach it, too. */
+/* The token that a request to it must carry, since other users of this machine can reach it, too. */
 const char *private_server_token(void);
 
 void private_server_stop(void);

@@ -9,12 +9,12 @@
 #include "base/str.h"
 
 struct proxy {
-    const char *variable; /* that names it; NULL: there is none, and the request goes directly */
+    const char *variable; /* the variable that names the proxy; NULL: there is none, and the request goes directly */
     const char *url;      /* as it stands there */
-    char place[256];      /* the same for people: no user and password in it */
+    char place[256];      /* the same for people, without user and password */
 };
 
-/* Finds the proxy for an http or https URL. A host of this very machine needs none, whatever the variables say. */
+/* Finds the proxy for an http or https URL. A host that is this machine needs no proxy, whatever the variables say. */
 void proxy_find(struct str url, struct proxy *proxy);
 
 #endif

@@ -10,9 +10,9 @@
 enum colour task_colour(struct str state);
 
 /*
- * Asks about a task until it has ended, over short absences of whoever answers; with `follow` prints what changes of it. Then
- * prints its result, or as JSON all of it. Returns CLI_DONE when it has completed, CLI_NOT_DONE after having said what else
- * became of it, or what went wrong.
+ * Asks about a task until it has ended; short failures of the coordinator do not matter. With `follow` it prints each change.
+ * Then it prints the result, or the whole task as JSON. Returns CLI_DONE if the task has completed; else CLI_NOT_DONE or
+ * another code, after printing the reason.
  */
 int task_await(struct client *client, const struct options *options, struct str task_id, bool follow);
 

@@ -1,5 +1,5 @@
 /*
- * Text for a terminal. What workers call themselves may be anything: it can't move the cursor, change colours or turn the
+ * Text for a terminal. Workers' names may have any characters. None of them can move the cursor, change colours or turn the
  * direction of writing here.
  */
 #ifndef CLI_TEXT_H
@@ -8,8 +8,8 @@
 #include "base/buffer.h"
 
 /*
- * Appends `text`, which need not be UTF-8, with a "?" for every character that a terminal would obey rather than show. What is
- * wider than `room` columns is cut and ends in "…". Returns the columns taken.
+ * Appends `text`, which need not be UTF-8, with a "?" for every character that a terminal would obey instead of showing it. A
+ * text wider than `room` columns is cut and ends in "…". Returns the columns taken.
  */
 size_t text_show(struct buffer *out, struct str text, size_t room);
 
@@ -33,7 +33,7 @@ struct terminal {
 
 void terminal_look(struct terminal *terminal);
 
-/* Append what switches to a colour (COLOUR_NONE: back), if the terminal shall have colours. */
+/* Append the sequence that switches to a colour (COLOUR_NONE: back), if the terminal is to have colours. */
 void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour);
 
 /* The colour for a worker's, a service's or a fleet's status. */
@@ -42,7 +42,7 @@ enum colour status_colour(struct str status);
 /* Appends text in a colour, as text_show does. Returns the columns taken. */
 size_t terminal_show(const struct terminal *terminal, struct buffer *out, struct str text, size_t room, enum colour colour);
 
-/* Writes what is in the buffer to stdout and empties it; false when stdout takes no more. */
+/* Writes the buffer to stdout and empties it; false if stdout takes no more. */
 bool print_buffer(struct buffer *text);
 
 #define TABLE_COLUMNS_MAX 8
@@ -54,8 +54,8 @@ struct column {
 };
 
 /*
- * A table that is printed in parts. Columns are as wide as their widest text so far and never get narrower; those for which the
- * terminal has no room at all are left out, from the right.
+ * A table that is printed in parts. A column is as wide as its widest text so far, and never gets narrower. Columns for which
+ * the terminal has no room are left out, from the right.
  */
 struct table {
     const struct terminal *terminal;
@@ -63,7 +63,7 @@ struct table {
     size_t count;
     size_t widths[TABLE_COLUMNS_MAX];
     bool begun;         /* the titles have been printed */
-    struct cell *cells; /* of the rows that wait to be printed, one after the other */
+    struct cell *cells; /* the cells of the rows that wait to be printed, one after the other */
     size_t cell_count, cell_room;
     struct buffer texts;
 };
@@ -74,7 +74,7 @@ void table_fini(struct table *table);
 /* Adds the next cell of a row. */
 void table_add(struct table *table, struct str text, enum colour colour);
 
-/* Appends the waiting rows to `out`, the first time with the titles, and forgets them. */
+/* Moves the waiting rows to `out`, the first time with the titles. */
 void table_print(struct table *table, struct buffer *out);
 
 #endif

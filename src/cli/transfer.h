@@ -19,25 +19,24 @@ struct transfer {
 };
 
 /*
- * Takes over the workers of a registry file. On an error `why` is one line; what is wrong with the file stands on stderr before
- * it.
+ * Imports the workers of a registry file. On an error `why` is one line; the faults of the file are on stderr before it.
  */
 MUST_CHECK enum err transfer_import(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
-/* Writes all workers, and the registrations kept of removed ones, as a registry file. */
+/* Writes all workers, and the kept registrations of removed workers, as a registry file. */
 MUST_CHECK enum err transfer_export(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
 /*
- * Looks whether what is in Redis agrees, and changes nothing; faults come to standard output, a line for each. ERR_INVALID:
- * there are some.
+ * Checks whether the data in Redis is consistent, without changing anything. Each fault is a line on standard output.
+ * ERR_INVALID: there are faults.
  */
 MUST_CHECK enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 
-/* A line on a terminal that tells how far it is. */
+/* A line on a terminal that shows the progress. */
 struct progress {
     const char *doing; /* "taking over workers" */
     size_t total;
-    int64_t next; /* when it is shown again, by clock_ms; 0: at once */
+    int64_t next; /* clock_ms when it is shown next; 0: at once */
 };
 
 /* Shows it now and then, if stderr is a terminal; progress_end wipes it away. */

@@ -1,5 +1,5 @@
 /*
- * What the list of workers and its refreshed form share.
+ * What the list of workers shares with the list that refreshes itself.
  */
 #ifndef CLI_WORKERS_H
 #define CLI_WORKERS_H
@@ -8,8 +8,8 @@
 #include "cli/text.h"
 
 /*
- * Asks for up to `limit` of the workers that the options want, from the first one after `cursor` (NULL: from the beginning).
- * CLI_DONE: *workers is an array. Release *answer in any case.
+ * Asks for up to `limit` of the workers that the options select, after `cursor` (NULL: from the beginning). CLI_DONE: *workers
+ * is an array. Release *answer in any case.
  */
 int workers_ask(struct client *client, const struct options *options, size_t limit, const char *cursor, struct answer *answer,
                 const cJSON **workers);
@@ -21,7 +21,7 @@ void workers_add(struct table *table, const cJSON *workers);
 /* Shows the workers again and again, until a signal ends it. The signals must have been blocked by watch_block_signals before. */
 int watch(struct client *client, const struct options *options);
 
-/* Keeps the signals that watch waits for from every thread; to be called before any is made. */
+/* Blocks the signals that watch waits for, in every thread. Call it before any thread is made. */
 void watch_block_signals(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A running coordinator without what surrounds it: its settings put in order, and its serving threads. The program that serves
- * has one, and so has an operator's command that reads a fleet straight from its Redis.
+ * The core of a running coordinator: its checked settings and its serving threads. The serving program has one, and so does an
+ * operator's command that reads a fleet directly from its Redis.
  */
 #ifndef INSTANCE_INSTANCE_H
 #define INSTANCE_INSTANCE_H
@@ -21,7 +21,7 @@
 #define VERSION "0.1.0"
 #endif
 
-/* The commit that the program was built from, "unknown" where nobody said. */
+/* The commit from which the program was built; "unknown" if the build did not tell. */
 extern const char instance_commit[];
 
 struct serving_thread;
@@ -32,7 +32,7 @@ struct instance {
     struct buffer shared_secret; /* JWT_SECRET */
     struct config config;
     struct catalogue_file catalogue;
-    struct address address;         /* of Redis; with no REDIS_URL whoever makes the instance sets it before instance_start */
+    struct address address;         /* of Redis; without REDIS_URL the caller sets it before instance_start */
     struct address replica_address; /* of the one to read from */
     bool has_replica;
     struct buffer public_url, allowed_origins; /* as web.h makes them */
@@ -48,34 +48,34 @@ struct instance {
     pthread_barrier_t threads_made;
     int port;
     char id[160];
-    _Atomic int64_t workers_found; /* at the start; or one of these: */
+    _Atomic int64_t workers_found; /* the number at the start; or one of these: */
 #define INSTANCE_WORKERS_UNKNOWN (-1)
-#define INSTANCE_WORKERS_LATE (-2) /* nobody waits for the number any more: it gets a line of its own in the log */
+#define INSTANCE_WORKERS_LATE (-2) /* nobody waits for the number any more: it is logged in a line of its own */
     sem_t counted;                 /* posted when the number has come */
 };
 
 /*
- * Reads the settings from the environment and from the flags in `args` into what the modules take. The errors and `why` are
- * config_read's. The result may be changed before the next step.
+ * Reads the settings from the environment and from the flags in `args`, and makes the modules' configurations of them. The
+ * errors and `why` are those of config_read. The caller may change the result before the next step.
  */
 MUST_CHECK enum err instance_configure(struct instance *instance, char **args, char why[256]);
 
-/* Takes the services of SERVICE_CATALOG. On ERR_INVALID stderr has been told everything that is wrong with that file. */
+/* Reads the services of SERVICE_CATALOG. On ERR_INVALID all faults of that file have been printed on stderr. */
 MUST_CHECK enum err instance_take_catalogue(struct instance *instance);
 
-/* Binds the port. On ERR_INVALID `why` says what is in the way. */
+/* Binds the port. On ERR_INVALID `why` says why that failed. */
 MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
 
 /* Starts the threads, which take the signals that the caller has not blocked. Once in the life of the program. */
 void instance_start(struct instance *instance);
 
 /*
- * How many workers Redis had at the start; waits for its answer, 0.4 s at most. Negative: it has not answered yet, the log will
- * tell. Once, after instance_start.
+ * How many workers Redis had at the start. Waits at most 0.4 s for the answer. Negative: there is no answer yet, and the log
+ * will have the number. Call it once, after instance_start.
  */
 int64_t instance_workers_found(struct instance *instance);
 
-/* Lets the threads finish what is in flight, within 3.5 s, and end. */
+/* Lets the threads finish the requests in flight, within 3.5 s, and end. */
 void instance_stop(struct instance *instance);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * JWT_SECRET: coordinators hand it on to workers that check with it on whose behalf a request comes (see model/catalogue.h and
- * auth/dispatch_token.h). A weak one would let anybody make such tokens.
+ * JWT_SECRET. Coordinators give it to workers, which use it to check on whose behalf a request comes (see model/catalogue.h and
+ * auth/dispatch_token.h). If it were weak, anybody could make such tokens.
  */
 #ifndef INSTANCE_SHARED_SECRET_H
 #define INSTANCE_SHARED_SECRET_H
@@ -9,8 +9,8 @@
 #include "base/err.h"
 
 /*
- * Appends JWT_SECRET, or what the file has that JWT_SECRET_FILE names; nothing when neither is set. ERR_INVALID: too weak; `why`
- * says what to do.
+ * Appends JWT_SECRET, or the content of the file that JWT_SECRET_FILE names; nothing if neither is set. ERR_INVALID: it is too
+ * weak; `why` says what to do.
  */
 MUST_CHECK enum err shared_secret_read(struct buffer *out, char why[256]);
 

@@ -1,5 +1,5 @@
 /*
- * Where requests may be passed on to, by the settings.
+ * Reads from the settings where requests may be passed on to.
  */
 #ifndef INSTANCE_UPSTREAMS_H
 #define INSTANCE_UPSTREAMS_H
@@ -11,7 +11,7 @@ struct instance;
 /* Reads UPSTREAM_ALLOW and what goes with it. On ERR_INVALID `why` is one line that says what is wrong. */
 MUST_CHECK enum err upstreams_configure(struct instance *instance, char why[256]);
 
-/* Forbids this program's own places, once its port and Redis are known. */
+/* Forbids the addresses of this program, once its port and its Redis are known. */
 void upstreams_forbid_own(struct instance *instance);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The settings that are web addresses: checked at the start and brought to their normal form.
+ * Checks the settings that are web addresses at the start, and brings them to their normal form.
  */
 #ifndef INSTANCE_WEB_H
 #define INSTANCE_WEB_H
@@ -8,8 +8,8 @@
 #include "base/err.h"
 
 /*
- * Reads PUBLIC_URL, "https://host[:port][/path]", and appends it with host and scheme in lower case, without the scheme's own
- * port and without a slash at its end; nothing where it is empty. ERR_INVALID: `why` says what is wrong.
+ * Reads PUBLIC_URL, "https://host[:port][/path]". Appends it with host and scheme in lower case, without the scheme's own port
+ * and without a slash at its end; appends nothing if it is empty. ERR_INVALID: `why` says what is wrong.
  */
 MUST_CHECK enum err web_read_public_url(struct str text, struct buffer *out, char why[256]);
 

@@ -12,18 +12,18 @@
 
 #define ANSWER_HEAD_MAX 65536    /* bytes of all headers */
 #define ANSWER_HEADERS_MAX 100   /* their number */
-#define ANSWER_TRAILERS_MAX 4096 /* bytes of what follows the last chunk */
-#define ANSWER_INTERIM_MAX 8     /* answers of 1xx before the real one */
+#define ANSWER_TRAILERS_MAX 4096 /* bytes of the trailers after the last chunk */
+#define ANSWER_INTERIM_MAX 8     /* how many 1xx answers may come before the real one */
 
 struct answer_header {
-    struct str name, value; /* as they came; the value without blanks around it */
+    struct str name, value; /* as they came, the value without blanks around it */
 };
 
 struct answer;
 
-/* What the parser tells while it reads. Neither may call answer_… of the same answer. */
+/* What the parser reports while it reads. Neither function may call answer_… for the same answer. */
 struct answer_events {
-    void (*head)(void *data);                   /* the head is whole: answer_status and so on have it */
+    void (*head)(void *data);                   /* the head is whole: answer_status and the other readers may be called */
     void (*body)(void *data, struct str bytes); /* a piece of the body; valid during the call alone */
 };
 
@@ -34,27 +34,28 @@ void answer_free(struct answer *answer);
 enum answer_state {
     ANSWER_MORE,    /* goes on */
     ANSWER_DONE,    /* is whole */
-    ANSWER_UPGRADE, /* 101: from here on the bytes are another protocol's */
-    ANSWER_BAD,     /* is none, or one that must not be passed on; answer_fault says why */
+    ANSWER_UPGRADE, /* 101: the bytes from here on belong to another protocol */
+    ANSWER_BAD,     /* not an answer, or one that must not be passed on; answer_fault says why */
 };
 
 /*
- * Reads what has come. *used becomes how many of the bytes belong to the answer. Once it is not ANSWER_MORE, nothing more may
- * be read.
+ * Reads the next bytes. *used becomes the number of bytes that belong to the answer. Call it again only while the result is
+ * ANSWER_MORE.
  */
 enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used);
 
-/* The connection has ended: whether that made the answer whole. */
+/* Tells the parser that the connection has ended. Returns whether that makes the answer whole. */
 enum answer_state answer_end(struct answer *answer);
 
-/* What is wrong with it, for the log: static text. */
+/* What is wrong with the answer, for the log: static text. */
 const char *answer_fault(const struct answer *answer);
 
-/* Of the head; valid as long as the answer. */
+/* Parts of the head, valid as long as the answer. */
 int answer_status(const struct answer *answer);
 const struct answer_header *answer_headers(const struct answer *answer, size_t *count);
-struct str answer_header(const struct answer *answer, const char *name); /* the first of that name, any case; absent without one */
-int64_t answer_length(const struct answer *answer);                      /* bytes of the body; -1: not known */
+struct str answer_header(const struct answer *answer,
+                         const char *name);         /* the first header of that name, in any case; absent if there is none */
+int64_t answer_length(const struct answer *answer); /* bytes of the body; -1: not known */
 
 /* Whether the connection can take another request once this answer is whole. */
 bool answer_keeps_alive(const struct answer *answer);

@@ -8,16 +8,16 @@
 #include "upstream/exchange.h"
 #include "upstream/internal.h"
 
-#define DIALLED_TRIES_MAX 3 /* addresses of a name that are connected to, one after the other */
+#define DIALLED_TRIES_MAX 3 /* how many addresses of a name are tried, one after the other */
 
 enum dialled_state {
     DIALLED_LOOKING_UP,
-    DIALLED_PREPARING, /* the addresses are there, TLS is not */
+    DIALLED_PREPARING, /* the addresses are known, and TLS is being loaded */
     DIALLED_CONNECTING,
     DIALLED_SECURING,
-    DIALLED_EXCHANGING, /* sends and reads: a worker may answer before it has all of the request */
-    DIALLED_RAW,        /* 101: another protocol's bytes */
-    DIALLED_OVER,       /* the last event has come, or is to come soon */
+    DIALLED_EXCHANGING, /* sends and reads: a worker may answer before it has the whole request */
+    DIALLED_RAW,        /* after 101: both ways carry another protocol's bytes */
+    DIALLED_OVER,       /* the last event has come, or comes soon */
 };
 
 struct dialled {
@@ -35,24 +35,24 @@ struct dialled {
     int64_t connect_until; /* connecting: clock_ms */
     struct wire *wire;     /* from connecting on, until it is over */
 
-    struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* what is being sent: of a chunk, its size and end too */
-    size_t piece, piece_count;                    /* the first with something left; their number */
+    struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* the data that is being sent; a chunk's size and end are pieces, too */
+    size_t piece, piece_count;                    /* the first piece with something left; the number of pieces */
     char chunk_size[24];
-    bool sends_head; /* they begin with the request's head, */
+    bool sends_head; /* the pieces begin with the request's head, */
     bool sends_last; /* end with its end */
     bool sent_all;
     bool may_send; /* the caller may give more */
 
     struct answer *answer;
-    char *buffer;      /* what the caller looks at, or is being read to; NULL: nothing */
-    char *small;       /* likewise, when there is little: a copy of its own */
-    struct str body;   /* of one read: all that belongs to the body, put together */
+    char *buffer;      /* bytes that the caller looks at, or that are being read; NULL: none */
+    char *small;       /* the same for few bytes: a small copy */
+    struct str body;   /* the body's bytes of one read, joined */
     bool head_is_read; /* by the parser */
-    bool heard;        /* something of an answer has come */
+    bool heard;        /* some byte of an answer has come */
     bool answered;     /* `answer` was called */
     bool holding;      /* and exchange_next was not yet */
     bool delivered;    /* a byte of the request may have left */
-    bool broken;       /* the worker takes nothing more: what it said before may still be read */
+    bool broken;       /* the worker takes nothing more; its answer may still be read */
     bool again;        /* this is the second time: the kept connection was closed */
 
     bool failing; /* `failed` comes in the next turn, with: */
@@ -66,14 +66,14 @@ void dialled_connect(struct dialled *dialled);
 /* dial.c: ends and frees it. */
 void dialled_release(struct dialled *dialled);
 
-/* dial.c: `failed` is to be called, in the next turn, or now. The latter must be its caller's last act. */
+/* dial.c: calls `failed`, in the next turn; or now, which must be the caller's last act. */
 void dialled_fail_soon(struct dialled *dialled, enum exchange_fault fault, const char *why);
 void dialled_fail(struct dialled *dialled, enum exchange_fault fault, const char *why);
 
-/* exchange.c: there is a connection that can be written. */
+/* exchange.c: begins, with a connection that can be written. */
 void dialled_begin(struct dialled *dialled);
 
-/* exchange.c: what happens to it while it exchanges. Each must be its caller's last act. */
+/* exchange.c: handles the events of the wire. Each call must be the caller's last act. */
 void dialled_on_readable(struct dialled *dialled);
 void dialled_on_writable(struct dialled *dialled);
 void dialled_on_turn(struct dialled *dialled);

@@ -9,12 +9,12 @@
  *                           answer (head, perhaps bytes) ──▶ exchange_next ──▶ answer (bytes) … last
  *     at any time: failed
  *
- * The events come from the loop, one at a time, and none comes from within a function of this header. After `failed`, or an
- * answer's last bytes, no event comes any more. The caller frees the exchange, at any time, from within an event too: that
+ * The events come from the loop, one at a time, and never from within a function of this header. After `failed`, or after an
+ * answer's last bytes, no event comes any more. The caller may free the exchange at any time, also from within an event. That
  * ends everything at once, and closes the connection unless the answer was whole.
  *
- * Back-pressure is the caller's: the next bytes of an answer come only after exchange_next, the next bytes of a request are
- * asked for only when the last ones have left.
+ * The caller sets the pace: the next bytes of an answer come only after exchange_next, and the exchange asks for the next bytes
+ * of a request only when the last ones have left.
  */
 #ifndef UPSTREAM_EXCHANGE_H
 #define UPSTREAM_EXCHANGE_H
@@ -57,12 +57,12 @@ const char *exchange_fault_sentence(enum exchange_fault fault);
 struct exchange_failure {
     enum exchange_fault fault;
     const char *why; /* the cause, for the log; static text, or valid during the call alone; never NULL */
-    bool delivered;  /* a byte of the request may have reached the worker: sending it elsewhere may do its work twice */
+    bool delivered;  /* a byte of the request may have reached the worker: another worker might do the work a second time */
     bool answered;   /* `answer` was called: the client may have a part already */
 };
 
 struct exchange_events {
-    /* All that was given has left, and more of the body is wanted: exchange_send may be called. Only if there is `more`. */
+    /* All given bytes have left: exchange_send may be called for the rest of the body. Called only if there is `more`. */
     void (*writable)(void *data);
     /*
      * The first call comes when the head is whole: exchange->head then has it, and there may be no bytes yet. Each later call has
@@ -73,29 +73,29 @@ struct exchange_events {
 };
 
 struct exchange_head {
-    int status; /* 101: both ways carry another protocol's bytes now, see exchange_send */
+    int status; /* 101: both ways now carry another protocol's bytes, see exchange_send */
     const struct answer_header *headers;
     size_t count;
-    int64_t length; /* bytes of the body as the worker told them; -1: it told none */
+    int64_t length; /* bytes of the body as the worker announced them; -1: it did not */
 };
 
 /*
- * What to send. The head must not change until the first event `answer` or `failed`, the body not until the exchange is over, or
- * exchange_free: where nothing can have been delivered, or the request is `safe`, they may be sent again.
+ * The request. The head must not change until the first event `answer` or `failed`, and the body must not change until the
+ * exchange is over or freed: if nothing can have been delivered, or the request is `safe`, they may be sent again.
  */
 struct exchange_request {
     const struct target *target; /* read during the call alone */
-    struct str head;             /* request line and headers with the empty line, as they go out */
+    struct str head;             /* request line, headers and the empty line, as they are sent */
     struct str body;             /* all of the body, or its beginning */
-    bool more;                   /* the rest comes by exchange_send */
+    bool more;                   /* the rest of the body comes by exchange_send */
     bool chunked;                /* the head says "Transfer-Encoding: chunked": the exchange makes the chunks */
     bool is_head;                /* the method is HEAD */
     bool upgrade;                /* 101 is asked for */
-    bool safe;                   /* may be sent twice: GET, HEAD, an idempotent service */
+    bool safe;                   /* it may be sent twice: GET, HEAD, or a request to an idempotent service */
     int lookup_ms;               /* patience; 0: the default, as below */
     int connect_ms, tls_ms;
     int head_ms;    /* from the request's last byte to the end of the answer's head */
-    int silence_ms; /* between two reads of the answer, or two writes of the request; of a protocol that was upgraded to, too */
+    int silence_ms; /* between two reads of the answer, or two writes of the request; also after an upgrade */
 };
 
 #define EXCHANGE_LOOKUP_MS 2000
@@ -121,22 +121,22 @@ struct exchange *exchange_dial(struct upstream *upstream, const struct exchange_
                                const struct exchange_events *events, void *data);
 
 /*
- * Sends a part of the body, in `writable` or after it, or once the answer is 101. True: all has left, and the next may come at
- * once. False: the pieces must not change until `writable`, the end of the exchange or exchange_free. `last`: the body ends with
- * them (there may be none); for an upgraded protocol this direction ends.
+ * Sends a part of the body. Call it in `writable` or after it, or once the answer is 101. True: all bytes have left, and the
+ * next part may come at once. False: the pieces must not change until `writable`, the end of the exchange or exchange_free.
+ * `last`: the body ends with these pieces (there may be none); after an upgrade this direction ends.
  */
 static inline bool exchange_send(struct exchange *exchange, const struct str pieces[], size_t count, bool last)
 {
     return exchange->ops->send(exchange, pieces, count, last);
 }
 
-/* The caller is done with the bytes of the last `answer`; the next may come. */
+/* The caller no longer needs the bytes of the last `answer`: the next may come. */
 static inline void exchange_next(struct exchange *exchange)
 {
     exchange->ops->next(exchange);
 }
 
-/* Ends the exchange, whatever its state. */
+/* Ends the exchange in any state. */
 static inline void exchange_free(struct exchange *exchange)
 {
     exchange->ops->free(exchange);

@@ -1,5 +1,5 @@
 /*
- * What one loop passes requests on with, from inside; for the files of upstream/ alone.
+ * The inside of what one loop needs to pass requests on, for the files of upstream/ alone.
  */
 #ifndef UPSTREAM_INTERNAL_H
 #define UPSTREAM_INTERNAL_H
@@ -9,18 +9,18 @@
 #include "upstream/pool.h"
 #include "upstream/upstream.h"
 
-#define UPSTREAM_READ_SIZE 65536 /* bytes of one read: some TLS records */
+#define UPSTREAM_READ_SIZE 65536 /* bytes of one read: several TLS records */
 #define UPSTREAM_BUFFERS_SPARE 4 /* kept for the next reads */
 
 /*
- * One who waits: for a moment, or for the next turn of the loop, in which `call` is called. It is called for a moment once it has
- * come; a moment that was put off meanwhile is waited for again.
+ * Waits for a moment, or for the next turn of the loop, and then calls `call`. If the moment was put off meanwhile, the wait
+ * goes on.
  */
 struct waiter {
-    struct heap_entry entry; /* the moment as the heap knows it: not later than `due` */
+    struct heap_entry entry; /* the moment in the heap: not later than `due` */
     int64_t due;             /* clock_ms; INT64_MAX: never */
     h2o_linklist_t soon;
-    void (*call)(struct waiter *waiter, bool late); /* late: the moment has come; else the next turn */
+    void (*call)(struct waiter *waiter, bool late); /* late: the moment has come; else it is the next turn */
 };
 
 union spare_buffer {
@@ -33,25 +33,25 @@ struct upstream {
     struct pool pool;
     struct lookups *lookups;
     struct heap moments;
-    int64_t wakes_at; /* clock_ms: when upstream_tick is called next at the latest */
+    int64_t wakes_at; /* clock_ms: the latest time of the next upstream_tick */
     h2o_linklist_t soon;
-    void (*wake)(void *data); /* asks for upstream_tick, in this turn or at once in the next one */
+    void (*wake)(void *data); /* asks for upstream_tick: in this turn, or at once in the next one */
     void *wake_data;
     union spare_buffer *spare;
     size_t spare_count;
 };
 
-/* Calls the waiter in `ms`, instead of any other moment; and never. */
+/* Calls the waiter in `ms`, instead of at an earlier chosen moment; and cancels the moment. */
 void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms);
 void upstream_wait_no_more(struct waiter *waiter);
 
 /* Calls the waiter in the next turn of the loop. */
 void upstream_call_soon(struct upstream *upstream, struct waiter *waiter);
 
-/* Forgets the waiter, before it goes. */
+/* Removes the waiter before it is freed. */
 void upstream_forget(struct upstream *upstream, struct waiter *waiter);
 
-/* A buffer of UPSTREAM_READ_SIZE bytes, and back. */
+/* Takes a buffer of UPSTREAM_READ_SIZE bytes; gives it back. */
 char *upstream_take_buffer(struct upstream *upstream);
 void upstream_give_buffer(struct upstream *upstream, char *buffer);
 

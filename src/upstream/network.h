@@ -1,6 +1,6 @@
 /*
- * To which addresses a request may be passed on. A worker's URL is a stranger's word: it must lead neither to this machine and
- * its network nor to the metadata service of a cloud, unless the operator allows it.
+ * Decides to which addresses a request may be passed on. Strangers write workers' URLs. So a URL must not lead to this machine,
+ * its network or a cloud's metadata service, unless the operator allows it.
  */
 #ifndef UPSTREAM_NETWORK_H
 #define UPSTREAM_NETWORK_H
@@ -30,10 +30,10 @@ struct network_list {
     size_t count;
 };
 
-/* What speaks against an address. */
+/* The kinds of addresses. */
 enum network_verdict {
     NETWORK_PUBLIC,    /* nothing */
-    NETWORK_PRIVATE,   /* loopback, private, shared (CGNAT), unique local: only what the list allows */
+    NETWORK_PRIVATE,   /* loopback, private, shared (CGNAT), unique local: only if the list allows it */
     NETWORK_FORBIDDEN, /* unspecified, link-local, multicast, reserved: never */
 };
 
@@ -47,8 +47,8 @@ socklen_t network_address_write(const struct network_address *address, uint16_t 
 bool network_is_loopback(const struct network_address *address);
 
 /*
- * What the address is. IPv4 addresses within IPv6 ones (mapped, compatible, NAT64, 6to4, Teredo) count as what they lead to,
- * and as never better than that.
+ * The kind of an address. An IPv6 address that contains an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) counts as the
+ * worse of the two.
  */
 enum network_verdict network_classify(const struct network_address *address);
 
@@ -57,7 +57,7 @@ bool network_is_allowed(const struct network_address *address, const struct netw
 
 /*
  * Reads a comma list of networks ("10.0.0.0/8, fd00::/8, 127.0.0.1"). ERR_INVALID: *why (static text) says what is wrong with
- * the entry *entry. Bits behind the prefix must be 0. An entry may not lie in what is always forbidden.
+ * the entry *entry. Bits after the prefix must be 0. An entry may not lie in a network that is always forbidden.
  */
 MUST_CHECK enum err network_list_read(struct str text, struct network_list *out, struct str *entry, const char **why);
 

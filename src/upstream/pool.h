@@ -6,29 +6,29 @@
 
 #include "upstream/wire.h"
 
-#define POOL_IDLE_MAX 512      /* idle connections; above it the oldest goes */
+#define POOL_IDLE_MAX 512      /* idle connections; above this number the oldest is closed */
 #define POOL_PEER_IDLE_MAX 128 /* of one peer */
-#define POOL_IDLE_MS 30000     /* how long one is kept at most */
-#define POOL_FRESH_MS 4000 /* less than any server of the field keeps one: for what must not be sent to a connection just closed */
+#define POOL_IDLE_MS 30000     /* the longest time for which one is kept */
+#define POOL_FRESH_MS 4000     /* less than common servers keep one: for requests that must not meet a connection just closed */
 
 #define POOL_BUCKETS 256 /* a power of two */
 
 struct pool {
     h2o_loop_t *loop;
     struct peer *peers[POOL_BUCKETS];
-    h2o_linklist_t idle; /* all, those idle longest first */
+    h2o_linklist_t idle; /* all idle connections, the longest idle first */
     size_t idle_count, count;
     uint64_t connects, reuses; /* since the start */
 };
 
 void pool_init(struct pool *pool, h2o_loop_t *loop);
 
-/* Closes those that are idle. No other may be left. */
+/* Closes the idle connections. There must be no others. */
 void pool_fini(struct pool *pool);
 
 /*
- * Takes an idle connection to the address, for `user`. `fresh`: one that the worker has surely not closed yet, as far as can be
- * told. NULL: there is none.
+ * Takes an idle connection to the address, for `user`; NULL if there is none. `fresh`: only one that the worker has most likely
+ * not closed yet.
  */
 struct wire *pool_take(struct pool *pool, const struct target *target, const struct network_address *address, bool fresh,
                        wire_handler *handler, void *user);
@@ -36,13 +36,13 @@ struct wire *pool_take(struct pool *pool, const struct target *target, const str
 /* Keeps a connection whose last answer was read to its end. `keep_ms`: how long the worker keeps it, -1: it did not say. */
 void pool_keep(struct wire *wire, int keep_ms);
 
-/* Closes those that were idle for too long; returns the ms until the next call. */
+/* Closes the connections that were idle for too long; returns the ms until the next call. */
 int32_t pool_tick(struct pool *pool, int64_t now);
 
-/* Closes the oldest idle connection, whose descriptor is needed; false: there is none. */
+/* Closes the oldest idle connection, because its descriptor is needed; false if there is none. */
 bool pool_give_up_one(struct pool *pool);
 
-/* for wire.c: the peer, made if need be, with one more connection; and one connection less. */
+/* For wire.c: count one connection more to a peer, which is made if need be; and one connection less. */
 struct peer *pool_peer(struct pool *pool, const struct target *target, const struct network_address *address);
 void pool_forget(struct wire *wire);
 

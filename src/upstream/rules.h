@@ -1,5 +1,5 @@
 /*
- * Which workers' URLs are followed. Whatever an operator allows, none leads to this program itself or to its Redis.
+ * Decides which workers' URLs may be used. Whatever an operator allows, no URL may lead to this program or to its Redis.
  */
 #ifndef UPSTREAM_RULES_H
 #define UPSTREAM_RULES_H
@@ -15,15 +15,15 @@ struct upstream_rules {
     struct network_list allowed;    /* UPSTREAM_ALLOW: networks beside the public ones */
     int own_ports[RULES_PORTS_MAX]; /* this program's: forbidden at every address of this machine */
     size_t own_port_count;
-    int redis_ports[RULES_PORTS_MAX]; /* Redis's and its Sentinels': forbidden at every address, since theirs change */
+    int redis_ports[RULES_PORTS_MAX]; /* Redis's and its Sentinels': forbidden at every address, since their addresses change */
     size_t redis_port_count;
-    atomic_int redis_port_now;          /* likewise that of the Redis which Sentinels, or Redis itself, named last; 0: none */
-    char own_host[TARGET_HOST_MAX + 1]; /* of PUBLIC_URL, under which requests would come back; empty: not known */
+    atomic_int redis_port_now;          /* the port of the Redis that Sentinels or Redis named last, forbidden likewise; 0: none */
+    char own_host[TARGET_HOST_MAX + 1]; /* the host of PUBLIC_URL, since such requests would come back here; empty: not known */
     int own_host_port;
-    int connect_ms; /* patience with a connection where the request says none; TLS has twice as long. 0: the default */
+    int connect_ms; /* time for connecting, if the request sets none; TLS has twice as long. 0: the default */
 };
 
-/* NULL, or why no request may go to the target, whatever addresses its name has (static text). */
+/* NULL, or why no request may go to the target at all (static text). */
 const char *rules_check_target(const struct upstream_rules *rules, const struct target *target);
 
 /* NULL, or why no request may go to that address of the target (static text). */

@@ -10,12 +10,12 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* What a step needs before it can go on. */
+/* What a step waits for. */
 enum tls_wants { TLS_NOTHING, TLS_READABLE, TLS_WRITABLE };
 
 /*
- * Whether tls_new may be called. The first call has a thread read the authorities that this machine trusts, which takes tens of
- * ms and a megabyte; most programs never need them.
+ * Whether tls_new may be called. The first call starts a thread that reads the authorities that this machine trusts. That takes
+ * tens of ms and a megabyte, and most programs never need it.
  */
 bool tls_prepare(void);
 
@@ -23,12 +23,16 @@ bool tls_prepare(void);
 SSL *tls_new(int fd, const struct target *target);
 
 /*
- * Goes on with the handshake. True: *wants TLS_NOTHING is a secure connection to the right worker, else it must be called again
- * then. False: there will be none; *why says so (valid until the next call in this thread).
+ * Goes on with the handshake. True and *wants TLS_NOTHING: the connection is secure and leads to the right worker. True and
+ * another *wants: call it again when that is met. False: the handshake has failed; *why says why (valid until the next call in
+ * this thread).
  */
 bool tls_shake_hands(SSL *ssl, const struct target *target, enum tls_wants *wants, const char **why);
 
-/* Like recv and sendmsg: -1 with EAGAIN: *wants says for what. An end without TLS's own farewell is ECONNRESET. */
+/*
+ * Like recv and sendmsg. On -1 with EAGAIN *wants says what to wait for. An end of the data without TLS's close_notify is
+ * ECONNRESET.
+ */
 ssize_t tls_read(SSL *ssl, void *room, size_t size, enum tls_wants *wants);
 ssize_t tls_write(SSL *ssl, const struct iovec pieces[], size_t count, enum tls_wants *wants);
 

@@ -1,5 +1,5 @@
 /*
- * What one loop needs to pass requests on: connections that are kept for the next request, look-ups, deadlines.
+ * What one loop needs to pass requests on: kept connections, look-ups and deadlines.
  */
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
@@ -12,8 +12,8 @@ struct st_h2o_evloop_t;
 struct upstream;
 
 /*
- * Makes it. `rules` must outlive it. Call it in the loop's thread. wake(data) is called when upstream_tick has something to do at
- * once, in this turn of the loop or in the next one: it must be called without waiting for anything else.
+ * Makes it. `rules` must outlive it. Call it in the loop's thread. wake(data) is called when upstream_tick has something to do
+ * at once: the loop must then call it, in this turn or in the next, without waiting for anything else.
  */
 struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstream_rules *rules, void (*wake)(void *data),
                               void *data);
@@ -22,7 +22,7 @@ struct upstream *upstream_new(struct st_h2o_evloop_t *loop, const struct upstrea
 void upstream_free(struct upstream *upstream);
 
 /*
- * What is due: events that were put off, deadlines, connections that were idle for too long. `data` is the upstream. Call it in
+ * Handles what is due: postponed events, deadlines, connections that were idle for too long. `data` is the upstream. Call it in
  * each turn; it returns the ms until the next call.
  */
 int32_t upstream_tick(void *data);

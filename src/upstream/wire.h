@@ -1,6 +1,6 @@
 /*
- * A connection to a worker: a socket on the loop that the caller reads and writes itself, with TLS or without. While nobody uses
- * it, the pool keeps it.
+ * A connection to a worker: a socket on the loop, with TLS or without, which the caller reads and writes. While nobody uses it,
+ * the pool keeps it.
  */
 #ifndef UPSTREAM_WIRE_H
 #define UPSTREAM_WIRE_H
@@ -12,10 +12,10 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* Where connections lead that can stand in for one another: scheme, host, port, address and fingerprint. */
+/* The place to which interchangeable connections lead: scheme, host, port, address and fingerprint. */
 struct peer {
     struct peer *next;   /* in its bucket of the pool */
-    size_t connections;  /* in use and idle; with the last one the peer goes */
+    size_t connections;  /* in use and idle; the peer is freed with the last one */
     h2o_linklist_t idle; /* those used last first */
     size_t idle_count;
     uint32_t hash;
@@ -35,7 +35,7 @@ enum wire_event {
     WIRE_WRITABLE, /* once after wire_want_write */
 };
 
-/* `why` comes with the failures. The connection may be closed meanwhile. */
+/* `why` comes with failures. The callee may close the connection. */
 typedef void wire_handler(void *user, enum wire_event event, const char *why);
 
 struct pool;
@@ -47,18 +47,18 @@ struct wire {
     SSL *ssl; /* NULL: none */
     wire_handler *handler;
     void *user;                              /* NULL: it is idle */
-    const struct target *target;             /* while it becomes secure; the user's */
+    const struct target *target;             /* during the TLS handshake; belongs to the user */
     h2o_linklist_t of_peer, of_pool;         /* idle */
     int64_t idle_since;                      /* clock_ms */
-    int keep_ms;                             /* how long the worker keeps it idle, as far as it said; */
+    int keep_ms;                             /* how long the worker keeps it idle, if it has told that; */
     bool read_wants_write, write_wants_read; /* TLS turns things round now and then */
     bool opening, securing;
     bool reused;
 };
 
 /*
- * Begins to connect to an address of the target. WIRE_OPEN or WIRE_REFUSED comes from the loop. NULL: it can't be
- * begun; errno says why: EMFILE, ENETUNREACH….
+ * Begins to connect to an address of the target. WIRE_OPEN or WIRE_REFUSED comes from the loop. NULL: connecting failed at
+ * once; errno says why: EMFILE, ENETUNREACH….
  */
 struct wire *wire_open(struct pool *pool, const struct target *target, const struct network_address *address, wire_handler *handler,
                        void *user);
@@ -73,14 +73,14 @@ void wire_close(struct wire *wire);
 ssize_t wire_read(struct wire *wire, void *room, size_t size);
 ssize_t wire_write(struct wire *wire, const struct iovec pieces[], size_t count);
 
-/* WIRE_WRITABLE is to come when it can be written. */
+/* Asks for WIRE_WRITABLE when the connection can be written. */
 void wire_want_write(struct wire *wire);
 
-/* WIRE_READABLE comes or does not. It does from the beginning. */
+/* Turns WIRE_READABLE on or off. It is on at first. */
 void wire_read_start(struct wire *wire);
 void wire_read_stop(struct wire *wire);
 
-/* Ends the direction to the worker. */
+/* Closes the direction to the worker. */
 void wire_end_writing(struct wire *wire);
 
 #endif

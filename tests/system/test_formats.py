@@ -52,9 +52,11 @@ def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory
         write = redis.client.rpush if found == "a list" else redis.client.set
         write("{rma}:format", found)
         refused = run(directory, "check", REDIS_URL=redis.url)
-        assert refused.returncode == 1 and ("WRONGTYPE" if found == "a list" else "start a newer one") in refused.stderr, (found, refused)
+        why = "WRONGTYPE" if found == "a list" else "start a newer one"
+        assert refused.returncode == 1 and why in refused.stderr, (found, refused)
         redis.client.client_kill_filter(_type="normal", skipme=True)
-        wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer", within=5, what=f"{found!r} is refused")
+        wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer", within=5,
+                   what=f"{found!r} is refused")
     redis.client.delete("{rma}:format")
     redis.client.set("{rma}:format", "1")
     reader.wait_until_ready(within=3)

@@ -31,6 +31,10 @@ local function suspect(id, task, worker)
       local key = key_prefix .. 'failures:' .. of
       redis.call('ZADD', key, now, id)
       redis.call('ZREMRANGEBYSCORE', key, '-inf', now - FAILED_MS)
+      local more = redis.call('ZCARD', key) - FAILED
+      if more > 0 then
+        redis.call('ZPOPMIN', key, more)
+      end
       redis.call('PEXPIRE', key, FAILED_MS)
       local state, place = key_prefix .. 'worker:' .. of, ledger_read(redis.call('HGET', key_prefix .. 'ledger', of))
       if place and redis.call('ZCARD', key) >= FAILED and redis.call('EXISTS', state) == 1

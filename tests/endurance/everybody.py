@@ -119,7 +119,8 @@ class Producer(Client):
             time.sleep(0.05)
             return
         self.ask("POST", "/api/tasks", {"type": "endurance", "queue": self.dice.choice("ab"), "payload": {"number": next(NUMBERS)},
-                                        "result_ttl": 0, "max_attempts": 50, "retry_delay_seconds": 0.1, "retry_max_seconds": 0.1})
+                                        "result_ttl_seconds": 0, "max_attempts": 50, "retry_delay_seconds": 0.1,
+                                        "retry_max_seconds": 0.1})
 
 
 class Reader(Client):

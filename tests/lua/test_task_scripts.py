@@ -440,15 +440,15 @@ def test_a_retry_prefers_another_worker(tasks):
 def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
     tasks.worker("bad")
     tasks.worker("good")
-    for number in range(5):
-        assert "suspect_since" not in tasks.redis.hgetall("{rma}:worker:bad")
+    for number in range(8):
+        assert ("suspect_since" in tasks.redis.hgetall("{rma}:worker:bad")) == (number >= 5)
         tasks.enqueue(f"t{number}")
         assert tasks.ask("bad").ids == [f"t{number}"]
         tasks.fail("bad", f"t{number}", after="0")
         tasks.sweep(number + 1)
         assert tasks.ask("good").ids == [f"t{number}"]
         tasks.complete("good", f"t{number}")
-    assert "suspect_since" in tasks.redis.hgetall("{rma}:worker:bad")
+    assert tasks.redis.zrange("{rma}:failures:bad", 0, -1) == [f"t{number}" for number in range(3, 8)], "no more than what tells"
     assert ("suspect", "tasks", "bad", "healthy") in tasks.scripts.events()
     assert tasks.redis.hget("{rma}:stats", "event:suspect:tasks") == "1"
 

@@ -267,7 +267,7 @@ local function take_whereabouts(beat, place)
   if was ~= '' and address ~= was then
     in_turn, is_rival = machines_move(beat.id, address, was, now, 2 * (place.tier == '4' and edge_interval or interval))
   end
-  local moved = whereabouts_take(beat.id, place, told, address, now)
+  local moved = whereabouts_take(beat.id, place, told, address, beat.join or '', now)
   if in_turn and machines_conflict(beat.id, place, 'heartbeat', now) then
     conflicts[#conflicts + 1] = beat.id
   end

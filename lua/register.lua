@@ -306,7 +306,7 @@ redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
 
 local identities, twins = identities_of(id)
 for _, key in ipairs(identities) do
-  redis.call('SET', key, id)
+  identities_take(key, id, arg_join)
 end
 for _, key in ipairs(twins) do
   try_call('ZADD', key, now, id)

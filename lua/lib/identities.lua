@@ -1,6 +1,7 @@
 --: key registration
 --: key identity
 --: key fingerprint
+--: use owners
 --: use try
 
 -- Stands for a text of any length in the name of a key.
@@ -32,4 +33,13 @@ local function identities_of(id)
     twins[#twins + 1] = key_fingerprint .. moved
   end
   return keys, twins
+end
+
+-- Lets an identity's key lead to worker `id`, unless it leads to one for which the caller (see owner.lua; "": one that may speak
+-- for all) may not speak: else that one could not register by it any more.
+local function identities_take(key, id, caller)
+  local holder = try_call('GET', key)
+  if not holder or owners_may(holder, caller) then
+    redis.call('SET', key, id)
+  end
 end

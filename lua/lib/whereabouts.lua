@@ -14,8 +14,8 @@ local function whereabouts_address(caller)
 end
 
 -- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: what identities_of said
--- before.
-local function follow(id, keys, twins, now)
+-- before. caller: who asks for it, as in identities_take.
+local function follow(id, keys, twins, caller, now)
   local now_keys, now_twins = identities_of(id)
   local stays = {}
   for _, key in ipairs(now_keys) do
@@ -27,7 +27,7 @@ local function follow(id, keys, twins, now)
     end
   end
   for _, key in ipairs(now_keys) do
-    redis.call('SET', key, id)
+    identities_take(key, id, caller)
   end
   for _, key in ipairs(twins) do
     try_call('ZREM', key, id)
@@ -38,8 +38,9 @@ local function follow(id, keys, twins, now)
 end
 
 -- Takes what a heartbeat of worker `id` told (names and values: ip_address, port, tunnel_url), and that it came from `address`.
--- place: where it stands; its caller is brought up to date. Returns whether anything that is shown has changed.
-local function whereabouts_take(id, place, told, address, now)
+-- place: where it stands; its caller is brought up to date. sender: whose credential the heartbeat had ("": one that may speak for
+-- all). Returns whether anything that is shown has changed.
+local function whereabouts_take(id, place, told, address, sender, now)
   local registration = key_registration .. id
   local ip_address, port, tunnel, vpn_ip, origin, looks, fingerprint =
     unpack(try_call('HMGET', registration, 'ip_address', 'port', 'tunnel_url', 'vpn_ip', 'origin', 'looks', 'fingerprint') or {})
@@ -76,7 +77,7 @@ local function whereabouts_take(id, place, told, address, now)
     if moved then
       redis.call('HSET', registration, 'stamp', string.format('%.0f', now))
     end
-    follow(id, keys, twins, now)
+    follow(id, keys, twins, sender, now)
   end
   place.caller = address ~= '' and (is_taken and '@' or '~') .. address or ''
   return moved

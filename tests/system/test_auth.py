@@ -178,6 +178,39 @@ def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
     assert beat(guarded, "w", basic(theirs)).status == 200
 
 
+@pytest.mark.parametrize("how", ["registers", "registers as an edge node", "moves", "moves as an edge node", "moves in bulk"])
+def test_an_identity_stays_with_the_site_that_has_it(redis, three_guarded, how):
+    """A worker of another site that claims it may do so, but nobody is led to it: else the worker that has it could not come back."""
+    ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
+    first, second, third = three_guarded
+    named = {"instance_id": "i", "tunnel_url": "https://w.example"}
+    assert register(first, theirs, worker_id="w", **named).status == 200
+    own = register(first, theirs, worker_id="v").json["token"]
+    assert register(second, ours, worker_id="evil", tunnel_url="https://evil.example").status == 200
+    for headers, worker_id in ((basic(ours), "evil"), (bearer(own), "v")):
+        if how.startswith("registers"):
+            path = "/api/edge/register" if "edge" in how else "/api/worker/register"
+            body = {"worker_id": worker_id, "capabilities": CAPABILITIES, **named}
+        elif how == "moves in bulk":
+            path, body = "/api/worker/heartbeats", {"heartbeats": [{"worker_id": worker_id, **named}]}
+        else:
+            path = "/api/edge/heartbeat" if "edge" in how else "/api/worker/heartbeat"
+            body = {"worker_id": worker_id, **named}
+        assert second.request("POST", path, body, headers).status == 200
+    for members in ({"instance_id": "i"}, {"tunnel_url": "https://w.example"}, named):
+        again = register(third, theirs, **members)
+        assert again.status == 200 and again.json["worker_id"] == "w", (members, again)
+        assert register(first, theirs, worker_id="w", **named).status == 200
+    assert as_code(register(second, ours, instance_id="i")) == (403, "not-your-worker")
+
+
+def test_an_identity_moves_within_a_site(redis, guarded):
+    ours = make_token(redis.client, "join")
+    register(guarded, ours, worker_id="w", tunnel_url="https://w.example")
+    register(guarded, ours, worker_id="v", tunnel_url="https://w.example")
+    assert register(guarded, ours, tunnel_url="https://w.example").json["worker_id"] == "v"
+
+
 def test_tasks_go_by_the_workers_credentials(redis, guarded):
     ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
     own = bearer(register(guarded, theirs, worker_id="w").json["token"])

@@ -80,6 +80,7 @@
     X("POST", "/api/auth/keys/rotate", api_key_rotate, .access = ACCESS_ADMIN, .log_level = LOG_INFO)                              \
     X("GET", "/api/admin/audit", api_audit, .access = ACCESS_OPERATOR)                                                             \
     X("GET", "/api/route/explain", api_route_explain, .access = ACCESS_VIEWER)                                                     \
+    X("GET", "/api/route/requests", api_route_requests, .access = ACCESS_VIEWER)                                                   \
     X("GET", "/api/worker/{worker_id}", api_worker, .access = ACCESS_VIEWER)                                                       \
     X("POST", "/api/inference/llm", api_inference_llm, .access = ACCESS_USER | ACCESS_FIELD, .body_max = SERVER_MODEL_BODY_MAX)    \
     X("POST", "/api/inference/vision", api_inference_vision, .access = ACCESS_USER | ACCESS_FIELD,                                 \

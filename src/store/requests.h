@@ -75,6 +75,16 @@ typedef void store_model_callback(void *data, const struct model_count *model);
 /* Names each model that live workers have loaded, in the order of the names. Reads the whole fleet in pages. */
 MUST_CHECK enum err store_models(struct store *store, store_model_callback *row, store_callback *done, void *data);
 
+/* The requests of a service, by the leases of all instances; those without a lease are not counted. */
+struct request_count {
+    struct str service;
+    int64_t in_flight, served; /* under way; those that have ended, ever */
+};
+typedef void store_request_count_callback(void *data, const struct request_count *count);
+
+/* Names each service that has or had requests, in the order of the names. */
+MUST_CHECK enum err store_request_counts(struct store *store, store_request_count_callback *row, store_callback *done, void *data);
+
 /* How a worker stands when a worker is chosen for a service. */
 enum route_standing {
     ROUTE_ELIGIBLE,    /* it may be chosen */

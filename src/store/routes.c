@@ -1,5 +1,6 @@
 /*
- * What is told of routing: how workers stand for a service, and which models they have loaded. Both read the whole fleet in pages.
+ * What is told of routing: which models workers have loaded and how they stand for a service, for which the whole fleet is read
+ * in pages; and how many requests there are.
  */
 #include "model/id.h"
 #include "store/internal.h"
@@ -306,5 +307,43 @@ enum err store_explain_route(struct store *store, struct str service, struct str
         free(explaining->rows);
         free(explaining);
     }
+    return err;
+}
+
+/* -- how many requests there are ----------------------------------------------------------------------------------------------- */
+
+struct counting {
+    store_request_count_callback *row;
+    store_callback *done;
+    void *data;
+};
+
+static void on_request_counts(void *data, enum err err, const struct redisReply *reply)
+{
+    struct counting *counting = data;
+    for (size_t i = 0; err == ERR_NONE && reply_element(reply, i + 2) != NULL; i += 3) {
+        struct request_count count = {.service = reply_text(reply_element(reply, i))};
+        count.in_flight = reply_number(reply_element(reply, i + 1));
+        count.served = reply_number(reply_element(reply, i + 2));
+        if (count.in_flight < 0) /* somebody's redis-cli, as are the others that are left out */
+            count.in_flight = 0;
+        if (count.served < 0)
+            count.served = 0;
+        if (id_is_valid(count.service) && (count.in_flight > 0 || count.served > 0))
+            counting->row(counting->data, &count);
+    }
+    counting->done(counting->data, err);
+    free(counting);
+}
+
+enum err store_request_counts(struct store *store, store_request_count_callback *row, store_callback *done, void *data)
+{
+    struct counting *counting = store_alloc(sizeof(*counting));
+    *counting = (struct counting){row, done, data};
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_requests, NULL, 0);
+    enum err err = store_run_swept(store, SCRIPT_requests, &command, on_request_counts, counting);
+    if (err != ERR_NONE)
+        free(counting);
     return err;
 }

@@ -1116,7 +1116,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (),
            "sweep": ("timeout", "removal", "revive", "max"),
-           "services": (), "ready": (), "discover": ("max", "random"),
+           "services": (), "requests": (), "ready": (), "discover": ("max", "random"),
            "import": ("timeout", "removal", "revive"), "drain": ("drain",), "unregister": (),
            "history": (), "beats": ("since", "max"),
            "credential_put": ("max", "mode", "member"), "credential_remove": (), "credentials": ("max",),
@@ -1148,7 +1148,7 @@ def due(scripts):
     scripts.at(0)
 
 
-READING = ("beats", "discover", "models", "ready", "route_explain", "services", "stats")
+READING = ("beats", "discover", "models", "ready", "requests", "route_explain", "services", "stats")
 
 
 def test_reading_scripts_write_nothing(scripts):

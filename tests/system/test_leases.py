@@ -125,6 +125,32 @@ def test_answers_of_redis_that_get_lost_leave_nothing(stage):
     wait_until(lambda: invariants.books_disagree(stage.redis.dump()) == [], within=5)
 
 
+def test_all_instances_count_the_requests_of_all(stage):
+    holding = Holding(stage)
+    service = stage.service(holding.peer)
+    worker_id = next(row["worker_id"] for row in stage.coordinators[0].get("/api/admin/workers").json["workers"]
+                     if row["worker_id"].startswith(service + "-"))
+
+    def counted(coordinator):
+        row = next((row for row in coordinator.get("/api/route/requests").json["services"] if row["service"] == service), {})
+        worker = coordinator.worker(worker_id)
+        assert row.get("in_flight", 0) == worker["requests_left"] and row.get("served", 0) == worker["requests_served"]
+        return worker["requests_left"], worker["requests_served"]
+
+    threads = [threading.Thread(target=stage.ask, args=("GET", f"/service/{service}/x"), kwargs={"coordinator": coordinator})
+               for coordinator in stage.coordinators]
+    assert [counted(coordinator) for coordinator in stage.coordinators] == [(0, 0)] * 3
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: holding.requests == 3, within=5)
+    assert [counted(coordinator) for coordinator in stage.coordinators] == [(3, 0)] * 3
+    holding.go_on = True
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: settled(stage), within=5)
+    assert [counted(coordinator) for coordinator in stage.coordinators] == [(0, 3)] * 3
+
+
 def test_what_redis_forgets_is_noted_again(stage):
     holding = Holding(stage)
     service = stage.service(holding.peer)
@@ -223,3 +249,4 @@ def test_without_leases_failures_count_all_the_same(make_stage):
     ask_until("breaker-open", "ill")
     wait_until(lambda: {stage.ask("GET", "/service/light/x").status for _ in range(20)} == {200}, within=10)
     assert all(peer.requests for peer in well) and not stage.redis.client.exists("{rma}:requests")
+    assert coordinator.get("/api/route/requests").json == {"services": [], "count": 0}, "what has no lease is not counted"

@@ -333,6 +333,7 @@ EXERCISES = {
     "GET /api/route/explain": {
         200: [Request(query=query) for query in ("?service=rag", "?service=rag-service&model=llama3.2", "?service=nowhere")],
         422: [Request(query=query) for query in ("", "?service=a%20b", "?service=rag&model=a,b")]},
+    "GET /api/route/requests": {200: [Request()]},
     "GET /api/worker/find/{service}": {200: [Request("rag"), Request("ocr", query="?model=llama3.2")], **SERVICE_IN_PATH},
     "GET /api/admin/services": {200: [Request()]},
     "GET /api/admin/gaps": {200: [Request()]},

@@ -14,7 +14,7 @@ from waiting import wait_until
 OFFLINE, REMOVED = 300, 1800  # seconds after a heartbeat
 READS = ("/health", "/", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps", "/api/services/list", "/api/admin/services",
          "/api/admin/workers", "/api/worker/w",
-         "/api/worker/find/rag", "/api/services/discover/rag", "/api/admin/history", "/metrics", "/readyz")
+         "/api/worker/find/rag", "/api/services/discover/rag", "/api/route/requests", "/api/admin/history", "/metrics", "/readyz")
 
 
 @pytest.fixture

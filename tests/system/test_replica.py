@@ -11,7 +11,7 @@ from waiting import let_pass, wait_until
 LAG = "X-Replica-Lag"
 READS = ["/api/admin/workers", "/api/coordinator/workers", "/api/admin/coordinators", "/api/admin/stats", "/api/admin/health",
          "/api/services/list", "/api/admin/services", "/api/admin/gaps", "/api/services/discover/rag", "/api/worker/find/rag",
-         "/api/worker/w"]
+         "/api/route/requests", "/api/worker/w"]
 
 
 @pytest.fixture

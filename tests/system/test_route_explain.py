@@ -1,4 +1,4 @@
-"""Which worker would get a request, and why not the others; and where requests under way are counted."""
+"""Which worker would get a request, and why not the others; and where requests are counted."""
 
 import json
 import os
@@ -104,6 +104,38 @@ def test_requests_are_counted_everywhere(coordinator, routes):
     for choice in held:
         routes.release(choice)
     assert coordinator.worker("w")["requests_left"] == coordinator.stats()["requests_in_flight"] == 0
+
+
+def request_counts(coordinator):
+    """{service: (in flight, ended)}"""
+    answer = coordinator.get("/api/route/requests")
+    assert answer.status == 200 and answer.json["count"] == len(answer.json["services"]), answer
+    rows = answer.json["services"]
+    assert [row["service"] for row in rows] == sorted(row["service"] for row in rows)
+    return {row["service"]: (row["in_flight"], row["served"]) for row in rows}
+
+
+def test_requests_are_counted_by_service(coordinator, routes):
+    assert coordinator.get("/api/route/requests").json == {"services": [], "count": 0}
+    coordinator.register("w", services=["vllm", "ocr", "rag"])
+    assert request_counts(coordinator) == {}, "a service that has had no request"
+    vllm, ocr = routes.choose("vllm", count=3), routes.choose("ocr")
+    assert request_counts(coordinator) == {"ocr": (1, 0), "vllm": (3, 0)}
+    routes.release(vllm[0], requests=5)
+    routes.release(ocr, "f")
+    assert request_counts(coordinator) == {"ocr": (0, 1), "vllm": (2, 5)}
+    coordinator.delete("/api/worker/unregister/w")
+    for choice in vllm[1:]:
+        routes.release(choice)
+    assert request_counts(coordinator) == {"ocr": (0, 1), "vllm": (0, 7)}, "they outlive their workers"
+
+
+def test_nonsense_is_not_counted(redis, coordinator, routes):
+    coordinator.register("w", **LLM)
+    routes.choose("vllm")
+    redis.client.hset("{rma}:flights", mapping={"a b": 1, "": 2, "x" * 200: 3, "rag": -4, "ocr": "many", "ner": "", "<b>": 1})
+    redis.client.hset("{rma}:served", mapping={"vllm": "many", "rag": 9, "ner": "nan", "ocr": "-1", "\x00": 4, "old": "7"})
+    assert request_counts(coordinator) == {"old": (0, 7), "rag": (0, 9), "vllm": (1, 0)}
 
 
 def test_draining_says_how_many_are_left(coordinator, routes):

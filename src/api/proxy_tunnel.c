@@ -59,15 +59,6 @@ static void on_tunnel_gone(void *data)
     proxy_let_go(proxy);
 }
 
-/* The protocol as the worker names it. */
-static struct str find_protocol(const struct exchange_head *head)
-{
-    for (size_t i = 0; i < head->count; i++)
-        if (str_eq_nocase(head->headers[i].name, STR("upgrade")))
-            return head->headers[i].value;
-    return STR("websocket");
-}
-
 void proxy_begin_tunnel(struct proxy *proxy, struct str bytes, bool last)
 {
     static const struct tunnel_end far_end = {
@@ -77,7 +68,7 @@ void proxy_begin_tunnel(struct proxy *proxy, struct str bytes, bool last)
         return;
     request_name_worker(request, str_from(proxy->worker_id));
     proxy_set_headers(proxy, request);
-    request_add_field(request, STR("Upgrade"), find_protocol(&proxy->exchange->head));
+    request_add_field(request, STR("Upgrade"), STR("websocket"));
     proxy->held = bytes;
     proxy->held_last = last;
     proxy->is_held = proxy->in_tunnel = true;

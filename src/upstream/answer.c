@@ -169,7 +169,7 @@ static const char *check_head(struct answer *answer)
         return "a version other than HTTP/1.0 and HTTP/1.1";
     if (status < 100 || status > 599)
         return "a status that is none";
-    if (status == 101 && !answer->upgrade)
+    if (status == 101 && !(answer->upgrade && str_eq_nocase(answer_header(answer, "upgrade"), STR("websocket"))))
         return "another protocol that nobody asked for";
     if (status < 200 && status != 101 && ++answer->interim > ANSWER_INTERIM_MAX)
         return "more interim answers than may be";

@@ -27,7 +27,7 @@ struct answer_events {
     void (*body)(void *data, struct str bytes); /* a piece of the body; valid during the call alone */
 };
 
-/* `is_head`: the request's method is HEAD, so no body follows. `upgrade`: 101 was asked for. */
+/* `is_head`: the request's method is HEAD, so no body follows. `upgrade`: WebSocket was asked for. */
 struct answer *answer_new(const struct answer_events *events, void *data, bool is_head, bool upgrade);
 void answer_free(struct answer *answer);
 

@@ -90,7 +90,7 @@ struct exchange_request {
     bool more;                   /* the rest of the body comes by exchange_send */
     bool chunked;                /* the head says "Transfer-Encoding: chunked": the exchange makes the chunks */
     bool is_head;                /* the method is HEAD */
-    bool upgrade;                /* 101 is asked for */
+    bool upgrade;                /* WebSocket is asked for */
     bool safe;                   /* it may be sent twice: GET, HEAD, or a request to an idempotent service */
     int lookup_ms;               /* patience; 0: the default, as below */
     int connect_ms, tls_ms;

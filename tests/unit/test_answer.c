@@ -73,6 +73,10 @@ static const struct sample samples[] = {
     {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" OK "Content-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi",
      false, false},
     {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ANSWER_UPGRADE, "", false, true},
+    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\r\n", ANSWER_UPGRADE, "", false, true},
+    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", ANSWER_BAD, NULL, false, true},
+    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket, h2c\r\nConnection: Upgrade\r\n\r\n", ANSWER_BAD, NULL, false, true},
+    {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", ANSWER_BAD, NULL, false, true},
     {OK "X-Empty:\r\nContent-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi", false, false},
     /* Content-Length */
     BAD(OK "Content-Length: abc\r\n\r\n"),

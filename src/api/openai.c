@@ -107,7 +107,7 @@ static void on_wanted(void *data, const struct model_count *model)
 {
     struct models *models = data;
     char room[MODEL_NAME_MAX];
-    if (pending_is_waited_for(models->pending) && str_eq(model_name_normal(models->wanted, room), model->name)) {
+    if (pending_is_waited_for(models->pending) && str_eq(model_name_normal(models->wanted, room), model->normal)) {
         models->found = true;
         write_model(&models->body, model);
     }

@@ -1,7 +1,5 @@
 #include "model/model_name.h"
 
-#include <cjson/cJSON.h>
-
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
 {
     static const struct str tag = {":latest", 7};
@@ -22,16 +20,22 @@ struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
     return normal;
 }
 
+const char *model_names_find(const cJSON *models, struct str normal)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, models)
+    {
+        char room[MODEL_NAME_MAX];
+        if (str_eq(model_name_normal(str_from(cJSON_GetStringValue(item)), room), normal))
+            return item->valuestring;
+    }
+    return NULL;
+}
+
 bool model_names_have(struct str models, struct str normal)
 {
     cJSON *list = models.len > 0 && normal.len > 0 ? cJSON_ParseWithLength(models.ptr, models.len) : NULL;
-    bool found = false;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
-        char room[MODEL_NAME_MAX];
-        found = found || str_eq(model_name_normal(str_from(cJSON_GetStringValue(item)), room), normal);
-    }
+    bool found = model_names_find(list, normal) != NULL;
     cJSON_Delete(list);
     return found;
 }

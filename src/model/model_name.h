@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#include <cjson/cJSON.h>
+
 #define MODEL_NAME_MAX 128
 
 /*
@@ -14,6 +16,9 @@
  * no comma.
  */
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX]);
+
+/* The one of `models`, strings that were checked when they came or NULL, that has this normal form; NULL when there is none. */
+const char *model_names_find(const cJSON *models, struct str normal);
 
 /* Whether `models`, a JSON array of strings that was checked when it came, or absent, has a name with that normal form. */
 bool model_names_have(struct str models, struct str normal);

@@ -65,14 +65,15 @@ void store_release(struct store *store, struct request_lease *lease, enum reques
 /* Ends the leases that wait for another request (see store/spares.h). To be called before store_tick when no turn may follow. */
 void store_end_spares(struct store *store);
 
-/* A model that live workers have loaded, in its normal form. */
+/* A model that live workers have loaded. */
 struct model_count {
-    struct str name;
+    struct str normal; /* the form that their names for it have in common */
+    struct str name;   /* the first of these names in the order of bytes */
     int64_t workers;
 };
 typedef void store_model_callback(void *data, const struct model_count *model);
 
-/* Names each model that live workers have loaded, in the order of the names. Reads the whole fleet in pages. */
+/* Names each model that live workers have loaded, in the order of the normal forms. Reads the whole fleet in pages. */
 MUST_CHECK enum err store_models(struct store *store, store_model_callback *row, store_callback *done, void *data);
 
 /* The requests of a service, by the leases of all instances; those without a lease are not counted. */

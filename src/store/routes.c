@@ -3,6 +3,7 @@
  * in pages; and how many requests there are.
  */
 #include "model/id.h"
+#include "model/model_name.h"
 #include "store/internal.h"
 #include "store/requests.h"
 
@@ -45,7 +46,7 @@ static bool take_cursor(struct paging *paging, const struct redisReply *reply)
 
 /* A worker has a model; Redis may tell it twice. */
 struct pair {
-    size_t model_at, model_len, id_at, id_len; /* in the text */
+    size_t model_at, model_len, name_at, name_len, id_at, id_len; /* in the text */
 };
 
 struct modelling {
@@ -59,7 +60,15 @@ struct modelling {
     void *data;
 };
 
-static void keep_pair(struct modelling *modelling, struct str id, size_t id_at, struct str model)
+static size_t keep_text(struct modelling *modelling, struct str text)
+{
+    size_t at = modelling->text.len;
+    buffer_append(&modelling->text, text);
+    return at;
+}
+
+/* `told` is the worker's list of its models. */
+static void keep_pair(struct modelling *modelling, struct str id, size_t id_at, struct str model, const cJSON *told)
 {
     if (modelling->count == PAIRS_MAX)
         return;
@@ -69,8 +78,10 @@ static void keep_pair(struct modelling *modelling, struct str id, size_t id_at, 
         if (modelling->pairs == NULL)
             abort();
     }
-    modelling->pairs[modelling->count++] = (struct pair){modelling->text.len, model.len, id_at, id.len};
-    buffer_append(&modelling->text, model);
+    const char *spelling = model_names_find(told, model);
+    struct str name = spelling != NULL ? str_from(spelling) : model;
+    size_t model_at = keep_text(modelling, model);
+    modelling->pairs[modelling->count++] = (struct pair){model_at, model.len, keep_text(modelling, name), name.len, id_at, id.len};
 }
 
 static __thread const char *sorted_text; /* of the pairs that qsort compares */
@@ -100,10 +111,15 @@ static void tell_models(struct modelling *modelling)
     if (modelling->count > 0)
         qsort(modelling->pairs, modelling->count, sizeof(*pairs), by_model_and_id);
     for (size_t i = 0; i < modelling->count;) {
-        struct model_count model = {{sorted_text + pairs[i].model_at, pairs[i].model_len}, 1};
-        size_t first = i++;
-        for (; i < modelling->count && is_same_model(&pairs[i], &pairs[first]); i++)
-            model.workers += by_model_and_id(&pairs[i - 1], &pairs[i]) != 0;
+        const struct pair *first = &pairs[i++], *spelt = first;
+        int64_t workers = 1;
+        for (; i < modelling->count && is_same_model(&pairs[i], first); i++) {
+            workers += by_model_and_id(&pairs[i - 1], &pairs[i]) != 0;
+            if (compare_texts(pairs[i].name_at, pairs[i].name_len, spelt->name_at, spelt->name_len) < 0)
+                spelt = &pairs[i];
+        }
+        struct model_count model = {
+            {sorted_text + first->model_at, first->model_len}, {sorted_text + spelt->name_at, spelt->name_len}, workers};
         modelling->row(modelling->data, &model);
     }
 }
@@ -122,12 +138,14 @@ static void on_models(void *data, enum err err, const struct redisReply *reply)
 {
     struct modelling *modelling = data;
     bool last = err != ERR_NONE || take_cursor(&modelling->paging, reply);
-    for (size_t i = 1; err == ERR_NONE && reply_element(reply, i + 1) != NULL; i += 2) {
+    for (size_t i = 1; err == ERR_NONE && reply_element(reply, i + 2) != NULL; i += 3) {
         struct str id = reply_text(reply_element(reply, i)), models = reply_text(reply_element(reply, i + 1));
-        size_t id_at = modelling->text.len;
-        buffer_append(&modelling->text, id);
+        struct str json = reply_text(reply_element(reply, i + 2));
+        cJSON *told = cJSON_ParseWithLength(json.ptr, json.len);
+        size_t id_at = keep_text(modelling, id);
         while (models.len > 0)
-            keep_pair(modelling, id, id_at, str_cut(&models, ','));
+            keep_pair(modelling, id, id_at, str_cut(&models, ','), told);
+        cJSON_Delete(told);
     }
     if (!last)
         err = ask_page(&modelling->paging, MODELS_cursor);

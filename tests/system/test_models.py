@@ -93,6 +93,26 @@ def test_models_are_listed_once_with_how_many_have_them(stage):
     assert counts[LLAMA] == 1 and counts["shared"] == 2, counts
 
 
+def test_a_listed_name_is_one_that_a_worker_knows(make_stage):
+    """Names differ in case and by the tag `:latest`; vLLM takes its own spelling alone."""
+    stage = make_stage()
+    stage.start(SERVICE_CATALOG=None)
+    stage.servers = {}
+    names = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-VL", "Mistral:latest")
+    add(stage, "a", "vllm", ModelServer(*names[:2]))
+    add(stage, "b", "vllm", ModelServer(names[2]))
+    add(stage, "c", "vision", ModelServer(*names, "qwen/qwen2.5-vl", "mistral", "\u00e9", "a,b"))
+    stage.coordinators[0].beat("c", loaded_models=["qwen/qwen2.5-vl", "mistral", "\u00e9", "a,b"])
+    listed = {model["id"]: model["workers"] for model in stage.ask("GET", "/v1/models").json["data"]}
+    assert listed == {names[0]: 1, names[1]: 2, names[2]: 2}
+    for name in listed:
+        got = chat(stage, name)
+        assert got.status == 200 and got.headers["X-RMA-Model"] == "loaded", (name, got)
+        for spelling in (name, name.lower(), name.replace("/", "%2F"), name + ":latest" if ":" not in name else "mistral"):
+            assert stage.ask("GET", f"/v1/models/{spelling}").json["id"] == name
+    assert stage.ask("GET", "/v1/models/qwen/qwen2.5").status == 404
+
+
 def test_each_path_goes_to_a_worker_that_has_the_model(stage):
     for path, body in (("/v1/chat/completions", {"messages": []}), ("/v1/completions", {"prompt": "x"}),
                        ("/v1/embeddings", {"input": "x"}),

@@ -534,7 +534,7 @@ def test_inference_errors(models, redis, start_coordinator):
 def test_the_models_that_there_are(models):
     answer = models.ask("GET", "/v1/models")
     assert answer.json["object"] == "list"
-    assert {model["id"]: model["workers"] for model in answer.json["data"]} == {"llama3:8b": 1, "llava": 1, "qwen": 2}
+    assert {model["id"]: model["workers"] for model in answer.json["data"]} == {"Llama3:8b": 1, "llava:latest": 1, "qwen": 2}
     assert models.ask("GET", "/v1/models/QWEN:latest").json["workers"] == 2
     missing = models.ask("GET", "/v1/models/org/none")
     assert missing.status == 404 and missing.json["error"]["code"] == missing.json["code"] == "model-not-found"

@@ -180,10 +180,6 @@ local CHECKS = {
         ' has ', lane, ', which is empty')
     end
   end,
-  places = function(group)
-    local lanes, places = key_prefix .. 'lanes:' .. group, key_prefix .. 'places:' .. group
-    expect(redis.call('EXISTS', lanes) == 1 or redis.call('EXISTS', places) == 0, 'places of ', group, ', which has no lanes')
-  end,
   held = function(worker)
     local bound = redis.call('ZSCORE', key_prefix .. 'leases', worker)
     local held = redis.call('HGETALL', key_prefix .. 'held:' .. worker)

@@ -4,9 +4,10 @@
 
 -- Why a task is where it is. Returns {"now", ms, then names and values: those of task_moves' fields that it has; "held_by": the
 -- workers of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue;
--- "paused", "limit", "leased" of its queue; "able", "offline": workers that could do it, live and not; "offline_since" (ms) of
--- the one silent longest; "closed": able ones that drain; "counted": how many workers it looked at; "all": how many there are;
--- "average" ms that the last ones of its queue took}, or the error NOTASK.
+-- "ahead": how many of those in front of it have its group; "paused", "limit", "leased" of its queue; "able",
+-- "offline": workers that could do it, live and not; "offline_since" (ms) of the one silent longest; "closed": able ones that
+-- drain; "counted": how many workers it looked at; "all": how many there are; "average" ms that the last ones of its queue
+-- took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100
@@ -30,15 +31,17 @@ end
 
 local function say_position()
   local place = redis.call('ZSCORE', task_lanes_key(task.group, task.queue, task.shape), arg_task_id)
-  local before, all = 0, 0
+  local before, alike, all = 0, 0, 0
   for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. task.queue, 64)) do
     local group, shape = string.match(lane, '^(%S+) (.*)$')
     local key = task_lanes_key(group, task.queue, shape)
     all = all + redis.call('ZCARD', key)
-    before = before + (place and group == task.group and redis.call('ZCOUNT', key, '-inf', '(' .. place) or 0)
+    local count = place and redis.call('ZCOUNT', key, '-inf', '(' .. place) or 0
+    before, alike = before + count, alike + (group == task.group and count or 0)
   end
   say('position', before + 1)
   say('of', all)
+  say('ahead', alike)
 end
 
 local function say_queue()

@@ -87,48 +87,69 @@ local function is_avoided(task, worker)
     and redis.call('ZCARD', key_prefix .. 'online') > 1
 end
 
+-- Of places and their bounds: the priority that they have, 0 the most urgent.
+local function band_of(place)
+  return math.floor(place / LANE_BAND)
+end
+
 -- Looks at the next lanes of a group; those that the worker may take from come into `pool`.
 local function look(state, worker, queues, pool)
   local found = redis.call('ZRANGE', key_prefix .. 'lanes:' .. state.group, state.from, state.from + PAGE - 1, 'WITHSCORES')
   state.from = state.from + PAGE
   state.looked = state.looked + PAGE
-  state.floor = #found == 2 * PAGE and state.looked < LANES_MAX and tonumber(found[#found]) or nil
+  state.floor = #found == 2 * PAGE and state.looked < LANES_MAX and band_of(tonumber(found[#found])) or nil
   for i = 1, #found, 2 do
     local queue, shape = string.match(found[i], '^(%S+) (.*)$')
-    local known = bounds[task_lanes_key(state.group, queue, shape)]
     if task_waiters_names(queues, queue) and not task_queues_closed(queue) and task_workers_fits(worker, shape) then
-      pool[#pool + 1] = {
-        state = state, group = state.group, queue = queue, shape = shape, passed = 0,
-        bound = known and known[3] or tonumber(found[i + 1]),
-      }
+      local known = bounds[task_lanes_key(state.group, queue, shape)]
+      local bound = known and known[3] or tonumber(found[i + 1])
+      local band = band_of(bound)
+      pool[#pool + 1] = { state = state, group = state.group, queue = queue, shape = shape, passed = 0, bound = bound, band = band }
+      pool.first = math.min(pool.first or band, band)
+      pool.turns[queue] = task_queues_turn(queue)
     end
   end
 end
 
--- The lane of `pool` that may have the least place, taken out of it, and the bound of what comes after it.
+-- The lane of `pool` to take from next, taken out of it: of the most urgent ones, one of the queue that was served the longest
+-- ago, and of these the one that may have the least place. Then the place up to which it is so; the turn that its queue gets
+-- when it is served; whether another queue waits as urgently. nil when there is none.
 local function best_of(pool, states, worker, queues)
-  local best, after
+  local turns, best, index = pool.turns, nil, nil
   repeat
-    best, after = nil, math.huge
+    best = nil
     for i, lane in ipairs(pool) do
-      if not best or lane.bound < pool[best].bound then
-        after = best and pool[best].bound or after
-        best = i
-      elseif lane.bound < after then
-        after = lane.bound
+      if not best or lane.band < best.band then
+        best, index = lane, i
+      elseif lane.band == best.band then
+        local mine, its = turns[lane.queue], turns[best.queue]
+        if mine < its or mine == its and (lane.queue < best.queue or lane.queue == best.queue and lane.bound < best.bound) then
+          best, index = lane, i
+        end
       end
     end
+    pool.first = best and best.band
     local looked = false
     for _, state in ipairs(states) do
-      if state.floor and (not best or state.floor <= pool[best].bound) then
+      while state.floor and state.floor <= (pool.first or math.huge) do
         look(state, worker, queues, pool)
         looked = true
-      elseif state.floor and state.floor < after then
-        after = state.floor
       end
     end
   until not looked
-  return best and table.remove(pool, best), after
+  if not best then
+    return nil
+  end
+  table.remove(pool, index)
+  local after, turn, shared = (best.band + 1) * LANE_BAND - 1, turns[best.queue], false
+  for _, lane in ipairs(pool) do
+    if lane.queue == best.queue then
+      after = math.min(after, lane.bound)
+    elseif lane.band == best.band then
+      turn, shared = math.max(turn, turns[lane.queue]), true
+    end
+  end
+  return best, after, turn + 1, shared
 end
 
 local function hold(worker, lane, task, place, nonce, request, answer, held)
@@ -144,7 +165,6 @@ local function hold(worker, lane, task, place, nonce, request, answer, held)
   held[#held + 1] = task.id
   held[#held + 1] = lease_ms .. ' ' .. deadline .. ' ' .. text(ends) .. ' ' .. now_text .. ' ' .. lane.queue .. ' ' .. request
   held.first = math.min(held.first or math.huge, tonumber(deadline))
-  task_lanes_served(lane.group, place)
   show(answer, task, lane.queue, lease, lease_ms, deadline, now_text)
 end
 
@@ -176,6 +196,9 @@ local function take(lane, after, want, pool, worker, nonce, request, answer, hel
       task_queues_count(lane.queue, 'leased', 1)
     end
   end
+  if not following and #found == 2 * (want + 1) then -- some were passed over, and there may be more behind them
+    following = tonumber(found[#found])
+  end
   if #taken > 0 then -- first what a Redis that is full takes
     redis.call('ZREM', key, unpack(taken))
   end
@@ -190,7 +213,7 @@ local function take(lane, after, want, pool, worker, nonce, request, answer, hel
     bounds[key] = { lane.group, lane.queue .. ' ' .. lane.shape, following }
   end
   if following and after >= 0 then
-    lane.bound = following
+    lane.bound, lane.band = following, band_of(following)
     pool[#pool + 1] = lane
   end
   return #taken
@@ -198,7 +221,7 @@ end
 
 -- Leases at most `want` tasks to the worker.
 local function lease(worker, queues, want, nonce, request, answer)
-  local pool, states, held = {}, {}, {}
+  local pool, states, held = { turns = {} }, {}, {} -- pool: lanes, and the turns of their queues
   worker.present = worker.present or redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))
   for i, present in ipairs(worker.present) do
     if present == 1 then
@@ -208,11 +231,16 @@ local function lease(worker, queues, want, nonce, request, answer)
     end
   end
   while want > 0 do
-    local lane, after = best_of(pool, states, worker, queues)
+    local lane, after, turn, shared = best_of(pool, states, worker, queues)
     if not lane then
       break
     end
-    want = want - take(lane, after, want, pool, worker, nonce, request, answer, held)
+    local taken = take(lane, after, shared and 1 or want, pool, worker, nonce, request, answer, held)
+    want = want - taken
+    if taken > 0 then
+      pool.turns[lane.queue] = turn
+      task_queues_serve(lane.queue, turn)
+    end
   end
   if #held > 0 then
     redis.call('HSET', key_prefix .. 'held:' .. worker.id, unpack(held))

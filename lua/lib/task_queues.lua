@@ -1,9 +1,12 @@
 --: key prefix
+--: use clock
 --: finish task_queues_flush
 
--- What is kept of each queue: `paused`, `limit`, `leased`, totals. A script counts in memory; it is written when the script ends.
+-- What is kept of each queue: `paused`, `limit`, `leased`, `sequence`, `turn`, totals. A script counts in memory; it is written
+-- when the script ends.
 
 local queue_deltas, queue_settings = {}, {} -- by queue: by field; as read
+local queue_turns = {} -- by queue: its turn, where this script has given it one
 
 -- Adds `by` to the counter `field` of `queue`.
 local function task_queues_count(queue, field, by)
@@ -15,13 +18,18 @@ local function task_queues_count(queue, field, by)
   of[field] = (of[field] or 0) + by
 end
 
--- Whether `queue` takes no more leases: "paused", "limit" or false.
-local function task_queues_closed(queue)
+local function settings_of(queue)
   local is = queue_settings[queue]
   if not is then
-    is = redis.call('HMGET', key_prefix .. 'queue:' .. queue, 'paused', 'limit', 'leased')
+    is = redis.call('HMGET', key_prefix .. 'queue:' .. queue, 'paused', 'limit', 'leased', 'sequence', 'turn')
     queue_settings[queue] = is
   end
+  return is
+end
+
+-- Whether `queue` takes no more leases: "paused", "limit" or false.
+local function task_queues_closed(queue)
+  local is = settings_of(queue)
   if is[1] then
     return 'paused'
   end
@@ -31,8 +39,25 @@ end
 
 -- Whether `queue` has a limit, so that the end of a lease makes room.
 local function task_queues_limited(queue)
-  task_queues_closed(queue)
-  return queue_settings[queue][2]
+  return settings_of(queue)[2]
+end
+
+-- The number of the next task that is put into `queue`. The first one is the present, so that it comes after what a coordinator
+-- has queued that counted otherwise.
+local function task_queues_next(queue)
+  local last = tonumber(settings_of(queue)[4] or 0) + (queue_deltas[queue] and queue_deltas[queue].sequence or 0)
+  local by = last == 0 and clock_now() or 1
+  task_queues_count(queue, 'sequence', by)
+  return last + by
+end
+
+-- The turn at which `queue` was served last: of several queues, the one with the least is next.
+local function task_queues_turn(queue)
+  return queue_turns[queue] or tonumber(settings_of(queue)[5] or 0)
+end
+
+local function task_queues_serve(queue, turn)
+  queue_turns[queue] = turn
 end
 
 -- Whether `queue` is there, or made now; false when there are too many. Writes.
@@ -46,9 +71,12 @@ local function task_queues_flush()
   for queue, fields in pairs(queue_deltas) do
     for field, by in pairs(fields) do
       if by ~= 0 then
-        redis.call('HINCRBY', key_prefix .. 'queue:' .. queue, field, by)
+        redis.call('HINCRBY', key_prefix .. 'queue:' .. queue, field, string.format('%.0f', by))
       end
     end
   end
-  queue_deltas, queue_settings = {}, {}
+  for queue, turn in pairs(queue_turns) do
+    redis.call('HSET', key_prefix .. 'queue:' .. queue, 'turn', string.format('%.0f', turn))
+  end
+  queue_deltas, queue_settings, queue_turns = {}, {}, {}
 end

@@ -241,8 +241,8 @@ static double eta(const struct account *account, bool queued)
     if (!queued)
         wait = fmax(0, (double)(number_of(account, "available_at") - account->now)) / 1000;
     double at_once = limit > 0 && limit < able ? (double)limit : (double)able;
-    double before = queued ? fmax(0, (double)number_of(account, "position") - 1) : 0;
-    return wait + (average > 0 ? floor(before / at_once) * (double)average / 1000 : 0);
+    double ahead = queued ? fmax(0, (double)number_of(account, "ahead")) : 0;
+    return wait + (average > 0 ? floor(ahead / at_once) * (double)average / 1000 : 0);
 }
 
 static void write_account(struct buffer *out, struct account *account, struct str task_id)

@@ -1,5 +1,6 @@
 """Long random lives of tasks, with time passing in leaps: after every step the indexes, counters and hashes agree, each lease took
-the least place that it might, leases of a task never overlap, and each task has moved only as the states allow."""
+the most urgent task that it might, of its queue the first, leases of a task never overlap, and each task has moved only as the
+states allow."""
 
 import random
 
@@ -76,11 +77,11 @@ class Life:
         for word, _ in self.tasks.enqueue_all(batch):
             assert word in ("new", "same")
 
-    def best_place(self, worker, queues):
-        """The least place among the lanes that the worker may take from; None when there is none."""
+    def best_places(self, worker, queues):
+        """{queue: the least place among its lanes that the worker may take from}"""
         dump = self.tasks.scripts.dump()
         able = set(self.abilities(dump, worker))
-        places = []
+        places = {}
         for lane, members in task_invariants._under(dump, "ready:").items():
             group, queue, shape = lane.split(" ")
             settings = task_invariants._under(dump, "queue:").get(queue, {})
@@ -90,8 +91,8 @@ class Life:
                 for task, place in members.items():
                     fields = dump[f"{{rma}}:task:{task}"][1]
                     if fields.get("avoid") != worker and "expires_at" not in fields:
-                        places.append(place)
-        return min(places, default=None)
+                        places[queue] = min(place, places.get(queue, place))
+        return places
 
     def abilities(self, dump, worker):
         online = dump.get(f"{{rma}}:worker:{worker}:online")
@@ -111,7 +112,7 @@ class Life:
 
     def ask(self):
         worker, queues = self.dice.choice(WORKERS), self.dice.choice(["*", "*", "a,b", "c"])
-        best = self.best_place(worker, queues)
+        best = self.best_places(worker, queues)
         held = len(self.tasks.redis.hgetall(f"{{rma}}:held:{worker}"))
         answer = self.tasks.ask(worker, self.dice.choice([1, 1, 3, 50]), queues, waiter=self.dice.choice(["", "x 1", "x 2", "x 3"]),
                                 wait=30_000)
@@ -119,9 +120,15 @@ class Life:
             assert task.seq == self.seqs.get(task.id, 0) + 1, "leases of a task are numbered without a gap"
             self.seqs[task.id] = task.seq
             self.leases.setdefault((worker, task.id), []).append(task.lease)
-        if best is not None and held < 256:
-            places = [float(self.tasks.hash(task.id)["place"]) for task in answer.tasks]
-            assert places and places[0] <= best and places == sorted(places), (answer.ids, places, best)
+        given = {}
+        for task in answer.tasks:
+            given.setdefault(task.queue, []).append(float(self.tasks.hash(task.id)["place"]))
+        for queue, places in given.items():
+            assert places == sorted(places) and places[0] <= best.get(queue, places[0]), (answer.ids, given, best)
+        urgency = [100 - task.priority for task in answer.tasks]
+        if best and held < 256:
+            assert urgency and urgency == sorted(urgency), (answer.ids, best)
+            assert urgency[0] <= min(best.values()) // task_invariants.BAND, (answer.ids, best)
 
     def _some_lease(self):
         worker, task = self.dice.choice(sorted(self.leases))
@@ -227,8 +234,7 @@ def test_tasks_and_indexes_agree(tasks, seed):
     for _ in range(30):
         tasks.sweep(life.seconds)
     left = {key for key in tasks.scripts.dump() if key.startswith(
-        tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "places:", "held:", "scheduled:", "expiring:",
-                                           "completed:",
+        tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "held:", "scheduled:", "expiring:", "completed:",
                                            "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:",
                                            "done:")))}
     assert left <= {"{rma}:leases"}, left

@@ -44,6 +44,55 @@ def test_first_in_first_out_within_queue_and_priority(tasks):
     assert order == [f"t{number:02}" for number in [*range(20, 30), *range(20)]]
 
 
+ALL_DEMANDS = [("a", ""), ("s:ocr", ""), ("t:2", ""), ("m:m", "tier=2"), ("g", "gpu=1"), ("a", "label.rack=a"), ("w:w", ""),
+               ("s:rag", ""), ("s:ocr", "region=fra")]
+
+
+@pytest.mark.parametrize("most", [1, 4, 100])
+def test_first_in_first_out_whatever_they_demand(tasks, most):
+    tasks.worker("w", services="ocr,rag", models="m", hardware=GPU_16, labels="rack=a", region="fra")
+    demands = [*ALL_DEMANDS, *reversed(ALL_DEMANDS), *ALL_DEMANDS[::2], *[ALL_DEMANDS[1]] * 5, *ALL_DEMANDS]
+    for number, (group, shape) in enumerate(demands):
+        tasks.enqueue(f"t{number:02}", group=group, shape=shape)
+        tasks.enqueue(f"u{number:02}", group=group, shape=shape, priority=-7)
+    order = [task for _ in range(0, 2 * len(demands), most) for task in tasks.ask("w", most).ids]
+    assert order == [f"{letter}{number:02}" for letter in "tu" for number in range(len(demands))]
+
+
+def test_what_was_lost_stands_in_front_whatever_it_demands(tasks):
+    tasks.worker("w", services="ocr")
+    tasks.worker("gone", services="ocr")
+    for number, (group, _) in enumerate([*ALL_DEMANDS[:2]] * 5):
+        tasks.enqueue(f"t{number}", group=group)
+    assert tasks.ask("gone", 3).ids == ["t0", "t1", "t2"]
+    assert tasks.ask("w", 1).ids == ["t3"]
+    tasks.scripts.unregister("gone")
+    assert tasks.ask("w", 9).ids == ["t0", "t1", "t2", "t4", "t5", "t6", "t7", "t8", "t9"]
+
+
+def test_queues_share_evenly_beside_what_nobody_can_do(tasks):
+    tasks.worker("w", services="ocr")
+    tasks.enqueue_all([{"queue": "stuck", "group": "s:nobody"} for _ in range(500)])
+    for number in range(40):
+        tasks.enqueue(f"s{number:02}", queue="stuck", group=ALL_DEMANDS[number % 2][0])
+        tasks.enqueue(f"o{number:02}", queue="other", group=ALL_DEMANDS[number % 2][0])
+    served = [task for _ in range(40) for task in tasks.ask("w", 1).ids]
+    assert [task for task in served if task[0] == "s"] == [f"s{number:02}" for number in range(20)]
+    assert [task for task in served if task[0] == "o"] == [f"o{number:02}" for number in range(20)]
+
+
+def test_a_queue_that_could_not_be_served_makes_up_for_nothing(tasks):
+    tasks.worker("w", services="ocr")
+    tasks.enqueue_all([{"queue": "late"} for _ in range(100)])
+    tasks.set_queue("late", "paused", "1")
+    tasks.enqueue_all([{"queue": queue, "group": "s:ocr"} for queue in ("early", "other") for _ in range(100)])
+    for _ in range(3):
+        tasks.ask("w", 20)
+    tasks.set_queue("late", "paused", "")
+    served = [task.queue for task in tasks.ask("w", 30).tasks]
+    assert [served.count(queue) for queue in ("late", "early", "other")] == [10, 10, 10]
+
+
 def test_queues_share_evenly(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"queue": "big"} for _ in range(1000)])
@@ -437,6 +486,18 @@ def test_a_retry_prefers_another_worker(tasks):
     assert tasks.ask("v").ids == ["t"], "but it does not wait for ever"
 
 
+@pytest.mark.parametrize("failed", [1, 2, 3, 10])
+def test_retries_that_wait_for_another_worker_hold_up_nothing(tasks, failed):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(failed)])
+    for task in tasks.ask("w", failed).tasks:
+        tasks.fail("w", task.id, after="0")
+    tasks.sweep(0.5)
+    tasks.enqueue_all([{"id": "u"}, {"id": "x"}])
+    assert [tasks.ask("w").ids for _ in range(3)] == [["u"], ["x"], []]
+
+
 def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
     tasks.worker("bad")
     tasks.worker("good")
@@ -717,8 +778,8 @@ def test_why_a_task_waits(tasks):
     told = tasks.explain("t2")
     assert (told["state"], told["able"], told["offline"]) == ("queued", "0", "1")
     told = tasks.explain("t3")
-    assert (told["position"], told["of"], told["able"], told["limit"], told["leased"],
-            told["held_by"]) == ("1", "2", "1", "1", "1", "w")
+    assert (told["position"], told["of"], told["ahead"], told["able"], told["limit"], told["leased"],
+            told["held_by"]) == ("2", "2", "0", "1", "1", "1", "w")
     assert 4000 < int(tasks.explain("later")["available_at"]) - int(tasks.explain("later")["now"]) <= 5000
     assert tasks.explain("t1")["worker_id"] == "w" and int(tasks.explain("t1")["deadline"]) > NOW
     with pytest.raises(redis_library.ResponseError, match="NOTASK"):

@@ -115,7 +115,8 @@ end
 -- ago, and of these the one that may have the least place. Then the place up to which it is so; the turn that its queue gets
 -- when it is served; whether another queue waits as urgently. nil when there is none.
 local function best_of(pool, states, worker, queues)
-  local turns, best, index = pool.turns, nil, nil
+  local turns = pool.turns
+  local best, index
   repeat
     best = nil
     for i, lane in ipairs(pool) do

@@ -112,8 +112,8 @@ static bool is_safe(const struct request *request)
     return str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
 }
 
-/* Why a request is refused; ERR_NONE: it is not. */
-static enum err refusal_of(const struct request *request, const struct admission *admission)
+/* Why somebody who was found so may not use a route of that access; ERR_NONE: they may. */
+static enum err refusal_for(const struct principal *principal, enum identification found, unsigned access)
 {
     static const enum err errs[] = {
         [IDENTIFIED] = ERR_NONE,
@@ -124,21 +124,42 @@ static enum err refusal_of(const struct request *request, const struct admission
         [CREDENTIAL_OUTDATED] = ERR_TOKEN_REVOKED,
         [CREDENTIAL_UNKNOWN] = ERR_TOKEN_INVALID,
     };
-    const struct principal *principal = &admission->principal;
-    unsigned access = request->route->access;
     if (access & ACCESS_ANYONE)
         return ERR_NONE;
-    if (errs[admission->found] != ERR_NONE)
-        return errs[admission->found];
+    if (errs[found] != ERR_NONE)
+        return errs[found];
     if (!may(principal, access))
         return principal->kind == PRINCIPAL_NONE ? ERR_UNAUTHENTICATED : ERR_FORBIDDEN;
+    return ERR_NONE;
+}
+
+/* Why a request is refused; ERR_NONE: it is not. */
+static enum err refusal_of(const struct request *request, const struct admission *admission)
+{
+    const struct principal *principal = &admission->principal;
+    enum err err = refusal_for(principal, admission->found, request->route->access);
+    if (err != ERR_NONE || request->route->access & ACCESS_ANYONE)
+        return err;
     if (principal->by_cookie && !is_safe(request) && !admit_is_from_own_page(request))
         return ERR_CROSS_SITE;
     return ERR_NONE;
 }
 
-/* Answers a request that is not admitted; its sentence says what it takes. */
-static void refuse(struct request *request, enum err err)
+enum err admit_check_again(const struct api *api, struct principal *principal, unsigned access)
+{
+    enum identification found = principal_identify_again(api->directory, clock_wall_ms(), principal);
+    return refusal_for(principal, found, access);
+}
+
+bool admit_is_enforced(const struct request *request)
+{
+    const struct api *api = request_app(request);
+    return api->config->private_token.len == 0 &&
+           (api->config->auth == AUTH_ON || (api->config->auth == AUTH_WARN && (request->route->access & ACCESS_FIELD) == 0));
+}
+
+/* The sentence says what it takes. */
+void admit_refuse(struct request *request, enum err err)
 {
     unsigned access = request->route->access;
     char detail[160];
@@ -161,7 +182,7 @@ static void refuse(struct request *request, enum err err)
 void admit_refuse_other(struct request *request)
 {
     if (admit_principal(request)->kind == PRINCIPAL_WORKER)
-        refuse(request, ERR_TOKEN_REVOKED);
+        admit_refuse(request, ERR_TOKEN_REVOKED);
     else
         reply_error(request, ERR_OTHERS, NULL, NULL);
 }
@@ -205,7 +226,7 @@ static void decide(struct request *request)
         err = ERR_NONE;
     }
     if (err != ERR_NONE)
-        refuse(request, err);
+        admit_refuse(request, err);
     else
         go_on(request);
 }
@@ -276,7 +297,7 @@ static void admit_privately(struct request *request)
     if (same || request->route->access & ACCESS_ANYONE)
         go_on(request);
     else
-        refuse(request, ERR_UNAUTHENTICATED);
+        admit_refuse(request, ERR_UNAUTHENTICATED);
 }
 
 void api_admit(struct request *request)

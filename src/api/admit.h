@@ -33,6 +33,7 @@ enum access {
 const char *admit_reason(size_t i);
 
 struct actor;
+struct api;
 
 /* Lets a request go on to its handler. A client whose request writes will see in its own next reads what it has written. */
 request_handler api_admit;
@@ -65,6 +66,15 @@ bool admit_speaks_for(const struct request *request, struct str worker_id, struc
 
 /* Likewise; where it is false the request has been answered. */
 bool admit_worker(struct request *request, struct str worker_id, struct str *join);
+
+/* Whether a request without a good credential would have been refused. */
+bool admit_is_enforced(const struct request *request);
+
+/* Why somebody who was admitted to a route of that access would not be now; ERR_NONE: they would. Brings *principal up to date. */
+enum err admit_check_again(const struct api *api, struct principal *principal, unsigned access);
+
+/* Answers a request that is not admitted, or no longer. */
+void admit_refuse(struct request *request, enum err err);
 
 /* Answers a request where the script has found that the sender does not speak for the worker (ERR_OTHERS). */
 void admit_refuse_other(struct request *request);

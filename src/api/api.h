@@ -12,6 +12,7 @@
 #include "api/principal.h"
 #include "api/reading.h"
 #include "api/shared.h"
+#include "api/tenure.h"
 #include "http/request.h"
 #include "http/server.h"
 #include "store/store.h"
@@ -55,6 +56,7 @@ struct api {
     struct shared *shared;
     struct shared_queue waiting[SHARED_COUNT];
     struct proxies *proxies;
+    struct tenures tenures;
     struct watch *watches; /* requests that wait for the end of a task, see watch.h */
 };
 

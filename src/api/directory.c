@@ -35,7 +35,7 @@ struct directory {
     int64_t began_at;
     struct signing_key own_key;
     bool has_own_key;
-    unsigned key_generation;
+    unsigned generation, key_generation;
     struct waiting *waiting, *later; /* for the reading that is under way; for the next one */
 };
 
@@ -86,6 +86,11 @@ const struct signing_key *directory_keys(const struct directory *directory, size
         if (strcmp(copy->keys[i].kid, copy->signs) == 0)
             *signs = &copy->keys[i];
     return copy->keys;
+}
+
+unsigned directory_generation(const struct directory *directory)
+{
+    return directory->generation;
 }
 
 unsigned directory_key_generation(const struct directory *directory)
@@ -220,6 +225,7 @@ static void use_coming(struct directory *directory)
     struct copy *copy = &directory->present;
     if (directory->has_own_key && add_key(copy, buffer_str(&directory->own_key.private_pem)))
         set_text(copy->signs, sizeof(copy->signs), str_from(directory->own_key.kid));
+    directory->generation++;
     directory->key_generation += !have_same_keys(copy, &old);
     copy_fini(&old);
 }

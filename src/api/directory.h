@@ -66,6 +66,9 @@ bool directory_has_anybody(const struct directory *directory);
  */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
 
+/* Grows whenever anything has changed. */
+unsigned directory_generation(const struct directory *directory);
+
 /* Grows whenever the keys have changed. What was concluded from older ones no longer holds. */
 unsigned directory_key_generation(const struct directory *directory);
 

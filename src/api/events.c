@@ -282,6 +282,34 @@ static void follow(struct events *events)
 
 /* A client that comes, or comes back. */
 
+/* Somebody whose stream is open. In the request's memory. */
+struct listener {
+    struct tenure tenure;
+    struct feed *feed;
+    struct request *request;
+};
+
+static void on_over(void *data, enum err err)
+{
+    struct listener *listener = data;
+    (void)err; /* the stream can't say it: who comes back is told */
+    feed_leave(listener->feed, listener->request);
+}
+
+static void on_gone(void *data)
+{
+    tenure_end(&((struct listener *)data)->tenure);
+}
+
+static void begin_stream(struct events *events, struct request *request, struct buffer *first)
+{
+    struct listener *listener = request_alloc(request, sizeof(*listener));
+    *listener = (struct listener){.feed = events->feed, .request = request};
+    request_tell_when_gone(request, on_gone, listener);
+    tenure_begin(&listener->tenure, request, on_over, listener);
+    feed_join(events->feed, request, first);
+}
+
 /* Begins a stream while nothing can be read, since an EventSource that is answered with an error never tries again. */
 static void join_without_redis(struct events *events, struct request *request, enum err err)
 {
@@ -290,7 +318,7 @@ static void join_without_redis(struct events *events, struct request *request, e
     write_unavailable(&first, err);
     events->owes_reset = true;
     events->stats.len = 0;
-    feed_join(events->feed, request, &first);
+    begin_stream(events, request, &first);
 }
 
 static void join_late(struct request *request)
@@ -333,7 +361,7 @@ static void join(struct joining *joining, struct request *request)
     else
         buffer_append(&first, buffer_str(&joining->first));
     buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
-    feed_join(events->feed, request, &first);
+    begin_stream(events, request, &first);
 }
 
 static enum err read_missed(struct joining *joining);

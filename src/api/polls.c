@@ -2,6 +2,7 @@
 
 #include "api/admit.h"
 #include "api/common.h"
+#include "api/tenure.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
@@ -23,6 +24,7 @@ struct poll {
     bool woken;      /* while asking: there may be something that the answer does not know of */
     bool registered; /* it is among the waiters in Redis */
     struct ask ask;  /* its texts are in `texts` */
+    struct tenure tenure;
     struct buffer texts;
     struct buffer lane; /* in which it was woken for a task; empty: it was not */
     char waiter[64], since[24];
@@ -84,6 +86,7 @@ static struct poll *find(const struct polls *polls, struct str name)
 static void end(struct poll *poll)
 {
     struct polls *polls = poll->polls;
+    tenure_end(&poll->tenure);
     if (poll->registered)
         store_unpark(polls->store, str_from(poll->waiter));
     if (poll->slot != NO_SLOT) {
@@ -246,6 +249,17 @@ static void on_late(struct request *request)
         end(poll);
 }
 
+/* Its worker's credential has ended. */
+static void on_over(void *data, enum err err)
+{
+    struct poll *poll = data;
+    struct request *request = pending_take(poll->pending);
+    if (request != NULL)
+        admit_refuse(request, err);
+    if (!poll->asking)
+        end(poll);
+}
+
 static struct str keep(struct poll *poll, struct str text)
 {
     char *to = poll->texts.ptr + poll->texts.len;
@@ -268,6 +282,7 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
         poll->until = clock_ms() + wait_s * 1000;
         request->waiting = poll;
         pending_park(pending, wait_s * 1000);
+        tenure_begin(&poll->tenure, request, on_over, poll);
     }
     ask_again(poll);
 }

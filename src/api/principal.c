@@ -120,6 +120,14 @@ static enum identification identify_jwt(const struct directory *directory, struc
     return found;
 }
 
+/* A token that was found by its id. */
+static enum identification identify_entry(const struct directory_entry *token, int64_t now)
+{
+    if (token->revoked_at != 0)
+        return CREDENTIAL_REVOKED;
+    return token->expires_at != 0 && token->expires_at <= now ? CREDENTIAL_EXPIRED : IDENTIFIED;
+}
+
 static enum identification identify_secret(const struct directory *directory, const struct secret *secret, int64_t now,
                                            struct principal *out)
 {
@@ -130,10 +138,9 @@ static enum identification identify_secret(const struct directory *directory, co
         return CREDENTIAL_UNKNOWN;
     if (token->kind != secret->kind || !secret_digests_are_equal(token->digest, secret->digest))
         return CREDENTIAL_INVALID;
-    if (token->revoked_at != 0)
-        return CREDENTIAL_REVOKED;
-    if (token->expires_at != 0 && token->expires_at <= now)
-        return CREDENTIAL_EXPIRED;
+    enum identification found = identify_entry(token, now);
+    if (found != IDENTIFIED)
+        return found;
     *out = (struct principal){.kind = token->kind == SECRET_JOIN ? PRINCIPAL_JOIN : PRINCIPAL_PROGRAM, .token = token};
     out->role = token->kind == SECRET_JOIN ? ROLE_NONE : token->role;
     memcpy(out->name, id, sizeof(id));
@@ -184,6 +191,23 @@ enum identification principal_identify(const struct directory *directory, struct
     enum identification found = identify_jwt(directory, verified, token, now, out);
     out->by_cookie = true;
     return found;
+}
+
+enum identification principal_identify_again(const struct directory *directory, int64_t now, struct principal *principal)
+{
+    if (principal->kind == PRINCIPAL_PROGRAM || principal->kind == PRINCIPAL_JOIN) {
+        const struct directory_entry *token = find(directory, "token", principal->name);
+        if (token == NULL)
+            return CREDENTIAL_REVOKED;
+        principal->role = token->kind == SECRET_JOIN ? ROLE_NONE : token->role;
+        return identify_entry(token, now);
+    }
+    struct jwt_claims claims = {.worker = principal->kind == PRINCIPAL_WORKER};
+    memcpy(claims.subject, principal->name, sizeof(claims.subject));
+    memcpy(claims.grant, claims.worker ? principal->grant : principal->session, sizeof(claims.grant));
+    if (principal->expires_at + JWT_LEEWAY <= now / 1000)
+        return CREDENTIAL_EXPIRED;
+    return claims.worker ? identify_worker(directory, &claims, principal) : identify_user(directory, &claims, principal);
 }
 
 struct str principal_label(const struct principal *principal, char room[160])

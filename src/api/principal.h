@@ -54,6 +54,12 @@ enum identification principal_identify(const struct directory *directory, struct
 enum identification principal_identify_token(const struct directory *directory, struct verified *verified, struct str token,
                                              int64_t now, struct principal *out);
 
+/*
+ * Whether somebody who was identified before still is who that was. Brings their role up to date; on anything but IDENTIFIED
+ * *principal is of no use any more.
+ */
+enum identification principal_identify_again(const struct directory *directory, int64_t now, struct principal *principal);
+
 /* Who it is, for the audit and the log: "user:anna", "token:<id>", "worker:<id>", "nobody"; in `room`. */
 struct str principal_label(const struct principal *principal, char room[160]);
 

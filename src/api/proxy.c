@@ -307,6 +307,14 @@ static void choose(struct proxy *proxy)
         on_choice(proxy, err, NULL, REQUEST_NO_WORKERS);
 }
 
+/* The client's credential has ended. An answer that has begun may end when it merely expires; a tunnel never would. */
+static void on_over(void *data, enum err err)
+{
+    struct proxy *proxy = data;
+    if (proxy->tunnel != NULL || err != ERR_TOKEN_EXPIRED)
+        proxy_break_off(proxy);
+}
+
 void proxy_pass(struct request *request, const struct proxy_order *order)
 {
     struct proxy *proxy = calloc(1, sizeof(*proxy));
@@ -324,6 +332,7 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
     proxy->unleased = catalogue_passing(first)->random;
     proxy_count(proxy, proxy_service_place(first));
     request_tell_when_gone(request, on_gone, proxy);
+    tenure_begin(&proxy->tenure, request, on_over, proxy);
     request->waiting = proxy;
     proxy->pending = pending_new(request, on_late, 0);
     if (!proxy_token_needs_key(request)) {

@@ -64,6 +64,7 @@ struct proxy {
     bool is_sending;       /* a piece of it is on its way */
     struct buffer piece;   /* what is on its way to the worker */
 
+    struct tenure tenure;                   /* of its client */
     size_t place;                           /* of the service in the metrics */
     bool counted;                           /* it is in flight there */
     int64_t began_at, sent_at, answered_at; /* clock_us */

@@ -65,6 +65,7 @@ struct request *proxy_take(struct proxy *proxy, int status)
 void proxy_finish(struct proxy *proxy)
 {
     struct metrics_passing *counts = &metrics->passing[proxy->place];
+    tenure_end(&proxy->tenure);
     if (!proxy->ended && proxy->exchange != NULL) /* it has not failed, and yet it is not whole */
         metric_add(&counts->clients_gone, 1);
     proxy_end_exchange(proxy);

@@ -19,9 +19,10 @@ struct watch {
     struct api *api;
     struct pending *pending;
     int64_t began_at, look_at; /* clock_ms */
-    bool looking;              /* a reply is on its way */
-    bool told;                 /* when the task ends */
-    bool ended;                /* it was told so while a reply was on its way */
+    struct tenure tenure;
+    bool looking; /* a reply is on its way */
+    bool told;    /* when the task ends */
+    bool ended;   /* it was told so while a reply was on its way */
     size_t id_len;
     char id[ID_MAX];
 };
@@ -43,6 +44,7 @@ void watch_answer(struct request *request, const struct task *task)
 
 static void unlink_watch(struct watch *watch)
 {
+    tenure_end(&watch->tenure);
     if (watch->previous != NULL)
         watch->previous->next = watch->next;
     else
@@ -127,6 +129,15 @@ static void answer_now(struct request *request)
     api_sent(pending, store_get_task(api->store, request_parameter(request, "task_id"), on_task, pending));
 }
 
+/* The credential of whoever waits has ended. */
+static void on_over(void *data, enum err err)
+{
+    struct watch *watch = data;
+    struct request *request = pending_take(watch->pending); /* the next tick releases what is left */
+    if (request != NULL)
+        admit_refuse(request, err);
+}
+
 void watch_begin(struct request *request, int wait_s)
 {
     struct api *api = request_app(request);
@@ -143,6 +154,7 @@ void watch_begin(struct request *request, int wait_s)
         api->watches->previous = watch;
     api->watches = watch;
     pending_park(pending, wait_s * 1000);
+    tenure_begin(&watch->tenure, request, on_over, watch);
     look(watch);
 }
 

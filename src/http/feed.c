@@ -26,6 +26,7 @@ struct feed {
 struct follower {
     h2o_linklist_t link; /* in the list of its state */
     struct feed *feed;
+    const struct request *request;
     struct stream *stream;
     struct chunk *at;     /* how far it has been sent */
     struct chunk *target; /* SENDING: how far it has been sent after this */
@@ -139,7 +140,7 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
 {
     static const struct stream_maker maker = {on_drained, on_gone, .socket_buffer = SOCKET_BUFFER, .last = true};
     struct follower *follower = h2o_mem_alloc(sizeof(*follower));
-    *follower = (struct follower){.feed = feed, .at = feed->tail, .first = *first};
+    *follower = (struct follower){.feed = feed, .request = request, .at = feed->tail, .first = *first};
     *first = BUFFER_INIT;
     feed->tail->holders++;
     count_followers(feed, feed->count + 1);
@@ -177,16 +178,31 @@ void feed_append(struct feed *feed, struct buffer *text)
         drop_laggards(feed);
 }
 
-void feed_end(struct feed *feed)
+/* Ends the streams of that request, or all where it is NULL. */
+static void end_streams(struct feed *feed, const struct request *request)
 {
     h2o_linklist_t *const lists[] = {&feed->idle, &feed->ready, &feed->sending};
+    h2o_linklist_t *next;
     for (size_t i = 0; i < 3; i++) {
-        while (!h2o_linklist_is_empty(lists[i])) {
-            struct follower *follower = follower_of(lists[i]->next);
+        for (h2o_linklist_t *link = lists[i]->next; link != lists[i]; link = next) {
+            struct follower *follower = follower_of(link);
+            next = link->next;
+            if (request != NULL && follower->request != request)
+                continue;
             set_state(follower, &feed->dropped);
             stream_end(follower->stream);
         }
     }
+}
+
+void feed_leave(struct feed *feed, const struct request *request)
+{
+    end_streams(feed, request);
+}
+
+void feed_end(struct feed *feed)
+{
+    end_streams(feed, NULL);
 }
 
 int32_t feed_tick(struct feed *feed)

@@ -33,6 +33,9 @@ size_t feed_room(const struct feed *feed);
 /* Answers a request with a stream: `first`, whose bytes are taken, and then everything that is appended from now on. */
 void feed_join(struct feed *feed, struct request *request, struct buffer *first);
 
+/* Ends the stream of that request, if it is open. */
+void feed_leave(struct feed *feed, const struct request *request);
+
 /* Appends to the feed; the bytes of `text` are taken. */
 void feed_append(struct feed *feed, struct buffer *text);
 

@@ -216,6 +216,7 @@ static void add_ticks(struct serving_thread *thread)
     server_thread_add_tick(thread->server, tick_shared, &thread->api);
     server_thread_add_tick(thread->server, tick_watches, &thread->api);
     server_thread_add_tick(thread->server, tick_directory, thread->api.directory);
+    server_thread_add_tick(thread->server, tenure_tick, &thread->api);
     server_thread_add_tick(thread->server, tick_polls, thread->api.polls);
     server_thread_add_tick(thread->server, tick_store, thread);
     if (thread->replica_link != NULL) {
@@ -252,6 +253,7 @@ static void *serve(void *data)
         directory_use_key(thread->api.directory, instance->api_config.signing_key);
     thread->api.upstream =
         upstream_new(server_thread_loop(thread->server), &instance->upstream_rules, wake_for_upstream, thread->server);
+    tenures_init(&thread->api.tenures);
     thread->api.polls = polls_new(thread->store);
     watch_init(&thread->api);
     thread->api.events = events_new(thread->server, thread->store, instance->store_config.heartbeat_timeout_ms);

@@ -180,7 +180,7 @@ def test_a_join_token_speaks_for_its_own_workers_alone(redis, guarded):
 
 @pytest.mark.parametrize("how", ["registers", "registers as an edge node", "moves", "moves as an edge node", "moves in bulk"])
 def test_an_identity_stays_with_the_site_that_has_it(redis, three_guarded, how):
-    """A worker of another site that claims it may do so, but nobody is led to it: else the worker that has it could not come back."""
+    """A worker of another site that claims it may do so, but nobody is led to it: else the one that has it could not come back."""
     ours, theirs = make_token(redis.client, "join"), make_token(redis.client, "join")
     first, second, third = three_guarded
     named = {"instance_id": "i", "tunnel_url": "https://w.example"}

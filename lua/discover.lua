@@ -3,6 +3,7 @@
 --: arg region
 --: arg max
 --: arg random
+--: arg indexed
 --: key worker
 --: key service
 --: key model
@@ -13,8 +14,9 @@
 -- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have
 -- `model` ("" for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred)
 -- counts as if it were busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by
--- `random` (0 to 1, less than 1). Costs O(log n) for each worker returned. Returns {how many workers provide it that are live
--- and not draining, id, id, …}.
+-- `random` (0 to 1, less than 1). indexed: "1" where TTLs don't tell who is live: then all that the index
+-- has count. Costs O(log n) for each worker returned. Returns {how many workers provide it that are live and not draining, id,
+-- id, …}.
 
 local max, random = number_of(arg_max), number_of(arg_random)
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
@@ -27,7 +29,7 @@ local found, seen = {}, {}
 
 -- Adds worker `id`, unless it has fallen silent and no sweep has come to it yet.
 local function add_live(id)
-  if redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
+  if arg_indexed == '1' or redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
     found[#found + 1] = id
   end
 end

@@ -130,6 +130,11 @@ int64_t replica_complete_until(const struct replica *replica)
     return link_is_up(replica->follower.link) ? replica->complete_until : 0;
 }
 
+bool replica_is_alone(const struct replica *replica)
+{
+    return !link_is_up(replica->primary.link);
+}
+
 int32_t replica_tick(struct replica *replica)
 {
     int64_t now = clock_ms();

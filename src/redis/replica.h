@@ -6,6 +6,7 @@
 #ifndef REDIS_REPLICA_H
 #define REDIS_REPLICA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct link;
@@ -19,6 +20,9 @@ struct replica *replica_new(struct link *primary, struct link *link);
  * known, because the replica is away or its history differs from the primary's.
  */
 int64_t replica_complete_until(const struct replica *replica);
+
+/* Whether its primary is out of reach from here. */
+bool replica_is_alone(const struct replica *replica);
 
 /*
  * To be called at the end of each turn of the loop, before the links' own ticks. Returns the ms after which it needs to be

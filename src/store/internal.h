@@ -49,6 +49,12 @@ struct store {
 void store_sweep_first(struct store *store);
 
 /*
+ * Whether TTLs don't tell who lives: nobody could beat for a while, and no deadline has been moved for that yet. Then everybody
+ * counts as the ledger says.
+ */
+bool store_ignores_ttls(const struct store *store);
+
+/*
  * Runs a script whose result depends on sweeps. It sweeps first, and runs both again while there is more to sweep, for some 400
  * ms. `command` is taken in any case. If this returns an error, the callback never runs.
  */

@@ -200,6 +200,20 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
         copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
 }
 
+/* The status of each is the second word of its ledger entry. */
+static void on_ledger(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    for (size_t i = 0; i < listing->count; i++) {
+        struct str entry = reply_text(reply_element(reply, i));
+        (void)str_cut(&entry, ' ');
+        struct str status = str_cut(&entry, ' ');
+        copy_status(listing->entries[i].online, str_eq(status, STR("offline")) ? STR("") : status);
+    }
+}
+
 static void on_requests(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
@@ -222,8 +236,19 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
     }
 }
 
-/* Asks for the workers of the page. */
-static void ask_for_page(struct listing *listing)
+/* Asks for the fields of hash `key` that the page's workers have there. */
+static void ask_by_id(struct listing *listing, enum key key, link_callback *callback)
+{
+    struct buffer command = BUFFER_INIT;
+    command_begin(&command, 2 + listing->count);
+    command_add(&command, STR("HMGET"));
+    command_add(&command, key_name(key));
+    for (size_t i = 0; i < listing->count; i++)
+        command_add(&command, id_at(listing, i));
+    ask(listing, &command, callback);
+}
+
+static void ask_for_online(struct listing *listing)
 {
     struct buffer command = BUFFER_INIT;
     command_begin(&command, 1 + listing->count);
@@ -233,12 +258,17 @@ static void ask_for_page(struct listing *listing)
         command_add(&command, key_worker_online(room, id_at(listing, i)));
     }
     ask(listing, &command, on_online);
-    command_begin(&command, 2 + listing->count);
-    command_add(&command, STR("HMGET"));
-    command_add(&command, key_name(KEY_requests));
-    for (size_t i = 0; i < listing->count; i++)
-        command_add(&command, id_at(listing, i));
-    ask(listing, &command, on_requests);
+}
+
+/* Asks for the workers of the page. */
+static void ask_for_page(struct listing *listing)
+{
+    struct buffer command = BUFFER_INIT;
+    if (store_ignores_ttls(listing->store))
+        ask_by_id(listing, KEY_ledger, on_ledger);
+    else
+        ask_for_online(listing);
+    ask_by_id(listing, KEY_requests, on_requests);
     for (size_t i = 0; i < listing->count; i++) {
         state_command(&command, id_at(listing, i));
         ask(listing, &command, on_state);
@@ -355,6 +385,7 @@ enum err store_discover(struct store *store, struct str service, struct str mode
         [DISCOVER_region] = store->config->region,
         [DISCOVER_max] = {max_room, (size_t)len},
         [DISCOVER_random] = make_random(random_room),
+        [DISCOVER_indexed] = store_ignores_ttls(store) ? STR("1") : STR("0"),
     };
     struct listing *listing = listing_new(store, capacity, row, done, data);
     listing->total = total;

@@ -84,6 +84,11 @@ int32_t store_follow(struct store *store)
     return replica_tick(store->replica);
 }
 
+bool store_ignores_ttls(const struct store *store)
+{
+    return store->is_barred || (store->replica != NULL && replica_is_alone(store->replica));
+}
+
 enum err store_check(const struct store *store)
 {
     return link_check(store->link);

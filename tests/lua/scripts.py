@@ -126,7 +126,8 @@ class Scripts:
     def discover(self, service, model="", most=100, at=0, chance=0, region="", revive=REVIVE):
         """-> (how many workers provide it and take work, ids, best first)"""
         self.sweep_once(at, revive=revive)
-        count, *ids = self.call("discover", service=service, model=model, region=region, max=most, random=chance)
+        count, *ids = self.call("discover", service=service, model=model, region=region, max=most, random=chance,
+                                indexed="0")
         return count, ids
 
     def import_worker(self, worker_id, fields, at=0, last_heartbeat=0, status="healthy", load="0", **args):

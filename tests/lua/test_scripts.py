@@ -1106,7 +1106,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "health": "",
         "max_services": "1", "max": 100, "drain": "1", "reason": "", "join": "", "grant": "", "join_max": 0, "service": "rag",
         "model": "", "told_tunnel": "", "looks": "", "origin": "",
-        "caller": "", "machine": "", "region": "", "random": "0.5", "last_heartbeat": NOW,
+        "caller": "", "machine": "", "region": "", "random": "0.5", "indexed": "0", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test",
         "version": "",

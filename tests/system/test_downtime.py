@@ -399,6 +399,7 @@ def test_a_redis_that_takes_no_writes_at_its_return(fleet):
     fleet.redis.restart("--min-replicas-to-write", "1")
     wait_until(lambda: coordinator.get("/api/admin/workers").status == 200, within=5)
     coordinator.get("/api/admin/stats")
+    assert coordinator.worker("w")["status"] == "healthy" and coordinator.get("/api/services/discover/rag").status == 200
     fleet.redis.client.config_set("min-replicas-to-write", 0)
     wait_until(lambda: coordinator.worker("w")["status"] == "healthy", within=5)
     assert fleet.told() == []

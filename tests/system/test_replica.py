@@ -239,6 +239,35 @@ def test_who_falls_silent_is_told_by_the_replica_too(clock, start_redis, start_c
     assert [row["worker_id"] for row in coordinator.get("/api/coordinator/workers").json["workers"]] == ["w"]
 
 
+def test_while_the_primary_is_away_nobody_falls_silent(clock, start_redis, start_coordinator):
+    """TTLs go on at the replica, but nobody can beat: everybody counts as the primary's last sweep has left them."""
+    primary = start_redis("--repl-diskless-sync-delay", "0", clock=clock)
+    replica = start_redis("--replicaof", f"127.0.0.1 {primary.port}", clock=clock)
+    coordinator = start_coordinator(primary, clock=clock, REDIS_READ_URL=replica.url)
+    for worker_id in ("w", "drained", "silent"):
+        coordinator.register(worker_id)
+    coordinator.post("/api/worker/drained/drain", {"reason": "disk"})
+    clock.advance(250)
+    for worker_id in ("w", "drained"):
+        coordinator.beat(worker_id)
+    clock.advance(55)
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=5)
+    wait_for_the_replica(coordinator, within=15)
+    before = {worker_id: row["status"] for worker_id, row in coordinator.workers().items()}
+    assert before == {"w": "healthy", "drained": "draining", "silent": "offline"}
+    primary.kill()
+    clock.advance(900)
+    wait_until(lambda: from_replica(coordinator) is not None, within=6)
+    assert {worker_id: row["status"] for worker_id, row in coordinator.workers().items()} == before
+    assert coordinator.worker("w")["status"] == "healthy"
+    for path in ("/api/services/discover/rag", "/api/worker/find/rag", "/api/coordinator/workers"):
+        answer = coordinator.get(path)
+        assert answer.status == 200 and '"w"' in answer.body.decode() and '"silent"' not in answer.body.decode(), (path, answer)
+    primary.restart()
+    coordinator.wait_until_ready()
+    assert {worker_id: row["status"] for worker_id, row in coordinator.workers().items()} == before
+
+
 @pytest.mark.parametrize("whose", ["primary", "replica"])
 def test_without_permission_for_info_all_is_read_from_the_primary(pair, start_coordinator, whose):
     primary, replica = pair

@@ -21,7 +21,7 @@ if (#ARGV - rest + 1) % 4 ~= 0 then
   return redis.error_reply('BADCALL malformed result')
 end
 local now = clock_now()
-local completed = {} -- by worker
+local completed, total = {}, 0 -- by worker; of all
 local queues = {} -- to be trimmed
 
 -- A task that others failed at has been completed after all: five such within ten minutes say something of a worker.
@@ -47,17 +47,19 @@ local function suspect(id, task, worker)
   end)
 end
 
+local function read(key)
+  local values = redis.call('HMGET', key, 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history', 'watchers')
+  return { state = values[1], worker_id = values[2], lease = values[3], queue = values[4], dedup = values[5],
+    result_ttl = values[6], history = values[7], watchers = values[8] }
+end
+
 local function complete(text, id, lease, result)
   local worker, may_speak = task_owners_read(text)
   if not may_speak then
     return 'others'
   end
   local key = key_prefix .. 'task:' .. id
-  local fields = { 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history', 'watchers' }
-  local values, task = redis.call('HMGET', key, unpack(fields)), {}
-  for at, field in ipairs(fields) do
-    task[field] = values[at] or nil
-  end
+  local task = read(key)
   if not task.state then
     local done = redis.call('GET', key_prefix .. 'done:' .. id)
     local by = done and string.match(done, '^%S+')
@@ -74,8 +76,8 @@ local function complete(text, id, lease, result)
   elseif may == 'never' then
     return 'conflict'
   end
-  task_moves_unhold(id, task)
-  local keep = tonumber(task.result_ttl or DAY)
+  task_moves_unhold(id, task, total > 0)
+  local keep = tonumber(task.result_ttl) or DAY
   if keep > 0 then
     task_ends_put(id, task, 'completed', now, keep, 'result', result)
     queues[task.queue] = true
@@ -86,7 +88,7 @@ local function complete(text, id, lease, result)
     task_ends_free(id, task.queue, task.dedup)
     task_ends_tell(id, task.watchers)
   end
-  completed[worker] = (completed[worker] or 0) + 1
+  completed[worker], total = (completed[worker] or 0) + 1, total + 1
   if task.history then
     suspect(id, task, worker)
   end
@@ -97,9 +99,7 @@ local answers = {}
 for at = rest, #ARGV, 4 do
   answers[#answers + 1] = complete(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
-local total = 0
 for worker, count in pairs(completed) do
-  total = total + count
   if redis.call('EXISTS', key_prefix .. 'registration:' .. worker) == 1 then
     redis.call('HINCRBY', key_prefix .. 'registration:' .. worker, 'tasks_completed', count)
   end

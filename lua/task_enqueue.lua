@@ -1,6 +1,7 @@
 --: rest tasks
 --: use number
 --: use clock
+--: use ms
 --: use task_moves
 
 -- Takes new tasks. tasks: for each its id, queue, group and shape (see lib/task_lanes.lua), priority; when it is due ("" at
@@ -15,13 +16,24 @@ local IDEMPOTENT_MS = 86400000
 local FIXED = 12
 
 local now = clock_now()
+
+-- Whether this is where a task can wait. Tasks of one call mostly are alike: what has been looked at is known.
+local lanes_known = {}
+
+local function is_lane(queue, group, shape, priority)
+  local lane = queue .. ' ' .. group .. ' ' .. shape .. ' ' .. priority
+  if lanes_known[lane] == nil then
+    lanes_known[lane] = string.find(lane, '^[%w._:-]+ %S+ %S* %-?%d+$') ~= nil and math.abs(priority) <= 100
+  end
+  return lanes_known[lane]
+end
+
 local at = rest
 while at <= #ARGV do
-  local priority, extra = number_of(ARGV[at + 4]), number_of(ARGV[at + 11])
-  local due, ttl = string.match(ARGV[at + 5] or '?', '^%+?(%d*)$'), string.match(ARGV[at + 6] or '?', '^%d*$')
-  if not extra or extra % 2 ~= 0 or extra < 0 or at + FIXED - 1 + extra > #ARGV or not due or not ttl or not priority
-    or priority % 1 ~= 0 or math.abs(priority) > 100 or ARGV[at] == '' or not string.find(ARGV[at + 1], '^[%w._:-]+$')
-    or string.find(ARGV[at + 2], '%s') or ARGV[at + 2] == '' or string.find(ARGV[at + 3], '%s') then
+  local extra, due, ttl = number_of(ARGV[at + 11]), ARGV[at + 5], ARGV[at + 6]
+  if not extra or extra % 2 ~= 0 or extra < 0 or at + FIXED - 1 + extra > #ARGV or ARGV[at] == ''
+    or not is_lane(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    or due ~= '' and not string.find(due, '^%+?%d*$') or ttl ~= '' and not string.find(ttl, '^%d*$') then
     return redis.error_reply('BADCALL malformed task')
   end
   at = at + FIXED + extra
@@ -48,17 +60,17 @@ local function in_the_way(queue, dedup, on_conflict)
   return old and id
 end
 
-local rooms = {} -- by lane: whether there is room for it, and for its queue
+local lanes = {} -- by key: {group, queue, shape, whether there is room for it and its queue, how many are queued}
 
-local function has_room(group, queue, shape)
-  local lane = group .. ' ' .. queue .. ' ' .. shape
-  if rooms[lane] == nil then
-    rooms[lane] = task_lanes_room(group, queue, shape) and task_queues_make(queue) or false
+local function lane_of(group, queue, shape)
+  local key = task_lanes_key(group, queue, shape)
+  local lane = lanes[key]
+  if not lane then
+    lane = { group, queue, shape, task_lanes_room(group, queue, shape) and task_queues_make(queue), 0 }
+    lanes[key] = lane
   end
-  return rooms[lane]
+  return lane
 end
-
-local counts = {} -- of those that are queued in each lane, to be woken for
 
 local function take(id, queue, group, shape, priority)
   local due, ttl, dedup, idempotency, body = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 9], ARGV[at + 10]
@@ -66,7 +78,8 @@ local function take(id, queue, group, shape, priority)
   if answer then
     return answer
   end
-  if not has_room(group, queue, shape) then
+  local lane = lane_of(group, queue, shape)
+  if not lane[4] then
     return 'full ' .. queue
   end
   local blocking = in_the_way(queue, dedup, ARGV[at + 8])
@@ -74,17 +87,16 @@ local function take(id, queue, group, shape, priority)
     return 'same ' .. blocking
   end
   local due_at = due ~= '' and (string.sub(due, 1, 1) == '+' and now + due or tonumber(due)) or now
-  local expires_at = ttl ~= '' and string.format('%.0f', now + ttl)
+  local expires_at = ttl ~= '' and ms_text(now + ttl)
   local state = due_at > now and 'scheduled' or 'queued'
-  redis.call('HSET', key_prefix .. 'task:' .. id, 'state', state, 'queue', queue, 'created_at', string.format('%.0f', now),
+  redis.call('HSET', key_prefix .. 'task:' .. id, 'state', state, 'queue', queue, 'created_at', ms_text(now),
     unpack(ARGV, at + FIXED, at + FIXED - 1 + ARGV[at + 11]))
   if state == 'scheduled' then
-    redis.call('HSET', key_prefix .. 'task:' .. id, 'available_at', string.format('%.0f', due_at))
+    redis.call('HSET', key_prefix .. 'task:' .. id, 'available_at', ms_text(due_at))
     task_agenda_add('scheduled', queue, id, due_at)
   else
-    task_lanes_put(id, group, queue, shape, priority)
-    local lane = group .. ' ' .. queue .. ' ' .. shape
-    counts[lane] = (counts[lane] or 0) + 1
+    task_lanes_put_later(id, group, queue, shape, priority)
+    lane[5] = lane[5] + 1
   end
   if expires_at then
     redis.call('HSET', key_prefix .. 'task:' .. id, 'expires_at', expires_at)
@@ -100,15 +112,15 @@ local function take(id, queue, group, shape, priority)
   return 'new ' .. id
 end
 
-local result = { string.format('%.0f', now) }
+local result = { ms_text(now) }
 at = rest
 while at <= #ARGV do
   result[#result + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]))
   at = at + FIXED + ARGV[at + 11]
 end
-for lane, count in pairs(counts) do
-  local group, queue, shape = string.match(lane, '^(%S+) (%S+) (.*)$')
-  if not task_queues_closed(queue) then
+for _, lane in pairs(lanes) do
+  local group, queue, shape, _, count = unpack(lane)
+  if count > 0 and not task_queues_closed(queue) then
     task_waiters_wake(group, queue, shape, count, now)
   end
 end

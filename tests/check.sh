@@ -132,13 +132,11 @@ files_scripts() {
 }
 
 gate_scripts() {
-    # no script needs all of a library
-    unused=$(for library in lua/lib/*.lua; do basename "$library" .lua; done | sed 's|.*|211/^&_|')
+    # 231, 241: a script need not read all that the parts of a library set that it has
     failed=0
     for file in "$@"; do
-        # shellcheck disable=SC2086 # words
         case $file in
-            */gen/scripts/* | tests/bad/*) luacheck --no-color -q --std redis "$file" --ignore $unused || failed=1 ;;
+            */gen/scripts/* | tests/bad/*) luacheck --no-color -q --std redis "$file" --ignore 231 241 || failed=1 ;;
             *) luacheck --no-color -q "$file" || failed=1 ;;
         esac
     done

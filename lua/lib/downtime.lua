@@ -10,6 +10,7 @@
 --: use identities
 --: use ledger
 --: use life
+--: use ms
 --: use places
 --: use task_leases
 --: use try
@@ -26,10 +27,6 @@
 local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
 local THREADS = 1000 -- of coordinators, more than any fleet has
 local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
-
-local function ms_text(number)
-  return string.format('%.0f', number)
-end
 
 -- The last sign of life before `up_since`. Coordinators before format 1 leave none, but keep the history, minute by minute.
 local function last_sign(at, up_since)

@@ -1,14 +1,26 @@
 --: key prefix
+--: use many
+--: use ms
 --: use task_queues
+--: finish task_ends_flush
 
 -- The ends of tasks. What has ended is in `<state>:<queue>` by the moment at which its hash goes, for a listing; these are
 -- trimmed when something is added.
 
 local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- of a queue, at the most
 local TRIMMED = 100 -- at once, at the most; more than are added at once
+local newly_ended = {} -- by index: moments and ids, to be added when the script ends
+
+local function task_ends_flush()
+  for key, entries in pairs(newly_ended) do
+    many_call('ZADD', key, entries)
+  end
+  newly_ended = {}
+end
 
 -- Takes out of `<state>:<queue>` what is gone, and what is too much.
 local function task_ends_trim(state, queue, now)
+  task_ends_flush()
   local key = key_prefix .. state .. ':' .. queue
   local gone = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, TRIMMED)
   if #gone > 0 then
@@ -34,7 +46,10 @@ end
 
 -- Tells the threads that wait for the end of task `id` (nil: none). Without a permission for channels they find it later.
 local function task_ends_tell(id, watchers)
-  for thread in string.gmatch(watchers or '', '%S+') do
+  if not watchers then
+    return
+  end
+  for thread in string.gmatch(watchers, '%S+') do
     redis.pcall('PUBLISH', key_prefix .. 'wake:' .. thread, '= ' .. id)
   end
 end
@@ -42,10 +57,13 @@ end
 -- Ends task `id` in `state`; it is in no index any more. Of `task`: its queue, dedup, watchers. keep: ms for which it is kept.
 -- ...: fields and values that tell of the end.
 local function task_ends_put(id, task, state, now, keep, ...)
-  local gone_at = string.format('%.0f', now + keep)
-  redis.call('HSET', key_prefix .. 'task:' .. id, 'state', state, 'finished_at', string.format('%.0f', now), ...)
-  redis.call('PEXPIREAT', key_prefix .. 'task:' .. id, gone_at)
-  redis.call('ZADD', key_prefix .. state .. ':' .. task.queue, gone_at, id)
+  local key, gone_at, index = key_prefix .. 'task:' .. id, ms_text(now + keep), key_prefix .. state .. ':' .. task.queue
+  redis.call('HSET', key, 'state', state, 'finished_at', ms_text(now), ...)
+  redis.call('PEXPIREAT', key, gone_at)
+  local entries = newly_ended[index] or {}
+  newly_ended[index] = entries
+  entries[#entries + 1] = gone_at
+  entries[#entries + 1] = id
   task_queues_count(task.queue, state, 1)
   task_ends_free(id, task.queue, task.dedup)
   task_ends_tell(id, task.watchers)

@@ -1,5 +1,7 @@
 --: key prefix
+--: use many
 --: use task_queues
+--: finish task_lanes_flush
 
 -- The lanes in which queued tasks wait. A lane is a sorted set of the tasks of one queue that demand the same of a worker, by
 -- place. The demand is a `group`, by which a worker finds its lanes, and a `shape`, the rest, which it looks at.
@@ -10,18 +12,29 @@
 -- `lanes:<group>` has the lanes that are not empty, each with a lower bound of its first place.
 
 local LANE_BAND = 17592186044416 -- 2^44
-local lane_bounds = {} -- by key of the lane: its bound, as far as this script knows it
+local lane_bounds = {} -- by key of the lane: its bound, or a lower one, as far as this script knows it
+local lane_entries = {} -- by key of the lane: places and ids, to be added when the script ends
 
 local function task_lanes_key(group, queue, shape)
   return key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
 end
 
--- Puts task `id` into its lane. before: the place that it had, to stand there again; nil: at the end.
-local function task_lanes_put(id, group, queue, shape, priority, before)
+local function task_lanes_flush()
+  for key, entries in pairs(lane_entries) do
+    many_call('ZADD', key, entries)
+  end
+  lane_entries = {}
+end
+
+-- Puts task `id` into its lane, when the script ends. before: the place that it had, to stand there again; nil: at the end.
+local function task_lanes_put_later(id, group, queue, shape, priority, before)
   local band = (100 - priority) * LANE_BAND
   local place = before and math.max(band, before) or band + task_queues_next(queue)
   local key = task_lanes_key(group, queue, shape)
-  redis.call('ZADD', key, place, id)
+  local entries = lane_entries[key] or {}
+  lane_entries[key] = entries
+  entries[#entries + 1] = place
+  entries[#entries + 1] = id
   if not lane_bounds[key] or place < lane_bounds[key] then
     if redis.call('ZADD', key_prefix .. 'lanes:' .. group, 'LT', place, queue .. ' ' .. shape) == 1 then
       redis.call('SADD', key_prefix .. 'groups', group)
@@ -29,6 +42,12 @@ local function task_lanes_put(id, group, queue, shape, priority, before)
     end
     lane_bounds[key] = place
   end
+end
+
+-- Puts it there at once.
+local function task_lanes_put(...)
+  task_lanes_put_later(...)
+  task_lanes_flush()
 end
 
 -- Takes an empty lane out of the indexes, and with its last lane the group.
@@ -44,6 +63,7 @@ end
 -- Takes task `id` out of its lane.
 local function task_lanes_remove(id, group, queue, shape)
   local key = task_lanes_key(group, queue, shape)
+  task_lanes_flush()
   redis.call('ZREM', key, id)
   if redis.call('EXISTS', key) == 0 then
     task_lanes_drop(group, queue, shape)
@@ -53,6 +73,10 @@ end
 -- Whether a task may make a lane, if it is a new one: each ask of a worker looks at all lanes of its groups.
 local function task_lanes_room(group, queue, shape)
   local lanes = key_prefix .. 'lanes:' .. group
-  return redis.call('ZSCORE', lanes, queue .. ' ' .. shape)
-    or redis.call('ZCARD', lanes) < 512 and redis.call('SCARD', key_prefix .. 'groups') < 20000
+  local bound = redis.call('ZSCORE', lanes, queue .. ' ' .. shape)
+  if bound then
+    lane_bounds[task_lanes_key(group, queue, shape)] = tonumber(bound)
+    return true
+  end
+  return redis.call('ZCARD', lanes) < 512 and redis.call('SCARD', key_prefix .. 'groups') < 20000
 end

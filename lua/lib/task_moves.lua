@@ -1,4 +1,5 @@
 --: key prefix
+--: use many
 --: use task_agenda
 --: use task_ends
 --: use task_history
@@ -16,6 +17,7 @@ local POISON = 3 -- different incarnations of workers that a task may take down
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
   'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type',
   'watchers' }
+local unheld = {} -- by `held:<worker>`: the tasks to be taken out of it when the script ends
 local freed = {} -- by queue: the room that leases have left in one with a limit
 
 -- What the moves need of task `id`; nil when there is none.
@@ -75,9 +77,16 @@ local function task_moves_bury(id, task, reason, now, ...)
   tell_of('dead', reason, id, task)
 end
 
--- Ends the lease of a task: takes it from its holder.
-local function task_moves_unhold(id, task)
-  redis.call('HDEL', key_prefix .. 'held:' .. task.worker_id, id)
+-- Ends the lease of a task: takes it from its holder; later: when the script ends. What a script writes first should be written at
+-- once, since a Redis that is full takes it.
+local function task_moves_unhold(id, task, later)
+  local key = key_prefix .. 'held:' .. task.worker_id
+  if later then
+    unheld[key] = unheld[key] or {}
+    table.insert(unheld[key], id)
+  else
+    redis.call('HDEL', key, id)
+  end
   task_queues_count(task.queue, 'leased', -1)
   if task_queues_limited(task.queue) then
     freed[task.queue] = (freed[task.queue] or 0) + 1
@@ -120,8 +129,12 @@ local function task_moves_lose(id, task, reason, incarnation, now)
   end
 end
 
--- Wakes those that wait for room in queues with a limit.
+-- Writes what was to be written later, and wakes those that wait for room in queues with a limit.
 local function task_moves_flush()
+  for key, ids in pairs(unheld) do
+    many_call('HDEL', key, ids)
+  end
+  unheld = {}
   for queue, count in pairs(freed) do
     local lanes = redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, 16)
     local time = #lanes > 0 and redis.call('TIME')

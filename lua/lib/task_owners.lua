@@ -6,7 +6,10 @@
 
 -- The id of the worker that `text` names, and whether the caller, if there is one, may speak for it.
 local function task_owners_read(text)
-  local id, caller = string.match(text, '^(%S+) (%S+)$')
+  local id, caller
+  if string.find(text, ' ', 1, true) then
+    id, caller = string.match(text, '^(%S+) (%S+)$')
+  end
   if not id then
     return text, true
   end

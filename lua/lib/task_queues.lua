@@ -18,6 +18,7 @@ local function task_queues_count(queue, field, by)
   of[field] = (of[field] or 0) + by
 end
 
+-- What Redis has of `queue`: `paused`, `limit`, `leased`, `sequence`, `turn`.
 local function settings_of(queue)
   local is = queue_settings[queue]
   if not is then
@@ -32,9 +33,11 @@ local function task_queues_closed(queue)
   local is = settings_of(queue)
   if is[1] then
     return 'paused'
+  elseif not is[2] then
+    return false
   end
   local leased = (tonumber(is[3] or '') or 0) + (queue_deltas[queue] and queue_deltas[queue].leased or 0)
-  return is[2] and leased >= tonumber(is[2]) and 'limit'
+  return leased >= tonumber(is[2]) and 'limit'
 end
 
 -- Whether `queue` has a limit, so that the end of a lease makes room.

@@ -11,7 +11,7 @@
 /* What the embedding tool writes for each script. */
 struct script_text {
     const char *name;
-    const struct str *parts; /* its text in parts: each library is in memory once, however many scripts use it */
+    const struct str *parts; /* its text in parts: each part of a library is in memory once, however many scripts have it */
     size_t part_count;
     const enum key *keys;
     size_t key_count;

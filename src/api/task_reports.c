@@ -101,6 +101,19 @@ static void on_change(void *data, enum err err, const struct task_change *change
     arrived(reports);
 }
 
+/* Copies the id that the member `name` of a JSON object is. Returns its length; 0 for anything else. */
+static size_t read_id(struct str object, const char *name, char room[ID_MAX])
+{
+    struct str text = object.ptr[0] == '{' ? json_member_text(object, name) : (struct str){NULL, 0};
+    if (text.ptr == NULL || text.len < 2 || text.len - 2 > ID_MAX || text.ptr[0] != '"')
+        return 0;
+    struct str id = {text.ptr + 1, text.len - 2};
+    if (!id_is_valid(id))
+        return 0;
+    memcpy(room, id.ptr, id.len);
+    return id.len;
+}
+
 /* Sends one report on its way, if it is a good one. */
 static void take(struct reports *reports, struct store *store, struct str worker_id, struct str text)
 {
@@ -109,6 +122,7 @@ static void take(struct reports *reports, struct store *store, struct str worker
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     item->reports = reports;
+    item->task_id_len = read_id(text, "task_id", item->task_id);
     enum err err = report_parse(reports->kind, text, &(struct report_names){.worker_id = worker_id}, &report, &faults, &why);
     if (err != ERR_NONE) {
         refuse(item, err);
@@ -148,15 +162,10 @@ static size_t count_elements(struct str list)
 /* The worker that the body names for all; absent, with a fault, when it names none. */
 static struct str read_worker(struct str body, char room[ID_MAX], struct faults *faults)
 {
-    struct str text = json_member_text(body, "worker_id");
-    if (text.len >= 2 && text.ptr[0] == '"' && text.len - 2 <= ID_MAX) {
-        struct str id = {text.ptr + 1, text.len - 2};
-        if (id_is_valid(id)) {
-            memcpy(room, id.ptr, id.len);
-            return (struct str){room, id.len};
-        }
-    }
-    faults_add(faults, "worker_id", text.ptr == NULL ? "is required" : ID_RULE);
+    size_t len = read_id(body, "worker_id", room);
+    if (len > 0)
+        return (struct str){room, len};
+    faults_add(faults, "worker_id", json_member_text(body, "worker_id").ptr == NULL ? "is required" : ID_RULE);
     return (struct str){NULL, 0};
 }
 

@@ -18,6 +18,7 @@ struct batch {
     struct buffer strings; /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
     struct buffer number, ranking; /* room to write one in */
+    bool somebody_leaves;          /* whose tasks are others' then */
     size_t count;
     struct {
         store_heartbeat_callback *callback;
@@ -91,6 +92,7 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
 static void batch_send(struct store *store)
 {
     struct batch *batch = store->batch;
+    bool somebody_leaves = batch->somebody_leaves;
     store->batch = NULL;
     struct str args[HEARTBEAT_ARGS] = {
         [HEARTBEAT_timeout] = buffer_str(&store->timeout),
@@ -105,6 +107,8 @@ static void batch_send(struct store *store)
     enum err err = link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
     if (err != ERR_NONE)
         batch_end(batch, err, (struct str){NULL, 0}, (struct str){NULL, 0});
+    else if (somebody_leaves)
+        store_sweep_first(store);
 }
 
 int32_t store_tick(struct store *store)
@@ -238,6 +242,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     batch->callers[batch->count].callback = callback;
     batch->callers[batch->count].data = data;
     batch->callers[batch->count].has_ignored = heartbeat->ignored.len > 0;
+    batch->somebody_leaves |= str_eq(heartbeat->status, STR("offline"));
     batch->count++;
 
     size_t extra = 2 * count_present(heartbeat);

@@ -265,6 +265,23 @@ def test_a_delayed_task_wakes_a_poll(redis, coordinator):
     assert ids(poll.answer(10)) == ["t"]
 
 
+def test_what_a_worker_holds_that_says_it_goes_is_another_ones_at_once(redis, three_coordinators):
+    here, there, elsewhere = three_coordinators
+    took = []
+    for number in range(5):
+        here.register("w")
+        elsewhere.register("v", boot_id="1")
+        submit(redis, f"t{number}")
+        assert lease(here)["task_id"] == f"t{number}"
+        poll = Asking(elsewhere, "v", request_id=number)
+        wait_until(lambda: parked(redis) == 1)
+        there.beat("w", status="offline")
+        since = time.monotonic()
+        assert ids(poll.answer()) == [f"t{number}"]
+        took.append(time.monotonic() - since)
+    assert sorted(took)[2] < 0.1, "nobody waits until somebody sweeps anyhow"
+
+
 def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
     """Many workers, polls and tasks at once: each task is given once."""
     for number in range(12):
@@ -477,6 +494,23 @@ def test_reports_that_change_nothing(redis, coordinator, path, body, status, cod
     assert (response.status, response.json["code"]) == (status, code), response.json
     assert {key: value for key, value in redis.dump().items() if ":task:" in key or ":held:" in key} == before
     assert complete(coordinator, task, result="x" * (256 * 1024 - 2)).status == 200
+
+
+@pytest.mark.parametrize("what", ["complete", "fail"])
+def test_each_of_a_bulk_is_answered_by_its_name(redis, coordinator, what):
+    coordinator.register("w")
+    for name in ("t1", "t2"):
+        submit(redis, name)
+    first, second = ask(coordinator, max=2, request_id="r")["tasks"]
+    good = {"task_id": "t1", "lease": first["lease"]}
+    items = [good, {"task_id": "t2", "lease": second["lease"][:-1]}, {"task_id": "t2", "lease": "none of ours"}, {"task_id": "t2", "lease": 5},
+             {"task_id": "a b", "lease": first["lease"]}, {"task_id": ["t2"]}, {"lease": first["lease"]}, ["t2"], "t2", None, 7, {}, good,
+             {"task_id": "t3", "lease": first["lease"]}]
+    answer = coordinator.post(f"/api/worker/tasks/{what}", {"worker_id": "w", "results": items}).json["results"]
+    assert [(item["task_id"], item["status"]) for item in answer] == [
+        ("t1", 200), ("t2", 409), ("t2", 422), ("t2", 422), (None, 422), (None, 422), (None, 422), *[(None, 400)] * 4, (None, 422),
+        ("t1", 200), ("t3", 404)]
+    assert state_of(redis, "t2") == "leased"
 
 
 # -- what a task demands -----------------------------------------------------------------------------------------------------------

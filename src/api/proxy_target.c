@@ -24,17 +24,21 @@ static char take_byte(struct str *text)
 const char *proxy_check_path(struct str path, struct str query)
 {
     size_t dots = 0, others = 0; /* of the segment at hand */
+    bool is_parameter = false;   /* "..;x" is ".." to servers that know parameters of segments */
     if ((path.len > 0 && memchr(path.ptr, '#', path.len) != NULL) || (query.len > 0 && memchr(query.ptr, '#', query.len) != NULL))
         return "The path has a fragment (#); send the path without it, or the character as %23.";
     while (path.len > 0) {
         char byte = take_byte(&path);
         bool separates = byte == '/' || byte == '\\';
-        dots += byte == '.';
-        others += !separates && byte != '.';
+        is_parameter = is_parameter || byte == ';';
+        dots += !is_parameter && byte == '.';
+        others += !is_parameter && !separates && byte != '.';
         if ((separates || path.len == 0) && dots == 2 && others == 0)
             return "The path has a \"..\" segment; send the path that is meant.";
-        if (separates)
+        if (separates) {
             dots = others = 0;
+            is_parameter = false;
+        }
     }
     return NULL;
 }

@@ -173,7 +173,8 @@ def test_the_base_path_of_a_worker_comes_before_the_clients(stage):
         assert peer.requests[-1].target == target, base
 
 
-@pytest.mark.parametrize("way", ["/../secret", "/x/../../secret", "/%2e%2e/secret", "/.%2E/secret", "/x/%2e%2e%2f%2e%2e/secret"])
+@pytest.mark.parametrize("way", ["/../secret", "/x/../../secret", "/%2e%2e/secret", "/.%2E/secret", "/x/%2e%2e%2f%2e%2e/secret",
+                                 "/..;/secret", "/..;x=1/secret", "/x/%2e%2e%3B/secret", "/..;"])
 def test_no_path_climbs_out_of_the_base_path(stage, way):
     peer = stage.peers.start(saying(reply(b"x")))
     service = stage.service(peer.url + "/base")

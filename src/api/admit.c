@@ -106,10 +106,11 @@ bool admit_is_from_own_page(const struct request *request)
            str_eq_nocase((struct str){host + 3, origin.len - (size_t)(host + 3 - origin.ptr)}, client_asked_host(request));
 }
 
+/* A WebSocket begins with a GET, but a page of any origin may open one, and read what comes. */
 static bool is_safe(const struct request *request)
 {
     struct str method = request_method(request);
-    return str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
+    return request_upgrade(request).len == 0 && (str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")));
 }
 
 /* Why somebody who was found so may not use a route of that access; ERR_NONE: they may. */
@@ -243,6 +244,10 @@ static enum identification identify(struct request *request, struct admission *a
     struct str cookie = request_header(request, "cookie"), authorization = request_header(request, "authorization");
     if (admission->token.ptr != NULL)
         return principal_identify_token(api->directory, api->verified, admission->token, clock_wall_ms(), &admission->principal);
+    if (request_has_twice(request, "authorization")) { /* somebody in front of us may have looked at the other one */
+        admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
+        return CREDENTIAL_INVALID;
+    }
     return principal_identify(api->directory, api->verified, authorization, cookie, clock_wall_ms(), &admission->principal);
 }
 

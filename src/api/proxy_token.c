@@ -21,15 +21,11 @@ void proxy_know_caller(struct request *request, request_handler *then)
 
 bool proxy_authorization_is_foreign(const struct request *request)
 {
-    char room[AUTHORIZATION_TOKEN_MAX];
-    struct str token = {NULL, 0};
-    struct secret secret;
     enum identification found = admit_found(request);
     if (admit_principal(request)->kind != PRINCIPAL_NONE ||
         (found != IDENTIFIED && found != CREDENTIAL_OTHER && found != CREDENTIAL_INVALID))
         return false;
-    return authorization_parse(request_header(request, "authorization"), room, &token) != AUTHORIZATION_TOKEN ||
-           !secret_parse(token, &secret);
+    return !request_has_twice(request, "authorization") && !authorization_may_hold_ours(request_header(request, "authorization"));
 }
 
 bool proxy_token_needs_key(const struct request *request)

@@ -23,4 +23,10 @@ enum authorization {
  */
 enum authorization authorization_parse(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token);
 
+/*
+ * Whether a value may have a token of this fleet somewhere in it, even where nobody looks for one: as the user of Basic, behind
+ * another scheme, among other words. Such a header is for nobody else's eyes.
+ */
+bool authorization_may_hold_ours(struct str value);
+
 #endif

@@ -161,13 +161,23 @@ bool request_is_head(const struct request *request)
     return h2o_memis(request->h2o->method.base, request->h2o->method.len, H2O_STRLIT("HEAD"));
 }
 
+/* Where the next header of that name is behind `at`; -1: there is none. */
+static ssize_t find_header(const struct request *request, const char *name, ssize_t at)
+{
+    const h2o_headers_t *headers = &request->h2o->headers;
+    const h2o_token_t *token = h2o_lookup_token(name, strlen(name)); /* well-known names are tokens, found by address */
+    return token != NULL ? h2o_find_header(headers, token, at) : h2o_find_header_by_str(headers, name, strlen(name), at);
+}
+
+bool request_has_twice(const struct request *request, const char *name)
+{
+    ssize_t at = find_header(request, name, -1);
+    return at != -1 && find_header(request, name, at) != -1;
+}
+
 struct str request_header(const struct request *request, const char *name)
 {
-    ssize_t at = h2o_find_header_by_str(&request->h2o->headers, name, strlen(name), -1);
-    if (at == -1) { /* well-known names are tokens, found by address */
-        const h2o_token_t *token = h2o_lookup_token(name, strlen(name));
-        at = token != NULL ? h2o_find_header(&request->h2o->headers, token, -1) : -1;
-    }
+    ssize_t at = find_header(request, name, -1);
     if (at == -1)
         return (struct str){NULL, 0};
     h2o_iovec_t value = request->h2o->headers.entries[at].value;

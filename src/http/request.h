@@ -65,6 +65,9 @@ bool request_is_head(const struct request *request);
 /* The value of a request header, whose name is given in lower case; absent if the request does not have it. */
 struct str request_header(const struct request *request, const char *name);
 
+/* Whether the request has more than one header of that name, which is given in lower case. */
+bool request_has_twice(const struct request *request, const char *name);
+
 /* A header of a request, as it came. */
 struct request_field {
     struct str name, value;

@@ -542,6 +542,16 @@ def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
         assert answer.status == status, (headers, answer)
 
 
+def test_two_credentials_are_none(redis, guarded):
+    """Whoever stands in front may have looked at the other one."""
+    admin = make_token(redis.client)
+    for pair in ((admin, "x"), ("x", admin), (admin, admin)):
+        with guarded.raw() as raw:
+            raw.send("GET /api/admin/audit HTTP/1.1\r\nHost: x\r\n"
+                     + "".join(f"Authorization: Bearer {token}\r\n" for token in pair) + "\r\n")
+            assert as_code(raw.read_response()) == (401, "token-invalid"), pair
+
+
 ELSEWHERE = [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
              {"Sec-Fetch-Site": "same-site"}]
 

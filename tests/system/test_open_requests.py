@@ -189,3 +189,18 @@ def test_a_workers_poll_ends_with_its_token(stage, whose):
         wait_until(lambda: json.dumps(stage.redis.dump(), default=str).count("nothing") > 0, within=5)
         end_within(ends, lambda: stage.coordinators[2].request(
             "DELETE", f"/api/auth/tokens/{token_id}?with_workers=1", headers=admin), "token-revoked")
+
+
+def test_a_page_of_others_opens_no_websocket_by_the_cookie(stage):
+    """A browser sends the cookie to our own site's other origins by itself, and lets them read what comes."""
+    _, token = sign_in(stage, "surfer")
+    coordinator = stage.coordinators[1]
+    ours = coordinator.url.partition("//")[2]
+    for headers, status in (({}, 403), ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403),
+                            ({"Sec-Fetch-Site": "same-site"}, 403), ({"Origin": f"http://{ours}"}, 101),
+                            ({"Sec-Fetch-Site": "same-origin"}, 101)):
+        with http_client.RawConnection(coordinator.port) as raw:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            raw.send(f"GET /service/{stage.name}/x HTTP/1.1\r\nHost: {ours}\r\nCookie: rma_session={token}\r\n"
+                     f"{lines}{UPGRADE}\r\n")
+            assert raw.socket.recv(4096).startswith(f"HTTP/1.1 {status} ".encode()), headers

@@ -2,6 +2,7 @@
 elsewhere."""
 
 import asyncio
+import base64
 import json
 import re
 import signal
@@ -481,6 +482,27 @@ def test_a_service_that_is_trusted_with_more(stage, redis, start_coordinator, di
     for token in (ours, expired):
         coordinator.request("GET", "/service/up/x", headers=bearer(token))
         assert token not in (peer.requests[-1].header("authorization") or "")
+    foreign = base64.b64encode(b"anna:foreign").decode()
+    for value in (f"Basic {foreign}", f"basic {foreign}", "Token foreign", "Digest username=anna"):
+        coordinator.request("GET", "/service/up/x", headers={"Authorization": value})
+        assert peer.requests[-1].header("authorization") == value
+    signed = f"{jwt_part({'alg': 'ES256', 'kid': 'x' * 43, 'typ': 'JWT'})}.e30.AAAA"
+    for token in (ours, expired, signed):  # where we look for no token, and others might
+        basic = base64.b64encode(f"{token}:".encode()).decode()
+        broken = base64.b64encode(f"anna:{token}".encode()).decode().rstrip("=")[:-4]
+        for value in (f"Token {token}", token, f"Bearer {token},x", f"Bearer x {token}", f"Bearer\t{token}", f"Basic {basic}",
+                      f"Basic {broken}!", f"Basic {broken}:x"):
+            coordinator.request("GET", "/service/up/x", headers={"Authorization": value})
+            assert peer.requests[-1].header("authorization") is None, value
+        for pair in ((token, "foreign"), ("foreign", token)):
+            with coordinator.raw() as raw:
+                raw.send("GET /service/up/x HTTP/1.1\r\nHost: x\r\n"
+                         + "".join(f"Authorization: Bearer {text}\r\n" for text in pair) + "\r\n")
+                assert raw.read_response().status == 200 and peer.requests[-1].values("authorization") == []
+
+
+def jwt_part(members):
+    return base64.urlsafe_b64encode(json.dumps(members, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
 # -- the old paths for inference ---------------------------------------------------------------------------------------------------

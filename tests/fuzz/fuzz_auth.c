@@ -38,6 +38,7 @@ static void check_jwt(struct str token)
     struct jwt_claims claims, again;
     if (jwt_check(fixed_key(), 1, token, NOW, &claims) != JWT_FINE)
         return;
+    must(authorization_may_hold_ours(token));
     must(claims.subject[0] != '\0' && claims.grant[0] != '\0' && claims.worker == (claims.role == ROLE_NONE));
     struct buffer issued = BUFFER_INIT;
     jwt_issue(fixed_key(), &claims, &issued);
@@ -54,8 +55,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(token.len > 0 && token.len <= AUTHORIZATION_TOKEN_MAX);
         check_jwt(token);
         if (secret_parse(token, &secret))
-            must(secret.id.len == SECRET_ID_LEN && strlen(secret.digest) == SECRET_DIGEST_LEN);
+            must(secret.id.len == SECRET_ID_LEN && strlen(secret.digest) == SECRET_DIGEST_LEN && authorization_may_hold_ours(text));
     }
+    (void)authorization_may_hold_ours(text);
     check_jwt(text);
     return 0;
 }

@@ -291,7 +291,7 @@ def test_waiting_for_the_end(redis, start_coordinator):
                for _ in range(5)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: "rma_http_requests_waiting 5" in other.get("/metrics").body.decode() or time.sleep(0.3) or True)
+    wait_until(lambda: "rma_http_requests_waiting 6\n" in other.get("/metrics").body.decode(), what="they wait, and the scrape")
     assert answers == []
     task_work.complete(redis, "w", task_id, held, "17")
     for thread in threads:

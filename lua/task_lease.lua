@@ -1,6 +1,9 @@
 --: rest asks
 --: use number
 --: use clock
+--: use ms
+--: use task_fronts
+--: use task_held
 --: use task_lanes
 --: use task_owners
 --: use task_queues
@@ -33,37 +36,31 @@ while at <= #ARGV do
   at = at + FIXED
 end
 
-local function text(number)
-  return string.format('%.0f', number)
-end
-
-local now_text = text(now)
-
 -- Several asks of one call often find the same lanes and come of the same worker: what one has read or changed of them is known
 -- to the next one, and written once.
 local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, to be written when all are served
-
-local WORK = { 'type', 'payload', 'priority', 'attempts', 'max_attempts', 'lease_ms', 'lease', 'expires_at', 'avoid',
-  'available_at', 'lease_max_ms', 'started_at' }
+local pages = {} -- by group: by where they begin: pages of `lanes:<group>`, each lane with its key and bound
+local begun = false -- whether a task was taken
 
 local function read(id)
-  local task, values = { id = id }, redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(WORK))
-  for i, name in ipairs(WORK) do
-    task[name] = values[i]
-  end
-  return task
+  local values = redis.call('HMGET', key_prefix .. 'task:' .. id, 'type', 'payload', 'priority', 'attempts', 'max_attempts',
+    'lease_ms', 'lease', 'expires_at', 'avoid', 'available_at', 'lease_max_ms', 'started_at')
+  return { id = id, type = values[1], payload = values[2], priority = values[3], attempts = values[4], max_attempts = values[5],
+    lease_ms = values[6], lease = values[7], expires_at = values[8], avoid = values[9], available_at = values[10],
+    lease_max_ms = values[11], started_at = values[12] }
 end
 
 local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
-  local attempt = text((task.attempts or 0) + 1)
-  for _, value in ipairs({ task.id, queue, task.type or '', task.payload or 'null', task.priority or '0', attempt,
-    task.max_attempts or '5', lease, lease_ms, deadline, started_at }) do
-    answer[#answer + 1] = value
-  end
+  local n = #answer
+  answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = task.id, queue, task.type or '', task.payload or 'null'
+  answer[n + 5], answer[n + 6] = task.priority or '0', task.attempts and ms_text(task.attempts + 1) or '1'
+  answer[n + 7], answer[n + 8], answer[n + 9] = task.max_attempts or '5', lease, lease_ms
+  answer[n + 10], answer[n + 11] = deadline, started_at
 end
 
 -- Of what the worker holds, adds to the answer at most `max` tasks: those that the ask `request` was given ("-": any).
 local function repeat_held(worker, answer, max, request)
+  task_held_flush()
   local held, mine = redis.call('HGETALL', key_prefix .. 'held:' .. worker.id), {}
   for i = 1, #held, 2 do
     local lease_ms, until_then, _, since, queue, of = string.match(held[i + 1], '^(%d+) (%d+) (%d+) (%d+) (%S+) (%S+)')
@@ -92,19 +89,35 @@ local function band_of(place)
   return math.floor(place / LANE_BAND)
 end
 
+-- The lanes of a group from `from` on, one page.
+local function page_of(group, from)
+  local of = pages[group] or {}
+  pages[group] = of
+  if not of[from] then
+    local found, page = redis.call('ZRANGE', key_prefix .. 'lanes:' .. group, from, from + PAGE - 1, 'WITHSCORES'), {}
+    for i = 1, #found, 2 do
+      local queue, shape = string.match(found[i], '^(%S+) (.*)$')
+      page[#page + 1] = { key = task_lanes_key(group, queue, shape), queue = queue, shape = shape, bound = tonumber(found[i + 1]) }
+    end
+    of[from] = page
+  end
+  return of[from]
+end
+
 -- Looks at the next lanes of a group; those that the worker may take from come into `pool`.
 local function look(state, worker, queues, pool)
-  local found = redis.call('ZRANGE', key_prefix .. 'lanes:' .. state.group, state.from, state.from + PAGE - 1, 'WITHSCORES')
+  local page = page_of(state.group, state.from)
   state.from = state.from + PAGE
   state.looked = state.looked + PAGE
-  state.floor = #found == 2 * PAGE and state.looked < LANES_MAX and band_of(tonumber(found[#found])) or nil
-  for i = 1, #found, 2 do
-    local queue, shape = string.match(found[i], '^(%S+) (.*)$')
+  state.floor = #page == PAGE and state.looked < LANES_MAX and band_of(page[PAGE].bound) or nil
+  for _, lane in ipairs(page) do
+    local queue, shape = lane.queue, lane.shape
     if task_waiters_names(queues, queue) and not task_queues_closed(queue) and task_workers_fits(worker, shape) then
-      local known = bounds[task_lanes_key(state.group, queue, shape)]
-      local bound = known and known[3] or tonumber(found[i + 1])
+      local known = bounds[lane.key]
+      local bound = known and known[3] or lane.bound
       local band = band_of(bound)
-      pool[#pool + 1] = { state = state, group = state.group, queue = queue, shape = shape, passed = 0, bound = bound, band = band }
+      pool[#pool + 1] = { state = state, group = state.group, key = lane.key, queue = queue, shape = shape, passed = 0,
+        bound = bound, band = band }
       pool.first = math.min(pool.first or band, band)
       pool.turns[queue] = task_queues_turn(queue)
     end
@@ -153,62 +166,61 @@ local function best_of(pool, states, worker, queues)
   return best, after, turn + 1, shared
 end
 
-local function hold(worker, lane, task, place, nonce, request, answer, held)
-  local lease_ms = task.lease_ms or '90000'
-  local lease = text((tonumber(string.match(task.lease or '', '^%d+') or 0)) + 1) .. ' ' .. nonce
+local function hold(worker, lane, task, nonce, request, answer)
+  local lease_ms, now_text = task.lease_ms or '90000', ms_text(now)
+  local lease = (task.lease and ms_text((string.match(task.lease, '^%d+') or 0) + 1) or '1') .. ' ' .. nonce
   local ends = now + (task.lease_max_ms or 86400000)
-  local deadline = text(math.min(ends, now + lease_ms))
+  local deadline = math.min(ends, now + lease_ms)
   redis.call('HSET', key_prefix .. 'task:' .. task.id, 'state', 'leased', 'worker_id', worker.id, 'lease', lease,
-    'started_at', now_text, 'place', place)
+    'started_at', now_text, 'place', task.place)
   if task.expires_at then
     redis.call('ZREM', key_prefix .. 'expiring:' .. lane.queue, task.id)
   end
-  held[#held + 1] = task.id
-  held[#held + 1] = lease_ms .. ' ' .. deadline .. ' ' .. text(ends) .. ' ' .. now_text .. ' ' .. lane.queue .. ' ' .. request
-  held.first = math.min(held.first or math.huge, tonumber(deadline))
-  show(answer, task, lane.queue, lease, lease_ms, deadline, now_text)
+  task_held_add(worker.id, task.id, lease_ms .. ' ' .. ms_text(deadline) .. ' ' .. ms_text(ends) .. ' ' .. now_text .. ' '
+    .. lane.queue .. ' ' .. request, deadline)
+  show(answer, task, lane.queue, lease, lease_ms, ms_text(deadline), now_text)
 end
 
 -- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes
 -- back into `pool` if it may have more.
-local function take(lane, after, want, pool, worker, nonce, request, answer, held)
-  local key = task_lanes_key(lane.group, lane.queue, lane.shape)
-  local found = redis.call('ZRANGE', key, lane.passed, lane.passed + want, 'WITHSCORES')
-  local taken, tasks, following = {}, {}, nil
-  for i = 1, #found, 2 do
-    local place = tonumber(found[i + 1])
-    if #taken == want or place > after then
-      following = place
+local function take(lane, after, want, pool, worker, nonce, request, answer)
+  local key, taken, following = lane.key, {}
+  while true do
+    local id, place = task_fronts_at(key, lane.passed, want - #taken)
+    following = id and tonumber(place)
+    if not id or #taken == want or following > after then
       break
-    elseif task_queues_closed(lane.queue) then
-      following, after = place, -1
+    elseif task_queues_closed(lane.queue, #taken) then
+      after = -1
       break
     end
-    local task = read(found[i])
+    local task = read(id)
     if is_avoided(task, worker) or (task.expires_at and tonumber(task.expires_at) <= now) then
       lane.passed = lane.passed + 1
       if lane.passed > PAGE then
-        following, after = place, -1
+        after = -1
         break
       end
     else
-      taken[#taken + 1] = found[i]
-      tasks[#tasks + 1] = { task, place }
-      task_queues_count(lane.queue, 'leased', 1)
+      task.place = place
+      taken[#taken + 1] = task
+      task_fronts_take(key, lane.passed)
     end
   end
-  if not following and #found == 2 * (want + 1) then -- some were passed over, and there may be more behind them
-    following = tonumber(found[#found])
+  if #taken > 0 then
+    task_fronts_settle(key)
+    task_queues_count(lane.queue, 'leased', #taken)
+    if not begun then -- first what a Redis that is full takes
+      task_fronts_flush()
+      begun = true
+    end
   end
-  if #taken > 0 then -- first what a Redis that is full takes
-    redis.call('ZREM', key, unpack(taken))
-  end
-  for _, each in ipairs(tasks) do
-    hold(worker, lane, each[1], each[2], nonce, request, answer, held)
+  for _, task in ipairs(taken) do
+    hold(worker, lane, task, nonce, request, answer)
   end
   if not following and lane.passed == 0 then
     task_lanes_drop(lane.group, lane.queue, lane.shape)
-    bounds[key] = nil
+    bounds[key], pages[lane.group] = nil, nil
     lane.state.from = math.max(0, lane.state.from - 1)
   elseif lane.passed == 0 and following > lane.bound then
     bounds[key] = { lane.group, lane.queue .. ' ' .. lane.shape, following }
@@ -222,7 +234,7 @@ end
 
 -- Leases at most `want` tasks to the worker.
 local function lease(worker, queues, want, nonce, request, answer)
-  local pool, states, held = { turns = {} }, {}, {} -- pool: lanes, and the turns of their queues
+  local pool, states = { turns = {} }, {} -- pool: lanes, and the turns of their queues
   worker.present = worker.present or redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))
   for i, present in ipairs(worker.present) do
     if present == 1 then
@@ -231,27 +243,21 @@ local function lease(worker, queues, want, nonce, request, answer)
       look(state, worker, queues, pool)
     end
   end
-  while want > 0 do
+  local left = want
+  while left > 0 do
     local lane, after, turn, shared = best_of(pool, states, worker, queues)
     if not lane then
       break
     end
-    local taken = take(lane, after, shared and 1 or want, pool, worker, nonce, request, answer, held)
-    want = want - taken
+    local taken = take(lane, after, shared and 1 or left, pool, worker, nonce, request, answer)
+    left = left - taken
     if taken > 0 then
       pool.turns[lane.queue] = turn
       task_queues_serve(lane.queue, turn)
     end
   end
-  if #held > 0 then
-    redis.call('HSET', key_prefix .. 'held:' .. worker.id, unpack(held))
-    worker.holds = worker.holds + #held / 2
-    if held.first < (worker.first or math.huge) then
-      redis.call('ZADD', key_prefix .. 'leases', 'LT', held.first, worker.id)
-      worker.first = held.first
-    end
-  end
-  return #held > 0
+  worker.holds = worker.holds + want - left
+  return left < want
 end
 
 -- Adds what the worker is to know of tasks that it holds or held. Returns whether there is anything.
@@ -278,7 +284,7 @@ end
 -- Answers the ask at ARGV[at].
 local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
   local id, may = task_owners_read(name)
-  local worker, answer = task_workers_read(id), { 'none', now_text, '', '' }
+  local worker, answer = task_workers_read(id), { 'none', ms_text(now), '', '' }
   if waiter ~= '' and since ~= '' then
     task_waiters_remove(waiter)
   end

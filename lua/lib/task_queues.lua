@@ -28,15 +28,15 @@ local function settings_of(queue)
   return is
 end
 
--- Whether `queue` takes no more leases: "paused", "limit" or false.
-local function task_queues_closed(queue)
+-- Whether `queue` takes no more leases: "paused", "limit" or false. more: leases that are about to be counted, or nil.
+local function task_queues_closed(queue, more)
   local is = settings_of(queue)
   if is[1] then
     return 'paused'
   elseif not is[2] then
     return false
   end
-  local leased = (tonumber(is[3] or '') or 0) + (queue_deltas[queue] and queue_deltas[queue].leased or 0)
+  local leased = (tonumber(is[3] or '') or 0) + (queue_deltas[queue] and queue_deltas[queue].leased or 0) + (more or 0)
   return leased >= tonumber(is[2]) and 'limit'
 end
 

@@ -93,6 +93,40 @@ def test_a_queue_that_could_not_be_served_makes_up_for_nothing(tasks):
     assert [served.count(queue) for queue in ("late", "early", "other")] == [10, 10, 10]
 
 
+def test_asks_of_one_call_are_served_like_one_after_the_other(tasks):
+    asks = [(worker, most, queues, "-", "n", "", "", "", 0) for worker, most, queues in
+            [("w", 1, "*"), ("v", 3, "*"), ("w", 1, "p"), ("v", 2, "q"), ("w", 50, "p"), ("v", 1, "*"), ("w", 7, "*"),
+             ("v", 30, "*")] * 2]
+
+    def served(in_one_call):
+        tasks.redis.flushall()
+        tasks.worker("w", services="ocr")
+        tasks.worker("v")
+        tasks.enqueue_all([{"id": f"t{number:02}", "queue": "pqp"[number % 3], "group": ["a", "s:ocr", "a", "a"][number % 4],
+                            "priority": number % 5 // 3, "ttl": 60000 if number % 7 == 0 else ""} for number in range(70)])
+        for task in tasks.ask("w", 4).tasks + tasks.ask("v", 4).tasks:
+            tasks.fail("wv"[int(task.lease[3:]) % 2], task.id, after="0")
+        tasks.sweep(0)
+        answers = tasks.ask_all(asks) if in_one_call else [tasks.ask_all([ask])[0] for ask in asks]
+        tasks.check()
+        return [answer.ids for answer in answers]
+
+    assert served(True) == served(False)
+
+
+def test_what_cannot_be_read_takes_nothing_with_it(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(3)])
+    tasks.redis.rename("{rma}:task:t2", "aside")
+    tasks.redis.set("{rma}:task:t2", "written by hand")
+    with pytest.raises(redis_library.ResponseError, match="WRONGTYPE"):
+        tasks.ask_all([("w", most, "*", "-", "n", "", "", "", 0) for most in (1, 2)])
+    assert tasks.redis.hkeys("{rma}:held:w") == ["t0"]
+    tasks.redis.rename("aside", "{rma}:task:t2")
+    tasks.check()
+    assert tasks.ask("w", 3).ids == ["t1", "t2"]
+
+
 def test_queues_share_evenly(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"queue": "big"} for _ in range(1000)])

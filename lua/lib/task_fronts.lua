@@ -1,0 +1,56 @@
+--: key prefix
+--: use many
+--: finish task_fronts_flush
+
+-- The first tasks of lanes. The asks of one script call often take from the same lane: it is read in larger and larger pieces,
+-- and what was taken is taken out of it when the script ends. So nothing else of the script may change a lane.
+
+local PIECE = 64 -- read at once beyond what is asked for, at the most
+-- By lane's key: ids and places from `first` to `last`; what is `taken` and still in Redis, and how many of these are `settled`;
+-- how many were read; whether that was the whole lane.
+local fronts = {}
+
+-- The id and the place of a task of lane `key`: the one behind `passed` others that are not taken; nil when there is none. want:
+-- how many more are asked for.
+local function task_fronts_at(key, passed, want)
+  local front = fronts[key]
+  if not front then
+    front = { ids = {}, places = {}, first = 1, last = 0, taken = {}, settled = 0, read = 0, whole = false }
+    fronts[key] = front
+  end
+  local at = front.first + passed
+  if at > front.last and not front.whole then
+    local from, count = #front.taken + front.last - front.first + 1, math.max(want + 1, math.min(front.read, PIECE))
+    local found = redis.call('ZRANGE', key, from, from + count - 1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      front.last = front.last + 1
+      front.ids[front.last], front.places[front.last] = found[i], found[i + 1]
+    end
+    front.read, front.whole = front.read + count, #found < 2 * count
+  end
+  return front.ids[at], front.places[at]
+end
+
+-- Takes this task; it stays in its lane if the script fails before task_fronts_settle.
+local function task_fronts_take(key, passed)
+  local front = fronts[key]
+  local ids, places = front.ids, front.places
+  front.taken[#front.taken + 1] = ids[front.first + passed]
+  for at = front.first + passed, front.first + 1, -1 do -- those before it move up
+    ids[at], places[at] = ids[at - 1], places[at - 1]
+  end
+  ids[front.first], places[front.first] = nil, nil
+  front.first = front.first + 1
+end
+
+local function task_fronts_settle(key)
+  fronts[key].settled = #fronts[key].taken
+end
+
+-- Takes what was taken out of the lanes.
+local function task_fronts_flush()
+  for key, front in pairs(fronts) do
+    many_call('ZREM', key, { unpack(front.taken, 1, front.settled) })
+    front.taken, front.settled = { unpack(front.taken, front.settled + 1) }, 0
+  end
+end

@@ -27,6 +27,12 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// A cell that says its column's name where the screen is too narrow for columns.
+function namedCell(name, cell) {
+  cell.dataset.name = name;
+  return cell;
+}
+
 function workerLink(id) {
   const link = make('a', 'id', id);
   link.href = '#/worker/' + encodeURIComponent(id);

@@ -18,12 +18,14 @@ let openRoute = null, fleetScrolledTo = 0;
 
 // Where one left it.
 function openFleet() {
+  passed.again.start();
   table.rows.measure();
   scrollTo(0, fleetScrolledTo);
   table.rows.elements.get(shownWorker.left)?.querySelector('a').focus({preventScroll: true});
 }
 
 function closeFleet() {
+  passed.again.stop();
   fleetScrolledTo = scrollY;
 }
 

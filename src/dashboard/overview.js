@@ -71,6 +71,13 @@ function showTiers() {
 const GAP_WORDS = {critical: 'Missing', warning: 'Only one', ok: 'Covered'};
 const GAP_LOOKS = {critical: 'offline', warning: 'degraded', ok: 'healthy'};
 
+// The requests that were passed on to workers.
+const passed = {
+  counts: null, // by service, none for 0: {in_flight, served}; null: not known
+  samples: new Samples(REQUESTS_AGAIN_MS / 2), again: null,
+  cells: new Map(), // of the table's rows, by service
+};
+
 function servicesOf(list) {
   return list.services.map(service => ({name: service.name, workers: service.worker_count}));
 }
@@ -82,20 +89,46 @@ function showServices() {
     ...fleet.gaps.map(gap => ({name: gap.service, workers: gap.current_workers, status: gap.status})),
     ...fleet.services.filter(service => !catalogue.has(service.name)).map(service => ({...service, status: null})),
   ];
+  passed.cells = new Map(rows.map(({name}) => [name,
+    ['In flight', 'Requests/min'].map(title => namedCell(title, make('td', 'number')))]));
   byId('services').replaceChildren(...rows.map(({name, workers, status}) => {
     const heading = make('th', '', plainText(name));
     heading.scope = 'row';
     const state = status === null ? make('span', 'soft', 'Advertised')
       : make('span', 'badge ' + (GAP_LOOKS[status] || ''), make('span', 'dot'),
         make('span', '', GAP_WORDS[status] || plainText(status)));
-    return make('tr', '', heading, make('td', 'number', count(workers)), make('td', '', state));
+    const live = namedCell('Live workers', make('td', 'number', count(workers)));
+    return make('tr', '', heading, live, make('td', 'state', state), ...passed.cells.get(name));
   }));
   const missing = fleet.gaps.filter(gap => gap.status === 'critical').length;
   setText(byId('services-summary'), missing ? `${missing} of ${fleet.gaps.length} without a live worker`
     : fleet.gaps.length ? 'all have live workers' : '');
+  showRequests();
+}
+
+// -- their requests ---------------------------------------------------------------------------------------------------------------
+
+function showRequests() {
+  for (const [name, [inFlight, rate]] of passed.cells) {
+    setText(inFlight, passed.counts ? count(passed.counts.get(name)?.in_flight || 0) : '–');
+    setText(rate, rateWords(passed.counts && passed.samples.rate(name, 'served')));
+  }
+}
+
+async function readRequests() {
+  try {
+    const {services} = await get('api/route/requests');
+    passed.counts = new Map(services.map(each => [each.service, each]));
+    passed.samples.take(passed.counts);
+  } catch {
+    passed.counts = null; // why is said by what else the page asks for
+  }
+  showRequests();
 }
 
 function setUpOverview() {
+  passed.again = new Repeated(REQUESTS_AGAIN_MS, readRequests);
+  setText(byId('services-uncounted'), UNCOUNTED);
   const base = new URL('.', location.href).href.replace(/\/$/, '');
   byId('welcome-command').textContent = `curl ${base}/api/worker/register -H 'Content-Type: application/json' \\\n`
     + `     -d '{"worker_id": "my-worker", "capabilities": {"cpu_cores": 8, "ram": "16GB"}}'`;

@@ -3,7 +3,6 @@
 // The page Work: all queues, and the dead tasks by what they died of.
 
 const QUEUES_AGAIN_MS = 5000;
-const RATE_MS = 60000; // rates are those of about the last minute
 const QUEUE_PAGE = 500;
 const ERROR_FILTER_MAX = 256; // bytes: a part of an error finds it
 const DEAD_AGAIN_MS = 30000;
@@ -12,7 +11,7 @@ const DEAD_READ = 500; // of the newest dead tasks, which are grouped
 const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Oldest', 'New / min', 'Done / min', ''];
 
 const work = {
-  queues: [], why: '', samples: new Map(), // by queue: [{time, totals}], oldest first
+  queues: [], why: '', samples: new Samples(QUEUES_AGAIN_MS / 2),
   rows: new Map(), // parts of rows by queue
   groups: [], deadMore: false, deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0, deadAt: 0,
   drawn: '', ages: [], // which groups are drawn, and their cells that tick
@@ -30,32 +29,6 @@ async function readQueues() {
     cursor = page.next_cursor;
   } while (cursor);
   return queues;
-}
-
-// Keeps the totals of a queue, for its rates.
-function keepSample({queue, totals}) {
-  const time = Date.now(), samples = work.samples.get(queue) || [];
-  samples.push({time, totals: totals || {}});
-  while (samples.length > 2 && time - samples[1].time >= RATE_MS) samples.shift();
-  work.samples.set(queue, samples);
-}
-
-// How many a minute came to the sum of some totals lately; null: not known yet.
-function rateOf(queue, names) {
-  const samples = work.samples.get(queue) || [], first = samples[0], last = samples.at(-1);
-  if (!first || last.time - first.time < QUEUES_AGAIN_MS / 2) return null;
-  const sum = ({totals}) => names.reduce((all, name) => all + (totals[name] || 0), 0);
-  return Math.max(0, sum(last) - sum(first)) * 60000 / (last.time - first.time);
-}
-
-function rateWords(rate) {
-  return rate === null ? '–' : rate > 0 && rate < 10 ? rate.toFixed(1) : count(Math.round(rate));
-}
-
-// A cell that says its column's name where the screen is too narrow for columns.
-function namedCell(name, cell) {
-  cell.dataset.name = name;
-  return cell;
 }
 
 function makeQueueRow(queue) {
@@ -85,8 +58,8 @@ function fillQueueRow({element, cells, toggle, note}, {queue, paused, limit, cou
   for (const name of ['queued', 'leased', 'scheduled', 'dead']) countLink(cells[name], counts[name] || 0, {queue, state: name});
   cells.dead.classList.toggle('bad', counts.dead > 0);
   setText(cells.oldest, secondsWords(oldest));
-  setText(cells.news, rateWords(rateOf(queue, ['enqueued'])));
-  setText(cells.done, rateWords(rateOf(queue, ['completed'])));
+  setText(cells.news, rateWords(work.samples.rate(queue, 'enqueued')));
+  setText(cells.done, rateWords(work.samples.rate(queue, 'completed')));
   setText(toggle, paused ? 'Resume' : 'Pause');
   toggle.setAttribute('aria-label', `${paused ? 'Resume' : 'Pause'} ${queue}`);
 }
@@ -94,8 +67,8 @@ function fillQueueRow({element, cells, toggle, note}, {queue, paused, limit, cou
 function showQueueFigures() {
   const sum = name => work.queues.reduce((all, {counts}) => all + (counts[name] || 0), 0);
   const oldest = Math.max(-1, ...work.queues.map(({oldest_seconds: seconds}) => seconds ?? -1));
-  const rates = names => {
-    const known = work.queues.map(({queue}) => rateOf(queue, names)).filter(rate => rate !== null);
+  const rates = field => {
+    const known = work.queues.map(({queue}) => work.samples.rate(queue, field)).filter(rate => rate !== null);
     return known.length ? rateWords(known.reduce((all, rate) => all + rate, 0)) : '–';
   };
   byId('work-figures').replaceChildren(
@@ -103,8 +76,8 @@ function showQueueFigures() {
     figure('running', 'Running', count(sum('leased'))),
     figure('draining', 'Scheduled', count(sum('scheduled'))),
     figure('offline', 'Dead', count(sum('dead'))),
-    figure('', 'New', rates(['enqueued']), 'a minute'),
-    figure('', 'Done', rates(['completed']), 'a minute'));
+    figure('', 'New', rates('enqueued'), 'a minute'),
+    figure('', 'Done', rates('completed'), 'a minute'));
 }
 
 function showQueues() {
@@ -131,7 +104,7 @@ async function refreshQueues() {
   try {
     work.queues = (await readQueues()).sort((a, b) => byText(a.queue, b.queue));
     work.why = '';
-    work.queues.forEach(keepSample);
+    work.samples.take(work.queues.map(({queue, totals}) => [queue, totals || {}]));
   } catch (error) {
     work.why = error.message;
   }

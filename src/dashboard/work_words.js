@@ -94,12 +94,15 @@ function makeButton(looks, words, press) {
 class Repeated {
   constructor(ms, read) {
     Object.assign(this, {ms, read, timer: 0, running: false, again: false, open: false});
-    document.addEventListener('visibilitychange', () => this.open && !document.hidden && this.now());
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) clearTimeout(this.timer);
+      else if (this.open) this.now();
+    });
   }
 
   start() {
     this.open = true;
-    return this.now();
+    if (!document.hidden) this.now();
   }
 
   stop() {

@@ -3,10 +3,11 @@
 // One worker's page.
 
 const WORKER_AGAIN_MS = 30000;
-const HELD_AGAIN_MS = 5000;
+const HELD_AGAIN_MS = REQUESTS_AGAIN_MS;
 const HELD_SHOWN = 20;
 
-const shownWorker = {id: null, left: null, worker: null, readAt: 0, heldAt: 0, parts: null, lastEvent: null};
+const shownWorker = {id: null, left: null, worker: null, readAt: 0, heldAt: 0, parts: null, lastEvent: null,
+  samples: null};
 
 function fact(title, value) {
   const shown = value instanceof Node ? value : plainText(value) || '–';
@@ -98,6 +99,25 @@ async function showHeld() {
   }
 }
 
+// Its requests, as a reading has them.
+function showItsRequests({requests_left: inFlight, requests_served: served}) {
+  const {id, parts, samples} = shownWorker;
+  samples.take([[id, {served}]]);
+  setText(parts.inFlight, count(inFlight));
+  setText(parts.rate, rateWords(samples.rate(id, 'served')));
+  setText(parts.served, count(served));
+}
+
+async function readItsRequests() {
+  const {id, parts} = shownWorker;
+  try {
+    const worker = await get(workerPath(id));
+    if (shownWorker.id === id) showItsRequests(worker);
+  } catch {
+    for (const part of [parts.inFlight, parts.rate]) setText(part, '–'); // why is said by what else the page asks for
+  }
+}
+
 // -- the parts that stay, so that the focus does ----------------------------------------------------------------------------------
 
 function makeParts(id) {
@@ -112,22 +132,26 @@ function makeParts(id) {
     status: statusBadge('offline'), note: make('p', 'soft'), figures: make('dl'), details: make('div', 'details'),
     drain: button('', ACTIONS.drain), undrain: button('', ACTIONS.undrain), remove: button('quiet-danger', ACTIONS.remove),
     held: make('div'), load: loadBar(null), lastHeartbeat: make('span', 'number'),
+    inFlight: make('span'), rate: make('span'), served: make('span'),
   };
   const back = make('a', 'back', '← Fleet');
   back.href = '#/';
   parts.title = make('h1', 'id', id);
   parts.title.tabIndex = -1;
+  parts.requests = make('section', 'figures card', make('header', '', make('h2', '', 'Requests'), make('span', 'soft', UNCOUNTED)),
+    make('dl', '', figure('', 'In flight', parts.inFlight), figure('', 'Requests/min', parts.rate),
+      figure('', 'Served', parts.served)));
   parts.buttons = make('div', 'buttons operator', parts.drain, parts.undrain, parts.remove);
   byId('worker').replaceChildren(back,
     make('div', 'title', make('div', '', make('div', 'name', parts.title, parts.status), parts.note), parts.buttons),
-    make('section', 'figures card', parts.figures), parts.held, parts.details);
+    make('section', 'figures card', parts.figures), parts.requests, parts.held, parts.details);
   return parts;
 }
 
 function showWorker() {
   const {worker, parts, id} = shownWorker;
   parts.buttons.hidden = parts.status.hidden = !worker;
-  parts.figures.parentNode.hidden = !worker;
+  parts.figures.parentNode.hidden = parts.requests.hidden = !worker;
   if (!worker) {
     setText(parts.note, shownWorker.why || 'Reading …');
     parts.details.replaceChildren();
@@ -171,7 +195,10 @@ async function readWorker() {
   try {
     const worker = await get(workerPath(id));
     putWorker(worker);
-    if (shownWorker.id === id) Object.assign(shownWorker, {worker, why: ''});
+    if (shownWorker.id === id) {
+      Object.assign(shownWorker, {worker, why: ''});
+      showItsRequests(worker);
+    }
   } catch (error) {
     if (shownWorker.id !== id || (shownWorker.worker && error.status !== 404)) return;
     Object.assign(shownWorker, {worker: null, why: error.status === 404 ? 'There is no such worker (any more).' : error.message});
@@ -182,7 +209,7 @@ async function readWorker() {
 }
 
 function openWorker(id) {
-  Object.assign(shownWorker, {id, worker: null, why: '', parts: makeParts(id)});
+  Object.assign(shownWorker, {id, worker: null, why: '', parts: makeParts(id), samples: new Samples(REQUESTS_AGAIN_MS / 2)});
   showWorker();
   shownWorker.parts.title.focus({preventScroll: true});
   scrollTo(0, 0);
@@ -199,8 +226,11 @@ function setUpWorker() {
     const {id, worker, readAt, heldAt} = shownWorker, row = fleet.workers.get(id);
     if (id === null || document.hidden) return;
     if (worker && row) showNow(row);
-    if (worker && Date.now() - heldAt >= HELD_AGAIN_MS) showHeld();
     if (Date.now() - readAt >= WORKER_AGAIN_MS) readWorker();
+    else if (worker && Date.now() - heldAt >= HELD_AGAIN_MS) {
+      showHeld();
+      readItsRequests();
+    }
   }, 1000);
   listen('events', () => {
     const seen = fleet.events.indexOf(shownWorker.lastEvent);

@@ -14,8 +14,10 @@ export function launch(flags = []) {
 }
 
 // Opens a page that keeps what went wrong in it: `faults`. What it could not load is no fault where connections are cut.
-export async function open(browser, url, options = {}) {
+// clock: whether the test may move the page's clock.
+export async function open(browser, url, {clock = false, ...options} = {}) {
   const page = await browser.newPage({viewport: {width: 1280, height: 900}, ...options});
+  if (clock) await page.clock.install();
   page.setDefaultTimeout(30000);
   page.faults = [];
   page.on('pageerror', error => page.faults.push(String(error)));

@@ -178,6 +178,10 @@ static enum err check_all(struct checking *checking)
 
 enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
 {
+    if (transfer->file != NULL) {
+        snprintf(why, TRANSFER_WHY_MAX, "check takes no \"%.64s\": it looks at the Redis of REDIS_URL", transfer->file);
+        return ERR_BAD_REQUEST;
+    }
     struct checking checking = {.json = transfer->json};
     snprintf(why, TRANSFER_WHY_MAX, "what answers there is no Redis");
     json_begin_array(&checking.document, NULL);

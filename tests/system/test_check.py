@@ -59,6 +59,12 @@ def test_an_empty_redis_is_well(redis):
     assert check(redis)[0] == 0
 
 
+@pytest.mark.parametrize("arguments", [["t1"], ["t1", "t2"], ["--json", "t1"], ["--all"]], ids=" ".join)
+def test_arguments_that_it_does_not_take(redis, arguments):
+    code, lines = check(redis, *arguments)
+    assert (code, lines) == (2, [])
+
+
 def test_faults_are_found(redis, fleet):
     held = redis.held_task
     fleet.stop()

@@ -8,23 +8,23 @@
 #include "base/err.h"
 #include "base/faults.h"
 
-#define ACCOUNT_NAME_MAX 64 /* bytes of a user's name, and of what a token is called */
+#define ACCOUNT_NAME_MAX 64 /* bytes of a user's name, and of a token's name */
 #define ACCOUNT_SERVICES_MAX 512
 #define ACCOUNT_EXPIRES_MAX 315360000 /* seconds: ten years */
 
 struct account {
-    struct str username; /* letters, digits, '.', '_', '-', the first one a letter or a digit */
+    struct str username; /* letters, digits, '.', '_', '-'; the first character is a letter or a digit */
     struct str password; /* absent: it stays as it is */
-    struct str role;     /* viewer, user, operator or admin; absent: it stays as it is */
+    struct str role;     /* viewer, user, operator or admin; absent: unchanged */
     void *document;      /* owned: the parsed JSON that the texts point into */
 };
 
-/* Whether `name` can be a user's. */
+/* Whether `name` can be the name of a user. */
 bool account_name_is_valid(struct str name);
 
 /*
- * Reads {"username", "password", "role"}, of which all are required, or with `change` {"password", "role"}, of which one is.
- * Errors as those of registration_parse. It does not check whether the password is good enough.
+ * Reads {"username", "password", "role"}, which are all required; or, with `change`, {"password", "role"}, of which one is
+ * required. The errors are those of registration_parse. It does not check whether the password is good enough.
  */
 MUST_CHECK enum err account_parse(struct str body, bool change, struct account *out, struct faults *faults, const char **why);
 void account_fini(struct account *account);

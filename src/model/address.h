@@ -7,28 +7,29 @@
 #include "base/buffer.h"
 
 #define ADDRESS_HOST_MAX 253  /* bytes of a host name */
-#define ADDRESS_SCHEME_MAX 31 /* "chrome-extension" is no short one */
+#define ADDRESS_SCHEME_MAX 31 /* long enough for "chrome-extension" */
 
-/* From where a host can be reached. */
+/* From where a host can be reached: */
 enum reach {
-    REACH_FAR,    /* from other machines, as far as one can tell */
+    REACH_FAR,    /* from other machines, as far as the text shows */
     REACH_SELF,   /* only from the machine itself: loopback addresses, "localhost" */
-    REACH_NOWHERE /* no place at all: "0.0.0.0", multicast, an address of one link alone */
+    REACH_NOWHERE /* from nowhere: "0.0.0.0", multicast, an address of one link alone */
 };
 
-/* A host[:port], or the parts of a URL; in their normal form: lower case, addresses as inet_ntop writes them, no default port. */
+/* A host[:port], or the parts of a URL, in their normal form: lower case, addresses as inet_ntop writes them, no default port. */
 struct place {
     char scheme[ADDRESS_SCHEME_MAX + 1]; /* "": it is a host[:port] */
     char host[ADDRESS_HOST_MAX + 1];     /* without brackets */
     int port;                            /* 0: none, or the scheme's own */
     struct str rest;                     /* path and query, as they came; points into the text that was read */
     enum reach reach;
-    bool had_user; /* a user name or password stood before the host, and was left out */
+    bool had_user; /* the text had a user name or password, which was left out */
 };
 
 /*
- * Reads a URL. One without a scheme gets https when its host is a public name without a port of its own, else http. A slash at its
- * end goes, and so does a fragment. Returns NULL, or what is wrong with `text` (static: "must be …"); *place is then undefined.
+ * Reads a URL. One without a scheme gets https when its host is a public name without a port of its own, else http. A slash at
+ * its end is removed, and so is a fragment. Returns NULL, or what is wrong with `text` (static: "must be …"); *place is then
+ * undefined.
  */
 const char *place_read_url(struct str text, struct place *place);
 
@@ -38,17 +39,17 @@ bool place_is_web(const struct place *place);
 /*
  * Reads what agents tell as an IP address: an address or a host name, with a port or without, a URL, or several of these with
  * white space, commas or semicolons between them, as `hostname -I` prints them. Of several it takes the first one that other
- * machines can reach, else the first one. *others says how many more there were. Returns NULL, or what is wrong.
+ * machines can reach, else the first one. *others becomes the number of the other ones. Returns NULL, or what is wrong.
  */
 const char *place_read_address(struct str text, struct place *place, size_t *others);
 
-/* Appends it as it is stored: the URL, or the host alone, whose port stands elsewhere. */
+/* Appends it in the stored form: the URL, or the host alone (its port is stored elsewhere). */
 void place_write(struct buffer *out, const struct place *place);
 
 /* Appends "http://host:port/rest"; `port` 0: none. */
 void place_write_url(struct buffer *out, const char *scheme, struct str host, int port, struct str rest);
 
-/* The port that a JSON value or text means: 1 to 65535, else 0. */
+/* The port that a JSON value or a text stands for: 1 to 65535, else 0. */
 int port_of_number(double number);
 int port_of_text(struct str text);
 

@@ -11,14 +11,15 @@
 struct broadcast {
     struct str type;       /* of the tasks: printable, 1 to TASK_TYPE_MAX bytes */
     struct str data;       /* their payload: JSON as it came, minified */
-    struct str capability; /* that a worker needs; absent: none */
+    struct str capability; /* the capability that a worker needs; absent: none */
 
-    void *document; /* owned, as the next: what the texts point into */
+    void *document; /* owned, like the next one: the texts point into it */
     char *text;
 };
 
 /*
- * Fills *out from a request body. Errors as submission_parse. On ERR_NONE the caller releases *out with broadcast_fini.
+ * Fills *out from a request body. The errors are those of submission_parse. On ERR_NONE the caller releases *out with
+ * broadcast_fini.
  */
 MUST_CHECK enum err broadcast_parse(struct str body, struct broadcast *out, struct faults *faults, const char **why);
 

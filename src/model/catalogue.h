@@ -10,7 +10,7 @@
 #define CATALOGUE_ALIASES_MAX 8
 #define CATALOGUE_ROUTES_MAX 8      /* of one service */
 #define CATALOGUE_ALL_ROUTES_MAX 32 /* of all together */
-#define CATALOGUE_TIMEOUT_S 60      /* head and silence, where nothing else is said */
+#define CATALOGUE_TIMEOUT_S 60      /* the default for the timeouts of the head and of silence */
 
 /* Requests for `from` and for what is below it are passed on to the service, with `to` in its place. Neither ends in a slash. */
 struct catalogue_route {
@@ -20,15 +20,15 @@ struct catalogue_route {
 
 /* How requests are passed on to a service. */
 struct catalogue_passing {
-    bool closed;             /* they are not: a data store is none of strangers' business */
-    bool random;             /* any worker that is well, without counting what each has in flight */
-    bool idempotent;         /* twice is as good as once, whatever the method */
-    bool pass_authorization; /* the service gets an Authorization that is not ours */
+    bool closed;             /* requests are not passed on: strangers must not reach a data store */
+    bool random;             /* to any healthy worker, without counting the requests in flight */
+    bool idempotent;         /* a request may be sent twice, whatever its method */
+    bool pass_authorization; /* the service gets an Authorization header that is not meant for the coordinator */
     bool loads_models;       /* its workers load a model when one is asked for */
     bool set_cookie;         /* the service may set cookies, gets them, and its pages may act as pages of this origin */
     int head_timeout_s;      /* from the request's end to the answer's head */
     int silence_timeout_s;   /* between two pieces of the answer */
-    struct catalogue_route routes[CATALOGUE_ROUTES_MAX]; /* beside those that every service has */
+    struct catalogue_route routes[CATALOGUE_ROUTES_MAX]; /* beside the routes that every service has */
     size_t route_count;
 };
 
@@ -38,9 +38,9 @@ struct catalogue_service {
     struct str container;
     struct str image;
     int port;
-    int priority;                              /* 1 is the most important */
-    struct buffer env;                         /* members of its container's "env" beside those always there, a comma before each */
-    struct str aliases[CATALOGUE_ALIASES_MAX]; /* what else agents and clients call it */
+    int priority;      /* 1 is the most important */
+    struct buffer env; /* members of its container's "env" beside those that are always there, a comma before each */
+    struct str aliases[CATALOGUE_ALIASES_MAX]; /* other names that agents and clients use for it */
     size_t alias_count;
     struct catalogue_passing passing;
 };
@@ -52,25 +52,28 @@ struct catalogue_service {
 extern const struct catalogue_service *catalogue;
 extern size_t catalogue_count;
 
-/* Makes these services the catalogue. They must be ordered and live as long as the program. Call it before any thread starts. */
+/*
+ * Makes these services the catalogue. They must be in its order, and live as long as the program. Call it before any thread
+ * starts.
+ */
 void catalogue_use(const struct catalogue_service *services, size_t count);
 
 /* Negative, 0 or positive, by the catalogue's order: for qsort. */
 int catalogue_compare(const void *a, const void *b);
 
-/* The service of that name; NULL when there is none. */
+/* The service of that name; NULL if there is none. */
 const struct catalogue_service *catalogue_find(struct str name);
 
 /*
- * Where the service of that name stands in the catalogue, for tables of `most` places. The last one is for all services that the
- * catalogue does not have, or has behind it.
+ * The place of the service of that name in the catalogue, for tables of `most` places. The last place is for all other
+ * services: those that the catalogue does not have, or has further behind.
  */
 size_t catalogue_place(struct str name, size_t most);
 
-/* The first service whose container has that name; NULL when there is none. */
+/* The first service whose container has that name; NULL if there is none. */
 const struct catalogue_service *catalogue_find_container(struct str container);
 
-/* Whether it is one of the service's aliases. */
+/* Whether `name` is one of the service's aliases. */
 bool catalogue_has_alias(const struct catalogue_service *service, struct str name);
 
 /*
@@ -81,8 +84,8 @@ bool catalogue_has_alias(const struct catalogue_service *service, struct str nam
 struct str catalogue_name(struct str called);
 
 /*
- * Whether it is the name of a well-known kind of data store, "redis" or "redis-cache". Workers report services that no catalogue
- * has, and stores among them must not be open to everybody.
+ * Whether the name is that of a well-known kind of data store, such as "redis" or "redis-cache". Workers report services that
+ * no catalogue has, and data stores among them must not be open to everybody.
  */
 bool catalogue_is_data_store(struct str name);
 

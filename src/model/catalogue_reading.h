@@ -8,7 +8,7 @@
 #include "model/json.h"
 #include "model/line.h"
 
-#define NAME_SHOWN_MAX 128 /* of a member's name, in a fault */
+#define NAME_SHOWN_MAX 128 /* bytes of a member's name in a fault */
 
 struct reading {
     const char *path;
@@ -29,13 +29,13 @@ struct member {
 __attribute__((format(printf, 4, 5))) void reading_add_fault(struct reading *reading, const char *place, const char *path,
                                                              const char *format, ...);
 
-/* Sets the path of a member that stands in the text under `name`. */
+/* Sets the path of a member from its `name` in the text. */
 void reading_set_path(struct member *member, const char *parent, struct str name);
 
 /* Whether a member before `value` among those of `object` has its name. */
 bool reading_is_repeated(const cJSON *object, const cJSON *value);
 
-/* Takes a whole number from low to high. A member that is absent or wrong leaves *out alone. */
+/* Reads a whole number from `low` to `high`. A member that is absent or wrong leaves *out as it is. */
 void reading_take_number(struct reading *reading, const struct member *member, int low, int high, int *out);
 
 /* The members of a service that say how requests are passed on to it. */

@@ -1,5 +1,5 @@
 /*
- * Edge nodes, which are workers, as the old registry of them showed them.
+ * Writes edge nodes, which are workers, in the form of the old registry of edge nodes.
  */
 #ifndef MODEL_EDGE_NODE_H
 #define MODEL_EDGE_NODE_H

@@ -39,14 +39,14 @@ enum fleet_event {
 struct fleet {
     int64_t workers[TIER_COUNT + 1][WORKER_STATUS_COUNT]; /* by tier (1 to 4) and status */
     double load[TIER_COUNT + 1];                          /* sum over workers that are not offline */
-    int64_t requests;                                     /* to workers that are under way */
-    int64_t tasks_completed;                              /* ever, also by workers that are gone */
-    int64_t events[FLEET_EVENT_COUNT];                    /* how often each has happened, ever */
+    int64_t requests;                                     /* requests to workers that are under way */
+    int64_t tasks_completed;                              /* since the beginning, also by workers that are gone */
+    int64_t events[FLEET_EVENT_COUNT];                    /* how often each has happened since the beginning */
 };
 
 /*
  * Takes a counter of Redis's stats hash: "2:healthy" = "7", "2:load" = "980000" (millionths), "event:removed:timeout" = "3".
- * Unknown ones are passed over.
+ * Ignores unknown counters.
  */
 void fleet_set_counter(struct fleet *fleet, struct str field, int64_t value);
 

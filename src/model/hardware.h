@@ -1,5 +1,5 @@
 /*
- * Reads a worker's hardware from what the agent tells. The tier and all who show hardware use this one reading.
+ * Reads a worker's hardware from its capabilities. The tier, and all places that show hardware, use this reading.
  */
 #ifndef MODEL_HARDWARE_H
 #define MODEL_HARDWARE_H
@@ -15,19 +15,19 @@ struct hardware {
 };
 
 /*
- * Reads `capabilities`. A size may be a text (one that is no size is an unknown one) or a number; anything else goes to *faults,
- * and so does a gpu_type that is no text.
+ * Reads `capabilities`. A size may be a number or a text; a text that is not a size counts as unknown. Any other value goes to
+ * *faults, and so does a gpu_type that is not a text.
  */
 void hardware_read(struct hardware *hardware, const struct cJSON *capabilities, struct faults *faults);
 
 /*
- * Appends it as it is stored: "g 25757220864:24564 15600000000:15974 -" is a GPU, the sizes of its memory, RAM and storage (bytes,
- * and MB as people expect to see them); "-" is none, or not known.
+ * Appends the hardware in the stored form: "g 25757220864:24564 15600000000:15974 -" is a GPU, the sizes of its memory, RAM and
+ * storage (bytes, and MB as people expect to see them); "-" is none, or not known.
  */
 void hardware_store(struct buffer *out, const struct hardware *hardware);
 
 /*
- * Appends the member `key` {"gpu": true, "ram": {"bytes": 15600000000, "text": "15.6 GB"}, …} for what was stored; {} when that
+ * Appends the member `key` {"gpu": true, "ram": {"bytes": 15600000000, "text": "15.6 GB"}, …} for what was stored; {} if that
  * can't be read.
  */
 void hardware_write(struct buffer *out, const char *key, struct str stored);

@@ -10,7 +10,10 @@
 #define ID_RESERVED_END ":online" /* the key of worker "x:online" would be the online key of worker "x" */
 #define ID_RULE "must be 1 to 128 characters of A-Z a-z 0-9 . _ : - and must not end in " ID_RESERVED_END
 
-/* Whether `id` matches [A-Za-z0-9._:-]{1,128} and has no reserved end; only then may it become part of a Redis key. */
+/*
+ * Whether `id` matches [A-Za-z0-9._:-]{1,128} and does not have the reserved end. Only such an id may become part of a Redis
+ * key.
+ */
 bool id_is_valid(struct str id);
 
 #endif

@@ -12,37 +12,37 @@
 #define JSON_DEPTH_MAX 32
 
 /*
- * Parses `text` into *document (release it with cJSON_Delete). Refuses with ERR_BAD_REQUEST, and a sentence in *why (static), what
- * is not one JSON object in valid UTF-8: nesting deeper than JSON_DEPTH_MAX, NUL bytes or \u0000, lone surrogates, NaN, numbers
- * that don't fit a double (1e999) or have more than 63 characters, trailing garbage.
+ * Parses `text` into *document (release it with cJSON_Delete). ERR_BAD_REQUEST, with a sentence in *why (static), if the text
+ * is not one JSON object in valid UTF-8. It also refuses nesting deeper than JSON_DEPTH_MAX, NUL bytes or \u0000, lone
+ * surrogates, NaN, numbers that don't fit a double (1e999) or have more than 63 characters, and trailing garbage.
  */
 MUST_CHECK enum err json_parse_object(struct str text, cJSON **document, const char **why);
 
-/* Refuses what json_parse_object refuses, and builds nothing. */
+/* Checks the same as json_parse_object, without building anything. */
 MUST_CHECK enum err json_check_object(struct str text, const char **why);
 
-/* What is accepted; each accepts more than the one before it. */
+/* What is accepted. Each value accepts more than the one before it. */
 enum json_patience {
     JSON_EXACT,  /* what json_parse_object takes */
-    JSON_NAN,    /* NaN, Infinity and -Infinity, which JSON does not have and Python writes */
-    JSON_PATIENT /* all other JSON: nested too deeply, strings with \u0000 or lone surrogates, numbers too large or too long */
+    JSON_NAN,    /* also NaN, Infinity and -Infinity, which Python writes and JSON does not have */
+    JSON_PATIENT /* also JSON nested too deeply, strings with \u0000 or lone surrogates, numbers too large or too long */
 };
 
 /*
- * As json_parse_object, of a body that is read with `patience`, a byte order mark before it or not. *text becomes what is to be
- * read further: the body, or a copy in `room`, which comes in empty and is the caller's to release. In the copy, null stands
- * for each value that can't be used, "" for such a name of a member; each is named in *ignored. On an error `room` and *ignored
- * come back empty.
+ * Like json_parse_object, for a body that is read with `patience` and may begin with a byte order mark. *text becomes the text
+ * for further reading: the body, or a copy in `room`, which must be empty and which the caller releases. In the copy, each
+ * unusable value is null and each unusable name of a member is ""; *ignored names them. On an error `room` and *ignored are
+ * empty.
  */
 MUST_CHECK enum err json_parse_body(enum json_patience patience, struct str *text, struct buffer *room, cJSON **document,
                                     struct faults *ignored, const char **why);
 
-/* Refuses what json_parse_body refuses with all patience, and builds nothing. *text loses a byte order mark. */
+/* Checks the same as json_parse_body with the greatest patience, without building anything. Cuts a byte order mark off *text. */
 MUST_CHECK enum err json_check_body(struct str *text, const char **why);
 
 /*
- * Whether json_parse_object refuses `text` (present) for what it says: then *place is where in the text (its end, when something is
- * missing there), *why a sentence without its subject (static): "is not valid JSON."
+ * Whether json_parse_object refuses the present `text` for its content. *place is then the place of the fault (the end, if
+ * something is missing there), and *why a sentence without its subject (static): "is not valid JSON."
  */
 bool json_find_fault(struct str text, const char **place, const char **why);
 
@@ -55,8 +55,8 @@ bool json_is_utf8(struct str text);
  *     struct json_items items = json_items(text);
  *     while (json_next(&items, &item))
  *
- * `text` must be of a document that passed a check in here; anything but an array or an object has no items. They come as often and
- * in the same order as the children of the parsed array or object.
+ * `text` must be of a document that passed a check in here; anything but an array or an object has no items. They come in the
+ * same number and order as the children of the parsed array or object.
  */
 struct json_items {
     const char *at;
@@ -65,26 +65,26 @@ struct json_items {
 };
 
 struct json_item {
-    struct str name; /* what stands between the quotes, escapes and all; absent in an array */
+    struct str name; /* the text between the quotes, with its escapes; absent in an array */
     struct str value;
 };
 
 struct json_items json_items(struct str text);
 
-/* Takes the next one; false when there is none. */
+/* Takes the next one; false at the end. */
 bool json_next(struct json_items *items, struct json_item *item);
 
 /*
- * The text of the top-level member `name` of the JSON object `text` as it came, white space around it cut off; absent when there is
- * no such member. `text` must have passed a check in here. Of members with the same name the first counts, and escapes in a name
- * are read as what they mean: as in cJSON_GetObjectItemCaseSensitive.
+ * The text of the top-level member `name` of the JSON object `text`, as it came, without white space around it; absent if there
+ * is no such member. `text` must have passed a check in here. As in cJSON_GetObjectItemCaseSensitive, the first of several
+ * members with the same name counts, and escapes in names are decoded.
  */
 struct str json_member_text(struct str text, const char *name);
 
 /*
- * Optional members of `object`: NULL and JSON null both mean absent and leave *out alone. A wrong type or a string over `max` bytes
- * is added to *faults under `field` (the full path, as the client knows it). A string points into the document. `high` may be
- * INFINITY; a number comes without a negative zero.
+ * Read optional members of `object`. NULL and JSON null both mean absent and leave *out as it is. A wrong type or a string over
+ * `max` bytes is added to *faults under `field` (the full path, as the client knows it). A string points into the document.
+ * `high` may be INFINITY; a negative zero becomes 0.
  */
 void json_get_string(const cJSON *object, const char *name, size_t max, const char *field, struct str *out, struct faults *faults);
 void json_get_number(const cJSON *object, const char *name, double low, double high, const char *field, double *out,

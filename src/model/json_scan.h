@@ -1,6 +1,5 @@
 /*
- * The scanner of json.c. It passes over a JSON text by the grammar of RFC 8259, and makes nothing of it but, on request, a
- * mended copy.
+ * The scanner of json.c. It checks a JSON text by the grammar of RFC 8259. On request it makes a mended copy, and nothing else.
  */
 #ifndef MODEL_JSON_SCAN_H
 #define MODEL_JSON_SCAN_H
@@ -10,7 +9,7 @@
 
 #define JSON_SUBJECT "The body " /* all sentences begin with it */
 
-/* Where in the document the scanner is: what holds the value, and under what name or index. */
+/* The scanner's place in the document: the array or object that holds the value, and the value's index or name. */
 struct place {
     const struct place *outer;
     struct str name; /* absent in an array */
@@ -20,7 +19,7 @@ struct place {
 /* A copy of a text, mended. */
 struct mending {
     struct buffer *text;    /* the copy so far; empty until there is something to mend */
-    const char *copied;     /* how far it has come in the text */
+    const char *copied;     /* the part of the text up to here is in the copy */
     struct faults *ignored; /* names what was mended */
 };
 
@@ -30,9 +29,9 @@ struct scanner {
     int depth;
     const char *why; /* set by the first failure */
     enum json_patience patience;
-    const char *unusable;      /* of the string at hand: why it can't be used */
-    const struct place *place; /* NULL: outside of the document's object */
-    struct mending *mending;   /* NULL: the text stays as it is, and nothing is named */
+    const char *unusable;      /* why the current string can't be used */
+    const struct place *place; /* NULL: outside the document's object */
+    struct mending *mending;   /* NULL: nothing is mended or named */
 };
 
 /*

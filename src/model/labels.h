@@ -1,5 +1,5 @@
 /*
- * Labels: names and values that a worker has and a task may demand, as in {"rack": "b"}.
+ * Labels: names and values that a worker has and that a task may demand, as in {"rack": "b"}.
  */
 #ifndef MODEL_LABELS_H
 #define MODEL_LABELS_H
@@ -14,9 +14,9 @@ struct cJSON;
 #define LABEL_VALUE_MAX 128 /* bytes */
 
 /*
- * Appends the member `labels` of `object`, ordered by name, each as `before`, its name, "=", its value and `after`: a value is
- * percent-encoded but for the characters of ids. What is wrong is added to *faults under `field`; nothing is appended when
- * there is no such member, or null.
+ * Appends the member `labels` of `object`, ordered by name, each as `before`, its name, "=", its value and `after`: in a value,
+ * all characters except those of ids are percent-encoded. Faults are added to *faults under `field`. Nothing is appended if
+ * there is no such member, or it is null.
  */
 void labels_read(const struct cJSON *object, const char *field, const char *before, const char *after, struct buffer *out,
                  struct faults *faults);

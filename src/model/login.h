@@ -11,9 +11,9 @@
 #define LOGIN_PASSWORD_MAX 256 /* bytes */
 
 struct login {
-    struct str username; /* a valid id of at most LOGIN_NAME_MAX bytes, or one that nobody has */
+    struct str username; /* a valid id of at most LOGIN_NAME_MAX bytes; else a name that nobody has */
     struct str password;
-    void *document; /* owned: the parsed JSON that the texts point into */
+    void *document; /* owned: the parsed JSON; the texts point into it */
 };
 
 /* As registration_parse. */
@@ -23,8 +23,8 @@ MUST_CHECK enum err login_parse(struct str body, struct login *out, struct fault
 void login_fini(struct login *login);
 
 /*
- * Reads the member "token" of a body into `room`; *token is empty when there is none. False when the body is no JSON object, or
- * the token is no text of at most `size` bytes.
+ * Reads the member "token" of a body into `room`; *token is empty if there is none. False if the body is not a JSON object, or
+ * the token is not a text of at most `size` bytes.
  */
 bool login_read_token(struct str body, char *room, size_t size, struct str *token);
 

@@ -1,5 +1,5 @@
 /*
- * JSON without its white space.
+ * Removes the white space from JSON.
  */
 #ifndef MODEL_MINIFY_H
 #define MODEL_MINIFY_H

@@ -11,16 +11,16 @@
 #define MODEL_NAME_MAX 128
 
 /*
- * The form in which names are indexed and asked for, in `room`: lower case, without the tag ":latest", which a name without a
- * tag means ("Llama3:latest" is "llama3"). Absent for what is no name: it has 1 to MODEL_NAME_MAX visible ASCII characters, and
- * no comma.
+ * Writes the normal form of a name, for indexes and queries, into `room`: lower case, without the tag ":latest", which is the
+ * default ("Llama3:latest" becomes "llama3"). Absent if the text is not a name: a name has 1 to MODEL_NAME_MAX visible ASCII
+ * characters, and no comma.
  */
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX]);
 
-/* The one of `models`, strings that were checked when they came or NULL, that has this normal form; NULL when there is none. */
+/* The first of `models` with that normal form; NULL if there is none. `models` are strings that have been checked, or NULL. */
 const char *model_names_find(const cJSON *models, struct str normal);
 
-/* Whether `models`, a JSON array of strings that was checked when it came, or absent, has a name with that normal form. */
+/* Whether `models` has a name with that normal form. `models` is absent, or a JSON array of strings that has been checked. */
 bool model_names_have(struct str models, struct str normal);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Texts that agents send where they know nothing: "None", "null", "N/A", "[Unknown]", "--", " ".
+ * Recognizes texts that agents send for an unknown value: "None", "null", "N/A", "[Unknown]", "--", " ".
  */
 #ifndef MODEL_PLACEHOLDER_H
 #define MODEL_PLACEHOLDER_H
@@ -7,12 +7,12 @@
 #include "base/str.h"
 
 /*
- * Whether `text` stands for nothing. Case, white space and punctuation do not matter; an absent or empty text stands for nothing.
+ * Whether `text` stands for nothing. Case, white space and punctuation are ignored; an absent or empty text stands for nothing.
  */
 bool placeholder_is(struct str text);
 
 /*
- * The same for ids, which may consist of punctuation alone: "-" is somebody's id. "None", "N/A" and blanks are nobody's.
+ * The same for ids, which may consist of punctuation alone: "-" may be an id. "None", "N/A" and blanks are not.
  */
 bool placeholder_is_id(struct str text);
 

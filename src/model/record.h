@@ -1,5 +1,5 @@
 /*
- * One worker as the registry of the file-based coordinator has it: a JSON object that stands there under the worker's id.
+ * One worker in the registry of the file-based coordinator: a JSON object, which is a member with the worker's id as its name.
  */
 #ifndef MODEL_RECORD_H
 #define MODEL_RECORD_H
@@ -13,17 +13,17 @@
 
 #define RECORD_MAX ((size_t)256 * 1024) /* bytes as it stands in the file */
 
-/* Texts that were not said, or said as null, are absent. */
+/* Texts that are missing or null are absent. */
 struct record {
     struct str id; /* valid */
     enum tier tier;
     struct str status;      /* "healthy", "degraded", "draining" or "offline" */
     double current_load;    /* 0 to 1 */
     double tasks_completed; /* a whole number */
-    int64_t last_heartbeat; /* ms since 1970; 0 when it was not said */
-    int64_t registered_at;  /* likewise; the last heartbeat when it was not said */
+    int64_t last_heartbeat; /* ms since 1970; 0 if missing */
+    int64_t registered_at;  /* ms since 1970; the last heartbeat if missing */
     bool drained;
-    int64_t drained_at;                            /* likewise; 0 when it was not said */
+    int64_t drained_at;                            /* ms since 1970; 0 if missing */
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
     struct buffer hardware;                        /* likewise; owned */
     struct whereabouts where;                      /* owned */
@@ -32,24 +32,24 @@ struct record {
     char tls_fingerprint[TLS_FINGERPRINT_SIZE]; /* empty when it was not said */
     double dht_port;                            /* 0 when it was not said */
     struct buffer assigned_services;            /* names with commas between */
-    struct buffer provides;                     /* likewise: the assigned ones and those it provides besides */
+    struct buffer provides;                     /* names with commas between: the assigned services and others that it provides */
 
     void *document; /* owned, as the next: what the texts point into */
     char *text;
 };
 
 /*
- * Reads the record `text`, a JSON value of a document that passed json_find_fault, of worker `id`, which *out keeps pointing
- * to. What is wrong is added to *faults; its field is "" where it is the id or the whole record. *unknown grows by the assigned
- * containers that the catalogue does not have, of which nothing becomes. Release *out with record_fini in any case.
+ * Reads the record `text` of worker `id`: a JSON value of a document that passed json_find_fault. *out points to `id`. Faults
+ * are added to *faults; their field is "" for the id or the whole record. *unknown grows by the number of assigned containers
+ * that the catalogue does not have; they are left out. Release *out with record_fini in any case.
  */
 void record_parse(struct str id, struct str text, struct record *out, size_t *unknown, struct faults *faults);
 
 void record_fini(struct record *record);
 
 /*
- * Appends a worker as a member of the registry, id and all. fingerprint: the field of its registration that no listing shows;
- * coordinator_url goes into its containers' env.
+ * Appends a worker as a member of the registry, with its id. `fingerprint` is the field of its registration that no listing
+ * shows; `coordinator_url` goes into its containers' env.
  */
 void record_write(struct buffer *out, const struct worker *worker, struct str fingerprint, struct str coordinator_url);
 

@@ -1,5 +1,5 @@
 /*
- * The registry of the file-based coordinator: one JSON object, a record for each worker under its id.
+ * Reads the registry of the file-based coordinator: one JSON object, with a record for each worker under its id.
  */
 #ifndef MODEL_REGISTRY_FILE_H
 #define MODEL_REGISTRY_FILE_H
@@ -14,12 +14,12 @@ struct registry_file {
     struct str text;
     const char *at;
     size_t count;              /* its records */
-    size_t unknown_containers; /* assigned containers that the catalogue does not have: nothing becomes of them */
+    size_t unknown_containers; /* assigned containers that the catalogue does not have, and that are left out */
 };
 
 /*
- * Checks the whole text (present) of a file. ERR_INVALID when anything is wrong with it; what, is appended to *faults, a line
- * for each of the first REGISTRY_FAULTS_SHOWN: "workers.json:14: worker-1: tier must be from 1 to 4". *file needs no release.
+ * Checks the whole text (present) of a file. ERR_INVALID: something is wrong with it, and *faults gets a line for each of the
+ * first REGISTRY_FAULTS_SHOWN faults: "workers.json:14: worker-1: tier must be from 1 to 4". *file needs no release.
  */
 MUST_CHECK enum err registry_file_check(const char *path, struct str text, struct registry_file *file, struct buffer *faults);
 

@@ -7,11 +7,11 @@
 
 #include "base/buffer.h"
 
-/* One size, or several that were told together, as of several cards. */
+/* One size, or several that were told together, such as those of several cards. */
 struct size {
     double bytes;   /* of all together */
     double largest; /* bytes of the largest one */
-    double shown;   /* of all together, in the GB that people expect to see: the told number, units in steps of 1024 */
+    double shown;   /* the sum, in the GB that people expect to see: the told number, with units in steps of 1024 */
 };
 
 #define SIZE_UNKNOWN ((struct size){-1, -1, -1})
@@ -30,10 +30,10 @@ static inline bool size_is_known(struct size size)
  */
 bool size_parse(struct str text, struct size *size);
 
-/* The size that a bare number (0 or more) means: bytes above 10^8, MiB above 1000, else GB. */
+/* The size that a bare number (0 or more) stands for: bytes above 10^8, MiB above 1000, else GB. */
 struct size size_of_number(double number);
 
-/* Appends the size as people read it: "24 GB", "512 MB", "1.5 TB". */
+/* Appends the size for people: "24 GB", "512 MB", "1.5 TB". */
 void size_write(struct buffer *out, struct size size);
 
 #endif

@@ -16,10 +16,10 @@ enum worker_status { WORKER_HEALTHY, WORKER_DEGRADED, WORKER_DRAINING, WORKER_OF
 /* The words, by enum worker_status; each is followed by a NUL. */
 extern const struct str worker_status_words[WORKER_STATUS_COUNT];
 
-/* Finds the status that a word means; false when it is none. *out then stays as it is. */
+/* Finds the status for a word. Returns false, and leaves *out as it is, if the word is not a status. */
 bool worker_status_parse(struct str word, enum worker_status *out);
 
-/* Likewise of a word that an agent tells: "online" means healthy. */
+/* The same for a word from an agent, where "online" means healthy. */
 bool worker_status_parse_told(struct str word, enum worker_status *out);
 
 #endif

@@ -19,15 +19,15 @@
 #define TASK_RESULT_TTL_DEFAULT_MS 86400000
 #define TASK_ATTEMPTS_DEFAULT 5
 
-/* A new task. A number of -1 was not told. */
+/* A new task. A number of -1 means that it was not told. */
 struct submission {
     struct str type;         /* printable; 1 to TASK_TYPE_MAX bytes */
-    struct str queue;        /* a valid id; "default" where none was told */
+    struct str queue;        /* a valid id; "default" if none was told */
     struct str payload;      /* JSON as it came, minified */
     struct str requirements; /* JSON object as it came, minified; absent when there are none */
     struct str dedup_key;    /* absent: none */
-    struct str by;           /* who submits it; absent: nobody in particular */
-    bool replace;            /* a task that waits and has the same dedup key gives way */
+    struct str by;           /* who submits it; absent: anybody */
+    bool replace;            /* it replaces a waiting task with the same dedup key */
     int priority;
     int64_t delay_ms;
     int64_t run_at; /* ms since 1970 */
@@ -35,9 +35,9 @@ struct submission {
     int64_t result_ttl_ms;
     int64_t lease_ms;
     int64_t lease_max_ms;
-    int64_t retry_ms, retry_max_ms; /* the first delay between attempts, and the longest */
+    int64_t retry_ms, retry_max_ms; /* the first and the longest delay between attempts */
     int max_attempts;
-    struct buffer group; /* owned, as the next: what it demands of a worker, see lua/KEYS.md */
+    struct buffer group; /* owned, like the next one: its demands on a worker, see lua/KEYS.md */
     struct buffer shape;
 
     void *document; /* owned: the parsed JSON */
@@ -45,14 +45,17 @@ struct submission {
 };
 
 /*
- * Fills *out from a request body, or from one element of a bulk request that passed json_parse_object. `now`: ms since 1970 by this
- * machine's clock, for what run_at can mean. Returns ERR_BAD_REQUEST with *why set, ERR_TOO_LARGE with *why set where the
- * payload is, or ERR_INVALID with everything that is wrong in *faults, which must come in empty; *out is then left alone. On
- * ERR_NONE the caller releases *out with submission_fini.
+ * Fills *out from a request body, or from one element of a bulk request that passed json_parse_object. `now`: ms since 1970 by
+ * this machine's clock, to check run_at. Returns ERR_BAD_REQUEST with *why set, ERR_TOO_LARGE with *why set if the payload is
+ * too large, or ERR_INVALID with all faults in *faults, which must be empty before; *out is then unchanged. On ERR_NONE the
+ * caller releases *out with submission_fini.
  */
 MUST_CHECK enum err submission_parse(struct str body, int64_t now, struct submission *out, struct faults *faults, const char **why);
 
-/* A task without JSON: of that type, in the queue "default", for that one worker. Texts must outlive it; `payload` is JSON. */
+/*
+ * Makes a task without parsing JSON: of that type, in the queue "default", for that one worker. The texts must outlive it;
+ * `payload` is JSON.
+ */
 struct submission submission_for_worker(struct str type, struct str payload, struct str worker_id);
 
 void submission_fini(struct submission *submission);

@@ -1,5 +1,5 @@
 /*
- * A task as the registry keeps it, and as it is shown. lua/KEYS.md says what each field is.
+ * A task in the registry, and its JSON for clients. lua/KEYS.md describes each field.
  */
 #ifndef MODEL_TASK_H
 #define MODEL_TASK_H
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* What a row of a listing has; numbers are decimal text, times milliseconds since 1970. The order is that of lua/task_list.lua. */
+/* The fields of a row in a listing, in the order of lua/task_list.lua. Numbers are decimal text, times milliseconds since 1970. */
 #define TASK_ROW_FIELDS(X)                                                                                                         \
     X(state)                                                                                                                       \
     X(queue)                                                                                                                       \
@@ -47,22 +47,22 @@ enum task_field {
         TASK_FIELD_COUNT
 };
 
-#define TASK_ROW_COUNT TASK_payload /* what a row has stands before the rest */
+#define TASK_ROW_COUNT TASK_payload /* the fields of a row come before the rest */
 
 extern const struct str task_field_names[TASK_FIELD_COUNT];
 
 struct task {
     struct str id;
-    struct str fields[TASK_FIELD_COUNT]; /* absent or empty where Redis has none */
+    struct str fields[TASK_FIELD_COUNT]; /* absent or empty if Redis does not have them */
 };
 
-/* Whether it will never change again by itself. */
+/* Whether a task in that state never changes by itself. */
 bool task_has_ended(const struct task *task);
 
 /* Appends the task as a JSON object; `whole`: with payload, results and history. */
 void task_write(struct buffer *out, const struct task *task, bool whole);
 
-/* Appends the members alone, into an object that has been begun. */
+/* Appends the members alone, into an object that the caller has begun. */
 void task_write_members(struct buffer *out, const struct task *task, bool whole);
 
 #endif

@@ -9,7 +9,7 @@
 enum tier { TIER_GPU = 1, TIER_SERVICE = 2, TIER_DATA = 3, TIER_EDGE = 4 };
 #define TIER_COUNT 4
 
-/* What decides a tier, taken from a registration's capabilities. */
+/* The facts that decide a tier, from a registration's capabilities. */
 struct tier_evidence {
     struct str worker_type;              /* "cpu", "gpu", "storage", "edge" or absent */
     bool has_gpu, has_storage, has_edge; /* has_edge: has_edge or has_public_ip */
@@ -19,9 +19,9 @@ struct tier_evidence {
 };
 
 /*
- * An explicit worker_type or has_* flag decides; else a GPU with 8 GB (or unknown) memory makes tier 1, 4 GB of RAM and 2 cores
- * tier 2 (what is unknown does not speak against it), anything else tier 3. Of several cards the largest one decides. A size up
- * to 8 % below a limit reaches it: agents divide bytes by 1024^3, and the firmware keeps a part.
+ * An explicit worker_type or has_* flag decides. Else a GPU with 8 GB or unknown memory makes tier 1; 4 GB of RAM and 2 cores
+ * make tier 2 (unknown values count as enough); anything else makes tier 3. Of several cards the largest one decides. A size up
+ * to 8 % below a limit reaches it, since agents divide bytes by 1024^3 and the firmware keeps a part.
  */
 enum tier tier_decide(const struct tier_evidence *evidence);
 

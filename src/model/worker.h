@@ -1,5 +1,5 @@
 /*
- * A worker as the registry keeps it, and as it is shown.
+ * A worker in the registry, and its JSON for clients.
  */
 #ifndef MODEL_WORKER_H
 #define MODEL_WORKER_H
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* What a worker's hash holds: its state, as last reported. Numbers are decimal text, times milliseconds since 1970. */
+/* The fields of a worker's hash: its state, as last reported. Numbers are decimal text, times milliseconds since 1970. */
 #define WORKER_STATE_FIELDS(X)                                                                                                     \
     X(status)                                                                                                                      \
     X(current_load)                                                                                                                \
@@ -19,11 +19,11 @@
     X(loaded_models) /* JSON as it came */                                                                                         \
     X(specialization)                                                                                                              \
     X(services_status) /* JSON as it came */                                                                                       \
-    X(unwell)          /* names with commas between, of the services that it says are not well */                                  \
-    X(reported_status) /* a word that is no status: it counts as degraded */                                                       \
-    X(suspect_since)   /* others completed five tasks at which it failed */
+    X(unwell)          /* names with commas between: services that it reports as unhealthy */                                      \
+    X(reported_status) /* the word that it sent, which is not a status: it counts as degraded */                                   \
+    X(suspect_since)   /* others have completed five tasks at which it failed */
 
-/* What its registration holds, which outlives the hash. */
+/* The fields of its registration, which outlives the hash. */
 #define WORKER_REGISTRATION_FIELDS(X)                                                                                              \
     X(tier)                                                                                                                        \
     X(worker_type)                                                                                                                 \
@@ -33,7 +33,7 @@
     X(services)          /* JSON as it came */                                                                                     \
     X(capabilities)      /* JSON as it came */                                                                                     \
     X(ip_address)                                                                                                                  \
-    X(port) /* that was told with the address */                                                                                   \
+    X(port) /* the port that was told with the address */                                                                          \
     X(tunnel_url)                                                                                                                  \
     X(vpn_ip)                                                                                                                      \
     X(instance_id)                                                                                                                 \
@@ -43,20 +43,20 @@
     X(drained)  /* "1" while an operator keeps new work away */                                                                    \
     X(drain_reason)                                                                                                                \
     X(drained_at)   /* since when */                                                                                               \
-    X(drained_from) /* by whom: an address, or a command on some machine */                                                        \
-    X(join)         /* id of the join token that it registered with */                                                             \
-    X(lapsed)       /* "1" when it registered without any since */                                                                 \
+    X(drained_from) /* who drained it: an address, or a command on some machine */                                                 \
+    X(join)         /* id of the join token with which it registered */                                                            \
+    X(lapsed)       /* "1" if it has registered without a token since */                                                           \
     X(containers)   /* JSON as it came */                                                                                          \
-    X(provides)     /* names with commas between: assigned, and advertised in services */                                          \
+    X(provides)     /* names with commas between: services assigned or advertised */                                               \
     X(boot_id)                                                                                                                     \
     X(location)        /* of an edge node */                                                                                       \
     X(dht_port)        /* of an edge node */                                                                                       \
-    X(labels)          /* "name=value," of each; a value percent-encoded, see labels.h */                                          \
+    X(labels)          /* "name=value," for each label; values are percent-encoded, see labels.h */                                \
     X(tls_fingerprint) /* of the certificate of its URLs: SHA-256 as hex digits */                                                 \
-    X(requests_served) /* requests to it that have ended, ever */                                                                  \
-    X(stamp)           /* another one whenever what leads to the worker may have changed */
+    X(requests_served) /* requests to it that have ended, since the beginning */                                                   \
+    X(stamp)           /* changes whenever the worker's addresses may have changed */
 
-/* Both, in the order in which they are read. */
+/* Both, in the order in which they are read: */
 #define WORKER_FIELDS(X)                                                                                                           \
     WORKER_STATE_FIELDS(X)                                                                                                         \
     WORKER_REGISTRATION_FIELDS(X)
@@ -68,39 +68,39 @@ enum worker_field {
         WORKER_FIELD_COUNT
 };
 
-#define WORKER_STATE_COUNT WORKER_tier   /* the state's fields stand before the registration's */
-#define WORKER_ROW_COUNT WORKER_provides /* what a row of a listing shows stands before the rest */
+#define WORKER_STATE_COUNT WORKER_tier   /* the state's fields come before the registration's */
+#define WORKER_ROW_COUNT WORKER_provides /* the fields of a row in a listing come before the rest */
 
 /* The fields' names in Redis, by enum worker_field. */
 extern const struct str worker_field_names[WORKER_FIELD_COUNT];
 
 struct worker {
     struct str id;
-    struct str online;                     /* the status it counts as, of the online key; absent: it is offline */
+    struct str online;                     /* the status as which it counts, from the online key; absent: it is offline */
     struct str fields[WORKER_FIELD_COUNT]; /* absent where Redis has none */
-    int64_t requests;                      /* that coordinators have sent it and that are under way */
+    int64_t requests;                      /* requests from coordinators that are under way */
 };
 
 /*
- * What the worker counts as now: "offline" without the online key, else what it last reported, or "draining" by an operator's
- * wish.
+ * The worker's status now: "offline" without the online key; else what it last reported, or "draining" if an operator drains
+ * it.
  */
 struct str worker_status(const struct worker *worker);
 
-/* With which join token it registered last, its id; absent: with none. */
+/* The id of the join token with which it registered last; absent: without one. */
 struct str worker_join_token(const struct worker *worker);
 
-/* Whether it is live and well: healthy, or draining (which is well, but takes no new work). */
+/* Whether it is live and well: healthy, or draining (which is well but takes no new work). */
 bool worker_is_healthy(const struct worker *worker);
 
 /*
- * Appends the worker as a JSON object, a row of GET /api/admin/workers; `now` in ms since 1970. With `coordinator_url` present,
- * assigned_containers are written as objects (GET /api/worker/{id}), with the variables that may be secrets if `secrets`;
- * absent, by name.
+ * Appends the worker as a JSON object, a row of GET /api/admin/workers; `now` in ms since 1970. If `coordinator_url` is
+ * present, assigned_containers are objects (GET /api/worker/{id}), which have the variables that may be secrets only if
+ * `secrets`; else they are names.
  */
 void worker_write(struct buffer *out, const struct worker *worker, int64_t now, struct str coordinator_url, bool secrets);
 
-/* Append the worker as discovery shows it, reached at `url` (absent: nobody knows where); its load. */
+/* Append the worker in discovery's form, with its `url` (absent: not known); append its load. */
 void worker_write_discovered(struct buffer *out, const struct worker *worker, struct str url);
 void worker_write_load(struct buffer *out, const struct worker *worker);
 

@@ -83,7 +83,7 @@ struct registered {
 /* `registered` is NULL on all errors except ERR_LIMITED: the address has registered too many new workers. */
 typedef void store_registered_callback(void *data, enum err err, const struct registered *registered);
 
-/* Registers a worker. registration_settle must have been called. */
+/* Registers a worker. whereabouts_settle must have been called for `registration`. */
 MUST_CHECK enum err store_register(struct store *store, const struct registration *registration,
                                    store_registered_callback *callback, void *data);
 

@@ -9,11 +9,11 @@
 --: use clock
 --: use requests
 
--- The live workers that have beaten so lately that they go offline at `since` (ms) or later, at most `max` of them, and what
--- they said. Heartbeats are noted for it as long as it is asked: only those count that have come since the first call, when
--- there is none for a minute before it. Returns {the present (ms), then for each: id, its ledger entry, in which stand at least as
--- many active requests as coordinators have sent it, its last heartbeat (ms), when it goes offline (ms), its load}, in the order
--- of the last but one of these.
+-- Reads the live workers whose heartbeats came so lately that they go offline at `since` (ms) or later, at most `max` of them, and
+-- what they reported. Heartbeats are noted only while somebody calls this script. After a minute without a call, only the
+-- heartbeats since the next call are known. Returns {the present (ms), then for each: id, its ledger entry, its last heartbeat
+-- (ms), when it goes offline (ms), its load}, in the order in which they go offline. The active requests in the entry are at least
+-- those that coordinators have sent to the worker.
 
 local LISTENING = '60000' -- ms
 
@@ -29,7 +29,8 @@ local function with_requests(entry, count)
 end
 
 local result = { string.format('%.0f', clock_now()) }
--- a Redis that takes no writes has no heartbeats to tell of either; one that is full takes them behind one that needs no memory
+-- if Redis takes no writes, there are no heartbeats either; if it is full, it takes writes that follow a write which needs no
+-- memory
 redis.pcall('PERSIST', key_stats)
 redis.pcall('SET', key_listening, '1', 'PX', LISTENING)
 redis.pcall('PEXPIRE', key_lately, LISTENING)

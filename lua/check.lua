@@ -6,10 +6,10 @@
 --: use requests
 --: use try
 
--- Looks whether what is in Redis agrees, and changes nothing. index "": names are keys, without the prefix; of those that are
--- indexes of tasks, only whether others agree that they are there. Else names are members of the index of tasks with that name,
--- whose hashes must say so. Returns a sentence for each fault. What several keys of one thing say is read at one moment, so
--- that others may go on meanwhile.
+-- Checks whether the data in Redis is consistent, without changing anything. If index is "", names are keys, without the prefix;
+-- for an index of tasks, only whether other keys agree that it exists is checked. Else names are members of the index of tasks with
+-- that name: their hashes must agree that they are in it. Returns a sentence for each fault. All keys that concern one thing are
+-- read at one moment, so the fleet may go on meanwhile.
 
 local HOLDERS, LEASES = 1000, 20000
 local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
@@ -27,7 +27,7 @@ local function is_there(kind, key, member)
   return redis.call(kind, key_prefix .. key, member) ~= false
 end
 
--- The name of the index in which a task is, by its hash.
+-- The name of the index in which a task must be, according to its hash.
 local function index_of(task)
   if task.state == 'queued' then
     return 'ready:' .. (task.group or 'a') .. ' ' .. task.queue .. ' ' .. (task.shape or '')
@@ -91,7 +91,8 @@ local function check_member(index, id)
   end
 end
 
--- Whether as many tasks of a queue are held as it says; true where so many workers hold some that counting would hold up others.
+-- Whether the number of held tasks of a queue is right. True without counting if so many workers hold tasks that counting would
+-- take too long.
 local function count_leased(queue, leased)
   local workers = redis.call('ZRANGE', key_prefix .. 'leases', 0, HOLDERS)
   for _, worker in ipairs(#workers <= HOLDERS and workers or {}) do
@@ -102,7 +103,8 @@ local function count_leased(queue, leased)
   return #workers > HOLDERS or leased == 0
 end
 
--- How many leases each worker has, each service has, and there are; nil where they are so many that counting would hold up others.
+-- The number of leases of each worker, of each service, and of all together; nil if there are so many that counting would take too
+-- long.
 local function count_requests()
   local counts, flights, sum = {}, {}, 0
   for _, thread in ipairs(redis.call('ZRANGE', key_prefix .. 'requesters', 0, HOLDERS)) do
@@ -118,7 +120,7 @@ local function count_requests()
   return counts, flights, sum
 end
 
--- Whether a hash has the numbers of `counts` (nil: nobody knows them). what: of whom they are.
+-- Whether a hash has the numbers of `counts` (nil: they are not known). what: whose numbers they are, for the sentence.
 local function check_counts(name, counts, what)
   local told = redis.call('HGETALL', key_prefix .. name)
   for at = 1, counts and #told or 0, 2 do

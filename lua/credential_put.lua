@@ -12,11 +12,11 @@
 --: use credentials
 --: use audit
 
--- Makes or changes a user, a token or the note that a session has ended, and notes in the audit who did it.
--- member: "user:anna", "token:<id>" or "session:<id>". mode: "new", it must not be there; "old", it must. max: so many members of
--- its kind may be there. ends_at: ms since 1970 when it goes by itself, or "". who, from, by, action: for the audit.
--- fields: names and values; an empty value takes the field away. Fields that are not named stay as they are.
--- Returns the new version, or the error EXISTS, NOSUCH or TOOMANY.
+-- Makes or changes a user, a token or the entry of an ended session, and adds an entry to the audit. member: "user:anna",
+-- "token:<id>" or "session:<id>". mode: "new", it must not exist; "old", it must exist. max: how many members of its kind may
+-- exist. ends_at: ms since 1970 when it expires, or "". who, from, by, action: for the audit. fields: names and values; an empty
+-- value removes the field. Fields that are not named are unchanged. Returns the new version, or the error EXISTS, NOSUCH or
+-- TOOMANY.
 
 local max = number_of(arg_max)
 local kind = string.match(arg_member, '^(%l+):[%w._-]+$')

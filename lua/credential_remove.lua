@@ -6,7 +6,7 @@
 --: use credentials
 --: use audit
 
--- Removes a user, a token or a key, and notes in the audit who did it. Returns the new version, or the error NOSUCH.
+-- Removes a user, a token or a key, and adds an entry to the audit. Returns the new version, or the error NOSUCH.
 
 if redis.call('EXISTS', key_credential .. arg_member) == 0 then
   credentials_remove(arg_member) -- it went by itself

@@ -5,11 +5,11 @@
 --: use number
 --: use credentials
 
--- Reads the users, tokens, ended sessions and keys, a page at a time, in the order of their names, unless `version` is the
--- present one and `after` is empty. after: the last member of the page before; "" for the first page. max: members of a page.
--- prune: "1" to take those out of the index that have gone by themselves; "0" on a replica, which takes no writes.
--- Returns {version, "1" if there are more pages, then for each: member, {field, value, …}}. What has gone by itself has no fields.
--- In place of a password's hash stands `password_tag`, a digest of it: sessions carry it, and end when the password changes.
+-- Reads the users, tokens, ended sessions and keys in pages, in the order of their names. If `version` is the present version and
+-- `after` is empty, it reads nothing. after: the last member of the page before; "" for the first page. max: members of a page.
+-- prune: "1" to remove expired ones from the index; "0" on a replica, which takes no writes. Returns {version, "1" if there are
+-- more pages, then for each: member, {field, value, …}}. An expired one has no fields. Instead of a password's hash there is
+-- `password_tag`, a digest of it. Sessions carry the tag, so they end when the password changes.
 
 local max = number_of(arg_max)
 if not max or max < 1 or max > 1000 then

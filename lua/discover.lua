@@ -11,12 +11,12 @@
 --: use number
 --: use ranks
 
--- The workers that provide a service, best first, at most `max`: healthy ones before degraded ones, of each those that have
--- `model` ("" for any) loaded before others, then by rank (see lib/ranks.lua). One outside of `region` ("": none is preferred)
--- counts as if it were busier by half. Draining ones are left out. With a max of 1, workers of the same rank are chosen from by
--- `random` (0 to 1, less than 1). indexed: "1" where TTLs don't tell who is live: then all that the index
--- has count. Costs O(log n) for each worker returned. Returns {how many workers provide it that are live and not draining, id,
--- id, …}.
+-- Finds the workers that provide a service, best first, at most `max`. Healthy workers come before degraded ones. Among each of
+-- these, workers that have `model` ("" for any) loaded come first; then the lowest rank wins (see lib/ranks.lua). A worker outside
+-- `region` ("": no region is preferred) counts as if its load were greater by 0.5. Draining workers are left out. With a max of 1,
+-- `random` (from 0, less than 1) chooses among workers of the same rank. indexed: "1" if TTLs don't tell which workers are live:
+-- then all workers in the index count. Costs O(log n) for each worker returned. Returns {how many live workers that do not drain
+-- provide the service, id, id, …}.
 
 local max, random = number_of(arg_max), number_of(arg_random)
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
@@ -27,7 +27,7 @@ local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
 local found, seen = {}, {}
 
--- Adds worker `id`, unless it has fallen silent and no sweep has come to it yet.
+-- Adds worker `id`, unless it has fallen silent and no sweep has moved it yet.
 local function add_live(id)
   if arg_indexed == '1' or redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
     found[#found + 1] = id
@@ -36,19 +36,19 @@ end
 
 local FAR = 500000 -- in millionths of a load; far less than what tells bands apart
 
--- Those of index `key` (nil: nobody) whose rank is from `low` to less than `high`, the first `count` of them: id, rank, id, rank, …
+-- The first `count` workers in index `key` (nil: none) with a rank from `low` to less than `high`: id, rank, id, rank, …
 local function first_of(key, low, high, count)
   return key and redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, count) or {}
 end
 
--- Adds one of those that share the rank `rank` in index `key`.
+-- Adds one of the workers with the rank `rank` in index `key`.
 local function add_one(key, rank)
   local before, same = redis.call('ZCOUNT', key, '-inf', '(' .. rank), redis.call('ZCOUNT', key, rank, rank)
   local at = before + math.floor(random * same)
   add_live(redis.call('ZRANGE', key, at, at)[1])
 end
 
--- Adds worker `id`; what a better index had already may come again.
+-- Adds worker `id`. A worker that a better index had already may come again.
 local function add_new(id)
   if #found < max and not seen[id] then
     seen[id] = true
@@ -56,7 +56,8 @@ local function add_new(id)
   end
 end
 
--- Adds those of index `key` whose rank is from `low` to less than `high`; `near` is the same index of the region alone (nil: none).
+-- Adds the workers in index `key` with a rank from `low` to less than `high`. `near` is the same index for the region alone (nil:
+-- none).
 local function add(key, near, low, high)
   if max == 1 and #found == 0 then
     local best, nearest = first_of(key, low, high, 1), first_of(near, low, high, 1)

@@ -13,10 +13,10 @@
 --: use places
 --: use status
 
--- Begins (drain "1") or ends ("0") to keep new work away from a worker, whatever it reports itself. It lasts over
--- re-registrations and removal. reason, from: why, and who wants it; both may be empty. Of a worker that is drained already a
--- reason replaces the one before it, and it stays drained since when it was. Returns the status that the worker now counts as,
--- or the error NOTFOUND when there is none of that id.
+-- Begins (drain "1") or ends ("0") a drain: new work is kept away from the worker, whatever it reports. A drain lasts over
+-- re-registrations and removal. reason, from: why, and who wants it; both may be empty. If the worker is drained already, a new
+-- reason replaces the old one, and the time since when it is drained stays. Returns the status as which the worker now counts, or
+-- the error NOTFOUND if there is no such worker.
 
 if arg_drain ~= '0' and arg_drain ~= '1' then
   return redis.error_reply('BADCALL drain is 0 or 1')
@@ -56,7 +56,7 @@ if live then
   place.status = arg_drain == '1' and 'draining' or status_is(reported) and reported or 'healthy'
   redis.call('SET', hash .. ':online', place.status, 'KEEPTTL')
 end
--- where it stands it stays: only a heartbeat or a sweep moves it between online and offline
+-- the drain does not move it: only a heartbeat or a sweep moves a worker between online and offline
 local moment = redis.call('ZSCORE', place.status == 'offline' and key_offline or key_online, arg_worker_id)
 places_move(arg_worker_id, entry, place, moment or redis.call('PEXPIRETIME', hash))
 if changed then

@@ -1,8 +1,8 @@
--- Turns the scripts into C and checks them on the way.
+-- Turns the scripts into C, and checks them.
 --
 --   lua5.1 lua/embed.lua OUTPUT-DIRECTORY SCRIPT.lua…
 --
--- A script states its interface in comment lines, so that nobody writes positions:
+-- A script declares its interface in comment lines, so that nobody has to count positions:
 --   --: key NAME     it touches the key NAME of src/redis/keys.h; in the script, key_NAME
 --   --: arg NAME     an argument; in the script, arg_NAME, in C, SCRIPT_NAME
 --   --: rest NAME    any number of strings after the arguments; in the script they start at ARGV[rest]
@@ -126,9 +126,9 @@ local function choose(script)
   script.body, script.finish = body, finish
 end
 
--- What a script has written stays written when it fails. So its own part is a function, and what is to be done after it is done
--- then, too. The script's own error counts before later ones. It says in which line it happened, since Redis would name the
--- line that raises it again.
+-- When a script fails, its writes before the failure stay. So the script's own part is a function, and the functions that finish it
+-- run after a failure, too. The script's own error wins over later ones. The error names its line, since Redis would name the line
+-- that raises it again.
 local RUN = [[
 local function explain(err)
   local _, line = pcall(error, '', 4) -- where redis.call or error was called
@@ -147,7 +147,7 @@ if not done then
 end
 return result]]
 
--- The text of a script's own part, and behind it the calls of `functions`.
+-- The text of a script's own part, followed by the calls of `functions`.
 local function finished(body, functions)
   local text = { 'local function run()', body, 'end', RUN }
   for _, name in ipairs(functions) do

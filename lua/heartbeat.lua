@@ -31,24 +31,24 @@
 --   revive         ms for which the registration of a removed worker is kept, so that a late heartbeat brings it back
 --   interval       ms between two heartbeats of a worker; edge_interval: of an edge node
 --   heartbeats     for each heartbeat eight strings, then its fields:
---     id           of the worker; behind a blank the caller, where it may not speak for all workers (see lib/owner.lua)
---     status       that it counts as; "" leaves it as it was
---     load         0 to 1; "" leaves it as it was
---     silence      ms for which it announces to be silent; 0: none
---     ranking      "" leaves it as it was; else four words, "-" for none: active requests, specialization, loaded models with
---                  commas between (of these three "=" leaves it as it was), and services as lib/health.lua has them
---     ignored      names of the members that could not be used, with commas between
---     from         the address that it came from, and what it tells of where its worker is ("203.0.113.7 ip_address=… port=…
+--     id           of the worker; then a blank and the caller if that may not speak for all workers (see lib/owner.lua)
+--     status       as which it counts; "" for unchanged
+--     load         0 to 1; "" for unchanged
+--     silence      ms for which it announces silence; 0: none
+--     ranking      "" for unchanged; else four words, "-" for none: active requests, specialization, loaded models with
+--                  commas between (for these three "=" means unchanged), and services in the form of lib/health.lua
+--     ignored      names of the unusable members, with commas between
+--     from         the address from which it came, and the addresses that it tells ("203.0.113.7 ip_address=… port=…
 --                  tunnel_url=… vpn_ip=…"); "" for neither
---     count        of the strings that follow
+--     count        how many strings follow
 --     fields       names and values of fields of the worker's hash; reported_status is the first of them
 --
 -- Returns:
 --   1. a character for each heartbeat: "1" taken; "2" taken, and the worker was brought back; "3" taken, and task_news may have
---      something to tell; "0" unknown worker; "4" not its caller's worker
---   2. for each how many ms later than due it came ("-": not known), with blanks between
---   3. for each which ignored members are new ("-": none), with blanks between; absent where none are
---   4. ids that two machines use, where that is news, with blanks between; absent where there are none
+--      news; "0" the worker is unknown; "4" the caller may not speak for the worker
+--   2. for each its lateness in ms ("-": not known), with blanks between
+--   3. for each the ignored members that are new ("-": none), with blanks between; absent if there are none
+--   4. ids that two machines use, if that is news, with blanks between; absent if there are none
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -77,7 +77,7 @@ local function decode(at)
   return beat, beat.last + 1
 end
 
--- First all is checked, then it is written: a malformed call changes nothing.
+-- Check everything before the first write, so that a malformed call changes nothing.
 local beats, at = {}, rest
 while at <= #ARGV do
   beats[#beats + 1], at = decode(at)
@@ -86,17 +86,17 @@ while at <= #ARGV do
   end
 end
 
--- Numbers that most heartbeats share, as text: Redis would make it anew for each of them.
+-- Numbers that most heartbeats share, as text, so that Redis need not convert them for each heartbeat.
 local function text(number)
   return string.format('%.0f', number)
 end
 local now_text, offline_at, removed_at = text(now), text(now + timeout), text(now + timeout + removal)
 
-local LOAD_STEP = 50000 -- millionths: what the ledger and the ranks know of a load may be less than this from what was told
-local TOLD_LATE = 1000 -- ms of lateness from which on it matters whether a silence was announced
+local LOAD_STEP = 50000 -- millionths: the load in the ledger and in the ranks may differ from the reported one by less than this
+local TOLD_LATE = 1000 -- ms: from this lateness on it is checked whether the worker announced a silence
 local is_listened_to = redis.call('EXISTS', key_listening) == 1
 
--- A worker that the TTL has removed: takes what is left of it out of the fleet, and returns its registration's place if that is
+-- For a worker that the TTL has removed: takes its remains out of the fleet, and returns the place of its registration if that is
 -- kept.
 local function bring_back(id, entry)
   memory_need_not_be_free()
@@ -120,14 +120,14 @@ local function bring_back(id, entry)
   return place
 end
 
--- Whether a ranking that a heartbeat gives leaves all as it was.
+-- Whether the ranking of a heartbeat changes nothing.
 local function is_same_ranking(place, given)
   local words = place.ranking .. ' '
   return string.sub(given, 1, #words) == words and not string.find(given, '!', #words, true)
     and not string.find(place.services, '!', 1, true)
 end
 
--- Takes over the ranking that a heartbeat gives, with what it leaves as it was, and what it tells of its services.
+-- Takes over the ranking of a heartbeat, except its unchanged words, and the health of its services.
 local function take_ranking(place, given, hash)
   local words, were = { string.match(given, '^(%S+) (%S+) (%S+) (%S+)$') }, { string.match(place.ranking, '^(%S+) (%S+) (%S+)$') }
   for i = 1, 3 do
@@ -145,7 +145,7 @@ local function take_ranking(place, given, hash)
   end
 end
 
--- Tells that a heartbeat has changed a worker's status.
+-- Adds the event that a heartbeat has changed a worker's status.
 local function tell(id, place, was)
   if place.status == 'offline' then
     events_tell('offline', 'reported', id, place)
@@ -156,9 +156,9 @@ local function tell(id, place, was)
   end
 end
 
--- How many ms after it was due a heartbeat comes: an interval after the one before it, or when that one announced. before: when
--- that came, by the end of the worker's hash; it stands in the future where the worker announced a silence longer than the
--- timeout.
+-- The lateness of a heartbeat in ms. It was due one interval after the heartbeat before it, or at the end of the silence that the
+-- worker announced. before: when the heartbeat before it came, computed from the end of the worker's hash; it is in the future if
+-- the worker announced a silence longer than the timeout.
 local function lateness(hash, before, place)
   local late = now - before - (place.tier == '4' and edge_interval or interval)
   if late > TOLD_LATE or before > now then
@@ -171,16 +171,16 @@ local function lateness(hash, before, place)
   return text(math.max(0, late))
 end
 
--- What a worker that is offline last reported: its status, and its load in millionths. One that reported itself offline, and
--- now beats, is healthy.
+-- The status and the load in millionths that an offline worker last reported. A worker that had reported itself offline and now
+-- sends a heartbeat is healthy.
 local function recall(hash)
   local status, load = unpack(try_call('HMGET', hash, 'status', 'current_load') or {})
   load = math.max(0, math.min(number_of(load or '') or 0, 1))
   return status and status ~= 'offline' and status_is(status) and status or 'healthy', math.floor(load * 1000000 + 0.5)
 end
 
--- What the worker of a heartbeat counts as by it, what it reports, and its load in millionths. was: what it counted as before;
--- one that was removed begins anew.
+-- Returns the status as which the worker of a heartbeat counts now, the status that it reports, and its load in millionths. was:
+-- the status as which it counted before; a removed worker begins anew.
 local function state_of(beat, place, hash, was)
   local status, load = place.status, place.load
   if was == 'removed' then
@@ -193,7 +193,8 @@ local function state_of(beat, place, hash, was)
     beat.load and math.floor(beat.load * 1000000 + 0.5) or load
 end
 
--- Writes what a heartbeat tells into the worker's hash, and what a new hash needs besides. Returns false where it can't be written.
+-- Writes the fields of a heartbeat into the worker's hash, and the other fields that a new hash needs. Returns false if it can't be
+-- written.
 local function write(beat, hash, was, reported)
   if beat.status ~= '' and beat.load then
     return try_call('HSET', hash, 'last_heartbeat', now_text, 'status', reported, 'current_load', beat.load_text,
@@ -214,7 +215,7 @@ local function write(beat, hash, was, reported)
   return try_call('HSET', hash, unpack(fields))
 end
 
--- Which of the members that a heartbeat told in vain are new for its worker; "-" for none.
+-- Which of the unusable members of a heartbeat are new for its worker; "-" for none.
 local function note_ignored(beat, hash)
   local known, new = try_call('HGET', hash, 'ignored') or '', {}
   for name in string.gmatch(beat.ignored, '[^,]+') do
@@ -229,7 +230,7 @@ local function note_ignored(beat, hash)
   return table.concat(new, ',')
 end
 
--- Keeps until when a worker may be silent: another that looks alike must not take it for dead meanwhile.
+-- Stores until when a worker may be silent. Until then, a registration that looks alike must not take it for dead.
 local function note_silence(beat, hash)
   local _, twins = identities_of(beat.id)
   for _, key in ipairs(twins) do
@@ -238,25 +239,25 @@ local function note_silence(beat, hash)
   redis.call('HSET', hash, 'silent_until', text(now + beat.silence))
 end
 
--- Sets the online key of a worker. It is there as a rule, with the right status: then a new end is all that it needs.
+-- Sets the online key of a worker. Usually the key exists with the right status, and only needs a new end.
 local function set_online(hash, status, was, live_until)
   if status ~= was or redis.call('PEXPIREAT', hash .. ':online', live_until) == 0 then
     redis.call('SET', hash .. ':online', status, 'PXAT', live_until)
   end
 end
 
--- Whether the index `online` is to learn when a worker goes offline. It need not know it exactly, since the sweep asks the
--- online key, but never a later moment than the true one, and one that is not yet due while the worker beats as it is told
--- (older coordinators believe it). So it learns it once in half the timeout. before: as in lateness.
+-- Whether to write into the index `online` when the worker goes offline. The moment there need not be exact, since the sweep asks
+-- the online key. But it must never be later than the true one. And while the worker sends heartbeats in time it must not be due,
+-- since older coordinators believe it. So it is written once in half the timeout. before: as in lateness.
 local function is_to_index(beat, before)
   local half = timeout / 2
   return not before or before > now or beat.silence > timeout or math.floor(before / half) ~= math.floor(now / half)
 end
 
-local conflicts = {} -- ids of which it is news
+local conflicts = {} -- ids of workers whose conflict is news
 
--- Takes over where a heartbeat came from and what it tells of where its worker is. Returns whether anything that is shown has
--- changed. Between the addresses of two machines it changes all the time: nobody is told.
+-- Takes over the address from which a heartbeat came, and the addresses that it tells. Returns whether anything visible has
+-- changed. If two machines use the id, the address changes all the time, so that change does not count.
 local function take_whereabouts(beat, place)
   local address, told = string.match(beat.from, '^%S*'), {}
   for name, value in string.gmatch(beat.from, ' ([%l_]+)=(%S+)') do
@@ -274,7 +275,7 @@ local function take_whereabouts(beat, place)
   return moved and not is_rival
 end
 
--- Takes a heartbeat; returns its character, how late it came, and what is new of what it told in vain.
+-- Takes one heartbeat. Returns its character, its lateness, and the unusable members that are new.
 local function take(beat)
   local id, live_until, gone_at = beat.id, offline_at, removed_at
   if beat.silence > timeout then
@@ -283,14 +284,14 @@ local function take(beat)
   if beat.join and not owners_may(id, beat.join) then
     return '4', '-', '-'
   end
-  -- moments, not durations: a Redis that is held up in the middle of this script must not tear keys and indexes apart
+  -- moments, not durations: keys and indexes must agree even if Redis is held up in the middle of this script
   local hash, result = key_worker .. id, '1'
   local entry = redis.call('HGET', key_ledger, id)
   local place = ledger_read(entry)
   local ends_at = redis.call('PEXPIRETIME', hash)
   local before = ends_at > 0 and ends_at - removal - timeout or nil
   local moment = is_to_index(beat, before) and live_until or nil
-  -- who has an entry has a registration, unless somebody has deleted it; then it is to register, whatever else there is of it
+  -- a worker with an entry has a registration, unless somebody has deleted it; then the worker must register again
   if (moment or not place) and redis.call('EXISTS', key_registration .. id) == 0 then
     return '0', '-', '-'
   end
@@ -305,7 +306,7 @@ local function take(beat)
   local was = result == '2' and 'removed' or place.status
   local late = before and lateness(hash, before, place) or '-'
   local status, reported, load = state_of(beat, place, hash, was)
-  redis.call('PEXPIREAT', hash, gone_at) -- before what a full Redis refuses as the first write of a script
+  redis.call('PEXPIREAT', hash, gone_at) -- first, since a full Redis would refuse the others as the first write
   if not write(beat, hash, was, reported) then
     redis.call('DEL', hash)
     return '0', '-', '-'
@@ -362,7 +363,7 @@ for i, beat in ipairs(beats) do
   results[i], late[i], news[i] = take(beat)
   has_news = has_news or news[i] ~= '-'
 end
--- There may be something to tell of tasks; task_news knows.
+-- There may be news of tasks; task_news finds out.
 if redis.call('EXISTS', key_prefix .. 'groups', key_prefix .. 'news') > 0 then
   for i, result in ipairs(results) do
     results[i] = result == '1' and '3' or result

@@ -3,8 +3,8 @@
 --: use clock
 --: use memory
 
--- Keeps how the fleet is in this minute, once, whoever calls; of a day at most. Returns "1" if it did, "0" if that was done
--- already.
+-- Stores the state of the fleet in this minute, unless another call has done so. The history has at most a day. Returns "1" if it
+-- stored the state, "0" if that was done already.
 
 local MINUTE, HOUR, DAY = 60000, 3600000, 1440 -- ms, ms, points
 
@@ -15,8 +15,8 @@ local function time_of(entry)
   return tonumber(string.match(entry[1], '^%d+'))
 end
 
--- Redis's clock was set back: a stream takes no entry that is older than its last one. So it is made anew, of what is not in
--- the future.
+-- Redis's clock was set back, and a stream takes no entry that is older than its last one. So the stream is made anew, from the
+-- entries that are not in the future.
 local function drop_future()
   local points = redis.call('XRANGE', key_history, '-', string.format('%.0f', now))
   redis.call('DEL', key_history)
@@ -35,7 +35,7 @@ if last and time_of(last) >= minute then
 end
 local point, counters = { 'tasks_completed', '0' }, redis.call('HGETALL', key_stats)
 for at = 1, #counters, 2 do
-  -- what happened is counted for ever and says nothing of a minute
+  -- the counters of events only grow, and say nothing about a minute
   if counters[at + 1] ~= '0' and not string.find(counters[at], '^event:') then
     point[#point + 1] = counters[at]
     point[#point + 1] = counters[at + 1]

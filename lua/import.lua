@@ -15,7 +15,7 @@
 --: use status
 --: use try
 
--- Takes over any number of workers from another registry; those that are known here already stay as they are. timeout, removal,
+-- Imports any number of workers from another registry. Workers that are known here already are unchanged. timeout, removal,
 -- revive: as in register. workers: for each its id, last_heartbeat (ms), status and load (0 to 1) there, the number of strings
 -- that follow, and these: names and values of the registration's fields. Returns one character for each: "l" live, "o" offline,
 -- "a" archived (silent for so long that only its registration is kept, for a late heartbeat), "k" known.
@@ -49,7 +49,7 @@ while at <= #ARGV do
   at = worker.last + 1
 end
 
--- Takes over one; returns its character.
+-- Imports one worker; returns its character.
 local function take_over(worker)
   local id, place = worker.id, worker.place
   local hash, registration = key_worker .. id, key_registration .. id
@@ -57,13 +57,13 @@ local function take_over(worker)
     return 'k'
   end
   local entry = redis.call('HGET', key_ledger, id)
-  if entry then -- removed long ago, and no sweep has come to it
+  if entry then -- removed long ago, and no sweep has moved it yet
     removal_archive(id, entry, removal, revive)
   end
   redis.call('HSET', registration, unpack(ARGV, worker.first, worker.last))
   counters_add(key_stats, 'tasks_completed', worker.tasks_completed)
 
-  -- what it does not know better, it takes from nobody
+  -- keys of other workers that lead to the same identity stay as they are
   local identities, twins = identities_of(id)
   for _, key in ipairs(identities) do
     redis.call('SET', key, id, 'NX')

@@ -3,8 +3,8 @@
 --: use ledger
 --: use number
 
--- Which models live workers have loaded, a page of the fleet at a time. cursor: "0", then what the call before returned, until that
--- is "0". Returns {cursor, then for each worker that has any: id, the models with commas between, what it told of them as JSON or
+-- Reads which models live workers have loaded, in pages of the fleet. cursor: "0", then the cursor that the last call returned,
+-- until that is "0". Returns {cursor, then for each worker with models: id, the models with commas between, its own list as JSON or
 -- ""}.
 
 local PAGE = 200

@@ -5,11 +5,11 @@
 --: use clock
 --: use number
 
--- Reads queues in the order of their names, from the first one after `from` ("" from the beginning), at most `max`; with `only`
--- that one alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, ms
--- since when the oldest of the queued ones has waited ("" for none), its fields {name, value, …}}.
+-- Reads at most `max` queues in the order of their names, after `from` ("" from the beginning); or, if `only` is given, that queue
+-- alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, for how many ms
+-- the oldest queued task has waited ("" for none), its fields {name, value, …}}.
 
-local LANES = 64 -- looked into for the oldest
+local LANES = 64 -- lanes that it looks into for the oldest task
 local BAND = 17592186044416 -- of places, see lib/task_lanes.lua
 
 local max = number_of(arg_max)
@@ -18,7 +18,7 @@ if not max then
 end
 local now = clock_now()
 
--- The moment at which the first task that stands at `score` or behind it was made; `oldest` if that is earlier.
+-- The moment at which the first task at `score` or after it was made; `oldest` if that is earlier.
 local function older(key, score, oldest)
   local id = redis.call('ZRANGE', key, score, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
   local created = id and tonumber(redis.call('HGET', key_prefix .. 'task:' .. id, 'created_at') or '')
@@ -32,7 +32,7 @@ local function queued_of(queue)
     local key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
     count = count + redis.call('ZCARD', key)
     if at <= LANES then
-      -- the first one of the most urgent, and of the least urgent
+      -- the first task of the highest priority, and of the lowest
       oldest = older(key, '-inf', oldest)
       local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
       oldest = last and older(key, last - last % BAND, oldest) or oldest

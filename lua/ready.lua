@@ -1,9 +1,9 @@
 --: key worker
 --: key workers
 
--- Whether Redis does what requests need. Calls every command that the scripts and the coordinator call, in a form that changes
--- nothing; but not PUBLISH, without which polls wait longer and nothing fails. Returns {what a write is refused with ("":
--- writes are taken), then each command that Redis's user may not call}.
+-- Checks whether Redis can do what requests need. It calls every command that the scripts and the coordinator call, in a form that
+-- changes nothing. It does not call PUBLISH: without it polls wait longer, but nothing fails. Returns {the error with which Redis
+-- refuses a write ("": it takes writes), then each command that Redis's user may not call}.
 
 local NONE = key_worker .. ' ' -- no worker's key: ids have no blanks
 
@@ -20,7 +20,8 @@ local HARMLESS = {
   { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' }, { 'ZSCORE', NONE, 'm' },
 }
 
--- These would make a key. On one of another type they change nothing either; where there is none yet, what they make is deleted.
+-- These commands would make a key. If `workers` exists, they run on it: it has another type, so they change nothing. Else the key
+-- that they make is deleted.
 local has_workers = redis.pcall('EXISTS', key_workers) == 1
 for _, command in ipairs({ { 'HSETNX', NONE, 'f', 'v' }, { 'SADD', NONE, 'm' } }) do
   command[2] = has_workers and key_workers or NONE

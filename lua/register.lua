@@ -55,31 +55,32 @@
 --   removal        ms from then until it is removed
 --   revive         ms for which the registration of a removed worker is kept
 --   missed         ms after which a worker has missed a heartbeat
---   candidate      the id of a new worker that brings none
+--   candidate      the id for a new worker that sends none
 --   worker_id, instance_id, tunnel_url   its identity; each may be empty
---   told_tunnel    tunnel_url as it came, where its normal form differs: older coordinators stored that
---   looks          a digest of what the worker has, given when it brings neither worker_id nor instance_id; with origin, the
---                  address that it is at, it makes the fingerprint
---   fingerprint    that of older coordinators
---   caller         where the registration came from, with a mark (see lib/whereabouts.lua)
+--   told_tunnel    tunnel_url as it came, if its normal form differs: older coordinators stored it so
+--   looks          a digest of the worker's capabilities, if it sends neither worker_id nor instance_id; with origin, its address,
+--                  it makes the fingerprint
+--   fingerprint    the fingerprint in the form of older coordinators
+--   caller         the address from which the registration came, with a mark (see lib/whereabouts.lua)
 --   machine        see lib/machines.lua
 --   tier           1 to 4
---   advertised     the services that it says it provides, with commas between
---   catalogue      the services that it may be assigned, in the order that breaks ties, with commas between
---   also           the services that it may be assigned when nobody provides them, likewise
---   max_services   how many to assign at most
---   health         what it tells of single services: names with commas between, "!" before those that are not well
---   join           the join token that it registers with, and its grant behind a dot where it shows a token of its own (see
---                  lib/owner.lua); "" for none. Such a worker registers again with that one, or without any
---   grant          what its own tokens carry from now on; "" for what they carried
+--   advertised     the services that it advertises, with commas between
+--   catalogue      the services that it may be assigned, with commas between; of equal ones the first wins
+--   also           other services that it may be assigned if no worker provides them, in the same form
+--   max_services   the most services to assign
+--   health         the health of single services: names with commas between, "!" before unhealthy ones
+--   join           the join token with which it registers; with a dot and its grant if it shows a token of its own (see
+--                  lib/owner.lua); "" for none. Such a worker may register again with the same token or without one
+--   grant          the grant that its own tokens carry from now on; "" for unchanged
 --   join_max       how many workers the join token may have; 0 for any number
---   bucket         of the limit that a new worker counts against (see lib/limit.lua); "" for none
+--   bucket         the bucket of the limit for new workers (see lib/limit.lua); "" for none
 --   interval, burst   the limit: one new worker every so many ms, and so many at once
 --   fields         names and values of the registration's fields
 --
--- Returns the error OTHERS where the worker is another join token's, TOOMANY where this one has as many as it may. Returns the
--- ms until a new worker is taken where the limit is reached. Else: its id; "1" if it was registered already; its assigned
--- services with commas between; "1" if its boot_id has changed; "1" if it is news that two machines use the id.
+-- Returns the error OTHERS if the worker belongs to another join token, or TOOMANY if the join token has all the workers that it
+-- may have. If the limit is reached, it returns the ms until a new worker is accepted. Else it returns: the id; "1" if the worker
+-- was registered already; its assigned services with commas between; "1" if its boot_id has changed; "1" if it is news that two
+-- machines use the id.
 
 local now = clock_now()
 local timeout, removal, revive = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive)
@@ -96,17 +97,17 @@ if not string.find(arg_tier, '^[1-4]$') or (#ARGV - rest + 1) % 2 ~= 0 or (arg_c
 end
 local join = string.match(arg_join, '^[^.]*')
 local fingerprint = arg_looks ~= '' and identities_fingerprint(arg_origin, arg_looks) or arg_fingerprint
-local PROBES = 1000 -- of workers that look alike, how many are asked whether they still beat
+local PROBES = 1000 -- the most workers that look alike whose silence is checked
 
--- The worker that an identity leads to, if its registration is still there.
+-- The worker to which an identity leads, if its registration still exists.
 local function known(identity)
   local id = try_call('GET', key_identity .. identity)
   return id and redis.call('EXISTS', key_registration .. id) == 1 and id
 end
 
--- A worker that looks just like this one and has missed a heartbeat: this one, after a crash. Those that beat are several.
--- A twin's score is a moment until which it is known to have lived, or not to be expected: no later one than that can be of use
--- here.
+-- Finds a worker that looks just like this one and has missed a heartbeat: that is this one, after a crash. Workers with heartbeats
+-- are others. A twin's score is a moment until which it is known to live, or is not expected; twins with a later moment are not
+-- looked at.
 local function silent_twin(looks_like)
   local twins = key_fingerprint .. looks_like
   local list = try_call('ZRANGE', twins, 0, PROBES - 1, 'WITHSCORES') or {}
@@ -116,7 +117,7 @@ local function silent_twin(looks_like)
       return nil
     end
     local offline_at = redis.call('PEXPIRETIME', key_worker .. id .. ':online')
-    if offline_at < 0 then -- or it beats, but reports itself so
+    if offline_at < 0 then -- or it sends heartbeats, but reports itself offline
       offline_at = (redis.call('ZSCORE', key_offline, id) or 0) - removal
     end
     if offline_at - timeout + missed <= now and owners_may(id, arg_join) then
@@ -126,8 +127,8 @@ local function silent_twin(looks_like)
   end
 end
 
--- Who is this? worker_id says it; else instance_id; else tunnel_url, but two instances may share a tunnel and are still two
--- workers.
+-- Which worker is this? worker_id decides; else instance_id; else tunnel_url, except that two instances that share a tunnel are
+-- still two workers.
 local function identify()
   if arg_worker_id ~= '' then
     return arg_worker_id
@@ -156,7 +157,7 @@ end
 local id = identify()
 local hash, registration = key_worker .. id, key_registration .. id
 
--- How many workers registered with the join token, without those that are long gone.
+-- How many workers have registered with the join token, without those that were removed long ago.
 local function count_joined()
   for _, member in ipairs(redis.call('SMEMBERS', key_joined .. join)) do
     if try_call('HGET', key_registration .. member, 'join') ~= join then
@@ -194,7 +195,7 @@ for at = rest, #ARGV, 2 do
 end
 local boot_id = given.boot_id
 local restarted = again and boot_id and before[4] and boot_id ~= before[4]
--- Of a worker that says that it has not been started anew, what it reported holds on.
+-- If the worker says that it was not restarted, its earlier report stays.
 local state = again and boot_id and boot_id == before[4] and try_call('HGETALL', hash) or {}
 local stood = #state > 0 and ledger_read(entry)
 
@@ -202,20 +203,21 @@ local was = ledger_read(entry)
 local was_caller = was and string.sub(was.caller, 2) or ''
 local machines, in_turn = machines_register(id, arg_machine, string.sub(arg_caller, 2), was_caller, now, timeout)
 
--- What it held before it was started anew is nobody's now.
+-- After a restart it no longer has the tasks that it held before.
 if not boot_id or boot_id ~= before[4] then
   task_leases_release(id, 'restarted', id .. '/' .. (before[4] or string.format('%.0f', now)), now)
 end
 
--- From here on it is a new worker: its own old listings don't count against it, and what it no longer says does not stay. Of
--- one that really is new nothing is written before its registration: only the first write of a script can fail in a Redis that
--- is full.
+-- From here on it counts as a new worker: its own old listings don't count against it, and fields that it no longer sends don't
+-- stay. For a really new worker nothing is written before its registration, since a full Redis refuses only the first write of a
+-- script.
 if entry or redis.call('EXISTS', registration, hash) > 0 then
   memory_need_not_be_free()
   removal_remove(id, entry, 0)
 end
 
--- Assignment: what it has already; else what it had, where that still fits; else the service that the fewest live workers provide.
+-- Assignment: the services that it has already; else those that it had, if they still fit; else the service that the fewest live
+-- workers provide.
 local catalogue, also = names_split(arg_catalogue), names_split(arg_also)
 local had, assigned = {}, {}
 for _, name in ipairs(again and names_split(before[3] or '') or {}) do
@@ -239,7 +241,7 @@ for _, name in ipairs(catalogue) do
     assign(name)
   end
 end
-local has_its_own = #assigned > 0 -- and is handed no other of its tier
+local has_its_own = #assigned > 0 -- so it gets no other service of its tier
 if not has_its_own then
   keep(catalogue)
 end
@@ -265,7 +267,7 @@ for _, names in ipairs({ has_its_own and {} or catalogue, also }) do
 end
 local assigned_services = table.concat(assigned, ',')
 
--- What it was assigned and what it advertises both count as provided by it.
+-- Assigned services and advertised ones both count as provided by it.
 local provides = table.concat(names_split(assigned_services .. ',' .. arg_advertised), ',')
 
 redis.call('HSET', registration, 'tier', arg_tier, 'registered_at', again and before[1] or now,

@@ -11,11 +11,11 @@
 --: use number
 --: use standing
 
--- How each worker stands when a worker is chosen for a service and a model ("" for any), a page of the fleet at a time. cursor:
--- "0", then what the call before returned, until that is "0". Returns {cursor, then for each worker: id, its status; "1" if it
+-- Reads how each worker stands when a worker is chosen for a service and a model ("" for any), in pages of the fleet. cursor: "0",
+-- then the cursor that the last call returned, until that is "0". Returns {cursor, then for each worker: id, its status; "1" if it
 -- provides the service, "1" if it says that the service is not well, "1" if the model is loaded, "1" if it is in the region; its
--- load in millionths, the requests that it reports, those that it has by leases; how it stands by what became of requests before
--- (see lib/standing.lua), failures in a row, for how many ms that lasts}.
+-- load in millionths, the requests that it reports, those that it has by leases; its standing by the outcomes of earlier requests
+-- (see lib/standing.lua), failures in a row, for how many ms that standing lasts}.
 
 local PAGE = 200
 

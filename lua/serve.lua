@@ -15,17 +15,18 @@
 --: use memory
 --: use number
 
--- What a coordinator asks on each new connection before it serves, until there is no more to do, and again every ten seconds.
--- format: that of its version; beside: the oldest one whose coordinators may serve beside it; instance: its name. run: which run
--- of Redis this is, as INFO names it, "" when that is not permitted; uptime: for how many seconds it has run; loaded: "1" when
--- it was loading its data until now. timeout, removal, revive: as in sweep. max: so many workers at most are seen to in one call.
+-- A coordinator calls this on each new connection before it serves, until there is no more to do, and again every ten seconds.
+-- format: the data format of its version; beside: the oldest format whose coordinators may serve beside it; instance: its name.
+-- run: which run of Redis this is, as INFO names it, "" when that is not permitted; uptime: for how many seconds it has run;
+-- loaded: "1" when it was loading its data until now. timeout, removal, revive: as in sweep. max: the most workers that one call
+-- handles.
 --
--- Data of an older format is brought forward, and time in which Redis was not running is taken off everybody's deadlines,
--- whoever comes first. Where coordinators of an older version can't serve beside this one, it waits until none has said for a
--- while that it serves: the error OLDER names them. Data of a newer format is not touched: the error NEWER.
+-- The first call brings data of an older format forward, and moves all deadlines by the time for which Redis was not running. If
+-- coordinators of an older version can't serve beside this one, the script returns the error OLDER, which names them, until none of
+-- them has said for a while that it serves. Data of a newer format is not touched: the error is NEWER.
 --
--- Returns {"1" if there is more to do, else "0"; from which format the last worker has been brought forward by this call, else
--- ""; when the deadline of the last worker has been moved by this call, how many live workers there were, and by how many ms}.
+-- Returns {"1" if there is more to do, else "0"; the old format, if this call brought the last worker forward, else ""; and, if
+-- this call moved the deadline of the last worker, how many live workers there were, and by how many ms}.
 
 local format, beside, max = number_of(arg_format), number_of(arg_beside), number_of(arg_max)
 local timeout, removal, revive, uptime =

@@ -1,4 +1,4 @@
 --: key services
 
--- How many live workers provide each service: {"status service", count, …}.
+-- Reads how many live workers provide each service: {"status service", count, …}.
 return redis.call('HGETALL', key_services)

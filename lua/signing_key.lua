@@ -10,11 +10,11 @@
 --: use credentials
 --: use audit
 
--- Makes `kid` the key that signs tokens: mode "first", only where no key signs; "rotate", in place of the one that does. The old
--- one goes on being known for `keep` ms, for the tokens that it has signed. So ten coordinators that start at once get one key.
--- Returns the name of the key that now signs, or the error TOOMANY.
+-- Makes `kid` the key that signs tokens. mode: "first", only if there is no signing key yet, so that ten coordinators that start at
+-- once get one key; "rotate", in place of the present one. The old key stays known for `keep` ms, for the tokens that it has
+-- signed. Returns the name of the key that now signs, or the error TOOMANY.
 
-local MAX = 60 -- keys that are known at once
+local MAX = 60 -- the most known keys
 
 local keep = number_of(arg_keep)
 if not keep or not string.find(arg_kid, '^[%w_-]+$') or (arg_mode ~= 'first' and arg_mode ~= 'rotate') then

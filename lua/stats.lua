@@ -1,4 +1,4 @@
 --: key stats
 
--- The fleet's counters: {field, value, …}. Costs the same for any number of workers.
+-- Reads the fleet's counters: {field, value, …}. The cost does not depend on the number of workers.
 return redis.call('HGETALL', key_stats)

@@ -19,12 +19,11 @@
 --: use task_sweep
 --: use try
 
--- Moves on those workers that time has moved on: at most `max` to offline and `max` out of the fleet; of tasks TASKS times as many;
--- of leases of requests and of ranks some `max`. Leaves a sign of life, once a second whoever calls. timeout: ms until a silent
--- worker is offline; removal: ms from then until it is removed; revive: ms for which a removed worker's registration is kept.
--- Costs next to nothing while nothing is due. Returns {"1" if there may be more to move on, else "0", with a "q" behind it while
--- tasks are queued; then for each worker that was moved on: "offline" or "removed", its id, for how many ms it has been silent
--- ("" when nobody knows)}.
+-- Moves on everything whose moment has come: at most `max` workers to offline, `max` workers out of the fleet, TASKS × `max` tasks,
+-- and some `max` leases of requests and ranks. Leaves a sign of life, at most once a second. timeout: ms until a silent worker is
+-- offline; removal: ms from then until it is removed; revive: ms for which a removed worker's registration is kept. Costs next to
+-- nothing while nothing is due. Returns {"1" if there may be more to move on, else "0", with a "q" after it while tasks are queued;
+-- then for each worker that was moved: "offline" or "removed", its id, for how many ms it has been silent ("" if not known)}.
 
 local timeout, removal, revive, max = number_of(arg_timeout), number_of(arg_removal), number_of(arg_revive), number_of(arg_max)
 if not timeout or not removal or not revive or not max or max < 1 then
@@ -43,7 +42,7 @@ local function begin_to_write()
   end
 end
 
--- Notes that worker `id` was moved on. heard: when it was last heard of (ms), if that is known.
+-- Adds worker `id` to the answer. heard: the last sign of it (ms), if known.
 local function note(kind, id, heard)
   result[#result + 1] = kind
   result[#result + 1] = id
@@ -55,7 +54,7 @@ local function remove(id, entry)
   note('removed', id, moment and moment - removal - timeout)
 end
 
--- Moves on those in `online` whose moment has come. Returns how many.
+-- Moves on the workers in `online` whose moment has come. Returns how many.
 local function end_silent()
   local silent = redis.call('ZRANGEBYSCORE', key_online, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(silent) do
@@ -64,7 +63,7 @@ local function end_silent()
     local entry = redis.call('HGET', key_ledger, id)
     local place = ledger_read(entry) or places_registered(id)
     local removed_at = redis.call('PEXPIRETIME', key_worker .. id)
-    if live_until > now then -- it has beaten since the index learned of it
+    if live_until > now then -- it has sent a heartbeat since the index was written
       redis.call('ZADD', key_online, live_until, id)
     elseif place and removed_at > now then
       place.status = 'offline'
@@ -79,7 +78,7 @@ local function end_silent()
   return #silent
 end
 
--- Moves on those in `offline` whose moment has come. Returns how many.
+-- Moves on the workers in `offline` whose moment has come. Returns how many.
 local function end_gone()
   local gone = redis.call('ZRANGEBYSCORE', key_offline, '-inf', now, 'LIMIT', 0, max)
   for _, id in ipairs(gone) do
@@ -104,10 +103,10 @@ local function bring_forward(id, index, moment)
   end
 end
 
--- Redis's clock may have been set back. Then moments in `index` are further ahead than they can be, and a worker that has
--- fallen silent would stand there for days. One that was heard of in the future is taken for one that was heard of now. Looked
--- at are those from `ahead` ms on, others each time, since some may rightly be there: they have announced a silence. Returns
--- how many were brought forward.
+-- Redis's clock may have been set back. Then moments in `index` are further in the future than they can be, and a silent worker
+-- would stay there for days. A worker whose last heartbeat is in the future counts as one with a heartbeat now. This looks at
+-- workers from `ahead` ms on, at other ones in each call, since some may rightly be there: they have announced a silence. Returns
+-- how many it moved.
 local function end_future(index, ahead, moment)
   local first = redis.call('ZCOUNT', index, '-inf', now + ahead)
   local count = redis.call('ZCARD', index) - first
@@ -124,7 +123,7 @@ local function end_future(index, ahead, moment)
     if heard and heard > now then
       bring_forward(id, index, moment)
       brought = brought + 1
-    elseif ends_at > 0 and ends_at < tonumber(list[at + 1]) then -- it has beaten since
+    elseif ends_at > 0 and ends_at < tonumber(list[at + 1]) then -- it has sent a heartbeat since
       begin_to_write()
       redis.call('ZADD', index, ends_at, id)
       brought = brought + 1

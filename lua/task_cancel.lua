@@ -2,7 +2,7 @@
 --: use clock
 --: use task_cancel
 
--- Cancels tasks. Returns for each a word: "cancelled"; "cancelling": its worker is told; "ended STATE"; "unknown".
+-- Cancels tasks. Returns a word for each: "cancelled"; "cancelling": its worker is told; "ended STATE"; "unknown".
 
 local now, answers = clock_now(), {}
 for at = rest, #ARGV do

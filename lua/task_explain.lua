@@ -2,12 +2,12 @@
 --: use clock
 --: use task_moves
 
--- Why a task is where it is. Returns {"now", ms, then names and values: those of task_moves' fields that it has; "held_by": the
--- workers of its queue's leases, blanks between, some of them; "deadline" (ms) of its lease; "position", "of": in its queue;
--- "ahead": how many of those in front of it have its group; "paused", "limit", "leased" of its queue; "able",
--- "offline": workers that could do it, live and not; "offline_since" (ms) of the one silent longest; "closed": able ones that
--- drain; "counted": how many workers it looked at; "all": how many there are; "average" ms that the last ones of its queue
--- took}, or the error NOTASK.
+-- Explains why a task is in its state. Returns {"now", ms, then names and values: the fields of task_moves that it has; "held_by":
+-- some of the workers with leases of its queue, with blanks between; "deadline" (ms) of its lease; "position", "of": its place in
+-- its queue, and the length; "ahead": how many of the tasks before it have its group; "paused", "limit", "leased" of its queue;
+-- "able", "offline": how many live and offline workers could do it; "offline_since" (ms) of the worker that has been silent
+-- longest; "closed": able workers that drain; "counted": how many workers it looked at; "all": how many there are; "average": ms
+-- that the last tasks of its queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100
@@ -60,7 +60,7 @@ local function say_queue()
   say('held_by', #holders > 0 and table.concat(holders, ' '))
 end
 
--- What of a group's name is a demand: of the worker's id, or of what its shape would say.
+-- The demand in a group's name: a worker's id, or a demand of the kind that a shape has.
 local GROUPS = { t = 'tier', s = 'service', m = 'model' }
 
 local function say_workers()
@@ -97,7 +97,7 @@ local function say_workers()
   say('all', redis.call('HLEN', key_prefix .. 'ledger'))
 end
 
--- What the last ones of its queue took.
+-- How long the last tasks of its queue took.
 local function say_average()
   local sum, count = 0, 0
   for _, id in ipairs(redis.call('ZRANGE', key_prefix .. 'completed:' .. task.queue, -20, -1)) do

@@ -5,10 +5,10 @@
 --: use task_moves
 --: use task_owners
 
--- Takes back tasks at which their workers have failed. failures: for each the worker's id, the task's, its lease ("seq nonce";
--- "" none), the error as text, "1" if another attempt may succeed, the ms after which to try again ("" for as the task says), a
--- random number from 0 to 1. Returns for each a word as task_complete does, "failed" for "completed"; for "failed" then a
--- blank, the state that the task has now, a blank, and the moment (ms) at which it is tried again, 0 for none.
+-- Takes back tasks at which their workers have failed. failures: for each the worker's id, the task's id, its lease ("seq nonce";
+-- "" none), the error as text, "1" if another attempt may succeed, the ms after which to try again ("" for the task's own delay), a
+-- random number from 0 to 1. Returns a word for each like task_complete, with "failed" in place of "completed". After "failed" come
+-- a blank, the task's new state, a blank, and the moment (ms) of the next attempt, 0 for none.
 
 if (#ARGV - rest + 1) % 7 ~= 0 then
   return redis.error_reply('BADCALL malformed failure')
@@ -21,7 +21,8 @@ for at = rest, #ARGV, 7 do
 end
 local now = clock_now()
 
--- ms until the next attempt: from the first number of the task's backoff, doubling up to the second; half of it is up to chance.
+-- ms until the next attempt. The delay begins with the first number of the task's backoff and doubles up to the second; half of it
+-- is random.
 local function backoff(task, random)
   local first, most = string.match(task.backoff or '5000 900000', '^(%d+) (%d+)$')
   local ms = math.min(tonumber(most), first * 2 ^ math.min(task.attempts - 1, 40))

@@ -3,7 +3,7 @@
 --: use clock
 --: use task_leases
 
--- Takes back tasks whose lease the worker has never heard of, since its connection was gone before the answer. leases: for each
+-- Takes back tasks whose lease the worker never received, since its connection was gone before the answer. leases: for each
 -- the id of the task and the lease ("seq nonce"). Returns how many it took back.
 
 if (#ARGV - rest + 1) % 2 ~= 0 then

@@ -8,10 +8,10 @@
 --: key prefix
 --: use number
 
--- Lists tasks. queue, state, type, worker_id: "" for any; error: a part of it. cursor: "" from the beginning. First come those
--- that are leased, by worker, then each queue's others; of those that have ended the newest first. Looks at some hundred tasks.
--- Returns {the cursor of what follows ("" when there is nothing), then for each task its id and the fields of SHOWN ("" for
--- what it has not)}.
+-- Lists tasks. queue, state, type, worker_id: filters, "" for any; error: a part of the error's text. cursor: "" from the
+-- beginning. Leased tasks come first, by worker; then the other tasks of each queue, the newest first among those that have ended.
+-- It looks at some hundred tasks. Returns {the cursor of the next page ("" at the end), then for each task its id and the fields of
+-- SHOWN ("" for a missing one)}.
 
 local SHOWN = { 'state', 'queue', 'type', 'priority', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at',
   'finished_at', 'expires_at', 'worker_id', 'lease_ms', 'requirements', 'dedup', 'progress', 'error', 'reason', 'cancel' }
@@ -23,13 +23,13 @@ local max = number_of(arg_max)
 if not max or max < 1 or max > 500 then
   return redis.error_reply('BADCALL max is 1 to 500')
 end
-local from = {} -- the words of the cursor: queue ("*" for those that are leased), state, lane or worker, score, id
+local from = {} -- the words of the cursor: queue ("*" for leased tasks), state, lane or worker, score, id
 for word in string.gmatch(arg_cursor .. '\t', '([^\t]*)\t') do
   from[#from + 1] = word
 end
 local result, looked = { '' }, 0
 
--- Looks at a task; returns whether there is to be no more.
+-- Looks at a task; returns whether the page is full.
 local function look(id, queue, state, sub, score)
   looked = looked + 1
   local fields = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(SHOWN))
@@ -71,7 +71,7 @@ local function list_leased()
   end
 end
 
--- Lists one sorted set, on from `score` and `id` ("" from its beginning).
+-- Lists one sorted set, after `score` and `id` ("" from its beginning).
 local function list_set(key, queue, state, sub, score, id)
   local reverse = state ~= 'queued' and state ~= 'scheduled'
   local offset = 0

@@ -5,13 +5,13 @@
 --: use task_queues
 --: use task_workers
 
--- What workers are told of tasks when they have beaten. beats: for each the worker's id; how many tasks it says that it works
--- on ("-1" when it does not say), and their ids. What it holds for longer than GRACE_MS and does not name it has never heard
--- of: that is taken back. Returns for each {how many queued tasks wait for what it can do, of some lanes; the ids of those that
--- it has lost, blanks between; the ids of those that it is to cancel}.
+-- The news of tasks in the answers to heartbeats. beats: for each the worker's id; on how many tasks it says that it works ("-1" if
+-- it does not say), and their ids. A task that it has held for longer than GRACE_MS and does not name never reached it, and is
+-- taken back. Returns for each {how many queued tasks it could do, in some lanes; the ids of the tasks that it has lost, with
+-- blanks between; the ids of the tasks that it must cancel}.
 
 local GRACE_MS = 10000
-local LANES = 32 -- of a group, that are counted
+local LANES = 32 -- lanes of a group that are counted
 
 local now = clock_now()
 local at = rest
@@ -23,7 +23,7 @@ while at <= #ARGV do
   at = at + 2 + math.max(count, 0)
 end
 
--- How many tasks wait in the lanes that the worker may take from.
+-- How many tasks wait in the lanes from which the worker may take tasks.
 local function count_waiting(worker)
   local waiting = 0
   if not worker or not task_workers_takes(worker) then
@@ -41,7 +41,7 @@ local function count_waiting(worker)
   return waiting
 end
 
--- Compares what the worker says that it works on with what it holds; adds to `lost` what it holds no more.
+-- Compares the tasks that the worker names with those that it holds. Adds to `lost` the tasks that it no longer holds.
 local function compare(id, first, count, lost)
   local named, held = {}, redis.call('HGETALL', key_prefix .. 'held:' .. id)
   local holds = {}

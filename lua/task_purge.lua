@@ -2,7 +2,7 @@
 --: use clock
 --: use task_cancel
 
--- Cancels tasks, and deletes those that have ended. Returns for each a word, as task_cancel does, and "deleted".
+-- Cancels tasks, and deletes tasks that have ended. Returns a word for each: those of task_cancel, or "deleted".
 
 local now, answers = clock_now(), {}
 for at = rest, #ARGV do

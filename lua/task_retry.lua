@@ -2,8 +2,8 @@
 --: use clock
 --: use task_moves
 
--- Queues dead tasks once more, as if nobody had tried. Returns for each a word: "queued"; "blocked": another live task has its
--- dedup key; "alive STATE": it is not dead; "unknown".
+-- Queues dead tasks once more, as if there had been no attempt. Returns a word for each: "queued"; "blocked": another live task has
+-- its dedup key; "alive STATE": it is not dead; "unknown".
 
 local now = clock_now()
 

@@ -10,8 +10,8 @@
 --: use task_holders
 --: use task_owners
 
--- What a worker says of a task that it holds. extend: ms from now on for which it asks ("" none); percent, message: how far it
--- has come ("" for neither). lease: "seq nonce", "" for an agent that has none. Returns {a word: "held", "lost", "conflict",
+-- Takes a worker's report about a task that it holds. extend: the ms from now that it asks for ("" none); percent, message: its
+-- progress ("" for neither). lease: "seq nonce", "" for an agent that has none. Returns {a word: "held", "lost", "conflict",
 -- "others" or "unknown"; the moment (ms) at which the lease runs out without a heartbeat; "1" if the task is to be cancelled}.
 
 local extend = arg_extend == '' and 0 or number_of(arg_extend)
@@ -39,9 +39,9 @@ if not lease_ms then
   return { 'lost', '0', '0' }
 end
 if extend > 0 then
-  -- `leases` keeps its bound: what it looks at too early stays
+  -- the bound in `leases` is unchanged: a look that is too early does no harm
   until_then = string.format('%.0f', math.min(tonumber(ends), clock_now() + extend))
-  redis.call('HDEL', held, arg_task_id) -- a Redis that is full takes what begins so
+  redis.call('HDEL', held, arg_task_id) -- a full Redis takes the later writes after a first write like this
   redis.call('HSET', held, arg_task_id, lease_ms .. ' ' .. until_then .. ' ' .. ends .. after)
   redis.call('ZADD', key_prefix .. 'leases', 'LT', until_then, worker)
 end

@@ -1,7 +1,7 @@
 --: rest waiters
 --: use task_waiters
 
--- Takes polls that are over out of the waiters. Returns how many were given.
+-- Removes polls that are over from the waiters. Returns how many polls it was given.
 
 for at = rest, #ARGV do
   task_waiters_remove(ARGV[at])

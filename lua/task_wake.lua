@@ -2,7 +2,7 @@
 --: use clock
 --: use task_waiters
 
--- Wakes for each lane ("group queue shape") one more waiter, since nothing came of one that was woken. Returns how many it woke.
+-- Wakes one more waiter for each lane ("group queue shape"), since a woken one did not take the task. Returns how many it woke.
 
 local now, woken = clock_now(), 0
 for at = rest, #ARGV do

@@ -2,10 +2,9 @@
 --: arg id
 --: key prefix
 
--- Notes in a task that has not ended which thread is to be told of its end (see lib/task_ends.lua). Returns whether it was noted:
--- 1 or 0.
+-- Notes in a task which thread is to be told of its end (see lib/task_ends.lua). Returns 1, or 0 if the task has ended.
 
-local THREADS = 32 -- the last ones of those that wait; the others look by themselves
+local THREADS = 32 -- the last threads that wait; the others find out by themselves
 
 local key = key_prefix .. 'task:' .. arg_id
 local finished, watchers = unpack(redis.call('HMGET', key, 'finished_at', 'watchers'))

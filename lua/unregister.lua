@@ -10,8 +10,8 @@
 --: use clock
 --: use task_leases
 
--- Removes a worker for good, at its own wish or an operator's. join: the caller (see lib/owner.lua), "" for one that may all.
--- Returns "1", or the error NOTFOUND when there is none of that id, OTHERS when it is another join token's.
+-- Removes a worker for good, at its own wish or an operator's. join: the caller (see lib/owner.lua); "" if it may speak for all
+-- workers. Returns "1", or the error NOTFOUND if there is no such worker, or OTHERS if it belongs to another join token.
 
 if not owners_may(arg_worker_id, arg_join) then
   return redis.error_reply('OTHERS The worker registered with another join token')

@@ -2,8 +2,8 @@
 
 local AUDITED = '10000' -- entries that are kept, and hardly more
 
--- Notes who has done what to whom, with what outcome. who: as the admission names the caller; from: the address; by: the
--- instance.
+-- Adds an entry: who has done what to whom, and with what outcome. who: the caller's name, from the admission; from: the address;
+-- by: the instance.
 local function audit_note(who, from, by, action, target, outcome)
   redis.call('XADD', key_audit, 'MAXLEN', '~', AUDITED, '*', 'who', who, 'from', from, 'by', by, 'action', action, 'target', target,
     'outcome', outcome)

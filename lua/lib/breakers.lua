@@ -2,21 +2,21 @@
 --: key service
 --: use ranks
 
--- What became of requests to the workers of a service, for those alone with which something has gone wrong. `outcomes:<service>`
--- has of a worker "suspect open opens row trial marks": until when (ms) others are chosen first; until when its breaker keeps
--- requests away (0: it is closed; from that moment on one request at a time tries the worker); how often it has opened since it
--- was last closed; failures in a row; the request that tries it ("thread/lease", or "@until"; "-" for none); the last outcomes
--- ("+1900000000000-1900000000123": served, failed, and when). `open:<service>` has those whose breaker is not closed, by that
--- moment, to count them. What nobody has touched for a while goes.
+-- The outcomes of requests to the workers of a service, only for workers with failures. `outcomes:<service>` has, for a worker,
+-- "suspect open opens row trial marks": until when (ms) others are chosen first; until when its breaker keeps requests away (0: it
+-- is closed; after that moment one request at a time tries the worker); how often it has opened since it was last closed; failures
+-- in a row; the request that tries the worker ("thread/lease", or "@until"; "-" for none); the last outcomes
+-- ("+1900000000000-1900000000123": served, failed, and when). `open:<service>` has the workers whose breaker is not closed, by that
+-- moment, to count them. Both keys expire if nobody touches them for a while.
 
--- What `outcomes` has of a worker, taken apart; text: false for nothing.
+-- Parses the text in `outcomes` for a worker; text: false if there is none.
 local function breakers_read(text)
   local suspect, open, opens, row, trial, marks = string.match(text or '', '^(%d+) (%d+) (%d+) (%d+) (%S+) (%S*)$')
   return { suspect = tonumber(suspect or 0), open = tonumber(open or 0), opens = tonumber(opens or 0), row = tonumber(row or 0),
     trial = trial or '-', marks = marks or '' }
 end
 
--- How many breakers of a service may be open: those of half of the workers that take work.
+-- How many breakers of a service may be open: half as many as there are workers that take work.
 local function breakers_most_open(service)
   local _, limit = ranks_range('degraded')
   return math.floor(redis.call('ZCOUNT', key_service .. service, '-inf', '(' .. limit) / 2)

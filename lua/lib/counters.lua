@@ -2,7 +2,7 @@
 --: key services
 --: finish counters_flush
 
--- The counters of the fleet (stats) and of its services. A script adds to them in memory; they are written when it ends.
+-- The counters of the fleet (stats) and of its services. A script adds to them in memory, and writes them when it ends.
 
 local deltas = { [key_stats] = {}, [key_services] = {} } -- by key and field
 
@@ -11,12 +11,12 @@ local function counters_add(key, field, by)
   deltas[key][field] = (deltas[key][field] or 0) + by
 end
 
--- Whether HINCRBY refuses what somebody's redis-cli has left: no number, or one that is too large.
+-- Whether HINCRBY refuses a value that somebody has left with redis-cli: not a number, or one that is too large.
 local function is_no_number(refusal)
   return string.find(refusal, 'not an integer', 1, true) or string.find(refusal, 'overflow', 1, true)
 end
 
--- Writes what was added. Called when a script has ended, whether or not it failed on the way: see embed.lua.
+-- Writes the changes. It is called when a script has ended, also after an error: see embed.lua.
 local function counters_flush()
   for key, fields in pairs(deltas) do
     for field, by in pairs(fields) do

@@ -2,9 +2,9 @@
 --: key credential
 
 -- Users, tokens, ended sessions and signing keys: one hash each, `credential:<kind>:<name>`, and one index with all of them.
--- Every coordinator keeps a copy in memory and reads it anew when `version`, in the hash `credential:`, has changed.
+-- Every coordinator keeps a copy in memory, and reads it again when `version`, in the hash `credential:`, has changed.
 
--- Says to all coordinators that there is something to be read.
+-- Changes the version, so that all coordinators read again.
 local function credentials_changed()
   return redis.call('HINCRBY', key_credential, 'version', 1)
 end

@@ -15,17 +15,17 @@
 --: use task_leases
 --: use try
 
--- Time in which Redis was not running counts for nobody. A coordinator that meets another run of Redis than the one in `life`,
--- which began after the last sign of life, moves the deadlines of all workers by what lies between, before anybody sweeps or
--- reads. While that is being done `life` has `downtime` (ms), `downtime_from` (the last sign), `downtime_after` (the worker that
--- was last seen to), `downtime_count` and `downtime_cursor` (among the removed ones); afterwards `moved_at`, `moved_ms` and
+-- The time for which Redis was not running does not count as silence. When a coordinator finds that Redis was restarted since the
+-- last sign of life (another run than the one in `life`), it moves the deadlines of all workers by the time between, before anybody
+-- sweeps or reads. Meanwhile `life` has `downtime` (ms), `downtime_from` (the last sign), `downtime_after` (the worker that was
+-- handled last), `downtime_count` and `downtime_cursor` (for the removed ones); afterwards `moved_at`, `moved_ms` and
 -- `moved_workers`.
 --
--- TTLs went on meanwhile, and what they have ended is gone. So deadlines are taken from the indexes then, and a worker's hash
--- is made anew of its ledger entry: what that does not have, the next heartbeat tells.
+-- TTLs went on meanwhile, and keys that have expired are gone. For these the deadlines are taken from the indexes, and a worker's
+-- hash is made anew from its ledger entry. The next heartbeat tells the rest.
 
 local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
-local THREADS = 1000 -- of coordinators, more than any fleet has
+local THREADS = 1000 -- threads of coordinators, more than any fleet has
 local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
 
 -- The last sign of life before `up_since`. Coordinators before format 1 leave none, but keep the history, minute by minute.
@@ -35,7 +35,7 @@ local function last_sign(at, up_since)
   return minute <= up_since and math.max(at, minute) or at
 end
 
--- The downtime that is being taken off; nil when there is none.
+-- The downtime by which deadlines are being moved; nil if there is none.
 local function pending()
   local ms, from, after, count, cursor = unpack(redis.call('HMGET', key_life, 'downtime', 'downtime_from', 'downtime_after',
     'downtime_count', 'downtime_cursor'))
@@ -43,9 +43,10 @@ local function pending()
   return down.ms and down.from and down.after and down.count and down or nil
 end
 
--- Notes that this run of Redis, which began at `up_since` (ms), is served from; and begins to move, where there is something to.
+-- Notes that coordinators serve from this run of Redis, which began at `up_since` (ms). Begins to move deadlines if there was a
+-- downtime.
 local function downtime_begin(run, up_since, now)
-  if pending() then -- that of an earlier run, which has ended, too
+  if pending() then -- a downtime of an earlier run is still being handled
     return
   end
   local noted, at = redis.call('HGET', key_life, 'run'), life_sign_found()
@@ -55,7 +56,7 @@ local function downtime_begin(run, up_since, now)
   end
   redis.call('HSET', key_life, 'run', run)
   life_sign_leave(now)
-  if not noted or not at or up_since > now then -- the clock was set back while it ran: nobody knows when it began
+  if not noted or not at or up_since > now then -- the clock was set back while Redis ran, so its start is not known
     return
   end
   at = last_sign(at, up_since)
@@ -65,8 +66,8 @@ local function downtime_begin(run, up_since, now)
   end
 end
 
--- When a live worker was to go offline. moment: what the index knows, which is true to half the timeout; the worker may have
--- beaten until the end of that half, and of Redis.
+-- When a live worker would have gone offline. moment: the value in the index, which may be too early by half the timeout: the
+-- worker may have sent heartbeats for that long, or until Redis ended.
 local function deadline_of(hash, moment, down)
   local offline_at, removed_at = redis.call('PEXPIRETIME', hash .. ':online'), redis.call('PEXPIRETIME', hash)
   if offline_at > 0 or removed_at > 0 then
@@ -77,10 +78,10 @@ local function deadline_of(hash, moment, down)
   return math.max(moment, beaten + down.timeout)
 end
 
--- Makes a hash anew that its TTL has ended. heard: the last heartbeat (ms).
+-- Makes an expired hash anew. heard: the last heartbeat (ms).
 local function restore(hash, place, heard)
   local status = place.status
-  if status == 'offline' or place.drained == 'd' then -- what it reported, nobody knows
+  if status == 'offline' or place.drained == 'd' then -- its report is not known
     status = 'healthy'
   end
   local fields = { 'status', status, 'current_load', string.format('%.6g', place.load / 1000000), 'last_heartbeat', ms_text(heard) }
@@ -103,7 +104,7 @@ local function restore(hash, place, heard)
   try_call('HSET', hash, unpack(fields))
 end
 
--- Moves the leases of what a worker holds. beaten, silent_until: its last heartbeat, and until when it may be silent.
+-- Moves the leases of the tasks that a worker holds. beaten, silent_until: its last heartbeat, and until when it may be silent.
 local function move_leases(id, beaten, silent_until, down)
   local key = key_prefix .. 'held:' .. id
   local held = redis.call('EXISTS', key) == 1 and redis.call('HGETALL', key) or {}
@@ -120,7 +121,7 @@ local function move_leases(id, beaten, silent_until, down)
   end
 end
 
--- Moves what is known of those that look alike: until when one was there, or is not expected.
+-- Moves the entries of workers that look alike: until when each was there, or is not expected.
 local function move_twins(id, down)
   local _, twins = identities_of(id)
   for _, key in ipairs(twins) do
@@ -136,7 +137,7 @@ local function move_live(id, place, moment, down)
   local hash = key_worker .. id
   local heard, silent_until = unpack(try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {})
   heard, silent_until = tonumber(heard or ''), tonumber(silent_until or '')
-  if heard and heard > down.from + down.ms then -- it has beaten since, through a coordinator that knows nothing of this
+  if heard and heard > down.from + down.ms then -- heard of since, by an older coordinator that moves nothing
     return false
   end
   local deadline = deadline_of(hash, moment, down)
@@ -188,9 +189,9 @@ local function move(id, down)
   return 0
 end
 
--- Moves the ends of the registrations of removed workers, which no index has: looks at some KEYS_SEEN keys. None is kept for longer
--- than `revive` ms from when Redis was back, even if it is met twice. Returns where to go on; nil: all is done, or Redis's user
--- may not look for keys.
+-- Moves the ends of the registrations of removed workers. No index has them, so it looks at some KEYS_SEEN keys. No registration is
+-- kept for longer than `revive` ms from Redis's return, even if SCAN returns it twice. Returns where to go on; nil: all is done, or
+-- Redis's user may not call SCAN.
 local function move_ends(cursor, down)
   local found = redis.pcall(LOOK, cursor, 'MATCH', key_registration .. '*', 'COUNT', KEYS_SEEN)
   if found.err then
@@ -212,7 +213,7 @@ local function move_ends(cursor, down)
   return found[1] ~= '0' and found[1] or nil
 end
 
--- Moves the moments at which the leases of requests end, unless the coordinators' threads that have them renew them.
+-- Moves the moments at which the leases of requests end unless their threads renew them.
 local function move_requesters(down)
   local threads = redis.call('ZRANGE', key_prefix .. 'requesters', 0, THREADS - 1, 'WITHSCORES')
   for at = 1, #threads, 2 do
@@ -220,7 +221,7 @@ local function move_requesters(down)
   end
 end
 
--- Moves the deadlines of at most `max` workers, behind the one that was last seen to. Returns whether there are more.
+-- Moves the deadlines of at most `max` workers, after the one that was handled last. Returns whether there are more.
 local function move_workers(down, max)
   local ids = redis.call('ZRANGEBYLEX', key_workers, down.after ~= '' and '(' .. down.after or '-', '+', 'LIMIT', 0, max)
   for _, id in ipairs(ids) do
@@ -230,8 +231,8 @@ local function move_workers(down, max)
   return #ids == max
 end
 
--- Goes on with it, with at most `max` workers. run: the one that is served from. Returns whether there is more to do; and when this
--- was the end, how many workers were live, and by how many ms their deadlines have been moved.
+-- Goes on with at most `max` workers. run: the run of Redis from which coordinators serve. Returns whether there is more to do; and
+-- at the end, how many workers were live, and by how many ms their deadlines have been moved.
 local function downtime_move(run, now, timeout, removal, revive, max)
   local down = pending()
   if not down then

@@ -3,10 +3,10 @@
 --: use health
 --: use try
 
-local EVENTS = '5000' -- kept, at the least, for those that ask for what they missed
+local EVENTS = '5000' -- events that are kept at least, for clients that ask for missed events
 
--- Tells everybody who listens what happened to worker `id`: `kind` and `reason` as KEYS.md lists them, and counts it. place:
--- where it now stands; nil when nobody knows. Then names and values of more fields.
+-- Adds an event about worker `id`, and counts it. `kind` and `reason` are listed in KEYS.md. place: the worker's new place; nil if
+-- it is not known. Then names and values of more fields.
 local function events_tell(kind, reason, id, place, ...)
   counters_add(key_stats, 'event:' .. kind .. ':' .. reason, 1)
   place = place or { tier = '', status = '', services = '-' }

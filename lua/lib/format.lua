@@ -9,12 +9,12 @@
 --: use places
 --: use try
 
--- The format of what is in Redis. Before there was the key `format` it was 0. `instances` has the coordinators that serve, as
--- "<format> <name>", by the moment when they last said so.
+-- The format of the data in Redis. Data without the key `format` has format 0. `instances` has the coordinators that serve, as
+-- "<format> <name>", with the moment when they last said so.
 
-local SEEN_MS = 30000 -- for which a coordinator counts as serving that has said so
+local SEEN_MS = 30000 -- how long a coordinator counts as serving after it has said so
 
--- The format that the fleet has, `own` where there is no fleet yet; nil when what stands there is no number.
+-- The format of the fleet's data; `own` if there is no fleet yet; nil if the key has another value than a number.
 local function format_found(own)
   local found = redis.pcall('GET', key_format)
   if found then
@@ -24,7 +24,7 @@ local function format_found(own)
   return there > 0 and 0 or own
 end
 
--- The names of the coordinators of a format older than `format` that serve, with commas between; "" for none.
+-- The names of the serving coordinators with a format older than `format`, with commas between; "" for none.
 local function format_older(format, now)
   local names = {}
   for _, member in ipairs(try_call('ZRANGEBYSCORE', key_instances, now - SEEN_MS, '+inf') or {}) do
@@ -44,9 +44,9 @@ local function format_note(name, format, now)
   end)
 end
 
--- What brings a worker forward, by the format that it leaves.
+-- The functions that bring a worker forward, by the format that it has before.
 local FORWARD = {
-  -- Loaded models stand as they came, where no heartbeat has changed them since.
+  -- Loaded models have their original form, unless a heartbeat has changed them since.
   ['0'] = function(id, entry, place)
     local active, special, models = string.match(place.ranking, '^(%S+) (%S+) (%S+)$')
     models = string.lower(models) .. ','
@@ -56,13 +56,14 @@ local FORWARD = {
   end,
 }
 
--- Begins to bring what there is from format `found` to `format`.
+-- Begins to bring the data from format `found` to `format`.
 local function format_begin(found, format)
   redis.call('SET', key_format, format)
   redis.call('HSET', key_life, 'forward_from', found, 'forward_after', '')
 end
 
--- Goes on with it, with at most `max` workers. Returns whether there is more to do, and from which format all has been brought.
+-- Goes on with at most `max` workers. Returns whether there is more to do, and, at the end, from which format the data was brought
+-- forward.
 local function format_forward(format, max)
   local from, after = unpack(redis.call('HMGET', key_life, 'forward_from', 'forward_after'))
   if not from then

@@ -1,8 +1,8 @@
--- What workers tell of single services. In the services of a place, "!name" besides "name" means that the worker provides it
--- and says that it is not well: it is given out for its other services alone.
+-- The health of single services, as workers report it. In the services of a place, "!name" beside "name" means that the worker
+-- provides the service but reports it as unhealthy. The worker then gets work for its other services alone.
 
--- The services of a place after a worker has told `told` of them: names, with a "!" before those that are not well. What it
--- does not name stays as it was.
+-- The services of a place after the report `told`: names, with a "!" before unhealthy ones. Services that the report does not name
+-- are unchanged.
 local function health_apply(services, told)
   if services == '-' or not (string.find(services, '!', 1, true) or string.find(told, '!', 1, true)) then
     return services
@@ -26,17 +26,17 @@ local function health_names(services)
   return (string.gsub(services, ',![^,]+', ''))
 end
 
--- The names of those that are not well, each with its "!".
+-- The names of the unhealthy services, each with its "!".
 local function health_marks(services)
   return string.match(services, ',(!.*)') or ''
 end
 
--- The names of those that are not well.
+-- The names of the unhealthy services.
 local function health_unwell(services)
   return (string.gsub(health_marks(services), '!', ''))
 end
 
--- Whether the worker says that `name` is not well.
+-- Whether the worker reports `name` as unhealthy.
 local function health_is_unwell(services, name)
   return string.find(services, '!', 1, true) ~= nil and string.find(',' .. services .. ',', ',!' .. name .. ',', 1, true) ~= nil
 end

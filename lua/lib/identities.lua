@@ -4,18 +4,18 @@
 --: use owners
 --: use try
 
--- Stands for a text of any length in the name of a key.
+-- A digest that stands for a text of any length in the name of a key.
 local function identities_digest(text)
   return string.sub(redis.sha1hex(text), 1, 20)
 end
 
--- Stands for how a worker looks: the address that it is at, and a digest of what it has.
+-- The fingerprint of a worker: from its address, and a digest of its capabilities.
 local function identities_fingerprint(origin, looks)
   return identities_digest(origin .. '\n' .. looks)
 end
 
--- The keys that lead to worker `id` by who it is, and the keys of the workers that look just like it: where it registered, and
--- where it has moved since.
+-- The keys that lead to worker `id` by its identity, and the keys of the workers that look just like it: one for the address where
+-- it registered, and one for the address to which it has moved since.
 local function identities_of(id)
   local instance, tunnel, fingerprint, moved =
     unpack(try_call('HMGET', key_registration .. id, 'instance_id', 'tunnel_url', 'fingerprint', 'moved_fingerprint') or {})

@@ -1,14 +1,15 @@
 --: use names
 --: use status
 
--- A ledger entry says what the counters and indexes hold of a worker. Here it is read into a table, its place, and written.
+-- A ledger entry says how a worker is counted and indexed. This library reads an entry into a table, which is called its place, and
+-- writes it.
 --
 -- An entry is eight words: tier, status, load (millionths), "d" if an operator drains it, its services, and its ranking: active
--- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Behind them stand
--- its region, where it has one, and where its last request came from ("@203.0.113.7", "~203.0.113.7", see whereabouts.lua),
--- where that is known.
+-- requests, what it is specialized for, its loaded models. "-" stands for nothing; names have commas between. Up to two words
+-- follow: its region, if it has one, and the address from which its last request came ("@203.0.113.7", "~203.0.113.7", see
+-- whereabouts.lua), if that is known.
 
--- The place that an entry stands for. nil when there is no entry, or when somebody has written what is none.
+-- The place for an entry; nil if there is no entry, or somebody has written a malformed one.
 local function ledger_read(entry)
   local tier, status, load, drained, services, ranking, region, caller =
     string.match(entry or '', '^([1-4]) (%l+) (%d+) ([d-]) (%S+) (%d+ %S+ %S+) ?([^%s@~]*) ?([@~]?%S*)$')
@@ -19,14 +20,14 @@ local function ledger_read(entry)
     region = region, caller = caller }
 end
 
--- The entry that stands for a place.
+-- The entry for a place.
 local function ledger_text(place)
   return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services
     .. ' ' .. place.ranking
     .. (place.region ~= '' and ' ' .. place.region or '') .. (place.caller ~= '' and ' ' .. place.caller or '')
 end
 
--- The place of a worker that is registered so and has not been heard of; nil when these are no tier and no names of services.
+-- The place of a worker with this registration and without a heartbeat; nil if the tier or the names of services are malformed.
 local function ledger_offline(tier, provides, drained, region, caller)
   if not tier or not string.find(tier, '^[1-4]$') or string.find(provides or '', '%s') then
     return nil

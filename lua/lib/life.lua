@@ -3,12 +3,12 @@
 --: key stats
 --: use try
 
--- The signs of life of the fleet's Redis: `alive`, when coordinators were last seen to serve from it (ms), and in `life` from which
--- run of it, as INFO names it.
+-- Signs of life of the fleet's Redis. `alive` has the moment (ms) when coordinators last served from it, and `life` the run of
+-- Redis, as INFO names it.
 
 local SIGN_MS, MINUTE = 900, 60000
 
--- When they were last seen to; nil when nobody has said.
+-- The moment of the last sign; nil if there is none.
 local function life_sign_found()
   return tonumber(try_call('GET', key_alive) or '')
 end
@@ -17,16 +17,16 @@ local function life_sign_leave(now)
   redis.call('SET', key_alive, string.format('%.0f', now))
 end
 
--- What `write` does is for this Redis's own file alone, no replica gets it: else a fleet at rest would make a replica late that is
--- cut off.
+-- The writes of `write` go into this Redis's own file alone, not to replicas. Else a replica that is cut off would count as late
+-- although the fleet is at rest.
 local function life_write_here(write)
   redis.set_repl(redis.REPL_AOF)
   write()
   redis.set_repl(redis.REPL_ALL)
 end
 
--- Leaves a sign, if there is one and it is a second old. Replicas get one each minute, as they get a point of the history.
--- Redis may take no writes: then the sign gets old.
+-- Leaves a sign, if there is one and it is a second old. Replicas get one each minute, as they get a point of the history. While
+-- Redis takes no writes, the sign gets old.
 local function life_sign_renew(now)
   local at = life_sign_found()
   if not at or math.abs(now - at) < SIGN_MS then
@@ -43,7 +43,7 @@ local function life_sign_renew(now)
   end
 end
 
--- Makes room for `life` where somebody's redis-cli has left something else.
+-- Deletes a key that somebody has left in the place of `life` with redis-cli.
 local function life_mend()
   local found = redis.pcall('HGET', key_life, 'run')
   if type(found) == 'table' and string.find(found.err, 'WRONGTYPE', 1, true) then

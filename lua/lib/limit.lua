@@ -3,11 +3,11 @@
 
 -- Limits (the generic cell rate algorithm, ITU-T I.371): a bucket gives one piece every `interval` ms, `burst` pieces at once.
 
--- Takes a piece from each of some buckets. If any of them is empty, nothing is taken from the others. Returns 0, or the ms until
--- all have a piece.
+-- Takes a piece from each of several buckets. If any of them is empty, it takes nothing. Returns 0, or the ms until all have a
+-- piece.
 local function limit_take(names, interval, burst, now)
   local wait = 0
-  local full_at = {} -- when each would be full again; a bucket that is full has no key
+  local full_at = {} -- when each would be full again; a full bucket has no key
   for _, name in ipairs(names) do
     local stored = redis.pcall('GET', key_limit .. name)
     local moment = math.max(now, type(stored) == 'string' and number_of(stored) or now)
@@ -24,7 +24,7 @@ local function limit_take(names, interval, burst, now)
   return 0
 end
 
--- Whether a bucket may be called so: "login:address:<digest>".
+-- Whether `name` may be the name of a bucket: "login:address:<digest>".
 local function limit_is_name(name)
   return string.find(name, '^%l+:[%w:._-]+$') ~= nil
 end

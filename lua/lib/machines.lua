@@ -3,21 +3,21 @@
 --: use events
 --: use try
 
--- The machines that use one worker's id. Two of them that do so at the same time are a conflict: it is told and shown, and both
--- are served.
+-- The machines that use one worker's id. If two of them use it at the same time, that is a conflict: an event tells it, the worker
+-- shows it, and both are served.
 --
--- The registration's fields: `machine` is the one that registered last, by its boot_id ("b:…") or what its hardware looks like
--- ("h:…"), and since when (ms); `machines` those before it, the latest first; `rival` is the address of the one before it, how
--- often heartbeats have changed between that address and the other one, and when they did so last; `conflict` is since when two
--- use the id, when that was last seen, and how often.
+-- The registration's fields: `machine` is the machine that registered last, by its boot_id ("b:…") or its hardware ("h:…"), and
+-- since when (ms). `machines` are those before it, the latest first. `rival` is the address of the machine before it, how often
+-- heartbeats have changed between the two addresses, and when they did so last. `conflict` says since when two machines use the id,
+-- when that was last noticed, and how often.
 
 local FORMER = 4 -- machines that are remembered
-local SHOWN = 3600000 -- ms for which a conflict is shown that is not seen again
-local SAME_HARDWARE = 3600000 -- ms within which hardware that comes back is that of another machine: a part may fail and work again
-local TURNS = 3 -- changes between two addresses: a worker that moves away and back makes two
+local SHOWN = 3600000 -- ms for which a conflict is shown after it was last noticed
+local SAME_HARDWARE = 3600000 -- ms: later than this, known hardware need not be another machine's: a part may have failed
+local TURNS = 3 -- changes between two addresses that make a conflict: a worker that moves away and back makes two
 
--- Notes that two machines use worker `id`; how: "registered" or "heartbeat", by what that is seen. Tells it when it is new, and
--- returns that.
+-- Notes that two machines use worker `id`. how: "registered" or "heartbeat", which showed it. If the conflict is new, it adds an
+-- event and returns true.
 local function machines_conflict(id, place, how, now)
   local registration = key_registration .. id
   local since, last, count = string.match(try_call('HGET', registration, 'conflict') or '', '^(%d+) (%d+) (%d+)$')
@@ -30,9 +30,10 @@ local function machines_conflict(id, place, how, now)
   return is_new
 end
 
--- What is remembered of the machines of worker `id` when `machine` registers, names and values of fields; and whether two use
--- the id in turn: an earlier machine is back though the one that took its place still lives. A boot_id never comes back, but
--- from another machine. caller, was_caller: where this registration and the last heartbeat came from.
+-- The fields (names and values) that remember the machines of worker `id` when `machine` registers; and whether two machines use
+-- the id in turn, because an earlier machine is back although its successor still lives. After a restart a machine has a new
+-- boot_id, so an old boot_id that comes back means a second machine. caller, was_caller: the addresses from which this registration
+-- and the last heartbeat came.
 local function machines_register(id, machine, caller, was_caller, now, timeout)
   local last_machine, former, rival, conflict =
     unpack(try_call('HMGET', key_registration .. id, 'machine', 'machines', 'rival', 'conflict') or {})
@@ -70,9 +71,9 @@ local function machines_register(id, machine, caller, was_caller, now, timeout)
   return fields, is_known and lives and is_other or false
 end
 
--- Takes note that heartbeats of worker `id` now come from `caller` and no longer from `was_caller`. Returns whether they change
--- between two machines' addresses, so often that both must be in use; and whether `caller` is the other machine's. near: ms
--- within which two changes follow each other when two machines beat.
+-- Notes that the heartbeats of worker `id` now come from `caller` and no longer from `was_caller`. Returns whether they change
+-- between the addresses of two machines so often that both must be in use; and whether `caller` is the other machine's address.
+-- near: the longest time (ms) between two changes if two machines send heartbeats.
 local function machines_move(id, caller, was_caller, now, near)
   local registration = key_registration .. id
   local rival, turns, at = string.match(try_call('HGET', registration, 'rival') or '', '^(%S+) (%d+) (%d+)$')

@@ -1,17 +1,17 @@
 --: key prefix
 --: use breakers
 
--- Keeps what becomes of requests, see lib/breakers.lua.
+-- Stores the outcomes of requests, see lib/breakers.lua.
 
 local SUSPECT_MS = 10000
 local ROW = 5 -- failures that open a breaker
-local MARKS, MARKS_MS = 10, 30000 -- or half of so many outcomes, within this
-local OPEN_MS, OPEN_MOST_MS = 10000, 300000 -- for the first time; each time twice as long, up to this
+local MARKS, MARKS_MS = 10, 30000 -- or half of so many outcomes within so many ms
+local OPEN_MS, OPEN_MOST_MS = 10000, 300000 -- the first time that a breaker is open; it doubles each time, up to the second
 local KEPT_MS = 900000
 
-local known = {} -- by service: whether there are any
+local known = {} -- by service: whether it has any outcomes
 
--- What `outcomes` has of a worker; false for nothing.
+-- The text in `outcomes` for a worker; false if there is none.
 local function outcomes_text(service, id)
   if known[service] == nil then
     known[service] = redis.call('EXISTS', key_prefix .. 'outcomes:' .. service) == 1
@@ -27,7 +27,7 @@ local function outcomes_write(service, id, entry)
   redis.call('PEXPIRE', key, KEPT_MS)
 end
 
--- Adds an outcome to the last ones; returns how many of them there were within MARKS_MS, and how many failed.
+-- Adds an outcome to the last ones. Returns how many outcomes there were within MARKS_MS, and how many of them were failures.
 local function add_mark(entry, sign, now)
   local marks, count, failed = { sign .. string.format('%.0f', now) }, 1, sign == '-' and 1 or 0
   local list = {}
@@ -44,7 +44,7 @@ local function add_mark(entry, sign, now)
   return count, failed
 end
 
--- Opens a breaker, unless those of half of the service's workers are open already; returns "opened" if it did.
+-- Opens a breaker, unless the breakers of half of the service's workers are open already. Returns "opened" if it opened it.
 local function open(service, id, entry, now)
   local key = key_prefix .. 'open:' .. service
   if redis.call('ZCOUNT', key, '(' .. now, '+inf') >= breakers_most_open(service) then
@@ -64,7 +64,7 @@ local function forget(service, id, entry)
   return entry.open > 0 and 'closed' or nil
 end
 
--- Takes a failure of a worker whose breaker is closed; returns whether it is to open.
+-- Counts a failure of a worker whose breaker is closed. Returns whether the breaker must open.
 local function is_too_much(entry, outcome, now)
   local count, failed = add_mark(entry, '-', now)
   entry.row = entry.row + 1
@@ -72,8 +72,8 @@ local function is_too_much(entry, outcome, now)
   return entry.row >= ROW or (count >= MARKS and failed * 2 >= MARKS)
 end
 
--- Takes what became of a request to worker `id`: "s" it has served it, "f" it has failed, "c" it could not be reached, "u" nobody
--- knows. is_trial: its breaker was open. Returns "opened" or "closed" where that has become of the breaker.
+-- Stores the outcome of a request to worker `id`: "s" served, "f" failed, "c" not reachable, "u" unknown. is_trial: its breaker was
+-- open. Returns "opened" or "closed" if the breaker has changed so.
 local function outcomes_note(service, id, outcome, is_trial, now)
   local text = (outcome ~= 'u' or is_trial) and outcomes_text(service, id)
   if not text and (outcome == 's' or outcome == 'u') then

@@ -1,8 +1,8 @@
--- Whose a worker is. A caller that may speak for certain workers alone is "<join token>", for those that registered with it, and
--- for those that nobody has registered with one; or, where it shows a worker's own token, "<join token>.<grant>": such a token
--- ends when its worker is registered with a join token again, which makes another grant.
+-- Who may speak for a worker. A caller "<join token>" may speak for the workers that registered with that token, and for workers
+-- that registered without one. A caller with a worker's own token is "<join token>.<grant>". Such a token ends when the worker
+-- registers with a join token again, because that makes a new grant.
 
--- Whether a caller may speak for the worker with that registration. hget: how a field of it is read.
+-- Whether a caller may speak for the worker with that registration. hget: a function that reads a field of it.
 local function owner_may(caller, registration, hget)
   if string.find(caller, '.', 1, true) then
     return hget('HGET', registration, 'grant') == caller or not hget('HGET', registration, 'tier')

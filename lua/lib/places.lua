@@ -12,14 +12,14 @@
 --: use requests
 --: use try
 
--- Where each worker stands in the fleet's counters and indexes, and the only function that moves it.
+-- The place of each worker in the fleet's counters and indexes, and the only function that changes it.
 --
--- TTLs end a worker's hash and online key whether or not anybody is there to see it. So what the counters and indexes hold of a
--- worker is written down beside them, without a TTL: its entry in `ledger`. Whoever meets a worker that time has moved on brings
--- both up to date. A worker is in `online` by the moment it goes offline unless it beats, or one before that (its online key
--- knows), or in `offline` by the moment it is removed; never in both.
+-- A worker's hash and online key expire even when no coordinator runs. So the `ledger` remembers, without a TTL, how the worker is
+-- counted and indexed. A script that meets a worker whose keys have expired brings the ledger, the counters and the indexes up to
+-- date. A worker is either in `online`, with the moment when it goes offline without another heartbeat, or an earlier one (its
+-- online key has the exact one); or in `offline`, with the moment when it is removed. It is never in both.
 
--- Adds `by` to the counters that a worker counts in.
+-- Adds `by` to the counters in which a worker counts.
 local function tally(place, by)
   if place then
     counters_add(key_stats, place.tier .. ':' .. place.status, by)
@@ -32,7 +32,7 @@ local function tally(place, by)
   end
 end
 
--- What its registration says about worker `id`, and its hash about its services; nil when there is none that can be read.
+-- The place of worker `id` by its registration, and by its hash for its services; nil if there is no readable registration.
 local function places_registered(id)
   local values = try_call('HMGET', key_registration .. id, 'tier', 'provides', 'drained', 'region', 'caller')
   local place = ledger_offline(unpack(values or {}))
@@ -43,7 +43,7 @@ local function places_registered(id)
   return place
 end
 
--- What is indexed under an entry that can't be read: at the least the services. What it counts as, nobody knows.
+-- The index entries of a worker whose ledger entry can't be read: at least those of its services. How it was counted is not known.
 local function unread(id)
   local place = places_registered(id)
   if place then
@@ -52,8 +52,8 @@ local function unread(id)
   return place
 end
 
--- Puts worker `id` where `new` (a place; nil: nowhere) says. `entry`: what the ledger holds (false: nothing). moment: when it goes
--- offline, or is removed if its status is "offline" (ms); nil: the index knows it well enough.
+-- Moves worker `id` to the place `new` (nil: out of the fleet). `entry`: its ledger entry (false: none). moment: when it goes
+-- offline, or is removed if its status is "offline" (ms); nil: the index need not change.
 local function places_move(id, entry, new, moment)
   local old = ledger_read(entry)
   if new then
@@ -69,7 +69,7 @@ local function places_move(id, entry, new, moment)
   end
   if old and new and old.status == new.status and old.tier == new.tier and old.services == new.services
     and old.region == new.region and (old.ranking == new.ranking or ranks_kind(old.ranking) == ranks_kind(new.ranking)) then
-    -- as with most heartbeats: how busy it is is all that has changed
+    -- the usual heartbeat: only the load and the active requests have changed
     counters_add(key_stats, new.tier .. ':load', new.load - old.load)
     ranks_visit(new, requests_of(id), function(key, value)
       redis.call('ZADD', key, value, id)

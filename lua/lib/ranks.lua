@@ -4,30 +4,30 @@
 --: use health
 --: use names
 
--- In which indexes discovery finds a worker, and where in them. The lowest rank takes the next work: healthy before degraded before
--- draining; of these, specialized for the service before others; of these, by load in millionths, to which each active request adds
--- a tenth. Active are as many requests as the worker reports, or as coordinators have sent to it, whichever is more (`leased`, see
--- lib/requests.lua).
+-- The indexes in which discovery finds a worker, and its rank in them. The worker with the lowest rank gets the next work. Healthy
+-- workers come before degraded ones, and these before draining ones. Among each of these, workers specialized for the service come
+-- first. Then the load counts, in millionths; each active request adds 0.1. The number of active requests is what the worker
+-- reports or what coordinators have sent to it (`leased`, see lib/requests.lua), whichever is greater.
 
 local BAND = 1000000000000
-local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- where the ranks of a status begin
-local UNWELL = 4 * BAND -- what is added for a service that its worker says is not well: it is behind all that are given out
-local MOST_ACTIVE = 100000 -- requests that count
-local MOST_MODELS = 64 -- of one worker, over all its services, that are indexed: each is a write whenever its load changes
+local bands = { healthy = 0, degraded = 2 * BAND, draining = 4 * BAND } -- the first rank of each status
+local UNWELL = 4 * BAND -- added for a service that the worker reports as unhealthy: it comes after all workers that get work
+local MOST_ACTIVE = 100000 -- active requests that count
+local MOST_MODELS = 64 -- indexed models of one worker, over all its services: each costs a write whenever the load changes
 
 -- The ranks of a status: from the first number to less than the second.
 local function ranks_range(status)
   return bands[status], bands[status] + 2 * BAND
 end
 
--- What the ranks of a live worker have in common; and what it is specialized for, and its loaded models.
+-- The common part of a live worker's ranks; the service for which it is specialized; and its loaded models.
 local function ranks_base(place, leased)
   local active, special, models = string.match(place.ranking, '^(%d+) (%S+) (%S+)$')
   active = math.max(tonumber(active), leased)
   return bands[place.status] + place.load + math.min(active, MOST_ACTIVE) * 100000, special, models
 end
 
--- The rank for one service of a worker whose ranks have `base` in common.
+-- The rank of a worker for one service; `base` is the common part of its ranks.
 local function ranks_within(place, base, special, service)
   if service ~= special or special == '-' then
     base = base + BAND
@@ -35,8 +35,8 @@ local function ranks_within(place, base, special, service)
   return health_is_unwell(place.services, service) and base + UNWELL or base
 end
 
--- Calls visit(key, rank) for each index that ranks the live worker of a place: its services, each of its models within each of
--- them, and where it has a region the same once more for that alone.
+-- Calls visit(key, rank) for each index that ranks the live worker of a place: one for each of its services, one for each service
+-- and model; and, if it has a region, the same indexes for that region.
 local function ranks_visit(place, leased, visit)
   if not place or place.status == 'offline' or place.services == '-' then
     return
@@ -64,7 +64,7 @@ local function ranks_visit(place, leased, visit)
   end
 end
 
--- What of a ranking decides in which indexes a worker is: all but the active requests.
+-- The part of a ranking that decides in which indexes a worker is: all but the active requests.
 local function ranks_kind(ranking)
   return string.match(ranking, ' .*')
 end

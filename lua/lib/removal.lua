@@ -8,7 +8,7 @@
 --: use task_doubt
 --: use try
 
--- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it goes, too.
+-- Takes worker `id` out of the fleet. Its registration stays until `keep_until` (ms), for a late heartbeat; 0: it is deleted, too.
 local function removal_remove(id, entry, keep_until)
   local moment = string.format('%.0f', math.max(keep_until, 0))
   places_move(id, entry, nil)
@@ -16,7 +16,7 @@ local function removal_remove(id, entry, keep_until)
   local identities, twins = identities_of(id)
   for _, key in ipairs(identities) do
     if try_call('GET', key) == id then
-      redis.call('PEXPIREAT', key, moment) -- one in the past deletes
+      redis.call('PEXPIREAT', key, moment) -- a moment in the past deletes the key
     end
   end
   for _, key in ipairs(twins) do
@@ -25,8 +25,8 @@ local function removal_remove(id, entry, keep_until)
   redis.call('PEXPIREAT', key_registration .. id, moment)
 end
 
--- Takes worker `id`, whose hash is gone or whose moment has come, out of the fleet. Its registration stays for `revive` ms from
--- then. removal: ms from offline to removed. Returns the moment when it was to be removed (ms); nil when nobody knows.
+-- Takes worker `id`, whose hash has expired or whose moment has come, out of the fleet. Its registration stays for `revive` ms from
+-- that moment. removal: ms from offline to removed. Returns the moment (ms) at which it had to be removed; nil if it is not known.
 local function removal_archive(id, entry, removal, revive)
   local removed = redis.call('ZSCORE', key_offline, id)
   local silent = not removed and redis.call('ZSCORE', key_online, id)

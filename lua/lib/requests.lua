@@ -1,10 +1,10 @@
 --: key requests
 
--- How many requests each worker has, by the leases of all coordinators: `requests`, id → number, none for 0.
+-- The number of requests of each worker, by the leases of all coordinators: `requests`, id → number; no entry for 0.
 
-local has_any -- whether any worker has one, when that was asked first; no script asks before it leases one
+local has_any -- whether any worker has requests, read once; no script reads it before it makes a lease
 
--- How many requests worker `id` has.
+-- The number of requests that worker `id` has.
 local function requests_of(id)
   if has_any == nil then
     has_any = redis.call('EXISTS', key_requests) == 1

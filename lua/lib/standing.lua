@@ -1,10 +1,10 @@
 --: key prefix
 --: use breakers
 
--- Whether a worker of a service may have a request, by what became of those before it.
+-- Decides by the outcomes of earlier requests whether a worker of a service may get a request.
 
--- The moment such that breakers that are open until later than that keep requests away. Where more are open than may be, since
--- other workers have left, those that have been open for longest do not.
+-- Breakers that are open until later than this moment keep requests away. If more breakers are open than may be, because other
+-- workers have left, the ones that have been open longest do not count.
 local function bound_of(service, now)
   local key = key_prefix .. 'open:' .. service
   local over = redis.call('ZCOUNT', key, '(' .. now, '+inf') - breakers_most_open(service)
@@ -20,8 +20,9 @@ local function is_tried(entry, now)
     or thread and redis.call('HEXISTS', key_prefix .. 'requests:' .. thread, lease) == 1 or false
 end
 
--- How a worker stands of which `outcomes` has `text` (false: nothing): "well"; "suspect": others first; "trial": it may be tried
--- with one request; "forced": its breaker is open, but too many are; "tried": a request tries it right now; "open". Then its entry.
+-- The standing of a worker for which `outcomes` has `text` (false: none): "well"; "suspect": others are chosen first; "trial": one
+-- request may try it; "forced": its breaker is open, but too many are; "tried": a request tries it right now; "open". Then its
+-- parsed entry.
 local function standing_of(service, text, now)
   if not text then
     return 'well'

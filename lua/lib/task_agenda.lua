@@ -1,7 +1,8 @@
 --: key prefix
 
--- What happens to tasks at a moment: `scheduled:<queue>` has those that are to be queued, `expiring:<queue>` those that wait
--- and expire. `agenda` has each of these sets, by a lower bound of its first moment, so that one look finds what is due.
+-- Tasks with a moment at which something happens: `scheduled:<queue>` has the tasks to be queued then, `expiring:<queue>` the
+-- waiting tasks that expire then. `agenda` has each of these sets, with a lower bound of its first moment, so that one look finds
+-- the sets that are due.
 
 local function task_agenda_add(kind, queue, id, moment)
   redis.call('ZADD', key_prefix .. kind .. ':' .. queue, moment, id)

@@ -1,6 +1,6 @@
 --: use task_leases
 
--- Cancels task `id`; with `purge` deletes it if it has ended. Returns a word, see task_cancel and task_purge.
+-- Cancels task `id`; with `purge`, deletes it if it has ended. Returns a word, see task_cancel and task_purge.
 local function task_cancel_one(id, purge, now)
   local task = task_moves_read(id)
   if not task then
@@ -23,7 +23,7 @@ local function task_cancel_one(id, purge, now)
   if not task.cancel then
     local held = key_prefix .. 'held:' .. task.worker_id
     local entry = redis.call('HGET', held, id) or ''
-    redis.call('HDEL', held, id) -- a Redis that is full takes what begins so
+    redis.call('HDEL', held, id) -- a full Redis takes the later writes after a first write like this
     redis.call('HSET', key, 'cancel', '1')
     redis.call('HSET', held, id, entry .. ' cancel')
     task_leases_tell(task.worker_id, id, 'cancel', now)

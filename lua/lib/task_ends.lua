@@ -4,8 +4,8 @@
 --: use task_queues
 --: finish task_ends_flush
 
--- The ends of tasks. What has ended is in `<state>:<queue>` by the moment at which its hash goes, for a listing; these are
--- trimmed when something is added.
+-- Ends tasks. A task that has ended is in `<state>:<queue>`, with the moment at which its hash expires, for listings. These sets
+-- are trimmed when something is added.
 
 local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- of a queue, at the most
 local TRIMMED = 100 -- at once, at the most; more than are added at once
@@ -18,7 +18,7 @@ local function task_ends_flush()
   newly_ended = {}
 end
 
--- Takes out of `<state>:<queue>` what is gone, and what is too much.
+-- Removes expired tasks, and those above the limit, from `<state>:<queue>`.
 local function task_ends_trim(state, queue, now)
   task_ends_flush()
   local key = key_prefix .. state .. ':' .. queue
@@ -44,7 +44,7 @@ local function task_ends_free(id, queue, dedup)
   end
 end
 
--- Tells the threads that wait for the end of task `id` (nil: none). Without a permission for channels they find it later.
+-- Tells the threads that wait for the end of task `id` (nil: none). If Redis's user may not publish, they find out later.
 local function task_ends_tell(id, watchers)
   if not watchers then
     return
@@ -54,8 +54,8 @@ local function task_ends_tell(id, watchers)
   end
 end
 
--- Ends task `id` in `state`; it is in no index any more. Of `task`: its queue, dedup, watchers. keep: ms for which it is kept.
--- ...: fields and values that tell of the end.
+-- Ends task `id` in `state`. The task must be in no index any more. It needs queue, dedup and watchers of `task`. keep: ms for
+-- which the task is kept. ...: fields and values about the end.
 local function task_ends_put(id, task, state, now, keep, ...)
   local key, gone_at, index = key_prefix .. 'task:' .. id, ms_text(now + keep), key_prefix .. state .. ':' .. task.queue
   redis.call('HSET', key, 'state', state, 'finished_at', ms_text(now), ...)

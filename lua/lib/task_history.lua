@@ -1,9 +1,9 @@
--- The attempts of a task that did not complete it: a line for each, of the worker, its lease, when it began and ended, what
--- came of it, and the worker's own words.
+-- The attempts that did not complete a task. Each is a line with the worker, its lease, the begin and the end, the outcome, and the
+-- worker's own words.
 
 local LINES = 10
 
--- `history` (false: none yet) with one attempt more.
+-- Returns `history` (false: none yet) with one more attempt.
 local function task_history_add(history, worker, lease, started, ended, outcome, text)
   -- the lease is two words
   local lines = { table.concat({ worker, lease, started, string.format('%.0f', ended), outcome,
@@ -16,7 +16,7 @@ local function task_history_add(history, worker, lease, started, ended, outcome,
   return table.concat(lines, '\n') -- the last one first
 end
 
--- Calls visit(worker, lease, outcome) for each attempt, the last one first, until it returns true; returns that.
+-- Calls visit(worker, lease, outcome) for each attempt, the last one first, until it returns true. Returns whether it did.
 local function task_history_find(history, visit)
   for line in string.gmatch(history or '', '[^\n]+') do
     local worker, seq, nonce, outcome = string.match(line, '^(%S+) (%S+) (%S+) %S+ %S+ (%S+)')

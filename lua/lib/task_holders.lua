@@ -1,9 +1,9 @@
 --: use task_history
 
--- Who may say something of a task: by the lease that the worker names, or where it names none ("") by its id.
+-- Decides whether a worker may report on a task: by the lease that it names, or by its id if it names no lease ("").
 
--- "held": the worker holds the task; "ended": its lease was the last one, and has ended with `outcome`, so that it says it
--- again; "lost": it held the task once, and no more; "never".
+-- "held": the worker holds the task. "ended": its lease was the last one and has ended with `outcome`, so the report is a
+-- repetition. "lost": it held the task once, but no longer. "never": it never held the task.
 local function task_holders_check(task, worker, lease, outcome)
   local mine = task.worker_id == worker and (lease == '' or lease == task.lease)
   if mine and task.state == 'leased' then

@@ -3,8 +3,8 @@
 --: use task_queues
 --: finish task_lanes_flush
 
--- The lanes in which queued tasks wait. A lane is a sorted set of the tasks of one queue that demand the same of a worker, by
--- place. The demand is a `group`, by which a worker finds its lanes, and a `shape`, the rest, which it looks at.
+-- The lanes in which queued tasks wait. A lane is a sorted set, by place, of the tasks of one queue with the same demands on a
+-- worker. The demands are a `group`, by which a worker finds its lanes, and a `shape`: the rest, which is checked for each lane.
 --
 -- A place is (100 - priority) * 2^44 + the number of the task in its queue. So the tasks of a queue are in order over all its
 -- lanes.

@@ -2,14 +2,14 @@
 --: use task_moves
 --: use try
 
--- What workers hold. `held:<worker>` has of each task "lease_ms until ends since queue request", all in ms, and " cancel"
--- behind it once it is to be cancelled. A heartbeat renews leases without writing here: a lease lasts until the greater of
--- `until` and the last heartbeat + lease_ms, but not beyond `ends`. `leases` has the workers by a moment before which none of
--- theirs runs out.
+-- The tasks that workers hold. `held:<worker>` has for each task "lease_ms until ends since queue request", all in ms, and "
+-- cancel" at the end once it is to be cancelled. A heartbeat renews leases without writing here: a lease lasts until the greater of
+-- `until` and the last heartbeat + lease_ms, but not beyond `ends`. `leases` has the workers, each with a moment before which none
+-- of its leases runs out.
 
-local NEWS_MS = 3600000 -- for which news waits for the next heartbeat
+local NEWS_MS = 3600000 -- how long news waits for the next heartbeat
 
--- Tells worker `id` by its next heartbeat that it has lost a task, or that one is to be cancelled; and its parked polls at once.
+-- Tells worker `id` with its next heartbeat that it has lost a task or must cancel one, and tells its parked polls at once.
 local function task_leases_tell(worker, id, what, now)
   if redis.call('EXISTS', key_prefix .. 'worker:' .. worker) == 0 then
     return
@@ -21,16 +21,16 @@ local function task_leases_tell(worker, id, what, now)
   task_waiters_call(worker)
 end
 
--- Which start of worker `id` this is.
+-- The incarnation of worker `id`: a name for its present start.
 local function task_leases_incarnation(id)
   return id .. '/' .. (try_call('HGET', key_prefix .. 'registration:' .. id, 'boot_id') or '')
 end
 
--- Takes task `id` from its holder, whom it tells if `news`.
+-- Takes task `id` from its holder, and tells the holder if `news`.
 local function lose(worker, id, reason, incarnation, now, news)
   local task = task_moves_read(id)
   if not task or task.state ~= 'leased' or task.worker_id ~= worker then
-    redis.call('HDEL', key_prefix .. 'held:' .. worker, id) -- somebody has written by hand
+    redis.call('HDEL', key_prefix .. 'held:' .. worker, id) -- somebody has changed the data by hand
     return
   end
   task_moves_lose(id, task, reason, incarnation, now)
@@ -39,10 +39,10 @@ local function lose(worker, id, reason, incarnation, now, news)
   end
 end
 
--- Takes from a worker all that it holds. incarnation: which start of it that was.
+-- Takes all its tasks from a worker. incarnation: the start of the worker that held them.
 local function task_leases_release(worker, reason, incarnation, now)
   local held = redis.call('HKEYS', key_prefix .. 'held:' .. worker)
-  if #held == 0 then -- nothing is written then: a Redis that is full must be able to refuse what the script goes on with
+  if #held == 0 then -- writes nothing in that case, so that a full Redis can still refuse the script's next write
     return
   end
   for _, id in ipairs(held) do
@@ -53,7 +53,7 @@ local function task_leases_release(worker, reason, incarnation, now)
   redis.call('ZREM', key_prefix .. 'news', worker)
 end
 
--- Takes from a worker one task that it has never got, or never began. since: the lease must have begun before this moment.
+-- Takes one task from a worker that has never received or begun it. since: the lease must have begun before this moment.
 local function task_leases_give_back(worker, id, reason, now)
   lose(worker, id, reason, '', now, false)
 end
@@ -64,7 +64,7 @@ local function task_leases_deadline(entry, beaten, silent_until)
   return math.min(tonumber(ends or 0), math.max(tonumber(until_then or 0), beaten + (lease_ms or 0), silent_until))
 end
 
--- Takes from a worker at most `max` tasks whose leases have run out. Returns how many it looked at.
+-- Takes at most `max` tasks with expired leases from a worker. Returns how many tasks it looked at.
 local function task_leases_look(worker, now, max)
   local key = key_prefix .. 'held:' .. worker
   local held = redis.call('HGETALL', key)

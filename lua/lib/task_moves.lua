@@ -10,9 +10,9 @@
 
 -- Moves of single tasks from one state to another. Each leaves the task in exactly one index.
 
-local DEAD_MS = 2592000000 -- for which dead tasks are kept: 30 days
+local DEAD_MS = 2592000000 -- how long dead tasks are kept: 30 days
 local ENDED_MS = 86400000 -- cancelled and expired ones
-local POISON = 3 -- different incarnations of workers that a task may take down
+local POISON = 3 -- a task that took down so many different incarnations of workers is dead
 
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
   'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type',
@@ -20,7 +20,7 @@ local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'ma
 local unheld = {} -- by `held:<worker>`: the tasks to be taken out of it when the script ends
 local freed = {} -- by queue: the room that leases have left in one with a limit
 
--- What the moves need of task `id`; nil when there is none.
+-- The fields of task `id` that the moves need; nil if it does not exist.
 local function task_moves_read(id)
   local values = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(FIELDS))
   if not values[1] then
@@ -36,13 +36,13 @@ local function task_moves_read(id)
   return task
 end
 
--- Tells everybody who listens what happened to a task.
+-- Adds an event about a task.
 local function tell_of(kind, reason, id, task)
   redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'task.' .. kind, 'reason', reason, 'task_id', id,
     'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
 end
 
--- Queues a task that is in no index; front: where it was, before those that came after it.
+-- Queues a task that is in no index. front: at its former place, before tasks that came later.
 local function task_moves_queue(id, task, now, front, but)
   redis.call('HSET', key_prefix .. 'task:' .. id, 'state', 'queued')
   task_lanes_put(id, task.group, task.queue, task.shape, task.priority, front and tonumber(task.place or 0) or nil)
@@ -54,7 +54,7 @@ local function task_moves_queue(id, task, now, front, but)
   end
 end
 
--- Takes a task that waits out of its indexes.
+-- Removes a waiting task from its indexes.
 local function task_moves_take_out(id, task)
   if task.state == 'queued' then
     task_lanes_remove(id, task.group, task.queue, task.shape)
@@ -66,7 +66,7 @@ local function task_moves_take_out(id, task)
   end
 end
 
--- Ends a task that is in no index any more as cancelled, expired or dead.
+-- Ends a task, which must be in no index any more, as cancelled, expired or dead.
 local function task_moves_end(id, task, state, now, ...)
   task_ends_put(id, task, state, now, state == 'dead' and DEAD_MS or ENDED_MS, ...)
 end
@@ -93,7 +93,7 @@ local function task_moves_unhold(id, task, later)
   end
 end
 
--- Whether the list `lost_by` with one incarnation more names too many; and that list.
+-- Whether the list `lost_by`, after adding one incarnation, names too many; and the new list.
 local function poisoned(lost_by, incarnation)
   local count, list = 1, incarnation
   for other in string.gmatch(lost_by or '', '%S+') do
@@ -104,7 +104,8 @@ local function poisoned(lost_by, incarnation)
   return count >= POISON, list
 end
 
--- Takes back a task that its holder has lost. reason: why; incarnation: which start of the worker it has taken down ("" for none).
+-- Takes back a task that its holder has lost. reason: why; incarnation: the start of the worker that the task has taken down (""
+-- for none).
 local function task_moves_lose(id, task, reason, incarnation, now)
   local key = key_prefix .. 'task:' .. id
   task_moves_unhold(id, task)

@@ -2,9 +2,9 @@
 --: use owner
 --: use try
 
--- Where a caller may not speak for all workers, scripts get the worker's id with the caller behind a blank (see owner.lua).
+-- If a caller may not speak for all workers, scripts get the worker's id, a blank and the caller (see owner.lua).
 
--- The id of the worker that `text` names, and whether the caller, if there is one, may speak for it.
+-- The id of the worker that `text` names, and whether the caller, if `text` has one, may speak for it.
 local function task_owners_read(text)
   local id, caller
   if string.find(text, ' ', 1, true) then

@@ -2,11 +2,11 @@
 --: use clock
 --: finish task_queues_flush
 
--- What is kept of each queue: `paused`, `limit`, `leased`, `sequence`, `turn`, totals. A script counts in memory; it is written
--- when the script ends.
+-- The fields of each queue: `paused`, `limit`, `leased`, `sequence`, `turn`, totals. A script counts in memory, and writes when it
+-- ends.
 
-local queue_deltas, queue_settings = {}, {} -- by queue: by field; as read
-local queue_turns = {} -- by queue: its turn, where this script has given it one
+local queue_deltas, queue_settings = {}, {} -- by queue, then by field; and the settings as read
+local queue_turns = {} -- by queue: its turn, if this script has given it one
 
 -- Adds `by` to the counter `field` of `queue`.
 local function task_queues_count(queue, field, by)
@@ -63,7 +63,7 @@ local function task_queues_serve(queue, turn)
   queue_turns[queue] = turn
 end
 
--- Whether `queue` is there, or made now; false when there are too many. Writes.
+-- Makes `queue` if it does not exist. Returns false if there are too many queues. Writes.
 local function task_queues_make(queue)
   local all = key_prefix .. 'queues'
   return redis.call('SISMEMBER', all, queue) == 1

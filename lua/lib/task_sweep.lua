@@ -2,9 +2,10 @@
 --: use memory
 --: use task_leases
 
--- Moves on what time has moved on: tasks that are due, that expire, whose leases have run out. Returns whether there may be more.
+-- Moves on tasks whose moment has come: tasks that are due, that expire, or whose leases have run out. Returns whether there may be
+-- more.
 
-local SETS = 16 -- of the agenda, and workers, looked at in one call
+local SETS = 16 -- sets of the agenda, and workers, for one call
 
 local DUE = {
   scheduled = function(id, task, now)
@@ -64,7 +65,7 @@ local function task_sweep_run(now, max)
   end
   left = left - (left > 0 and task_waiters_prune(now, left) or 0)
   redis.call('ZREMRANGEBYSCORE', key_prefix .. 'news', '-inf', now)
-  -- one queue at a time: what has gone by itself goes from its indexes, too, also where nothing happens any more
+  -- one queue at a time: removes expired tasks from its indexes, also if nothing else happens in it
   local queue = redis.call('SRANDMEMBER', key_prefix .. 'queues')
   for _, state in ipairs(queue and { 'completed', 'dead', 'cancelled', 'expired' } or {}) do
     task_ends_trim(state, queue, now)

@@ -1,14 +1,14 @@
 --: key prefix
 --: use task_workers
 
--- Polls of workers that are parked in some thread of some coordinator until there is a task, first come first served. A waiter is
--- "thread poll"; `parked` has of each "deadline worker_id queues group group…", `parked:<group>` has them by the moment since
--- when they wait. Every worker's waiters are in the group "a".
+-- Polls of workers that are parked in a thread of a coordinator until there is a task; first come, first served. A waiter is named
+-- "thread poll". `parked` has for each "deadline worker_id queues group group…", and `parked:<group>` has the waiters by the moment
+-- since when they wait. The waiters of all workers are in the group "a".
 
-local LOOKED_AT = 64 -- waiters, for one task, at the most
-local WAIT_MAX_MS = 90000 -- some more than a poll may wait
+local LOOKED_AT = 64 -- the most waiters for one task
+local WAIT_MAX_MS = 90000 -- somewhat more than the longest wait of a poll
 
--- Takes a waiter out.
+-- Removes a waiter.
 local function task_waiters_remove(waiter, entry)
   entry = entry or redis.call('HGET', key_prefix .. 'parked', waiter)
   redis.call('HDEL', key_prefix .. 'parked', waiter)
@@ -31,16 +31,16 @@ local function task_waiters_names(queues, queue)
   return queues == '*' or string.find(',' .. queues .. ',', ',' .. queue .. ',', 1, true) ~= nil
 end
 
--- Tells the thread of a waiter; false when nobody listens there any more. Without a permission for channels nobody is told, and
--- the task waits for the next poll. lane: in which there is a task, "" when there is news.
+-- Tells the thread of a waiter; false if the thread does not listen any more. If Redis's user may not publish, no thread is told,
+-- and the task waits for the next poll. lane: the lane with a task; "" for news.
 local function tell_thread(waiter, lane)
   local thread, poll = string.match(waiter, '^(%S+) (%S+)$')
   local heard = thread and redis.pcall('PUBLISH', key_prefix .. 'wake:' .. thread, poll .. ' ' .. lane)
   return type(heard) == 'number' and heard > 0
 end
 
--- Wakes `count` waiters that can do what is in a lane, those first that have waited longest; but none of worker `but` (nil: of
--- any). Returns how many it woke.
+-- Wakes `count` waiters that can do the tasks of a lane, those first that have waited longest; but none of worker `but` (nil: no
+-- exception). Returns how many it woke.
 local function task_waiters_wake(group, queue, shape, count, now, but)
   local key, passed, woken = key_prefix .. 'parked:' .. group, 0, 0
   for _ = 1, LOOKED_AT + count do
@@ -64,7 +64,7 @@ local function task_waiters_wake(group, queue, shape, count, now, but)
   return woken
 end
 
--- Takes out at most `max` of those that wait for longer than any may: their thread has died. Returns how many.
+-- Removes at most `max` waiters that have waited for longer than allowed, since their thread has died. Returns how many.
 local function task_waiters_prune(now, max)
   local gone = redis.call('ZRANGE', key_prefix .. 'parked:a', '-inf', now - WAIT_MAX_MS, 'BYSCORE', 'LIMIT', 0, max)
   for _, waiter in ipairs(gone) do
@@ -74,7 +74,7 @@ local function task_waiters_prune(now, max)
   return #gone
 end
 
--- Wakes all waiters of one worker, since there is news for it.
+-- Wakes all waiters of a worker, since there is news for it.
 local function task_waiters_call(id)
   for _, waiter in ipairs(redis.call('ZRANGE', key_prefix .. 'parked:w:' .. id, 0, LOOKED_AT - 1)) do
     task_waiters_remove(waiter)

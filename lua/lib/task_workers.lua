@@ -3,11 +3,11 @@
 --: use ledger
 --: use try
 
--- What a worker can do, and what a task demands of one.
+-- The abilities of a worker, and the demands of a task.
 
 local workers_known = {} -- by id
 
--- The worker `id` at `place` (see lib/ledger.lua): its status, and what it offers. A task that it may do has one of its `groups`.
+-- The worker `id` at `place` (see lib/ledger.lua): its status and its abilities. A task that it can do has one of its `groups`.
 local function task_workers_of(id, place)
   local worker = { id = id, status = place.status, tier = place.tier, region = place.region, services = {}, models = {},
     groups = { 'w:' .. id, 'a', 'g', 't:' .. place.tier } }
@@ -29,7 +29,7 @@ local function task_workers_of(id, place)
   return worker
 end
 
--- The worker `id` as it is now; of one that is offline the status alone; nil when it is not registered.
+-- The worker `id` as it is now; only the status if it is offline; nil if it is not registered.
 local function task_workers_read(id)
   if workers_known[id] == nil then
     local status = try_call('GET', key_prefix .. 'worker:' .. id .. ':online')
@@ -49,7 +49,7 @@ local function task_workers_takes(worker)
   return worker.status == 'healthy' or worker.status == 'degraded'
 end
 
--- What its registration says that is rarely asked for.
+-- The rarely needed facts, from its registration.
 local function details_of(worker)
   if not worker.details then
     local hardware, labels = unpack(try_call('HMGET', key_prefix .. 'registration:' .. worker.id, 'hardware', 'labels') or {})
@@ -81,7 +81,7 @@ local MEETS = {
   end,
 }
 
--- Whether the worker meets `shape`: what its tasks demand besides their group, as "tier=1;gpu=16000000000;label.rack=b".
+-- Whether the worker meets `shape`, the demands of a task beside its group: "tier=1;gpu=16000000000;label.rack=b".
 local function task_workers_fits(worker, shape)
   if shape == '' then
     return true

@@ -1,5 +1,5 @@
--- redis.call on a key of one worker; false where somebody's redis-cli has made it one of another type, which must not stop the
--- rest.
+-- redis.call on a key of one worker; false if somebody has made it a key of another type with redis-cli. One such key must not stop
+-- the rest.
 local function try_call(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then

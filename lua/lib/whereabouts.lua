@@ -4,17 +4,17 @@
 --: use identities
 --: use try
 
--- Where a worker is. Its ledger entry remembers where its last request came from (`caller`: "@203.0.113.7", or "~203.0.113.7"
--- where the worker told an address of its own), its registration does so while it is removed. `origin` is the address that
--- belongs to its fingerprint.
+-- The addresses of a worker. Its ledger entry remembers the address from which its last request came (`caller`: "@203.0.113.7", or
+-- "~203.0.113.7" if the worker told an address of its own); while it is removed, its registration does. `origin` is the address
+-- that is part of its fingerprint.
 
 -- The address of a `caller`, without its mark.
 local function whereabouts_address(caller)
   return string.sub(caller, 2)
 end
 
--- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: what identities_of said
--- before. caller: who asks for it, as in identities_take.
+-- Brings the keys that lead to worker `id` up to date after its registration has changed. keys, twins: the earlier result of
+-- identities_of. caller: who asks for it, as in identities_take.
 local function follow(id, keys, twins, caller, now)
   local now_keys, now_twins = identities_of(id)
   local stays = {}
@@ -37,9 +37,9 @@ local function follow(id, keys, twins, caller, now)
   end
 end
 
--- Takes what a heartbeat of worker `id` told (names and values: ip_address, port, tunnel_url), and that it came from `address`.
--- place: where it stands; its caller is brought up to date. sender: whose credential the heartbeat had ("": one that may speak for
--- all). Returns whether anything that is shown has changed.
+-- Takes over the addresses that a heartbeat of worker `id` tells (names and values: ip_address, port, tunnel_url), and the address
+-- from which it came. place: the worker's place, whose caller is brought up to date. sender: the caller of the heartbeat ("": it
+-- may speak for all workers). Returns whether anything visible has changed.
 local function whereabouts_take(id, place, told, address, sender, now)
   local registration = key_registration .. id
   local ip_address, port, tunnel, vpn_ip, origin, looks, fingerprint =

@@ -106,21 +106,14 @@ static void read_variable(struct reading *reading, const struct member *member, 
 
 static void read_env(struct reading *reading, const struct member *member, struct buffer *env)
 {
-    if (member->value == NULL)
-        return;
-    if (!cJSON_IsObject(member->value)) {
-        reading_add_fault(reading, member->text.ptr, member->path, "must be an object");
-        return;
-    }
-    struct json_items items = json_items(member->text);
-    struct json_item item;
-    for (const cJSON *value = member->value->child; json_next(&items, &item); value = value->next) {
-        struct member variable = {.value = value, .text = item.value};
-        reading_set_path(&variable, member->path, item.name);
-        if (reading_is_repeated(member->value, value))
-            reading_add_fault(reading, item.name.ptr, variable.path, "is given twice");
+    struct members members = reading_members(reading, member);
+    struct member variable;
+    struct str name;
+    while (reading_next_member(&members, &variable, &name)) {
+        if (reading_is_repeated(member->value, variable.value))
+            reading_add_fault(reading, name.ptr, variable.path, "is given twice");
         else
-            read_variable(reading, &variable, value->string, env);
+            read_variable(reading, &variable, variable.value->string, env);
     }
 }
 

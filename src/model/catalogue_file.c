@@ -127,6 +127,28 @@ static void read_aliases(struct reading *reading, const struct member *member, s
     }
 }
 
+struct members reading_members(struct reading *reading, const struct member *object)
+{
+    bool is_object = cJSON_IsObject(object->value);
+    if (object->value != NULL && !is_object)
+        reading_add_fault(reading, object->text.ptr, object->path, "must be an object");
+    return (struct members){.object = object,
+                            .items = json_items(is_object ? object->text : STR("{}")),
+                            .next = is_object ? object->value->child : NULL};
+}
+
+bool reading_next_member(struct members *walk, struct member *out, struct str *name)
+{
+    struct json_item item;
+    if (!json_next(&walk->items, &item))
+        return false;
+    *out = (struct member){.value = walk->next, .text = item.value};
+    reading_set_path(out, walk->object->path, item.name);
+    *name = item.name;
+    walk->next = walk->next->next;
+    return true;
+}
+
 bool reading_is_repeated(const cJSON *object, const cJSON *value)
 {
     return cJSON_GetObjectItemCaseSensitive(object, value->string) != value;

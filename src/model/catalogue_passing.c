@@ -28,22 +28,15 @@ static void read_spread(struct reading *reading, const struct member *member, bo
 
 static void read_timeouts(struct reading *reading, const struct member *member, struct catalogue_passing *out)
 {
-    if (member->value == NULL)
-        return;
-    if (!cJSON_IsObject(member->value)) {
-        reading_add_fault(reading, member->text.ptr, member->path, "must be an object");
-        return;
-    }
-    struct json_items items = json_items(member->text);
-    struct json_item item;
-    for (const cJSON *value = member->value->child; json_next(&items, &item); value = value->next) {
-        struct member timeout = {.value = value, .text = item.value};
-        reading_set_path(&timeout, member->path, item.name);
-        bool is_head = strcmp(value->string, "head") == 0;
-        if (!is_head && strcmp(value->string, "silence") != 0)
-            reading_add_fault(reading, item.name.ptr, timeout.path, "is unknown; there are head and silence");
-        else if (reading_is_repeated(member->value, value))
-            reading_add_fault(reading, item.name.ptr, timeout.path, "is given twice");
+    struct members members = reading_members(reading, member);
+    struct member timeout;
+    struct str name;
+    while (reading_next_member(&members, &timeout, &name)) {
+        bool is_head = strcmp(timeout.value->string, "head") == 0;
+        if (!is_head && strcmp(timeout.value->string, "silence") != 0)
+            reading_add_fault(reading, name.ptr, timeout.path, "is unknown; there are head and silence");
+        else if (reading_is_repeated(member->value, timeout.value))
+            reading_add_fault(reading, name.ptr, timeout.path, "is given twice");
         else
             reading_take_number(reading, &timeout, 1, TIMEOUT_MAX_S, is_head ? &out->head_timeout_s : &out->silence_timeout_s);
     }
@@ -104,19 +97,11 @@ static void read_route(struct reading *reading, const struct member *member, str
 
 static void read_routes(struct reading *reading, const struct member *member, size_t index)
 {
-    if (member->value == NULL)
-        return;
-    if (!cJSON_IsObject(member->value)) {
-        reading_add_fault(reading, member->text.ptr, member->path, "must be an object");
-        return;
-    }
-    struct json_items items = json_items(member->text);
-    struct json_item item;
-    for (const cJSON *value = member->value->child; json_next(&items, &item); value = value->next) {
-        struct member route = {.value = value, .text = item.value};
-        reading_set_path(&route, member->path, item.name);
-        read_route(reading, &route, item.name, index);
-    }
+    struct members members = reading_members(reading, member);
+    struct member route;
+    struct str name;
+    while (reading_next_member(&members, &route, &name))
+        read_route(reading, &route, name, index);
 }
 
 void catalogue_read_passing(struct reading *reading, const struct member found[PASSING_COUNT], size_t index)

@@ -32,6 +32,19 @@ __attribute__((format(printf, 4, 5))) void reading_add_fault(struct reading *rea
 /* Sets the path of a member from its `name` in the text. */
 void reading_set_path(struct member *member, const char *parent, struct str name);
 
+/* A walk over the members of an object, in the order of the file. */
+struct members {
+    const struct member *object;
+    struct json_items items;
+    const cJSON *next;
+};
+
+/* Begins a walk. It is over at once if the object is absent, or if it is not an object, which is a fault. */
+struct members reading_members(struct reading *reading, const struct member *object);
+
+/* Takes the next member, and its name as it is in the text; false at the end. */
+bool reading_next_member(struct members *walk, struct member *out, struct str *name);
+
 /* Whether a member before `value` among those of `object` has its name. */
 bool reading_is_repeated(const cJSON *object, const cJSON *value);
 

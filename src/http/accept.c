@@ -1,6 +1,6 @@
 #include "http/accept.h"
 
-/* A weight's thousandths: "0.5" is 500. What is no weight counts as 1000. */
+/* A weight in thousandths: "0.5" is 500. A malformed weight counts as 1000. */
 static int thousandths(struct str text)
 {
     if (text.len == 0 || text.len > 5 || (text.ptr[0] != '0' && text.ptr[0] != '1') || (text.len > 1 && text.ptr[1] != '.'))

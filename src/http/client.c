@@ -41,7 +41,7 @@ struct str client_address(const struct request *request, char room[INET_TEXT_MAX
 {
     struct str lines[FORWARDED_LINES_MAX], said = {NULL, 0};
     int proxies = count_proxies(request);
-    /* Fly's proxy is the only one there, and says it in a header that it lets nobody else write */
+    /* Fly's proxy is the only one there, and tells it in a header that clients can't set */
     if (proxies == 1 && request->thread->server->config.on_fly)
         said = forwarded_address(find_first(request, "fly-client-ip"));
     if (proxies > 0 && said.ptr == NULL)
@@ -89,7 +89,7 @@ struct str client_base_url(const struct request *request, char *room, size_t siz
     char address_room[INET_TEXT_MAX], digits[DIGITS_MAX];
     int port = 0;
     if (is_plain(host)) {
-        /* a proxy may take the port out of the host; one that stands there is the client's own word */
+        /* a proxy may remove the port from the host; a port in the host was written by the client */
         if (!has_port(host))
             port = forwarded_port(find_first(request, "x-forwarded-port"));
         if (port == (https ? 443 : 80))

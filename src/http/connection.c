@@ -130,8 +130,8 @@ static void on_readable(h2o_socket_t *socket, const char *err);
 static void on_written(h2o_socket_t *socket, const char *err);
 
 /*
- * Reads the head that begins `from` bytes behind what has come, if it is whole. Its body must then be read by us if it is not to
- * be gathered by libh2o.
+ * Reads the head that begins `from` bytes after the start of the input, if it is whole. We must then read its body ourselves,
+ * unless libh2o gathers it.
  */
 static void look_for_head(struct connection *connection, size_t from)
 {
@@ -208,7 +208,7 @@ static bool call(struct connection *connection, struct call what)
     return true;
 }
 
-/* Reads what has come. Returns NULL, or why nothing more comes; *nothing: it was a false alarm. */
+/* Reads the available bytes. Returns NULL, or the reason why nothing more comes; *nothing: there was nothing to read. */
 static const char *receive(h2o_socket_t *socket, bool *nothing)
 {
     h2o_iovec_t room = h2o_buffer_reserve(&socket->input, RECEIVE_ROOM);

@@ -12,8 +12,8 @@
 #define SILENT_MS 10000         /* before the first byte */
 #define IDLE_GRACE_MS 1000      /* longer than clients are told, so that one that keeps to it never meets our closing */
 #define ROOM_AFTER_MS 4000      /* of idleness, from which on a connection may make room for a new one: others are in use */
-#define RECEIVE_MS 10000        /* for a whole request, and without a byte of one */
-#define RECEIVE_MS_PER_KIB 1000 /* more for a whole request, for each KiB that has come */
+#define RECEIVE_MS 10000        /* for a whole request; and for the first byte of one */
+#define RECEIVE_MS_PER_KIB 1000 /* more for a whole request, for each KiB that has come so far */
 #define RECEIVE_CHECK_MS 250
 #define BODIES_MAX (32 << 20) /* bytes of requests that a thread may hold before they are complete */
 #define BODIES_CHECK_MS 50
@@ -72,7 +72,7 @@ void connection_refuse_late(struct connection *connection)
     connection_end(connection);
 }
 
-/* Whether a request that is not whole has had its time. */
+/* Whether the time for an incomplete request is over. */
 static bool is_late(struct connection *connection)
 {
     int64_t now = clock_ms();
@@ -87,7 +87,7 @@ static bool is_late(struct connection *connection)
            now - connection->begun_at > RECEIVE_MS + (int64_t)(received / 1024) * RECEIVE_MS_PER_KIB;
 }
 
-/* Bytes that a connection holds of a request that is not whole. */
+/* Bytes of an incomplete request that a connection holds. */
 static size_t count_held(const struct connection *connection)
 {
     if (connection->cut_off)
@@ -96,8 +96,8 @@ static size_t count_held(const struct connection *connection)
 }
 
 /*
- * Bodies are gathered whole before anybody is asked about them, and may be for all connections at once: when it is too much
- * together, those that have sent the most are cut off.
+ * Bodies are gathered whole before they are handled, possibly for all connections at once. When they take too much memory
+ * together, the connections with the most bytes are cut off.
  */
 static void check_bodies(struct server_thread *thread)
 {
@@ -122,7 +122,7 @@ static void check_bodies(struct server_thread *thread)
     }
 }
 
-/* A connection has been in its state for as long as it may, or as long as nobody has looked. */
+/* A connection has been in its state for the allowed time, or for the time after which it must be looked at. */
 static void end_time(struct connection *connection)
 {
     bool receiving = connection->state == CONNECTION_RECEIVING || connection->state == CONNECTION_BODY;
@@ -139,8 +139,8 @@ static void end_time(struct connection *connection)
 }
 
 /*
- * Ends the time of those that have been in the list for `most_ms`. Returns the ms until the next one's is over, WAIT_MAX_MS:
- * nobody's.
+ * Handles the connections that have been in the list for `most_ms`. Returns the ms until the next one is due, at most
+ * WAIT_MAX_MS.
  */
 static int32_t end_times(h2o_linklist_t *list, int32_t most_ms)
 {

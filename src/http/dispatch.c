@@ -111,7 +111,7 @@ static struct str find_encoding(const h2o_req_t *req)
     return (struct str){NULL, 0};
 }
 
-/* Says which coding is meant, if it can be a name of one, and what is taken instead (RFC 9110, section 12.5.3). */
+/* Names the unknown coding, if it can be a name of one, and the codings that are taken (RFC 9110, section 12.5.3). */
 static void refuse_encoding(struct request *request, struct str coding)
 {
     char detail[128];
@@ -146,8 +146,8 @@ static void log_refusal(h2o_req_t *req, int status, const char *detail)
 }
 
 /*
- * Refuses a request whose head or body is not proper HTTP, or whose body is far too large for any handler. Where the next request
- * begins is in doubt.
+ * Refuses a request whose head or body is not proper HTTP, or whose body is far too large for any handler. It is then not
+ * certain where the next request begins.
  */
 static void refuse(struct request *request, enum err err, const char *why)
 {
@@ -288,7 +288,7 @@ static void dispatch_body(struct request *request, struct intake *intake)
     }
 }
 
-/* Looks at what was read of a request before libh2o read it, and makes what reads its body; NULL: there is none. */
+/* Looks at the head that was read before libh2o read it, and makes the reader of the body; NULL: there is no body. */
 static enum err begin_body(struct request *request, struct intake **intake, const char **why)
 {
     struct connection *connection = connection_of(request->h2o);

@@ -7,7 +7,7 @@
 #define SENDS_PER_TURN 256       /* so that a thousand streams don't hold up everybody else */
 #define SOCKET_BUFFER (64 << 10) /* of a stream in the kernel, which else takes megabytes before a slow client shows */
 
-/* A piece of what was appended. */
+/* A piece of the appended data. */
 struct chunk {
     struct chunk *next;
     size_t holders;  /* followers that have been sent just this far */
@@ -18,11 +18,11 @@ struct chunk {
 struct feed {
     struct server_thread *thread;
     size_t count;
-    struct chunk *head, *tail; /* never empty: the first one has been sent to everybody who waits for more */
+    struct chunk *head, *tail; /* never empty: the first one has been sent to all followers that wait for more */
     h2o_linklist_t idle, ready, sending, dropped;
 };
 
-/* One of those who are sent the feed. */
+/* A stream that gets the feed. */
 struct follower {
     h2o_linklist_t link; /* in the list of its state */
     struct feed *feed;
@@ -75,7 +75,7 @@ static struct follower *follower_of(h2o_linklist_t *link)
     return H2O_STRUCT_FROM_MEMBER(struct follower, link, link);
 }
 
-/* Frees what nobody needs any more. */
+/* Frees the chunks that no follower needs any more. */
 static void trim(struct feed *feed)
 {
     while (feed->head != feed->tail && feed->head->holders == 0) {
@@ -94,7 +94,7 @@ static void move_to(struct follower *follower, struct chunk *chunk)
     trim(follower->feed);
 }
 
-/* Sends what there is for a follower, which is not SENDING. */
+/* Sends the new data to a follower, which must not be SENDING. */
 static void send_next(struct follower *follower)
 {
     struct feed *feed = follower->feed;
@@ -151,7 +151,7 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
     send_next(follower);
 }
 
-/* Gives up those that hold most of what is kept. They may be reading it still, so it is freed when they are gone. */
+/* Drops the followers that hold most of the kept data. They may still be reading it, so it is freed when they are gone. */
 static void drop_laggards(struct feed *feed)
 {
     h2o_linklist_t *next;

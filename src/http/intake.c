@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define SOCKET_BUFFER (256 * 1024) /* bytes that the kernel keeps of a body that nobody takes yet */
+#define SOCKET_BUFFER (256 * 1024) /* bytes of a body that the kernel keeps while it is not read */
 
 enum state { WAITING, READING, PAUSED, ENDED };
 
@@ -27,8 +27,8 @@ struct intake {
     size_t most;              /* how many may come */
     const char *too_many;     /* the sentence for more */
     struct chunks chunks;     /* the length is unknown */
-    h2o_timeout_entry_t soon; /* what came with the head is handed on */
-    bool *gone;               /* set to true when it is gone, for those that call the taker; NULL: nobody does */
+    h2o_timeout_entry_t soon; /* hands on the bytes that came with the head */
+    bool *gone;               /* set to true when it is gone, for callers of the taker; NULL: nobody calls it now */
 };
 
 /* What is read at once; nothing is kept in it. */
@@ -81,7 +81,7 @@ static void read_stop(struct intake *intake)
     connection_end_body(connection);
 }
 
-/* Has the next bytes handed on: those that came with the head, then those that the kernel has. */
+/* Arranges for the next bytes to be handed on: those that came with the head, then those that the kernel has. */
 static void read_next(struct intake *intake)
 {
     struct connection *connection = intake->connection;
@@ -101,7 +101,7 @@ static void read_start(struct intake *intake)
     read_next(intake);
 }
 
-/* Moves to PAUSED or ENDED. Nobody reads the connection any more, so whoever watches for the client's leaving has to. */
+/* Moves to PAUSED or ENDED. The intake no longer reads the connection, so the client watch must notice when the client leaves. */
 static void stop(struct intake *intake, enum state state)
 {
     if (intake->state == READING)
@@ -173,7 +173,7 @@ static bool has_all(const struct intake *intake)
     return intake->length == INTAKE_LENGTH_UNKNOWN ? intake->chunks.state == CHUNKS_END : intake->received == intake->length;
 }
 
-/* Hands on what was decoded to the front of piece_room. */
+/* Hands on the decoded bytes at the front of piece_room. */
 static void hand_on(struct intake *intake, size_t size)
 {
     bool gone = false;
@@ -249,7 +249,7 @@ static void on_dispose(void *cell)
     intake->connection->intake = NULL;
 }
 
-/* Takes a body that has come whole with its head; whether it has. ERR_BAD_REQUEST: it can be seen now that it never will. */
+/* Takes a body that has come whole with its head. Returns whether it has. ERR_BAD_REQUEST: the body is malformed. */
 static enum err take_at_once(struct intake *intake, struct request *request, bool *whole)
 {
     struct connection *connection = intake->connection;

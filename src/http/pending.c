@@ -137,7 +137,7 @@ void pending_release(struct pending *pending, enum err err)
 int32_t pending_tick(struct pending_set *set)
 {
     int64_t now = set->deadlines.count > 0 ? clock_ms() : 0;
-    /* no more than there are now: those that begin to wait meanwhile are of the next turn */
+    /* no more than there are now: requests that begin to wait meanwhile belong to the next turn */
     for (size_t left = set->deadlines.count; left > 0 && heap_wait(&set->deadlines, now, 1) == 0; left--) {
         struct pending *pending = of_deadline(heap_first(&set->deadlines));
         end_late(pending, pending->parked && server_thread_stopping(pending->request->thread) ? ERR_STOPPING : ERR_DEADLINE);

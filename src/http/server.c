@@ -22,7 +22,7 @@
 #define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
 #define METRICS_CONNECTIONS_MAX 16
 #define DRAIN_WAIT_MS 2500 /* for requests that wait when told to stop, whatever their deadlines */
-#define DRAIN_MS 3500      /* to finish what is in flight when told to stop */
+#define DRAIN_MS 3500      /* to finish the requests in flight after the order to stop */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -194,8 +194,9 @@ static int32_t answer_late(void *data)
 }
 
 /*
- * A timer of 0 ms: the loop calls it when all that was ready in this run has been handled. libh2o's sockets must not be written
- * to from outside of a run: what is written at once there, on a socket that has just changed its state, can abort the next one.
+ * A timer of 0 ms: the loop calls it when everything that was ready in this run has been handled. libh2o's sockets must not be
+ * written to from outside a run: a write that completes at once there, on a socket that has just changed its state, can abort
+ * the next run.
  */
 static void on_ticks_due(h2o_timeout_entry_t *entry)
 {
@@ -299,7 +300,7 @@ bool server_thread_stopping(const struct server_thread *thread)
     return atomic_load(&thread->stopping);
 }
 
-/* One turn of the loop: what has happened, then the ticks. */
+/* One turn of the loop: handles the events, then runs the ticks. */
 static void turn(struct server_thread *thread, int32_t wait_max)
 {
     int32_t wait = thread->goes_on ? 0 : thread->wait;
@@ -317,7 +318,7 @@ void server_thread_run(struct server_thread *thread)
 {
     server_thread_add_tick(thread, answer_late, thread); /* the last one: what the others answer is not late */
     int64_t warm_at = clock_ms() + WARM_UP_MS;
-    /* even when told to stop meanwhile: who has connected already waits for an answer */
+    /* even after the order to stop: clients that have connected already wait for an answer */
     while (!thread->is_ready(thread->app) && clock_ms() < warm_at)
         turn(thread, WARM_UP_MS / 10);
     listeners_start(thread);

@@ -33,7 +33,7 @@ static h2o_socket_t *socket_of(const struct stream *stream)
     return stream->req->conn->callbacks->get_socket(stream->req->conn);
 }
 
-/* The last of it. An aborted one lacks what would make it whole; its connection is reset when libh2o closes it. */
+/* Ends the stream. An aborted answer lacks its end; its connection is reset when libh2o closes it. */
 static void finish(struct stream *stream)
 {
     h2o_iovec_t end = {H2O_STRLIT("0\r\n\r\n")};
@@ -71,7 +71,7 @@ static void on_dispose(void *cell)
 
 static void on_left(struct client_watch *watch, bool reset)
 {
-    (void)reset; /* whoever closes its side while an answer goes on has left */
+    (void)reset; /* a client that closes its side during an answer has left */
     stream_abort(H2O_STRUCT_FROM_MEMBER(struct stream, watch, watch));
 }
 

@@ -28,7 +28,7 @@ struct tunnel {
     bool ended;                /* the client's is */
     bool paused;               /* nothing is read */
     bool aborted;              /* BEGINNING: it ends as soon as libh2o has let go of it */
-    bool *gone;                /* set to true when it is gone, for those that call what is at the other end; NULL: nobody does */
+    bool *gone;                /* set to true when it is gone, for callers of the other end; NULL: nobody calls it now */
     int64_t active_at;         /* clock_ms of the latest byte either way */
     h2o_linklist_t place;      /* in thread->tunnels */
     h2o_timeout_entry_t early; /* what came behind the head is handed on */
@@ -75,7 +75,7 @@ void tunnel_abort(struct tunnel *tunnel)
 
 /* --- to the client ----------------------------------------------------------------------------------------------------------- */
 
-/* Nothing is being sent: closes our end if it is to be, else asks for more. The tunnel may be gone afterwards. */
+/* Nothing is being sent: closes our end if that was asked for, else asks for more. The tunnel may be gone afterwards. */
 static void go_on(struct tunnel *tunnel)
 {
     if (!tunnel->finishing) {
@@ -239,7 +239,7 @@ struct tunnel *tunnel_begin(struct request *request, const struct tunnel_end *en
     return tunnel;
 }
 
-/* Whether nobody is there any more, which shows by reading otherwise. */
+/* Whether the client has left, when reading does not show it. */
 static bool has_left(const struct tunnel *tunnel)
 {
     struct pollfd poller = {.fd = h2o_socket_get_fd(tunnel->socket)};

@@ -7,7 +7,7 @@ struct adapter {
     redisAsyncContext *redis;
     h2o_socket_t *socket;
     bool wants_write; /* hiredis has queued something since the last write */
-    bool writing;     /* while hiredis writes: what it then still wants must wait until the socket takes more */
+    bool writing;     /* hiredis is writing: if it wants to write more, it must wait until the socket takes more */
 };
 
 static void on_readable(h2o_socket_t *socket, const char *err)

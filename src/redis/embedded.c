@@ -31,7 +31,7 @@ struct embedded {
     char path[ADDRESS_PATH_MAX + 1]; /* of the socket */
     const char *appendfsync;
     int coordinator_lock;
-    int redis_lock; /* for the next server; -1 when the running one has it, or nobody */
+    int redis_lock; /* for the next server; -1 if the running one has it, or nobody has it */
     pid_t pid;      /* 0: not running */
     int64_t started_at;
     int64_t restart_at; /* when not running */
@@ -133,7 +133,7 @@ static bool lock_redis(struct embedded *embedded)
     return embedded->redis_lock != -1 && flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0;
 }
 
-/* The process id written in a lock file; 0 when there is none. */
+/* The process id in a lock file; 0 if there is none. */
 static pid_t holder(int lock)
 {
     char text[16] = "";
@@ -205,7 +205,7 @@ static enum err ping(const struct embedded *embedded)
     return err;
 }
 
-/* Makes a directory if there is none; errno says why not. */
+/* Makes a directory if it does not exist; on failure errno says why. */
 static bool make_directory(const char *path, mode_t mode)
 {
     struct stat found;

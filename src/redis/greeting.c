@@ -45,7 +45,7 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
         command_add(out, STR("SETNAME"));
         command_add(out, STR("rma-coordinator"));
         return;
-    case GREETING_PROBE: /* any key will do: a node of a cluster that has others says who has ours */
+    case GREETING_PROBE: /* any of our keys will do: a node of a cluster that does not have it names the node that does */
         command_begin(out, 2);
         command_add(out, STR("EXISTS"));
         command_add(out, key_name(KEY_workers));
@@ -69,7 +69,7 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
     }
 }
 
-/* The value of a line "name:value" of an INFO; absent when there is none. */
+/* The value of a line "name:value" of an INFO; absent if there is no such line. */
 static struct str info_value(const struct redisReply *info, const char *name)
 {
     size_t len = strlen(name);

@@ -195,7 +195,7 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
 
 static void on_opened(void *data, enum err err, const struct redisReply *reply);
 
-/* Takes the next step of what is to be done before the link is up. */
+/* Takes the next step of the opener, before the link is up. */
 static void link_open(struct link *link, enum err err, const struct redisReply *reply)
 {
     struct buffer command = BUFFER_INIT;

@@ -71,7 +71,7 @@ static void on_primary(void *data, enum err err, const struct redisReply *reply)
         return;
     const struct sample *newest = &replica->samples[(replica->first + replica->count - 1) % SAMPLES];
     if (strcmp(history, replica->history) != 0 || (replica->count > 0 && newest->offset > offset)) {
-        /* another primary, or the same with its memory lost: what was measured means nothing any more */
+        /* another primary, or the same one after losing its data: the measurements are no longer valid */
         memcpy(replica->history, history, sizeof(history));
         replica->count = 0;
         replica->complete_until = 0;
@@ -93,7 +93,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
         replica->complete_until = 0;
         return;
     }
-    /* those that it has come to are of no more use; the moment of the last of them is what is to be known */
+    /* marks that the replica has reached are dropped; the moment of the last of them is the result */
     while (replica->count > 0 && replica->samples[replica->first].offset <= offset) {
         replica->complete_until = replica->samples[replica->first].moment;
         replica->first = (replica->first + 1) % SAMPLES;

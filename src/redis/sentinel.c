@@ -100,7 +100,7 @@ static void on_answer(redisAsyncContext *redis, void *data, void *privdata)
     sentinel->callback(sentinel->data, &primary, NULL);
 }
 
-/* A refused password: the question behind it gets another error, which says less. */
+/* A refused password: the question after it gets another error, which says less. */
 static void on_auth(redisAsyncContext *redis, void *data, void *privdata)
 {
     struct sentinel *sentinel = privdata;

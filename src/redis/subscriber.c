@@ -17,7 +17,7 @@ struct subscriber {
     const struct link *link;
     struct dial dial;
     redisAsyncContext *redis;
-    struct endpoint endpoint; /* where it is connected to, but for a unix socket */
+    struct endpoint endpoint; /* the place to which it is connected, except for a unix socket */
     struct buffer channel;
     subscriber_callback *callback;
     void *data;
@@ -59,7 +59,7 @@ static void on_auth(redisAsyncContext *redis, void *data, void *privdata)
         drop(subscriber, reply->str);
 }
 
-/* What comes over the channel: {"subscribe", its name, 1}, then {"message", its name, text} each time. */
+/* Receives from the channel: {"subscribe", its name, 1} once, then {"message", its name, text} for each message. */
 static void on_push(redisAsyncContext *redis, void *data, void *privdata)
 {
     struct subscriber *subscriber = privdata;

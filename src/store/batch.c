@@ -12,7 +12,7 @@ struct things {
     struct store *store;
     struct buffer strings; /* as they go over the wire */
     size_t string_count;
-    struct redisReply *reply; /* owned: kept until replicas have what it tells of; NULL: it has come to those who wait already */
+    struct redisReply *reply; /* owned: kept until replicas have the write; NULL: the waiters already have it */
     size_t count;
     struct {
         batch_callback *callback;

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define LOOK_MS 200 /* between two looks at what has happened */
+#define LOOK_MS 200 /* between two readings of new events */
 
 struct follower {
     struct store *store;
@@ -15,7 +15,7 @@ struct follower {
     unsigned starts;        /* a reply to a question of an earlier one means nothing */
     bool newest_known;      /* `newest` has been asked for and come */
     struct event_id newest; /* the last event that was told */
-    bool has_lost;          /* it is to be told that events are lost, once the newest one is known */
+    bool has_lost;          /* events are lost; the callback waits until the newest one is known */
     bool asking;            /* a reply is on its way */
     size_t read;            /* events in it */
     int64_t ask_at;         /* clock_ms */
@@ -52,7 +52,7 @@ static void on_event(void *data, const struct event *event)
         return;
     bool is_newer = event_id_is_after(event->id, follower->newest);
     if (follower->read++ == 0 && is_newer && event_id_is_after(follower->newest, (struct event_id){0, 0}))
-        follower->callbacks.lost(follower->data); /* the one that was asked from is gone, and with it those behind it perhaps */
+        follower->callbacks.lost(follower->data); /* the event from which it asked is gone, and perhaps later ones, too */
     if (!is_newer)
         return;
     follower->newest = event->id;
@@ -65,7 +65,7 @@ static void on_events_end(void *data, enum err err)
     struct follower *follower = look->follower;
     if (look_end(look)) {
         if (err == ERR_NONE && follower->read == 0 && event_id_is_after(follower->newest, (struct event_id){0, 0})) {
-            /* not even the one that was asked from: an older state was restored, whose next events may have lower ids */
+            /* even the event from which it asked is missing: an older state was restored, whose next events may have lower ids */
             follower->newest_known = false;
             follower->has_lost = true;
             follower->ask_at = 0;
@@ -84,7 +84,7 @@ static void on_newest(void *data, enum err err, struct event_id id)
     if (look_end(look) && err == ERR_NONE) {
         follower->newest = id;
         follower->newest_known = true;
-        if (follower->has_lost) { /* told now: who loads anew from here on has all up to the newest one */
+        if (follower->has_lost) { /* told now: a client that loads again from here on has everything up to the newest event */
             follower->has_lost = false;
             follower->callbacks.lost(follower->data);
             follower->callbacks.read(follower->data);

@@ -1,6 +1,6 @@
 /*
- * Heartbeats. Those that arrive in one turn of the loop share script calls: under load most calls and most of their cost are saved,
- * and alone a heartbeat waits for nothing.
+ * Heartbeats. Those that arrive in one turn of the loop share script calls. Under load this saves most calls and most of their
+ * cost; a single heartbeat does not wait.
  */
 #include "model/id.h"
 #include "store/batch.h"
@@ -18,7 +18,7 @@ struct batch {
     struct buffer strings; /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
     struct buffer number, ranking; /* room to write one in */
-    bool somebody_leaves;          /* whose tasks are others' then */
+    bool somebody_leaves;          /* a worker goes offline: other workers get its tasks */
     size_t count;
     struct {
         store_heartbeat_callback *callback;
@@ -38,7 +38,7 @@ static void count(enum err err, bool revived)
     metric_add(&metrics->counters[COUNTER_HEARTBEATS + result], 1);
 }
 
-/* `late`: ms after it was due, of each, with blanks between; "-" where that is not known. */
+/* `late`: the lateness of each in ms, with blanks between; "-" if it is not known. */
 static void observe_lateness(struct str late)
 {
     while (late.len > 0) {
@@ -88,7 +88,7 @@ static void on_batch(void *data, enum err err, const struct redisReply *reply)
     batch_end(batch, err, results, reply_text(reply_element(reply, 2)));
 }
 
-/* Hands what was gathered to the link, or ends it with the error for which the link does not take it. */
+/* Sends the gathered heartbeats over the link; if the link refuses, they all get its error. */
 static void batch_send(struct store *store)
 {
     struct batch *batch = store->batch;
@@ -155,7 +155,7 @@ static void add_number_field(struct batch *batch, enum worker_field field, doubl
     add_number(batch, value);
 }
 
-/* What discovery ranks by: active requests, specialization, loaded models, what is told of services; see lua/heartbeat.lua. */
+/* The values that decide ranks: active requests, specialization, loaded models, health of services; see lua/heartbeat.lua. */
 static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 {
     struct buffer *ranking = &batch->ranking;
@@ -192,7 +192,7 @@ static void add_told(struct buffer *out, const char *name, struct str value)
     buffer_append(out, value);
 }
 
-/* Where it came from and what it tells of that; see lua/heartbeat.lua. None of it has white space. */
+/* The address from which it came, and the addresses that it tells; see lua/heartbeat.lua. They have no white space. */
 static void add_whereabouts(struct batch *batch, const struct whereabouts *where)
 {
     bool tells = !where->is_taken || where->tunnel_url.len > 0 || where->vpn_ip.len > 0;

@@ -103,7 +103,7 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     return ERR_NONE;
 }
 
-/* Runs a script of which nobody waits for the reply. */
+/* Runs a script without waiting for its reply. */
 static void run_quietly(struct store *store, enum script script, const struct str *args, const struct str *strings, size_t count)
 {
     struct buffer command = BUFFER_INIT;

@@ -94,7 +94,7 @@ static void end(struct listing *listing)
     }
 }
 
-/* With nothing under way any more, nothing can come: an error kept it from being asked for, or the listing has ended. */
+/* Nothing is under way, so no reply can come: an error prevented the question, or the listing has ended. */
 static void free_if_over(struct listing *listing)
 {
     if (listing->waiting > 0)
@@ -104,7 +104,7 @@ static void free_if_over(struct listing *listing)
     free(listing);
 }
 
-/* Counts a reply out. Returns false when the listing is over: nothing more is to be done with it, it may be gone. */
+/* Counts down the expected replies. Returns false if the listing is over: it must not be used, since it may be gone. */
 static bool arrived(struct listing *listing, enum err err)
 {
     listing->waiting--;
@@ -119,7 +119,7 @@ static bool arrived(struct listing *listing, enum err err)
 
 static void on_ids(void *data, enum err err, const struct redisReply *reply);
 
-/* Asks for the next page: what comes after `after`, absent for the first page. */
+/* Asks for the next page, after `after`; absent for the first page. */
 static void ask_for_ids(struct listing *listing, struct str after)
 {
     struct buffer from = BUFFER_INIT, command = BUFFER_INIT;
@@ -137,7 +137,7 @@ static void ask_for_ids(struct listing *listing, struct str after)
     ask(listing, &command, on_ids);
 }
 
-/* Puts a worker together of its state and the reply with its registration; false when there is no such worker (any more). */
+/* Makes a worker from its state and the reply with its registration; false if the worker does not exist (any more). */
 static bool read_worker(const struct listing *listing, const struct redisReply *reply, struct worker *worker)
 {
     memcpy(worker->fields, listing->state.fields, sizeof(listing->state.fields));

@@ -1,6 +1,6 @@
 /*
- * Services whose requests are spread at random: each thread keeps a list of the workers that take them, and asks for it again
- * each second in which there are requests.
+ * Services whose requests are spread at random. Each thread keeps a list of the workers that take them, and reads it again once
+ * a second while there are requests.
  */
 #include "base/clock.h"
 #include "store/batch.h"
@@ -54,7 +54,10 @@ static void list_free(struct list *list)
     free(list);
 }
 
-/* The place for another list: that of the one that nobody has used for longest, if there is one that nobody waits for. */
+/*
+ * The place for a new list: that of the list that was not used for the longest time and that nobody waits for; NULL if there is
+ * none.
+ */
 static struct list **place_for_one(struct lists *lists)
 {
     struct list **found = NULL;
@@ -106,7 +109,7 @@ static bool is_excluded(const struct choosing *choosing, struct str id)
     return false;
 }
 
-/* One that is to be tried, else any that is not excluded, those that failed just now last; NULL when there is none. */
+/* A worker that must be tried; else any worker that is not excluded, the ones that failed just now last; NULL if there is none. */
 static struct entry *pick(struct list *list, const struct choosing *choosing)
 {
     struct entry *picked = NULL;

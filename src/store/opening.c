@@ -34,7 +34,7 @@ static void serve_command(struct store *store, const struct link *link, struct b
     script_begin(out, SCRIPT_serve, args, 0);
 }
 
-/* Logs what a call has ended. Returns whether there is more to do. */
+/* Logs the work that a call has finished. Returns whether there is more to do. */
 static bool take_reply(const struct redisReply *reply)
 {
     struct str from = reply_text(reply_element(reply, 1)), count = reply_text(reply_element(reply, 2));
@@ -86,7 +86,7 @@ static enum err open_primary(void *data, struct link *link, enum err err, const 
     return ERR_NONE;
 }
 
-/* Who only reads looks whether it can read what is there. */
+/* A store for reads alone checks whether it can read the format of the data. */
 static enum err open_reader(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
                             char why[GREETING_WHY_MAX])
 {

@@ -48,7 +48,7 @@ static void set_field(struct queue *queue, struct str name, int64_t value)
         queue->paused = true;
 }
 
-/* The queue whose nine elements begin at `at`; see lua/queue_list.lua. */
+/* Reads the queue whose nine elements begin at `at`; see lua/queue_list.lua. */
 static struct queue read_queue(const struct redisReply *reply, size_t at)
 {
     struct queue queue = {.name = reply_text(reply_element(reply, at)), .limit = -1, .oldest_ms = -1};

@@ -14,7 +14,7 @@
 
 /* A write that Redis has been asked for. */
 struct replicated {
-    struct replicated *next; /* of those that Redis has taken and that replicas have not confirmed */
+    struct replicated *next; /* of the writes that Redis has taken and that replicas have not confirmed */
     struct confirmer *confirmer;
     link_callback *callback;
     store_callback *done;

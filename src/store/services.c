@@ -1,5 +1,5 @@
 /*
- * The services that live workers provide, counted, and by whom.
+ * The services that live workers provide: counters, and the workers of each.
  */
 #include "model/id.h"
 #include "model/status.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NAMED_MAX 100 /* services whose workers are named in one answer: anybody may make up names of services */
+#define NAMED_MAX 100 /* services whose workers are named in one answer, since anybody may invent names of services */
 
 struct counted {
     char name[ID_MAX];
@@ -24,7 +24,7 @@ struct inventory {
     void *data;
     enum err err;
     struct counted *services; /* in the order of their names */
-    size_t count, at;         /* `at`: the one whose ids come next */
+    size_t count, at;         /* `at`: the service whose ids come next */
     size_t waiting;           /* replies still to come */
 };
 
@@ -44,8 +44,8 @@ static void end(struct inventory *inventory)
 }
 
 /*
- * Reads "status service" = count; false when the pair is none of ours. "status !service" = how many of them say that the
- * service is not well: of the healthy ones these count as degraded.
+ * Reads "status service" = count; false if the pair has another form. "status !service" = how many of these workers report the
+ * service as unhealthy: healthy workers among them count as degraded.
  */
 static bool read_counter(struct str field, int64_t value, struct counted *out)
 {

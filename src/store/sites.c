@@ -41,7 +41,7 @@ static struct kept_site **set_of(struct store *store, struct str key)
     return requests->sites->sets[str_hash(key) % SETS];
 }
 
-/* Keeps what was just read, in place of what was known of it, or of another one. */
+/* Stores what was just read, in place of the older entry for it, or of another entry. */
 static void keep(struct kept_site **set, struct kept_site *made)
 {
     size_t at = 0;

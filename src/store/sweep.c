@@ -47,7 +47,7 @@ static void log_moved(struct store *store, struct str kind, struct str worker_id
     buffer_fini(&message);
 }
 
-/* Takes the reply to a sweep: whether there is more to do, and whom it has moved on. */
+/* Reads the reply to a sweep: whether there is more to do, and which workers it has moved on. */
 static void sweep_take(struct store *store, enum err err, const struct redisReply *reply)
 {
     struct str words = reply_text(reply_element(reply, 0));
@@ -138,7 +138,7 @@ enum err store_run_swept(struct store *store, enum script script, struct buffer 
     return err;
 }
 
-/* Goes on for as long as there is something to do, until the next call is due. */
+/* Goes on while there is something to do, until the next call is due. */
 static void on_swept_all(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;

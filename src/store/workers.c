@@ -93,9 +93,9 @@ static struct str write_digest(struct str text, char room[DIGEST_SIZE])
 }
 
 /*
- * How a worker looks that says neither its id nor its instance: of two that look alike, one that has missed a heartbeat is the
- * other. `looks` is a digest of what it has, `fingerprint` one with its address: so older coordinators kept it. Absent for those
- * that say who they are.
+ * Describes a worker that sends neither its id nor its instance. If two workers look alike and one of them has missed a
+ * heartbeat, they are the same. `looks` is a digest of its capabilities; `fingerprint` is a digest with its address, in the
+ * form of older coordinators. Absent for workers that send an id.
  */
 struct looks {
     struct str looks, fingerprint;

@@ -10,9 +10,8 @@
 #include "http/request.h"
 
 /*
- * Who may use a route. .access of its row has the least role, which includes the roles after it, or workers, or both. A row
- * without any is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without
- * credentials.
+ * Who may use a route. `.access` of its row has the lowest role that may use it, or workers, or both. A row without `.access`
+ * is for nobody. ACCESS_FIELD marks the paths that agents, dashboards and front-ends in the field use without credentials.
  */
 enum access {
     ACCESS_ANYONE = 1,
@@ -25,8 +24,8 @@ enum access {
 };
 
 /*
- * Refusals by their reasons, in metrics->counters from ADMIT_COUNTERS on: those that were only told of, then those that were
- * enforced.
+ * Refusals by their reasons, in metrics->counters from ADMIT_COUNTERS on: first those that were only reported, then those that
+ * were enforced.
  */
 #define ADMIT_REASONS 6
 #define ADMIT_COUNTERS (METRICS_COUNTERS_MAX - 2 * ADMIT_REASONS)
@@ -35,27 +34,27 @@ const char *admit_reason(size_t i);
 struct actor;
 struct api;
 
-/* Lets a request go on to its handler. A client whose request writes will see in its own next reads what it has written. */
+/* Lets a request go on to its handler. After a request that writes, the client's own next reads see what it has written. */
 request_handler api_admit;
 
 /*
  * Finds out who sent the request, whatever AUTH and the route say, and then calls `then`, at once or later. Answers the request
- * itself when that can't be known now. `token` is used in place of the headers; it must live as long as the request.
+ * itself if that can't be found out now. `token` is used in place of the headers; it must live as long as the request.
  * admit_principal and admit_found then return what was found.
  */
 void admit_identify(struct request *request, struct str token, request_handler *then);
 enum identification admit_found(const struct request *request);
 
 /*
- * Whether a request proves that it comes from our own page: browsers send our cookie by themselves, and keep the one of an answer,
- * but tell who asks.
+ * Whether a request proves that it comes from our own page. Browsers send and store our cookie for any page, but they also tell
+ * which page asks.
  */
 bool admit_is_from_own_page(const struct request *request);
 
 /* Who asks; of a request that has been admitted. PRINCIPAL_NONE where nobody has to say so. */
 const struct principal *admit_principal(const struct request *request);
 
-/* Likewise as the audit and the log name it. Its texts live as long as the request. */
+/* The same in the form of the audit and the log. Its texts live as long as the request. */
 struct actor admit_actor(struct request *request);
 
 /*
@@ -64,7 +63,7 @@ struct actor admit_actor(struct request *request);
  */
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
 
-/* Likewise; where it is false the request has been answered. */
+/* The same; if it returns false, the request has been answered. */
 bool admit_worker(struct request *request, struct str worker_id, struct str *join);
 
 /* Whether a request without a good credential would have been refused. */
@@ -76,7 +75,7 @@ enum err admit_check_again(const struct api *api, struct principal *principal, u
 /* Answers a request that is not admitted, or no longer. */
 void admit_refuse(struct request *request, enum err err);
 
-/* Answers a request where the script has found that the sender does not speak for the worker (ERR_OTHERS). */
+/* Answers a request if the script has found that the sender may not speak for the worker (ERR_OTHERS). */
 void admit_refuse_other(struct request *request);
 
 #endif

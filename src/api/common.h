@@ -29,32 +29,32 @@
  */
 struct pending *api_wait(struct request *request, size_t payload_size);
 
-/* Takes what a store function has returned. On an error, when its callback is not called, it answers the request. */
+/* Takes the result of a store function. On an error, after which its callback is never called, it answers the request. */
 void api_sent(struct pending *pending, enum err err);
 
 /*
  * Ends the wait. Call it once for each api_wait or pending_new, unless api_sent had an error. Returns the request, which the
- * caller must answer now, or NULL. It is NULL when the request is gone, was late, or failed with `err` and has been answered,
- * or when its handler runs again with the primary because the replica failed (see reading_fail).
+ * caller must answer now, or NULL. It is NULL if the request is gone, was late, or failed with `err` and has been answered, or
+ * if its handler runs again with the primary because the replica failed (see reading_fail).
  */
 struct request *api_resume(struct pending *pending, enum err err);
 
-/* Answers that too many such requests came from there, and that the next one is taken after `wait_ms`. */
+/* Answers that too many such requests have come from this client, and that the next one is accepted after `wait_ms`. */
 void api_reply_limited(struct request *request, int64_t wait_ms);
 
 /* Answers with what is wrong with a body or a query, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 
-/* Whether the path's parameter of that name is an id; else answers what is wrong with it. */
+/* Whether the path's parameter of that name is an id. If not, it answers with the fault. */
 bool api_check_id(struct request *request, const char *name);
 
 /*
- * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which stays as it is when
- * there is none; what is wrong with it goes to *faults.
+ * Reads a query parameter that is a whole number from 1 to `most` (at most 100 million) into *out, which is unchanged if there
+ * is none; a fault goes to *faults.
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
-/* The normal form, in `room`, of the model that the query names; absent when there is none. Faults go to *faults. */
+/* The normal form, in `room`, of the model that the query names; absent if it names none. Faults go to *faults. */
 struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults);
 
 /*
@@ -63,10 +63,10 @@ struct str api_query_model(const struct request *request, char room[MODEL_NAME_M
  */
 size_t api_count_elements(struct str list, size_t most);
 
-/* The URL that agents are told to reach this coordinator under. */
+/* The URL of this coordinator that agents are told. */
 struct str api_coordinator_url(const struct request *request, char room[512]);
 
-/* The sentence that a client reads for an error when nobody has a better one. */
+/* The sentence for an error, if there is no better one. */
 const char *api_explain(enum err err);
 
 #endif

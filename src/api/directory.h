@@ -1,6 +1,6 @@
 /*
- * A thread's copy of the users, tokens, ended sessions and keys in Redis. With it a request is admitted without asking Redis,
- * strangers with wrong tokens cost Redis nothing, and an outage locks nobody out.
+ * A thread's copy of the users, tokens, ended sessions and keys in Redis. With the copy a request is admitted without asking
+ * Redis, wrong tokens cost Redis nothing, and an outage locks nobody out.
  *
  * A copy is read again when it is needed and older than DIRECTORY_STALE_MS. That costs one short call when nothing has changed.
  * A coordinator without requests reads nothing.
@@ -21,9 +21,9 @@
 #define DIRECTORY_USERS_MAX 1000
 #define DIRECTORY_TOKENS_MAX 10000
 #define DIRECTORY_SESSIONS_MAX 10000
-#define DIRECTORY_STALE_MS 2000 /* a copy that is older is read anew, while it goes on being used */
+#define DIRECTORY_STALE_MS 2000 /* an older copy is read again, and is still used meanwhile */
 #define DIRECTORY_MISSES_MS 250
-#define DIRECTORY_OLDEST_MS 4000 /* a copy that is older is waited for, unless Redis is away */
+#define DIRECTORY_OLDEST_MS 4000 /* if the copy is older, requests wait for the new one, unless Redis is away */
 
 /* A user, a token, or an ended session. Its texts end with a NUL. */
 struct directory_entry {
@@ -40,12 +40,15 @@ struct directory_entry {
     int64_t created_at, changed_at;
     int64_t expires_at; /* ms since 1970; 0: never */
     int64_t revoked_at; /* ms since 1970; 0: not revoked */
-    bool with_workers;  /* the revocation takes the tokens of its workers along */
+    bool with_workers;  /* the revocation also ends the tokens of its workers */
 };
 
 struct directory;
 
-/* Makes a directory of what `store` has, or, where the primary is away, `replica` (may be NULL). Lives as long as the program. */
+/*
+ * Makes a directory that reads from `store`, or, while the primary is away, from `replica` (may be NULL). Lives as long as the
+ * program.
+ */
 struct directory *directory_new(struct store *store, struct store *replica);
 
 /* The entry of that name; NULL when there is none. Valid until the next turn of the loop. */
@@ -54,14 +57,14 @@ const struct directory_entry *directory_find(const struct directory *directory, 
 /* All entries, in the order of their members. Valid until the next turn of the loop. */
 const struct directory_entry *directory_entries(const struct directory *directory, size_t *count);
 
-/* Whether the last reading was of the primary: a replica may lack what exists already. */
+/* Whether the last reading was from the primary: a replica may lack the newest entries. */
 bool directory_is_complete(const struct directory *directory);
 
 /* Whether there is a user or a token. */
 bool directory_has_anybody(const struct directory *directory);
 
 /*
- * The keys that sign and have signed. *signs is the one that signs now; NULL: none is known. Valid until the next turn of the
+ * The present and the former signing keys. *signs is the present one; NULL: none is known. Valid until the next turn of the
  * loop.
  */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
@@ -69,16 +72,16 @@ const struct signing_key *directory_keys(const struct directory *directory, size
 /* Grows whenever anything has changed. */
 unsigned directory_generation(const struct directory *directory);
 
-/* Grows whenever the keys have changed. What was concluded from older ones no longer holds. */
+/* Grows whenever the keys have changed. Results that depend on older keys are then no longer valid. */
 unsigned directory_key_generation(const struct directory *directory);
 
-/* Puts a key of the operator's, from a file, in place of the one that signs. To be called before the first reading. */
+/* Makes the operator's key, from a file, the signing key. Call it before the first reading. */
 void directory_use_key(struct directory *directory, const struct signing_key *key);
 
 /* Whether the copy may be used at once. If it is stale, it is read again meanwhile. */
 bool directory_is_fresh(struct directory *directory);
 
-/* ERR_NONE: the copy is new. Else it is what it was: Redis is away. */
+/* ERR_NONE: the copy is new. Else the copy is unchanged, because Redis is away. */
 typedef void directory_callback(void *data, enum err err);
 
 /*
@@ -87,12 +90,12 @@ typedef void directory_callback(void *data, enum err err);
  */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
 
-/* Likewise, where the copy is only too old: a reading that is under way will do, and nobody waits for the next one. */
+/* The same for a copy that is only too old: a reading that is already under way is enough. */
 void directory_catch_up(struct directory *directory, directory_callback *callback, void *data);
 
 /*
- * Likewise, when something was not found, since it may exist by now. However many requests look for unknown things, Redis is
- * asked at most once every DIRECTORY_MISSES_MS. They wait until then.
+ * The same for something that was not found, since it may exist by now. However many requests look for unknown things, Redis is
+ * asked at most once every DIRECTORY_MISSES_MS, and they wait until then.
  */
 void directory_look_again(struct directory *directory, directory_callback *callback, void *data);
 

@@ -10,7 +10,7 @@
 
 struct events;
 
-/* `timeout_ms`: silent so long, a worker is offline. Lives as long as the program. */
+/* `timeout_ms`: a worker that is silent for so long is offline. Lives as long as the program. */
 struct events *events_new(struct server_thread *thread, struct store *store, int timeout_ms);
 
 /* To be called at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */

@@ -1,5 +1,5 @@
 /*
- * What the heartbeats of one worker and of many have in common.
+ * What single heartbeats and bulk heartbeats share.
  */
 #ifndef API_HEARTBEAT_H
 #define API_HEARTBEAT_H
@@ -9,7 +9,7 @@
 #include "store/leases.h"
 #include "store/store.h"
 
-/* What the log tells about a heartbeat that had something unusable: the first such member, and never the worker's own text. */
+/* The part of a log line about an unusable member of a heartbeat: the first such member, and never the worker's own text. */
 struct ignored_note {
     char field[32];
     char message[sizeof(((struct fault *)NULL)->message)];
@@ -18,13 +18,13 @@ struct ignored_note {
 /* `ignored` has an entry. */
 void ignored_note_init(struct ignored_note *note, const struct heartbeat *heartbeat, const struct faults *ignored);
 
-/* Logs what could not be used where it is new of this worker, else counts it. */
+/* Logs the unusable members that are new for this worker, and counts the others. */
 void ignored_note_log(const struct ignored_note *note, struct str worker_id, const char *address, const struct beaten *beaten);
 
-/* Whether there is anything to tell a worker of its tasks. */
+/* Whether there is news of tasks for the worker. */
 bool heartbeat_has_news(const struct task_news *news);
 
-/* Adds it to an object of JSON: `tasks_waiting`, `tasks_lost`, `tasks_cancel`, those that say something. */
+/* Adds the news to a JSON object: `tasks_waiting`, `tasks_lost`, `tasks_cancel`, each only if it is not empty. */
 void heartbeat_write_news(struct buffer *out, const struct task_news *news);
 
 #endif

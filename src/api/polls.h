@@ -1,5 +1,5 @@
 /*
- * Polls of workers for tasks. A poll that waits costs Redis nothing: it is among the waiters there, and a script wakes it when
+ * Polls of workers for tasks. A waiting poll costs Redis nothing: Redis has it among the waiters, and a script wakes it when
  * there is something for it.
  *
  *                 +------ woken, or looked after ------+
@@ -25,8 +25,8 @@ struct polls *polls_new(struct store *store);
 #define POLL_WAIT_MAX_S 60
 
 /*
- * Answers a request with what there is for a worker, or when there is something, at latest after `wait_s` seconds. Of `ask`
- * what a client asks for.
+ * Answers a request with the tasks for a worker: at once if there are any, else when there are some, or after `wait_s` seconds.
+ * `ask` has the members that a client sets.
  */
 void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s);
 

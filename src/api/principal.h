@@ -26,17 +26,17 @@ struct principal {
     char session[65];                    /* of users: what a logout ends */
     const struct directory_entry *token; /* of join tokens and programs: valid until the next turn of the loop */
     int64_t expires_at;                  /* of a JWT, seconds since 1970 */
-    bool by_cookie;                      /* a browser sends it by itself: changes need a proof that the page asks */
+    bool by_cookie; /* from a cookie, which browsers send by themselves: changes need a proof that our page asks */
 };
 
 enum identification {
-    IDENTIFIED,       /* or there is no credential at all: PRINCIPAL_NONE */
-    CREDENTIAL_OTHER, /* the Authorization header is of a scheme that nobody here knows */
+    IDENTIFIED,       /* also without a credential: PRINCIPAL_NONE */
+    CREDENTIAL_OTHER, /* the Authorization header has an unknown scheme */
     CREDENTIAL_INVALID,
     CREDENTIAL_EXPIRED,
     CREDENTIAL_REVOKED,
-    CREDENTIAL_OUTDATED, /* its user is not there, or has another password; a newer copy may have them */
-    CREDENTIAL_UNKNOWN,  /* nothing that this thread's copy has; a newer copy may have it */
+    CREDENTIAL_OUTDATED, /* its user is missing or has another password; a newer copy may know better */
+    CREDENTIAL_UNKNOWN,  /* not in this thread's copy; a newer copy may have it */
 };
 
 /* Verified JWTs of a thread, so that a signature is checked once and not with each heartbeat. */
@@ -50,7 +50,7 @@ struct verified *verified_new(void);
 enum identification principal_identify(const struct directory *directory, struct verified *verified, struct str authorization,
                                        struct str cookie, int64_t now, struct principal *out);
 
-/* Likewise of a token that came otherwise. */
+/* The same for a token that did not come in a header. */
 enum identification principal_identify_token(const struct directory *directory, struct verified *verified, struct str token,
                                              int64_t now, struct principal *out);
 
@@ -60,7 +60,7 @@ enum identification principal_identify_token(const struct directory *directory, 
  */
 enum identification principal_identify_again(const struct directory *directory, int64_t now, struct principal *principal);
 
-/* Who it is, for the audit and the log: "user:anna", "token:<id>", "worker:<id>", "nobody"; in `room`. */
+/* The principal's name for the audit and the log: "user:anna", "token:<id>", "worker:<id>", "nobody"; in `room`. */
 struct str principal_label(const struct principal *principal, char room[160]);
 
 #define SESSION_COOKIE "rma_session"

@@ -6,8 +6,8 @@
  *                         └──────── another worker ◀────────┤ if that is safe
  *                                                           └──▶ a problem: 502, 503, 504
  *
- * A request goes to another worker when it can't have been delivered, and, where it may be done twice, until an answer begins.
- * What has begun to reach the client is never begun again.
+ * A request goes to another worker if it can't have been delivered; and if it may be done twice, as long as no answer has
+ * begun. Once an answer has begun to reach the client, no other worker is asked.
  */
 #ifndef API_PROXY_H
 #define API_PROXY_H
@@ -17,32 +17,32 @@
 
 struct api;
 
-/* What is to be passed on, and to whom. The texts last as long as the request. */
+/* What to pass on, and to which services. The texts last as long as the request. */
 struct proxy_order {
     struct str services; /* the catalogue's names with commas between: one of them */
-    struct str loaders;  /* of these, those that may load the model, where nobody has it; absent or empty: none */
+    struct str loaders;  /* those of them that can load the model if no worker has it; absent or empty: none */
     struct str model;    /* its normal form; absent: any */
     struct str session;  /* keeps a conversation on its worker; absent: none */
     struct str prefix;   /* the public path in place of target.to */
     struct proxy_target target;
     struct str method, type, body; /* of a request that is made here; absent: the client's own */
-    const char *nobody;            /* the sentence where nobody can serve; NULL: the usual one */
-    const char *failed;            /* what the sentence about a failure begins with; NULL: the usual one */
+    const char *nobody;            /* the sentence if no worker can serve; NULL: the usual one */
+    const char *failed;            /* the beginning of the sentence about a failure; NULL: the usual one */
 };
 
 /* A zeroed one, in the request's memory. */
 struct proxy_order *proxy_order_new(struct request *request);
 
-/* Passes the request on, on behalf of whom proxy_know_caller has found out. It is answered later. */
+/* Passes the request on, on behalf of the caller that proxy_know_caller has found. It is answered later. */
 void proxy_pass(struct request *request, const struct proxy_order *order);
 
-/* Finds out who sent the request, whatever AUTH says: the worker is told. Then calls `then`, at once or later. */
+/* Finds out who sent the request, whatever AUTH says, since the worker is told. Then calls `then`, now or later. */
 void proxy_know_caller(struct request *request, request_handler *then);
 
-/* Looks at what no request that is passed on may have. False: it has, and has been answered. */
+/* Checks the rules for all requests that are passed on. False: the request breaks one and has been answered. */
 bool proxy_check_request(struct request *request);
 
-/* What a thread keeps of the requests that it passes on. Lives as long as the program. */
+/* A thread's state for the requests that it passes on. Lives as long as the program. */
 struct proxies;
 struct proxies *proxies_new(void);
 

@@ -1,8 +1,9 @@
 /*
  * The headers of requests on their way to a worker, and of its answers on their way back.
  *
- * A worker is a stranger. It gets neither the client's cookies nor its credentials, and what it says does not count for the
- * origin that the client talks to. What belongs to one connection (RFC 9110, section 7.6.1) ends here, both ways.
+ * Workers are not trusted. A worker gets neither the client's cookies nor its credentials, and its headers can't change the
+ * origin with which the client talks. Headers that belong to one connection (RFC 9110, section 7.6.1) are not passed on, in
+ * both directions.
  *
  * Names are compared without regard to case, and '_' counts as '-': some servers take X_Forwarded_For for X-Forwarded-For.
  */
@@ -13,10 +14,10 @@
 #include "http/request.h"
 
 #define PROXY_NAME "rma-coordinator" /* in Via */
-#define PROXY_HOPS_MAX 4             /* coordinators that a request may come through; beyond it goes in circles */
+#define PROXY_HOPS_MAX 4             /* coordinators through which a request may come; more mean that it goes in circles */
 #define PROXY_CONNECTION_LINES_MAX 8
 
-/* What the lines of Connection name. */
+/* The names in the lines of Connection. */
 struct proxy_connection {
     struct str lines[PROXY_CONNECTION_LINES_MAX];
     size_t count;
@@ -25,7 +26,7 @@ struct proxy_connection {
 /* Takes in one line; false when there are too many. */
 bool proxy_add_connection(struct proxy_connection *connection, struct str value);
 
-/* What a service may have that others may not. */
+/* The trust that the catalogue gives to a service. */
 struct proxy_trust {
     bool cookies;       /* it gets cookies, but not ours, and may set some */
     bool authorization; /* it gets an Authorization that is not ours */
@@ -34,7 +35,7 @@ struct proxy_trust {
 /* Whether a header goes to the worker as it came. Cookie does where it is trusted with cookies: see proxy_write_cookies. */
 bool proxy_goes_up(struct str name, const struct proxy_connection *connection, const struct proxy_trust *trust);
 
-/* Whether a header goes to the client as it came. Content-Type and Location are others' to decide. */
+/* Whether a header goes to the client as it came. Other functions decide about Content-Type and Location. */
 bool proxy_comes_down(struct str name, struct str value, const struct proxy_connection *connection,
                       const struct proxy_trust *trust);
 
@@ -53,10 +54,10 @@ bool proxy_is_trace(struct str traceparent);
  */
 bool proxy_is_page(struct str type);
 
-/* Whether the type makes a proxy in front of us send the request elsewhere. */
+/* Whether a proxy in front of us would send the request elsewhere because of the type. */
 bool proxy_is_replay(struct str type);
 
-/* What a request's head is made of. */
+/* The parts of a request's head. */
 struct proxy_head {
     struct str method;
     struct str authority; /* the worker's */

@@ -1,6 +1,6 @@
 /*
- * Decides where a read goes. It goes to the near replica, if there is one, if it is not too far behind, and if it has what this
- * client has written. Otherwise it goes to the primary, and so does a read that the replica failed.
+ * Decides where a read goes. It goes to the near replica if there is one, it is not too far behind, and it has everything that
+ * this client has written. Else it goes to the primary. A read that the replica fails is repeated on the primary.
  */
 #ifndef API_READING_H
 #define API_READING_H
@@ -17,7 +17,7 @@ struct writers;
 /* When each client has last written, by a digest of its address, for all threads of an instance. Lives as long as the program. */
 struct writers *writers_new(void);
 
-/* Notes that the client of a request is about to hear what it has written, or may have: its own next reads are to see it. */
+/* Notes that the client of a request learns now that it has written, or may have written: its own next reads must see that. */
 void reading_note_write(struct request *request);
 
 /* The store to read from for this request. With that of the replica the answer gets X-Replica-Lag. */
@@ -26,8 +26,8 @@ struct store *reading_store(struct request *request);
 #define READING_FROM_PRIMARY (-1)
 
 /*
- * The store to read from for an answer that many get, and that may be older than what one of them has written. *complete_until
- * becomes what the replica has (see replica_complete_until), or READING_FROM_PRIMARY.
+ * The store to read from for a shared answer, which may be older than a write of one of its clients. *complete_until becomes
+ * what the replica has (see replica_complete_until), or READING_FROM_PRIMARY.
  */
 struct store *reading_store_for_all(const struct api *api, int64_t *complete_until);
 

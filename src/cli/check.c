@@ -176,6 +176,19 @@ static enum err check_all(struct checking *checking)
     return err;
 }
 
+/* The faults are written. */
+static void print_document(const struct checking *checking)
+{
+    struct buffer out = BUFFER_INIT;
+    json_begin_object(&out, NULL);
+    json_add_integer(&out, "keys", (int64_t)checking->keys);
+    json_add_integer(&out, "tasks", (int64_t)checking->tasks);
+    json_add_raw(&out, "faults", buffer_str(&checking->document));
+    json_end_object(&out);
+    printf("%.*s\n", STR_PRINTF(buffer_str(&out)));
+    buffer_fini(&out);
+}
+
 enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
 {
     if (transfer->file != NULL) {
@@ -191,8 +204,7 @@ enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_M
     connection_close(&checking.connection);
     json_end_array(&checking.document);
     if (err == ERR_NONE && checking.json)
-        printf("{\"keys\":%zu,\"tasks\":%zu,\"faults\":%.*s}\n", checking.keys, checking.tasks,
-               STR_PRINTF(buffer_str(&checking.document)));
+        print_document(&checking);
     else if (err == ERR_NONE && checking.faults == 0)
         printf("%zu keys agree, of %zu tasks among others.\n", checking.keys, checking.tasks);
     if (err == ERR_NONE && checking.faults > 0) {

@@ -1,6 +1,7 @@
 /*
  * The fleet as a whole: its services, and how it is.
  */
+#include "base/json_writer.h"
 #include "cli/cli.h"
 #include "cli/one.h"
 #include "cli/text.h"
@@ -35,15 +36,15 @@ static void free_parts(struct part *parts, size_t count)
 /* {"health": …, "stats": …}, of the parts that there are. */
 static void add_parts_as_json(struct buffer *out, const struct part *parts, size_t count)
 {
-    const char *before = "{";
+    json_begin_object(out, NULL);
     for (size_t i = 0; i < count; i++) {
         if (parts[i].answer.json == NULL)
             continue;
-        buffer_printf(out, "%s\"%s\":", before, parts[i].name);
+        json_begin_value(out, str_from(parts[i].name));
         text_show_json(out, buffer_str(&parts[i].answer.body));
-        before = ",";
     }
-    buffer_append(out, STR("}\n"));
+    json_end_object(out);
+    buffer_append(out, STR("\n"));
 }
 
 static void add_count_cell(struct table *table, double count)

@@ -2,6 +2,7 @@
  * The file is checked whole before anything is written. Then its workers go to lua/import.lua, some in each call, which leaves
  * alone those that are known: an import may be broken off anywhere, and repeated.
  */
+#include "base/json_writer.h"
 #include "cli/connection.h"
 #include "cli/mapped_file.h"
 #include "cli/transfer.h"
@@ -174,13 +175,28 @@ static size_t taken_over(const struct import *import)
     return import->counts[LIVE] + import->counts[OFFLINE] + import->counts[ARCHIVED];
 }
 
+static void print_outcome_as_json(const struct import *import)
+{
+    const size_t *counts = import->counts;
+    struct buffer out = BUFFER_INIT;
+    json_begin_object(&out, NULL);
+    json_add_integer(&out, "workers", (int64_t)import->done);
+    json_add_integer(&out, "taken_over", (int64_t)taken_over(import));
+    json_add_integer(&out, "live", (int64_t)counts[LIVE]);
+    json_add_integer(&out, "offline", (int64_t)counts[OFFLINE]);
+    json_add_integer(&out, "archived", (int64_t)counts[ARCHIVED]);
+    json_add_integer(&out, "known", (int64_t)counts[KNOWN]);
+    json_add_integer(&out, "unknown_containers", (int64_t)import->file.unknown_containers);
+    json_end_object(&out);
+    printf("%.*s\n", STR_PRINTF(buffer_str(&out)));
+    buffer_fini(&out);
+}
+
 static void print_outcome(const struct import *import, bool json)
 {
     const size_t *counts = import->counts, unknown = import->file.unknown_containers;
     if (json) {
-        printf("{\"workers\": %zu, \"taken_over\": %zu, \"live\": %zu, \"offline\": %zu, \"archived\": %zu, \"known\": %zu, "
-               "\"unknown_containers\": %zu}\n",
-               import->done, taken_over(import), counts[LIVE], counts[OFFLINE], counts[ARCHIVED], counts[KNOWN], unknown);
+        print_outcome_as_json(import);
         return;
     }
     printf("%zu of %zu workers taken over: %zu live, %zu offline, %zu archived (they are back with their next heartbeat); "

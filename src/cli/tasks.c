@@ -261,9 +261,13 @@ static int retry_matching(struct client *client, const struct options *options)
     if (code != CLI_DONE)
         return code;
     struct buffer out = BUFFER_INIT;
-    if (options->json)
-        buffer_printf(&out, "{\"matched\":%.0f,\"retried\":%.0f}\n", sum.matched, sum.retried);
-    else if (options->dry_run)
+    if (options->json) {
+        json_begin_object(&out, NULL);
+        json_add_integer(&out, "matched", (int64_t)sum.matched);
+        json_add_integer(&out, "retried", (int64_t)sum.retried);
+        json_end_object(&out);
+        buffer_append(&out, STR("\n"));
+    } else if (options->dry_run)
         buffer_printf(&out, "%.0f dead task%s would be queued once more.\n", sum.matched, sum.matched == 1 ? "" : "s");
     else
         buffer_printf(&out, "%.0f of %.0f dead task%s queued once more.\n", sum.retried, sum.matched, sum.matched == 1 ? "" : "s");

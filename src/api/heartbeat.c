@@ -75,6 +75,14 @@ void heartbeat_write_news(struct buffer *out, const struct task_news *news)
     add_ids(out, "tasks_cancel", news->cancel);
 }
 
+/* The worker's next token, where it is due. */
+static void add_token(struct buffer *body, const struct beating *beating)
+{
+    struct str worker_id = {beating->worker_id, beating->worker_id_len};
+    if (beating->grant[0] != '\0')
+        signing_write_worker_token(body, beating->api, worker_id, str_from(beating->grant));
+}
+
 /* `news` NULL: there is none. */
 static void answer(struct beating *beating, enum err err, const struct task_news *news)
 {
@@ -90,9 +98,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
     if (has_news)
         heartbeat_write_news(&body, news);
-    if (beating->grant[0] != '\0')
-        signing_write_worker_token(&body, beating->api, (struct str){beating->worker_id, beating->worker_id_len},
-                                   str_from(beating->grant));
+    add_token(&body, beating);
     json_end_object(&body);
     struct request *request = api_resume(beating->pending, err);
     if (request != NULL && is_plain)
@@ -133,6 +139,7 @@ static void on_edge_heartbeat(void *data, enum err err, const struct beaten *bea
     json_add_text(&body, "status", STR("ok"));
     if (beating->ignored_len > 0)
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
+    add_token(&body, beating);
     json_end_object(&body);
     struct request *request = api_resume(beating->pending, err);
     if (request != NULL)

@@ -216,8 +216,9 @@ void api_login(struct request *request)
     if (address.ptr != in->address)
         snprintf(in->address, sizeof(in->address), "%.*s", STR_PRINTF(address));
     in->actor = (struct actor){STR("nobody"), {in->address, address.len}, in->api->config->coordinator_id};
-    char rooms[2][48];
-    const struct str names[] = {bucket("address", address, rooms[0]), bucket("name", str_from(in->name), rooms[1])};
+    char rooms[2][48], network[INET_TEXT_MAX];
+    const struct str names[] = {bucket("address", inet_client(address, network), rooms[0]),
+                                bucket("name", str_from(in->name), rooms[1])};
     err = store_limit(in->api->store, LOGIN_INTERVAL_MS, LOGIN_BURST, names, 2, on_limit, in);
     if (err != ERR_NONE)
         (void)end(in, err);

@@ -105,15 +105,24 @@ bool signing_issue(const struct api *api, const struct jwt_claims *claims, struc
     return key != NULL;
 }
 
+/* Whether the join token that a grant begins with is still good: its workers' tokens outlive it, but no new ones are made. */
+static bool join_holds(const struct api *api, struct str grant)
+{
+    char member[DIRECTORY_NAME_MAX + 16];
+    struct str id = str_cut(&grant, '.');
+    int len = snprintf(member, sizeof(member), "token:%.*s", STR_PRINTF(id));
+    const struct directory_entry *join = directory_find(api->directory, (struct str){member, (size_t)len});
+    return join != NULL && join->revoked_at == 0 && (join->expires_at == 0 || join->expires_at > clock_wall_ms());
+}
+
 void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str grant)
 {
     struct buffer token = BUFFER_INIT;
     struct jwt_claims claims = {.worker = true, .expires_at = clock_wall_ms() / 1000 + WORKER_TOKEN_S};
     snprintf(claims.subject, sizeof(claims.subject), "%.*s", STR_PRINTF(worker_id));
     snprintf(claims.grant, sizeof(claims.grant), "%.*s", STR_PRINTF(grant));
-    if (signing_issue(api, &claims, &token)) {
+    if (join_holds(api, grant) && signing_issue(api, &claims, &token))
         json_add_text(out, "token", buffer_str(&token));
-    }
     buffer_fini(&token);
 }
 

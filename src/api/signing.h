@@ -22,8 +22,8 @@ bool signing_is_ready(const struct api *api);
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out);
 
 /*
- * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known. `grant`: as a principal has
- * it.
+ * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known, or when the join token has
+ * ended that the worker registered with. `grant`: as a principal has it.
  */
 void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str grant);
 

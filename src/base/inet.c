@@ -25,3 +25,17 @@ struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char ro
     }
     return text != NULL ? str_from(text) : STR("");
 }
+
+struct str inet_client(struct str address, char room[INET_TEXT_MAX])
+{
+    struct in6_addr network;
+    if (address.len == 0 || address.len >= INET_TEXT_MAX)
+        return address;
+    char text[INET_TEXT_MAX];
+    memcpy(text, address.ptr, address.len);
+    text[address.len] = '\0';
+    if (inet_pton(AF_INET6, text, &network) != 1)
+        return address;
+    memset(&network.s6_addr[8], 0, 8);
+    return str_from(inet_ntop(AF_INET6, &network, room, INET_TEXT_MAX));
+}

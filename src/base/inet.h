@@ -19,4 +19,10 @@ bool inet_is_address(struct str text);
  */
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 
+/*
+ * What one client has to itself, and limits count by: the network (/64) of an IPv6 address, in `room`; of anything else the text
+ * itself.
+ */
+struct str inet_client(struct str address, char room[INET_TEXT_MAX]);
+
 #endif

@@ -1,12 +1,12 @@
 /*
  * Single workers: registered, removed, read.
  */
+#include "base/inet.h"
 #include "model/catalogue.h"
 #include "model/id.h"
 #include "store/counters.h"
 #include "store/internal.h"
 
-#include <arpa/inet.h>
 #define OPENSSL_SUPPRESS_DEPRECATED /* see redis/script.c */
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -187,21 +187,12 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     return count;
 }
 
-/*
- * The name of the limit that new workers from an address count against: of an IPv6 address its network, which one client has to
- * itself.
- */
+/* The name of the limit that new workers from an address count against. */
 static struct str write_bucket(struct str address, char room[80])
 {
-    char text[INET6_ADDRSTRLEN] = "";
-    struct in6_addr net;
-    int len = snprintf(room, 80, "register:%.*s", STR_PRINTF(address));
-    if (address.len < sizeof(text))
-        memcpy(text, address.ptr, address.len);
-    if (inet_pton(AF_INET6, text, &net) == 1) {
-        memset(&net.s6_addr[8], 0, 8);
-        len = snprintf(room, 80, "register:%s", inet_ntop(AF_INET6, &net, text, sizeof(text)));
-    }
+    char network[INET_TEXT_MAX];
+    struct str client = inet_client(address, network);
+    int len = snprintf(room, 80, "register:%.*s", STR_PRINTF(client));
     return (struct str){room, (size_t)len};
 }
 

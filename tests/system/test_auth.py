@@ -304,6 +304,25 @@ def test_a_registration_without_a_credential_ends_no_token(redis, start_coordina
     assert beat(coordinator, "w", own).status == 200
 
 
+@pytest.mark.parametrize("ends", ["", "revoked_at", "expires_at"])
+def test_a_workers_token_is_renewed_while_its_join_token_is_good(redis, start_coordinator, clock, ends):
+    """Else whoever has stolen one would go on for ever."""
+    coordinator = start_coordinator(redis, clock=clock, AUTH="on", THREADS=1)
+    fields = {"expires_at": int((time.time() + 3600) * 1000)} if ends == "expires_at" else {}
+    token = make_token(redis.client, "join", "jointojointo", **fields)
+    own = bearer(register(coordinator, token, worker_id="w").json["token"])
+    assert "token" not in beat(coordinator, "w", own).json, "it is new"
+    if ends == "revoked_at":
+        credentials.put(redis.client, "token:jointojointo", revoked_at=1)
+        wait_until(lambda: register(coordinator, token).status == 401, within=WITHIN)
+    clock.advance(17 * 3600)
+    for answer in (beat(coordinator, "w", own), coordinator.request("POST", "/api/edge/heartbeat", {"worker_id": "w"}, own),
+                   register(coordinator, headers=own)):
+        assert answer.status == 200 and ("token" in answer.json) == (not ends), answer
+        if not ends:
+            assert beat(coordinator, "w", bearer(answer.json["token"])).status == 200
+
+
 def test_people_are_no_workers_and_workers_no_people(redis, guarded):
     admin, token = make_token(redis.client), make_token(redis.client, "join")
     own = bearer(register(guarded, token, worker_id="w").json["token"])
@@ -581,6 +600,17 @@ def test_guessing_is_limited_over_all_instances(redis, start_coordinator):
     assert [answer.status for answer in answers[:10]] == [401] * 10
     assert [answer.status for answer in answers[10:]] == [429] * 4
     assert all(1 <= int(answer.headers["Retry-After"]) <= 12 for answer in answers[10:])
+
+
+def test_guessing_from_one_network_is_guessing_from_one_address(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="on", TRUST_PROXY=1)
+
+    def guess(number, network="2001:db8"):
+        return coordinator.request("POST", "/api/auth/login", {"username": f"name{number}", "password": "x"},
+                                   {"X-Forwarded-For": f"{network}::{number + 1:x}"}).status
+
+    assert [guess(number) for number in range(13)] == [401] * 10 + [429] * 3
+    assert guess(99, "2001:db8:0:1") == 401
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------------

@@ -504,8 +504,8 @@ def test_each_of_a_bulk_is_answered_by_its_name(redis, coordinator, what):
     first, second = ask(coordinator, max=2, request_id="r")["tasks"]
     good = {"task_id": "t1", "lease": first["lease"]}
     items = [good, {"task_id": "t2", "lease": second["lease"][:-1]}, {"task_id": "t2", "lease": "none of ours"},
-             {"task_id": "t2", "lease": 5}, {"task_id": "a b", "lease": first["lease"]}, {"task_id": ["t2"]}, {"lease": first["lease"]},
-             ["t2"], "t2", None, 7, {}, good, {"task_id": "t3", "lease": first["lease"]}]
+             {"task_id": "t2", "lease": 5}, {"task_id": "a b", "lease": first["lease"]}, {"task_id": ["t2"]},
+             {"lease": first["lease"]}, ["t2"], "t2", None, 7, {}, good, {"task_id": "t3", "lease": first["lease"]}]
     answer = coordinator.post(f"/api/worker/tasks/{what}", {"worker_id": "w", "results": items}).json["results"]
     assert [(item["task_id"], item["status"]) for item in answer] == [
         ("t1", 200), ("t2", 409), ("t2", 422), ("t2", 422), (None, 422), (None, 422), (None, 422), *[(None, 400)] * 4, (None, 422),

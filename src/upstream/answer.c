@@ -67,6 +67,15 @@ static int drop_trailer(struct answer *answer, size_t len)
     return answer->trailers > ANSWER_TRAILERS_MAX ? refuse(answer, "trailers that are larger than they may be") : 0;
 }
 
+/* llhttp takes any reason phrase. */
+static int on_reason(llhttp_t *parser, const char *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)at[i] < ' ' && at[i] != '\t') || at[i] == 0x7f)
+            return refuse(parser->data, "a reason with control characters");
+    return 0;
+}
+
 static int on_field(llhttp_t *parser, const char *at, size_t len)
 {
     struct answer *answer = parser->data;
@@ -244,6 +253,7 @@ static int on_message_complete(llhttp_t *parser)
 }
 
 static const llhttp_settings_t settings = {
+    .on_status = on_reason,
     .on_header_field = on_field,
     .on_header_field_complete = on_field_complete,
     .on_header_value = on_value,

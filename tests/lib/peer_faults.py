@@ -230,6 +230,8 @@ HOSTILE_HEADS = {
     "a status that is none": answer(LENGTH, status="HTTP/1.1 2O0 OK", body=b"x"),
     "a negative status": answer(LENGTH, status="HTTP/1.1 -200 OK", body=b"x"),
     "a bare CR in the reason": answer(LENGTH, status="HTTP/1.1 200 O\rK", body=b"x"),
+    "a NUL in the reason": answer(LENGTH, status="HTTP/1.1 200 O\0K", body=b"x"),
+    "a control character in the reason": answer(LENGTH, status="HTTP/1.1 200 O\x01K", body=b"x"),
     "a request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "TLS": b"\x15\x03\x01\x00\x02\x02\x28",
     "an HTTP/2 preface": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18,

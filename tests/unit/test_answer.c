@@ -59,6 +59,7 @@ struct sample {
 static const struct sample samples[] = {
     {OK "Content-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi", false, false},
     {"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi", false, false},
+    {"HTTP/1.1 200 \xc3\xa9 \t!\r\nContent-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi", false, false},
     {"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nhi", ANSWER_DONE, "hi", false, false},
     {OK "Content-Length: 0\r\n\r\n", ANSWER_DONE, "", false, false},
     {OK "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", ANSWER_BAD, NULL, false, false}, /* llhttp refuses any second one */
@@ -131,6 +132,8 @@ static const struct sample samples[] = {
     BAD(OK "Content-Length: 2\r\n\nhi"),
     BAD(OK "Content-Length: 2\r\n\r\r\nhi"),
     BAD("HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),
+    BAD("HTTP/1.1 200 O\1K\r\nContent-Length: 0\r\n\r\n"),
+    BAD("HTTP/1.1 200 O\x7fK\r\nContent-Length: 0\r\n\r\n"),
     BAD("HTTP/1.1 200\rContent-Length: 0\r\n\r\n"),
     BAD("\r" OK "Content-Length: 0\r\n\r\n"),
     BAD(OK "X: a\r\r\nContent-Length: 0\r\n\r\n"),

@@ -4,6 +4,7 @@ import re
 import subprocess
 
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)')
+NAME = re.compile(r"[a-zA-Z0-9_:]*")
 LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\\n]|\\.)*)"')
 ESCAPES = {"\\n": "\n", "\\\\": "\\", '\\"': '"'}
 
@@ -11,7 +12,8 @@ ESCAPES = {"\\n": "\n", "\\\\": "\\", '\\"': '"'}
 class Metrics:
     """A scrape: value("rma_workers", tier="2", status="healthy")."""
 
-    def __init__(self, text):
+    def __init__(self, text, names=None):
+        """`names`: of the metrics that are kept, or all of them."""
         self.text = text
         self.types = {}
         self.samples = {}  # name -> {frozenset of labels: value}
@@ -21,7 +23,7 @@ class Metrics:
                 name, kind = line.split(" ")[2:]
                 assert name not in self.types, f"{name} stands there twice"
                 self.types[name] = kind
-            elif not line.startswith("# HELP "):
+            elif not line.startswith("# HELP ") and (names is None or NAME.match(line)[0] in names):
                 name, labels, value = SAMPLE.fullmatch(line).groups()
                 labels = frozenset((key, re.sub(r"\\.", lambda escape: ESCAPES[escape[0]], text))
                                    for key, text in LABEL.findall(labels or ""))

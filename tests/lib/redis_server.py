@@ -40,6 +40,8 @@ class RedisServer:
         self._program = program
         self.socket = directory / "redis.sock"
         self._environment = {**os.environ, **(clock.environment() if clock else {})}
+        # the thread of jemalloc waits until moments of the real clock, without a pause where that of the process is behind it
+        self._options = ("--jemalloc-bg-thread", "no") if clock else ()
         self._process = None
         self.client = redis.Redis(unix_socket_path=str(self.socket), password=password, decode_responses=True)
 
@@ -71,7 +73,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
              "--dir", str(self.directory), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
-             "--enable-debug-command", "yes", "--logfile", str(self.directory / "redis.log"), *options],
+             "--enable-debug-command", "yes", "--logfile", str(self.directory / "redis.log"), *self._options, *options],
             env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
     def _answers(self):

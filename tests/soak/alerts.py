@@ -35,7 +35,7 @@ class Alerts:
         self._samples = {}  # series -> [(seconds since 1970, value)]
         self._kinds = {}
         text = " ".join(rule["expr"] for name in ("alerts.yml", "recording.yml") for rule in rules(name))
-        self._named = set(re.findall(r"[a-z_]+_[a-z_]+", text))
+        self.names = set(re.findall(r"[a-z_]+_[a-z_]+", text)) | {"rma_workers"}
         self._expected = []  # (alert, from, to, must): seconds since the beginning
 
     # -- while the week goes on ----------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ class Alerts:
         moment = self._world.true_ms() // 1000
         self._add(f'up{{job="rma-coordinator",instance="{instance}"}}', moment, 1)
         for name, samples in metrics.samples.items():
-            if name not in self._named:
+            if name not in self.names:
                 continue
             for labels, value in samples.items():
                 if not self._is_asked_for(dict(labels)):

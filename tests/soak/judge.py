@@ -57,7 +57,7 @@ class Judge:
 
     # -- a minute ------------------------------------------------------------------------------------------------------------------
 
-    def look(self, whole=True):
+    def look(self, whole=True, discovery=True):
         """Call it when a minute has passed. What disagrees is looked at once more, since the world goes on between two answers."""
         self.minutes += 1
         if not self._world.redis_is_up():
@@ -74,7 +74,8 @@ class Judge:
             self.note(column, detail=detail)
         listed, stats, _ = seen
         self._look_at_workers(listed, whole)
-        self._look_at_discovery()
+        if discovery:
+            self._look_at_discovery()
         minute = self._world.clock.now_ms() // 60_000 * 60_000
         self._was[minute] = (stats["total_workers"], stats["offline_workers"])
         if whole:
@@ -92,7 +93,7 @@ class Judge:
         for coordinator in self._world.running():
             answer = self._world.ask_directly(coordinator, "/metrics")
             if answer is not None and answer.status == 200:
-                scrapes[coordinator.name] = Metrics(answer.body.decode())
+                scrapes[coordinator.name] = Metrics(answer.body.decode(), None if whole else self._world.alerts.names)
                 self._world.alerts.scraped(coordinator.name, scrapes[coordinator.name])
         self._hear_news()
         return {row["worker_id"]: row["status"] for row in listing["workers"]}, stats, scrapes
@@ -113,17 +114,17 @@ class Judge:
         return found
 
     def _look_at_workers(self, listed, whole):
-        duplicates, everybody = 0, self._world.everybody()
+        everybody, moment, now = self._world.everybody(), self._world.redis_time(), self._world.now()
         present = {machine.worker_id for machine in everybody}
         for machine in everybody:
             shown = listed.get(machine.worker_id) or ("removed" if whole else self._told.get(machine.worker_id, "removed"))
-            if machine.must_be_online() and shown in ("offline", "removed"):
+            if shown in ("offline", "removed") and machine.must_be_online(moment):
                 self.note("offline", detail=f"{machine.name} is {shown}")
             elif machine.died is not None and machine.worker_id and shown not in ("offline", "removed"):
-                silent = self._world.now() - machine.died
+                silent = now - machine.died
                 self.note("healthy")
                 self.rows[self.row]["longest"] = max(self.rows[self.row]["longest"], round(silent / 60))
-                if not machine.may_be_online():
+                if not machine.may_be_online(moment):
                     self.note("figures", detail=f"{machine.name} is still {shown}")
             for other in machine.earlier_ids - present:
                 if other in listed:
@@ -147,7 +148,7 @@ class Judge:
             status, answer = self._world.ask("GET", f"/api/services/discover/{service}?limit=20")
             for row in answer.get("workers", []) if status == 200 else []:
                 machine = by_id.get(row["worker_id"])
-                if machine is not None and not machine.may_be_online():
+                if machine is not None and not machine.may_be_online(self._world.redis_time()):
                     self.note("dead", detail=f"{machine.name} for {service}")
 
     # -- events --------------------------------------------------------------------------------------------------------------------

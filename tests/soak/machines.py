@@ -23,13 +23,12 @@ class Machine:
 
     # -- truth ---------------------------------------------------------------------------------------------------------------------
 
-    def must_be_online(self):
+    def must_be_online(self, redis_time):
         """It was heard, and has not been silent for long enough to be told offline. Half a minute is for the moments in between."""
-        return self.worker_id is not None and self.lives and self.world.redis_time() < max(self.heard + TIMEOUT - 30,
-                                                                                           self.silent_until)
+        return self.worker_id is not None and self.lives and redis_time < max(self.heard + TIMEOUT - 30, self.silent_until)
 
-    def may_be_online(self):
-        return self.worker_id is not None and self.world.redis_time() <= max(self.heard + TIMEOUT + 30, self.silent_until)
+    def may_be_online(self, redis_time):
+        return self.worker_id is not None and redis_time <= max(self.heard + TIMEOUT + 30, self.silent_until)
 
     # -- what it does --------------------------------------------------------------------------------------------------------------
 
@@ -101,8 +100,8 @@ class Laptop(Machine):
         self.died = None
         return super().beat(**more)
 
-    def must_be_online(self):
-        return self.died is None and super().must_be_online()
+    def must_be_online(self, redis_time):
+        return self.died is None and super().must_be_online(redis_time)
 
 
 class Tunnel(Machine):
@@ -146,7 +145,7 @@ class Loader(Machine):
         now = self.world.now()
         if now < self.loads_until:
             return None
-        if self.worker_id and int(now / 60) % 180 == 20:
+        if self.worker_id and int(now / 60) % 180 in (20, 21):
             status = super().beat(expect_silence=660)
             if status == 200:
                 self.loads_until, self.silent_until = now + 600, self.world.redis_time() + 630
@@ -196,10 +195,10 @@ class Fleet:
         status, answer = self.world.ask("POST", "/api/worker/heartbeats", body, region)
         if status != 200:
             return
-        unknown = set(answer["not_found"])
+        unknown, moment = set(answer["not_found"]), self.world.redis_time()
         for member in members:
             if member.name not in unknown:
-                member.note_heard()
+                member.heard = moment
             else:
                 self.world.judge.note("404")
                 member.register()

@@ -39,6 +39,7 @@ def test_a_week_without_a_false_alarm(directory, clock, make_coordinator):
     wrong = [f"{row}: {count} of {COLUMNS[column]}, {week.judge.details[row, column]}"
              for row, counts in week.judge.rows.items() for column, count in counts.items()
              if column not in ("healthy", "longest") and count > EXPLAINED.get(row, {}).get(column, 0)]
+    assert not week.broken, week.broken
     assert not wrong, "\n".join(wrong)
     assert week.judge.total("longest") <= BOUND
     assert week.judge.total("healthy") > 0, "nobody died, so nothing is proven"

@@ -1,6 +1,7 @@
 """The simulated week: its workers, what befalls them, and the minutes in which everything is compared."""
 
 import time
+import traceback
 
 import credentials
 from alerts import Alerts
@@ -25,6 +26,7 @@ class Week:
         self.began_ms = int((time.time() - 12 * DAY) // DAY * DAY * 1000)
         self.clock = clock
         self._rows = []
+        self.broken = []  # what could not be carried out
         self.surroundings = Surroundings(directory, clock, make_coordinator, self.began_ms, SETTINGS)
         self.alerts = Alerts(self, directory)
         self.judge = Judge(self)
@@ -56,12 +58,17 @@ class Week:
         while self._half_minute < end:
             self._half_minute += step
             self.clock.move_to(self.began_ms + (self._half_minute * 30 + self.skew) * 1000)
-            for agent in self.agents + self.others:
-                if agent.lives:
+            # where half minutes pass, each agent beats in each of them; else every two minutes, like the fleet
+            for number, agent in enumerate(self.agents + self.others):
+                if agent.lives and (step == 1 or (self._half_minute // 2 + number) % 2 == 0):
                     agent.beat()
             self.fleet.beat(step)
             if self._half_minute % 2 == 0 or step == 2:
-                self.judge.look(whole=(self._half_minute // 2 % 10 == 0) if whole is None else whole)
+                self.judge.look(whole=self._is_time_for(10 if self.is_short else 30) if whole is None else whole,
+                                discovery=whole or self._is_time_for(1 if self.is_short else 5))
+
+    def _is_time_for(self, minutes):
+        return self._half_minute // 2 % minutes == 0
 
     def sleep_through(self, seconds):
         """Time in which nobody does anything."""
@@ -73,6 +80,7 @@ class Week:
         if self._rows:
             self.judge.ask_the_listener()
         self._rows.append((self.now(), row))
+        print(f"{time.strftime('%H:%M:%S')} {self.now() / HOUR:6.1f} h: {row}", flush=True)
         self.judge.begin(row)
 
     def row_at(self, moment):
@@ -118,7 +126,7 @@ class Week:
         for coordinator in self.running():
             answer = self.ask_directly(coordinator, "/metrics")
             if answer is not None and answer.status == 200:
-                self.alerts.scraped(coordinator.name, Metrics(answer.body.decode()))
+                self.alerts.scraped(coordinator.name, Metrics(answer.body.decode(), self.alerts.names))
 
     def redis_restart(self):
         let_pass(SIGN_OF_LIFE)
@@ -298,7 +306,11 @@ class Week:
             else:
                 self._wait_for(moment)
             self.begin(name)
-            what()
+            try:
+                what()
+            except AssertionError as error:  # the other days are worth seeing, too
+                self.broken.append(f"{name}: {error}")
+                print(traceback.format_exc(), flush=True)
         if not self.is_short:
             self._wait_for(self.days * DAY)
         self.pass_time(3 * MINUTE, whole=True)

@@ -13,8 +13,10 @@ COLUMNS = {
     "healthy": "false *healthy*, worker minutes",
     "longest": "longest false *healthy*, minutes",
     "404": "404s to live workers",
+    "401": "401s to live workers",
     "duplicates": "duplicates, worker minutes",
     "dead": "requests to dead workers",
+    "failed": "requests that failed",
     "missed": "events missed",
     "twice": "events told twice",
     "figures": "figures that disagree",
@@ -42,6 +44,8 @@ class Judge:
         self._last_event = "0-0"
         self._told = {}      # worker -> what the events say of it: online, offline
         self._was = {}       # minute, ms -> (total, offline) as the statistics had it
+        self._doubted = []   # workers that were told offline though they had been heard in time
+        self._was_until = 0  # ms: up to this minute the history may be that of minutes which have passed twice
         self._written = []   # ids of the events since the listener was asked
         self.minutes = 0
 
@@ -74,10 +78,13 @@ class Judge:
             self.note(column, detail=detail)
         listed, stats, _ = seen
         self._look_at_workers(listed, whole)
+        self._doubted.clear()
         if discovery:
             self._look_at_discovery()
+            self._send_requests()
         minute = self._world.clock.now_ms() // 60_000 * 60_000
-        self._was[minute] = (stats["total_workers"], stats["offline_workers"])
+        if minute > self._was_until:
+            self._was[minute] = (stats["total_workers"], stats["offline_workers"])
         if whole:
             self._told = {**dict.fromkeys(self._told, "removed"), **{worker: _as_told(status) for worker, status in listed.items()}}
 
@@ -126,9 +133,16 @@ class Judge:
                 self.rows[self.row]["longest"] = max(self.rows[self.row]["longest"], round(silent / 60))
                 if not machine.may_be_online(moment):
                     self.note("figures", detail=f"{machine.name} is still {shown}")
+            if machine.worker_id in self._doubted and shown not in ("offline", "removed"):
+                self.note("offline", detail=f"{machine.name} was told offline, and is {shown}")
             for other in machine.earlier_ids - present:
                 if other in listed:
                     self.note("duplicates", detail=f"{machine.name}: {other} is {listed[other]}")
+
+    def distrust_history(self):
+        """The clock is about to be set back."""
+        self._was_until = self._world.clock.now_ms()
+        self._was.clear()
 
     def look_at_history(self):
         """What was kept of the minutes that were like the one before and the one after them."""
@@ -151,6 +165,17 @@ class Judge:
                 if machine is not None and not machine.may_be_online(self._world.redis_time()):
                     self.note("dead", detail=f"{machine.name} for {service}")
 
+    def _send_requests(self):
+        """To a service of the whole fleet, in both regions. Dead workers may be asked as long as nobody can know that they are dead."""
+        for region, proxy in self._world.proxies.items():
+            status, answer = self._world.ask("GET", "/service/notes/minute", region=region)
+            is_there = any(machine.state == "started" and self._world.is_ready(machine.coordinator) for machine in proxy.machines)
+            if status != 200 and is_there:
+                self.note("failed", detail=f"in the {region} region: {status} {answer}")
+        for name in self._world.receiver.take():
+            if not self._world.fleet.by_name[name].may_be_online(self._world.redis_time()):
+                self.note("dead", detail=f"{name} was asked")
+
     # -- events --------------------------------------------------------------------------------------------------------------------
 
     def _hear_news(self):
@@ -158,15 +183,20 @@ class Judge:
             self._last_event = entry
             self._written.append(entry)
             if not fields["event"].startswith(("task", "queue")):
-                self._hear(fields)
+                self._hear(fields, int(entry.partition("-")[0]))
 
-    def _hear(self, fields):
+    def _hear(self, fields, moment_ms):
         worker, event = fields["worker_id"], fields["event"]
         before = self._told.get(worker)  # None: nothing is known of it, as after a reset
         after = {"registered": "online", "online": "online", "offline": "offline",
                  "removed": "removed"}.get(event, before or "online")
         if event in ("online", "offline", "removed") and after == before:
             self.note("twice", detail=f"{worker} is told {event}, and was {before}")
+        if event == "offline":
+            machine = next((machine for machine in self._world.everybody() if machine.worker_id == worker), None)
+            moment = self._world.redis_time() - (self._world.clock.now_ms() - moment_ms) / 1000
+            if machine is not None and machine.was_heard_before(moment):
+                self._doubted.append(worker)
         self._told[worker] = after
 
     def ask_the_listener(self):

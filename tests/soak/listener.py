@@ -11,8 +11,8 @@ TROUBLE = (OSError, http.client.HTTPException)
 
 
 class Listener:
-    def __init__(self, port):
-        self._port = port
+    def __init__(self, port, headers):
+        self._port, self._headers = port, headers
         self._lock = threading.Lock()
         self._ids, self._last_id, self.resets = [], None, 0
         self._over = None
@@ -38,7 +38,7 @@ class Listener:
     def _read_stream(self):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         with contextlib.closing(connection):
-            connection.request("GET", "/api/events", headers={"Last-Event-ID": self._last_id} if self._last_id else {})
+            connection.request("GET", "/api/events", headers={**self._headers, **({"Last-Event-ID": self._last_id} if self._last_id else {})})
             self._socket = connection.sock
             response = connection.getresponse()
             identity = None

@@ -2,6 +2,7 @@
 
 import json
 
+import credentials
 import project
 
 AGENTS = json.loads((project.ROOT / "tests/system/fixtures/agent-requests.json").read_text())
@@ -15,17 +16,24 @@ class Machine:
     acknowledged."""
 
     path = "/api/worker"
+    token = None  # its own; without one it comes with the join token of its site
 
     def __init__(self, world, name, region, body, **heartbeat):
         self.world, self.name, self.region, self.body, self.heartbeat = world, name, region, body, heartbeat
         self.worker_id, self.earlier_ids = None, set()
         self.lives, self.heard, self.died, self.silent_until = False, -1e9, None, -1e9
+        self.heard_before = -1e9
 
     # -- truth ---------------------------------------------------------------------------------------------------------------------
 
     def must_be_online(self, redis_time):
         """It was heard, and has not been silent for long enough to be told offline. Half a minute is for the moments in between."""
         return self.worker_id is not None and self.lives and redis_time < max(self.heard + TIMEOUT - 30, self.silent_until)
+
+    def was_heard_before(self, redis_time):
+        """So that nobody was to tell it offline at that moment."""
+        return self.lives and self.died is None and (redis_time < self.silent_until or any(
+            heard < redis_time < heard + TIMEOUT - 30 for heard in (self.heard, self.heard_before)))
 
     def may_be_online(self, redis_time):
         return self.worker_id is not None and redis_time <= max(self.heard + TIMEOUT + 30, self.silent_until)
@@ -44,26 +52,30 @@ class Machine:
         self.earlier_ids.add(self.worker_id)
         self.worker_id = None
 
-    def note_heard(self):
-        self.heard = self.world.redis_time()
+    def note_heard(self, moment=None):
+        self.heard_before, self.heard = self.heard, self.world.redis_time() if moment is None else moment
 
     def register(self):
-        status, answer = self.world.ask("POST", f"{self.path}/register", self.body, self.region)
+        status, answer = self.world.ask("POST", f"{self.path}/register", self.body, self.region, self.world.sites[self.region])
         if status == 200:
-            self.worker_id = answer["worker_id"]
+            self.worker_id, self.token = answer["worker_id"], answer.get("token")
             self.earlier_ids.discard(self.worker_id)
             self.note_heard()
         return status
 
     def beat(self, **more):
         """One heartbeat; a registration where it has no id yet. 404: like the agents in the field, it goes on with heartbeats until
-        somebody starts it anew."""
+        somebody starts it anew. 401: its token has ended, and it registers with the join token of its site."""
         if self.worker_id is None:
             return self.register()
-        status, _ = self.world.ask("POST", f"{self.path}/heartbeat", {"worker_id": self.worker_id, **self.heartbeat, **more},
-                                   self.region)
+        status, answer = self.world.ask("POST", f"{self.path}/heartbeat", {"worker_id": self.worker_id, **self.heartbeat, **more},
+                                        self.region, credentials.bearer(self.token) if self.token else self.world.sites[self.region])
         if status == 200:
+            self.token = answer.get("token", self.token)
             self.note_heard()
+        elif status == 401:
+            self.world.judge.note("401", detail=f"{self.name}: {answer}")
+            self.register()
         elif status == 404:
             self.world.judge.note("404")
             self.world.judge.note("human")
@@ -148,7 +160,8 @@ class Loader(Machine):
         if self.worker_id and int(now / 60) % 180 in (20, 21):
             status = super().beat(expect_silence=660)
             if status == 200:
-                self.loads_until, self.silent_until = now + 600, self.world.redis_time() + 630
+                # minutes begin some moments late, and it must be back in time
+                self.loads_until, self.silent_until = now + 570, self.world.redis_time() + 630
             return status
         return super().beat(**more)
 
@@ -170,8 +183,10 @@ class Fleet:
         self.members = [Machine(world, f"fleet-{number:04}", "near" if number % 4 else "far",
                                 {"worker_id": f"fleet-{number:04}", "instance_id": f"fleet-{number:04}",
                                  "capabilities": {"cpu_cores": 8, "ram": f"{number % 60 + 4}.0GB", "storage": "466.0GB"},
-                                 "services": [{"name": ("rag", "ner", "notes")[number % 3], "port": 8102, "health": "healthy"}]})
+                                 "services": [{"name": ("rag", "ner", "vision")[number % 3], "port": 8102, "health": "healthy"},
+                                              {"name": "notes", "service_url": world.receiver.url(f"fleet-{number:04}")}]})
                         for number in range(count)]
+        self.by_name = {member.name: member for member in self.members}
         self._slice = 0
 
     def register(self):
@@ -192,13 +207,13 @@ class Fleet:
 
     def _beat_all(self, members, region):
         body = {"heartbeats": [{"worker_id": member.name, "status": "healthy", "current_load": 0.25} for member in members]}
-        status, answer = self.world.ask("POST", "/api/worker/heartbeats", body, region)
+        status, answer = self.world.ask("POST", "/api/worker/heartbeats", body, region, self.world.sites[region])
         if status != 200:
             return
         unknown, moment = set(answer["not_found"]), self.world.redis_time()
         for member in members:
             if member.name not in unknown:
-                member.heard = moment
+                member.note_heard(moment)
             else:
                 self.world.judge.note("404")
                 member.register()

@@ -2,18 +2,21 @@
 and Sentinels, and a clock that the simulator moves."""
 
 import contextlib
+import functools
 import http.client
 import json
 import shutil
 import subprocess
 
+import credentials
 import http_client
 import preloaded
 import project
 from fly_proxy import HOST, FlyProxy
 from names import Names
+from receiver import NAME as WORKERS
 from redis_group import NAME, Group, Sentinel
-from redis_server import RedisServer
+from redis_server import RedisServer, free_port
 from relay import Relay
 from waiting import let_pass, wait_until
 
@@ -43,12 +46,22 @@ class Surroundings:
         self.relay = Relay(lambda: self.primary.port)
         self.names = Names(directory)
         self.names.resolve(HOST_NAME, "127.0.0.1")
-        far = {**self.names.settings(), "REDIS_URL": f"redis://{HOST_NAME}:{self.relay.port}/0",
-               "LD_PRELOAD": f"{preloaded.build('clock')}:{preloaded.build('names')}"}
+        self.names.resolve(WORKERS, "127.0.0.1")
+        self.admin = credentials.bearer(credentials.make_token(self.primary.client))
+        self.sites = {region: credentials.bearer(credentials.make_token(self.primary.client, "join")) for region in ("near", "far")}
+        settings = {**settings, **self.names.settings(), "AUTH": "on", "UPSTREAM_ALLOW": "127.0.0.0/8",
+                    "LD_PRELOAD": f"{preloaded.build('clock')}:{preloaded.build('names')}"}
+        far = {"REDIS_URL": f"redis://{HOST_NAME}:{self.relay.port}/0"}
         near = {"REDIS_URL": self.group.url()}
-        self.proxies = {region: FlyProxy(lambda how=how, **more: make_coordinator(clock=clock, THREADS=1, **settings, **how,
-                                                                                  **more), count,
-                                         (200, 400), "SIGTERM", 30.0, now=lambda: clock.now_ms() / 1000)
+        self._metrics_ports = {}  # of coordinators, by name
+
+        def make(how, **more):
+            port = free_port()
+            coordinator = make_coordinator(clock=clock, THREADS=1, METRICS_PORT=port, **settings, **how, **more)
+            self._metrics_ports[coordinator.name] = port
+            return coordinator
+        self.proxies = {region: FlyProxy(functools.partial(make, how), count, (200, 400), "SIGTERM", 30.0,
+                                         now=lambda: clock.now_ms() / 1000)
                         for region, how, count in (("near", near, 2), ("far", far, 1))}
         for proxy in self.proxies.values():
             proxy.__enter__()
@@ -81,7 +94,7 @@ class Surroundings:
     # -- requests -----------------------------------------------------------------------------------------------------------------
 
     def ask(self, method, path, body=None, region="near", headers=None):
-        """-> (status, answer); (None, None) when there was none."""
+        """-> (status, answer); (None, None) when there was none. Asked by the admin, unless the headers have another credential."""
         port = self.proxies[region].port
         for fresh in (False, True):
             connection = self._connections.pop(port, None)
@@ -89,7 +102,7 @@ class Surroundings:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             try:
                 text = None if body is None else json.dumps(body)
-                connection.request(method, path, text, {"Content-Type": "application/json", **(headers or {})})
+                connection.request(method, path, text, {"Content-Type": "application/json", **(headers or self.admin)})
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException):
@@ -111,11 +124,11 @@ class Surroundings:
     def running(self):
         return [machine.coordinator for machine in self.machines if machine.state == "started"]
 
-    @staticmethod
-    def ask_directly(coordinator, path):
+    def ask_directly(self, coordinator, path):
         """Not through the proxy; the answer, or None."""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return http_client.request(coordinator.port, "GET", path, host=HOST)
+            port = self._metrics_ports[coordinator.name] if path == "/metrics" else coordinator.port
+            return http_client.request(port, "GET", path, host=HOST)
 
     def is_ready(self, coordinator):
         answer = self.ask_directly(coordinator, "/readyz")

@@ -3,12 +3,12 @@
 import time
 import traceback
 
-import credentials
 from alerts import Alerts
 from judge import Judge
 from listener import Listener
 from machines import INTERVAL, REMOVAL, TIMEOUT, Container, EdgeNode, Fleet, Laptop, Loader, Machine, Tunnel, WrongClock
 from prometheus import Metrics
+from receiver import Receiver
 from surroundings import HOST_NAME, Surroundings
 from waiting import let_pass, wait_until
 
@@ -34,8 +34,9 @@ class Week:
                        Container(self, "container-c", "near"),
                        Laptop(self, "laptop", "near"), Tunnel(self, "tunnel", "far"), EdgeNode(self, "edge", "far"),
                        Loader(self, "loader", "near")]
+        self.receiver = Receiver(lambda name: self.fleet.by_name[name])
         self.fleet = Fleet(self, fleet)
-        self.listener = Listener(self.proxies["near"].port)
+        self.listener = Listener(self.proxies["near"].port, self.admin)
         self.others = []  # machines that come and go with a disturbance
         self._archive = directory / "backup.tar.gz"
         self._directory = directory
@@ -44,6 +45,10 @@ class Week:
     # what machines and judge ask for
     def __getattr__(self, name):
         return getattr(self.__dict__["surroundings"], name)
+
+    def close(self):
+        self.receiver.close()
+        self.surroundings.close()
 
     def everybody(self):
         return self.agents + self.fleet.members + self.others
@@ -218,6 +223,7 @@ class Week:
         self.pass_time(8 * MINUTE, whole=True)
 
     def clock_back(self):
+        self.judge.distrust_history()
         self.leap(-HOUR)
         self.judge.look()
         self.pass_time(8 * MINUTE, whole=True)
@@ -283,8 +289,7 @@ class Week:
         self.pass_time(6 * MINUTE, whole=True)
 
     def key_rotation(self):
-        token = credentials.make_token(self.primary.client)
-        status, answer = self.ask("POST", "/api/auth/keys/rotate", {}, headers=credentials.bearer(token))
+        status, answer = self.ask("POST", "/api/auth/keys/rotate", {})
         assert status == 200, answer
         self.pass_time(3 * MINUTE, whole=True)
 

@@ -162,7 +162,7 @@ class _Server:
         (self._data / "nothing.yml").write_text("global: {}\n")
         self._process = subprocess.Popen(
             ["prometheus", f"--config.file={self._data}/nothing.yml", f"--storage.tsdb.path={self._data}", "--log.level=error",
-             f"--web.listen-address=127.0.0.1:{self._port}", "--query.lookback-delta=90s", "--storage.tsdb.retention.time=10y"],
+             f"--web.listen-address=127.0.0.1:{self._port}", "--query.lookback-delta=150s", "--storage.tsdb.retention.time=10y"],
             stdout=subprocess.DEVNULL, stderr=(self._data / "log").open("wb"))
         url = f"http://127.0.0.1:{self._port}"
 

@@ -1,6 +1,7 @@
 """Compares, minute by minute, what the coordinators say with what is true."""
 
 import collections
+import functools
 import json
 from datetime import datetime
 
@@ -61,9 +62,10 @@ class Judge:
 
     # -- a minute ------------------------------------------------------------------------------------------------------------------
 
-    def look(self, whole=True, discovery=True):
+    def look(self, whole=True, discovery=True, minutes=1):
         """Call it when a minute has passed. What disagrees is looked at once more, since the world goes on between two answers."""
-        self.minutes += 1
+        self.minutes += minutes
+        self._each = minutes
         if not self._world.redis_is_up():
             return
         for last in (False, False, True):
@@ -90,15 +92,15 @@ class Judge:
 
     def _read(self, whole):
         """-> the listing, the statistics, what each instance's metrics say; None when they can't be had."""
-        status, stats = self._world.ask("GET", "/api/admin/stats")
-        if status != 200:
-            return None
-        status, listing = self._world.ask("GET", "/api/admin/workers" + ("" if whole else "?status=offline"))
-        if status != 200:
+        instances = self._world.running()
+        listing = "/api/admin/workers" + ("" if whole else "?status=offline")
+        asked = [functools.partial(self._world.ask, "GET", path) for path in ("/api/admin/stats", listing)]
+        asked += [functools.partial(self._world.ask_directly, instance, "/metrics") for instance in instances]
+        (status, stats), (listed, listing), *answers = self._world.at_once(asked, self._each > 1)
+        if status != 200 or listed != 200:
             return None
         scrapes = {}
-        for coordinator in self._world.running():
-            answer = self._world.ask_directly(coordinator, "/metrics")
+        for coordinator, answer in zip(instances, answers):
             if answer is not None and answer.status == 200:
                 scrapes[coordinator.name] = Metrics(answer.body.decode(), None if whole else self._world.alerts.names)
                 self._world.alerts.scraped(coordinator.name, scrapes[coordinator.name])
@@ -126,10 +128,10 @@ class Judge:
         for machine in everybody:
             shown = listed.get(machine.worker_id) or ("removed" if whole else self._told.get(machine.worker_id, "removed"))
             if shown in ("offline", "removed") and machine.must_be_online(moment):
-                self.note("offline", detail=f"{machine.name} is {shown}")
+                self.note("offline", self._each, f"{machine.name} is {shown}")
             elif machine.died is not None and machine.worker_id and shown not in ("offline", "removed"):
                 silent = now - machine.died
-                self.note("healthy")
+                self.note("healthy", self._each)
                 self.rows[self.row]["longest"] = max(self.rows[self.row]["longest"], round(silent / 60))
                 if not machine.may_be_online(moment):
                     self.note("figures", detail=f"{machine.name} is still {shown}")
@@ -151,7 +153,8 @@ class Judge:
             return
         for point in answer["points"]:
             minute = round(datetime.fromisoformat(point["time"].replace("Z", "+00:00")).timestamp() * 1000)
-            near = {self._was.get(minute + step) for step in (-60_000, 0, 60_000)}
+            near = {self._was.get(minute + step) for step in (-120_000, 0, 120_000)}
+            near |= {self._was[minute + step] for step in (-60_000, 60_000) if minute + step in self._was}
             if None not in near and len(near) == 1 and (point["total_workers"], point["offline_workers"]) not in near:
                 self.note("figures",
                           detail=f"history at {point['time']} {point['total_workers']}/{point['offline_workers']}, was {near}")

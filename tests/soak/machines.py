@@ -1,5 +1,6 @@
 """The workers of the simulated week, and the truth about them: who lives, who was heard when, as what."""
 
+import functools
 import json
 
 import credentials
@@ -194,16 +195,17 @@ class Fleet:
             member.live()
             member.register()
 
-    def beat(self, slices):
-        """So many quarters of it."""
+    def beats(self, slices):
+        """What lets so many quarters of it beat: functions."""
         mine = []
         for _ in range(slices):
             self._slice = (self._slice + 1) % SLICES
             mine += self.members[self._slice::SLICES]
+        beats = []
         for region in ("near", "far"):
             living = [member for member in mine if member.lives and member.region == region]
-            for begin in range(0, len(living), BULK):
-                self._beat_all(living[begin:begin + BULK], region)
+            beats += [functools.partial(self._beat_all, living[begin:begin + BULK], region) for begin in range(0, len(living), BULK)]
+        return beats
 
     def _beat_all(self, members, region):
         body = {"heartbeats": [{"worker_id": member.name, "status": "healthy", "current_load": 0.25} for member in members]}

@@ -1,6 +1,7 @@
 """What the coordinators of the simulated week live on: two regions, each with a proxy and its machines, a primary with a replica
 and Sentinels, and a clock that the simulator moves."""
 
+import collections
 import contextlib
 import functools
 import http.client
@@ -65,7 +66,7 @@ class Surroundings:
                         for region, how, count in (("near", near, 2), ("far", far, 1))}
         for proxy in self.proxies.values():
             proxy.__enter__()
-        self._connections = {}
+        self._connections = collections.defaultdict(collections.deque)  # port -> those that nobody uses now
 
     def close(self):
         for proxy in self.proxies.values():
@@ -97,7 +98,10 @@ class Surroundings:
         """-> (status, answer); (None, None) when there was none. Asked by the admin, unless the headers have another credential."""
         port = self.proxies[region].port
         for fresh in (False, True):
-            connection = self._connections.pop(port, None)
+            try:
+                connection = self._connections[port].pop()
+            except IndexError:
+                connection = None
             if connection is None or fresh:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             try:
@@ -108,7 +112,7 @@ class Surroundings:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 continue
-            self._connections[port] = connection
+            self._connections[port].append(connection)
             try:
                 return response.status, json.loads(content)
             except ValueError:

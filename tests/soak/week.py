@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 from alerts import Alerts
 from judge import Judge
@@ -15,6 +16,7 @@ from waiting import let_pass, wait_until
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SETTINGS = {"HEARTBEAT_INTERVAL_SECONDS": INTERVAL, "HEARTBEAT_TIMEOUT_SECONDS": TIMEOUT, "WORKER_TIMEOUT_SECONDS": REMOVAL}
 SHORT_GAP = 2 * MINUTE
+QUIET = 20 * MINUTE
 SERVICES = [{"name": "rag", "port": 8102, "health": "healthy"}]  # of machines that come and go: others have it, too
 SIGN_OF_LIFE = 1.3  # s of real time, after which each instance has left a sign of life, and swept
 
@@ -26,6 +28,7 @@ class Week:
         self.began_ms = int((time.time() - 12 * DAY) // DAY * DAY * 1000)
         self.clock = clock
         self._rows = []
+        self._threads = ThreadPoolExecutor(12)
         self.broken = []  # what could not be carried out
         self.surroundings = Surroundings(directory, clock, make_coordinator, self.began_ms, SETTINGS)
         self.alerts = Alerts(self, directory)
@@ -47,6 +50,7 @@ class Week:
         return getattr(self.__dict__["surroundings"], name)
 
     def close(self):
+        self._threads.shutdown()
         self.receiver.close()
         self.surroundings.close()
 
@@ -56,24 +60,25 @@ class Week:
     # -- time ----------------------------------------------------------------------------------------------------------------------
 
     def pass_time(self, seconds, whole=None):
-        """Workers beat; each minute everything is compared, with the whole listing every ten minutes, or always, for which workers
-        also beat each half minute."""
-        step = 2 if whole is None and seconds >= MINUTE else 1
+        """Workers beat; each minute everything is compared, with the whole listing now and then, or always, for which workers also
+        beat each half minute. Where nothing is to happen for long, all beat and are compared every two minutes."""
+        step = 1 if whole is not None or seconds < MINUTE else 4 if seconds >= QUIET and not self.is_short else 2
         end = self._half_minute + round(seconds / 30)
         while self._half_minute < end:
             self._half_minute += step
             self.clock.move_to(self.began_ms + (self._half_minute * 30 + self.skew) * 1000)
-            # where half minutes pass, each agent beats in each of them; else every two minutes, like the fleet
-            for number, agent in enumerate(self.agents + self.others):
-                if agent.lives and (step == 1 or (self._half_minute // 2 + number) % 2 == 0):
-                    agent.beat()
-            self.fleet.beat(step)
-            if self._half_minute % 2 == 0 or step == 2:
-                self.judge.look(whole=self._is_time_for(10 if self.is_short else 30) if whole is None else whole,
-                                discovery=whole or self._is_time_for(1 if self.is_short else 5))
+            self.at_once([agent.beat for number, agent in enumerate(self.agents + self.others)
+                          if agent.lives and (step != 2 or (self._half_minute // 2 + number) % 2 == 0)] + self.fleet.beats(step), step == 4)
+            if self._half_minute % 2 == 0 or step > 1:
+                self.judge.look(self._is_time_for(10 if self.is_short else 30, step) if whole is None else whole,
+                                whole or self._is_time_for(1 if self.is_short else 6, step), max(1, step // 2))
 
-    def _is_time_for(self, minutes):
-        return self._half_minute // 2 % minutes == 0
+    def at_once(self, what, really=True):
+        """Calls them all, each after the other one unless `really`; returns what they return."""
+        return [each() for each in what] if not really else list(self._threads.map(lambda each: each(), what))
+
+    def _is_time_for(self, minutes, step):
+        return self._half_minute % (2 * minutes) < step
 
     def sleep_through(self, seconds):
         """Time in which nobody does anything."""

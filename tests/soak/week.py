@@ -67,8 +67,10 @@ class Week:
         while self._half_minute < end:
             self._half_minute += step
             self.clock.move_to(self.began_ms + (self._half_minute * 30 + self.skew) * 1000)
-            self.at_once([agent.beat for number, agent in enumerate(self.agents + self.others)
-                          if agent.lives and (step != 2 or (self._half_minute // 2 + number) % 2 == 0)] + self.fleet.beats(step), step == 4)
+            living = [agent for agent in self.agents + self.others if agent.lives]
+            # where minutes pass, each beats in every second one
+            beats = [agent.beat for number, agent in enumerate(living) if step != 2 or (self._half_minute // 2 + number) % 2 == 0]
+            self.at_once(beats + self.fleet.beats(step), step == 4)
             if self._half_minute % 2 == 0 or step > 1:
                 self.judge.look(self._is_time_for(10 if self.is_short else 30, step) if whole is None else whole,
                                 whole or self._is_time_for(1 if self.is_short else 6, step), max(1, step // 2))
@@ -351,7 +353,7 @@ class Week:
             return [(None, name, what) for name, what in plan]
         plan = [(day * DAY + 1 * HOUR, "nights at zero instances", self.night_at_zero) for day in range(self.days - 1)]
         plan += [((day + (8 + 4 * number) / 24) * DAY, "rolling deploys", self.rolling_deploy)
-                 for day in range(self.days - 1) for number in range(3)]
+                 for day in range(self.days - 1) for number in range(3 if day > 1 else 4)]
         plan += [(3 * DAY + 10 * HOUR, "a backup", self.backup),
                  (3 * DAY + 16 * HOUR, "a backup of six hours ago is restored", self.backup_restored)]
         daily = [9.5, 13.5, 17.5]

@@ -204,7 +204,8 @@ class Fleet:
         beats = []
         for region in ("near", "far"):
             living = [member for member in mine if member.lives and member.region == region]
-            beats += [functools.partial(self._beat_all, living[begin:begin + BULK], region) for begin in range(0, len(living), BULK)]
+            beats += [functools.partial(self._beat_all, living[begin:begin + BULK], region)
+                      for begin in range(0, len(living), BULK)]
         return beats
 
     def _beat_all(self, members, region):

@@ -19,9 +19,10 @@ class Listener:
         self._connection = None
 
     def open(self):
-        self._over = threading.Event()
+        self._over, self._hears = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
+        assert self._hears.wait(20), "the stream begins"  # what was told before it did would seem missed
 
     def close(self):
         self._over.set()
@@ -38,9 +39,12 @@ class Listener:
     def _read_stream(self):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         with contextlib.closing(connection):
-            connection.request("GET", "/api/events", headers={**self._headers, **({"Last-Event-ID": self._last_id} if self._last_id else {})})
+            resumes = {"Last-Event-ID": self._last_id} if self._last_id else {}
+            connection.request("GET", "/api/events", headers={**self._headers, **resumes})
             self._socket = connection.sock
             response = connection.getresponse()
+            if response.status == 200:
+                self._hears.set()
             identity = None
             for line in response if response.status == 200 else ():
                 name, _, value = line.decode().rstrip("\n").partition(": ")

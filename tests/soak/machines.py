@@ -56,8 +56,9 @@ class Machine:
     def note_heard(self, moment=None):
         self.heard_before, self.heard = self.heard, self.world.redis_time() if moment is None else moment
 
-    def register(self):
-        status, answer = self.world.ask("POST", f"{self.path}/register", self.body, self.region, self.world.sites[self.region])
+    def register(self, **more):
+        status, answer = self.world.ask("POST", f"{self.path}/register", {**self.body, **more}, self.region,
+                                        self.world.sites[self.region])
         if status == 200:
             self.worker_id, self.token = answer["worker_id"], answer.get("token")
             self.earlier_ids.discard(self.worker_id)
@@ -75,8 +76,9 @@ class Machine:
             self.token = answer.get("token", self.token)
             self.note_heard()
         elif status == 401:
-            self.world.judge.note("401", detail=f"{self.name}: {answer}")
-            self.register()
+            if self.world.redis_is_up():
+                self.world.judge.note("401", detail=f"{self.name}: {answer}")
+            self.register(worker_id=self.worker_id)
         elif status == 404:
             self.world.judge.note("404")
             self.world.judge.note("human")

@@ -226,6 +226,7 @@ class Week:
     def clock_forward(self):
         let_pass(SIGN_OF_LIFE)
         self.leap(HOUR)
+        self.alerts.expect("RmaWorkersVanish", 30 * MINUTE, must=False)
         self.judge.look()
         self.pass_time(8 * MINUTE, whole=True)
 

@@ -71,7 +71,8 @@ class Machine:
         if self.worker_id is None:
             return self.register()
         status, answer = self.world.ask("POST", f"{self.path}/heartbeat", {"worker_id": self.worker_id, **self.heartbeat, **more},
-                                        self.region, credentials.bearer(self.token) if self.token else self.world.sites[self.region])
+                                        self.region,
+                                        credentials.bearer(self.token) if self.token else self.world.sites[self.region])
         if status == 200:
             self.token = answer.get("token", self.token)
             self.note_heard()

@@ -341,23 +341,6 @@ def test_what_a_join_token_may_register(redis, guarded):
     assert as_code(register(guarded, services, worker_id="r", services=["rag"])) == (403, "forbidden")
 
 
-@pytest.mark.parametrize("kind", ["worker", "edge"])
-def test_a_heartbeat_brings_the_next_token_in_time(clock, start_redis, start_coordinator, kind):
-    """Who goes on is never refused, however long."""
-    redis = start_redis(clock=clock)
-    coordinator = start_coordinator(redis, clock=clock, AUTH="on")
-    answer = coordinator.post(f"/api/{kind}/register", {"worker_id": "w", "capabilities": CAPABILITIES},
-                              headers=bearer(make_token(redis.client, "join")))
-    own, brought = bearer(answer.json["token"]), []
-    for _ in range(5):
-        clock.advance(10 * 3600)
-        answer = coordinator.post(f"/api/{kind}/heartbeat", {"worker_id": "w"}, headers=own)
-        assert answer.status == 200, answer
-        brought.append("token" in answer.json)
-        own = bearer(answer.json["token"]) if brought[-1] else own
-    assert brought == [False, True, False, True, False]
-
-
 def test_a_token_that_has_expired(redis, guarded):
     past = make_token(redis.client, "join", expires_at=1)
     assert as_code(register(guarded, past)) == (401, "token-expired")

@@ -7,7 +7,6 @@
 #include "model/id.h"
 #include "model/json.h"
 #include "model/status.h"
-#include "model/submission.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -161,9 +160,9 @@ static bool is_number(const char *text, double least, double most, bool whole)
            number <= most && (!whole || strchr(text, '.') == NULL);
 }
 
-static bool is_text(const char *text, size_t most)
+static bool is_text(const char *text)
 {
-    return text[0] != '\0' && strlen(text) <= most && json_is_utf8(str_from(text));
+    return text[0] != '\0' && strlen(text) <= TEXT_MAX && json_is_utf8(str_from(text));
 }
 
 /* Looks at the flags of tasks. */
@@ -184,21 +183,14 @@ static int check_tasks(const struct options *options)
         return cli_fail(CLI_USAGE, "--limit must be a whole number from 1 to 1000000, not \"%.64s\"", options->limit);
     if (options->priority != NULL && !is_number(options->priority, -100, 100, true))
         return cli_fail(CLI_USAGE, "--priority must be a whole number from -100 to 100, not \"%.64s\"", options->priority);
-    if (options->max_attempts != NULL && !is_number(options->max_attempts, 1, 100, true))
-        return cli_fail(CLI_USAGE, "--max-attempts must be a whole number from 1 to 100, not \"%.64s\"", options->max_attempts);
+    if (options->max_attempts != NULL && !is_number(options->max_attempts, 1, 1000, true))
+        return cli_fail(CLI_USAGE, "--max-attempts must be a whole number from 1, not \"%.64s\"", options->max_attempts);
     if (options->delay != NULL && !is_number(options->delay, 0, 1e9, false))
         return cli_fail(CLI_USAGE, "--delay must be a number of seconds, not \"%.64s\"", options->delay);
-    const struct {
-        const char *flag, *text;
-        size_t most;
-    } texts[] = {{"--type", options->type, TASK_TYPE_MAX},
-                 {"--error", options->error, TEXT_MAX},
-                 {"--model", options->model, TEXT_MAX},
-                 {"--dedup-key", options->dedup_key, TASK_DEDUP_MAX},
-                 {"--idempotency-key", options->idempotency_key, TEXT_MAX}};
+    const char *const texts[] = {options->type, options->error, options->model, options->dedup_key, options->idempotency_key};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i].text != NULL && !is_text(texts[i].text, texts[i].most))
-            return cli_fail(CLI_USAGE, "%s must be 1 to %zu bytes of UTF-8", texts[i].flag, texts[i].most);
+        if (texts[i] != NULL && !is_text(texts[i]))
+            return cli_fail(CLI_USAGE, "the text of a flag must be 1 to %d bytes of UTF-8", TEXT_MAX);
     return CLI_DONE;
 }
 
@@ -212,8 +204,8 @@ static int check_subject(const struct cli_command *command, const struct options
         return CLI_DONE;
     if (!(command->takes & TAKES_SUBMISSION) && !id_is_valid(str_from(id)))
         return cli_fail(CLI_USAGE, "\"%.160s\" is no %s's ID: it " ID_RULE, id, command->noun);
-    if (command->takes & TAKES_SUBMISSION && !is_text(id, TASK_TYPE_MAX))
-        return cli_fail(CLI_USAGE, "a type must be 1 to %d bytes of UTF-8", TASK_TYPE_MAX);
+    if (command->takes & TAKES_SUBMISSION && !is_text(id))
+        return cli_fail(CLI_USAGE, "a type must be 1 to %d bytes of UTF-8", TEXT_MAX);
     if (options->payload != NULL && options->file != NULL)
         return cli_fail(CLI_USAGE, "the payload is given twice, as an argument and by --file");
     return CLI_DONE;

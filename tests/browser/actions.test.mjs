@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {after, afterEach, before, beforeEach, test} from 'node:test';
-import {launch, open, row} from './lib/browser.mjs';
+import {focused, launch, open, result, row, tabTo} from './lib/browser.mjs';
 import {Fleet, waitUntil} from './lib/fleet.mjs';
 import {Proxy} from './lib/proxy.mjs';
 
@@ -15,24 +15,10 @@ beforeEach(async () => {
 });
 afterEach(() => fleet.stop());
 
-const focused = page => page.evaluate(() => document.activeElement.textContent);
-
-// Presses Tab until what has the focus says `words`.
-async function tabTo(page, words) {
-  for (let i = 0; i < 60; i++) {
-    await page.keyboard.press('Tab');
-    if (await focused(page) === words) return;
-  }
-  throw new Error(`the Tab key does not find ${words}`);
-}
-
 async function worker(id) {
   const answer = await fleet.get('/api/worker/' + id);
   return answer.status === 200 ? answer.json : null;
 }
-
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
-  `the result is: ${words}`);
 
 test('a worker is drained, undrained and removed with the keyboard', async () => {
   const page = await open(browser, fleet.url);

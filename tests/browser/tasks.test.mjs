@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
-import {launch, open} from './lib/browser.mjs';
+import {launch, open, result} from './lib/browser.mjs';
 import {Fleet, waitUntil} from './lib/fleet.mjs';
 
 let browser, fleet;
@@ -27,8 +27,6 @@ const fail = (task, error) =>
   fleet.post(`/api/worker/task-fail?worker_id=rag-berlin&task_id=${task.task_id}&lease=${encodeURIComponent(task.lease)}`,
     {error, retryable: false});
 const shows = (locator, words) => waitUntil(async () => (await locator.textContent()).includes(words), `it shows: ${words}`);
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
-  `the result is: ${words}`);
 const queueCells = async (page, queue) => (await page.locator('#queues tr')
   .filter({has: page.getByRole('link', {name: queue, exact: true})}).locator('th, td').allTextContents())
   .map(text => text.trim());

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {after, afterEach, before, beforeEach, test} from 'node:test';
-import {barriers, launch, open} from './lib/browser.mjs';
+import {barriers, focused, launch, open, result, tabTo} from './lib/browser.mjs';
 import {FakeTasks} from './lib/fake_tasks.mjs';
 import {Fleet, waitUntil} from './lib/fleet.mjs';
 import {Proxy} from './lib/proxy.mjs';
@@ -25,18 +25,7 @@ const ago = seconds => new Date(Date.now() - seconds * 1000).toISOString();
 const queueRow = (page, queue) => page.locator('#queues tr').filter({has: page.getByRole('link', {name: queue, exact: true})});
 const cells = async locator => (await locator.locator('th, td').allTextContents()).map(text => text.trim());
 const taskRows = page => page.locator('#tasks-body [role=row]');
-const result = (page, words) => waitUntil(async () => await page.locator('#ask-result').textContent() === words,
-  `the result is: ${words}`);
 const shows = (locator, words) => waitUntil(async () => (await locator.textContent()).includes(words), `it shows: ${words}`);
-const focused = page => page.evaluate(() => document.activeElement.textContent);
-
-async function tabTo(page, words) {
-  for (let i = 0; i < 60; i++) {
-    await page.keyboard.press('Tab');
-    if (await focused(page) === words) return;
-  }
-  throw new Error(`the Tab key does not find ${words}`);
-}
 
 async function end(page) {
   assert.deepEqual(page.faults, []);

@@ -3,6 +3,7 @@
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {chromium} from 'playwright-core';
+import {waitUntil} from './fleet.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -37,6 +38,24 @@ export function rows(page) {
 
 export function row(page, workerId) {
   return rows(page).filter({has: page.getByRole('link', {name: workerId, exact: true})});
+}
+
+// Waits until the page shows `words` as the result of the last button.
+export async function result(page, words) {
+  await waitUntil(async () => await page.locator('#ask-result').textContent() === words, `the result is: ${words}`);
+}
+
+export function focused(page) {
+  return page.evaluate(() => document.activeElement.textContent);
+}
+
+// Presses Tab until the focused element says `words`.
+export async function tabTo(page, words) {
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    if (await focused(page) === words) return;
+  }
+  throw new Error(`the Tab key does not find ${words}`);
 }
 
 // What axe has against a page, of the serious and critical kind.

@@ -169,7 +169,8 @@ class Judge:
                     self.note("dead", detail=f"{machine.name} for {service}")
 
     def _send_requests(self):
-        """To a service of the whole fleet, in both regions. Dead workers may be asked as long as nobody can know that they are dead."""
+        """To a service of the whole fleet, in both regions. Dead workers may be asked as long as nobody can know that they are
+        dead."""
         for region, proxy in self._world.proxies.items():
             status, answer = self._world.ask("GET", "/service/notes/minute", region=region)
             is_there = any(machine.state == "started" and self._world.is_ready(machine.coordinator) for machine in proxy.machines)

@@ -30,7 +30,7 @@
 --     whose outcomes count, and "-"; or "! word" as above
 -- It looks at PAGE workers, those with the lowest ranks, and at more where these can't be chosen.
 
-local LEASES_MS = 15000 -- of threads, unless they renew them
+local LEASES_MS = 13000 -- of threads, unless they renew them: those of a dead one end within 15 s, by a sweep each second
 local PAGE, PAGES = 32, 8
 local LISTED = 128
 local FAR, REQUEST = 500000, 100000 -- in millionths of a load: being in another region, and each request

@@ -154,6 +154,16 @@ struct str json_member_text(struct str text, const char *name)
     return (struct str){NULL, 0};
 }
 
+bool json_has_several(struct str text, const char *name)
+{
+    struct json_items items = json_items(text);
+    struct json_item item;
+    int count = 0;
+    while (count < 2 && json_next(&items, &item))
+        count += name_is(item.name, name);
+    return count > 1;
+}
+
 /* The member, unless it is absent, which null means too. */
 static const cJSON *find_member(const cJSON *object, const char *name)
 {

@@ -81,6 +81,9 @@ bool json_next(struct json_items *items, struct json_item *item);
  */
 struct str json_member_text(struct str text, const char *name);
 
+/* Whether several top-level members have that name: two readers may then take different ones. */
+bool json_has_several(struct str text, const char *name);
+
 /*
  * Read optional members of `object`. NULL and JSON null both mean absent and leave *out as it is. A wrong type or a string over
  * `max` bytes is added to *faults under `field` (the full path, as the client knows it). A string points into the document.

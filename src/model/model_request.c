@@ -5,7 +5,7 @@
 #define MAX_TOKENS_DEFAULT "512"
 #define TEMPERATURE_DEFAULT "0.7"
 
-/* The text of a JSON string into `room`; false when `json` is none. More than `size` bytes of it are cut off. */
+/* The text of a JSON string into `room`; false when `json` is none, or has a NUL. More than `size` bytes of it are cut off. */
 static bool read_string(struct str json, char *room, size_t size, size_t *len)
 {
     if (json.len < 2 || json.ptr[0] != '"')
@@ -14,7 +14,7 @@ static bool read_string(struct str json, char *room, size_t size, size_t *len)
     cJSON *parsed = NULL;
     if (memchr(plain.ptr, '\\', plain.len) != NULL) {
         parsed = cJSON_ParseWithLength(json.ptr, json.len);
-        if (!cJSON_IsString(parsed)) {
+        if (!cJSON_IsString(parsed) || memmem(plain.ptr, plain.len, "\\u0000", 6) != NULL) {
             cJSON_Delete(parsed);
             return false;
         }
@@ -35,12 +35,16 @@ static void read_session(struct str body, struct model_request *out)
             out->session_len = 0;
 }
 
-static void read_model(struct str json, struct model_request *out, struct faults *faults)
+static void read_model(struct str body, struct model_request *out, struct faults *faults)
 {
     char name[MODEL_NAME_MAX + 1], room[MODEL_NAME_MAX];
     size_t len = 0;
     struct str normal = {NULL, 0};
-    if (read_string(json, name, sizeof(name), &len))
+    if (json_has_several(body, "model")) {
+        faults_add(faults, "model", "must be there once: the worker might read another one");
+        return;
+    }
+    if (read_string(json_member_text(body, "model"), name, sizeof(name), &len))
         normal = model_name_normal((struct str){name, len}, room);
     if (normal.ptr == NULL) {
         faults_add(faults, "model", "must be the name of a model: 1 to %d visible ASCII characters without a comma",
@@ -61,7 +65,7 @@ enum err model_request_read(struct str body, struct model_request *out, struct f
     enum err err = json_check_body(&body, why);
     if (err != ERR_NONE)
         return err;
-    read_model(json_member_text(body, "model"), out, faults);
+    read_model(body, out, faults);
     read_session(body, out);
     return faults->count > 0 ? ERR_INVALID : ERR_NONE;
 }

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RENEW_MS 5000 /* a third of what leases last, see lua/route.lua */
+#define RENEW_MS 4000 /* a third of what leases last, see lua/route.lua */
 #define RETRY_MS 200  /* what could not be sent */
 
 struct requests *requests_of(struct store *store)

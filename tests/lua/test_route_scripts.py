@@ -10,7 +10,7 @@ import invariants
 from scripts import NOW, PREFIX, REMOVAL, TIMEOUT
 
 GONE = (TIMEOUT + REMOVAL) // 1000 + 1  # seconds after which a silent worker is removed
-LEASES = 15  # seconds for which leases last that nobody renews
+LEASES = 13  # seconds for which leases last that nobody renews
 
 
 def add(scripts, *ids, services="llm", load="0", models="", at=0, status="healthy", active="", special="", health="", fields=(),

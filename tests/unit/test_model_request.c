@@ -44,7 +44,6 @@ static void test_models_and_sessions(void **state)
         {"\xef\xbb\xbf{\"model\":\"m\",\"user\":\"anna\"}", "m", "anna"},
         {"{\"user\":\"anna\",\"prompt_cache_key\":\"k\\u00e9\\n\",\"model\":\"m\"}", "m", "k\xc3\xa9\n"},
         {"{\"user\":5,\"prompt_cache_key\":\"\",\"model\":\"m\"}", "m", ""},
-        {"{\"model\":\"m\",\"model\":\"n\"}", "m", ""},
         {"{\"model\":\"m\",\"x\":\"\\ud800\",\"y\":1e999}", "m", ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -81,6 +80,9 @@ static void test_bodies_that_name_no_model(void **state)
         {"{\"model\":\"\xff\"}", ERR_BAD_REQUEST},
         {"{}", ERR_INVALID},
         {"{\"model\":null}", ERR_INVALID},
+        {"{\"model\":\"m\",\"model\":\"n\"}", ERR_INVALID},
+        {"{\"model\":\"m\",\"mod\\u0065l\":\"m\"}", ERR_INVALID},
+        {"{\"model\":\"m\\u0000z\"}", ERR_INVALID},
         {"{\"model\":5}", ERR_INVALID},
         {"{\"model\":\"\"}", ERR_INVALID},
         {"{\"model\":\"a b\"}", ERR_INVALID},

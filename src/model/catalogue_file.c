@@ -129,7 +129,7 @@ static void read_aliases(struct reading *reading, const struct member *member, s
 
 struct members reading_members(struct reading *reading, const struct member *object)
 {
-    bool is_object = cJSON_IsObject(object->value);
+    bool is_object = object->value != NULL && cJSON_IsObject(object->value);
     if (object->value != NULL && !is_object)
         reading_add_fault(reading, object->text.ptr, object->path, "must be an object");
     return (struct members){.object = object,

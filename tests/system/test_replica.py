@@ -256,6 +256,7 @@ def test_while_the_primary_is_away_nobody_falls_silent(clock, start_redis, start
     before = {worker_id: row["status"] for worker_id, row in coordinator.workers().items()}
     assert before == {"w": "healthy", "drained": "draining", "silent": "offline"}
     primary.kill()
+    wait_until(lambda: coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503, within=5)
     clock.advance(900)
     wait_until(lambda: from_replica(coordinator) is not None, within=6)
     assert {worker_id: row["status"] for worker_id, row in coordinator.workers().items()} == before

@@ -221,6 +221,24 @@ static void begin(struct request *request, const struct task_filter *filter, str
     }
 }
 
+/* A filter that is misspelt must not let all dead tasks through. */
+static void refuse_other_members(const cJSON *root, struct faults *faults)
+{
+    static const char *const names[] = {"queue", "type", "worker_id", "error", "cursor", "limit", "dry_run"};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, root)
+    {
+        size_t i = 0;
+        if (strcmp(item->string, "state") == 0 && cJSON_IsString(item) && strcmp(item->valuestring, "dead") == 0)
+            continue; /* it is so anyway */
+        while (i < sizeof(names) / sizeof(names[0]) && strcmp(item->string, names[i]) != 0)
+            i++;
+        if (i == sizeof(names) / sizeof(names[0]))
+            faults_add(faults, item->string,
+                       "is no member of this request; there are queue, type, worker_id, error, cursor, limit and dry_run");
+    }
+}
+
 void api_tasks_retry(struct request *request)
 {
     struct faults faults = FAULTS_INIT;
@@ -242,6 +260,7 @@ void api_tasks_retry(struct request *request)
     json_get_string(root, "cursor", CURSOR_MAX, "cursor", &cursor, &faults);
     json_get_number(root, "limit", 1, STORE_TASKS_MAX, "limit", &limit, &faults);
     json_get_bool(root, "dry_run", "dry_run", &dry_run, &faults);
+    refuse_other_members(root, &faults);
     check_filter(&filter, &faults);
     if (faults.count > 0)
         api_refuse(request, ERR_INVALID, NULL, &faults);

@@ -467,7 +467,7 @@ def test_retrying_what_a_filter_finds(redis, coordinator):
         submit(coordinator, type="even" if number % 2 == 0 else "odd")
     dead = task_work.kill(redis, "w", "timeout: upstream", 20) + task_work.kill(redis, "w", "out of memory", 10)
     assert len(listed(coordinator, "&state=dead")) == 30 and set(listed(coordinator, "&error=timeout")) == set(dead[:20])
-    counted = coordinator.post("/api/tasks/retry", {"error": "timeout", "dry_run": True}).json
+    counted = coordinator.post("/api/tasks/retry", {"error": "timeout", "state": "dead", "dry_run": True}).json
     assert counted == {"matched": 20, "retried": 0, "next_cursor": None} and len(listed(coordinator, "&state=dead")) == 30
     some = coordinator.post("/api/tasks/retry", {"type": "even", "error": "timeout", "queue": "default", "worker_id": "w"}).json
     assert (some["matched"], some["retried"]) == (10, 10)
@@ -479,7 +479,7 @@ def test_retrying_what_a_filter_finds(redis, coordinator):
             break
     assert rest == 20 and listed(coordinator, "&state=dead") == [] and len(listed(coordinator, "&state=queued")) == 30
     for bad in ({"queue": "a b"}, {"worker_id": 5}, {"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"dry_run": "yes"},
-                {"type": []}):
+                {"type": []}, {"state": "queued"}, {"typ": "even"}):
         assert coordinator.post("/api/tasks/retry", bad).status == 422, bad
 
 

@@ -22,8 +22,7 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_WORKER_NOT_FOUND] = "Worker not found", /* agents in the field compare it */
     [ERR_METHOD] = "This path does not take that method; the Allow header lists those it takes.",
     [ERR_LATE] = "The request did not arrive whole in time: it has 10 seconds, and one more for each KiB that has come.",
-    [ERR_TOO_LARGE] = "The request body is larger than this path takes: 64 KiB, for a task 512 KiB, for bulk requests 1 MiB, "
-                      "for models 16 MiB.",
+    [ERR_TOO_LARGE] = "The body is larger than this path takes: 64 KiB, tasks 512 KiB, bulk requests 1 MiB, models 16 MiB.",
     [ERR_MEDIA_TYPE] = "Send the body as application/json.",
     [ERR_ENCODED] = "The body has a Content-Encoding; send it without one.",
     [ERR_EXPECTATION] = "Of expectations only 100-continue is known.",

@@ -293,7 +293,7 @@ def test_a_large_prompt_is_routed_by_its_model(stage):
 def test_a_prompt_that_is_too_large_is_told_how_large_one_may_be(stage):
     got = stage.ask("POST", "/v1/chat/completions", json.dumps({"model": LLAMA, "messages": "x" * (16 << 20)}),
                     {"Content-Type": "application/json"})
-    assert got.status == 413 and "for models 16 MiB" in got.json["detail"] and "16 MiB" in got.json["error"]["message"], got
+    assert got.status == 413 and "models 16 MiB" in got.json["detail"] and "16 MiB" in got.json["error"]["message"], got
 
 
 async def nothing(connection, request):

@@ -6,7 +6,7 @@
 -- Stores the state of the fleet in this minute, unless another call has done so. The history has at most a day. Returns "1" if it
 -- stored the state, "0" if that was done already.
 
-local MINUTE, HOUR, DAY = 60000, 3600000, 1440 -- ms, ms, points
+local MINUTE, DAY = 60000, 1440 -- ms, points
 
 local now = clock_now()
 local minute = now - now % MINUTE
@@ -27,7 +27,7 @@ local function drop_future()
 end
 
 local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
-if last and time_of(last) > now + HOUR then
+if last and time_of(last) > now + MINUTE then
   last = drop_future()
 end
 if last and time_of(last) >= minute then

@@ -28,11 +28,13 @@ local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
 local THREADS = 1000 -- threads of coordinators, more than any fleet has
 local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
 
--- The last sign of life before `up_since`. Coordinators before format 1 leave none, but keep the history, minute by minute.
+-- The last sign of life before `up_since`. Coordinators before format 1 leave none, but keep the history, minute by minute. Points
+-- from before the clock was set back say nothing.
 local function last_sign(at, up_since)
   local last = redis.call('XREVRANGE', key_history, '+', '-', 'COUNT', 1)[1]
   local minute = last and tonumber(string.match(last[1], '^%d+')) or 0
-  return minute <= up_since and math.max(at, minute) or at
+  local set_back_from = tonumber(redis.call('HGET', key_life, 'set_back_from') or '') or 0
+  return minute > set_back_from and minute <= up_since and math.max(at, minute) or at
 end
 
 -- The downtime by which deadlines are being moved; nil if there is none.

@@ -56,10 +56,12 @@ local FORWARD = {
   end,
 }
 
--- Begins to bring the data from format `found` to `format`.
+-- Begins to bring the data from format `found` to `format`. Where that was begun from a still older one, and has not ended, all is
+-- done from that one on.
 local function format_begin(found, format)
+  local begun = tonumber(redis.call('HGET', key_life, 'forward_from') or '')
   redis.call('SET', key_format, format)
-  redis.call('HSET', key_life, 'forward_from', found, 'forward_after', '')
+  redis.call('HSET', key_life, 'forward_from', math.min(begun or found, found), 'forward_after', '')
 end
 
 -- Goes on with at most `max` workers. Returns whether there is more to do, and, at the end, from which format the data was brought

@@ -35,6 +35,9 @@ local function life_sign_renew(now)
   local function write()
     redis.pcall('PERSIST', key_stats) -- see memory.lua
     redis.pcall('SET', key_alive, string.format('%.0f', now))
+    if now < at then -- the clock was set back
+      redis.pcall('HSET', key_life, 'set_back_from', string.format('%.0f', at))
+    end
   end
   if math.floor(at / MINUTE) ~= math.floor(now / MINUTE) then
     write()

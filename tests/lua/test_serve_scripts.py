@@ -69,6 +69,15 @@ def test_one_that_dies_in_between_is_followed_by_the_next(scripts):
     assert serve(scripts, instance="a") == (False, "")
 
 
+def test_a_still_newer_version_goes_on_from_where_the_data_came(scripts):
+    """The one that began has ended before all was brought forward."""
+    written_before(scripts)
+    assert serve(scripts, max=2) == (True, "")
+    assert serve(scripts, instance="newer", format=2) == (False, "0")
+    entries = [entry.split(" ")[7] for _, entry in sorted(scripts.redis.hgetall("{rma}:ledger").items())]
+    assert entries == ["llama3,qwen2:7b", "-", ":latest,m", "a,b:latest", "m"]
+
+
 @pytest.mark.parametrize("found", ["2", "99", "007x", "", "-1", "1.5", "9" * 400])
 def test_newer_data_is_not_touched(scripts, found):
     written_before(scripts)
@@ -211,6 +220,16 @@ def test_older_coordinators_leave_the_history_as_a_sign(scripts):
         scripts.at(60 * minute)
         scripts.call("history")
     assert finish(scripts, at=1000, run="r2")[1][0][1] == (1000 - 180) * 1000 + NOW % 60_000
+
+
+def test_an_outage_after_the_clock_was_set_back(scripts):
+    """Then the history had points of the future: they are no signs."""
+    alive(scripts)
+    for minute in range(5):
+        scripts.history(at=60 * minute)
+    scripts.sweep_once(250)
+    scripts.sweep_once(60)
+    assert finish(scripts, at=3600, run="r2")[1] == [(5, 3_540_000)]
 
 
 def test_who_has_beaten_since_is_not_moved(scripts):

@@ -9,7 +9,7 @@
 -- alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, for how many ms
 -- the oldest queued task has waited ("" for none), its fields {name, value, …}}.
 
-local LANES = 64 -- lanes that it looks into for the oldest task
+local LANES, BANDS = 64, 16 -- lanes, and priorities of each, that it looks into for the oldest task
 local BAND = 17592186044416 -- of places, see lib/task_lanes.lua
 
 local max = number_of(arg_max)
@@ -18,11 +18,16 @@ if not max then
 end
 local now = clock_now()
 
--- The moment at which the first task at `score` or after it was made; `oldest` if that is earlier.
-local function older(key, score, oldest)
-  local id = redis.call('ZRANGE', key, score, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
-  local created = id and tonumber(redis.call('HGET', key_prefix .. 'task:' .. id, 'created_at') or '')
-  return created and math.min(created, oldest or created) or oldest
+-- The moment since which the first task of lane `key` from place `from` on waits; nil when there is none. And where the tasks of
+-- the next priority begin.
+local function first_of(key, from)
+  local id, place = unpack(redis.call('ZRANGE', key, from, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'))
+  if not id then
+    return nil
+  end
+  local created, available = unpack(redis.call('HMGET', key_prefix .. 'task:' .. id, 'created_at', 'available_at'))
+  local since = math.max(tonumber(created or '') or now, tonumber(available or '') or 0)
+  return since, string.format('%.0f', place - place % BAND + BAND)
 end
 
 local function queued_of(queue)
@@ -32,10 +37,14 @@ local function queued_of(queue)
     local key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
     count = count + redis.call('ZCARD', key)
     if at <= LANES then
-      -- the first task of the highest priority, and of the lowest
-      oldest = older(key, '-inf', oldest)
-      local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
-      oldest = last and older(key, last - last % BAND, oldest) or oldest
+      local since, from = first_of(key, '-inf')
+      for _ = 1, BANDS do
+        if not since then
+          break
+        end
+        oldest = math.min(since, oldest or since)
+        since, from = first_of(key, from)
+      end
     end
   end
   return count, oldest

@@ -3,6 +3,7 @@
 --: arg value
 --: use clock
 --: use task_lanes
+--: use task_memory
 --: use task_queues
 --: use task_waiters
 
@@ -16,6 +17,7 @@ if (arg_field ~= 'paused' and arg_field ~= 'limit') or not string.find(arg_value
   return redis.error_reply('BADCALL paused or limit, and a number')
 end
 local key = key_prefix .. 'queue:' .. arg_queue
+task_memory_need_not_be_free()
 if not task_queues_make(arg_queue) then
   return 'full'
 end

@@ -4,6 +4,7 @@
 --: use ledger
 --: use task_ends
 --: use task_holders
+--: use task_memory
 --: use task_moves
 --: use task_owners
 
@@ -22,7 +23,6 @@ if (#ARGV - rest + 1) % 4 ~= 0 then
 end
 local now = clock_now()
 local completed, total = {}, 0 -- by worker; of all
-local queues = {} -- to be trimmed
 
 -- A task that others failed at has been completed after all: five such within ten minutes say something of a worker.
 local function suspect(id, task, worker)
@@ -69,6 +69,7 @@ local function complete(text, id, lease, result)
   if may == 'ended' then
     return 'completed'
   elseif may == 'lost' then
+    task_memory_need_not_be_free() -- others of this call may be in time
     if redis.call('HSETNX', key, 'late_by', worker) == 1 then
       redis.call('HSET', key, 'late_result', result)
     end
@@ -80,7 +81,6 @@ local function complete(text, id, lease, result)
   local keep = tonumber(task.result_ttl) or DAY
   if keep > 0 then
     task_ends_put(id, task, 'completed', now, keep, 'result', result)
-    queues[task.queue] = true
   else
     redis.call('DEL', key)
     redis.call('SET', key_prefix .. 'done:' .. id, worker .. ' ' .. task.lease, 'PX', DONE_MS)
@@ -106,8 +106,5 @@ for worker, count in pairs(completed) do
 end
 if total > 0 then
   redis.call('HINCRBY', key_prefix .. 'stats', 'tasks_completed', total)
-end
-for queue in pairs(queues) do
-  task_ends_trim('completed', queue, now)
 end
 return answers

@@ -6,11 +6,12 @@
 
 -- Takes new tasks. tasks: for each its id, queue, group and shape (see lib/task_lanes.lua), priority; when it is due ("" at
 -- once, "+n" in n ms, else ms since 1970); the ms after which it expires while it waits ("" never); dedup key ("" none); what
--- to do where a live task has that key: "return" or "replace"; digest of its idempotency key ("" none), and of its body; the
--- number of strings that follow, and these: names and values of its hash's fields. Returns {the present (ms), for each a word,
--- a blank, and an id: "new"; "same", that of the live task with its dedup key; "again", that of the task that the idempotency
--- key made; "other", the key has made one of another body; "full", there are too many queues or kinds of demands (id: that of
--- the queue)}.
+-- to do where a live task has that key: "return" or "replace", and then a blank and who submits if only tasks of the same `by`
+-- may be returned or replaced; digest of its idempotency key ("" none), and of its body; the number of strings that follow, and
+-- these: names and values of its hash's fields. Returns {the present (ms), for each a word, a blank, and an id: "new"; "same",
+-- that of the live task with its dedup key; "blocked", that of such a task of somebody else; "again", that of the task that the
+-- idempotency key made, or was answered with; "other", the key was used with another body; "full", there are too many queues or
+-- kinds of demands (id: that of the queue)}.
 
 local IDEMPOTENT_MS = 86400000
 local FIXED = 12
@@ -33,6 +34,7 @@ while at <= #ARGV do
   local extra, due, ttl = number_of(ARGV[at + 11]), ARGV[at + 5], ARGV[at + 6]
   if not extra or extra % 2 ~= 0 or extra < 0 or at + FIXED - 1 + extra > #ARGV or ARGV[at] == ''
     or not is_lane(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    or not string.find(ARGV[at + 8], '^%S+ ?%S*$')
     or due ~= '' and not string.find(due, '^%+?%d*$') or ttl ~= '' and not string.find(ttl, '^%d*$') then
     return redis.error_reply('BADCALL malformed task')
   end
@@ -48,16 +50,24 @@ local function replayed(digest, body)
   end
 end
 
--- The live task that has the dedup key, which is in the way; nil when there is none, or none any more.
+-- What the live task that has the dedup key means: a word and its id; nil when there is none, or none any more.
 local function in_the_way(queue, dedup, on_conflict)
   local id = dedup ~= '' and redis.call('GET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup)
-  local old = id and task_moves_read(id)
-  if old and on_conflict == 'replace' and (old.state == 'queued' or old.state == 'scheduled') then
+  local old, what, by = id and task_moves_read(id), string.match(on_conflict, '^(%S+) ?(.*)$')
+  if old and by ~= '' and redis.call('HGET', key_prefix .. 'task:' .. id, 'by') ~= by then
+    return 'blocked ' .. id
+  elseif old and what == 'replace' and (old.state == 'queued' or old.state == 'scheduled') then
     task_moves_take_out(id, old)
     task_moves_end(id, old, 'cancelled', now)
     return nil
   end
-  return old and id
+  return old and 'same ' .. id
+end
+
+local function remember(idempotency, body, id)
+  if idempotency ~= '' then
+    redis.call('SET', key_prefix .. 'idempotency:' .. idempotency, id .. ' ' .. body, 'PX', IDEMPOTENT_MS)
+  end
 end
 
 local lanes = {} -- by key: {group, queue, shape, whether there is room for it and its queue, how many are queued}
@@ -84,7 +94,11 @@ local function take(id, queue, group, shape, priority)
   end
   local blocking = in_the_way(queue, dedup, ARGV[at + 8])
   if blocking then
-    return 'same ' .. blocking
+    local same = string.match(blocking, '^same (.*)$')
+    if same then
+      remember(idempotency, body, same)
+    end
+    return blocking
   end
   local due_at = due ~= '' and (string.sub(due, 1, 1) == '+' and now + due or tonumber(due)) or now
   local expires_at = ttl ~= '' and ms_text(now + ttl)
@@ -105,9 +119,7 @@ local function take(id, queue, group, shape, priority)
   if dedup ~= '' then
     redis.call('SET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup, id)
   end
-  if idempotency ~= '' then
-    redis.call('SET', key_prefix .. 'idempotency:' .. idempotency, id .. ' ' .. body, 'PX', IDEMPOTENT_MS)
-  end
+  remember(idempotency, body, id)
   task_queues_count(queue, 'enqueued', 1)
   return 'new ' .. id
 end

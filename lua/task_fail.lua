@@ -55,7 +55,6 @@ local function fail(name, id, lease, err, retryable, after, random)
     return 'failed cancelled 0'
   elseif not retryable or task.attempts >= task.max_attempts then
     task_moves_bury(id, task, retryable and 'attempts' or 'fatal', now)
-    task_ends_trim('dead', task.queue, now)
     return 'failed dead 0'
   elseif task.expires_at and tonumber(task.expires_at) <= now then
     task_moves_end(id, task, 'expired', now)

@@ -5,6 +5,7 @@
 --: use task_fronts
 --: use task_held
 --: use task_lanes
+--: use task_memory
 --: use task_owners
 --: use task_queues
 --: use task_waiters
@@ -307,6 +308,7 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
   elseif how ~= 'swept' and is_due() then
     answer[1] = 'due'
   elseif waiter ~= '' and wait > 0 then
+    task_memory_need_not_be_free()
     task_waiters_add(waiter, worker, queues, since ~= '' and since or now, now + wait)
     answer[1] = 'parked'
   end

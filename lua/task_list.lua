@@ -71,26 +71,35 @@ local function list_leased()
   end
 end
 
+-- How many members of a sorted set come before those that follow `score` and `id` in its order, or in the reverse one. Thousands
+-- may have one score: they are in the order of their ids.
+local function rank_after(key, reverse, score, id)
+  local low = redis.call('ZCOUNT', key, reverse and '(' .. score or '-inf', reverse and '+inf' or '(' .. score)
+  local high = low + redis.call('ZCOUNT', key, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local other = redis.call(reverse and 'ZREVRANGE' or 'ZRANGE', key, middle, middle)[1]
+    if reverse and other < id or not reverse and other > id then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+
 -- Lists one sorted set, after `score` and `id` ("" from its beginning).
 local function list_set(key, queue, state, sub, score, id)
   local reverse = state ~= 'queued' and state ~= 'scheduled'
-  local offset = 0
+  local at = score == '' and 0 or rank_after(key, reverse, score, id)
   while true do
-    local found
-    if reverse then
-      local begin = score == '' and '+inf' or score
-      found = redis.call('ZRANGE', key, begin, '-inf', 'BYSCORE', 'REV', 'LIMIT', offset, PAGE, 'WITHSCORES')
-    else
-      local begin = score == '' and '-inf' or score
-      found = redis.call('ZRANGE', key, begin, '+inf', 'BYSCORE', 'LIMIT', offset, PAGE, 'WITHSCORES')
-    end
-    for at = 1, #found, 2 do
-      local before = found[at + 1] == score and (reverse and found[at] >= id or not reverse and found[at] <= id)
-      if not before and look(found[at], queue, state, sub, found[at + 1]) then
+    local found = redis.call(reverse and 'ZREVRANGE' or 'ZRANGE', key, at, at + PAGE - 1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      if look(found[i], queue, state, sub, found[i + 1]) then
         return true
       end
     end
-    offset = offset + PAGE
+    at = at + PAGE
     if #found < 2 * PAGE then
       return false
     end

@@ -1,5 +1,6 @@
 --: rest ids
 --: use clock
+--: use task_memory
 --: use task_moves
 
 -- Queues dead tasks once more, as if there had been no attempt. Returns a word for each: "queued"; "blocked": another live task has
@@ -14,6 +15,7 @@ local function retry(id)
   elseif task.state ~= 'dead' then
     return 'alive ' .. task.state
   end
+  task_memory_need_not_be_free()
   local dedup = task.dedup and key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup
   if dedup and redis.call('SET', dedup, id, 'NX') == false then
     return 'blocked'
@@ -21,8 +23,8 @@ local function retry(id)
   local key = key_prefix .. 'task:' .. id
   redis.call('ZREM', key_prefix .. 'dead:' .. task.queue, id)
   redis.call('PERSIST', key)
-  redis.call('HDEL', key, 'attempts', 'lost_by', 'avoid', 'reason', 'error', 'finished_at', 'expires_at', 'available_at', 'cancel',
-    'progress')
+  redis.call('HDEL', key, 'attempts', 'lost_by', 'avoid', 'reason', 'error', 'finished_at', 'expires_at', 'cancel', 'progress')
+  redis.call('HSET', key, 'available_at', ms_text(now)) -- from now on it waits
   task.expires_at = nil
   task_queues_count(task.queue, 'retried', 1)
   task_moves_queue(id, task, now, false)

@@ -8,6 +8,7 @@
 --: use number
 --: use clock
 --: use task_holders
+--: use task_memory
 --: use task_owners
 
 -- Takes a worker's report about a task that it holds. extend: the ms from now that it asks for ("" none); percent, message: its
@@ -38,10 +39,10 @@ local lease_ms, until_then, ends, after = string.match(entry or '', '^(%d+) (%d+
 if not lease_ms then
   return { 'lost', '0', '0' }
 end
+task_memory_need_not_be_free()
 if extend > 0 then
   -- the bound in `leases` is unchanged: a look that is too early does no harm
   until_then = string.format('%.0f', math.min(tonumber(ends), clock_now() + extend))
-  redis.call('HDEL', held, arg_task_id) -- a full Redis takes the later writes after a first write like this
   redis.call('HSET', held, arg_task_id, lease_ms .. ' ' .. until_then .. ' ' .. ends .. after)
   redis.call('ZADD', key_prefix .. 'leases', 'LT', until_then, worker)
 end

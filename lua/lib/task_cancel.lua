@@ -10,7 +10,6 @@ local function task_cancel_one(id, purge, now)
   if task.state == 'queued' or task.state == 'scheduled' then
     task_moves_take_out(id, task)
     task_moves_end(id, task, 'cancelled', now)
-    task_ends_trim('cancelled', task.queue, now)
     return 'cancelled'
   elseif task.state ~= 'leased' then
     if purge then

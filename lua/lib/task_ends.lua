@@ -1,39 +1,44 @@
 --: key prefix
+--: use clock
 --: use many
 --: use ms
 --: use task_queues
 --: finish task_ends_flush
 
--- Ends tasks. A task that has ended is in `<state>:<queue>`, with the moment at which its hash expires, for listings. These sets
--- are trimmed when something is added.
+-- Ends tasks. A task that has ended is in `<state>:<queue>`, with the moment at which its hash expires, for listings. Whatever adds
+-- to these sets also trims them, by more than it adds.
 
 local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- of a queue, at the most
-local TRIMMED = 100 -- at once, at the most; more than are added at once
-local newly_ended = {} -- by index: moments and ids, to be added when the script ends
+local TRIMMED = 100 -- at once, at the least
+local newly_ended = {} -- by state, then by queue: moments and ids, to be added when the script ends
 
-local function task_ends_flush()
-  for key, entries in pairs(newly_ended) do
-    many_call('ZADD', key, entries)
-  end
-  newly_ended = {}
-end
-
--- Removes expired tasks, and those above the limit, from `<state>:<queue>`.
-local function task_ends_trim(state, queue, now)
-  task_ends_flush()
+-- Removes at most `most` expired tasks, and as many above the limit, from `<state>:<queue>`.
+local function trim(state, queue, now, most)
   local key = key_prefix .. state .. ':' .. queue
-  local gone = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, TRIMMED)
-  if #gone > 0 then
-    redis.call('ZREM', key, unpack(gone))
-  end
+  many_call('ZREM', key, redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, most))
   local over = redis.call('ZCARD', key) - KEPT[state]
   if over > 0 then
-    local out = redis.call('ZPOPMIN', key, math.min(over, TRIMMED))
+    local out = redis.call('ZPOPMIN', key, math.min(over, most))
     for at = 1, #out, 2 do
       redis.call('DEL', key_prefix .. 'task:' .. out[at])
     end
   end
-  return #gone
+end
+
+local function task_ends_flush()
+  for state, queues in pairs(newly_ended) do
+    for queue, entries in pairs(queues) do
+      many_call('ZADD', key_prefix .. state .. ':' .. queue, entries)
+      trim(state, queue, clock_now(), math.max(TRIMMED, #entries))
+    end
+  end
+  newly_ended = {}
+end
+
+-- Trims sets to which nothing need be added any more.
+local function task_ends_trim(state, queue, now)
+  task_ends_flush()
+  trim(state, queue, now, TRIMMED)
 end
 
 -- Frees the dedup key of a task that has ended.
@@ -57,11 +62,12 @@ end
 -- Ends task `id` in `state`. The task must be in no index any more. It needs queue, dedup and watchers of `task`. keep: ms for
 -- which the task is kept. ...: fields and values about the end.
 local function task_ends_put(id, task, state, now, keep, ...)
-  local key, gone_at, index = key_prefix .. 'task:' .. id, ms_text(now + keep), key_prefix .. state .. ':' .. task.queue
+  local key, gone_at = key_prefix .. 'task:' .. id, ms_text(now + keep)
   redis.call('HSET', key, 'state', state, 'finished_at', ms_text(now), ...)
   redis.call('PEXPIREAT', key, gone_at)
-  local entries = newly_ended[index] or {}
-  newly_ended[index] = entries
+  newly_ended[state] = newly_ended[state] or {}
+  local entries = newly_ended[state][task.queue] or {}
+  newly_ended[state][task.queue] = entries
   entries[#entries + 1] = gone_at
   entries[#entries + 1] = id
   task_queues_count(task.queue, state, 1)

@@ -137,7 +137,7 @@ local function task_moves_flush()
   end
   unheld = {}
   for queue, count in pairs(freed) do
-    local lanes = redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, 16)
+    local lanes = task_queues_closed(queue) and {} or redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, 16)
     local time = #lanes > 0 and redis.call('TIME')
     for _, lane in ipairs(lanes) do
       local group, shape = string.match(lane, '^(%S+) (.*)$')

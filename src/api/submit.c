@@ -23,8 +23,23 @@ struct idempotency {
     char key[SECRET_DIGEST_LEN + 1], body[SECRET_DIGEST_LEN + 1];
 };
 
-/* Reads the header, of which `place` (-1: none) in a bulk request is a part; what is wrong with it goes to *faults. */
-static struct idempotency read_key(const struct request *request, int place, struct str body, struct faults *faults)
+/* Who submits, where somebody has to say so. */
+static struct str submitter(struct request *request)
+{
+    return admit_principal(request)->kind != PRINCIPAL_NONE ? admit_actor(request).who : (struct str){NULL, 0};
+}
+
+static void note_submitter(struct request *request, struct submission *submission)
+{
+    submission->by = submitter(request);
+    submission->own = submission->by.len > 0 && admit_principal(request)->role == ROLE_USER;
+}
+
+/*
+ * Reads the header. `place` (-1: none) in a bulk request and who submits are parts of the key, so that nobody gets the task of
+ * somebody else by it. What is wrong with it goes to *faults.
+ */
+static struct idempotency read_key(struct request *request, int place, struct str body, struct faults *faults)
 {
     struct idempotency digests = {.key = ""};
     struct str key = request_header(request, "idempotency-key");
@@ -37,18 +52,17 @@ static struct idempotency read_key(const struct request *request, int place, str
         faults_add(faults, "Idempotency-Key", "must be 1 to %d printable ASCII characters", KEY_SHOWN_MAX);
         return digests;
     }
-    char text[KEY_SHOWN_MAX + 16];
-    int len = place < 0 ? snprintf(text, sizeof(text), "%.*s", STR_PRINTF(key))
-                        : snprintf(text, sizeof(text), "%.*s\n%d", STR_PRINTF(key), place);
-    secret_digest((struct str){text, (size_t)len}, digests.key);
+    struct str by = submitter(request);
+    struct buffer text = BUFFER_INIT;
+    buffer_append(&text, key);
+    if (place >= 0)
+        buffer_printf(&text, "\n%d", place);
+    if (by.len > 0)
+        buffer_printf(&text, "\nby %.*s", STR_PRINTF(by));
+    secret_digest(buffer_str(&text), digests.key);
+    buffer_fini(&text);
     secret_digest(body, digests.body);
     return digests;
-}
-
-/* Who submits, where somebody has to say so. */
-static struct str submitter(struct request *request)
-{
-    return admit_principal(request)->kind != PRINCIPAL_NONE ? admit_actor(request).who : (struct str){NULL, 0};
 }
 
 static struct str digest(const char *text)
@@ -59,7 +73,10 @@ static struct str digest(const char *text)
 /* The error that an outcome is; ERR_NONE where there is a task. */
 static enum err refusal(enum task_outcome outcome)
 {
-    return outcome == TASK_OTHER ? ERR_KEY_REUSED : outcome == TASK_FULL ? ERR_QUEUES_FULL : ERR_NONE;
+    return outcome == TASK_OTHER     ? ERR_KEY_REUSED
+           : outcome == TASK_BLOCKED ? ERR_DEDUP_TAKEN
+           : outcome == TASK_FULL    ? ERR_QUEUES_FULL
+                                     : ERR_NONE;
 }
 
 /* -- one task ------------------------------------------------------------------------------------------------------------------ */
@@ -174,7 +191,7 @@ void api_submit(struct request *request)
     struct submitting *submitting = pending_payload(pending);
     submitting->pending = pending;
     submitting->store = api->store;
-    submission.by = submitter(request);
+    note_submitter(request, &submission);
     submitting->submission = submission;
     err = store_submit(api->store, &submission, digest(key.key), digest(key.body), false, on_submitted, submitting);
     if (err != ERR_NONE)
@@ -294,7 +311,7 @@ static void submit_item(struct request *request, struct item *item, int place, s
         return;
     }
     item->bulk->waiting++;
-    submission.by = submitter(request);
+    note_submitter(request, &submission);
     enum err err = store_submit(api->store, &submission, digest(key.key), digest(key.body), true, on_item, item);
     submission_fini(&submission);
     if (err != ERR_NONE)

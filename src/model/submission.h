@@ -28,6 +28,7 @@ struct submission {
     struct str dedup_key;    /* absent: none */
     struct str by;           /* who submits it; absent: anybody */
     bool replace;            /* it replaces a waiting task with the same dedup key */
+    bool own;                /* a task with the same dedup key must have the same `by`: others' may be neither seen nor replaced */
     int priority;
     int64_t delay_ms;
     int64_t run_at; /* ms since 1970 */

@@ -135,6 +135,17 @@ static void add_times(struct buffer *out, const struct submission *submission)
     command_add(out, str_from(text));
 }
 
+/* What becomes of a live task with its dedup key, as lua/task_enqueue.lua takes it. */
+static void add_on_conflict(struct buffer *out, const struct submission *submission)
+{
+    struct buffer words = BUFFER_INIT;
+    buffer_append(&words, submission->replace ? STR("replace") : STR("return"));
+    if (submission->own)
+        buffer_printf(&words, " %.*s", STR_PRINTF(submission->by));
+    command_add(out, buffer_str(&words));
+    buffer_fini(&words);
+}
+
 enum err store_submit(struct store *store, const struct submission *submission, struct str key, struct str body, bool more,
                       store_task_change_callback *callback, void *data)
 {
@@ -151,7 +162,7 @@ enum err store_submit(struct store *store, const struct submission *submission, 
     command_add_number(out, submission->priority);
     add_times(out, submission);
     command_add(out, submission->dedup_key);
-    command_add(out, submission->replace ? STR("replace") : STR("return"));
+    add_on_conflict(out, submission);
     command_add(out, key);
     command_add(out, body);
     command_add_number(out, (long long)count);

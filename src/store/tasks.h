@@ -16,13 +16,13 @@ struct store;
 enum task_outcome {
     TASK_DONE,      /* made; cancelled; queued again; taken; completed; failed */
     TASK_SAME,      /* a live task has the dedup key: the outcome is that task */
-    TASK_AGAIN,     /* an earlier request with this Idempotency-Key has made it */
+    TASK_AGAIN,     /* an earlier request with this Idempotency-Key was answered with it */
     TASK_OTHER,     /* an earlier request with this Idempotency-Key had another body */
     TASK_FULL,      /* there are too many queues, or too many kinds of demands */
     TASK_TELLING,   /* the coordinator tells its worker to cancel it */
     TASK_DELETED,   /* it had ended, and is now removed */
     TASK_ENDED,     /* it has ended already, or is not dead: see `state` */
-    TASK_BLOCKED,   /* another live task has its dedup key */
+    TASK_BLOCKED,   /* another live task has its dedup key; of a submission: one that others submitted */
     TASK_UNKNOWN,   /* there is no such task */
     TASK_LOST,      /* the worker no longer has the lease */
     TASK_NOT_YOURS, /* it never was */

@@ -191,6 +191,26 @@ def test_idempotency_key_makes_one_task_in_a_day(tasks):
     assert tasks.enqueue("t4", key="k", body="c") == "new"
 
 
+def test_idempotency_key_remembers_what_it_was_answered_with(tasks):
+    assert tasks.enqueue("t1", dedup="d") == "new"
+    assert tasks.enqueue_all([{"id": "t2", "dedup": "d", "key": "k", "body": "b"}]) == [("same", "t1")]
+    tasks.cancel("t1")
+    assert tasks.enqueue_all([{"id": "t3", "dedup": "d", "key": "k", "body": "b"},
+                              {"id": "t4", "key": "k", "body": "c"}]) == [("again", "t1"), ("other", "t1")]
+
+
+def test_a_dedup_key_of_somebody_else_is_in_the_way(tasks):
+    mine, theirs = {"fields": {"by": "user:me"}}, {"fields": {"by": "user:you"}}
+    assert tasks.enqueue("t1", dedup="d", on_conflict="return user:me", **mine) == "new"
+    for what in ("return", "replace"):
+        assert tasks.enqueue_all([{"id": "t2", "dedup": "d", "on_conflict": f"{what} user:you", "key": "k", "body": "b",
+                                   **theirs}]) == [("blocked", "t1")]
+    assert tasks.state("t1") == "queued"
+    assert tasks.enqueue("t3", dedup="d", on_conflict="return user:me", **mine) == "same"
+    assert tasks.enqueue("t4", dedup="d", on_conflict="replace user:me", **mine) == "new"
+    assert tasks.enqueue("t5", dedup="d", on_conflict="replace") == "new", "an operator replaces everybody's"
+
+
 def test_delayed_tasks_wait_until_due(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"id": "in10", "due": "+10000"}, {"id": "at20", "due": str(NOW + 20_000)},
@@ -630,6 +650,46 @@ def test_queues_are_counted(tasks):
     assert 19_000 < int(one["oldest"]) < 22_000
 
 
+def test_the_oldest_is_the_one_that_has_waited_longest(tasks):
+    tasks.worker("w")
+    tasks.at(0)
+    tasks.enqueue_all([{"id": "later", "queue": "delayed", "due": "+60000"}, {"id": "dead", "queue": "retried"},
+                       {"id": "high", "queue": "mixed", "priority": 9}, {"id": "middle", "queue": "mixed"}])
+    tasks.ask("w", queues="retried")
+    tasks.fail("w", "dead", retryable=False)
+    tasks.cancel("high")
+    tasks.at(40)
+    tasks.enqueue_all([{"queue": "mixed", "priority": priority} for priority in (9, -9)])
+    tasks.sweep(61)
+    tasks.retry("dead")
+    tasks.at(63)
+    oldest = {queue: int(fields["oldest"]) // 1000 for queue, fields in tasks.queues().items()}
+    assert oldest["delayed"] <= 4 and oldest["retried"] <= 4 and oldest["mixed"] >= 62, oldest
+
+
+@pytest.mark.parametrize("state", ["cancelled", "dead", "expired"])
+def test_so_many_that_have_ended_are_kept(tasks, state):
+    key = f"{{rma}}:{state}:q"
+    tasks.redis.zadd(key, {f"old{number}": NOW + DAY * 1000 + number for number in range(100_000)})
+    tasks.worker("w")
+    if state == "cancelled":
+        tasks.enqueue_all([{"dedup": "d", "on_conflict": "replace"} for _ in range(300)])
+    elif state == "expired":
+        tasks.enqueue_all([{"ttl": "1000"} for _ in range(300)])
+        tasks.enqueue("another", queue="another")
+        for _ in range(20):
+            tasks.sweep(2)
+    else:
+        tasks.enqueue("t")
+        for boot in range(3):
+            tasks.worker("w", boot=f"{boot}")
+            tasks.ask("w")
+        tasks.worker("w", boot="last")
+        assert tasks.state("t") == "dead"
+    assert tasks.redis.zcard(key) == 100_000
+    tasks.redis.zrem(key, *[f"old{number}" for number in range(100_000)])
+
+
 # -- waiting -----------------------------------------------------------------------------------------------------------------------
 
 def test_as_many_wake_as_there_are_tasks_first_come_first_served(tasks):
@@ -802,6 +862,26 @@ def test_listing_in_pages(tasks):
     assert {fields["worker_id"] for _, fields in tasks.pages(4, state="leased", worker_id="v")} == {"v"}
 
 
+@pytest.mark.parametrize("state", ["scheduled", "cancelled"])
+def test_thousands_with_one_moment_are_listed_at_the_same_cost(tasks, state):
+    ids = [f"t{number:04}" for number in range(3000)]
+    tasks.enqueue_all([{"id": task, "due": str(NOW + 3_600_000)} for task in ids])
+    if state == "cancelled":
+        tasks.scripts.call("task_cancel", *ids)
+    found, cursor, most = [], "", 0
+    while True:
+        tasks.redis.config_resetstat()
+        cursor, *words = tasks.scripts.call("task_list", cursor=cursor, max=100, queue="q", state=state, type="", worker_id="",
+                                            error="")
+        stats = tasks.redis.info("commandstats")
+        most = max(most, sum(stats[name]["calls"] for name in stats if name in ("cmdstat_zrange", "cmdstat_zrevrange")))
+        found += words[::20]
+        if not cursor:
+            break
+        tasks.cancel(found[-1], purge=True)  # where the next page begins is found all the same
+    assert sorted(found) == ids and most < 20
+
+
 def test_why_a_task_waits(tasks):
     tasks.worker("w", services="ocr")
     tasks.worker("gone", services="ner")
@@ -864,5 +944,26 @@ def test_a_full_redis_refuses_tasks_and_takes_results(tasks):
         assert tasks.ask("w").ids == ["t3"]
         assert tasks.touch("w", "t2", extend="5000")[0] == "held"
         assert tasks.cancel("t2") == "cancelling"
+        assert tasks.touch("w", "t2", percent="50")[0] == "held"
+        assert tasks.news("w")[2] == ["t2"]
+        assert tasks.ask("w", waiter="x 1", wait=30_000).word == "parked"
+        assert tasks.set_queue("q", "paused", "1") == "1"
     finally:
         tasks.redis.config_set("maxmemory", "0")
+
+
+def test_a_full_redis_takes_results_beside_one_that_is_late(tasks):
+    tasks.worker("w", boot="1")
+    tasks.enqueue_all([{"id": "late"}, {"id": "timely"}])
+    lost, = tasks.ask("w").tasks
+    tasks.worker("w", boot="2")
+    tasks.worker("v")
+    tasks.ask("v")
+    timely, = tasks.ask("w").tasks
+    tasks.redis.config_set("maxmemory", "1")
+    try:
+        assert tasks.scripts.call("task_complete", "w", "late", lost.lease, "1", "w", "timely", timely.lease, "2") == [
+            "lost", "completed"]
+    finally:
+        tasks.redis.config_set("maxmemory", "0")
+    assert tasks.hash("late")["late_result"] == "1"

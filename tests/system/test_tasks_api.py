@@ -662,6 +662,27 @@ def test_a_users_tasks_are_the_users_own(redis, start_coordinator):
     assert coordinator.delete(f"/api/tasks/{bulk['task_id']}", headers=operator).json["status"] == "cancelled"
 
 
+def test_users_share_neither_idempotency_keys_nor_dedup_keys(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="on")
+    user, other, operator = (credentials.bearer(credentials.make_token(redis.client, role=role))
+                             for role in ("user", "user", "operator"))
+    key = {"Idempotency-Key": "1"}
+    body = {"type": "t", "payload": "s3cret", "dedup_key": "d"}
+    made = coordinator.post("/api/tasks", body, headers={**user, **key})
+    assert coordinator.post("/api/tasks", body, headers={**user, **key}).headers["Idempotency-Replayed"] == "true"
+    for on_conflict in ("return", "replace"):
+        theirs = {**body, "on_conflict": on_conflict}
+        taken = coordinator.post("/api/tasks", theirs, headers={**other, **key})
+        assert (taken.status, taken.json["code"]) == (409, "dedup-key-taken") and "s3cret" not in str(taken.json)
+        item, = coordinator.post("/api/tasks/bulk", {"tasks": [theirs]}, headers={**other, **key}).json["results"]
+        assert (item["status"], item["code"]) == (409, "dedup-key-taken")
+    assert coordinator.post("/api/tasks", body, headers=user).json == made.json
+    assert coordinator.post("/api/tasks", body, headers=operator).json == made.json
+    del body["dedup_key"]
+    assert coordinator.post("/api/tasks", body, headers={**other, **key}).status == 201
+    assert coordinator.post("/api/tasks", {**body, "dedup_key": "d", "on_conflict": "replace"}, headers=operator).status == 201
+
+
 # -- without Redis -----------------------------------------------------------------------------------------------------------------
 
 def test_without_redis(redis, coordinator):

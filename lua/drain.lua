@@ -52,8 +52,10 @@ end
 changed = changed or (arg_drain == '1') ~= (place.drained == 'd')
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
-if live then
+if live or place.status ~= 'offline' then -- it still counts as online where its key has ended, and no sweep has moved it yet
   place.status = arg_drain == '1' and 'draining' or status_is(reported) and reported or 'healthy'
+end
+if live then
   redis.call('SET', hash .. ':online', place.status, 'KEEPTTL')
 end
 -- the drain does not move it: only a heartbeat or a sweep moves a worker between online and offline

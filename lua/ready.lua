@@ -17,7 +17,8 @@ local HARMLESS = {
   { 'SREM', NONE, 'm' }, { 'TIME' }, { 'XADD', NONE, 'NOMKSTREAM', '*', 'f', 'v' }, { 'XRANGE', NONE, '-', '+' },
   { 'XREVRANGE', NONE, '+', '-' }, { 'ZADD', NONE, 'XX', '0', 'm' }, { 'ZCARD', NONE }, { 'ZCOUNT', NONE, '0', '0' },
   { 'ZLEXCOUNT', NONE, '-', '+' }, { 'ZPOPMIN', NONE }, { 'ZRANGE', NONE, '0', '0' }, { 'ZRANGEBYLEX', NONE, '-', '+' },
-  { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' }, { 'ZSCORE', NONE, 'm' },
+  { 'ZMSCORE', NONE, 'm' }, { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' },
+  { 'ZSCORE', NONE, 'm' },
 }
 
 -- These commands would make a key. If `workers` exists, they run on it: it has another type, so they change nothing. Else the key

@@ -4,6 +4,7 @@
  */
 #include "model/id.h"
 #include "store/internal.h"
+#include "store/row.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,34 +14,12 @@
 #define STATUS_MAX 16
 #define ENTRIES_MAX (32 * PAGE) /* of all listings under way */
 
-/* A worker's state, until the reply with its registration is there as well. */
-struct kept_state {
-    struct buffer text;
-    struct str fields[WORKER_STATE_COUNT];
-};
-
 static void copy_status(char room[STATUS_MAX], struct str status)
 {
     size_t len = status.len < STATUS_MAX ? status.len : STATUS_MAX - 1;
     if (len > 0)
         memcpy(room, status.ptr, len);
     room[len] = '\0';
-}
-
-static void keep_state(struct kept_state *kept, const struct redisReply *reply)
-{
-    size_t size = 0;
-    for (size_t field = 0; field < WORKER_STATE_COUNT; field++)
-        size += reply_text(reply_element(reply, field)).len;
-    kept->text.len = 0;
-    buffer_reserve(&kept->text, size + 1);
-    for (size_t field = 0; field < WORKER_STATE_COUNT; field++) {
-        struct str value = reply_text(reply_element(reply, field));
-        kept->fields[field] = value;
-        if (value.ptr != NULL)
-            kept->fields[field].ptr = kept->text.ptr + kept->text.len;
-        buffer_append(&kept->text, value);
-    }
 }
 
 struct listing {
@@ -54,7 +33,7 @@ struct listing {
     bool last_page;
     size_t waiting;          /* replies still to come */
     size_t count, at;        /* workers of the page; the one whose hash comes next */
-    struct kept_state state; /* of the worker whose registration comes next */
+    struct row_state state;  /* of the worker whose registration comes next */
     int64_t *total;          /* discovery: where the number of all goes */
     size_t fields;           /* so many of a worker are read */
     size_t capacity;         /* workers of a page at most */
@@ -63,6 +42,7 @@ struct listing {
         char id[ID_MAX];
         char online[STATUS_MAX]; /* the status it counts as; empty: offline */
         int64_t requests;        /* to it that are under way */
+        int64_t load, deadline;  /* if TTLs don't count: in millionths; ms, when it is offline or removed */
     } entries[];
 };
 
@@ -146,33 +126,21 @@ static bool read_worker(const struct listing *listing, const struct redisReply *
     return worker->fields[WORKER_last_heartbeat].ptr != NULL && worker->fields[WORKER_tier].ptr != NULL;
 }
 
-/* Asks for the fields from `first` up to `end`, of the key that holds them. */
-static void fields_command(struct buffer *command, struct str key, size_t first, size_t end)
-{
-    command_begin(command, 2 + end - first);
-    command_add(command, STR("HMGET"));
-    command_add(command, key);
-    for (size_t field = first; field < end; field++)
-        command_add(command, worker_field_names[field]);
-}
-
-static void state_command(struct buffer *command, struct str id)
-{
-    char room[KEY_MAX];
-    fields_command(command, key_worker(room, id), 0, WORKER_STATE_COUNT);
-}
-
-static void registration_command(struct buffer *command, struct str id, size_t end)
-{
-    char room[KEY_MAX];
-    fields_command(command, key_registration(room, id), WORKER_STATE_COUNT, end);
-}
-
 static void on_state(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
     if (arrived(listing, err))
-        keep_state(&listing->state, reply);
+        row_keep(&listing->state, reply);
+}
+
+/* A hash may have ended while TTLs don't count: what the indexes know of worker `i` takes its place. */
+static void recall_state(struct listing *listing, size_t i)
+{
+    const struct store_config *config = listing->store->config;
+    struct str status = str_from(listing->entries[i].online);
+    int64_t timeout = status.len > 0 ? config->heartbeat_timeout_ms : config->worker_timeout_ms;
+    if (listing->entries[i].deadline > timeout && listing->state.fields[WORKER_last_heartbeat].ptr == NULL)
+        row_recall(&listing->state, status, listing->entries[i].load, listing->entries[i].deadline - timeout);
 }
 
 static void on_worker(void *data, enum err err, const struct redisReply *reply)
@@ -184,6 +152,7 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
     struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->entries[i].online)};
     worker.requests = listing->entries[i].requests;
     bool go_on = true;
+    recall_state(listing, i);
     if (read_worker(listing, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
     if (!go_on || (listing->at == listing->count && listing->last_page))
@@ -200,7 +169,7 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
         copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
 }
 
-/* The status of each is the second word of its ledger entry. */
+/* The status of each is the second word of its ledger entry, the load the third. */
 static void on_ledger(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
@@ -211,7 +180,19 @@ static void on_ledger(void *data, enum err err, const struct redisReply *reply)
         (void)str_cut(&entry, ' ');
         struct str status = str_cut(&entry, ' ');
         copy_status(listing->entries[i].online, str_eq(status, STR("offline")) ? STR("") : status);
+        listing->entries[i].load = entry.len > 0 ? strtoll(entry.ptr, NULL, 10) : 0;
     }
+}
+
+/* A worker is in one of the indexes `online` and `offline`. */
+static void on_deadlines(void *data, enum err err, const struct redisReply *reply)
+{
+    struct listing *listing = data;
+    if (!arrived(listing, err))
+        return;
+    for (size_t i = 0; i < listing->count; i++)
+        if (reply_number(reply_element(reply, i)) > 0)
+            listing->entries[i].deadline = reply_number(reply_element(reply, i));
 }
 
 static void on_requests(void *data, enum err err, const struct redisReply *reply)
@@ -232,16 +213,17 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
         if (!id_is_valid(id) || listing->count == listing->capacity)
             continue; /* nothing of ours: somebody's redis-cli */
         memcpy(listing->entries[listing->count].id, id.ptr, id.len);
+        listing->entries[listing->count].deadline = 0;
         listing->entries[listing->count++].len = id.len;
     }
 }
 
-/* Asks for the fields of hash `key` that the page's workers have there. */
-static void ask_by_id(struct listing *listing, enum key key, link_callback *callback)
+/* Asks with `name` for what hash or sorted set `key` has of the page's workers. */
+static void ask_by_id(struct listing *listing, struct str name, enum key key, link_callback *callback)
 {
     struct buffer command = BUFFER_INIT;
     command_begin(&command, 2 + listing->count);
-    command_add(&command, STR("HMGET"));
+    command_add(&command, name);
     command_add(&command, key_name(key));
     for (size_t i = 0; i < listing->count; i++)
         command_add(&command, id_at(listing, i));
@@ -264,15 +246,18 @@ static void ask_for_online(struct listing *listing)
 static void ask_for_page(struct listing *listing)
 {
     struct buffer command = BUFFER_INIT;
-    if (store_ignores_ttls(listing->store))
-        ask_by_id(listing, KEY_ledger, on_ledger);
-    else
+    if (store_ignores_ttls(listing->store)) {
+        ask_by_id(listing, STR("HMGET"), KEY_ledger, on_ledger);
+        ask_by_id(listing, STR("ZMSCORE"), KEY_online, on_deadlines);
+        ask_by_id(listing, STR("ZMSCORE"), KEY_offline, on_deadlines);
+    } else {
         ask_for_online(listing);
-    ask_by_id(listing, KEY_requests, on_requests);
+    }
+    ask_by_id(listing, STR("HMGET"), KEY_requests, on_requests);
     for (size_t i = 0; i < listing->count; i++) {
-        state_command(&command, id_at(listing, i));
+        row_ask_state(&command, id_at(listing, i));
         ask(listing, &command, on_state);
-        registration_command(&command, id_at(listing, i), listing->fields);
+        row_ask_registration(&command, id_at(listing, i), listing->fields);
         ask(listing, &command, on_worker);
     }
 }

@@ -86,15 +86,45 @@ static enum err open_primary(void *data, struct link *link, enum err err, const 
     return ERR_NONE;
 }
 
-/* A store for reads alone checks whether it can read the format of the data. */
+static void life_command(struct buffer *out)
+{
+    command_begin(out, 4);
+    command_add(out, STR("HMGET"));
+    command_add(out, key_name(KEY_life));
+    command_add(out, STR("run"));
+    command_add(out, STR("downtime"));
+}
+
+/* Whether Redis has been restarted and not all deadlines have been moved for that yet. */
+static bool owes(const struct link *link, const struct redisReply *reply)
+{
+    struct str run = str_from(link_server(link)->run), noted = reply_text(reply_element(reply, 0));
+    return reply_text(reply_element(reply, 1)).len > 0 || (run.len > 0 && noted.len > 0 && !str_eq(run, noted));
+}
+
+/*
+ * A store that does not sweep checks whether it can read the format of the data. It moves no deadlines, so that of a primary asks
+ * whether TTLs tell who lives.
+ */
 static enum err open_reader(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
                             char why[GREETING_WHY_MAX])
 {
-    (void)data;
-    (void)link;
-    if (reply == NULL && err == ERR_NONE)
-        greeting_format(out);
-    return reply != NULL ? greeting_judge_format(reply, why) : err;
+    struct store *store = data;
+    if (reply == NULL) {
+        store->is_barred = false;
+        if (err == ERR_NONE)
+            greeting_format(out);
+        return err;
+    }
+    if (store->is_barred) { /* the second reply */
+        store->is_barred = owes(link, reply);
+        return ERR_NONE;
+    }
+    err = greeting_judge_format(reply, why);
+    store->is_barred = err == ERR_NONE && store->replica == NULL;
+    if (store->is_barred)
+        life_command(out);
+    return err;
 }
 
 void store_look_first(struct store *store)

@@ -84,7 +84,7 @@ static enum err sweep_send(struct store *store, link_callback *callback)
 void store_sweep_first(struct store *store)
 {
     store->more_to_sweep = false;
-    if (store->is_barred && store_serve(store) == ERR_NONE)
+    if (store->config->sweeps && store->is_barred && store_serve(store) == ERR_NONE)
         return;
     if (store->config->sweeps && store->replica == NULL && sweep_send(store, on_swept) != ERR_NONE)
         return;

@@ -2,12 +2,15 @@
 so."""
 
 import shutil
+import subprocess
 from datetime import datetime
 
 import pytest
 
 import invariants
+import project
 import task_work
+from coordinator import environment
 from waiting import let_pass, wait_until
 
 MINUTE, HOUR = 60, 3600
@@ -389,17 +392,51 @@ def test_without_permission_to_look_for_keys_live_workers_are_moved(fleet):
     assert coordinator.worker("w")["status"] == "healthy" and fleet.told() == []
 
 
-def test_a_redis_that_takes_no_writes_at_its_return(fleet):
+@pytest.mark.parametrize("seconds", [6 * MINUTE, 45 * MINUTE])
+def test_a_redis_that_takes_no_writes_at_its_return(fleet, seconds):
     """It is read; what is to be moved is moved as soon as it can be, before anybody is told."""
     coordinator = fleet.start()
     coordinator.register("w")
+    coordinator.register("offline")
+    coordinator.beat("offline", status="offline")
+    coordinator.beat("w", current_load=0.25)
+    told, beaten = fleet.told(), coordinator.worker("w")["last_heartbeat"]
     fleet.wait_for_sign()
     fleet.redis.kill()
-    fleet.clock.advance(6 * MINUTE)
+    fleet.clock.advance(seconds)
     fleet.redis.restart("--min-replicas-to-write", "1")
     wait_until(lambda: coordinator.get("/api/admin/workers").status == 200, within=5)
     coordinator.get("/api/admin/stats")
+    rows = coordinator.workers()
+    assert {worker_id: row["status"] for worker_id, row in rows.items()} == {"w": "healthy", "offline": "offline"}
+    assert rows["w"]["current_load"] == 0.25 and abs(moment(rows["w"]) - moment({"last_heartbeat": beaten})) < 2
     assert coordinator.worker("w")["status"] == "healthy" and coordinator.get("/api/services/discover/rag").status == 200
     fleet.redis.client.config_set("min-replicas-to-write", 0)
-    wait_until(lambda: coordinator.worker("w")["status"] == "healthy", within=5)
-    assert fleet.told() == []
+    wait_until(lambda: fleet.redis.client.hexists("{rma}:life", "moved_at"), within=5)
+    assert coordinator.worker("w")["status"] == "healthy"
+    assert fleet.told() == told
+
+
+@pytest.mark.parametrize("seconds", [6 * MINUTE, 45 * MINUTE])
+def test_an_operators_command_before_any_coordinator_is_back(fleet, seconds):
+    """It tells nobody offline either, and what it does lasts."""
+    coordinator = fleet.start()
+    for worker_id in ("w", "v"):
+        coordinator.register(worker_id)
+    fleet.wait_for_sign()
+    coordinator.kill()
+    fleet.redis.kill()
+    fleet.clock.advance(seconds)
+    fleet.redis.restart()
+
+    def command(*arguments):
+        done = subprocess.run([project.BINARY, *arguments], env=environment({"REDIS_URL": fleet.redis.url}, fleet.clock),
+                              capture_output=True, text=True, check=False)
+        return done.stdout
+    assert "2 workers, 2 healthy" in command("workers")
+    drains = "is drained" in command("drain", "w")
+    assert drains or seconds > 30 * MINUTE
+    fleet.coordinators = [fleet.start()]
+    rows = fleet.coordinators[0].workers()
+    assert {worker_id: row["status"] for worker_id, row in rows.items()} == {"w": "draining" if drains else "healthy", "v": "healthy"}
+    invariants.assert_hold(fleet.redis.dump(everything=True))

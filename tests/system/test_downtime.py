@@ -438,5 +438,5 @@ def test_an_operators_command_before_any_coordinator_is_back(fleet, seconds):
     assert drains or seconds > 30 * MINUTE
     fleet.coordinators = [fleet.start()]
     rows = fleet.coordinators[0].workers()
-    assert {worker_id: row["status"] for worker_id, row in rows.items()} == {"w": "draining" if drains else "healthy", "v": "healthy"}
+    assert rows["w"]["status"] == ("draining" if drains else "healthy") and rows["v"]["status"] == "healthy"
     invariants.assert_hold(fleet.redis.dump(everything=True))

@@ -31,12 +31,12 @@ struct listing {
     bool ended;  /* `done` has been called; only replies are waited for */
     enum err err;
     bool last_page;
-    size_t waiting;          /* replies still to come */
-    size_t count, at;        /* workers of the page; the one whose hash comes next */
-    struct row_state state;  /* of the worker whose registration comes next */
-    int64_t *total;          /* discovery: where the number of all goes */
-    size_t fields;           /* so many of a worker are read */
-    size_t capacity;         /* workers of a page at most */
+    size_t waiting;         /* replies still to come */
+    size_t count, at;       /* workers of the page; the one whose hash comes next */
+    struct row_state state; /* of the worker whose registration comes next */
+    int64_t *total;         /* discovery: where the number of all goes */
+    size_t fields;          /* so many of a worker are read */
+    size_t capacity;        /* workers of a page at most */
     struct {
         size_t len;
         char id[ID_MAX];

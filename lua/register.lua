@@ -293,8 +293,9 @@ end
 if join == '' and owner then
   redis.call('HSET', registration, 'lapsed', '1')
 end
-if arg_grant ~= '' or grant then
-  redis.call('HSET', registration, 'grant', arg_grant ~= '' and join .. '.' .. arg_grant or grant)
+grant = arg_grant ~= '' and join .. '.' .. arg_grant or string.find(arg_join, '.', 1, true) and arg_join or grant
+if grant then
+  redis.call('HSET', registration, 'grant', grant)
 end
 if join ~= '' then
   redis.call('SADD', key_joined .. join, id)

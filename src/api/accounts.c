@@ -347,25 +347,41 @@ void api_token_add(struct request *request)
     token_request_fini(&wanted);
 }
 
+/* Whether a revocation ends the tokens of the workers, too; false when the request has been answered. */
+static bool read_with_workers(struct request *request, bool *with_workers)
+{
+    char room[8];
+    struct str text = request_query(request, "with_workers", room, sizeof(room));
+    *with_workers = str_eq(text, STR("1")) || str_eq(text, STR("true"));
+    if (text.len == 0 || *with_workers || str_eq(text, STR("0")) || str_eq(text, STR("false")))
+        return true;
+    struct faults faults = FAULTS_INIT;
+    faults_add(&faults, "with_workers", "must be 1 or true, or 0 or false");
+    api_refuse(request, ERR_INVALID, NULL, &faults);
+    return false;
+}
+
 void api_token_revoke(struct request *request)
 {
     const struct api *api = request_app(request);
     struct str id = request_parameter(request, "id");
-    char member[SECRET_ID_LEN + 8], now[24], room[8];
+    bool with_workers;
+    char member[SECRET_ID_LEN + 8], now[24];
     int len = snprintf(member, sizeof(member), "token:%.*s", id.len <= SECRET_ID_LEN ? (int)id.len : 0, id.ptr);
     if (id.len != SECRET_ID_LEN) {
         reply_error(request, ERR_NO_SUCH, NULL, NULL);
         return;
     }
+    if (!read_with_workers(request, &with_workers))
+        return;
     snprintf(now, sizeof(now), "%lld", (long long)clock_wall_ms());
-    struct credential_field fields[] = {{"revoked_at", str_from(now)},
-                                        {"with_workers", request_query(request, "with_workers", room, sizeof(room))}};
+    struct credential_field fields[] = {{"revoked_at", str_from(now)}, {"with_workers", STR("1")}};
     struct credential_change change = {.member = {member, (size_t)len},
                                        .action = "token.revoke",
                                        .mode = CREDENTIAL_OLD,
                                        .max = DIRECTORY_TOKENS_MAX,
                                        .fields = fields,
-                                       .field_count = fields[1].value.len > 0 ? 2 : 1};
+                                       .field_count = with_workers ? 2 : 1};
     struct actor actor = admit_actor(request);
     struct pending *pending = api_wait(request, 0);
     api_sent(pending, store_credential_put(api->store, &actor, &change, on_done, pending));

@@ -87,6 +87,7 @@ static enum identification identify_worker(const struct directory *directory, co
     if (join != NULL && join->revoked_at != 0 && join->with_workers)
         return CREDENTIAL_REVOKED;
     out->kind = PRINCIPAL_WORKER;
+    out->token = join;
     return IDENTIFIED;
 }
 

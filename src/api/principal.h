@@ -19,14 +19,15 @@ enum principal_kind {
 
 struct principal {
     enum principal_kind kind;
-    enum role role;                      /* of users and programs */
-    char name[JWT_SUBJECT_MAX + 1];      /* the user's name, the token's id, the worker's id */
-    char join[SECRET_ID_LEN + 1];        /* of join tokens and workers: the id of the join token */
-    char grant[GRANT_MAX + 1];           /* of workers: that id, a dot, and what the worker was given when it registered */
-    char session[65];                    /* of users: what a logout ends */
-    const struct directory_entry *token; /* of join tokens and programs: valid until the next turn of the loop */
-    int64_t expires_at;                  /* of a JWT, seconds since 1970 */
-    bool by_cookie; /* from a cookie, which browsers send by themselves: changes need a proof that our page asks */
+    enum role role;                 /* of users and programs */
+    char name[JWT_SUBJECT_MAX + 1]; /* the user's name, the token's id, the worker's id */
+    char join[SECRET_ID_LEN + 1];   /* of join tokens and workers: the id of the join token */
+    char grant[GRANT_MAX + 1];      /* of workers: that id, a dot, and what the worker was given when it registered */
+    char session[65];               /* of users: what a logout ends */
+    /* Of join tokens and programs; of workers, their join token, if it is known. Valid until the next turn of the loop. */
+    const struct directory_entry *token;
+    int64_t expires_at; /* of a JWT, seconds since 1970 */
+    bool by_cookie;     /* from a cookie, which browsers send by themselves: changes need a proof that our page asks */
 };
 
 enum identification {

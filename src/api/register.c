@@ -222,12 +222,14 @@ static bool settle_owner(struct request *request, struct registration *registrat
         registration->join = str_from(principal->grant);
         if (registration->worker_id.len == 0)
             registration->worker_id = str_from(principal->name);
-        return admit_worker(request, registration->worker_id, &(struct str){NULL, 0});
+        if (!admit_worker(request, registration->worker_id, &(struct str){NULL, 0}))
+            return false;
+    } else if (principal->kind == PRINCIPAL_JOIN) {
+        registration->join = str_from(principal->join);
+        registration->grant = make_grant(request);
     }
-    if (principal->kind != PRINCIPAL_JOIN)
+    if (principal->token == NULL) /* nobody's limits hold */
         return true;
-    registration->join = str_from(principal->join);
-    registration->grant = make_grant(request);
     registration->join_max = principal->token->max_workers;
     registration->join_services = buffer_str(&principal->token->services);
     return token_permits(request, principal->token, registration);

@@ -10,14 +10,29 @@
 #define SECRET_MIN 32  /* bytes: what HMAC-SHA256 takes, RFC 7518, 3.2 */
 #define FILE_MAX 65536 /* bytes that are looked at */
 
+/* Whether `part` is in `text`, in whatever case. */
+static bool has_part(struct str text, struct str part)
+{
+    for (size_t i = 0; i + part.len <= text.len; i++)
+        if (str_eq_nocase((struct str){text.ptr + i, part.len}, part))
+            return true;
+    return false;
+}
+
+/* What the old system's files and documents, which everybody can read, give as a secret of enough bytes. */
+static bool is_known_to_everybody(struct str secret)
+{
+    static const struct str parts[] = {STR("change-this"), STR("change-in-production"),
+                                       STR("2825841ff75efaeeeda05a61cf8d4d89fa95c5f48f8b626aa4aef351f954069a")};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (has_part(secret, parts[i]))
+            return true;
+    return false;
+}
+
 static enum err check(const char *name, struct str secret, char why[256])
 {
-    static const struct str old_defaults[] = {STR("change-this-secret-key-in-production"), STR("your-secret-key"), STR("secret"),
-                                              STR("admin123")};
-    bool weak = secret.len < SECRET_MIN;
-    for (size_t i = 0; i < sizeof(old_defaults) / sizeof(old_defaults[0]); i++)
-        weak = weak || str_eq(secret, old_defaults[i]);
-    if (!weak)
+    if (secret.len >= SECRET_MIN && !is_known_to_everybody(secret))
         return ERR_NONE;
     snprintf(
         why, 256,

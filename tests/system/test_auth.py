@@ -341,6 +341,45 @@ def test_what_a_join_token_may_register(redis, guarded):
     assert as_code(register(guarded, services, worker_id="r", services=["rag"])) == (403, "forbidden")
 
 
+def test_a_workers_own_token_registers_what_its_join_token_may(redis, guarded):
+    """Else who may register a worker of tier 2 would have one of tier 1 a request later."""
+    token = make_token(redis.client, "join", tiers="2,3", services="ner,ocr")
+    own = bearer(register(guarded, token, worker_id="w").json["token"])
+    for members in ({"capabilities": {"worker_type": "gpu"}}, {"services": ["rag"]}):
+        assert as_code(register(guarded, headers=own, **members)) == (403, "forbidden"), members
+    edge = guarded.request("POST", "/api/edge/register", {"worker_id": "w"}, own)
+    assert as_code(edge) == (403, "forbidden")
+    assert register(guarded, headers=own).json["assigned_services"] == ["ner"]
+    credentials.put(redis.client, f"token:{token.split('_')[1]}", revoked_at=1)
+    wait_until(lambda: register(guarded, token).status == 401, within=WITHIN)
+    assert register(guarded, headers=own).status == 200
+    assert as_code(register(guarded, headers=own, services=["rag"])) == (403, "forbidden"), "its limits outlive it"
+
+
+def test_workers_own_tokens_count_as_their_join_token_does(redis, guarded):
+    """Else its holder would register workers one after the other, unregister them, and bring all of them back."""
+    token = make_token(redis.client, "join", max_workers=1)
+    owns = []
+    for worker_id in ("w", "v"):
+        owns.append(bearer(register(guarded, token, worker_id=worker_id).json["token"]))
+        assert guarded.request("DELETE", f"/api/worker/unregister/{worker_id}", headers=owns[-1]).status == 200
+    assert register(guarded, headers=owns[0]).status == 200
+    assert as_code(register(guarded, headers=owns[1])) == (409, "too-many")
+    assert register(guarded, headers=owns[0]).status == 200, "a known one is no new one"
+    assert beat(guarded, "w", owns[0]).status == 200, "its token is good after it has unregistered and come back"
+
+
+@pytest.mark.parametrize("value, taken", [("0", False), ("false", False), ("", False), ("true", True), ("1", True), ("yes", None),
+                                          ("TRUE", None), ("123456789012", None)])
+def test_a_revocation_takes_workers_along_only_when_told_so(redis, guarded, value, taken):
+    admin = bearer(make_token(redis.client))
+    make_token(redis.client, "join", "jointojointo")
+    answer = guarded.request("DELETE", f"/api/auth/tokens/jointojointo?with_workers={value}", headers=admin)
+    assert answer.status == (422 if taken is None else 200)
+    stored = redis.client.hgetall("{rma}:credential:token:jointojointo")
+    assert ("revoked_at" in stored, "with_workers" in stored) == (taken is not None, bool(taken))
+
+
 def test_a_token_that_has_expired(redis, guarded):
     past = make_token(redis.client, "join", expires_at=1)
     assert as_code(register(guarded, past)) == (401, "token-expired")
@@ -361,7 +400,10 @@ def test_no_more_workers_than_a_token_may_have(redis, three_guarded):
 # -- the start ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("secret", ["x" * 31, "change-this-secret-key-in-production", "your-secret-key", "secret", "admin123"])
+@pytest.mark.parametrize("secret", ["x" * 31, "change-this-secret-key-in-production", "your-secret-key", "secret", "admin123",
+                                    "your-super-secret-jwt-key-change-in-production", "Change-This-in-Production-JWT-Secret",
+                                    " change-this-secret-key-in-production ",
+                                    "2825841ff75efaeeeda05a61cf8d4d89fa95c5f48f8b626aa4aef351f954069a"])
 def test_a_weak_shared_secret_stops_the_start(redis, make_coordinator, directory, secret):
     path = directory / "secret"
     path.write_text(secret + "\n")

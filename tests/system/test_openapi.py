@@ -211,6 +211,7 @@ EXERCISES = {
         **admins_alone({"kind": "join", "name": "x"})},
     "DELETE /api/auth/tokens/{id}": {
         200: [as_admin("viewerviewer"), as_admin("viewerviewer", query="?with_workers=1")], 404: [as_admin("abcdefghij23")],
+        422: [as_admin("viewerviewer", query="?with_workers=yes")],
         401: [Request("viewerviewer")], 403: [Request("viewerviewer", headers=VIEWER)]},
     "GET /api/auth/keys": {200: [as_admin()], **ADMINS_ALONE},
     "POST /api/auth/keys/rotate": {200: [as_admin()], **ADMINS_ALONE},

@@ -8,14 +8,43 @@
 
 /* A blank in a mark is the begin or the end of a word. */
 static const char *const error_marks[] = {
-    " error",        "founderror ",   "importerror ",     "runtimeerror ",   "assertionerror ", " oserror ",     "valueerror ",
-    "typeerror ",    "processerror ", "nvmlerror",        "attributeerror ", "keyerror ",       "nameerror ",    "permissionerror ",
-    "timeouterror ", "exception",     "traceback",        " fail",           " not ",           " no ",          " cannot ",
-    " can t ",       " couldn",       " wasn t ",         " isn t ",         " doesn t ",       " unable ",      " unavailable",
-    " missing ",     " denied ",      " timed out ",      " timeout ",       " make sure ",     " without ",     " invalid ",
-    " warning ",     " mismatch",     " install",         " unsupported ",   " refused ",       " insufficient", " nvml ",
-    " nvidia smi ",  " fault ",       " dumped ",         " usage ",         " undefined ",     " unexpected ",  " lost ",
-    " rocm smi ",    " please ",      " unknown option ",
+    " error",          "founderror ",
+    "importerror ",    "runtimeerror ",
+    "assertionerror ", " oserror ",
+    "valueerror ",     "typeerror ",
+    "processerror ",   "nvmlerror",
+    "attributeerror ", "keyerror ",
+    "nameerror ",      "permissionerror ",
+    "timeouterror ",   "exception",
+    "traceback",       " fail",
+    " not ",           " no ",
+    " cannot ",        " can t ",
+    " couldn",         " wasn t ",
+    " isn t ",         " doesn t ",
+    " unable ",        " unavailable",
+    " missing ",       " denied ",
+    " timed out ",     " timeout ",
+    " make sure ",     " without ",
+    " invalid ",       " warning ",
+    " mismatch",       " install",
+    " unsupported ",   " refused ",
+    " insufficient",   " nvml ",
+    " nvidia smi ",    " fault ",
+    " dumped ",        " usage ",
+    " undefined ",     " unexpected ",
+    " lost ",          " rocm smi ",
+    " please ",        " unknown option ",
+    " err ",           " false ",
+    " blocked ",       " requires reset ",
+    " exit ",          " exited ",
+    " killed ",        " ioctl",
+    " torch ",         " busy ",
+    " bad ",           " illegal ",
+    " out of ",        " uninitialized ",
+    " fallen off ",    " fatal",
+    " incompatible ",  " corrupt",
+    "cudaerror",       "hiperror",
+    " undetected ",
 };
 
 /*
@@ -89,10 +118,65 @@ static const char *const other_marks[] = {
     " ast1",
     " ast2",
     " ast ",
+    " astdrm",
+    " mgag",
+    " vmwgfx ",
+    " emulex",
+    " serverengines",
+    " pilot",
+    " trident ",
+    " s3 ",
+    " sis ",
+    " warp ",
+    " mesa x11 ",
+    " oclgrind ",
+    " portable computing language ",
+    " virtual ",
+    " indirect display",
+    " iddsample",
+    " mirror driver",
+    " mirage driver ",
+    " parallels ",
+    " citrix ",
+    " spacedesk ",
+    " teamviewer ",
+    " anydesk ",
+    " vnc ",
+    " rdp",
+    " qemu ",
+    " xen ",
+    " monitor ",
+    " headless ",
+    " unclaimed ",
+    " core i3 ",
+    " core i5 ",
+    " core i7 ",
+    " core i9 ",
+    " core tm ",
+    " cortex ",
+    " neoverse ",
+    " athlon ",
+    " opteron ",
+    " celeron ",
+    " pentium ",
+    " nogpu ",
+    " kein",
+    " aucun",
+    " ningun",
+    " nessun",
+    " 0x ",
+    " 0 x ",
 };
 
 /* Words that say nothing when they stand alone. */
-static const char *const empty_words[] = {" no ", " not ", " off ", " empty ", " nothing ", " absent ", " gpus "};
+static const char *const empty_words[] = {
+    " no ",   " not ", " off ",  " empty ",  " nothing ", " absent ", " gpus ",  " inactive ", " zero ", " emulated ",
+    " todo ", " tbd ", " nein ", " x86 64 ", " aarch64 ", " arm64 ",  " amd64 ", " i386 ",     " i686 ", " terminated ",
+};
+
+/* What listings of devices say of each display; nothing else is no card. */
+static const char *const device_words[] = {"vga", "compatible", "controller", "3d",   "display",     "device",  "adapter", "video",
+                                           "rev", "standard",   "graphics",   "card", "description", "product", "vendor"};
 
 /* How the names of cards begin. */
 static const char *const makers[] = {
@@ -135,18 +219,47 @@ static void write_words(struct buffer *out, struct str text)
     buffer_append(out, out->ptr[out->len - 1] != ' ' ? STR(" ") : STR(""));
 }
 
-/* "0" and "1" count cards; "4090" names one. */
+/* "0", "1" and "0.0" count cards; "4090" names one. */
 static bool is_small_number(struct str words)
 {
     size_t digits = 0;
-    for (size_t i = 1; i + 1 < words.len; i++)
+    for (size_t i = 0; i < words.len; i++) {
         if (words.ptr[i] >= '0' && words.ptr[i] <= '9')
             digits++;
-    return digits + 2 == words.len && digits < 3;
+        else if (words.ptr[i] != ' ')
+            return false;
+    }
+    return digits < 3;
 }
 
-/* Whether one card's text names a GPU; `must_have_maker`: only if it begins like the name of one. */
-static bool is_card(struct buffer *room, struct str text, bool must_have_maker)
+static bool is_device_word(struct str word)
+{
+    for (size_t i = 0; i < sizeof(device_words) / sizeof(device_words[0]); i++)
+        if (str_eq(word, str_from(device_words[i])))
+            return true;
+    return false;
+}
+
+/* "VGA compatible controller", "Device 1234:1111": a device's kind and numbers, without a name. */
+static bool is_nameless(struct str words)
+{
+    size_t known = 0;
+    while (words.len > 0) {
+        struct str word = str_cut(&words, ' ');
+        bool has_digit = word.len > 0 && word.ptr[0] >= '0' && word.ptr[0] <= '9';
+        if (is_device_word(word))
+            known++;
+        else if (word.len > 0 && !has_digit)
+            return false;
+    }
+    return known > 0;
+}
+
+/* How much of a card's name a text must have: */
+enum likeness { LIKE_ANYTHING, HAS_A_MAKER, BEGINS_WITH_A_MAKER };
+
+/* Whether one card's text names a GPU. */
+static bool is_card(struct buffer *room, struct str text, enum likeness needed)
 {
     if (placeholder_is(text))
         return false;
@@ -155,19 +268,19 @@ static bool is_card(struct buffer *room, struct str text, bool must_have_maker)
     for (size_t i = 0; i < sizeof(empty_words) / sizeof(empty_words[0]); i++)
         if (str_eq(words, str_from(empty_words[i])))
             return false;
-    if (HAS(error_marks, words) || HAS(other_marks, words) || is_small_number(words))
+    if (HAS(error_marks, words) || HAS(other_marks, words) || is_small_number(words) || is_nameless(words))
         return false;
-    return !must_have_maker || begins_with_a_maker(words);
+    return needed == LIKE_ANYTHING || (needed == HAS_A_MAKER ? HAS(makers, words) : begins_with_a_maker(words));
 }
 
 /* Whether any of the cards in `text`, with one of `separators` between them, is one. */
-static bool has_card(struct buffer *room, struct str text, const char *separators, bool must_have_maker)
+static bool has_card(struct buffer *room, struct str text, const char *separators, enum likeness needed)
 {
     while (text.len > 0) {
         size_t len = 0;
         while (len < text.len && (text.ptr[len] == '\0' || strchr(separators, text.ptr[len]) == NULL))
             len++;
-        if (len > 0 && is_card(room, (struct str){text.ptr, len}, must_have_maker))
+        if (len > 0 && is_card(room, (struct str){text.ptr, len}, needed))
             return true;
         len += len < text.len;
         text.ptr += len;
@@ -182,9 +295,11 @@ bool gpu_is_one(struct str gpu_type)
     if (placeholder_is(gpu_type))
         return false;
     write_words(&room, gpu_type);
-    /* a line of a traceback looks like anything, and makers' names have commas: then only what begins like a card counts */
-    bool is_error = HAS(error_marks, buffer_str(&room));
-    bool found = has_card(&room, gpu_type, "\n\r;|", is_error) || has_card(&room, gpu_type, "\n\r;|,", true);
+    /* a line of a traceback, or of a listing, looks like anything, and makers' names have commas: then it must look like a card */
+    enum likeness needed = HAS(error_marks, buffer_str(&room))   ? BEGINS_WITH_A_MAKER
+                           : HAS(other_marks, buffer_str(&room)) ? HAS_A_MAKER
+                                                                 : LIKE_ANYTHING;
+    bool found = has_card(&room, gpu_type, "\n\r;|", needed) || has_card(&room, gpu_type, "\n\r;|,", BEGINS_WITH_A_MAKER);
     buffer_fini(&room);
     return found;
 }

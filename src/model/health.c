@@ -11,10 +11,15 @@
 /* A text that has one of them as a word says that something is not well. */
 static const char *const bad_words[] = {
     "aborted",
+    "absent",
+    "activating",
     "backoff",
     "bad",
     "broken",
+    "completed",
+    "containercannotrun",
     "containercreating",
+    "corrupt",
     "crash",
     "crashed",
     "crashing",
@@ -22,7 +27,10 @@ static const char *const bad_words[] = {
     "crashloopbackoff",
     "created",
     "critical",
+    "deactivating",
     "dead",
+    "deadlineexceeded",
+    "defunct",
     "degraded",
     "denied",
     "died",
@@ -30,6 +38,7 @@ static const char *const bad_words[] = {
     "disconnected",
     "down",
     "draining",
+    "econnrefused",
     "err",
     "errimagepull",
     "error",
@@ -39,6 +48,7 @@ static const char *const bad_words[] = {
     "exited",
     "fail",
     "failed",
+    "failedscheduling",
     "failing",
     "failure",
     "fatal",
@@ -49,11 +59,14 @@ static const char *const bad_words[] = {
     "inactive",
     "initialising",
     "initializing",
+    "invalidimagename",
     "killed",
     "loading",
     "lost",
     "maintenance",
+    "masked",
     "missing",
+    "nodelost",
     "nok",
     "not",
     "notready",
@@ -62,21 +75,30 @@ static const char *const bad_words[] = {
     "offline",
     "oom",
     "oomkilled",
+    "orphaned",
     "outage",
     "overdue",
+    "overloaded",
     "panic",
     "paused",
     "pending",
+    "podinitializing",
     "red",
     "refused",
+    "rejected",
+    "removal",
     "removed",
     "removing",
     "restarting",
+    "segfault",
+    "shutdown",
     "sick",
+    "stalled",
     "starting",
     "stopped",
     "stopping",
     "stuck",
+    "succeeded",
     "suspended",
     "terminated",
     "terminating",
@@ -86,17 +108,30 @@ static const char *const bad_words[] = {
     "unavailable",
     "unhealth",
     "unhealthy",
+    "uninstalled",
+    "unloaded",
     "unreachable",
+    "unready",
     "unresponsive",
+    "unschedulable",
     "unwell",
+    "zombie",
 };
 
+/* So do words that end so: "CreateContainerError". */
+static const char *const bad_ends[] = {"error", "failed", "backoff"};
+
 /* So do these, but only alone. */
-static const char *const bad_texts[] = {"no", "false", "0", "n", "ko"};
+static const char *const bad_texts[] = {"no",          "false",   "0", "n", "ko", "out_of_service", "out of service",
+                                        "no response", "complete"};
 
 /* Members of an object that tell how it is. */
-static const char *const verdicts[] = {"status",  "health",    "state", "healthy", "is_healthy", "ok",
-                                       "running", "available", "ready", "up",      "alive",      "online"};
+static const char *const verdicts[] = {"status", "health", "state", "phase", "condition", "status_code", "activestate", "substate"};
+
+/* And those that tell whether it is well: true, or a number that is not 0. */
+static const char *const answers[] = {"healthy",   "is_healthy", "ishealthy", "ok",        "running", "is_running",
+                                      "available", "is_up",      "ready",     "is_ready",  "up",      "alive",
+                                      "is_alive",  "online",     "reachable", "connected", "active",  "responding"};
 
 static bool is_one_of(struct str word, const char *const *words, size_t count)
 {
@@ -111,17 +146,39 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* "503", "HTTP 503", "503 Service Unavailable", "0/1" as kubectl counts what is ready. */
+static bool is_bad_number(struct str text)
+{
+    size_t at = text.len > 5 && str_eq_nocase((struct str){text.ptr, 5}, STR("HTTP ")) ? 5 : 0, digits = 0;
+    while (at + digits < text.len && text.ptr[at + digits] >= '0' && text.ptr[at + digits] <= '9')
+        digits++;
+    char next = at + digits < text.len ? text.ptr[at + digits] : ' ';
+    if (digits == 1 && text.ptr[at] == '0')
+        return next == '/' && text.len > 2 && text.ptr[at + 2] >= '1' && text.ptr[at + 2] <= '9';
+    return digits == 3 && next == ' ' && (text.ptr[at] == '4' || text.ptr[at] == '5');
+}
+
+static bool is_bad_word(struct str word)
+{
+    for (size_t i = 0; i < sizeof(bad_ends) / sizeof(bad_ends[0]); i++) {
+        struct str end = str_from(bad_ends[i]);
+        if (word.len > end.len && str_eq_nocase((struct str){word.ptr + word.len - end.len, end.len}, end))
+            return true;
+    }
+    return is_one_of(word, bad_words, sizeof(bad_words) / sizeof(bad_words[0]));
+}
+
 static enum health read_text(struct str text)
 {
     text = str_trim((struct str){text.ptr, text.len < TEXT_MAX ? text.len : TEXT_MAX});
     if (text.len == 0)
         return HEALTH_UNTOLD;
-    if (is_one_of(text, bad_texts, sizeof(bad_texts) / sizeof(bad_texts[0])))
+    if (is_one_of(text, bad_texts, sizeof(bad_texts) / sizeof(bad_texts[0])) || is_bad_number(text))
         return HEALTH_UNWELL;
     for (size_t at = 0, end; at < text.len; at = end + 1) {
         for (end = at; end < text.len && is_letter(text.ptr[end]);)
             end++;
-        if (end > at && is_one_of((struct str){text.ptr + at, end - at}, bad_words, sizeof(bad_words) / sizeof(bad_words[0])))
+        if (is_bad_word((struct str){text.ptr + at, end - at}))
             return HEALTH_UNWELL;
     }
     return HEALTH_WELL;
@@ -135,6 +192,13 @@ static enum health read_members(const cJSON *object, int depth)
     enum health worst = HEALTH_UNTOLD;
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
         enum health health = read_value(cJSON_GetObjectItem(object, verdicts[i]), depth + 1); /* in any case */
+        worst = health > worst ? health : worst;
+    }
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        const cJSON *item = cJSON_GetObjectItem(object, answers[i]);
+        enum health health = read_value(item, depth + 1);
+        if (cJSON_IsNumber(item))
+            health = item->valuedouble == 0 ? HEALTH_UNWELL : HEALTH_WELL;
         worst = health > worst ? health : worst;
     }
     return worst;

@@ -3,6 +3,7 @@
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
 {
     static const struct str tag = {":latest", 7};
+    static const struct str homes[] = {{"registry.ollama.ai/library/", 27}, {"ollama.com/library/", 19}, {"library/", 8}};
     const struct str none = {NULL, 0};
     if (name.len == 0 || name.len > MODEL_NAME_MAX)
         return none;
@@ -15,6 +16,11 @@ struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
     struct str normal = {room, name.len};
     if (normal.len > tag.len && memcmp(room + normal.len - tag.len, tag.ptr, tag.len) == 0)
         normal.len -= tag.len;
+    for (size_t i = 0; i < sizeof(homes) / sizeof(homes[0]); i++)
+        if (normal.len > homes[i].len && memcmp(normal.ptr, homes[i].ptr, homes[i].len) == 0) {
+            normal = (struct str){normal.ptr + homes[i].len, normal.len - homes[i].len};
+            break;
+        }
     if (str_eq(normal, STR("-")) || str_eq(normal, STR("="))) /* in the registry these two mean something else */
         return none;
     return normal;

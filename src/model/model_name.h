@@ -11,9 +11,9 @@
 #define MODEL_NAME_MAX 128
 
 /*
- * Writes the normal form of a name, for indexes and queries, into `room`: lower case, without the tag ":latest", which is the
- * default ("Llama3:latest" becomes "llama3"). Absent if the text is not a name: a name has 1 to MODEL_NAME_MAX visible ASCII
- * characters, and no comma.
+ * Writes the normal form of a name, for indexes and queries, into `room`: lower case, without the tag ":latest" and without
+ * Ollama's own registry, which are the defaults ("library/Llama3:latest" becomes "llama3"). The result is absent if the text is
+ * not a name: a name has 1 to MODEL_NAME_MAX visible ASCII characters, and no comma.
  */
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX]);
 

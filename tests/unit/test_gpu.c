@@ -35,6 +35,13 @@ static const char *const gpus[] = {
     "GPU 0: NVIDIA A30 (UUID: GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77)",
     "Warning: infoROM is corrupted at gpu 0000:00:1E.0\nNVIDIA A10G",
     "Google TPU v4",
+    "NVIDIA Graphics Device",
+    "Intel",
+    "8xH100",
+    "['NVIDIA A100', 'NVIDIA A100']",
+    "03:00.0 VGA compatible controller: Matrox Electronics Systems Ltd. MGA G200eW3\n"
+    "3b:00.0 3D controller: NVIDIA Corporation GA100 [A100 PCIe 40GB]",
+    "*-display\n description: VGA compatible controller\n product: GA102 [GeForce RTX 3090]\n vendor: NVIDIA Corporation",
 };
 
 static const char *const others[] = {
@@ -137,6 +144,30 @@ static const char *const others[] = {
     "N/A; N/A",
     "none, none",
     "llvmpipe; ASPEED",
+    "ERR!",
+    "[GPU requires reset]",
+    "torch.cuda.is_available() = False",
+    "GPU access blocked by the operating system",
+    "Command exited with code 127",
+    "cudaErrorNoDevice",
+    "Parallels Display Adapter (WDDM)",
+    "Citrix Indirect Display Adapter",
+    "QEMU Virtual Video Controller",
+    "VGA compatible controller: Device 1234:1111 (rev 02)",
+    "Emulex Pilot3",
+    "mgag200",
+    "vmwgfx",
+    "SVGA3D; build: RELEASE;  LLVM;",
+    "Microsoft WARP",
+    "Intel(R) Core(TM) i7-9700K",
+    "x86_64",
+    "nogpu",
+    "keine GPU",
+    "0 x NVIDIA A100",
+    "0.0",
+    "*-display\n description: VGA compatible controller\n product: MGA G200eW WPCM450\n vendor: Matrox Electronics Systems Ltd.\n "
+    "physical id: 3\n bus info: pci@0000:03:00.0\n width: 32 bits\n configuration: driver=mgag200 latency=64\n",
+    "description: VGA compatible controller\nproduct: ASPEED Graphics Family\nvendor: ASPEED Technology, Inc.",
 };
 
 static void test_gpus(void **state)

@@ -201,9 +201,9 @@ class Surroundings:
         self._be_patient(1000)
         old.kill()
         self.group.wait_for_failover(old)
+        self._be_patient(PATIENCE_MS)
         old.start(*OPTIONS, "--replicaof", f"127.0.0.1 {self.primary.port}", within=60)
         self._wait_for_replica(old)
-        self._be_patient(PATIENCE_MS)
         let_pass(1)  # each instance asks twice a second whether its Redis still is the primary
         self.wait_until_served()
 

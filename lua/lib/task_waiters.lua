@@ -2,10 +2,12 @@
 --: use task_workers
 
 -- Polls of workers that are parked in a thread of a coordinator until there is a task; first come, first served. A waiter is named
--- "thread poll". `parked` has for each "deadline worker_id queues group group…", and `parked:<group>` has the waiters by the moment
--- since when they wait. The waiters of all workers are in the group "a".
+-- "thread poll". `parked` has for each "deadline worker_id queues list list…", and `parked:<list>` has the waiters by the moment
+-- since when they wait. The lists are the worker's groups. A poll that names few queues is in a list `group;queue` for each of
+-- them instead, so that nobody who waits for another queue stands before it. "*" has all waiters, `w:<worker>` all of a worker.
 
-local LOOKED_AT = 64 -- the most waiters for one task
+local LOOKED_AT = 256 -- the most waiters for one task
+local LISTS = 128 -- of one poll that names queues; one that would have more is in the lists of all queues
 local WAIT_MAX_MS = 90000 -- somewhat more than the longest wait of a poll
 
 -- Removes a waiter.
@@ -17,12 +19,29 @@ local function task_waiters_remove(waiter, entry)
   end
 end
 
+local function lists_of(worker, queues)
+  local _, commas = string.gsub(queues, ',', '')
+  local for_all = queues == '*' or (commas + 1) * #worker.groups > LISTS
+  local lists = { '*' }
+  for _, group in ipairs(worker.groups) do
+    if for_all or group == 'w:' .. worker.id then
+      lists[#lists + 1] = group
+    else
+      for queue in string.gmatch(queues, '[^,]+') do
+        lists[#lists + 1] = group .. ';' .. queue
+      end
+    end
+  end
+  return lists
+end
+
 -- queues: names with commas between, or "*" for all.
 local function task_waiters_add(waiter, worker, queues, since, deadline)
-  local entry = string.format('%.0f', deadline) .. ' ' .. worker.id .. ' ' .. queues .. ' ' .. table.concat(worker.groups, ' ')
+  local lists = lists_of(worker, queues)
+  local entry = string.format('%.0f', deadline) .. ' ' .. worker.id .. ' ' .. queues .. ' ' .. table.concat(lists, ' ')
   redis.call('HSET', key_prefix .. 'parked', waiter, entry)
-  for _, group in ipairs(worker.groups) do
-    redis.call('ZADD', key_prefix .. 'parked:' .. group, since, waiter)
+  for _, list in ipairs(lists) do
+    redis.call('ZADD', key_prefix .. 'parked:' .. list, since, waiter)
   end
 end
 
@@ -39,26 +58,39 @@ local function tell_thread(waiter, lane)
   return type(heard) == 'number' and heard > 0
 end
 
+-- The first waiter of a list that was not passed over: kept as `waiter` (false: none) and `since`.
+local function first_of(list)
+  if list.waiter == nil then
+    local found = redis.call('ZRANGE', list.key, list.passed, list.passed, 'WITHSCORES')
+    list.waiter, list.since = found[1] or false, tonumber(found[2] or math.huge)
+  end
+  return list
+end
+
 -- Wakes `count` waiters that can do the tasks of a lane, those first that have waited longest; but none of worker `but` (nil: no
 -- exception). Returns how many it woke.
 local function task_waiters_wake(group, queue, shape, count, now, but)
-  local key, passed, woken = key_prefix .. 'parked:' .. group, 0, 0
+  local all, named = { key = key_prefix .. 'parked:' .. group, passed = 0 }, { passed = 0 }
+  named.key = all.key .. ';' .. queue
+  local woken = 0
   for _ = 1, LOOKED_AT + count do
-    local waiter = redis.call('ZRANGE', key, passed, passed)[1]
+    local list = first_of(named).since < first_of(all).since and named or all
+    local waiter = list.waiter
     if not waiter or woken == count then
       break
     end
     local entry = redis.call('HGET', key_prefix .. 'parked', waiter)
     local deadline, id, queues = string.match(entry or '', '^(%S+) (%S+) (%S+)')
     local worker = deadline and tonumber(deadline) > now and task_workers_read(id)
+    list.waiter = nil
     if not worker then
       task_waiters_remove(waiter, entry)
-      redis.call('ZREM', key, waiter)
+      redis.call('ZREM', list.key, waiter)
     elseif id ~= but and task_workers_takes(worker) and task_waiters_names(queues, queue) and task_workers_fits(worker, shape) then
       task_waiters_remove(waiter, entry)
       woken = woken + (tell_thread(waiter, group .. ' ' .. queue .. ' ' .. shape) and 1 or 0)
     else
-      passed = passed + 1
+      list.passed = list.passed + 1
     end
   end
   return woken
@@ -66,10 +98,10 @@ end
 
 -- Removes at most `max` waiters that have waited for longer than allowed, since their thread has died. Returns how many.
 local function task_waiters_prune(now, max)
-  local gone = redis.call('ZRANGE', key_prefix .. 'parked:a', '-inf', now - WAIT_MAX_MS, 'BYSCORE', 'LIMIT', 0, max)
+  local gone = redis.call('ZRANGE', key_prefix .. 'parked:*', '-inf', now - WAIT_MAX_MS, 'BYSCORE', 'LIMIT', 0, max)
   for _, waiter in ipairs(gone) do
     task_waiters_remove(waiter)
-    redis.call('ZREM', key_prefix .. 'parked:a', waiter)
+    redis.call('ZREM', key_prefix .. 'parked:*', waiter)
   end
   return #gone
 end

@@ -729,6 +729,25 @@ def test_waiters_for_other_queues_sleep_on(tasks):
     assert told() == [("x", "2")]
 
 
+def test_whoever_waits_for_another_queue_stands_before_nobody(tasks):
+    told = wakes(tasks, "x")
+    for worker in ("w", "v"):
+        tasks.worker(worker, services="ocr")
+    for number in range(400):
+        park(tasks, "w", f"x {number}", queues="a,c" if number % 2 else "a")
+    park(tasks, "v", "x first", queues="d,b")
+    tasks.at(1)
+    park(tasks, "v", "x all")
+    tasks.at(2)
+    park(tasks, "v", "x many", queues="b," + ",".join(f"q{number}" for number in range(99)))
+    tasks.enqueue_all([{"queue": "b"}])
+    assert told() == [("x", "first")]
+    tasks.enqueue_all([{"queue": "b", "group": "s:ocr"}, {"queue": "b", "group": "s:ocr"}])
+    assert told() == [("x", "all"), ("x", "many")]
+    tasks.enqueue_all([{"queue": "c", "group": "w:w"}])
+    assert told() == [("x", "1")]
+
+
 def test_everything_that_makes_work_wakes(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")

@@ -109,7 +109,8 @@ static bool ends_with(struct str text, struct str end)
 }
 
 /*
- * Letters, digits, hyphens and underscores in labels with dots between; the last label is no number, else it is a broken address.
+ * Letters, digits, hyphens and underscores in labels with dots between; the last label is no number, else it is an odd or broken
+ * address.
  */
 static bool read_name(struct str text, struct place *place)
 {
@@ -132,7 +133,8 @@ static bool read_name(struct str text, struct place *place)
         bool is_inner = c == '-' || c == '_';
         if ((!is_letter(c) && !is_digit(c) && !is_inner) || (label == 0 && c == '-') || ++label > LABEL_MAX)
             return false;
-        is_number = is_number && is_digit(c);
+        bool is_hex = label >= 2 && text.ptr[i + 1 - label] == '0' && lower(text.ptr[i + 2 - label]) == 'x'; /* "0x7f000001" */
+        is_number = is_number && (is_digit(c) || (is_hex && (label == 2 || (c >= 'a' && c <= 'f'))));
     }
     place->host[text.len] = '\0';
     struct str host = {place->host, text.len};
@@ -242,10 +244,37 @@ static void drop_default_port(struct place *place)
         place->port = 0;
 }
 
+/* Without the quotes or angle brackets around it. */
+static struct str unquote(struct str text)
+{
+    static const char pairs[][2] = {{'"', '"'}, {'\'', '\''}, {'<', '>'}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (text.len > 2 && text.ptr[0] == pairs[i][0] && text.ptr[text.len - 1] == pairs[i][1])
+            return trim((struct str){text.ptr + 1, text.len - 2});
+    return text;
+}
+
+/* A scheme that lacks a slash or its colon: "https:/host", "https//host" would name a host "https". */
+static bool is_broken_scheme(struct str text)
+{
+    static const struct str schemes[] = {{"https", 5}, {"http", 4}};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t len = schemes[i].len;
+        if (text.len > len + 1 && str_eq_nocase((struct str){text.ptr, len}, schemes[i]) &&
+            (memcmp(text.ptr + len, ":/", 2) == 0 || memcmp(text.ptr + len, "//", 2) == 0))
+            return memchr(text.ptr, ':', text.len) != text.ptr + len || text.len < len + 3 || text.ptr[len + 2] != '/';
+    }
+    return false;
+}
+
 const char *place_read_url(struct str text, struct place *place)
 {
     memset(place, 0, sizeof(*place));
-    text = trim(text);
+    text = unquote(trim(text));
+    if (is_broken_scheme(text))
+        return NO_URL;
+    if (text.len > 2 && memcmp(text.ptr, "//", 2) == 0)
+        text = cut_front(text, 2);
     if (placeholder_is(text) || has_odd_character(text) || !take_scheme(&text, place))
         return NO_URL;
     bool is_told = place->scheme[0] != '\0';
@@ -281,7 +310,7 @@ const char *place_read_url(struct str text, struct place *place)
 
 static bool is_mark(char c)
 {
-    return is_space(c) || c == ',' || c == ';';
+    return is_space(c) || (c != '\0' && strchr(",;|\"'<>()", c) != NULL);
 }
 
 /* One of the addresses; `alone`: there is no other, and a name without a dot is one. */
@@ -302,6 +331,14 @@ static bool read_one_address(struct str text, bool alone, struct place *place)
     return alone || strpbrk(place->host, ".:") != NULL;
 }
 
+/* The end of Docker's own networks on each host, 172.17.0.1 and its like: others reach it only if they are on the same host. */
+static bool is_bridge(const struct place *place)
+{
+    unsigned char bytes[4];
+    return inet_pton(AF_INET, place->host, bytes) == 1 && bytes[0] == 172 && bytes[1] >= 17 && bytes[1] <= 31 && bytes[2] == 0 &&
+           bytes[3] == 1;
+}
+
 const char *place_read_address(struct str text, struct place *place, size_t *others)
 {
     bool found = false;
@@ -317,7 +354,7 @@ const char *place_read_address(struct str text, struct place *place, size_t *oth
         struct place each;
         if (len > 0 && read_one_address((struct str){text.ptr, len}, alone, &each)) {
             *others += found;
-            if (!found || each.reach < place->reach)
+            if (!found || each.reach < place->reach || (each.reach == place->reach && is_bridge(place) && !is_bridge(&each)))
                 *place = each;
             found = true;
         }

@@ -38,8 +38,9 @@ bool place_is_web(const struct place *place);
 
 /*
  * Reads what agents tell as an IP address: an address or a host name, with a port or without, a URL, or several of these with
- * white space, commas or semicolons between them, as `hostname -I` prints them. Of several it takes the first one that other
- * machines can reach, else the first one. *others becomes the number of the other ones. Returns NULL, or what is wrong.
+ * white space, commas, semicolons or quotes between them, as `hostname -I` prints them. Of several it takes the first one that
+ * other machines can reach (the host's end of a network of Docker only if there is no other one), else the first one. *others
+ * becomes the number of the other ones. Returns NULL, or what is wrong.
  */
 const char *place_read_address(struct str text, struct place *place, size_t *others);
 

@@ -45,6 +45,17 @@ static struct str keep(struct whereabouts *where, const struct place *place)
     return (struct str){where->text.ptr + at, where->text.len - at};
 }
 
+/* A word for how the tunnel is, instead of where. */
+static bool is_state(struct str text)
+{
+    static const char *const words[] = {"pending",  "starting", "connecting", "error", "failed", "disabled",
+                                        "inactive", "offline",  "missing",    "true",  "yes",    "no"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (str_eq_nocase(text, str_from(words[i])))
+            return true;
+    return false;
+}
+
 void whereabouts_read_tunnel(struct whereabouts *where, const cJSON *root, const char *name, struct faults *ignored,
                              struct faults *faults)
 {
@@ -57,7 +68,7 @@ void whereabouts_read_tunnel(struct whereabouts *where, const cJSON *root, const
         return;
     }
     const char *why = place_read_url(text, &place);
-    if (why == NULL && (!place_is_web(&place) || place.reach == REACH_NOWHERE))
+    if (why == NULL && (!place_is_web(&place) || place.reach == REACH_NOWHERE || is_state(text)))
         why = NO_URL;
     if (why != NULL) {
         faults_add(ignored, name, "%s", why);

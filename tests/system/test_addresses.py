@@ -79,7 +79,8 @@ def test_the_port_that_was_told_with_the_address_is_used(behind_proxy):
     ("https://x.example:443/", "https://x.example", []), ("https://u:p@x.example", "https://x.example", ["tunnel_url"]),
     ("javascript:alert(1)", None, ["tunnel_url"]), ("ftp://x.example", None, ["tunnel_url"]), ("not a url", None, ["tunnel_url"]),
     ("http://0.0.0.0:8000", None, ["tunnel_url"]), ("http://localhost:8000", None, ["tunnel_url"]),
-    ("http://None:8000", None, ["tunnel_url"])])
+    ("http://None:8000", None, ["tunnel_url"]), ("pending", None, ["tunnel_url"]), ("Failed", None, ["tunnel_url"]),
+    ("https:/x.example", None, ["tunnel_url"]), ("gpu-box", "http://gpu-box", [])])
 def test_a_tunnel_is_a_url_that_others_can_open(behind_proxy, told, url, left_out):
     answer = register(behind_proxy, {"worker_id": "w", "tunnel_url": told})
     assert answer["tunnel_url"] == url and ignored(answer) == left_out

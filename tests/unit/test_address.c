@@ -44,6 +44,10 @@ static void test_urls(void **state)
         {"http://0.0.0.0:8000", "http://0.0.0.0:8000"},
         {"postgres://db.example:5432/x", "postgres://db.example:5432/x"},
         {"wss://x.example:443", "wss://x.example"},
+        {"//x.example/", "https://x.example"},
+        {"\"https://x.example\"", "https://x.example"},
+        {"<https://x.example>", "https://x.example"},
+        {"http.example", "https://http.example"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct place place;
@@ -75,6 +79,12 @@ static void test_what_is_no_url(void **state)
         "N/A",
         "-",
         "https://",
+        "https:/x.example",
+        "HTTPS//x.example",
+        "http:/",
+        "http//",
+        "0x7f000001",
+        "https://1.0x7f",
         "https:///path",
         "https://None",
         "http://null:8000",
@@ -149,6 +159,11 @@ static void test_addresses(void **state)
         {"Failed to get 10.1.2.3", "10.1.2.3", 0, REACH_FAR, 0},
         {"https://x.example/", "https://x.example", 0, REACH_FAR, 0},
         {"None 10.0.0.1", "10.0.0.1", 0, REACH_FAR, 0},
+        {"172.17.0.1 172.18.0.1 192.168.1.5 10.8.0.2", "192.168.1.5", 0, REACH_FAR, 3},
+        {"172.17.0.1 127.0.0.1", "172.17.0.1", 0, REACH_FAR, 1},
+        {"172.17.0.2 192.168.1.5", "172.17.0.2", 0, REACH_FAR, 1},
+        {"['192.168.1.5', '10.0.0.1']", "192.168.1.5", 0, REACH_FAR, 1},
+        {"\"192.168.1.5\"", "192.168.1.5", 0, REACH_FAR, 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct place place;

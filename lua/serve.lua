@@ -37,7 +37,8 @@ end
 
 local found = format_found(format)
 if not found or found > format then
-  return redis.error_reply('NEWER The data in Redis is of format ' .. string.sub(found or 'nobody knows what', 1, 20)
+  return redis.error_reply('NEWER The data in Redis is of '
+    .. (found and 'format ' .. string.sub(found, 1, 20) or 'a format that is no number')
     .. ', this version knows ' .. arg_format .. ': it touches nothing, start a newer one')
 end
 local now = clock_now()

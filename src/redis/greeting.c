@@ -172,12 +172,11 @@ enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING
     bool is_text = reply->type == REDIS_REPLY_STRING;
     if (!is_text && !(reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) == 0))
         return ERR_NONE;
-    const char *found = is_text ? reply->str : "nobody knows what";
-    if (is_text && reply->len > 0 && strspn(found, "0123456789") == reply->len && strtol(found, NULL, 10) <= KEYS_FORMAT)
+    bool is_number = is_text && reply->len > 0 && strspn(reply->str, "0123456789") == reply->len;
+    if (is_number && strtol(reply->str, NULL, 10) <= KEYS_FORMAT)
         return ERR_NONE;
-    snprintf(why, GREETING_WHY_MAX,
-             "The data in Redis is of format %.20s, this version knows %d: it touches nothing, start a newer one", found,
-             KEYS_FORMAT);
+    snprintf(why, GREETING_WHY_MAX, "The data in Redis is of %s%.20s, this version knows %d: it touches nothing, start a newer one",
+             is_number ? "format " : "a format that is no number", is_number ? reply->str : "", KEYS_FORMAT);
     return ERR_NEWER;
 }
 

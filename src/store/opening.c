@@ -137,6 +137,11 @@ static void on_served(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;
     store->serving = false;
+    if (err == ERR_NEWER && !store->is_outdated)
+        log_event(
+            LOG_WARN, "format_newer",
+            "the data is of a newer format now: this instance serves until it connects again, start the newer version for it");
+    store->is_outdated = err == ERR_NEWER;
     if (err == ERR_NONE)
         store->is_barred = take_reply(reply);
     if (err == ERR_NONE && store->is_barred && store_serve(store) != ERR_NONE)

@@ -44,6 +44,15 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
     coordinator.register("w")
 
 
+def test_one_that_is_connected_says_so_and_serves_on(coordinator, redis):
+    """A rolling deploy: the newer version waits for those beside which it can't serve."""
+    coordinator.register("w")
+    redis.client.set("{rma}:format", "7")
+    wait_until(lambda: events(coordinator, "format_newer"), within=15)
+    coordinator.beat("w")
+    assert redis.client.get("{rma}:format") == "7"
+
+
 def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory, redis, start_coordinator, make_coordinator):
     start_coordinator(redis).stop()
     reader = make_coordinator(redis, REDIS_READ_URL=redis.url).start()
@@ -52,7 +61,7 @@ def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory
         write = redis.client.rpush if found == "a list" else redis.client.set
         write("{rma}:format", found)
         refused = run(directory, "check", REDIS_URL=redis.url)
-        why = "WRONGTYPE" if found == "a list" else "start a newer one"
+        why = "WRONGTYPE" if found == "a list" else "of a format that is no number, this version knows 1"
         assert refused.returncode == 1 and why in refused.stderr, (found, refused)
         redis.client.client_kill_filter(_type="normal", skipme=True)
         wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer", within=5,

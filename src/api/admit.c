@@ -51,17 +51,12 @@ struct actor admit_actor(struct request *request)
     };
 }
 
-/*
- * Notes in the audit what somebody who has signed in, or a program with a token, sets out to do with an operator's rights. A
- * target that can be none is left out: it's for the handler to refuse it.
- */
-static void note_operation(struct request *request)
+void admit_note_operation(struct request *request)
 {
     const struct api *api = request_app(request);
     const struct route *route = request->route;
     const struct principal *principal = admit_principal(request);
-    if (route->effect != WRITES || !(route->access & ACCESS_OPERATOR) ||
-        (principal->kind != PRINCIPAL_USER && principal->kind != PRINCIPAL_PROGRAM))
+    if (principal->kind != PRINCIPAL_USER && principal->kind != PRINCIPAL_PROGRAM)
         return;
     char action[128];
     struct actor actor = admit_actor(request);
@@ -72,7 +67,8 @@ static void note_operation(struct request *request)
 
 static void go_on(struct request *request)
 {
-    note_operation(request);
+    if (request->route->effect == WRITES && request->route->access & ACCESS_OPERATOR)
+        admit_note_operation(request);
     request->route->handler(request);
 }
 
@@ -312,6 +308,8 @@ void api_admit(struct request *request)
         request->before_answer = reading_note_write;
     /* credentials are never made or taken away by nobody: what a stranger made would hold when AUTH is switched on */
     bool open = api->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
+    /* what is for anyone doesn't wait for Redis to know more of a credential */
+    open = open || request->route->access & ACCESS_ANYONE;
     if (api->config->private_token.len > 0)
         admit_privately(request);
     else if (open || request_is_at_metrics_port(request))

@@ -58,6 +58,12 @@ const struct principal *admit_principal(const struct request *request);
 struct actor admit_actor(struct request *request);
 
 /*
+ * Notes in the audit what somebody who has signed in, or a program with a token, sets out to do with an operator's rights. A
+ * target that can be none is left out: it's for the handler to refuse it. Called by api_admit where a route takes an operator.
+ */
+void admit_note_operation(struct request *request);
+
+/*
  * Whether the sender may speak for a worker, as far as that is known here. *join becomes the caller whom the script has to
  * check, see lua/lib/owner.lua. It is absent when the sender speaks for all.
  */

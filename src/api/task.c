@@ -88,6 +88,7 @@ void api_task_cancel(struct request *request)
     if (!api_check_id(request, "task_id"))
         return;
     if (admit_principal(request)->role != ROLE_USER) {
+        admit_note_operation(request);
         cancel(request);
         return;
     }

@@ -763,6 +763,34 @@ def test_the_audit_has_what_operators_do(anna):
                                   ("POST /api/worker/{worker_id}/undrain", "w"), ("POST /api/worker/{worker_id}/drain", "w")])
 
 
+def test_the_audit_has_what_operators_cancel(redis, guarded):
+    """What users cancel is their own, and no news for anybody."""
+    operator, user = make_token(redis.client, token_id="operoperoper", role="operator"), make_token(redis.client, role="user")
+    tasks = [guarded.request("POST", "/api/tasks", {"queue": "q", "type": "t", "payload": {}}, bearer(user)).json["task_id"]
+             for _ in range(2)]
+    for task, token in zip(tasks, (user, operator)):
+        assert guarded.request("DELETE", f"/api/tasks/{task}", headers=bearer(token)).status == 200
+
+    def noted():
+        entries = guarded.request("GET", "/api/admin/audit", headers=bearer(operator)).json["entries"]
+        return [(entry["who"], entry["action"], entry["target"]) for entry in entries]
+    wait_until(lambda: noted() == [("token:operoperoper", "DELETE /api/tasks/{task_id}", tasks[1])])
+
+
+def test_what_is_for_anyone_waits_for_no_credential(redis, guarded):
+    """A monitor that sends its token everywhere must not find the process dead when it is Redis that does not answer."""
+    token = make_token(redis.client, role="viewer")
+    assert guarded.request("GET", "/api/admin/workers", headers=bearer(token)).status == 200
+    redis.freeze()
+    try:
+        for shown in (token, credentials.token_text("api", "unknownunkno")):
+            for path in ("/livez", "/dashboard", "/docs", "/openapi.json"):
+                for headers in (bearer(shown), {"Cookie": f"rma_session={shown}"}):
+                    assert guarded.request("GET", path, headers=headers).status == 200, path
+    finally:
+        redis.thaw()
+
+
 def make_token_of(coordinator, admin):
     return coordinator.request("POST", "/api/auth/tokens", {"kind": "join", "name": "site"}, admin).json["token"]
 

@@ -6,11 +6,13 @@
 -- some of the workers with leases of its queue, with blanks between; "deadline" (ms) of its lease; "position", "of": its place in
 -- its queue, and the length; "ahead": how many of the tasks before it have its group; "paused", "limit", "leased" of its queue;
 -- "able", "offline": how many live and offline workers could do it; "offline_since" (ms) of the worker that has been silent
--- longest; "closed": able workers that drain; "counted": how many workers it looked at; "all": how many there are; "average": ms
+-- longest; "closed": able workers that drain; "avoided_until" (ms): the able worker that failed at it last does not get it
+-- before; "counted": how many workers it looked at; "all": how many there are; "average": ms
 -- that the last tasks of its queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100
+local PATIENCE_MS = 15000 -- as in task_lease
 
 local task = task_moves_read(arg_task_id)
 if not task then
@@ -70,6 +72,7 @@ local function say_workers()
     shape = GROUPS[letter] .. '=' .. value .. (shape ~= '' and ';' .. shape or '')
   end
   local able, offline, closed, counted, since, cursor = 0, 0, 0, 0, nil, '0'
+  local avoids = false
   repeat
     local page = redis.call('HSCAN', key_prefix .. 'ledger', cursor, 'COUNT', 500)
     cursor = page[1]
@@ -85,6 +88,7 @@ local function say_workers()
           closed = closed + 1
         else
           able = able + 1
+          avoids = avoids or task.state == 'queued' and id == task.avoid
         end
       end
     end
@@ -93,6 +97,8 @@ local function say_workers()
   say('offline', offline)
   say('closed', closed)
   say('offline_since', since)
+  local avoided_until = (tonumber(task.available_at or '') or 0) + PATIENCE_MS
+  say('avoided_until', avoids and avoided_until > now and redis.call('ZCARD', key_prefix .. 'online') > 1 and avoided_until)
   say('counted', counted)
   say('all', redis.call('HLEN', key_prefix .. 'ledger'))
 end

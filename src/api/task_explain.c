@@ -214,6 +214,21 @@ static void say_ended(struct account *account, struct str state)
     buffer_fini(&text);
 }
 
+/* The worker that failed at it last gets it only if no other one takes it first. */
+static void say_elsewhere(struct account *account, int64_t until)
+{
+    struct buffer text = BUFFER_INIT;
+    struct str worker_id = text_of(account, "avoid");
+    buffer_printf(&text, "Worker %.*s failed at it and is not to have it again before ", STR_PRINTF(worker_id));
+    write_moment(&text, until);
+    buffer_append(&text, STR("."));
+    struct buffer *out = begin(account, "retry-elsewhere", &text);
+    json_add_text(out, "worker_id", worker_id);
+    json_add_time(out, "until", until);
+    json_end_object(out);
+    buffer_fini(&text);
+}
+
 /* Why nobody has it yet. */
 static void say_why_it_waits(struct account *account, bool queued)
 {
@@ -225,6 +240,8 @@ static void say_why_it_waits(struct account *account, bool queued)
         say_paused(account);
     if (limit >= 0 && leased >= limit)
         say_limit(account, limit, leased);
+    if (number_of(account, "avoided_until") > 0)
+        say_elsewhere(account, number_of(account, "avoided_until"));
     if (number_of(account, "able") <= 0)
         say_nobody(account);
     else if (queued)
@@ -235,14 +252,21 @@ static void say_why_it_waits(struct account *account, bool queued)
 static double eta(const struct account *account, bool queued)
 {
     int64_t limit = number_of(account, "limit"), able = number_of(account, "able"), average = number_of(account, "average");
+    int64_t leased = number_of(account, "leased"), avoided = number_of(account, "avoided_until");
     double wait = 0;
     if (!account->waits_for_nobody || limit == 0)
         return -1;
     if (!queued)
         wait = fmax(0, (double)(number_of(account, "available_at") - account->now)) / 1000;
     double at_once = limit > 0 && limit < able ? (double)limit : (double)able;
-    double ahead = queued ? fmax(0, (double)number_of(account, "ahead")) : 0;
-    return wait + (average > 0 ? floor(ahead / at_once) * (double)average / 1000 : 0);
+    double rounds = queued ? floor(fmax(0, (double)number_of(account, "ahead")) / at_once) : 0;
+    if (limit > 0 && leased >= limit) /* so many must end before the next one begins */
+        rounds += (double)(leased - limit + 1) / at_once;
+    if (able == 1 && avoided > 0)
+        wait = fmax(wait, (double)(avoided - account->now) / 1000);
+    if (rounds > 0 && average <= 0)
+        return -1;
+    return wait + (rounds > 0 ? rounds * (double)average / 1000 : 0);
 }
 
 static void write_account(struct buffer *out, struct account *account, struct str task_id)

@@ -432,6 +432,11 @@ def test_paused_limited_delayed(redis, coordinator):
     explained, reasons = explain(coordinator, ids[2])
     assert (explained["position"], reasons["position"]["of"]) == (3, 3)
     assert reasons["queue-limit"]["text"] == "Queue q has 1 of 1 tasks that it may have under way, held by w."
+    assert explained["eta_seconds"] is None, "nobody knows how long the one under way takes"
+    redis.client.hset("{rma}:task:done", mapping={"started_at": 1000, "finished_at": 9000})
+    redis.client.zadd("{rma}:completed:q", {"done": 9999999999999})
+    assert [explain(coordinator, task_id)[0]["eta_seconds"] for task_id in ids] == [8, 16, 24]
+    redis.client.delete("{rma}:completed:q", "{rma}:task:done")
     coordinator.post("/api/queues/q/pause")
     explained, reasons = explain(coordinator, ids[0])
     assert reasons["queue-paused"]["queue"] == "q" and explained["eta_seconds"] is None
@@ -681,6 +686,22 @@ def test_users_share_neither_idempotency_keys_nor_dedup_keys(redis, start_coordi
     del body["dedup_key"]
     assert coordinator.post("/api/tasks", body, headers={**other, **key}).status == 201
     assert coordinator.post("/api/tasks", {**body, "dedup_key": "d", "on_conflict": "replace"}, headers=operator).status == 201
+
+
+def test_a_retry_that_waits_for_another_worker_says_so(clock, start_redis, start_coordinator):
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock)
+    coordinator.register("w", services=["ocr"])
+    coordinator.register("v")
+    task_id = submit(coordinator, requirements={"service": "ocr"}, retry_delay_seconds=0.001).json["task_id"]
+    (_, held), = task_work.lease(redis, "w").items()
+    assert task_work.fail(redis, "w", task_id, held, "broken", again=True).startswith("failed scheduled")
+    wait_until(lambda: task_of(coordinator, task_id)["state"] == "queued", what="it is due")
+    explained, reasons = explain(coordinator, task_id)
+    assert reasons["retry-elsewhere"]["worker_id"] == "w" and 5 < explained["eta_seconds"] <= 15
+    clock.advance(16)
+    explained, reasons = explain(coordinator, task_id)
+    assert "retry-elsewhere" not in reasons and explained["eta_seconds"] == 0
 
 
 # -- without Redis -----------------------------------------------------------------------------------------------------------------

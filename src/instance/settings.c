@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define IDLE_TIMEOUT_S 75
@@ -43,6 +44,16 @@ static enum err read_signing_key(struct instance *instance, char why[256])
                  "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
                  path);
     return err;
+}
+
+/* Secrets that Kubernetes mounts are for everybody to read in their container, so this stops no start. */
+static void warn_of_readable_key(const struct config *config)
+{
+    struct str path = config->text[CONFIG_JWT_KEY_FILE];
+    struct stat status;
+    if (path.len > 0 && stat(path.ptr, &status) == 0 && (status.st_mode & S_IROTH) != 0)
+        log_event(LOG_WARN, "key_file", "every user of this machine can read JWT_KEY_FILE, and so sign tokens: chmod o-r it",
+                  log_str("file", path));
 }
 
 /* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
@@ -150,6 +161,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     if (err != ERR_NONE)
         return err;
     begin_log(config);
+    warn_of_readable_key(config);
     struct str region;
     bool on_fly = getenv("FLY_APP_NAME") != NULL;
     name_instance(instance, &region);

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import jwt
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import credentials
 import project
@@ -415,6 +417,17 @@ def test_a_weak_shared_secret_stops_the_start(redis, make_coordinator, directory
 def test_a_strong_shared_secret_does_not(redis, start_coordinator, directory):
     (directory / "secret").write_text("y" * 32 + "\n")
     assert start_coordinator(redis, JWT_SECRET="x" * 32, JWT_SECRET_FILE=directory / "secret").is_alive()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o444])
+def test_a_key_that_everybody_can_read_is_warned_of(redis, start_coordinator, directory, mode):
+    path = directory / "jwt.pem"
+    path.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    path.chmod(mode)
+    coordinator = start_coordinator(redis, JWT_KEY_FILE=path)
+    lines = [line for line in coordinator.log_lines() if line["event"] == "key_file"]
+    assert [line["level"] for line in lines] == (["warn"] if mode & 0o004 else [])
 
 
 @pytest.mark.parametrize("mode", ["off", "warn", "on"])

@@ -10,6 +10,11 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -202,18 +207,72 @@ static bool take_amount(struct str *text, struct size *size)
     return true;
 }
 
+static bool is_separator(char c)
+{
+    return c == ',' || c == ';' || c == '+' || c == '|' || c == '\n' || c == '\r';
+}
+
 /* Takes what stands between two sizes off the front of *text, white space around it included; false when there is no separator. */
 static bool take_separator(struct str *text)
 {
     bool found = false;
     for (; text->len > 0; skip(text, 1)) {
         char c = text->ptr[0];
-        if (c == ',' || c == ';' || c == '+' || c == '\n' || c == '\r')
+        if (is_separator(c))
             found = true;
         else if (!is_space(c))
             break;
     }
     return found;
+}
+
+/*
+ * Takes what names no size off the front of *text: the label of one ("MemTotal: 16318344 kB", "GPU 0: 24 GB"), and entries that have
+ * others behind them, but no digit: a headline, or "[N/A]" of a card that tells none.
+ */
+static void skip_words(struct str *text)
+{
+    while (text->len > 0) {
+        size_t len = 0, label = 0, end = 0;
+        bool has_letter = false, has_digit = false;
+        for (; len < text->len && !is_separator(text->ptr[len]); len++) {
+            char c = text->ptr[len];
+            if (c == ':' && has_letter)
+                label = len + 1;
+            has_letter = has_letter || is_letter(c);
+            has_digit = has_digit || is_digit(c);
+            end = is_space(c) ? end : len + 1;
+        }
+        if (has_digit && label > 0 && (is_letter(text->ptr[end - 1]) || text->ptr[end - 1] == ')')) { /* "error: 404" has no unit */
+            skip(text, label);
+            skip_space(text);
+        }
+        if (has_digit || !has_letter || len == text->len)
+            return;
+        skip(text, len);
+        take_separator(text);
+    }
+}
+
+/* Takes a remark in parentheses off the front of *text: "16.0 GB (15.9 GB usable)". */
+static void skip_remark(struct str *text)
+{
+    struct str rest = *text;
+    skip_blanks(&rest);
+    const char *end = at(rest, 0) == '(' ? memchr(rest.ptr, ')', rest.len) : NULL;
+    if (end == NULL)
+        return;
+    skip(&rest, (size_t)(end - rest.ptr) + 1);
+    *text = rest;
+}
+
+/* Whether what is left is one entry without a digit. */
+static bool is_wordy(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (is_digit(text.ptr[i]) || is_separator(text.ptr[i]))
+            return false;
+    return true;
 }
 
 bool size_parse(struct str text, struct size *size)
@@ -224,8 +283,12 @@ bool size_parse(struct str text, struct size *size)
         return false;
     for (int count = 0; text.len > 0; count++) {
         struct size each;
+        skip_words(&text);
+        if (count > 0 && is_wordy(text))
+            break;
         if (count == AMOUNTS_MAX || !take_amount(&text, &each))
             return false;
+        skip_remark(&text);
         all.bytes += each.bytes;
         all.shown += each.shown;
         all.largest = fmax(all.largest, each.largest);

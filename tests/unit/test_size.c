@@ -68,6 +68,13 @@ static void test_case_and_white_space(void **state)
     expect("  8   GB \n", 8e9);
     expect("\t8", 8e9);
     expect("007 GB", 7e9);
+    expect("MemTotal:       16318344 kB", 16318344e3);
+    expect("GPU 0: 24 GB, GPU 1: 16 GB", 40e9);
+    expect("memory.total [MiB]\n24564 MiB\n", 24564 * KI * KI);
+    expect("[N/A], 24564 MiB", 24564 * KI * KI);
+    expect("24564 MiB, [N/A]", 24564 * KI * KI);
+    expect("24564 MiB | 24564 MiB", 2 * 24564 * KI * KI);
+    expect("16.0 GB (15.9 GB usable)", 16e9);
 }
 
 /* A bare number is bytes when it is above 10^8, MiB when it is above 1000, else GB. */
@@ -174,10 +181,28 @@ static void test_what_is_no_size(void **state)
 {
     (void)state;
     const char *bad[] = {
-        "",      " ",       "Unknown", "Unknown (AMD)", "-1GB",  "+1GB",     "GB",     "1.GB",       ".5GB",
-        "1 2GB", "8 XB",    "8GB RAM", "8GBB",          "8 G B", "1e3",      "1e3GB",  "0x8",        "inf",
-        "nan",   "1..2",    "N/A",     "infinity GB",   "1.2.3", "8bi",      "8 iB",   "8GB -1GB",   "x 2",
-        "2 x",   "2 x x 2", "2x3x4GB", "2.5 x 8GB",     "[N/A]", "8GB/16GB", "0x 8GB", "8 GBGBGBGB",
+        "",           " ",
+        "Unknown",    "Unknown (AMD)",
+        "-1GB",       "+1GB",
+        "GB",         "1.GB",
+        ".5GB",       "1 2GB",
+        "8 XB",       "8GB RAM",
+        "8GBB",       "8 G B",
+        "1e3",        "1e3GB",
+        "0x8",        "inf",
+        "nan",        "1..2",
+        "N/A",        "infinity GB",
+        "1.2.3",      "8bi",
+        "8 iB",       "8GB -1GB",
+        "x 2",        "N/A\nN/A",
+        "a:",         "a:b:",
+        ":",          "8GB (",
+        "RAM: much",  "Error: 404 not found",
+        "Error: 404", "2 x",
+        "2 x x 2",    "2x3x4GB",
+        "2.5 x 8GB",  "[N/A]",
+        "8GB/16GB",   "0x 8GB",
+        "8 GBGBGBGB",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct size size = {42, 42, 42};

@@ -227,8 +227,8 @@ static bool take_separator(struct str *text)
 }
 
 /*
- * Takes what names no size off the front of *text: the label of one ("MemTotal: 16318344 kB", "GPU 0: 24 GB"), and entries that have
- * others behind them, but no digit: a headline, or "[N/A]" of a card that tells none.
+ * Takes what names no size off the front of *text: the label of one ("MemTotal: 16318344 kB", "GPU 0: 24 GB"), and entries that
+ * have others behind them, but no digit: a headline, or "[N/A]" of a card that tells none.
  */
 static void skip_words(struct str *text)
 {

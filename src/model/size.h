@@ -24,9 +24,9 @@ static inline bool size_is_known(struct size size)
 /*
  * Reads a size. KB/MB/GB/TB and K/M/G/T are powers of 1000 (a card sold as 8 GB reports 8188 MiB), Ki/Mi/Gi/Ti and KiB/MiB/GiB/TiB
  * powers of 1024, B bytes; size_of_number says what a number without a unit is. A comma is a decimal point ("3,6 GB"), unless it
- * stands between groups of three digits ("24,564 MiB"). Several sizes stand in lines, or have commas, semicolons, bars or plus
- * signs between them; "2 x 24 GB" is two. Case and white space do not matter. It leaves out labels ("MemTotal: 16318344 kB"), entries
- * without a digit ("[N/A], 24564 MiB"), and remarks in parentheses behind a size.
+ * stands between groups of three digits ("24,564 MiB"). Several sizes stand in lines, or have commas, semicolons, bars or
+ * plus signs between them; "2 x 24 GB" is two. Case and white space do not matter. Left out are labels ("MemTotal: 8192 kB"),
+ * entries without a digit ("[N/A], 24564 MiB"), and remarks in parentheses behind a size.
  * Returns false, and leaves *size alone, when the text is no size ("Unknown (AMD)", "-1GB", "").
  */
 bool size_parse(struct str text, struct size *size);

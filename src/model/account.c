@@ -138,6 +138,19 @@ static void read_name(const cJSON *root, struct str *name, struct faults *faults
     }
 }
 
+/* A limit that is misspelt must not make a token without it. */
+static void refuse_other_members(const cJSON *root, struct faults *faults)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, root)
+    {
+        if (!str_list_has(STR("kind,name,role,expires_seconds,max_workers,tiers,services"), str_from(item->string)))
+            faults_add(
+                faults, item->string,
+                "is no member of this request; there are kind, name, role, expires_seconds, max_workers, tiers and services");
+    }
+}
+
 enum err token_request_parse(struct str body, struct token_request *out, struct faults *faults, const char **why)
 {
     cJSON *root;
@@ -152,6 +165,9 @@ enum err token_request_parse(struct str body, struct token_request *out, struct 
     json_get_number(root, "max_workers", 1, WORKERS_MAX, "max_workers", &request.max_workers, faults);
     read_tiers(root, request.tiers, faults);
     read_services(root, &request.services, faults);
+    refuse_other_members(root, faults);
+    if (floor(request.max_workers) != request.max_workers)
+        faults_add(faults, "max_workers", "must be a whole number");
     bool limited = request.max_workers > 0 || request.tiers[0] != '\0' || request.services.len > 0;
     if (request.join && request.role.ptr != NULL)
         faults_add(faults, "role", "is for api tokens: a join token has no role");

@@ -5,10 +5,10 @@
 
 #define LENGTH_DIGITS_MAX 18
 #define CHUNK_MAX ((uint64_t)0x0fffffffffffffff) /* 15 hex digits */
-#define TEXT_BEGIN 1                             /* nothing stands at 0: a value there is none yet */
-#define EXTENSION_MAX 256                        /* bytes of a chunk's extension: nobody uses them */
+#define TEXT_BEGIN 1                             /* names and values begin here: an offset of 0 means "no value yet" */
+#define EXTENSION_MAX 256                        /* bytes of a chunk's extension */
 
-#define HEADERS_ROOM 16 /* to begin with */
+#define HEADERS_ROOM 16 /* at first; doubled when it is full */
 
 /* Where a header stands in the head's text. */
 struct place {
@@ -31,7 +31,7 @@ struct answer {
     size_t extension;              /* bytes of the present chunk's extension */
     size_t trailers;               /* bytes behind the last chunk */
     int64_t length;                /* -1: not known */
-    bool head_is_read;             /* of the real answer */
+    bool head_is_read;             /* of the final answer, not of an interim one */
     bool at_line_start, after_cr;
     bool in_trailers, done, upgraded;
     const char *fault;
@@ -67,7 +67,7 @@ static int drop_trailer(struct answer *answer, size_t len)
     return answer->trailers > ANSWER_TRAILERS_MAX ? refuse(answer, "trailers that are larger than they may be") : 0;
 }
 
-/* llhttp takes any reason phrase. */
+/* Refuses control characters in the reason phrase, since llhttp accepts them. */
 static int on_reason(llhttp_t *parser, const char *at, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -81,7 +81,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
     struct answer *answer = parser->data;
     if (answer->in_trailers)
         return drop_trailer(answer, len);
-    /* the last one has its value already, or there is none: another one begins */
+    /* the last header has its value already, or there is no header yet: a new one begins */
     if (answer->count == 0 || answer->places[answer->count - 1].value != 0) {
         if (answer->count == ANSWER_HEADERS_MAX)
             return refuse(answer, "more headers than may be");
@@ -129,7 +129,10 @@ static int64_t read_length(struct str text)
     return length;
 }
 
-/* What says how long the body is must say it in one way only (RFC 9112, section 6.3). */
+/*
+ * Sets answer->length. Returns what is wrong, or NULL: the head may state the length of the body in one way only (RFC 9112,
+ * section 6.3).
+ */
 static const char *check_length(struct answer *answer)
 {
     bool chunked = false;
@@ -246,7 +249,7 @@ static int on_message_complete(llhttp_t *parser)
         answer->done = true;
         return HPE_PAUSED;
     }
-    answer->count = 0; /* of an interim answer, which is dropped */
+    answer->count = 0; /* an interim answer has ended: drop its headers */
     answer->text.len = TEXT_BEGIN;
     answer->head_size = 0;
     return 0;
@@ -291,8 +294,8 @@ void answer_free(struct answer *answer)
 }
 
 /*
- * Whether the piece of a head, up to the end of a line at most, has CR and LF at that end and neither of them within; llhttp
- * lets some pass.
+ * Whether CR and LF stand in the piece only as a pair, and only at its end. The piece is at most one line of a head. If it ends
+ * with a CR, the next piece must be the LF. llhttp accepts some heads that break this rule.
  */
 static bool has_line_end(struct answer *answer, struct str piece)
 {
@@ -305,8 +308,8 @@ static bool has_line_end(struct answer *answer, struct str piece)
 }
 
 /*
- * How much of `bytes` to read at once: of a head a line, so that what begins a line can be looked at; else all. NULL: *size is
- * it.
+ * Sets *size to how many of `bytes` to parse at once. Of a head this is at most one line, so that the first byte of each line can
+ * be checked; after the head it is all. Returns NULL, or what is wrong with the head.
  */
 static const char *choose_piece(struct answer *answer, struct str bytes, size_t *size)
 {

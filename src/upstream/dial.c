@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define PREPARING_MS 5 /* between two looks at whether TLS is ready: once in the life of the program */
+#define PREPARING_MS 5 /* how often to check whether TLS is ready; only the first requests to https URLs wait for it */
 
 const char *exchange_fault_word(enum exchange_fault fault)
 {
@@ -27,7 +27,7 @@ const char *exchange_fault_sentence(enum exchange_fault fault)
     return sentences[fault];
 }
 
-/* The exchange has no connection any more, and waits for nothing. */
+/* Cancels the look-up, closes the connection, and stops all waiting. */
 static void let_go(struct dialled *dialled)
 {
     if (dialled->lookup != NULL)
@@ -91,7 +91,7 @@ static void on_wire(void *user, enum wire_event event, const char *why)
     }
 }
 
-/* Takes a kept connection to one of the addresses. */
+/* Takes an idle connection to one of the addresses from the pool. False: there is none. */
 static bool take_kept(struct dialled *dialled)
 {
     bool fresh = !dialled->request.safe;
@@ -100,7 +100,7 @@ static bool take_kept(struct dialled *dialled)
     return dialled->wire != NULL;
 }
 
-/* Each address that is left has an equal part of the time that is left. */
+/* Waits for a part of the time that is left: the present address and those not tried yet have equal parts. */
 static void wait_for_connection(struct dialled *dialled)
 {
     int64_t left = dialled->connect_until - clock_ms();
@@ -136,7 +136,7 @@ void dialled_connect(struct dialled *dialled)
     dialled_fail_soon(dialled, EXCHANGE_REFUSED, dialled->why);
 }
 
-/* The addresses are there. */
+/* Takes a kept connection to an address, or opens one. If TLS is not ready, it waits for that first. */
 static void use_addresses(struct dialled *dialled)
 {
     if (dialled->target.tls && !tls_prepare()) {
@@ -152,7 +152,7 @@ static void use_addresses(struct dialled *dialled)
     dialled_connect(dialled);
 }
 
-/* Each address must be allowed, since the name may mean any. */
+/* Goes on with the addresses of the name. All of them must be allowed, since the request may go to any. */
 static void take_addresses(struct dialled *dialled, const struct network_address addresses[], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -207,7 +207,7 @@ static void find_address(struct dialled *dialled)
         look_up(dialled);
 }
 
-/* The moment has come until which something should have happened. */
+/* Acts when the wait of the present state is over: mostly the worker took too long. */
 static void on_late(struct dialled *dialled)
 {
     switch (dialled->state) {

@@ -28,7 +28,7 @@ static void add_piece(struct dialled *dialled, struct str text)
         dialled->pieces[dialled->piece_count++] = (struct iovec){(char *)(uintptr_t)text.ptr, text.len};
 }
 
-/* What is to be sent next: of the body these pieces, as a chunk if need be. */
+/* Prepares what to send next: the head, if there is one, and these pieces of the body, as one chunk if the body is chunked. */
 static void prepare(struct dialled *dialled, struct str head, const struct str pieces[], size_t count, bool last)
 {
     bool chunked = dialled->request.chunked && dialled->state != DIALLED_RAW;
@@ -51,7 +51,7 @@ static void prepare(struct dialled *dialled, struct str head, const struct str p
         add_piece(dialled, STR("0\r\n\r\n"));
 }
 
-/* Takes what has been sent off the pieces. */
+/* Removes the bytes that were sent from the pieces. */
 static void advance(struct dialled *dialled, size_t sent)
 {
     while (dialled->piece < dialled->piece_count && sent >= dialled->pieces[dialled->piece].iov_len)
@@ -64,13 +64,13 @@ static void advance(struct dialled *dialled, size_t sent)
 }
 
 /*
- * Sends as much as can be. True: all has left. A worker that takes nothing more has perhaps answered before: the loop tells that
- * there is something to read, and be it the end.
+ * Sends as much as the connection takes. True: all has left. A failed write does not fail the exchange, since the worker may have
+ * answered already: the loop will report something to read, at least the end of the connection.
  */
 static bool send_pieces(struct dialled *dialled)
 {
     while (dialled->piece < dialled->piece_count) {
-        dialled->delivered = dialled->delivered || dialled->target.tls; /* part of a record may be out, whatever is told */
+        dialled->delivered = dialled->delivered || dialled->target.tls; /* part of a record may be sent even if the write fails */
         ssize_t sent = wire_write(dialled->wire, &dialled->pieces[dialled->piece], dialled->piece_count - dialled->piece);
         if (sent < 0 && errno == EAGAIN)
             wire_want_write(dialled->wire);
@@ -88,7 +88,7 @@ static bool send_pieces(struct dialled *dialled)
     return true;
 }
 
-/* How long to wait now, and for what. While the caller has bytes to look at, or more to give, it is the caller's time. */
+/* Sets the deadline of the present phase. There is none while the caller reads the last bytes or has to give the next ones. */
 static void wait_for_worker(struct dialled *dialled)
 {
     if (dialled->holding || (!dialled->answered && dialled->may_send))
@@ -145,7 +145,7 @@ static void on_head(void *data)
     dialled->head_is_read = true;
 }
 
-/* Moves what belongs to the body together: between the pieces stand the sizes of chunks. */
+/* Moves the pieces of the body together within the buffer: the sizes of chunks stand between them. */
 static void on_body(void *data, struct str bytes)
 {
     struct dialled *dialled = data;
@@ -156,7 +156,10 @@ static void on_body(void *data, struct str bytes)
     dialled->body.len += bytes.len;
 }
 
-/* Gives bytes to the caller, who looks at them until exchange_next. Its caller's last act. */
+/*
+ * Gives bytes to the caller, who may read them until exchange_next. Nothing may touch `dialled` after this call: the caller may
+ * free the exchange in it.
+ */
 static void deliver(struct dialled *dialled, struct str bytes, bool last)
 {
     if (bytes.len <= SMALL) {
@@ -174,7 +177,7 @@ static void deliver(struct dialled *dialled, struct str bytes, bool last)
         head->status = answer_status(dialled->answer);
         head->headers = answer_headers(dialled->answer, &head->count);
         head->length = answer_length(dialled->answer);
-        /* who answers before it has the head gets no more of it: from here on it is the caller's again */
+        /* if the worker answers before it has the whole head, the rest is not sent: the caller may change the head now */
         dialled->broken = dialled->broken || (dialled->sends_head && dialled->piece == 0);
     }
     dialled->answered = dialled->holding = true;
@@ -183,7 +186,7 @@ static void deliver(struct dialled *dialled, struct str bytes, bool last)
     dialled->exchange.events->answer(dialled->exchange.data, bytes, last);
 }
 
-/* The ms for which the worker says that it keeps the connection, -1: it does not say. */
+/* Returns for how many ms the worker says that it keeps the connection; -1: it does not say. */
 static int read_keep_ms(const struct answer *answer)
 {
     struct str rest = answer_header(answer, "keep-alive");
@@ -199,7 +202,7 @@ static int read_keep_ms(const struct answer *answer)
     return -1;
 }
 
-/* The answer is whole. `clean`: nothing came behind it. */
+/* Ends the exchange after a whole answer, and keeps the connection if it can be used again. `clean`: no bytes came behind it. */
 static void finish(struct dialled *dialled, bool clean)
 {
     struct wire *wire = dialled->wire;
@@ -248,8 +251,8 @@ static void read_answer(struct dialled *dialled, struct str bytes)
 }
 
 /*
- * Whether the request may be sent once more: the connection was a kept one, which the worker closed before it answered anything.
- * What the caller gave later is gone.
+ * Whether the request may be sent once more: the worker closed a kept connection before it answered anything. A body that the
+ * caller gives in parts can't be sent again, since nothing keeps the parts.
  */
 static bool may_try_again(const struct dialled *dialled)
 {
@@ -267,7 +270,7 @@ static void try_again(struct dialled *dialled)
     dialled_connect(dialled);
 }
 
-/* The connection has ended: in order, or not. */
+/* Ends the exchange, or tries once more, when the connection has ended. `in_order`: it was closed, not broken. */
 static void end_answer(struct dialled *dialled, bool in_order, const char *why)
 {
     dialled->body.len = 0;

@@ -1,5 +1,5 @@
 /*
- * The inside of what one loop needs to pass requests on, for the files of upstream/ alone.
+ * The inside of struct upstream, which each loop has to pass requests on. For the files of upstream/ only.
  */
 #ifndef UPSTREAM_INTERNAL_H
 #define UPSTREAM_INTERNAL_H
@@ -41,7 +41,7 @@ struct upstream {
     size_t spare_count;
 };
 
-/* Calls the waiter in `ms`, instead of at an earlier chosen moment; and cancels the moment. */
+/* Calls the waiter in `ms`; a moment that was set before no longer counts. upstream_wait_no_more cancels the moment. */
 void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms);
 void upstream_wait_no_more(struct waiter *waiter);
 
@@ -51,7 +51,7 @@ void upstream_call_soon(struct upstream *upstream, struct waiter *waiter);
 /* Removes the waiter before it is freed. */
 void upstream_forget(struct upstream *upstream, struct waiter *waiter);
 
-/* Takes a buffer of UPSTREAM_READ_SIZE bytes; gives it back. */
+/* Takes a buffer of UPSTREAM_READ_SIZE bytes. upstream_give_buffer gives it back. */
 char *upstream_take_buffer(struct upstream *upstream);
 void upstream_give_buffer(struct upstream *upstream, char *buffer);
 

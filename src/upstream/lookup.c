@@ -12,19 +12,19 @@
 
 #define BUCKETS 1024 /* a power of two */
 
-/* A name: what is known of it, or who waits to know it. */
+/* A host name, its last result, and the look-ups that wait for a new one. */
 struct name {
     struct name *next;         /* in its bucket */
-    struct name *next_waiting; /* for a thread */
+    struct name *next_waiting; /* in the queue for a thread */
     bool under_way;            /* it waits for a thread, or a thread looks it up */
-    int64_t until;             /* clock_ms: so long what is known holds, or, */
-    int64_t stale_until;       /* likewise, while it is looked up anew; 0: nothing is known */
-    struct lookup *waiters;    /* under way */
+    int64_t until;             /* clock_ms: the result is good until then */
+    int64_t stale_until;       /* clock_ms: it is still used until then, while the name is looked up anew; 0: no result */
+    struct lookup *waiters;    /* while under_way */
     struct lookup_result result;
     char text[];
 };
 
-/* On its name's list of waiters, then on its loop's of finished ones. */
+/* A look-up stands on its name's list of waiters, then on its loop's list of finished look-ups. */
 struct lookup {
     struct lookup *next, **link; /* `link`: what points to this one */
     struct lookups *lookups;
@@ -39,7 +39,7 @@ struct lookups {
     struct lookup *finished;
 };
 
-/* What all loops share. The lock is for the lists of loops, too. */
+/* What all loops share. The lock also guards the loops' lists of finished look-ups. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -69,7 +69,7 @@ static void add_address(struct lookup_result *result, const struct sockaddr *nam
 static void resolve(const char *name, struct lookup_result *result)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    /* read anew, since the file may have changed; and no patience beyond that of whoever waits */
+    /* reads resolv.conf anew, since it may have changed; gives up about as early as a request does (EXCHANGE_LOOKUP_MS) */
     if (res_init() == 0) {
         _res.retrans = 1;
         _res.retry = 2;
@@ -102,7 +102,7 @@ static void list_remove(struct lookup *lookup)
         lookup->next->link = lookup->link;
 }
 
-/* Gives what was found to all who wait for it. With the lock. */
+/* Stores the result and gives it to all look-ups that wait for it. The caller holds the lock. */
 static void publish(struct name *name, const struct lookup_result *result)
 {
     name->result = *result;
@@ -115,7 +115,7 @@ static void publish(struct name *name, const struct lookup_result *result)
         lookup->result = *result;
         list_add(&lookup->lookups->finished, lookup);
         if (write(lookup->lookups->fd, &one, sizeof(one)) != sizeof(one))
-            abort(); /* it takes 2^64 of them */
+            abort(); /* impossible: the counter has room for nearly 2^64 */
     }
 }
 
@@ -142,7 +142,7 @@ static void *serve(void *unused)
     return NULL;
 }
 
-/* Has a thread look it up. With the lock. The threads begin with their work: most programs need few of them, or none. */
+/* Queues the name for a thread, and starts a thread if none is idle. The caller holds the lock. */
 static void queue_name(struct name *name)
 {
     name->under_way = true;
@@ -181,7 +181,7 @@ static struct name *find_name(const char *text)
     return name;
 }
 
-/* Forgets all that is known too long, to make room. */
+/* Forgets the results that are no longer used, to make room. */
 static void forget(int64_t now)
 {
     for (size_t i = 0; i < BUCKETS; i++)
@@ -197,7 +197,7 @@ static void forget(int64_t now)
         }
 }
 
-/* NULL: there is no room. */
+/* Adds a name without a result. NULL: there is no room. The caller holds the lock. */
 static struct name *make_name(const char *text)
 {
     if (shared.names >= LOOKUP_CACHE_MAX)

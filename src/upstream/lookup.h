@@ -15,7 +15,7 @@ struct lookups;
 #define LOOKUP_ADDRESSES_MAX 16 /* addresses of a name; a name with more is not used */
 #define LOOKUP_WAITING_MAX 256  /* names that wait for a thread; above this number look-ups fail */
 #define LOOKUP_KEPT_MS 30000    /* how long a result is used; it is used as long once more while the name is looked up again */
-#define LOOKUP_FAILED_MS 5000   /* how long a failure is */
+#define LOOKUP_FAILED_MS 5000   /* how long a failure is used */
 #define LOOKUP_CACHE_MAX 4096   /* names */
 
 struct lookup_result {
@@ -29,8 +29,8 @@ struct lookups *lookups_new(struct st_h2o_evloop_t *loop);
 void lookups_free(struct lookups *lookups); /* none of the loop's look-ups may be under way */
 
 /*
- * Whether a result for the name `text` is known; it may be a failure. Fills in *result. A name that is asked for again and
- * again is looked up again in time, so that nobody has to wait.
+ * Whether a result for the name `text` is known; it may be a failure. Fills in *result. If the result is old, the name is looked
+ * up again in the background, and the caller gets the old result without waiting.
  */
 bool lookup_find(const char *text, struct lookup_result *result);
 
@@ -41,7 +41,7 @@ bool lookup_find(const char *text, struct lookup_result *result);
 struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*done)(void *data, const struct lookup_result *result),
                             void *data);
 
-/* Ends a look-up whose `done` was not called: it will not be. */
+/* Cancels and frees a look-up whose `done` has not been called. `done` is then never called. */
 void lookup_cancel(struct lookup *lookup);
 
 /*

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEEP_MARGIN_MS 1000 /* a worker's "timeout=5" ends a moment before our own five seconds */
+#define KEEP_MARGIN_MS 1000 /* a connection is not used this shortly before the worker may close it */
 
 static uint32_t add_to_hash(uint32_t hash, const void *bytes, size_t len)
 {
@@ -58,7 +58,7 @@ struct peer *pool_peer(struct pool *pool, const struct target *target, const str
     return peer;
 }
 
-/* An idle connection is so no more. */
+/* Takes a connection out of the idle ones. */
 static void take_out(struct wire *wire)
 {
     h2o_linklist_unlink(&wire->of_peer);
@@ -83,7 +83,10 @@ void pool_forget(struct wire *wire)
     free(peer);
 }
 
-/* Whether nothing has come on an idle connection, its end neither. Only TLS talks on its own behalf. */
+/*
+ * Whether an idle connection has brought neither data nor its end. TLS may send records without data (such as session tickets):
+ * they do not count.
+ */
 static bool is_quiet(struct wire *wire)
 {
     char byte;
@@ -104,7 +107,7 @@ struct wire *pool_take(struct pool *pool, const struct target *target, const str
         if (wire->keep_ms >= 0 && wire->keep_ms - KEEP_MARGIN_MS < limit)
             limit = wire->keep_ms - KEEP_MARGIN_MS;
         if (now - wire->idle_since >= limit)
-            return NULL; /* the others have been idle for longer still */
+            return NULL; /* the others have been idle for longer */
         if (!fresh || is_quiet(wire)) {
             take_out(wire);
             wire->handler = handler;
@@ -116,7 +119,7 @@ struct wire *pool_take(struct pool *pool, const struct target *target, const str
         bool last = peer->connections == 1;
         wire_close(wire);
         if (last)
-            return NULL; /* the peer went with it */
+            return NULL; /* wire_close freed the peer with its last connection */
     }
     return NULL;
 }

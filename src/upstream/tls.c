@@ -12,7 +12,7 @@
 #define RECORD_MAX 16384
 
 static SSL_CTX *context;
-static atomic_bool ready; /* it is made */
+static atomic_bool ready; /* `context` is made, and does not change any more */
 
 static void *make_context(void *unused)
 {
@@ -26,7 +26,7 @@ static void *make_context(void *unused)
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_protos(context, protocols, sizeof(protocols) - 1);
-    SSL_CTX_set_default_verify_paths(context); /* without them no certificate is trusted, which the first request tells */
+    SSL_CTX_set_default_verify_paths(context); /* if it fails, no certificate is trusted: the first request fails and says so */
     ERR_clear_error();
     atomic_store(&ready, true);
     return NULL;

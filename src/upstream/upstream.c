@@ -6,7 +6,7 @@
 
 #define WAIT_MAX_MS 60000
 
-/* Those who are told to be called soon meanwhile have their turn in the next one. */
+/* Calls the waiters in `soon`. A waiter that is added meanwhile is called in the next turn. */
 static void call_those_due(struct upstream *upstream)
 {
     h2o_linklist_t now;
@@ -49,7 +49,7 @@ void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms)
 {
     waiter->due = clock_ms() + ms;
     if (waiter->entry.place != 0 && waiter->entry.at <= waiter->due)
-        return; /* most moments are put off again and again, and never come */
+        return; /* upstream_tick moves the entry to `due`: most deadlines are put off again and again, and moving each costs more */
     heap_remove(&upstream->moments, &waiter->entry);
     waiter->entry.at = waiter->due;
     heap_insert(&upstream->moments, &waiter->entry);

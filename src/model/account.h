@@ -40,7 +40,10 @@ struct token_request {
     void *document;
 };
 
-/* Reads {"kind", "name", "role", "expires_seconds", "max_workers", "tiers", "services"}. Errors as those of registration_parse. */
+/*
+ * Reads {"kind", "name", "role", "expires_seconds", "max_workers", "tiers", "services"}, and nothing else.
+ * Errors as those of registration_parse.
+ */
 MUST_CHECK enum err token_request_parse(struct str body, struct token_request *out, struct faults *faults, const char **why);
 void token_request_fini(struct token_request *request);
 

@@ -208,7 +208,8 @@ EXERCISES = {
             {}, {"kind": "api", "name": "x"}, {"kind": "other", "name": "x"}, {"kind": "join", "name": ""},
             {"kind": "join", "name": "x", "tiers": [5]}, {"kind": "join", "name": "x", "max_workers": 0},
             {"kind": "join", "name": "x", "services": ["a b"]}, {"kind": "join", "name": "x", "max_worker": 3},
-            {"kind": "join", "name": "x", "expires": "30d"}, {"kind": "join", "name": "x", "max_workers": 1.5}, {"kind": "join", "name": "x", "expires_seconds": -1})],
+            {"kind": "join", "name": "x", "expires": "30d"}, {"kind": "join", "name": "x", "max_workers": 1.5},
+            {"kind": "join", "name": "x", "expires_seconds": -1})],
         **admins_alone({"kind": "join", "name": "x"})},
     "DELETE /api/auth/tokens/{id}": {
         200: [as_admin("viewerviewer"), as_admin("viewerviewer", query="?with_workers=1")], 404: [as_admin("abcdefghij23")],

@@ -2,8 +2,8 @@
 
 -- Decides whether a worker may report on a task: by the lease that it names, or by its id if it names no lease ("").
 
--- "held": the worker holds the task. "ended": its lease was the last one and has ended with `outcome`, so the report is a
--- repetition. "lost": it held the task once, but no longer. "never": it never held the task.
+-- "held": the worker holds the task. "ended": its lease has ended with `outcome`, so the report is a repetition (without a lease:
+-- if it was the last one). "lost": it held the task once, but no longer. "never": it never held the task.
 local function task_holders_check(task, worker, lease, outcome)
   local mine = task.worker_id == worker and (lease == '' or lease == task.lease)
   if mine and task.state == 'leased' then
@@ -15,7 +15,7 @@ local function task_holders_check(task, worker, lease, outcome)
   local last = true
   local found = task_history_find(task.history, function(of, by, what)
     local same = of == worker and (lease == '' or lease == by)
-    if same and last and what == outcome and mine then
+    if same and what == outcome and (lease ~= '' or last and mine) then
       outcome = nil
     end
     last = false

@@ -515,6 +515,19 @@ def test_a_backoff_of_its_own(tasks):
         tasks.sweep(at)
 
 
+def test_a_repeated_failure_is_one_whoever_has_the_task_by_then(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue("t")
+    first, = tasks.ask("w").tasks
+    tasks.fail("w", "t", first.lease, after="0")
+    tasks.sweep(1)
+    assert tasks.ask("v").ids == ["t"]
+    assert tasks.fail("w", "t", first.lease, after="0") == "failed leased 0"
+    assert (tasks.state("t"), tasks.hash("t")["attempts"]) == ("leased", "1")
+    assert tasks.complete("w", "t", first.lease) == "lost"
+
+
 def test_a_failure_that_no_attempt_mends(tasks):
     tasks.worker("w")
     tasks.enqueue("t")

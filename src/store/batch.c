@@ -4,15 +4,15 @@
 
 #include <stdlib.h>
 
-#define THINGS_MAX 50               /* of one call, so that Redis is held for well under a millisecond */
+#define THINGS_MAX 50               /* in one call, so that it occupies Redis for well under a millisecond */
 #define THINGS_FULL 16              /* enough to save the call's cost, few enough that Redis and this thread work side by side */
-#define BYTES_MAX ((size_t)1 << 20) /* of one call */
+#define BYTES_MAX ((size_t)1 << 20) /* in one call */
 
 struct things {
     struct store *store;
-    struct buffer strings; /* as they go over the wire */
+    struct buffer strings; /* the arguments, as they are sent */
     size_t string_count;
-    struct redisReply *reply; /* owned: kept until replicas have the write; NULL: the waiters already have it */
+    struct redisReply *reply; /* owned: a copy, kept until the replicas have the write; NULL: no copy is needed */
     size_t count;
     struct {
         batch_callback *callback;
@@ -40,7 +40,7 @@ static void things_free(struct things *things)
     free(things);
 }
 
-/* A copy of an array, a text or a number, to be released with freeReplyObject. */
+/* Copies an array, a text or a number. The caller frees the copy with freeReplyObject. */
 static struct redisReply *copy(const struct redisReply *reply)
 {
     struct redisReply *made = store_alloc(sizeof(*made));
@@ -60,7 +60,7 @@ static struct redisReply *copy(const struct redisReply *reply)
     return made;
 }
 
-/* A failover must not undo what somebody was told: where Redis demands replicas, they have it first. */
+/* Where Redis demands replicas, the callers wait until these have the write, so that a failover can't undo it afterwards. */
 static void on_reply(void *data, enum err err, const struct redisReply *reply)
 {
     struct things *things = data;
@@ -133,7 +133,7 @@ void batch_add(struct store *store, enum script script, size_t strings, bool mor
     store->batches->any = true;
     if (things->count >= (more ? THINGS_MAX : THINGS_FULL) || things->strings.len >= BYTES_MAX) {
         send(store, script);
-        link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */
+        link_flush(store->link); /* Redis works on these while this thread reads the other requests of the turn */
     }
 }
 

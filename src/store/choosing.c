@@ -1,6 +1,6 @@
 /*
- * Choosing workers for requests. A call that asks Redis to lease a worker may be lost with its answer: then the lease is ended
- * without having been heard of.
+ * Chooses workers for requests. If the answer of Redis is lost, Redis may have leased a worker all the same: the lease is then
+ * ended, although its worker is not known here.
  */
 #include "base/clock.h"
 #include "model/catalogue.h"
@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define SLOTS 16384 /* that sessions share, see lua/route.lua */
+#define SLOTS 16384 /* of sessions, see lua/route.lua */
 #define PLACELESS_MAX 3
 
 static void choosing_free(struct choosing *choosing)
@@ -38,7 +38,7 @@ void choosing_refuse(struct choosing *choosing, struct str word)
 
 static enum err choosing_ask(struct choosing *choosing);
 
-/* Chooses another one than a worker of which nobody knows where it is. */
+/* Excludes the chosen worker, whose address is not known, and chooses another one. */
 static void choose_another(struct choosing *choosing)
 {
     if (choosing->placeless++ == PLACELESS_MAX) {
@@ -122,7 +122,7 @@ static void on_chosen(void *data, enum err err, const struct redisReply *reply, 
         choosing_refuse(choosing, rest);
         return;
     }
-    if (err == ERR_NONE && !id_is_valid(first)) /* somebody's redis-cli */
+    if (err == ERR_NONE && !id_is_valid(first)) /* the data was changed by hand */
         err = ERR_INTERNAL;
     if (err != ERR_NONE) {
         lease_end(choosing->lease, REQUEST_UNKNOWN); /* Redis may have leased it */
@@ -164,12 +164,15 @@ static enum err choosing_ask(struct choosing *choosing)
     else
         command_add(out, STR(""));
     command_add(out, buffer_str(&choosing->excluded));
-    command_add_number(out, (long long)(store_random() >> 34)); /* as much as the script's generator takes */
+    command_add_number(out, (long long)(store_random() >> 34)); /* 30 bits: the seed for the script's random choices */
     batch_add(choosing->store, SCRIPT_route, 7, true, on_chosen, choosing);
     return ERR_NONE;
 }
 
-/* The slot of a session: some share one, and so a worker. The model counts, since a worker remembers a conversation for each. */
+/*
+ * Returns the slot of a session, -1: there is no session. Sessions that share a slot share a worker. The slot depends on the
+ * model, too, since a worker's memory of a conversation belongs to one model.
+ */
 static int slot_of(struct str session, struct str model)
 {
     if (session.len == 0)

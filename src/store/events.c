@@ -1,5 +1,5 @@
 /*
- * What happens to the fleet, as it can be followed: events, heartbeats, and how it was in each minute.
+ * Reads what has happened to the fleet: its events, its heartbeats, and its state in each minute.
  */
 #include "store/internal.h"
 
@@ -14,7 +14,7 @@ struct reading {
     void *data;
 };
 
-/* The event of an entry of the stream, {id, {field, value, …}}; false when the entry is none of ours. */
+/* Reads an entry of the stream, {id, {field, value, …}}. False: it is not an event. */
 static bool read_event(const struct redisReply *entry, struct event *event)
 {
     *event = (struct event){.id = {0, 0}};
@@ -108,14 +108,14 @@ enum err store_newest_event(struct store *store, store_event_id_callback *callba
     return ask(store, &command, on_newest, (struct reading){.newest = callback, .data = data});
 }
 
-/* Who has beaten. */
+/* A reading of heartbeats. */
 struct listening {
     store_beat_callback *row;
     store_beats_callback *done;
     void *data;
 };
 
-/* Takes a ledger entry apart; false when it can't be read. See lua/lib/ledger.lua. */
+/* Reads an entry of the ledger (lua/lib/ledger.lua). False: it can't be read. */
 static bool read_entry(struct str entry, struct beat *beat)
 {
     str_cut(&entry, ' ');
@@ -130,7 +130,7 @@ static bool read_entry(struct str entry, struct beat *beat)
     return true;
 }
 
-/* A load as the worker's hash has it: the ledger's is not exact. */
+/* Reads a load from the worker's hash, since the ledger's is not exact. 0: it is not valid. */
 static double read_load(struct str text)
 {
     char room[32];
@@ -188,7 +188,7 @@ enum err store_keep_history(struct store *store)
     return link_run(store->link, SCRIPT_history, &command, NULL, NULL);
 }
 
-/* A plot's points. */
+/* A reading of the points of a plot. */
 struct remembering {
     struct store *store;
     int minutes;
@@ -219,7 +219,7 @@ static void on_points(void *data, enum err err, const struct redisReply *reply)
     remembering_end(remembering, err);
 }
 
-/* The window ends now, by Redis's clock, whenever its last point was kept. */
+/* Reads the points of the last minutes, counted from now by Redis's clock and not from the last point. */
 static void on_time(void *data, enum err err, const struct redisReply *reply)
 {
     struct remembering *remembering = data;

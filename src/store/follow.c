@@ -12,16 +12,16 @@ struct follower {
     struct follow_callbacks callbacks;
     void *data;
     bool follows;
-    unsigned starts;        /* a reply to a question of an earlier one means nothing */
-    bool newest_known;      /* `newest` has been asked for and come */
-    struct event_id newest; /* the last event that was told */
+    unsigned starts;        /* how often it was started; replies to looks of an earlier start are dropped */
+    bool newest_known;      /* Redis has said which event is the newest */
+    struct event_id newest; /* the last event that was passed on, or the newest one at the start */
     bool has_lost;          /* events are lost; the callback waits until the newest one is known */
-    bool asking;            /* a reply is on its way */
-    size_t read;            /* events in it */
+    bool asking;            /* a look is on its way */
+    size_t read;            /* events in the reply so far */
     int64_t ask_at;         /* clock_ms */
 };
 
-/* A question on its way. */
+/* A query on its way to Redis. */
 struct look {
     struct follower *follower;
     unsigned start;
@@ -52,7 +52,8 @@ static void on_event(void *data, const struct event *event)
         return;
     bool is_newer = event_id_is_after(event->id, follower->newest);
     if (follower->read++ == 0 && is_newer && event_id_is_after(follower->newest, (struct event_id){0, 0}))
-        follower->callbacks.lost(follower->data); /* the event from which it asked is gone, and perhaps later ones, too */
+        follower->callbacks.lost(
+            follower->data); /* the event `newest`, from which it reads, is gone, and perhaps later ones, too */
     if (!is_newer)
         return;
     follower->newest = event->id;
@@ -65,7 +66,7 @@ static void on_events_end(void *data, enum err err)
     struct follower *follower = look->follower;
     if (look_end(look)) {
         if (err == ERR_NONE && follower->read == 0 && event_id_is_after(follower->newest, (struct event_id){0, 0})) {
-            /* even the event from which it asked is missing: an older state was restored, whose next events may have lower ids */
+            /* not even the event `newest` is there: an older state was restored, whose next events may have lower ids */
             follower->newest_known = false;
             follower->has_lost = true;
             follower->ask_at = 0;
@@ -84,7 +85,7 @@ static void on_newest(void *data, enum err err, struct event_id id)
     if (look_end(look) && err == ERR_NONE) {
         follower->newest = id;
         follower->newest_known = true;
-        if (follower->has_lost) { /* told now: a client that loads again from here on has everything up to the newest event */
+        if (follower->has_lost) { /* only now: a client that loads again after this has everything up to the newest event */
             follower->has_lost = false;
             follower->callbacks.lost(follower->data);
             follower->callbacks.read(follower->data);

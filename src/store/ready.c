@@ -1,5 +1,5 @@
 /*
- * Whether Redis does what requests need.
+ * Checks whether Redis takes and permits the commands that requests need.
  */
 #include "base/log_repeat.h"
 #include "redis/refusal.h"

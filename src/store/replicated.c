@@ -1,16 +1,16 @@
 /*
- * Writes that are told to have succeeded only when a failover can't undo them. Where Redis is set to demand replicas
- * (min-replicas-to-write), it takes a write as long as they are connected, but answers before they have it. WAIT asks whether
- * they do. It holds up its connection meanwhile, so these writes have one of their own; there one WAIT at a time, and a short
- * one, asks for all writes before it.
+ * Writes that count as successful only when a failover can't undo them. A Redis that demands replicas (min-replicas-to-write)
+ * takes a write while they are connected, but answers before they have the write. WAIT asks whether they have it. WAIT blocks its
+ * connection. So these writes have a connection of their own (until it is up they use the thread's shared one), and one short
+ * WAIT at a time asks for all writes before it.
  */
 #include "base/clock.h"
 #include "store/internal.h"
 
 #include <stdlib.h>
 
-#define WAIT_MS 50     /* that other such writes may be held up where a replica does not answer */
-#define GIVE_UP_MS 900 /* then it is told that it is not known */
+#define WAIT_MS 50     /* the longest time that one WAIT blocks its connection */
+#define GIVE_UP_MS 900 /* a write that is not confirmed by then ends with ERR_UNCONFIRMED */
 
 /* A write that Redis has been asked for. */
 struct replicated {
@@ -56,7 +56,7 @@ static void on_waited(void *data, enum err err, const struct redisReply *reply)
     confirmer_ask(confirmer);
 }
 
-/* Asks for all that are not confirmed, unless that is being done. */
+/* Sends a WAIT for all unconfirmed writes, unless one is under way. */
 static void confirmer_ask(struct confirmer *confirmer)
 {
     if (confirmer->waiting || confirmer->unconfirmed == NULL)

@@ -6,7 +6,7 @@
 #define YOUNG_US 10000 /* since the lease was chosen */
 #define REST_US 100    /* a thread that rests for longer between two turns has time to ask Redis, */
 #define FEW 4          /* unless it has more requests than this under way */
-#define TICK_MS 10     /* to wait for 1 ms costs far more, since the timer of the machine is set each time */
+#define TICK_MS 10     /* waits of 1 ms cost far more, since each one sets the machine's timer */
 #define NEVER_MS 60000
 
 static bool is_young(const struct spares *spares, const struct request_lease *lease, int64_t now)
@@ -14,7 +14,7 @@ static bool is_young(const struct spares *spares, const struct request_lease *le
     return now - lease->chosen_at < YOUNG_US && lease->chosen_at > spares->failed_at;
 }
 
-/* Ends those that are old, or all. */
+/* Ends the old leases, or all of them. */
 static void end_some(struct spares *spares, bool all, int64_t now)
 {
     size_t left = 0;
@@ -27,7 +27,7 @@ static void end_some(struct spares *spares, bool all, int64_t now)
     spares->count = left;
 }
 
-/* Begins a turn, unless that is done. Returns the present. */
+/* Begins a turn of the loop, unless it has begun already. Returns the time, clock_us. */
 static int64_t begin_turn(struct requests *requests)
 {
     struct spares *spares = &requests->spares;
@@ -46,7 +46,7 @@ bool spares_keep(struct requests *requests, struct request_lease *lease, enum re
     struct spares *spares = &requests->spares;
     int64_t now = begin_turn(requests);
     if (outcome == REQUEST_FAILED || outcome == REQUEST_UNREACHABLE)
-        spares->failed_at = now; /* from now on Redis is told of each request that this worker serves, too */
+        spares->failed_at = now; /* leases that were chosen until now are not passed on any more */
     if (spares->idle || outcome != REQUEST_SERVED || !lease->may_pass_on || spares->count == SPARES_MAX ||
         !is_young(spares, lease, now))
         return false;

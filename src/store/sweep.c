@@ -1,6 +1,6 @@
 /*
- * Moves on the workers that have fallen silent. Any instance does it at any time; a worker is moved on by one call of one
- * instance, which says so in its log.
+ * Makes silent workers offline, and removes them later. Any instance may sweep at any time. One call of one instance moves a
+ * worker, and that instance logs it.
  */
 #include "base/clock.h"
 #include "base/log_repeat.h"
@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LONGEST_MS 400 /* then what is read is told as it is: most of the fleet has fallen silent at once */
+#define LONGEST_MS 400 /* how long a reading waits for sweeps; they take longer only if most of the fleet falls silent at once */
 #define MOVED_MAX "50" /* workers moved on by one call, each way: some 3 ms */
 #define LINES_MAX 50   /* about single workers in a window; the others are only counted */
 #define LINES_WINDOW_MS 10000
 
-static atomic_bool has_queued; /* as the last sweep of any thread has found it */
+static atomic_bool has_queued; /* what the last sweep of any thread found */
 
 static void log_moved(struct store *store, struct str kind, struct str worker_id, struct str silent_ms)
 {
@@ -78,8 +78,8 @@ static enum err sweep_send(struct store *store, link_callback *callback)
 }
 
 /*
- * A Redis that refuses the sweep (it is full, its disk is, its user may not) may still be read: that is the next command's to
- * find out.
+ * A sweep that fails is no error here: a Redis that refuses it (its memory or disk is full, its user has no permission) may still
+ * answer the reading that follows.
  */
 void store_sweep_first(struct store *store)
 {
@@ -90,7 +90,7 @@ void store_sweep_first(struct store *store)
         return;
 }
 
-/* A script that reads what the sweep keeps right. */
+/* A script that reads what a sweep changes: a sweep is sent before it. */
 struct reading {
     struct store *store;
     enum script script;
@@ -108,7 +108,7 @@ static void reading_free(struct reading *reading)
     free(reading);
 }
 
-/* The reply to the sweep has come just before this one. */
+/* The reply to the sweep has come just before this one, so more_to_sweep is up to date. */
 static void on_read(void *data, enum err err, const struct redisReply *reply)
 {
     struct reading *reading = data;
@@ -138,7 +138,7 @@ enum err store_run_swept(struct store *store, enum script script, struct buffer 
     return err;
 }
 
-/* Goes on while there is something to do, until the next call is due. */
+/* Sweeps again while there is more to do. */
 static void on_swept_all(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;

@@ -1,5 +1,5 @@
 /*
- * Parked polls are woken over a channel of Redis that this thread alone listens to.
+ * Wakes parked polls: each thread listens to a channel of Redis of its own.
  */
 #include "redis/subscriber.h"
 #include "store/internal.h"
@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 struct wakes {
-    char thread[20]; /* what this thread is called among all of all coordinators */
+    char thread[20]; /* a random name, unique among the threads of all coordinators */
     struct subscriber *subscriber;
     store_wake_callback *callback;
     void *data;

@@ -12,7 +12,7 @@ struct adapter {
 
 static void on_readable(h2o_socket_t *socket, const char *err)
 {
-    (void)err; /* the socket is not read by h2o: hiredis meets the error itself */
+    (void)err; /* h2o does not read the socket: hiredis reads it and gets the error itself */
     struct adapter *adapter = socket->data;
     redisAsyncHandleRead(adapter->redis);
 }
@@ -49,7 +49,7 @@ static void add_write(void *data)
 {
     struct adapter *adapter = data;
     adapter->wants_write = true;
-    /* a connection is complete when it can be written */
+    /* a socket that connects becomes writable when the connection is there */
     bool wait = adapter->writing || !(adapter->redis->c.flags & REDIS_CONNECTED);
     adapter->writing = false;
     if (wait && !h2o_socket_is_writing(adapter->socket))
@@ -66,7 +66,7 @@ static void del_write(void *data)
 static void cleanup(void *data)
 {
     struct adapter *adapter = data;
-    /* hiredis closes the descriptor; h2o must forget it first, and forgets nothing that it believes to be writing */
+    /* hiredis closes the descriptor, so h2o must give it up first; it does not give up a socket that has a write callback */
     adapter->socket->_cb.write = NULL;
     h2o_socket_export_t exported;
     if (h2o_socket_export(adapter->socket, &exported) == 0)

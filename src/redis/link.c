@@ -14,13 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CONNECT_TIMEOUT_MS 1500 /* for resolving and connecting; then again for greeting */
-#define WATCH_INTERVAL_MS 500   /* how often it is asked whether this still is the primary */
+#define CONNECT_TIMEOUT_MS 1500 /* for resolving and connecting; the greeting has as long again */
+#define WATCH_INTERVAL_MS 500   /* how often to ask whether the server still is the primary */
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 500
 #define NO_SCRIPT SCRIPT_COUNT
 _Static_assert(NO_SCRIPT < METRICS_SCRIPTS_MAX, "a place in the metrics for each script");
-#define SCRIPT_LOADS_MAX 3 /* a script that is gone again after so many loads is somebody's SCRIPT FLUSH in a loop */
+#define SCRIPT_LOADS_MAX 3 /* per call; a script that is still missing then was removed each time by a SCRIPT FLUSH */
 
 /* A command on its way. */
 struct call {
@@ -46,7 +46,7 @@ static void call_finish(struct call *call, enum err err, const struct redisReply
     free(call);
 }
 
-/* Puts a call in flight; false when the connection takes no more. */
+/* Gives a call to hiredis. False: the connection takes no more commands. */
 static bool call_submit(struct link *link, struct call *call)
 {
     if (redisAsyncFormattedCommand(link->redis, on_reply, call, call->command.ptr, call->command.len) != REDIS_OK)
@@ -76,7 +76,7 @@ static struct call *call_new(struct link *link, enum script script, struct buffe
     return call;
 }
 
-/* Sends `command` without waiting for its reply to tell anybody. */
+/* Sends a command of the link itself; `callback` gets the link. False: the connection takes no more commands. */
 static bool send_quietly(struct link *link, struct buffer *command, link_callback *callback)
 {
     struct call *call = call_new(link, NO_SCRIPT, command, callback, link);
@@ -94,8 +94,8 @@ static void link_drop(struct link *link, enum err cause, const char *why)
     if (before == LINK_DOWN)
         return;
     link->state = LINK_DOWN;
-    link->retry_at =
-        clock_ms() + link->backoff + clock_us() % (link->backoff / 2 + 1); /* so that instances don't come all at once */
+    link->retry_at = clock_ms() + link->backoff +
+                     clock_us() % (link->backoff / 2 + 1); /* a random part, so that the instances don't all come at once */
     link->backoff = link->backoff * 2 < BACKOFF_MAX_MS ? link->backoff * 2 : BACKOFF_MAX_MS;
     link->failures++;
     link->cause = cause;
@@ -115,7 +115,7 @@ static void link_drop(struct link *link, enum err cause, const char *why)
     if (link->redis != NULL) {
         redisAsyncContext *redis = link->redis;
         link->redis = NULL;
-        redisAsyncFree(redis); /* runs the callbacks of all that wait */
+        redisAsyncFree(redis); /* calls back all calls in flight with ERR_UNAVAILABLE */
     }
 }
 
@@ -131,8 +131,8 @@ static void link_came_up(struct link *link)
 }
 
 /*
- * What an error says about the server rather than about the command: it has been made a replica, or our keys are another node's
- * ("MOVED 3999 10.0.0.2:6381"). Drops the link then, to find the primary at once.
+ * Drops the link if the error is about the server and not about the command: the server has become a replica, or another node has
+ * our keys ("MOVED 3999 10.0.0.2:6381"). The next attempt then looks for the right server.
  */
 static void link_heed(struct link *link, enum err err, struct str text)
 {
@@ -148,7 +148,7 @@ static void link_heed(struct link *link, enum err err, struct str text)
     link_drop(link, err, why);
 }
 
-/* The script of a call is not in Redis (any more): loads it and sends the call again behind it. */
+/* Loads a script that Redis does not have, and sends the call again behind it. False: this can't be done. */
 static bool call_reload(struct link *link, struct call *call)
 {
     if (call->script == NO_SCRIPT || call->loads++ == SCRIPT_LOADS_MAX || link->redis == NULL)
@@ -184,7 +184,8 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
         if (text.len >= 8 && memcmp(text.ptr, "NOSCRIPT", 8) == 0 && call_reload(link, call))
             return;
         enum err err = refusal_read(text);
-        if ((err == ERR_INTERNAL || err == ERR_NOT_PERMITTED) && call->data != link) /* the link's own commands say it themselves */
+        if ((err == ERR_INTERNAL || err == ERR_NOT_PERMITTED) &&
+            call->data != link) /* the link logs the errors of its own commands itself */
             refusal_log(call->script, text);
         bool greets = link->state == LINK_GREETING;
         if (!greets || err == ERR_MOVED)
@@ -195,7 +196,7 @@ static void on_reply(redisAsyncContext *redis, void *data, void *privdata)
 
 static void on_opened(void *data, enum err err, const struct redisReply *reply);
 
-/* Takes the next step of the opener, before the link is up. */
+/* Takes the next step of the opener. The link is up when the opener has no more commands. */
 static void link_open(struct link *link, enum err err, const struct redisReply *reply)
 {
     struct buffer command = BUFFER_INIT;
@@ -220,7 +221,7 @@ static void on_opened(void *data, enum err err, const struct redisReply *reply)
         link_open(link, err, reply);
 }
 
-/* Every reply of a greeting must be good; after the last one the link is opened. */
+/* Checks a reply of the greeting. Each one must be good; after the last one the opener has its turn. */
 static void on_greeted(void *data, enum err err, const struct redisReply *reply)
 {
     struct link *link = data;
@@ -289,7 +290,7 @@ static void link_connect(struct link *link)
 static void link_seek(struct link *link)
 {
     if (link->redirected) {
-        link->redirected = false; /* for this attempt alone */
+        link->redirected = false; /* for this attempt only */
         link_connect(link);
     } else if (link->sentinel != NULL) {
         link->state = LINK_SEEKING;
@@ -328,8 +329,8 @@ static void on_role(void *data, enum err err, const struct redisReply *reply)
 }
 
 /*
- * Asks whether this still is the primary, and has our keys: one that was demoted by hand answers reads as if nothing had
- * happened, and a link that has nothing to do would hear of neither.
+ * Asks whether the server still is the primary and has our keys. A primary that was demoted by hand still answers reads, and an
+ * idle link gets no errors.
  */
 static void link_watch(struct link *link)
 {
@@ -399,13 +400,13 @@ void link_flush(struct link *link)
         adapter_flush(link->redis);
 }
 
-/* How long it may be silent while commands wait. */
+/* Returns for how many ms the server may be silent while commands wait. */
 static int32_t link_patience(const struct link *link)
 {
     return link->address->replica ? LINK_REPLICA_TIMEOUT_MS : LINK_REPLY_TIMEOUT_MS;
 }
 
-/* Does what the time has come for. */
+/* Does what is due: watches, retries, and drops a link that is silent for too long. */
 static void link_keep(struct link *link, int64_t now)
 {
     bool connected = link->state == LINK_CONNECTING || link->state == LINK_GREETING || link->state == LINK_UP;

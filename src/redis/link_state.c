@@ -1,5 +1,5 @@
 /*
- * What can be asked of a link.
+ * Functions that read the state of a link.
  */
 #include "redis/link_state.h"
 

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 #define ASK_INTERVAL_MS 200
-#define REFUSED_INTERVAL_MS 60000 /* until it is asked again whether INFO is permitted now */
+#define REFUSED_INTERVAL_MS 60000 /* until INFO is tried again after ERR_INTERNAL */
 #define SAMPLES 512               /* of the primary's place in the stream: more than 100 s of them */
 #define HISTORY_MAX 40
 
-/* Where the primary was at a moment. */
+/* The primary's offset in the replication stream at a moment. */
 struct sample {
     int64_t offset;
     int64_t moment; /* clock_ms, before it was asked */
@@ -34,12 +34,12 @@ struct replica {
     int64_t complete_until;
 };
 
-/* The place of a server in the stream, from its INFO replication; false when it does not say. */
+/* Reads a server's offset in the replication stream from its INFO replication. False: it does not say. */
 static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX + 1], int64_t *offset)
 {
     if (reply == NULL || reply->type != REDIS_REPLY_STRING)
         return false;
-    /* a replica counts what it has taken over in slave_repl_offset; when it has been made a primary there is no such line */
+    /* a replica has applied slave_repl_offset bytes of the stream; a primary has no such line */
     const char *id = strstr(reply->str, "\nmaster_replid:"), *at = strstr(reply->str, "\nslave_repl_offset:");
     if (at == NULL)
         at = strstr(reply->str, "\nmaster_repl_offset:");
@@ -93,7 +93,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
         replica->complete_until = 0;
         return;
     }
-    /* marks that the replica has reached are dropped; the moment of the last of them is the result */
+    /* drops the samples that the replica has reached; it has all writes up to the moment of the last of them */
     while (replica->count > 0 && replica->samples[replica->first].offset <= offset) {
         replica->complete_until = replica->samples[replica->first].moment;
         replica->first = (replica->first + 1) % SAMPLES;

@@ -2,7 +2,7 @@
 
 #include "auth/base64.h"
 
-/* Takes the scheme and the blanks behind it off the front of *value. */
+/* Removes the scheme and the blanks behind it from the front of *value. */
 static bool take_scheme(struct str *value, struct str scheme)
 {
     if (value->len <= scheme.len || !str_eq_nocase((struct str){value->ptr, scheme.len}, scheme) || value->ptr[scheme.len] != ' ')
@@ -19,7 +19,7 @@ static bool is_visible(struct str text)
     return text.len > 0;
 }
 
-/* The password of "user:password". */
+/* Decodes "user:password" and takes the password as the token. */
 static bool decode_basic(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token)
 {
     size_t len;
@@ -33,7 +33,7 @@ static bool decode_basic(struct str value, char room[AUTHORIZATION_TOKEN_MAX], s
 
 static bool has_mark(struct str text)
 {
-    /* the last one is how the header of our JWTs begins, see jwt.c */
+    /* the last mark is the beginning of the header of our JWTs, see jwt.c */
     static const char *const marks[] = {"rmaj_", "rmaa_", "eyJhbGciOiJFUzI1NiIsImtpZCI6I"};
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (text.len > 0 && memmem(text.ptr, text.len, marks[i], strlen(marks[i])) != NULL)
@@ -53,7 +53,7 @@ bool authorization_may_hold_ours(struct str value)
         return false;
     while (len < text.len && memchr(letters, text.ptr[len], sizeof(letters) - 1) != NULL)
         len++;
-    /* what is broken behind these letters has not been read by us, but may be by others */
+    /* looks at the valid beginning: another server may accept what stands behind it, which we refuse */
     return !base64_decode((struct str){text.ptr, len - len % 4}, room, sizeof(room), &len) || has_mark((struct str){room, len});
 }
 

@@ -15,7 +15,7 @@ void base64url_encode(struct buffer *out, const void *bytes, size_t size)
     }
 }
 
-/* The value of a character, `c62` and `c63` being those of 62 and 63; -1 when it has none. */
+/* Returns the value of a character, -1: it has none. `c62` and `c63` are the characters of the values 62 and 63. */
 static int value_of(char c, char c62, char c63)
 {
     if (c >= 'A' && c <= 'Z')
@@ -29,7 +29,7 @@ static int value_of(char c, char c62, char c63)
 
 static bool decode(struct str text, char c62, char c63, unsigned char *room, size_t size, size_t *len)
 {
-    unsigned bits = 0, held = 0; /* `held` bits that are no whole byte yet, at the end of `bits` */
+    unsigned bits = 0, held = 0; /* the last `held` bits of `bits` are not yet a whole byte */
     size_t written = 0;
     if (text.len % 4 == 1)
         return false;

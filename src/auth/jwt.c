@@ -28,7 +28,7 @@ void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, s
     jwt_free(jwt);
 }
 
-/* The name of the key in a header that is, byte for byte, one that we write; false for any other header. */
+/* Reads the name of the key from a header. False: the header is not, byte for byte, one that we write. */
 static bool read_header(struct str part, char kid[SIGNING_KEY_ID_LEN + 1])
 {
     static const char begin[] = "{\"alg\":\"ES256\",\"kid\":\"", end[] = "\",\"typ\":\"JWT\"}";

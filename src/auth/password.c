@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define PREFIX "$y$"
-/* The hash of nobody's password: what a password is compared with where there is no user. */
+/* Stands in for a hash that is missing or invalid, so that the check takes as long as with a real one. */
 #define NOBODY "$y$j9T$4kkJfrO.VdTuBVU3089/z/$i02MotqwfB/pnYlIMS2g0g.UHzR9NB7Mf8j8mnsvP34"
 
 const char *password_fault(struct str password)

@@ -13,7 +13,7 @@ void faults_fini(struct faults *faults)
     *faults = FAULTS_INIT;
 }
 
-/* Takes the half of a character away that cutting has left at the end of a text. */
+/* Removes an incomplete UTF-8 character at the end of a text that was cut. */
 static void trim_half(char *text)
 {
     size_t len = strlen(text), at = len;

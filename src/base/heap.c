@@ -10,7 +10,7 @@ static void put(struct heap *heap, size_t i, struct heap_entry *entry)
     entry->place = i + 1;
 }
 
-/* Moves an entry from place i towards the first, behind those that come before it. */
+/* Moves an entry from place i up, until its parent is not later. */
 static void rise(struct heap *heap, size_t i, struct heap_entry *entry)
 {
     while (i > 0 && entry->at < heap->entries[(i - 1) / 2]->at) {
@@ -20,7 +20,7 @@ static void rise(struct heap *heap, size_t i, struct heap_entry *entry)
     put(heap, i, entry);
 }
 
-/* Moves an entry from place i away from the first, before those that come after it. */
+/* Moves an entry from place i down, until its children are not earlier. */
 static void sink(struct heap *heap, size_t i, struct heap_entry *entry)
 {
     size_t child;

@@ -1,6 +1,6 @@
 #include "base/hosts.h"
 
-/* Without the port, and without the dot that may end a full name. */
+/* Returns a host without its port, and without the dot that may end a full name. */
 static struct str name_of(struct str host)
 {
     struct str name = str_trim(host);

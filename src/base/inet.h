@@ -20,8 +20,8 @@ bool inet_is_address(struct str text);
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 
 /*
- * What one client has to itself, and limits count by: the network (/64) of an IPv6 address, in `room`; of anything else the text
- * itself.
+ * Returns what limits count a client by. For an IPv6 address this is its network (/64), in `room`, since one client may use all
+ * of it. For anything else it is the text itself.
  */
 struct str inet_client(struct str address, char room[INET_TEXT_MAX]);
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KINDS_MAX 128 /* what else comes is counted together */
-#define TEXT_MAX 192  /* bytes of a field by which lines are told apart */
+#define KINDS_MAX 128 /* lines of further kinds are only counted, all together */
+#define TEXT_MAX 192  /* bytes of a field that are compared and kept */
 #define LOOK_MS 200
 
-/* Lines that are alike. */
+/* A kind of line: the same level, event, message and first `alike` fields. */
 struct kind {
     enum log_level level;
     const char *event, *message;
@@ -21,9 +21,9 @@ struct kind {
         size_t len; /* of the whole text; its first TEXT_MAX bytes are kept */
         char text[TEXT_MAX];
     } fields[LOG_ALIKE_MAX];
-    size_t count; /* not told yet */
+    size_t count; /* lines since the last one that was written */
     int64_t told_at, last_at;
-    int64_t window_ms; /* from told_at until the count is told */
+    int64_t window_ms; /* from told_at until the count is written */
     int64_t forget_ms; /* from last_at until it is forgotten */
 };
 
@@ -66,7 +66,7 @@ static void remember(struct kind *kind, const struct log_field *fields)
     }
 }
 
-/* The kind of a line, new or known; NULL: there are too many already, and it was counted with the others. */
+/* Finds or adds the kind of a line. NULL: there are too many kinds, and the line was counted in `others`. */
 static struct kind *find_kind(enum log_level level, const char *event, const char *message, size_t alike,
                               const struct log_field *fields, bool *is_new)
 {
@@ -118,7 +118,7 @@ void log_write_counted(enum log_level level, const char *event, const char *mess
     kind->count++;
 }
 
-/* Field `i` of a kind. One that was too long to be kept ends with a whole word and "...", in `room`. */
+/* Returns field `i` of a kind. A text that was too long to be kept is cut after a word and ends with "...", in `room`. */
 static struct log_field field_of(const struct kind *kind, size_t i, char room[TEXT_MAX + 4])
 {
     const char *text = kind->fields[i].text;
@@ -133,7 +133,7 @@ static struct log_field field_of(const struct kind *kind, size_t i, char room[TE
     return log_text(kind->fields[i].name, room);
 }
 
-/* Tells how many have come since the last line of the kind. */
+/* Writes a line that says how many lines of the kind came since the last one was written. */
 static void tell(struct kind *kind, int64_t now)
 {
     if (kind->count > 0) {

@@ -14,7 +14,7 @@ static int64_t started_at; /* clock_wall_ms */
 
 void process_init(void)
 {
-    /* glibc raises both by itself after the first large block, and then keeps what a busy hour has needed for ever */
+    /* unless these are set, glibc raises both after a large block is freed, and then never returns the memory of a busy hour */
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     mallopt(M_TRIM_THRESHOLD, 128 * 1024);
     started_at = clock_wall_ms();
@@ -50,11 +50,11 @@ int64_t process_open_descriptors(void)
 {
     struct stat status;
     if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0)
-        return status.st_size; /* Linux 6.2 and later: without going through all of them */
+        return status.st_size; /* Linux 6.2 and later give the count as the size, without listing the descriptors */
     DIR *descriptors = opendir("/proc/self/fd");
     if (descriptors == NULL)
         return 0;
-    int64_t count = -3; /* "." and "..", and the one that reads */
+    int64_t count = -3; /* ".", "..", and the descriptor of this directory */
     while (readdir(descriptors) != NULL)
         count++;
     closedir(descriptors);

@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "model/json.h"
 
-/* Controls, what ends a line, and what turns the direction of writing. */
+/* Whether a terminal or browser may act on the character: a control, a line end, a mark that changes the writing direction. */
 static bool is_obeyed(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7F && character <= 0x9F) || character == 0x200E || character == 0x200F ||

@@ -107,7 +107,7 @@ static void write_by_tier(struct buffer *out, const struct fleet *fleet)
     json_end_object(out);
 }
 
-/* Whether what a fleet needs at the least is there: a live service worker, a live GPU worker, and not more offline than healthy. */
+/* Whether the fleet has the least that it needs: a live service worker, a live GPU worker, no more offline than healthy ones. */
 static bool is_well(const struct fleet *fleet)
 {
     return fleet_live_of_tier(fleet, TIER_SERVICE) > 0 && fleet_live_of_tier(fleet, TIER_GPU) > 0 &&

@@ -62,7 +62,7 @@ static struct str cut(struct str text, size_t max)
     return (struct str){text.ptr, max};
 }
 
-/* An error may be told as text or as any JSON. */
+/* Reads the error, which may be text or any other JSON. */
 static void read_error(const cJSON *root, struct str body, struct report *out)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "error");

@@ -22,7 +22,7 @@ bool task_has_ended(const struct task *task)
     return is(task, "completed") || is(task, "dead") || is(task, "cancelled") || is(task, "expired");
 }
 
-/* The number that stands at the beginning of a text from Redis. */
+/* Returns the number at the beginning of a text from Redis; `otherwise` if the text is empty or too long. */
 static int64_t number(struct str text, int64_t otherwise)
 {
     char digits[24] = "";

@@ -12,7 +12,7 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* A text that names a place, without the white space around it; absent when it stands for nothing. */
+/* Reads a text that names a place, and trims white space. Absent: there is no such text, or it is a placeholder. */
 static struct str read_text(const cJSON *root, const char *name, struct faults *faults)
 {
     struct str text = {NULL, 0};
@@ -26,7 +26,7 @@ static struct str read_text(const cJSON *root, const char *name, struct faults *
     return placeholder_is(text) && !str_eq(text, STR("::")) ? (struct str){NULL, 0} : text;
 }
 
-/* Whether `text` has a control character; line breaks and tabs between addresses are none. */
+/* Whether `text` has a control character. Line breaks and tabs are allowed between addresses. */
 static bool has_control_character(struct str text, bool has_addresses)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -126,7 +126,7 @@ static bool is_url(struct str text)
     return text.len > 0 && memmem(text.ptr, text.len, "://", 3) != NULL;
 }
 
-/* Not so on a unix socket. */
+/* Whether a caller's name can be an IP address. A caller on a unix socket has none. */
 static bool is_address(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)

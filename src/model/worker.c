@@ -74,7 +74,7 @@ static bool parse_whole(struct str text, int64_t *milliseconds)
     return true;
 }
 
-/* What the hash has not is `missing`, what is no number 0. */
+/* Writes a number from the hash. A field that is not there becomes `missing`; one that is not a number becomes 0. */
 static void write_number(struct buffer *out, const char *key, struct str value, struct str missing)
 {
     if (value.len == 0)
@@ -83,7 +83,7 @@ static void write_number(struct buffer *out, const char *key, struct str value, 
         json_add_raw(out, key, is_json_number(value) ? value : STR("0"));
 }
 
-/* As many as it reports, or as coordinators have sent it, whichever are more. */
+/* Writes the larger number of two: the requests that the worker reports, and those that coordinators have sent to it. */
 static void write_active(struct buffer *out, const struct worker *worker)
 {
     struct str reported = worker->fields[WORKER_active_requests];
@@ -137,7 +137,7 @@ static void write_names(struct buffer *out, const char *key, struct str names)
     json_end_array(out);
 }
 
-/* A service that the catalogue no longer has is left out. */
+/* Writes the assigned services, without those that the catalogue no longer has. */
 static void write_assigned_containers(struct buffer *out, struct str names, struct str coordinator_url, struct str worker_id,
                                       bool secrets)
 {
@@ -163,7 +163,7 @@ static void write_available_memory(struct buffer *out, struct str told)
         json_add_null(out, "available_memory_size");
 }
 
-/* Each as an object, also one that was advertised by its name alone. */
+/* Writes each service as an object, also if the worker advertised only its name. */
 static void write_services(struct buffer *out, struct str services)
 {
     struct json_items items = json_items(services.len > 0 ? services : STR("[]"));
@@ -181,7 +181,7 @@ static void write_services(struct buffer *out, struct str services)
     json_end_array(out);
 }
 
-/* The word that the worker told, where it is no status and so counts as degraded. */
+/* Writes the word that the worker reported, if it is not a status and therefore counts as degraded. */
 static void write_reported_status(struct buffer *out, const struct worker *worker)
 {
     struct str word = worker->fields[WORKER_reported_status];
@@ -189,7 +189,7 @@ static void write_reported_status(struct buffer *out, const struct worker *worke
         json_add_text(out, "reported_status", word);
 }
 
-/* Two machines that use its id; null when that was not seen for a while. */
+/* Writes since when two machines use the worker's id; null if this was not seen for CONFLICT_SHOWN_MS. */
 static void write_conflict(struct buffer *out, struct str conflict, int64_t now)
 {
     int64_t since, last;

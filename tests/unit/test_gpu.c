@@ -39,8 +39,8 @@ static const char *const gpus[] = {
     "Intel",
     "8xH100",
     "['NVIDIA A100', 'NVIDIA A100']",
-    "03:00.0 VGA compatible controller: Matrox Electronics Systems Ltd. MGA G200eW3\n"
-    "3b:00.0 3D controller: NVIDIA Corporation GA100 [A100 PCIe 40GB]",
+    ("03:00.0 VGA compatible controller: Matrox Electronics Systems Ltd. MGA G200eW3\n"
+     "3b:00.0 3D controller: NVIDIA Corporation GA100 [A100 PCIe 40GB]"),
     "*-display\n description: VGA compatible controller\n product: GA102 [GeForce RTX 3090]\n vendor: NVIDIA Corporation",
 };
 
@@ -165,8 +165,8 @@ static const char *const others[] = {
     "keine GPU",
     "0 x NVIDIA A100",
     "0.0",
-    "*-display\n description: VGA compatible controller\n product: MGA G200eW WPCM450\n vendor: Matrox Electronics Systems Ltd.\n "
-    "physical id: 3\n bus info: pci@0000:03:00.0\n width: 32 bits\n configuration: driver=mgag200 latency=64\n",
+    ("*-display\n description: VGA compatible controller\n product: MGA G200eW WPCM450\n vendor: Matrox Electronics Systems Ltd.\n "
+     "physical id: 3\n bus info: pci@0000:03:00.0\n width: 32 bits\n configuration: driver=mgag200 latency=64\n"),
     "description: VGA compatible controller\nproduct: ASPEED Graphics Family\nvendor: ASPEED Technology, Inc.",
 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define ASK_INTERVAL_MS 200
-#define REFUSED_INTERVAL_MS 60000 /* until INFO is tried again after ERR_INTERNAL */
+#define REFUSED_INTERVAL_MS 60000 /* until INFO is tried again when Redis does not permit it, or says what it should not */
 #define SAMPLES 512               /* of the primary's place in the stream: more than 100 s of them */
 #define HISTORY_MAX 40
 
@@ -58,7 +58,8 @@ static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX 
 static void answered(struct side *side, enum err err)
 {
     side->asking = false;
-    side->ask_at = side->asked_at + (err == ERR_INTERNAL ? REFUSED_INTERVAL_MS : ASK_INTERVAL_MS);
+    bool is_refused = err == ERR_INTERNAL || err == ERR_NOT_PERMITTED;
+    side->ask_at = side->asked_at + (is_refused ? REFUSED_INTERVAL_MS : ASK_INTERVAL_MS);
 }
 
 static void on_primary(void *data, enum err err, const struct redisReply *reply)

@@ -97,6 +97,16 @@ static void test_one_that_has_followed_is_complete_until_the_primary_was_asked(v
     fake_wait(replica_complete_until(all.replica) > kept, tick());
 }
 
+static void test_a_server_that_does_not_permit_info_is_asked_seldom(void **state)
+{
+    (void)state;
+    let_both_be_asked(1);
+    fake_answer(all.primary, "INFO", "-NOPERM this user has no permissions to run the 'info' command\r\n");
+    int primary = fake_count(all.primary, "INFO"), follower = fake_count(all.follower, "INFO");
+    fake_wait(fake_count(all.follower, "INFO") > follower + 4, tick());
+    assert_in_range(fake_count(all.primary, "INFO"), primary, primary + 2);
+}
+
 static void test_another_history_forgets_everything(void **state)
 {
     (void)state;
@@ -136,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_another_history_forgets_everything),
         cmocka_unit_test(test_a_follower_that_is_away_has_nothing),
         cmocka_unit_test(test_what_does_not_say_is_not_believed),
+        cmocka_unit_test(test_a_server_that_does_not_permit_info_is_asked_seldom), /* for a minute: the last one */
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

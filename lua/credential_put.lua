@@ -7,6 +7,7 @@
 --: arg by
 --: arg action
 --: rest fields
+--: key joined
 --: use number
 --: use clock
 --: use credentials
@@ -47,6 +48,7 @@ for at = rest, #ARGV, 2 do
 end
 if arg_ends_at ~= '' then
   redis.call('PEXPIREAT', hash, arg_ends_at)
+  redis.call('PEXPIREAT', key_joined .. string.match(arg_member, ':(.*)'), arg_ends_at) -- of a token that workers register with
 end
 credentials_add(arg_member)
 audit_note(arg_who, arg_from, arg_by, arg_action, arg_member, 'done')

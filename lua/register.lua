@@ -33,6 +33,7 @@
 --: key service
 --: key identity
 --: key joined
+--: key credential
 --: key fingerprint
 --: use number
 --: use clock
@@ -299,6 +300,10 @@ if grant then
 end
 if join ~= '' then
   redis.call('SADD', key_joined .. join, id)
+  local ends_at = redis.call('PEXPIRETIME', key_credential .. 'token:' .. join)
+  if ends_at > 0 then
+    redis.call('PEXPIREAT', key_joined .. join, ends_at)
+  end
 end
 redis.call('HSET', hash, 'status', 'healthy', 'current_load', '0', 'last_heartbeat', now)
 if stood and stood.status ~= 'offline' then

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ENDED_TOKENS_KEPT_MS (30 * 86400 * INT64_C(1000)) /* longer than any worker's own token lasts */
 #define NO_CONTENT STR("{\"status\":\"ok\"}")
 
 /* A time in ms, or null. */
@@ -288,6 +289,7 @@ static void on_token_made(void *data, enum err err)
         json_add_text(&body, "id", secret.id);
         json_add_text(&body, "token", str_from(made.text));
         json_end_object(&body);
+        request_set_header(request, "Cache-Control", "no-store");
         reply_json(request, 201, &body);
     }
     explicit_bzero(&made, sizeof(made));
@@ -304,8 +306,9 @@ static void make_token(struct request *request, const struct token_request *want
     if (!secret_parse(buffer_str(&text), &secret))
         abort();
     int len = snprintf(member, sizeof(member), "token:%.*s", STR_PRINTF(secret.id));
-    if (wanted->expires_s > 0)
-        snprintf(expires, sizeof(expires), "%lld", (long long)clock_wall_ms() + (long long)(wanted->expires_s * 1000));
+    int64_t expires_at = wanted->expires_s > 0 ? clock_wall_ms() + (int64_t)(wanted->expires_s * 1000) : 0;
+    if (expires_at > 0)
+        snprintf(expires, sizeof(expires), "%lld", (long long)expires_at);
     if (wanted->max_workers > 0)
         snprintf(workers, sizeof(workers), "%d", (int)wanted->max_workers);
     struct credential_field fields[] = {
@@ -322,6 +325,7 @@ static void make_token(struct request *request, const struct token_request *want
                                        .action = "token.make",
                                        .mode = CREDENTIAL_NEW,
                                        .max = DIRECTORY_TOKENS_MAX,
+                                       .ends_at = expires_at > 0 ? expires_at + ENDED_TOKENS_KEPT_MS : 0,
                                        .fields = fields,
                                        .field_count = sizeof(fields) / sizeof(fields[0])};
     struct actor actor = admit_actor(request);
@@ -374,12 +378,14 @@ void api_token_revoke(struct request *request)
     }
     if (!read_with_workers(request, &with_workers))
         return;
-    snprintf(now, sizeof(now), "%lld", (long long)clock_wall_ms());
+    int64_t revoked_at = clock_wall_ms();
+    snprintf(now, sizeof(now), "%lld", (long long)revoked_at);
     struct credential_field fields[] = {{"revoked_at", str_from(now)}, {"with_workers", STR("1")}};
     struct credential_change change = {.member = {member, (size_t)len},
                                        .action = "token.revoke",
                                        .mode = CREDENTIAL_OLD,
                                        .max = DIRECTORY_TOKENS_MAX,
+                                       .ends_at = revoked_at + ENDED_TOKENS_KEPT_MS,
                                        .fields = fields,
                                        .field_count = with_workers ? 2 : 1};
     struct actor actor = admit_actor(request);

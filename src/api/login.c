@@ -123,6 +123,7 @@ static void answer(struct signing_in *in)
         json_end_object(&body);
         if (!is_from_elsewhere(request))
             set_cookie(request, buffer_str(&token), SESSION_S);
+        request_set_header(request, "Cache-Control", "no-store");
         reply_json(request, 200, &body);
     }
     buffer_fini(&token);

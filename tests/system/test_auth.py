@@ -382,6 +382,27 @@ def test_a_revocation_takes_workers_along_only_when_told_so(redis, guarded, valu
     assert ("revoked_at" in stored, "with_workers" in stored) == (taken is not None, bool(taken))
 
 
+def test_ended_tokens_are_kept_for_a_month(redis, guarded):
+    """Else they would count among the 10,000 for ever."""
+    day = 86400
+    admin = bearer(make_token(redis.client))
+    made = [guarded.request("POST", "/api/auth/tokens", {"kind": "join", "name": "x", **more}, headers=admin)
+            for more in ({}, {"expires_seconds": 2 * day})]
+    assert all(answer.status == 201 and answer.headers["Cache-Control"] == "no-store" for answer in made)
+    for answer in made:
+        wait_until(lambda answer=answer: register(guarded, answer.json["token"], worker_id=answer.json["id"]).status == 200)
+    ids = [answer.json["id"] for answer in made]
+
+    def kept():
+        return [[round(max(redis.client.ttl("{rma}:" + key + token_id), 0) / day) for key in ("credential:token:", "joined:")]
+                for token_id in ids]
+
+    assert kept() == [[0, 0], [32, 32]]
+    for token_id in ids:
+        assert guarded.request("DELETE", f"/api/auth/tokens/{token_id}", headers=admin).status == 200
+    assert kept() == [[30, 30], [30, 30]]
+
+
 def test_a_token_that_has_expired(redis, guarded):
     past = make_token(redis.client, "join", expires_at=1)
     assert as_code(register(guarded, past)) == (401, "token-expired")

@@ -29,9 +29,10 @@ async function readAccount() {
   try {
     account.mode = plainText((await get('api')).auth);
     if (account.mode !== 'off') account.user = await get('api/auth/verify');
-  } catch {
-    if (account.mode === null) setTimeout(readAccount, POLL_MS); // a coordinator that has no Redis yet
-    else account.user = null;
+  } catch ({status}) {
+    account.user = null;
+    const isRefused = account.mode !== null && (status === 401 || status === 403);
+    if (!isRefused) setTimeout(readAccount, POLL_MS); // a coordinator that has no Redis just now
   }
   showAccount();
 }

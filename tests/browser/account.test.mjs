@@ -101,6 +101,20 @@ test('an admin makes a token, sees it once, revokes it, and reads who has done w
   await page.close();
 });
 
+test('who one is is asked again when it can’t be told', async () => {
+  await guarded(['viewer']);
+  const proxy = await Proxy.start(fleet), page = await open(browser, proxy.url);
+  proxy.refuse('/api/auth/verify', 503, 'The registry (Redis) is out of reach; try again shortly.');
+  await signIn(page, 'viewer');
+  await row(page, 'w').waitFor();
+  const asked = () => proxy.requests.filter(({method, url}) => method === 'GET' && url === '/api/auth/verify').length;
+  await waitUntil(() => asked() > 1, 'it is asked again');
+  proxy.allow('/api/auth/verify');
+  await page.getByText('viewer (viewer)').waitFor();
+  await page.close();
+  await proxy.stop();
+});
+
 test('an admin makes users, changes and removes them', async () => {
   await guarded(['admin']);
   const page = await open(browser, fleet.url + '#/access');

@@ -12,11 +12,12 @@
 
 -- Chooses workers for requests, and takes back their leases, for `thread` of a coordinator that is in `region` ("" for none). Any
 -- number of things, one after the other:
---   "choose", lease, services, model, session, excluded, seed   leases the best worker that provides one of `services` (commas
---     between). It is the one with the fewest requests, of those that have `model` ("" for any) loaded before others; among equals
---     the one with the lower rank, where one outside of the region counts as if it were busier by half; among equals any, by
---     `seed` (a number). Of `session` ("" or a number up to SLOTS) it is the one that the session had before, unless that has more
---     than 1.25 times as many requests as the mean. `excluded`: ids with blanks between that it must not be. -> "id service loaded
+--   "choose", lease, services, model, others, session, excluded, seed   leases the best worker that provides one of `services`
+--     (commas between). It is the one with the fewest requests, of those that have `model` ("" for any) loaded; else of all others,
+--     or, if `others` is "silent", of those others alone that tell of no loaded models. Among equals it is the one with the lower
+--     rank, where one outside of the region counts as if it were busier by half; among equals any, by `seed` (a number). Of
+--     `session` ("" or a number up to SLOTS) it is the one that the session had before, unless that has more than one request and
+--     more than 1.25 times as many as the mean. `excluded`: ids with blanks between that it must not be. -> "id service loaded
 --     stamp mark", where loaded is "1" or "0", stamp changes when the worker's registration does, and mark is "t" where the request
 --     tries a worker, "d" where its outcome counts, and "-"; or "! word": "none" provides it, "closed": none takes work, "tried":
 --     all others are excluded, "open": breakers are.
@@ -25,7 +26,7 @@
 --   "report", id, service, outcome, trial ("t" or "")           an outcome without a lease -> likewise
 --   "hold", lease, worker, service, model                       a lease that Redis has forgotten -> "1", "0" where it has not
 --   "renew"                                                     the thread keeps its leases -> their names, blanks between
---   "list", services, model                                     those that take work, all of the same standing, LISTED at most
+--   "list", services, model, others                             those that take work, all of the same standing, LISTED at most
 --     -> an array of "id service loaded stamp mark", where the mark is "t" of one that may be tried with one request, "d" of one
 --     whose outcomes count, and "-"; or "! word" as above
 -- It looks at PAGE workers, those with the lowest ranks, and at more where these can't be chosen.
@@ -37,7 +38,7 @@ local FAR, REQUEST = 500000, 100000 -- in millionths of a load: being in another
 local TRIAL_MS = 10000 -- of a trial without a lease
 local SLOTS = 16383
 local SESSIONS_MS = 3600000
-local STRINGS = { choose = 7, release = 4, report = 5, hold = 5, renew = 1, list = 3 } -- of one thing
+local STRINGS = { choose = 8, release = 4, report = 5, hold = 5, renew = 1, list = 4 } -- of one thing
 
 local now = clock_now()
 local _, TAKES = ranks_range('degraded') -- ranks of workers that take work are less than this
@@ -54,12 +55,17 @@ local function is_model(text)
   return text == '' or string.find(text, '^[!-~]+$') ~= nil
 end
 
+local function is_others(text)
+  return text == '' or text == 'silent'
+end
+
 -- Whether each thing is well formed.
 local CHECKS = {
   choose = function(at)
     return is_id(ARGV[at + 1]) and ARGV[at + 2] ~= '' and is_ids(ARGV[at + 2], ',') and is_model(ARGV[at + 3])
-      and (ARGV[at + 4] == '' or (tonumber(ARGV[at + 4]) or -1) >= 0 and tonumber(ARGV[at + 4]) <= SLOTS)
-      and is_ids(ARGV[at + 5], ' ') and tonumber(ARGV[at + 6])
+      and is_others(ARGV[at + 4])
+      and (ARGV[at + 5] == '' or (tonumber(ARGV[at + 5]) or -1) >= 0 and tonumber(ARGV[at + 5]) <= SLOTS)
+      and is_ids(ARGV[at + 6], ' ') and tonumber(ARGV[at + 7])
   end,
   release = function(at)
     return string.find(ARGV[at + 2], '^[usfc]$') and string.find(ARGV[at + 3], '^%d+$') and #ARGV[at + 3] <= 9
@@ -74,7 +80,7 @@ local CHECKS = {
     return true
   end,
   list = function(at)
-    return ARGV[at + 1] ~= '' and is_ids(ARGV[at + 1], ',') and is_model(ARGV[at + 2])
+    return ARGV[at + 1] ~= '' and is_ids(ARGV[at + 1], ',') and is_model(ARGV[at + 2]) and is_others(ARGV[at + 3])
   end,
 }
 
@@ -97,9 +103,26 @@ local holds = false -- whether the thread has leases
 -- How good a choice a worker of this standing is, the lower the better; nil for none at all.
 local TIERS = { well = 0, trial = 0, forced = 0, suspect = 2 }
 
+-- Those of an index that tell of no loaded models.
+local function silent_of(list)
+  local ids, result = {}, {}
+  for i = 1, #list, 2 do
+    ids[#ids + 1] = list[i]
+  end
+  local entries = ids[1] and redis.call('HMGET', key_prefix .. 'ledger', unpack(ids)) or {}
+  for i, entry in ipairs(entries) do
+    local place = ledger_read(entry)
+    if place and string.sub(place.ranking, -2) == ' -' then
+      result[#result + 1], result[#result + 2] = list[2 * i - 1], list[2 * i]
+    end
+  end
+  return result
+end
+
 -- Adds those of an index to a pool: names and ranks alternate.
 local function add_to(pool, list, far)
   local ids, ranks = {}, {}
+  list = pool.is_silent and silent_of(list) or list
   for i = 1, #list, 2 do
     if not pool.known[list[i]] then
       pool.known[list[i]] = true
@@ -136,12 +159,12 @@ local function extend(pool)
   return true
 end
 
--- The workers of a service, those that have `model` ("" for any) loaded.
-local function pool_of(service, model)
-  local name = service .. '/' .. model
+-- The workers of a service, those that have `model` ("" for any) loaded; is_silent: those that tell of none.
+local function pool_of(service, model, is_silent)
+  local name = service .. '/' .. (is_silent and ' ' or model)
   if not pools[name] then
     local near = region and key_region .. service .. '/' .. region
-    pools[name] = { service = service, model = model, pages = 0, known = {},
+    pools[name] = { service = service, model = model, is_silent = is_silent, pages = 0, known = {},
       key = model == '' and key_service .. service or key_model .. name,
       near = near and (model == '' and near or near .. '/' .. model),
       troubled = redis.call('EXISTS', key_prefix .. 'outcomes:' .. service) == 1 }
@@ -241,25 +264,26 @@ local function of_session(list, key, session, excluded)
   if not home or not is_live(home) or home.tier >= 2 then
     return nil, true
   end
-  return not excluded[id] and counts[id] <= 1.25 * sum / count and home or nil, false
+  -- one request does not count: it may be the session's last one, whose release is on its way through another coordinator
+  return not excluded[id] and counts[id] <= math.max(1, 1.25 * sum / count) and home or nil, false
 end
 
 -- The pools of some services that have anybody in them.
-local function pools_of(services, model)
+local function pools_of(services, model, is_silent)
   local list = {}
   for service in string.gmatch(services, '[^,]+') do
-    local pool = pool_of(service, model)
+    local pool = pool_of(service, model, is_silent)
     list[#list + 1] = (pool[1] or model == '') and pool or nil
   end
   return list
 end
 
--- The best worker that provides one of the services, those that have `model` loaded before others; and the pools that it is from.
-local function best_for(services, model, excluded)
+-- The best worker that provides one of the services, those that have `model` loaded before `others`; and the pools that it is from.
+local function best_for(services, model, others, excluded)
   local list = model ~= '' and pools_of(services, model) or {}
   local best = best_of_all(list, excluded)
   if not best then
-    list = pools_of(services, '')
+    list = pools_of(services, '', model ~= '' and others == 'silent')
     best = best_of_all(list, excluded)
   end
   return best, list
@@ -279,13 +303,13 @@ local function stamp_of(id)
   return stamps[id]
 end
 
-local function choose(lease, services, model, session, given, seed)
+local function choose(lease, services, model, others, session, given, seed)
   local excluded = {}
   for id in string.gmatch(given, '%S+') do
     excluded[id] = true
   end
   math.randomseed(tonumber(seed))
-  local best, list = best_for(services, model, excluded)
+  local best, list = best_for(services, model, others, excluded)
   if not best then
     return '! ' .. refusal_of(list, excluded)
   end
@@ -351,8 +375,8 @@ local DO = {
     return table.concat(redis.call('HKEYS', key_prefix .. 'requests:' .. arg_thread), ' ')
   end,
 
-  list = function(services, model)
-    local best, list = best_for(services, model, {})
+  list = function(services, model, others)
+    local best, list = best_for(services, model, others, {})
     if not best then
       return '! ' .. refusal_of(list, {})
     end

@@ -220,6 +220,9 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
         [REQUEST_ALL_OPEN] = "All workers of this service have failed too often lately; they are tried again soon.",
         [REQUEST_NO_ADDRESS] = "Nobody knows where the workers of this service can be reached.",
     };
+    static const char no_model[] =
+        "No worker that takes requests has this model loaded, or can load it; GET /v1/models lists the models that are loaded.";
+    bool lacks_model = proxy->among == SILENT && (refusal == REQUEST_NO_WORKERS || refusal == REQUEST_NONE_TAKES);
     if (err == ERR_NO_WORKER)
         metric_add(&metrics->passing[proxy->place].refusals[refusal], 1);
     if (proxy->is_held) {
@@ -228,21 +231,24 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
     } else if (proxy->attempt > 0) {
         proxy_fail(proxy, proxy->err, proxy->detail.ptr);
     } else if (err == ERR_NO_WORKER) {
-        proxy_fail(proxy, err, proxy->order->nobody != NULL ? proxy->order->nobody : sentences[refusal]);
+        proxy_fail(proxy, err, proxy->order->nobody != NULL ? proxy->order->nobody : lacks_model ? no_model : sentences[refusal]);
     } else {
         proxy_fail(proxy, err, NULL);
     }
 }
 
-/* Whether one of the services that may load the model would do better than this worker, which has not loaded it. */
-static bool wants_loader(const struct proxy *proxy, const struct request_choice *choice)
+/*
+ * Whether another worker would do better than this one, which has not loaded the model: one that may load it, else one that tells
+ * of no loaded models, since its agent may not say. One that tells of others would answer that it does not know the model.
+ */
+static bool wants_other(const struct proxy *proxy, const struct request_choice *choice)
 {
-    return proxy->among == ALL && proxy->order->loaders.len > 0 && !choice->has_model;
+    return proxy->among == ALL && proxy->order->loaders.ptr != NULL && !choice->has_model;
 }
 
 static void take_or_leave(struct proxy *proxy, const struct request_choice *choice)
 {
-    bool wanted = proxy_is_waited_for(proxy), leave = !wanted || wants_loader(proxy, choice);
+    bool wanted = proxy_is_waited_for(proxy), leave = !wanted || wants_other(proxy, choice);
     if (leave) {
         struct request_lease *held = proxy->lease;
         proxy->lease = choice->lease;
@@ -250,7 +256,7 @@ static void take_or_leave(struct proxy *proxy, const struct request_choice *choi
         proxy->lease = held;
     }
     if (wanted && leave) {
-        proxy->among = LOADERS;
+        proxy->among = proxy->order->loaders.len > 0 ? LOADERS : SILENT;
         choose(proxy);
     } else if (wanted) {
         if (proxy->is_held) { /* this worker may do better: what the one before it says is dropped */
@@ -268,7 +274,7 @@ static void on_choice(void *data, enum err err, const struct request_choice *cho
     if (err == ERR_NONE) {
         take_or_leave(proxy, choice);
     } else if (proxy_is_waited_for(proxy) && proxy->among == LOADERS && err == ERR_NO_WORKER) {
-        proxy->among = ALL_AGAIN; /* an agent may not say what it has loaded */
+        proxy->among = SILENT;
         choose(proxy);
     } else if (proxy_is_waited_for(proxy)) {
         give_up(proxy, err, refusal);
@@ -297,6 +303,7 @@ static void choose(struct proxy *proxy)
     struct request_wish wish = {
         .services = proxy->among == LOADERS ? order->loaders : order->services,
         .model = order->model,
+        .silent = proxy->among == SILENT,
         .session = order->session,
         .excluded = proxy->tried.len > 0 ? buffer_str(&proxy->tried) : (struct str){NULL, 0},
         .unleased = proxy->unleased,

@@ -20,7 +20,7 @@ struct api;
 /* What to pass on, and to which services. The texts last as long as the request. */
 struct proxy_order {
     struct str services; /* the catalogue's names with commas between: one of them */
-    struct str loaders;  /* those of them that can load the model if no worker has it; absent or empty: none */
+    struct str loaders;  /* those of them that can load the model if no worker has it; absent: any worker may serve it */
     struct str model;    /* its normal form; absent: any */
     struct str session;  /* keeps a conversation on its worker; absent: none */
     struct str prefix;   /* the public path in place of target.to */

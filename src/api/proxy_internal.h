@@ -28,11 +28,11 @@ struct proxy {
     struct pending *pending;         /* NULL once the client is answered */
     int holders;
     bool gone;
-    bool is_noted;                          /* the worker at hand is in `tried` */
-    bool is_parked;                         /* a worker is asked: the wait ends when the client leaves */
-    bool hurried;                           /* the program ends: it has only a moment more */
-    bool unleased;                          /* the service is spread at random */
-    enum { ALL, LOADERS, ALL_AGAIN } among; /* whom a worker is chosen: see wants_loader */
+    bool is_noted;                       /* the worker at hand is in `tried` */
+    bool is_parked;                      /* a worker is asked: the wait ends when the client leaves */
+    bool hurried;                        /* the program ends: it has only a moment more */
+    bool unleased;                       /* the service is spread at random */
+    enum { ALL, LOADERS, SILENT } among; /* whom a worker is chosen: see wants_other */
 
     int attempt; /* the number of this one, from 1 */
     char worker_id[ID_MAX + 1];

@@ -36,6 +36,13 @@ void choosing_refuse(struct choosing *choosing, struct str word)
     choosing_end(choosing, ERR_NO_WORKER, NULL, refusal);
 }
 
+void choosing_add(struct buffer *out, const struct choosing *choosing)
+{
+    command_add(out, buffer_str(&choosing->services));
+    command_add(out, buffer_str(&choosing->model));
+    command_add(out, choosing->silent ? STR("silent") : STR(""));
+}
+
 static enum err choosing_ask(struct choosing *choosing);
 
 /* Excludes the chosen worker, whose address is not known, and chooses another one. */
@@ -157,15 +164,14 @@ static enum err choosing_ask(struct choosing *choosing)
     choosing->lease = lease_new(choosing->store, ++requests->next_number, LEASE_ASKED);
     command_add(out, STR("choose"));
     lease_add(out, choosing->lease);
-    command_add(out, buffer_str(&choosing->services));
-    command_add(out, buffer_str(&choosing->model));
+    choosing_add(out, choosing);
     if (choosing->slot >= 0)
         command_add_number(out, choosing->slot);
     else
         command_add(out, STR(""));
     command_add(out, buffer_str(&choosing->excluded));
     command_add_number(out, (long long)(store_random() >> 34)); /* 30 bits: the seed for the script's random choices */
-    batch_add(choosing->store, SCRIPT_route, 7, true, on_chosen, choosing);
+    batch_add(choosing->store, SCRIPT_route, 8, true, on_chosen, choosing);
     return ERR_NONE;
 }
 
@@ -186,6 +192,7 @@ enum err store_choose(struct store *store, const struct request_wish *wish, stor
     *choosing = (struct choosing){.store = store, .callback = callback, .data = data};
     choosing->slot = slot_of(wish->session, wish->model);
     choosing->unleased = wish->unleased;
+    choosing->silent = wish->silent;
     buffer_append(&choosing->services, wish->services);
     buffer_append(&choosing->model, wish->model);
     buffer_append(&choosing->excluded, wish->excluded);

@@ -24,7 +24,7 @@ struct entry {
 };
 
 struct list {
-    struct buffer key; /* "services model" */
+    struct buffer key; /* "services model", and "silent" where that is wished */
     struct entry entries[ENTRIES_MAX];
     size_t count;
     struct buffer refusal;    /* why it is empty */
@@ -77,6 +77,7 @@ static struct list *list_for(struct choosing *choosing)
     buffer_append(&key, buffer_str(&choosing->services));
     buffer_append(&key, STR(" "));
     buffer_append(&key, buffer_str(&choosing->model));
+    buffer_append(&key, choosing->silent ? STR(" silent") : STR(""));
     if (requests->lists == NULL)
         requests->lists = store_alloc(sizeof(*requests->lists));
     struct lists *lists = requests->lists;
@@ -186,9 +187,8 @@ static enum err ask_for(struct list *list, struct choosing *choosing)
         return store_check(choosing->store);
     list->asked = true;
     command_add(out, STR("list"));
-    command_add(out, buffer_str(&choosing->services));
-    command_add(out, buffer_str(&choosing->model));
-    batch_add(choosing->store, SCRIPT_route, 3, true, on_list, list);
+    choosing_add(out, choosing);
+    batch_add(choosing->store, SCRIPT_route, 4, true, on_list, list);
     return ERR_NONE;
 }
 

@@ -16,6 +16,7 @@
 struct request_wish {
     struct str services; /* the catalogue's names with commas between, 1 to REQUEST_SERVICES_MAX: one of them */
     struct str model;    /* its normal form (model_name.h): those that have it loaded first; absent: any */
+    bool silent;         /* of those that have not, only those that tell of no loaded models at all */
     struct str session;  /* of any length: the worker that had its last request first, but for `unleased`; absent: none */
     struct str excluded; /* ids with blanks between: these are not chosen, since they were tried; absent: none */
     bool unleased;       /* at random among those that take work, without a lease, as of the last second ("spread": "random") */

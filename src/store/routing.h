@@ -62,7 +62,7 @@ struct choosing {
     struct request_lease *lease;             /* of the present try; NULL: none yet */
     struct buffer services, model, excluded; /* as in struct request_wish */
     int slot;                                /* of its session; negative: none */
-    bool unleased;
+    bool unleased, silent;
     int placeless;                    /* workers that were chosen and that nobody knows where they are */
     char id[ID_MAX], service[ID_MAX]; /* chosen */
     size_t id_len, service_len;
@@ -71,6 +71,9 @@ struct choosing {
 
 /* Takes what the script says of a chosen worker: "id service loaded stamp mark". */
 void choosing_take(struct choosing *choosing, struct str text);
+
+/* Adds its services, its model, and which other workers may be chosen, to a call of the script. */
+void choosing_add(struct buffer *out, const struct choosing *choosing);
 
 /* Ends it without a worker: with the refusal that the script says, or with an error. */
 void choosing_refuse(struct choosing *choosing, struct str word);

@@ -42,8 +42,8 @@ class Routes:
             self._move_clock(at)
         return self._run("route", *[word for thing in things for word in thing], thread=thread, region=region)
 
-    def wish(self, services, model="", session="", excluded="", seed=1, lease=None):
-        return ["choose", lease or str(next(self._leases)), services, model, session, excluded, seed]
+    def wish(self, services, model="", others="", session="", excluded="", seed=1, lease=None):
+        return ["choose", lease or str(next(self._leases)), services, model, others, session, excluded, seed]
 
     def choose(self, services, *, count=1, thread="t1", region="", at=None, **wish):
         """-> the choice; its lease is in `lease`; with a count, a list of them, made in one call"""
@@ -70,9 +70,9 @@ class Routes:
         """{worker: requests}"""
         return {worker: int(count) for worker, count in self.redis.hgetall(PREFIX + "requests").items()}
 
-    def list(self, services, model="", thread="t1", at=None):
+    def list(self, services, model="", others="", thread="t1", at=None):
         """[(id, mark)]"""
-        answer, = self.call(["list", services, model], thread=thread, at=at)
+        answer, = self.call(["list", services, model, others], thread=thread, at=at)
         return [(each.split(" ")[0], each.split(" ")[4]) for each in answer]
 
     def explain(self, service, model="", region=""):

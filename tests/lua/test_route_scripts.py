@@ -120,6 +120,22 @@ def test_who_has_the_model_loaded_comes_first(scripts, routes):
     assert_sound(scripts)
 
 
+def test_of_those_without_the_model_one_may_want_the_silent_ones_alone(scripts, routes):
+    """A server that tells what it has loaded, and does not load on demand, would answer that it does not know the model."""
+    add(scripts, "told", models="other")
+    wish = {"model": "m", "others": "silent"}
+    assert routes.choose("llm", **wish).refusal == "closed" and routes.call(["list", "llm", "m", "silent"]) == ["! closed"]
+    assert routes.choose("llm", model="m").worker == "told", "unless that is not wished"
+    add(scripts, "silent", load="0.9")
+    assert [routes.choose("llm", **wish).worker for _ in range(3)] == ["silent"] * 3
+    assert routes.list("llm", **wish) == [("silent", "-")]
+    both = routes.call(routes.wish("llm", **wish), routes.wish("llm"))
+    assert [choice.split()[0] for choice in both] == ["silent", "told"]
+    add(scripts, "with", models="m,other", load="0.9")
+    assert routes.choose("llm", **wish).worker == "with"
+    assert_sound(scripts)
+
+
 def test_one_of_several_services(scripts, routes):
     add(scripts, "a", services="llm", models="m")
     add(scripts, "b", services="vision", models="m,n")
@@ -177,6 +193,9 @@ def test_a_session_stays_with_its_worker(scripts, routes):
 def test_a_session_goes_elsewhere_while_its_worker_is_above_the_mean(scripts, routes):
     add(scripts, "a", "b", "c", "d")
     home = routes.choose("llm", session=7)
+    before = routes.choose("llm", session=7)
+    assert before.worker == home.worker, "one request is not too much: it may have ended, and nobody has heard of it yet"
+    routes.release(before)
     others = routes.choose("llm", count=3)
     assert set(workers_of(others)) == {"a", "b", "c", "d"} - {home.worker}
     second = routes.choose("llm", session=7)
@@ -440,7 +459,7 @@ def test_a_list_has_those_that_take_work(scripts, routes):
     assert sorted(routes.list("llm", at=11)) == [("a", "-"), ("b", "d"), ("c", "t")]
     assert sorted(routes.list("llm", thread="t2")) == [("a", "-"), ("b", "d")], "one of all threads tries it"
     assert routes.call(["report", "c", "llm", "s", "t"]) == ["1 closed llm c"]
-    assert routes.call(["list", "nowhere", ""]) == ["! none"]
+    assert routes.call(["list", "nowhere", "", ""]) == ["! none"]
 
 
 # -- what is counted ---------------------------------------------------------------------------------------------------------------
@@ -506,16 +525,20 @@ def test_a_choice_says_whether_its_outcome_counts(scripts, routes):
 
 
 @pytest.mark.parametrize("thing", [
-    ["choose"], ["choose", "1", "llm", "", "", ""], ["choose", "1", "", "", "", "", 1], ["choose", "1", "a b", "", "", "", 1],
-    ["choose", "1", "llm", "a b", "", "", 1], ["choose", "1", "llm", "", "x", "", 1], ["choose", "1", "llm", "", "16384", "", 1],
-    ["choose", "1", "llm", "", "", "a,b", 1], ["choose", "1", "llm", "", "", "", "x"], ["choose", "a b", "llm", "", "", "", 1],
+    ["choose"], ["choose", "1", "llm", "", "", "", ""], ["choose", "1", "", "", "", "", "", 1],
+    ["choose", "1", "a b", "", "", "", "", 1], ["choose", "1", "llm", "a b", "", "", "", 1],
+    ["choose", "1", "llm", "", "x", "", "", 1],
+    ["choose", "1", "llm", "", "", "x", "", 1], ["choose", "1", "llm", "", "", "16384", "", 1],
+    ["choose", "1", "llm", "", "", "", "a,b", 1], ["choose", "1", "llm", "", "", "", "", "x"],
+    ["choose", "a b", "llm", "", "", "", "", 1],
     ["release", "1", "s"], ["release", "1", "x", "1"], ["release", "1", "s", "-1"], ["release", "1", "s", "1" * 10],
     ["report", "a b", "llm", "s", ""], ["report", "w", "llm", "x", ""],
-    ["hold", "1", "w", "llm"], ["hold", "1", "w", "llm", ""], ["list", "", ""], ["list", "a b", ""], ["dance"]], ids=str)
+    ["hold", "1", "w", "llm"], ["hold", "1", "w", "llm", ""], ["list", "", "", ""],
+    ["list", "a b", "", ""], ["list", "llm", "", "x"], ["dance"]], ids=str)
 def test_malformed_things_are_refused_whole(scripts, routes, thing):
     add(scripts, "w")
     before = scripts.dump()
-    for things in ([thing], [["choose", "9", "llm", "", "", "", 1], thing]):
+    for things in ([thing], [["choose", "9", "llm", "", "", "", "", 1], thing]):
         with pytest.raises(redis_library.ResponseError, match="^BADCALL"):
             routes.call(*things)
     with pytest.raises(redis_library.ResponseError, match="^BADCALL"):
@@ -564,7 +587,7 @@ class Life:
     def choose(self):
         thread, region = self.dice.choice(self.threads), self.dice.choice(["", "fra"])
         things = [self.routes.wish(self.dice.choice(["llm", "rag", "llm,ocr", "nowhere"]),
-                                   self.dice.choice(["", "m", "n", "unknown"]),
+                                   self.dice.choice(["", "m", "n", "unknown"]), self.dice.choice(["", "silent"]),
                                    self.dice.choice(["", "1", "2"]), self.dice.choice(["", "w1", "w2 w3"]),
                                    self.dice.randrange(1 << 30))
                   for _ in range(self.dice.randrange(1, 20))]

@@ -42,7 +42,7 @@ def add(stage, worker_id, service, server, behave=None, models=None):
     stage.servers[worker_id] = (peer, server)
     coordinator = stage.coordinators[0]
     coordinator.register(worker_id, GPU_CAPABILITIES, services=[{"name": service, "service_url": peer.url}])
-    coordinator.beat(worker_id, loaded_models=list(models or server.models))
+    coordinator.beat(worker_id, loaded_models=list(server.models if models is None else models))
 
 
 def chat(stage, model, path="/v1/chat/completions", **more):
@@ -138,6 +138,28 @@ def test_a_worker_that_could_load_the_model_is_said_to_be_one(stage):
     assert got.status in (404, 503), got
     if got.headers["X-RMA-Worker"]:
         assert any("model" in name.lower() and name.lower().startswith("x-rma-") for name in got.headers), got.headers.items()
+
+
+def test_nobody_is_asked_who_tells_of_other_models_and_loads_none(make_stage):
+    """Its "no such model" would be no answer to a client whose model is there, on a worker that is drained just now."""
+    stage = make_stage()
+    stage.start(SERVICE_CATALOG=None)
+    stage.servers = {}
+    add(stage, "drained", "vllm", ModelServer("m"))
+    add(stage, "other", "vllm", ModelServer("n"))
+    coordinator = stage.coordinators[0]
+    assert chat(stage, "m").headers["X-RMA-Worker"] == "drained"
+    assert coordinator.request("POST", "/api/worker/drained/drain").status == 200
+    for model in ("m", "nobody-has-it"):
+        got = chat(stage, model)
+        assert (got.status, got.json["code"], got.json["retryable"]) == (503, "no-worker", True), got
+        assert "/v1/models" in got.json["detail"]
+    assert not stage.servers["other"][0].requests
+    add(stage, "silent", "vllm", ModelServer("m"), models=[])
+    assert chat(stage, "m").headers["X-RMA-Worker"] == "silent", "its agent may not say what it has loaded"
+    coordinator.unregister("silent")
+    assert coordinator.request("POST", "/api/worker/drained/undrain").status == 200
+    assert chat(stage, "m").headers["X-RMA-Worker"] == "drained"
 
 
 ERRORS = {

@@ -17,7 +17,7 @@ local HARMLESS = {
   { 'SREM', NONE, 'm' }, { 'TIME' }, { 'XADD', NONE, 'NOMKSTREAM', '*', 'f', 'v' }, { 'XRANGE', NONE, '-', '+' },
   { 'XREVRANGE', NONE, '+', '-' }, { 'ZADD', NONE, 'XX', '0', 'm' }, { 'ZCARD', NONE }, { 'ZCOUNT', NONE, '0', '0' },
   { 'ZLEXCOUNT', NONE, '-', '+' }, { 'ZPOPMIN', NONE }, { 'ZRANGE', NONE, '0', '0' }, { 'ZRANGEBYLEX', NONE, '-', '+' },
-  { 'ZMSCORE', NONE, 'm' }, { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' },
+  { 'ZRANGEBYSCORE', NONE, '0', '0' }, { 'ZREM', NONE, 'm' }, { 'ZREMRANGEBYSCORE', NONE, '0', '0' },
   { 'ZSCORE', NONE, 'm' },
 }
 

@@ -33,6 +33,7 @@ struct listing {
     bool last_page;
     size_t waiting;         /* replies still to come */
     size_t count, at;       /* workers of the page; the one whose hash comes next */
+    size_t deadlines_read;  /* replies about them, two for each worker */
     struct row_state state; /* of the worker whose registration comes next */
     int64_t *total;         /* discovery: where the number of all goes */
     size_t fields;          /* so many of a worker are read */
@@ -184,15 +185,15 @@ static void on_ledger(void *data, enum err err, const struct redisReply *reply)
     }
 }
 
-/* A worker is in one of the indexes `online` and `offline`. */
-static void on_deadlines(void *data, enum err err, const struct redisReply *reply)
+/* A worker is in one of the indexes `online` and `offline`: two replies for each. */
+static void on_deadline(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
     if (!arrived(listing, err))
         return;
-    for (size_t i = 0; i < listing->count; i++)
-        if (reply_number(reply_element(reply, i)) > 0)
-            listing->entries[i].deadline = reply_number(reply_element(reply, i));
+    size_t i = listing->deadlines_read++ / 2;
+    if (reply_number(reply) > 0)
+        listing->entries[i].deadline = reply_number(reply);
 }
 
 static void on_requests(void *data, enum err err, const struct redisReply *reply)
@@ -207,7 +208,7 @@ static void on_requests(void *data, enum err err, const struct redisReply *reply
 /* Takes the page's ids from a reply's elements from `first` on. */
 static void take_ids(struct listing *listing, const struct redisReply *reply, size_t first)
 {
-    listing->at = listing->count = 0;
+    listing->at = listing->count = listing->deadlines_read = 0;
     for (size_t i = first; reply_element(reply, i) != NULL; i++) {
         struct str id = reply_text(reply_element(reply, i));
         if (!id_is_valid(id) || listing->count == listing->capacity)
@@ -218,16 +219,30 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
     }
 }
 
-/* Asks with `name` for what hash or sorted set `key` has of the page's workers. */
-static void ask_by_id(struct listing *listing, struct str name, enum key key, link_callback *callback)
+/* Asks for what hash `key` has of the page's workers. */
+static void ask_by_id(struct listing *listing, enum key key, link_callback *callback)
 {
     struct buffer command = BUFFER_INIT;
     command_begin(&command, 2 + listing->count);
-    command_add(&command, name);
+    command_add(&command, STR("HMGET"));
     command_add(&command, key_name(key));
     for (size_t i = 0; i < listing->count; i++)
         command_add(&command, id_at(listing, i));
     ask(listing, &command, callback);
+}
+
+/* With ZSCORE and not ZMSCORE, which Redis's user need not be permitted. */
+static void ask_for_deadlines(struct listing *listing)
+{
+    static const enum key indexes[] = {KEY_online, KEY_offline};
+    for (size_t i = 0; i < 2 * listing->count; i++) {
+        struct buffer command = BUFFER_INIT;
+        command_begin(&command, 3);
+        command_add(&command, STR("ZSCORE"));
+        command_add(&command, key_name(indexes[i % 2]));
+        command_add(&command, id_at(listing, i / 2));
+        ask(listing, &command, on_deadline);
+    }
 }
 
 static void ask_for_online(struct listing *listing)
@@ -247,13 +262,12 @@ static void ask_for_page(struct listing *listing)
 {
     struct buffer command = BUFFER_INIT;
     if (store_ignores_ttls(listing->store)) {
-        ask_by_id(listing, STR("HMGET"), KEY_ledger, on_ledger);
-        ask_by_id(listing, STR("ZMSCORE"), KEY_online, on_deadlines);
-        ask_by_id(listing, STR("ZMSCORE"), KEY_offline, on_deadlines);
+        ask_by_id(listing, KEY_ledger, on_ledger);
+        ask_for_deadlines(listing);
     } else {
         ask_for_online(listing);
     }
-    ask_by_id(listing, STR("HMGET"), KEY_requests, on_requests);
+    ask_by_id(listing, KEY_requests, on_requests);
     for (size_t i = 0; i < listing->count; i++) {
         row_ask_state(&command, id_at(listing, i));
         ask(listing, &command, on_state);

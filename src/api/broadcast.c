@@ -1,5 +1,5 @@
 /*
- * POST /api/coordinator/broadcast-job: one task for each live worker that is capable, of tier 1 and 2.
+ * POST /api/coordinator/broadcast-job: submits one task for each capable live worker of tier 1 and 2.
  */
 #include "model/broadcast.h"
 #include "api/api.h"
@@ -17,7 +17,7 @@
 
 struct broadcasting;
 
-/* What becomes of one worker's task. */
+/* The outcome of one worker's task. */
 struct addressee {
     struct broadcasting *broadcasting;
     enum err err;
@@ -29,7 +29,7 @@ struct broadcasting {
     struct api *api;
     struct pending *pending;
     struct broadcast job;
-    size_t waiting; /* outcomes still to come, and one for whoever begins more */
+    size_t waiting; /* outcomes still to come, and one more while tasks are being submitted */
     size_t count, begun;
     size_t room; /* in addressees */
     struct addressee *addressees;
@@ -64,7 +64,7 @@ static void write_answer(struct buffer *out, const struct broadcasting *broadcas
     json_end_object(out);
 }
 
-/* Whether the job is for too many; then nobody gets it. */
+/* Whether the job has too many workers, or too many bytes for them all. Then no worker gets it. */
 static bool is_too_much(const struct broadcasting *broadcasting)
 {
     return broadcasting->count > WORKERS_MAX || broadcasting->count * broadcasting->job.data.len > BYTES_MAX;
@@ -132,7 +132,7 @@ static void submit(struct broadcasting *broadcasting, struct addressee *addresse
         on_submitted(addressee, err, NULL);
 }
 
-/* Begins the next step, when the one before it is over; at last the end. */
+/* Submits the next STEP tasks when all tasks before them have an outcome. After the last one, answers. */
 static void submit_some(struct broadcasting *broadcasting)
 {
     while (broadcasting->waiting == 0 && broadcasting->begun < broadcasting->count) {
@@ -162,7 +162,7 @@ static bool on_worker(void *data, const struct worker *worker, int64_t now)
     return !is_too_much(broadcasting);
 }
 
-/* A client that has been told by now that it is too late gets nothing done. */
+/* Submits the tasks, unless the client has left or was told that its time is over: then no task may be made. */
 static void on_workers(void *data, enum err err)
 {
     struct broadcasting *broadcasting = data;

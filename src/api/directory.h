@@ -51,21 +51,21 @@ struct directory;
  */
 struct directory *directory_new(struct store *store, struct store *replica);
 
-/* The entry of that name; NULL when there is none. Valid until the next turn of the loop. */
+/* Returns the entry of that name; NULL when there is none. Valid until the next turn of the loop. */
 const struct directory_entry *directory_find(const struct directory *directory, struct str member);
 
-/* All entries, in the order of their members. Valid until the next turn of the loop. */
+/* Returns all entries, in the order of their members. Valid until the next turn of the loop. */
 const struct directory_entry *directory_entries(const struct directory *directory, size_t *count);
 
-/* Whether the last reading was from the primary: a replica may lack the newest entries. */
+/* Whether the last reading was from the primary. A replica may lack the newest entries. */
 bool directory_is_complete(const struct directory *directory);
 
 /* Whether there is a user or a token. */
 bool directory_has_anybody(const struct directory *directory);
 
 /*
- * The present and the former signing keys. *signs is the present one; NULL: none is known. Valid until the next turn of the
- * loop.
+ * Returns the present and the former signing keys. *signs is the present one; NULL: none is known. Valid until the next turn of
+ * the loop.
  */
 const struct signing_key *directory_keys(const struct directory *directory, size_t *count, const struct signing_key **signs);
 
@@ -85,17 +85,17 @@ bool directory_is_fresh(struct directory *directory);
 typedef void directory_callback(void *data, enum err err);
 
 /*
- * Reads the copy again, or waits for the reading that is under way. Then calls `callback` once, in a later turn or before it
- * returns.
+ * Reads the copy again. A reading that is under way began before this call, so then the next reading is waited for. Calls
+ * `callback` once after that, in a later turn or before it returns.
  */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data);
 
-/* The same for a copy that is only too old: a reading that is already under way is enough. */
+/* Does the same for a copy that is only too old: a reading that is already under way is enough. */
 void directory_catch_up(struct directory *directory, directory_callback *callback, void *data);
 
 /*
- * The same for something that was not found, since it may exist by now. However many requests look for unknown things, Redis is
- * asked at most once every DIRECTORY_MISSES_MS, and they wait until then.
+ * Does the same for an entry that was not found, since it may exist by now. However many requests look for unknown entries, Redis
+ * is asked at most once every DIRECTORY_MISSES_MS, and the requests wait until then.
  */
 void directory_look_again(struct directory *directory, directory_callback *callback, void *data);
 

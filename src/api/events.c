@@ -13,15 +13,15 @@
 
 #define TELL_MS 5000               /* between two "stats", which keep the connection alive */
 #define READ_MAX 500               /* events read at once for a client that comes back */
-#define MISSED_BYTES_MAX (4 << 20) /* of what is repeated to one; all that Redis keeps takes a third */
+#define MISSED_BYTES_MAX (4 << 20) /* how much is repeated to one client; all events that Redis keeps take a third of it */
 #define BEATS_BYTES_MAX                                                                                                            \
-    (FEED_BEHIND_MAX / 4) /* of one "heartbeats": a client that keeps up must not seem to be far behind; the rest comes next */
+    (FEED_BEHIND_MAX / 4) /* of one "heartbeats", so that a client that keeps up does not seem far behind; the next has the rest */
 #define BEATS_BYTES_PER_MS                                                                                                         \
-    10000 /* of "heartbeats" to all streams together: where there are thousands, and a large fleet, they come less often */
-#define NEVER 9000000000000000 /* ms since 1970: nobody goes offline so late */
+    10000 /* of "heartbeats" to all streams together: with thousands of streams and a large fleet they come less often */
+#define NEVER 9000000000000000 /* ms since 1970: no worker goes offline so late */
 
 #define RETRY "retry: 2000\n"            /* ms until a browser's EventSource tries again when its stream has ended */
-#define RETRY_ELSEWHERE "retry: 10000\n" /* likewise, where this instance has no stream for it */
+#define RETRY_ELSEWHERE "retry: 10000\n" /* the same, when this instance refuses the stream */
 
 static const struct str reset_event = STR(
     "event: reset\ndata: {\"detail\":\"Events are no longer kept that come before the next ones: load anew what you show.\"}\n\n");
@@ -37,15 +37,15 @@ struct events {
     struct buffer news;  /* events of the reply that is being read */
     int64_t tell_at;     /* clock_ms of the next "stats" and "heartbeats" */
     bool telling;        /* a reply of "stats" is on its way */
-    struct buffer stats; /* the last "stats"; empty when it can't be had */
+    struct buffer stats; /* the last "stats"; empty if the last reading failed */
     bool was_up;         /* Redis was in reach in the last turn */
-    bool owes_reset;     /* streams have begun without what they had missed: when Redis is back, all are told to load anew */
+    bool owes_reset;     /* streams began while Redis was away, without what they had missed: "reset" follows when it is back */
     struct buffer beats; /* "heartbeats" in the making */
     size_t beats_count;
     int beats_readings;  /* for this event so far; 0: none is under way */
-    int64_t beats_since; /* who goes offline later has beaten since */
-    int64_t beats_at;    /* clock_ms of the next event, at the earliest */
-    int64_t beats_next;  /* the same for the next event */
+    int64_t beats_since; /* a worker that goes offline after this moment has sent a heartbeat since the last event */
+    int64_t beats_at;    /* clock_ms: the next "heartbeats" begins no earlier */
+    int64_t beats_next;  /* beats_since of the next "heartbeats" */
 };
 
 /* A request on its way to become a stream. */
@@ -55,12 +55,12 @@ struct joining {
     struct event_id from; /* read from here on: Last-Event-ID, then the last one read */
     bool resumes;         /* whether there is a Last-Event-ID */
     bool found;           /* the event `from` is still there */
-    bool caught_up;       /* what is newer comes with the feed */
+    bool caught_up;       /* newer events come with the feed */
     size_t count;         /* events read at once */
     struct buffer first;  /* what the stream begins with */
 };
 
-/* Whether a kind is one of ours: it becomes a line of the stream. */
+/* Whether a kind has only the characters that our kinds have, since it becomes a line of the stream. */
 static bool kind_is_plain(struct str kind)
 {
     for (size_t i = 0; i < kind.len; i++)
@@ -81,7 +81,7 @@ static void write_event(struct buffer *out, const struct event *event)
     buffer_append(out, STR("\n\n"));
 }
 
-/* What has happened. */
+/* -- what has happened -- */
 
 static void on_news(void *data, const struct event *event)
 {
@@ -89,7 +89,7 @@ static void on_news(void *data, const struct event *event)
     write_event(&events->news, event);
 }
 
-/* As for a client that comes back too late. */
+/* Tells the clients to load everything anew, as a client that comes back too late is told. */
 static void on_news_lost(void *data)
 {
     struct events *events = data;
@@ -133,7 +133,7 @@ static void write_reset(struct buffer *out, struct event_id newest)
     buffer_append(out, reset_event);
 }
 
-/* How the fleet is. */
+/* -- how the fleet is: "stats" -- */
 
 static void on_stats(void *data, enum err err, const struct fleet *fleet)
 {
@@ -155,9 +155,9 @@ static void on_stats(void *data, enum err err, const struct fleet *fleet)
     feed_append(events->feed, &text);
 }
 
-/* Who has beaten. */
+/* -- which workers have sent heartbeats: "heartbeats" -- */
 
-/* In the order of `fields` of the event. */
+/* Appends a worker's values in the order of the event's `fields`. */
 static void on_beat(void *data, const struct beat *beat)
 {
     struct events *events = data;
@@ -235,7 +235,7 @@ static void tell(struct events *events)
     }
 }
 
-/* Redis is back: streams that began without it are told to load anew what they show, and how the fleet is. */
+/* When Redis is back, sends "stats" at once, and tells streams that began without Redis to load anew what they show. */
 static void catch_up(struct events *events, int64_t now)
 {
     struct event_id newest;
@@ -270,7 +270,7 @@ int32_t events_tick(struct events *events)
     return next < sending ? next : sending;
 }
 
-/* The first stream: everything is asked for, and its replies come before those that the stream itself waits for. */
+/* Begins to follow, for the first stream. These replies come before the reply that the stream itself waits for. */
 static void follow(struct events *events)
 {
     events->following = true;
@@ -280,9 +280,9 @@ static void follow(struct events *events)
     tell(events);
 }
 
-/* A client that comes, or comes back. */
+/* -- clients that come, or come back -- */
 
-/* Somebody whose stream is open. In the request's memory. */
+/* A client whose stream is open. In the request's memory. */
 struct listener {
     struct tenure tenure;
     struct feed *feed;
@@ -292,7 +292,7 @@ struct listener {
 static void on_over(void *data, enum err err)
 {
     struct listener *listener = data;
-    (void)err; /* the stream can't say it: who comes back is told */
+    (void)err; /* the stream can't say why it ends; the client is told when it comes back */
     feed_leave(listener->feed, listener->request);
 }
 
@@ -344,7 +344,7 @@ static void on_missed(void *data, const struct event *event)
     joining->api->listed += joining->first.len - before;
 }
 
-/* Begins a stream with what its client has missed, or says that it is no longer there. */
+/* Begins a stream with the events that its client has missed, or with "reset" if they are no longer kept. */
 static void join(struct joining *joining, struct request *request)
 {
     struct events *events = joining->api->events;
@@ -360,7 +360,7 @@ static void join(struct joining *joining, struct request *request)
         write_reset(&first, newest);
     else
         buffer_append(&first, buffer_str(&joining->first));
-    buffer_append(&first, buffer_str(&events->stats)); /* if it is there; else it is about to be appended to the feed */
+    buffer_append(&first, buffer_str(&events->stats)); /* if it is empty, the feed is about to get it */
     begin_stream(events, request, &first);
 }
 
@@ -392,7 +392,7 @@ static void on_missed_end(void *data, enum err err)
     free(joining);
 }
 
-/* Reads what comes after `from`, as many events as are read at once. */
+/* Reads the next READ_MAX events from `from` on. */
 static enum err read_missed(struct joining *joining)
 {
     joining->found = joining->caught_up = false;
@@ -401,8 +401,8 @@ static enum err read_missed(struct joining *joining)
 }
 
 /*
- * Refuses a stream. An EventSource takes any error for the end of all trying, so what asks for a stream of events gets one that
- * says why it ends.
+ * Refuses a stream. An EventSource never tries again after an error. So a client that accepts a stream of events gets one that
+ * says why it is refused, and ends.
  */
 static void refuse(struct request *request, enum err err)
 {
@@ -440,7 +440,7 @@ void api_events(struct request *request)
     events->joining++;
     if (!events->following)
         follow(events);
-    /* asked in any case, from the end where nothing was missed: by its reply, what was asked for before has come */
+    /* a client that missed nothing reads from the end: when this reply comes, the replies to earlier commands have come */
     if (!event_id_parse(last, &joining->from))
         joining->from = (struct event_id){UINT64_MAX, 0};
     enum err err = read_missed(joining);

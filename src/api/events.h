@@ -1,6 +1,6 @@
 /*
- * GET /api/events: the events of the whole fleet, whichever instance caused them. Each thread follows the events in Redis for
- * its own streams, and only while it has streams.
+ * GET /api/events: the events of the whole fleet, of all instances. Each thread follows the events in Redis for its own streams,
+ * and only while it has streams.
  */
 #ifndef API_EVENTS_H
 #define API_EVENTS_H

@@ -15,7 +15,7 @@ struct ignored_note {
     char message[sizeof(((struct fault *)NULL)->message)];
 };
 
-/* `ignored` has an entry. */
+/* Notes the first entry of `ignored`, which must have one. */
 void ignored_note_init(struct ignored_note *note, const struct heartbeat *heartbeat, const struct faults *ignored);
 
 /* Logs the unusable members that are new for this worker, and counts the others. */

@@ -1,6 +1,6 @@
 /*
- * The old paths for inference: POST /api/inference/llm, vision, rag/query and graph/extract. What they take becomes what the
- * workers take. Their answers are the workers' JSON, their errors 502 and 503 with a sentence.
+ * The old paths for inference: POST /api/inference/llm, vision, rag/query and graph/extract. Their input is turned into the
+ * bodies that workers take. They answer with the workers' JSON, or with 502 or 503 and a sentence.
  */
 #include "api/api.h"
 #include "api/proxy.h"
@@ -13,7 +13,7 @@
 #define NOBODY(who) "No " who " workers available. Please try again later."
 #define FAILED "Worker request failed: "
 
-/* In the request's memory, with the text of the body that is made. */
+/* Copies a body into the request's memory, and releases the buffer. */
 static struct str keep(struct request *request, struct buffer *body)
 {
     char *copy = request_alloc(request, body->len);
@@ -45,7 +45,7 @@ static void pass(struct request *request, struct proxy_order *order, struct str 
         proxy_know_caller(request, pass_known);
 }
 
-/* Reads the body of the first two; answers a request whose body is wrong. */
+/* Reads the body of llm and vision. If it is wrong, answers the request and returns false. */
 static bool read_completion(struct request *request, struct completion_request *completion, struct proxy_order *order)
 {
     struct faults faults = FAULTS_INIT;
@@ -95,7 +95,7 @@ void api_inference_vision(struct request *request)
     pass(request, order, STR("vision"), STR("/api/generate"), &body, NOBODY("vision"));
 }
 
-/* A text of the query, decoded; absent without it, or after the request was answered since it is none. */
+/* Returns a decoded text of the query; absent if there is none. If it is wrong, answers the request and sets *refused. */
 static struct str read_text(struct request *request, const char *name, bool required, bool *refused)
 {
     size_t size = request->query.len + 1;

@@ -1,5 +1,5 @@
 /*
- * Signing in and out, and who one is. The shapes of the answers are those that the front-ends in the field read.
+ * Signs users in and out, and tells clients who they are. The answers have the shapes that the front-ends in the field read.
  */
 #include "model/login.h"
 #include "api/api.h"
@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-#define SESSION_S 86400 /* that a sign-in lasts */
+#define SESSION_S 86400 /* how long a session lasts */
 #define LOGIN_INTERVAL_MS 12000
 #define LOGIN_BURST 10
 
@@ -29,10 +29,10 @@ struct signing_in {
     bool matches;
     enum role role;
     char address[INET_TEXT_MAX];
-    struct actor actor; /* "nobody", who wants to become somebody */
+    struct actor actor; /* "nobody", at the client's address */
 };
 
-/* Ends a sign-in: the password is gone from memory. Returns the request, to be answered; NULL: it is answered or gone. */
+/* Ends a sign-in and wipes the password from memory. Returns the request, to be answered; NULL: it has been answered or is gone. */
 static struct request *end(struct signing_in *in, enum err err)
 {
     explicit_bzero(in->password, sizeof(in->password));
@@ -55,7 +55,7 @@ static bool is_https(struct str url)
     return url.len > 8 && memcmp(url.ptr, "https://", 8) == 0;
 }
 
-/* The path of PUBLIC_URL, under which a proxy may have put the coordinator; "/" when there is none. */
+/* Returns the path of PUBLIC_URL, under which a proxy may serve the coordinator; "/" when there is none. */
 static struct str cookie_path(const struct api *api)
 {
     struct str url = api->config->public_url;
@@ -64,7 +64,10 @@ static struct str cookie_path(const struct api *api)
     return path != NULL ? (struct str){path, url.len - (size_t)(path - url.ptr)} : STR("/");
 }
 
-/* The cookie of a session, or its end. Browsers send it to our own pages alone, and show it to no script. */
+/*
+ * Sets the session's cookie; `seconds` 0 removes it. Browsers add it only to requests of our own pages, and hide it from
+ * scripts.
+ */
 static void set_cookie(struct request *request, struct str token, int seconds)
 {
     struct buffer cookie = BUFFER_INIT;
@@ -89,7 +92,7 @@ static void write_user(struct buffer *body, const char *key, struct str name, en
     json_end_object(body);
 }
 
-/* Whether a page that is not ours asks: it must not sign a browser in or out for our own pages. */
+/* Whether a page of another site sent the request. Such a page must not sign a browser in for our own pages. */
 static bool is_from_elsewhere(const struct request *request)
 {
     bool is_of_a_page = request_header(request, "sec-fetch-site").ptr != NULL || request_header(request, "origin").ptr != NULL;
@@ -129,7 +132,7 @@ static void answer(struct signing_in *in)
     buffer_fini(&token);
 }
 
-/* A key that signs is known, and the directory is new. */
+/* Continues when a signing key is known and the directory has been read again, or with the error that prevents that. */
 static void on_prepared(void *data, enum err err)
 {
     struct signing_in *in = data;
@@ -139,7 +142,7 @@ static void on_prepared(void *data, enum err err)
     if (err != ERR_NONE) {
         (void)end(in, err);
     } else if (user == NULL || user->role == ROLE_NONE) {
-        refuse(in); /* removed in this very moment */
+        refuse(in); /* removed since the password was read */
     } else {
         in->role = user->role;
         store_audit(in->api->store, &in->actor, "login", str_from(member), "done");
@@ -188,7 +191,7 @@ static void on_limit(void *data, enum err err, int64_t wait_ms)
         (void)end(in, err);
 }
 
-/* The name of a bucket for `text`, whatever it is; in `room`. */
+/* Returns the name of the rate limit's bucket for `text`, which may be any text; in `room`. */
 static struct str bucket(const char *kind, struct str text, char room[48])
 {
     char digest[SECRET_DIGEST_LEN + 1];
@@ -242,7 +245,7 @@ static void logout(struct request *request)
         reply_error(request, ERR_CROSS_SITE, NULL, NULL);
         return;
     }
-    if (principal->kind != PRINCIPAL_USER) { /* a program's token does not sign in, and so not out */
+    if (principal->kind != PRINCIPAL_USER) { /* only users have a session that can end */
         set_cookie(request, STR(""), 0);
         reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Nobody was signed in\"}"));
         return;
@@ -267,7 +270,7 @@ void api_logout(struct request *request)
     admit_identify(request, (struct str){NULL, 0}, logout);
 }
 
-/* The answer of a front-end's GET: an error that it prints, or who one is. */
+/* Writes who sent the request, as front-ends read it. */
 static void write_verified(struct buffer *body, const struct principal *principal)
 {
     json_begin_object(body, NULL);
@@ -352,7 +355,7 @@ struct publishing {
     struct pending *pending;
 };
 
-/* While Redis is away, those that are known are all that sign. */
+/* Answers with the keys that are known, also while Redis is away: no other key signs then. */
 static void on_keys(void *data, enum err err)
 {
     struct publishing *publishing = data;
@@ -369,6 +372,6 @@ void api_jwks(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct publishing));
     struct publishing *publishing = pending_payload(pending);
     *publishing = (struct publishing){request_app(request), pending};
-    /* whoever asks may hold a token of a key that another thread has just made */
+    /* the client's token may be signed with a key that another thread has just made */
     directory_look_again(publishing->api->directory, on_keys, publishing);
 }

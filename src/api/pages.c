@@ -1,5 +1,5 @@
 /*
- * What is for people, and what describes the endpoints: for programs (OpenAPI), and a page that shows just that document.
+ * Serves the dashboard, the OpenAPI document of the endpoints, and the page that shows this document.
  */
 #include "api/api.h"
 #include "api/embedded.h"

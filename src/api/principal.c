@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SETS 4096 /* by three hex digits of a token's digest */
+#define SETS 4096 /* three hex digits of a token's digest choose one */
 #define WAYS 8    /* tokens of a set that are remembered at once: room for some 10,000 workers before any is verified again */
 
-/* A token whose signature was good. Its digest stands for it, so that no token lies in memory. */
+/* A token whose signature was good. Only its digest is kept, so that no token lies in memory. */
 struct verified_token {
     char digest[SECRET_DIGEST_LEN + 1];
     unsigned generation; /* of the directory whose keys it was verified with */
@@ -27,7 +27,7 @@ struct verified *verified_new(void)
     return verified;
 }
 
-/* The place of a token: where it is, or where it may be put. */
+/* Returns the place of a token: the one that holds it, or the one to put it in. */
 static struct verified_token **find_place(struct verified *verified, const char *digest, unsigned generation)
 {
     struct verified_token **places = verified->places[strtoul((char[]){digest[0], digest[1], digest[2], '\0'}, NULL, 16) % SETS];
@@ -44,7 +44,7 @@ static struct verified_token **find_place(struct verified *verified, const char 
     return free_one;
 }
 
-/* Checks a JWT, or remembers that it was checked. */
+/* Checks a JWT. The signature of a JWT that was checked before is not checked again. */
 static enum jwt_result check_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
                                  struct jwt_claims *claims)
 {
@@ -76,7 +76,7 @@ static const struct directory_entry *find(const struct directory *directory, con
     return len > 0 && (size_t)len < sizeof(member) ? directory_find(directory, (struct str){member, (size_t)len}) : NULL;
 }
 
-/* A worker's own token: good as long as the join token that it was given for is not revoked together with its workers. */
+/* Identifies a worker by its own token. The token ends early if its join token is revoked together with its workers. */
 static enum identification identify_worker(const struct directory *directory, const struct jwt_claims *claims,
                                            struct principal *out)
 {
@@ -91,14 +91,17 @@ static enum identification identify_worker(const struct directory *directory, co
     return IDENTIFIED;
 }
 
-/* A user who has signed in: until the session ends, the password changes, or the user is removed. The role is that of now. */
+/*
+ * Identifies a user who has signed in. The session is good until it ends, the password changes, or the user is removed. The role
+ * is the user's present one.
+ */
 static enum identification identify_user(const struct directory *directory, const struct jwt_claims *claims, struct principal *out)
 {
     const struct directory_entry *user = find(directory, "user", claims->subject);
     if (find(directory, "session", claims->grant) != NULL)
         return CREDENTIAL_REVOKED;
     if (user == NULL || strncmp(claims->grant, user->password_tag, PASSWORD_TAG_LEN) != 0)
-        return CREDENTIAL_OUTDATED; /* removed, or the password has changed; or both happened after this copy was read */
+        return CREDENTIAL_OUTDATED; /* the user was removed or has a new password, or either is newer than this copy */
     out->kind = PRINCIPAL_USER;
     out->role = user->role;
     snprintf(out->session, sizeof(out->session), "%s", claims->grant);
@@ -121,7 +124,7 @@ static enum identification identify_jwt(const struct directory *directory, struc
     return found;
 }
 
-/* A token that was found by its id. */
+/* Tells whether a token that was found by its id is still good. */
 static enum identification identify_entry(const struct directory_entry *token, int64_t now)
 {
     if (token->revoked_at != 0)
@@ -150,7 +153,7 @@ static enum identification identify_secret(const struct directory *directory, co
     return IDENTIFIED;
 }
 
-/* The value of our cookie (RFC 6265, section 4.2.1); absent when there is none. */
+/* Returns the value of our cookie (RFC 6265, section 4.2.1); absent when there is none. */
 static struct str find_cookie(struct str cookies)
 {
     while (cookies.len > 0) {

@@ -10,7 +10,7 @@
 #define GRANT_MAX 64
 
 enum principal_kind {
-    PRINCIPAL_NONE,    /* no credential, or none that is good: a stranger */
+    PRINCIPAL_NONE,    /* no credential, or no valid one */
     PRINCIPAL_USER,    /* somebody who has signed in */
     PRINCIPAL_PROGRAM, /* an API token */
     PRINCIPAL_JOIN,    /* a join token: speaks for the workers that registered with it */
@@ -22,22 +22,22 @@ struct principal {
     enum role role;                 /* of users and programs */
     char name[JWT_SUBJECT_MAX + 1]; /* the user's name, the token's id, the worker's id */
     char join[SECRET_ID_LEN + 1];   /* of join tokens and workers: the id of the join token */
-    char grant[GRANT_MAX + 1];      /* of workers: that id, a dot, and what the worker was given when it registered */
-    char session[65];               /* of users: what a logout ends */
+    char grant[GRANT_MAX + 1];      /* of workers: the join token's id, a dot, and what the worker was given when it registered */
+    char session[65];               /* of users: the session, which a logout ends */
     /* Of join tokens and programs; of workers, their join token, if it is known. Valid until the next turn of the loop. */
     const struct directory_entry *token;
     int64_t expires_at; /* of a JWT, seconds since 1970 */
-    bool by_cookie;     /* from a cookie, which browsers send by themselves: changes need a proof that our page asks */
+    bool by_cookie;     /* from a cookie, which browsers add by themselves: a change needs proof that our own page sent it */
 };
 
 enum identification {
-    IDENTIFIED,       /* also without a credential: PRINCIPAL_NONE */
+    IDENTIFIED,       /* also a request without a credential, as PRINCIPAL_NONE */
     CREDENTIAL_OTHER, /* the Authorization header has an unknown scheme */
     CREDENTIAL_INVALID,
     CREDENTIAL_EXPIRED,
     CREDENTIAL_REVOKED,
-    CREDENTIAL_OUTDATED, /* its user is missing or has another password; a newer copy may know better */
-    CREDENTIAL_UNKNOWN,  /* not in this thread's copy; a newer copy may have it */
+    CREDENTIAL_OUTDATED, /* its user is missing or has another password; a newer copy of the directory may say otherwise */
+    CREDENTIAL_UNKNOWN,  /* not in this thread's copy of the directory; a newer copy may have it */
 };
 
 /* Verified JWTs of a thread, so that a signature is checked once and not with each heartbeat. */
@@ -56,8 +56,8 @@ enum identification principal_identify_token(const struct directory *directory, 
                                              int64_t now, struct principal *out);
 
 /*
- * Whether somebody who was identified before still is who that was. Brings their role up to date; on anything but IDENTIFIED
- * *principal is of no use any more.
+ * Checks again whether a principal that was identified before is still valid, and updates its role. On anything but IDENTIFIED
+ * *principal must not be used any more.
  */
 enum identification principal_identify_again(const struct directory *directory, int64_t now, struct principal *principal);
 

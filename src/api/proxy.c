@@ -29,7 +29,7 @@ size_t proxy_service_place(struct str service)
     return catalogue_place(service, METRICS_SERVICES_MAX);
 }
 
-/* Whatever becomes of a request, this comes last; but a tunnel outlives it. */
+/* The request is gone. This is the last call for it, whatever its outcome; only a tunnel lives longer. */
 static void on_gone(void *data)
 {
     struct proxy *proxy = data;
@@ -42,7 +42,10 @@ static void on_gone(void *data)
     proxy_let_go(proxy);
 }
 
-/* Redis is late; or, once a worker is asked: the client has left, or the program ends, and then there is a moment more. */
+/*
+ * The wait is over. Before a worker is asked: Redis is late. After that: the client has left, or the program ends; a request gets
+ * a moment more when the program ends.
+ */
 static void on_late(struct request *request)
 {
     struct proxy *proxy = request->waiting;
@@ -71,7 +74,7 @@ static bool may_try_again(const struct proxy *proxy, bool delivered)
 
 /* -- the exchange's events ---------------------------------------------------------------------------------------------------- */
 
-/* Statuses by which a worker says that another one might do better. */
+/* Whether a worker's status means that another worker might do better. */
 static bool asks_for_another(int status)
 {
     return status == 429 || (status >= 502 && status <= 504);
@@ -174,7 +177,7 @@ static void dial(struct proxy *proxy, const struct target *target)
     proxy->exchange = exchange_dial(proxy->api->upstream, &request, &events, proxy);
 }
 
-/* Notes who was chosen. */
+/* Notes the chosen worker. */
 static void take_choice(struct proxy *proxy, const struct request_choice *choice)
 {
     proxy->attempt++;
@@ -210,7 +213,7 @@ static void go_to(struct proxy *proxy, const struct request_choice *choice)
     dial(proxy, &target);
 }
 
-/* Nobody else can serve it: the client gets what there is. */
+/* No other worker can serve the request: the client gets the held answer, or the last failure. */
 static void give_up(struct proxy *proxy, enum err err, enum request_refusal refusal)
 {
     static const char *const sentences[] = {
@@ -259,7 +262,7 @@ static void take_or_leave(struct proxy *proxy, const struct request_choice *choi
         proxy->among = proxy->order->loaders.len > 0 ? LOADERS : SILENT;
         choose(proxy);
     } else if (wanted) {
-        if (proxy->is_held) { /* this worker may do better: what the one before it says is dropped */
+        if (proxy->is_held) { /* another worker is asked: the held answer of the one before is dropped */
             proxy->is_held = false;
             proxy_end_exchange(proxy);
             proxy_release(proxy, proxy_outcome(proxy));
@@ -285,7 +288,7 @@ static void on_choice(void *data, enum err err, const struct request_choice *cho
 static void on_key(void *data, enum err err)
 {
     struct proxy *proxy = data;
-    (void)err; /* without a key, the worker is not told who asks */
+    (void)err; /* without a key, the worker is not told who sent the request */
     if (proxy_is_waited_for(proxy))
         choose(proxy);
     proxy_let_go(proxy);
@@ -314,7 +317,10 @@ static void choose(struct proxy *proxy)
         on_choice(proxy, err, NULL, REQUEST_NO_WORKERS);
 }
 
-/* The client's credential has ended. An answer that has begun may end when it merely expires; a tunnel never would. */
+/*
+ * Breaks the request off, because the client's credential has ended. If the credential has only expired, an answer may go on to
+ * its end; a tunnel is closed all the same, since it might never end.
+ */
 static void on_over(void *data, enum err err)
 {
     struct proxy *proxy = data;
@@ -333,7 +339,7 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
     proxy->holders = 1;
     proxy->began_at = request->received_at;
     proxy->upgrades = order->method.ptr == NULL && tunnel_is_asked_for(request) &&
-                      str_eq_nocase(request_upgrade(request), STR("websocket")); /* others could hide requests from us: h2c */
+                      str_eq_nocase(request_upgrade(request), STR("websocket")); /* h2c could carry requests that we don't check */
     proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
     struct str rest = order->services, first = str_cut(&rest, ',');
     proxy->unleased = catalogue_passing(first)->random;

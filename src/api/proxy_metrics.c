@@ -1,5 +1,5 @@
 /*
- * What the metrics say of requests that are passed on.
+ * Writes the metrics of requests that are passed on.
  */
 #include "api/proxy_internal.h"
 
@@ -24,7 +24,7 @@ static size_t places(void)
     return catalogue_count < METRICS_SERVICES_MAX ? catalogue_count : METRICS_SERVICES_MAX - 1;
 }
 
-/* The service of a place as a label; absent: it has none. */
+/* Returns the label of the service at a place; absent if no service has the place. */
 static struct str name_of(size_t place)
 {
     if (place == METRICS_SERVICES_MAX - 1)

@@ -8,7 +8,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Takes the next byte of *text off its front, one that is percent-encoded as what it means. */
+/* Takes the next byte off the front of *text, and decodes it if it is percent-encoded. */
 static char take_byte(struct str *text)
 {
     char byte = text->ptr[0];
@@ -24,7 +24,7 @@ static char take_byte(struct str *text)
 const char *proxy_check_path(struct str path, struct str query)
 {
     size_t dots = 0, others = 0; /* of the segment at hand */
-    bool is_parameter = false;   /* "..;x" is ".." to servers that know parameters of segments */
+    bool is_parameter = false;   /* servers that support path parameters read "..;x" as ".." */
     if ((path.len > 0 && memchr(path.ptr, '#', path.len) != NULL) || (query.len > 0 && memchr(query.ptr, '#', query.len) != NULL))
         return "The path has a fragment (#); send the path without it, or the character as %23.";
     while (path.len > 0) {
@@ -65,7 +65,7 @@ static bool cut_begin(struct str *text, struct str begin)
     return true;
 }
 
-/* Takes a path off the front, of which whole segments must remain. */
+/* Takes `path` off the front of *text. False if it does not end there at the end of a segment. */
 static bool cut_path(struct str *text, struct str path)
 {
     if (text->len < path.len || memcmp(text->ptr, path.ptr, path.len) != 0)

@@ -7,8 +7,8 @@
 #include "base/buffer.h"
 
 /*
- * Whether two servers could read a path differently, or leave the base path with it: a ".." segment in any spelling ("%2e%2e",
- * "..%2f", "..\"), a fragment. Returns NULL, or the sentence that says what is wrong.
+ * Checks that no server reads a path differently or leaves the base path with it. Refuses a ".." segment in any spelling
+ * ("%2e%2e", "..%2f", "..\") and a fragment. Returns NULL, or the sentence that says what is wrong.
  */
 const char *proxy_check_path(struct str path, struct str query);
 
@@ -19,7 +19,7 @@ struct proxy_target {
     struct str query; /* as it came; absent: there was no '?' */
 };
 
-/* Appends it. `base` is the path of the worker's URL, without a slash at its end. */
+/* Appends a target. `base` is the path of the worker's URL, without a slash at its end. */
 void proxy_write_target(struct buffer *out, struct str base, const struct proxy_target *target);
 
 /*

@@ -1,5 +1,5 @@
 /*
- * What tells a worker on whose behalf a request comes, in place of the caller's own credential, which no worker ever sees.
+ * Makes the token that tells a worker who sent a request. It replaces the caller's own credential, which no worker sees.
  */
 #include "api/proxy_internal.h"
 
@@ -35,7 +35,7 @@ bool proxy_token_needs_key(const struct request *request)
            api->config->shared_secret.len == 0 && !signing_is_ready(api);
 }
 
-/* Where a token for that subject and audience is kept. */
+/* Returns the place of the token for that subject and audience. Others may share the place. */
 static struct proxy_token *find_place(struct proxies *proxies, struct str subject, struct str audience)
 {
     unsigned hash = 5381; /* Bernstein's */

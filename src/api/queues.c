@@ -1,5 +1,5 @@
 /*
- * Queues: read, limited, paused.
+ * Reads queues, limits them and pauses them.
  */
 #include "api/api.h"
 #include "base/json_writer.h"
@@ -109,7 +109,7 @@ void api_queue(struct request *request)
         read_queues(request, request_parameter(request, "queue"));
 }
 
-/* -- changes: answered with the queue as it is then ---------------------------------------------------------------------------- */
+/* -- changes: the answer is the queue after the change ------------------------------------------------------------------------- */
 
 static void on_changed(void *data, enum err err)
 {

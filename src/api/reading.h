@@ -17,21 +17,21 @@ struct writers;
 /* When each client has last written, by a digest of its address, for all threads of an instance. Lives as long as the program. */
 struct writers *writers_new(void);
 
-/* Notes that the client of a request learns now that it has written, or may have written: its own next reads must see that. */
+/* Notes, when a write is answered, that the client has written or may have written: its next reads must see the write. */
 void reading_note_write(struct request *request);
 
-/* The store to read from for this request. With that of the replica the answer gets X-Replica-Lag. */
+/* Returns the store to read from for this request. If it is the replica's, sets X-Replica-Lag on the answer. */
 struct store *reading_store(struct request *request);
 
 #define READING_FROM_PRIMARY (-1)
 
 /*
- * The store to read from for a shared answer, which may be older than a write of one of its clients. *complete_until becomes
- * what the replica has (see replica_complete_until), or READING_FROM_PRIMARY.
+ * Returns the store to read from for a shared answer, which may be older than a write of one of its clients. *complete_until
+ * becomes the time up to which the replica is complete, or READING_FROM_PRIMARY.
  */
 struct store *reading_store_for_all(const struct api *api, int64_t *complete_until);
 
-/* Sets X-Replica-Lag to what an answer lacks that has been read from a replica. */
+/* Sets X-Replica-Lag of an answer from a replica: now - complete_until in seconds; "unknown" if `complete_until` is 0. */
 void reading_tell_lag(struct request *request, int64_t complete_until, int64_t now);
 
 /* Answers a read that has failed. When the replica failed it, runs the handler once more with the primary instead. */

@@ -1,5 +1,5 @@
 /*
- * Which worker would get a request, and why not the others: GET /api/route/explain.
+ * GET /api/route/explain: which worker would get a request, and why the others would not.
  */
 #include "api/api.h"
 #include "base/json_writer.h"
@@ -129,7 +129,7 @@ static void on_explained(void *data, enum err err)
     buffer_fini(&rows);
 }
 
-/* Reads the query; answers what is wrong with it, and then returns false. */
+/* Reads the query. If it is wrong, answers the request and returns false. */
 static bool read_query(struct request *request, char service_room[ID_MAX + 1], struct str *service, char model_room[MODEL_NAME_MAX],
                        struct str *model)
 {

@@ -8,14 +8,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define LOOK_MS 5 /* how often those who wait for another thread look whether it is done */
+#define LOOK_MS 5 /* how often a thread looks whether the answer that another thread makes is done */
 
-/* Never changes once it is published. Held by its slot while it is the latest, and by each request that is answered with it. */
+/*
+ * One answer. It never changes once it is published. Its slot holds it while it is the latest, and so does each request that is
+ * answered with it.
+ */
 struct answer {
     struct shared *shared;
     atomic_int holders;
-    uint64_t number;        /* of its slot's answers, from 1 on */
-    int64_t began_at;       /* clock_ms: what it tells was read no earlier */
+    uint64_t number;        /* its place among the answers of its slot, from 1 on */
+    int64_t began_at;       /* clock_ms; all that is in it was read later */
     int64_t complete_until; /* of the replica that it was read from, or READING_FROM_PRIMARY */
     enum err err;
     struct buffer body;
@@ -25,7 +28,7 @@ struct slot {
     pthread_mutex_t lock; /* of all that follows */
     struct answer *latest;
     uint64_t published; /* answers so far */
-    bool making;        /* somebody is, since began_at */
+    bool making;        /* a thread makes an answer, since began_at */
     int64_t began_at;
 };
 
@@ -72,8 +75,8 @@ static void let_go(void *holding)
 }
 
 /*
- * Looks for an answer that is fresh, or that was published after `*seen` others; *found is held for the caller, or NULL.
- * Without one, returns whether the caller is to make it. *seen becomes the number of answers published so far.
+ * Looks for an answer that is fresh, or that was published after `*seen` others. *found is that answer, held for the caller, or
+ * NULL. If it is NULL, returns whether the caller must make an answer. *seen becomes the number of answers published so far.
  */
 static bool look(struct slot *slot, uint64_t *seen, struct answer **found)
 {

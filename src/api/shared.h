@@ -1,8 +1,7 @@
 /*
  * Shares answers among pages of other origins, so that hundreds of dashboards with the same request every few seconds cost
  * Redis no more than one. The instance makes an answer once in a second and gives it to all who ask meanwhile, in all threads.
- * The threads share no other thing that changes. They hold a lock while they take or store a pointer to an answer, and never
- * during work.
+ * The threads hold a lock while they take or store a pointer to an answer, and never while they make one.
  */
 #ifndef API_SHARED_H
 #define API_SHARED_H
@@ -19,14 +18,14 @@ struct store;
 
 enum shared_name { SHARED_WORKERS, SHARED_WORKERS_ARRAY, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
 
-#define SHARED_FRESH_MS 1000 /* an answer whose making began no longer ago is given to whoever asks */
+#define SHARED_FRESH_MS 1000 /* an answer is given to all who ask until so long after its making began */
 
 /* The answers of an instance; lives as long as the program. */
 struct shared;
 
 struct shared *shared_new(void);
 
-/* Bytes of all answers that are kept, or that clients have not taken yet; each counts once, however many have it. */
+/* Returns the bytes of all answers that are kept or still being sent. An answer counts once, however many clients get it. */
 size_t shared_bytes(const struct shared *shared);
 
 /* Begins to make an answer, which ends in one call of shared_publish in the same thread, at once or in a later turn. */

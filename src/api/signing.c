@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKER_TOKEN_S 86400 /* that a worker's own token lasts */
+#define WORKER_TOKEN_S 86400 /* how long a worker's own token lasts */
 
 struct preparing {
     struct api *api;
     struct actor actor;
-    struct buffer texts; /* those of the actor */
+    struct buffer texts; /* what `actor` points to */
     directory_callback *callback;
     void *data;
     bool made;
@@ -67,7 +67,7 @@ static void on_read(void *data, enum err err)
         finish(preparing, err == ERR_NONE && key_of(preparing->api) == NULL ? ERR_UNAVAILABLE : err);
 }
 
-/* A copy of the actor's texts, which may be gone when the key is made. */
+/* Copies the actor's texts, since the caller's may be gone when the key is made. */
 static void keep_actor(struct preparing *preparing, const struct actor *actor)
 {
     struct buffer *texts = &preparing->texts;
@@ -105,7 +105,7 @@ bool signing_issue(const struct api *api, const struct jwt_claims *claims, struc
     return key != NULL;
 }
 
-/* Whether the join token that a grant begins with is still good: its workers' tokens outlive it, but no new ones are made. */
+/* Whether the join token whose id a grant begins with is still good. If not, its workers get no new tokens. */
 static bool join_holds(const struct api *api, struct str grant)
 {
     char member[DIRECTORY_NAME_MAX + 16];

@@ -1,5 +1,5 @@
 /*
- * The key that signs tokens, for handlers that issue some. The first coordinator that needs one makes it.
+ * The key that signs tokens, for handlers that issue tokens. The first coordinator that needs a key makes it.
  */
 #ifndef API_SIGNING_H
 #define API_SIGNING_H
@@ -22,12 +22,12 @@ bool signing_is_ready(const struct api *api);
 bool signing_issue(const struct api *api, const struct jwt_claims *claims, struct buffer *out);
 
 /*
- * Appends a worker's own token as a member of an answer. Nothing when no key that signs is known, or when the join token has
- * ended that the worker registered with. `grant`: as a principal has it.
+ * Appends a worker's own token as a member of an answer. Appends nothing when no signing key is known, or when the worker's join
+ * token has expired or was revoked. `grant` is principal.grant.
  */
 void signing_write_worker_token(struct buffer *out, const struct api *api, struct str worker_id, struct str grant);
 
-/* Whether two thirds of a worker's token are over, so that it is time for another. `expires_at` and `now` in seconds since 1970. */
+/* Whether two thirds of a worker's token's life are over, so that the next is due. `expires_at`, `now`: seconds since 1970. */
 bool signing_is_due(int64_t expires_at, int64_t now);
 
 #endif

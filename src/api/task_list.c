@@ -128,7 +128,7 @@ void api_task_list(struct request *request)
 
 /* -- what is done with all tasks that a filter finds --------------------------------------------------------------------------- */
 
-/* POST /api/tasks/retry of those that are dead, and the purge of a queue. */
+/* One change to many tasks: the retry of dead ones, or the purge of a queue. */
 struct sweep {
     struct api *api;
     struct pending *pending;
@@ -200,7 +200,7 @@ static void on_matched(void *data, enum err err, struct str next)
     arrived(sweep);
 }
 
-/* Begins with what `filter` finds from `cursor` on; what is wrong with the cursor is answered. */
+/* Begins with the tasks that `filter` finds from `cursor` on. Refuses a wrong cursor. */
 static void begin(struct request *request, const struct task_filter *filter, struct str cursor, size_t limit, bool purge,
                   bool dry_run)
 {
@@ -221,7 +221,7 @@ static void begin(struct request *request, const struct task_filter *filter, str
     }
 }
 
-/* A filter that is misspelt must not let all dead tasks through. */
+/* Refuses unknown members: a misspelt filter must not select all dead tasks. */
 static void refuse_other_members(const cJSON *root, struct faults *faults)
 {
     static const char *const names[] = {"queue", "type", "worker_id", "error", "cursor", "limit", "dry_run"};
@@ -230,7 +230,7 @@ static void refuse_other_members(const cJSON *root, struct faults *faults)
     {
         size_t i = 0;
         if (strcmp(item->string, "state") == 0 && cJSON_IsString(item) && strcmp(item->valuestring, "dead") == 0)
-            continue; /* it is so anyway */
+            continue; /* only dead tasks are retried anyway */
         while (i < sizeof(names) / sizeof(names[0]) && strcmp(item->string, names[i]) != 0)
             i++;
         if (i == sizeof(names) / sizeof(names[0]))

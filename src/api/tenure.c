@@ -4,8 +4,8 @@
 #include "api/api.h"
 #include "base/clock.h"
 
-#define ROUND_MS 2000 /* how often all are looked at while the directory stays as it is: tokens expire */
-#define PER_TURN 500  /* so that ten thousand waits don't hold up everybody else */
+#define ROUND_MS 2000 /* how often all are checked while the directory does not change, since tokens expire */
+#define PER_TURN 500  /* checks in one turn, so that ten thousand open requests don't block the loop */
 
 void tenures_init(struct tenures *tenures)
 {
@@ -61,7 +61,7 @@ int32_t tenure_tick(void *data)
     struct tenures *tenures = &api->tenures;
     if (tenures->ring.next == &tenures->ring)
         return 1000;
-    (void)directory_is_fresh(api->directory); /* reads it again where it is not */
+    (void)directory_is_fresh(api->directory); /* reads the directory again if it is stale */
     unsigned generation = directory_generation(api->directory);
     if (generation != tenures->generation || clock_ms() - tenures->began_at >= ROUND_MS) {
         tenures->generation = generation;

@@ -10,21 +10,21 @@
 
 struct api;
 
-/* What it is called with says why: an error for the answer, if there is to be one yet. */
+/* Called when the credential has ended. `err` says why, for the answer if the request has none yet. */
 typedef void tenure_over(void *data, enum err err);
 
-/* Begins as zeros. It must stay where it is until tenure_end. */
+/* One watched request. Set it to zeros first, and don't move it until tenure_end. */
 struct tenure {
     struct tenure *previous, *next; /* in api->tenures; NULL: nothing is watched */
     struct api *api;
     struct principal principal;
     unsigned access;  /* of the route */
-    unsigned checked; /* the round in which it was looked at last */
+    unsigned checked; /* the round in which it was checked last */
     tenure_over *over;
     void *data;
 };
 
-/* The open requests of a thread, as a ring: those that wait longest to be looked at come first. */
+/* The open requests of a thread, as a ring. The request that was checked longest ago comes first. */
 struct tenures {
     struct tenure ring;
     unsigned round;
@@ -37,7 +37,7 @@ void tenures_init(struct tenures *tenures);
 /* Watches a request that has been admitted. `over` is called at most once, from a tick, and not after tenure_end. */
 void tenure_begin(struct tenure *tenure, const struct request *request, tenure_over *over, void *data);
 
-/* May be called again. */
+/* Stops watching. May be called again, and on zeros. */
 void tenure_end(struct tenure *tenure);
 
 /* To be called in each turn of the loop; `data` is the struct api. Returns the ms until the next call. */

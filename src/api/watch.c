@@ -9,20 +9,20 @@
 #include "store/leases.h"
 #include "store/tasks.h"
 
-#define SOONEST_MS 50 /* where it is not told of ends */
-#define LATEST_MS 1000
-#define TOLD_MS 5000 /* where it is */
+#define SOONEST_MS 50  /* the shortest pause between two readings of a task whose end is not told */
+#define LATEST_MS 1000 /* the longest such pause */
+#define TOLD_MS 5000   /* the pause between two readings of a task whose end is told */
 
-/* The payload of its pending object. */
+/* A request that waits for the end of a task. It is the payload of the request's pending object. */
 struct watch {
     struct watch *previous, *next; /* in api->watches */
     struct api *api;
     struct pending *pending;
     int64_t began_at, look_at; /* clock_ms */
     struct tenure tenure;
-    bool looking; /* a reply is on its way */
-    bool told;    /* when the task ends */
-    bool ended;   /* it was told so while a reply was on its way */
+    bool looking; /* the task is being read */
+    bool told;    /* a message comes when the task ends */
+    bool ended;   /* the message has come since the last reading began */
     size_t id_len;
     char id[ID_MAX];
 };
@@ -81,7 +81,7 @@ static void on_look(void *data, enum err err, const struct task *task)
         watch->look_at = now + (pause < SOONEST_MS ? SOONEST_MS : pause > LATEST_MS ? LATEST_MS : pause);
 }
 
-/* Where it hears wakes, it asks to be told of the end before it reads: so no end comes in between. */
+/* Reads the task. If messages of ends can be heard, it asks for one before it reads, so that no end is missed in between. */
 static void look(struct watch *watch)
 {
     bool hears = store_hears_wakes(watch->api->store);
@@ -92,11 +92,11 @@ static void look(struct watch *watch)
     watch->looking = true;
     if (store_get_task(watch->api->store, (struct str){watch->id, watch->id_len}, on_look, watch) == ERR_NONE)
         return;
-    watch->looking = watch->told = false; /* Redis is away, and may be back in time */
+    watch->looking = watch->told = false; /* Redis is away, and may be back before the wait is over */
     watch->look_at = clock_ms() + LATEST_MS;
 }
 
-/* `task_id` absent: messages may have been lost, with those of them that asked to be told. */
+/* A task has ended. `task_id` absent: messages may have been lost, so every watch asks for its message again. */
 static void on_end(void *data, struct str task_id)
 {
     const struct api *api = data;
@@ -105,7 +105,7 @@ static void on_end(void *data, struct str task_id)
             continue;
         watch->told = watch->told && task_id.ptr != NULL;
         watch->ended = true;
-        watch->look_at = 0; /* in this turn */
+        watch->look_at = 0; /* it is read in this turn */
     }
 }
 
@@ -121,7 +121,7 @@ static void on_task(void *data, enum err err, const struct task *task)
         watch_answer(request, task);
 }
 
-/* The time is over: the task as it is. */
+/* Answers with the task as it is now, because the client does not wait or its time is over. */
 static void answer_now(struct request *request)
 {
     const struct api *api = request_app(request);
@@ -129,7 +129,7 @@ static void answer_now(struct request *request)
     api_sent(pending, store_get_task(api->store, request_parameter(request, "task_id"), on_task, pending));
 }
 
-/* The credential of whoever waits has ended. */
+/* Refuses the request, because its credential has ended. */
 static void on_over(void *data, enum err err)
 {
     struct watch *watch = data;

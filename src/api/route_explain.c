@@ -19,9 +19,11 @@ struct account {
 };
 
 static const char *const codes[] = {
-    [ROUTE_ELIGIBLE] = "eligible", [ROUTE_SUSPECT] = "suspect",   [ROUTE_NO_MODEL] = "no-model",
-    [ROUTE_TRIAL] = "tried",       [ROUTE_OPEN] = "breaker-open", [ROUTE_UNWELL] = "unwell",
-    [ROUTE_DRAINING] = "draining", [ROUTE_OFFLINE] = "offline",   [ROUTE_NOT_SERVICE] = "other-service",
+    [ROUTE_ELIGIBLE] = "eligible", [ROUTE_SUSPECT] = "suspect",
+    [ROUTE_NO_MODEL] = "no-model", [ROUTE_OTHERS] = "other-models",
+    [ROUTE_TRIAL] = "tried",       [ROUTE_OPEN] = "breaker-open",
+    [ROUTE_UNWELL] = "unwell",     [ROUTE_DRAINING] = "draining",
+    [ROUTE_OFFLINE] = "offline",   [ROUTE_NOT_SERVICE] = "other-service",
 };
 
 static int64_t seconds_left(const struct route_row *row)
@@ -42,6 +44,9 @@ static void write_reason(struct buffer *out, const struct account *account, cons
         break;
     case ROUTE_NO_MODEL:
         buffer_printf(out, "It has not loaded %.*s: workers that have are chosen first.", STR_PRINTF(account->model));
+        break;
+    case ROUTE_OTHERS:
+        buffer_printf(out, "It has loaded other models than %.*s, and loads none on demand.", STR_PRINTF(account->model));
         break;
     case ROUTE_TRIAL:
         buffer_append(out, STR("Requests failed at it: one is under way to try it, and it gets no other until that has ended."));

@@ -92,6 +92,7 @@ enum route_standing {
     ROUTE_ELIGIBLE,    /* it may be chosen */
     ROUTE_SUSPECT,     /* it may, when no other is: a connection to it failed just now */
     ROUTE_NO_MODEL,    /* it may, when no other is: the model is not loaded */
+    ROUTE_OTHERS,      /* it has loaded other models, and loads none on demand */
     ROUTE_TRIAL,       /* it failed too often, and is tried with one request: that is under way */
     ROUTE_OPEN,        /* it failed too often, and is left alone for a while */
     ROUTE_UNWELL,      /* it says that the service is not well */

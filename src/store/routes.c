@@ -2,6 +2,7 @@
  * What is told of routing: which models workers have loaded and how they stand for a service, for which the whole fleet is read
  * in pages; and how many requests there are.
  */
+#include "model/catalogue.h"
 #include "model/id.h"
 #include "model/model_name.h"
 #include "store/internal.h"
@@ -206,7 +207,8 @@ static int by_choice(const struct route_row *a, const struct route_row *b)
     return order != 0 ? order : (a->worker_id.len > b->worker_id.len) - (a->worker_id.len < b->worker_id.len);
 }
 
-static enum route_standing read_standing(const struct str *texts, bool has_model)
+/* loads: the service loads models on demand */
+static enum route_standing read_standing(const struct str *texts, bool has_model, bool loads)
 {
     static const struct {
         const char *word;
@@ -220,6 +222,8 @@ static enum route_standing read_standing(const struct str *texts, bool has_model
         return ROUTE_DRAINING;
     if (str_eq(texts[3], STR("1")))
         return ROUTE_UNWELL;
+    if (!has_model && !loads && !str_eq(texts[4], STR("-")))
+        return ROUTE_OTHERS;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (str_eq(texts[9], str_from(words[i].word)))
             return words[i].standing;
@@ -269,7 +273,7 @@ static void take_row(struct explaining *explaining, const struct redisReply *rep
     }
     struct route_row row = {.worker_id = texts[0], .status = texts[1]};
     row.has_model = str_eq(texts[4], STR("1"));
-    row.standing = read_standing(texts, row.has_model);
+    row.standing = read_standing(texts, row.has_model, catalogue_passing(buffer_str(&explaining->service))->loads_models);
     row.is_near = str_eq(texts[5], STR("1"));
     row.load = strtod(texts[6].ptr, NULL) / 1e6; /* Redis's texts end in NUL */
     row.active_requests = strtoll(texts[7].ptr, NULL, 10);

@@ -46,7 +46,7 @@ def test_each_worker_has_its_reason(coordinator, routes):
     assert (answer["service"], answer["model"], answer["chosen"],
             answer["text"]) == ("vllm", "m", "good", "Worker good would be chosen next.")
     assert codes(answer) == {
-        "good": "eligible", "busy": "eligible", "suspect": "suspect", "other-model": "no-model", "broken": "breaker-open",
+        "good": "eligible", "busy": "eligible", "suspect": "suspect", "other-model": "other-models", "broken": "breaker-open",
         "unwell": "unwell",
         "draining": "draining", "drained": "draining", "offline": "offline", "elsewhere": "other-service"}
     assert [row["worker_id"] for row in answer["workers"]][:5] == ["good", "busy", "suspect", "other-model", "broken"]
@@ -55,7 +55,7 @@ def test_each_worker_has_its_reason(coordinator, routes):
     assert (rows["busy"]["requests_in_flight"], rows["busy"]["active_requests"]) == (3, 3)
     assert (rows["broken"]["failures_in_a_row"] == 5 and 0 < rows["broken"]["seconds_left"] <= 10
             and "it gets none for" in rows["broken"]["text"])
-    assert [row["worker_id"] for row in answer["workers"] if row["eligible"]] == ["good", "busy", "suspect", "other-model"]
+    assert [row["worker_id"] for row in answer["workers"] if row["eligible"]] == ["good", "busy", "suspect"]
     assert all(row["text"].endswith(".") for row in answer["workers"])
     for worker in ("good", "busy", "suspect"):
         assert rows[worker]["model_loaded"] is True
@@ -68,6 +68,22 @@ def test_what_is_said_is_what_is_done(coordinator, routes):
     for _ in range(20):
         said = explain(coordinator)["chosen"]
         assert routes.choose("vllm").worker == said
+
+
+def test_who_would_get_a_request_for_a_model_that_nobody_has(coordinator):
+    """Whoever tells of no loaded models, or loads them on demand, as with the requests themselves."""
+    for worker, service, models in (("told", "vllm", ["n"]), ("silent", "vllm", []), ("loads", "vision", ["n"])):
+        coordinator.register(worker, services=[{"name": service, "port": 8000}])
+        coordinator.beat(worker, loaded_models=models)
+    answer = explain(coordinator, model="m")
+    assert (answer["chosen"], codes(answer)) == (
+        "silent", {"silent": "no-model", "told": "other-models", "loads": "other-service"})
+    assert codes(explain(coordinator, service="vision", model="m"))["loads"] == "no-model"
+    coordinator.unregister("silent")
+    answer = explain(coordinator, model="m")
+    assert (answer["chosen"], answer["workers"][0]["eligible"]) == (None, False)
+    assert answer["workers"][0]["text"] == "It has loaded other models than m, and loads none on demand."
+    assert codes(explain(coordinator))["told"] == "eligible"
 
 
 def test_nobody_can_be_chosen(coordinator):

@@ -63,7 +63,8 @@ static void on_late(struct request *request)
     metric_add(&metrics->passing[proxy->place].requests[status_place(err_status(err))], 1);
     if (err == ERR_CLIENT_LEFT)
         metric_add(&metrics->passing[proxy->place].clients_gone, 1);
-    reply_error(request, err, NULL, NULL);
+    reply_error(request, err, err == ERR_DEADLINE ? "Redis did not answer in time; the request was sent to no worker." : NULL,
+                NULL);
 }
 
 /* Whether another worker may be asked after this failure. */
@@ -330,6 +331,11 @@ static void on_over(void *data, enum err err)
 
 void proxy_pass(struct request *request, const struct proxy_order *order)
 {
+    struct str rest = order->services, first = str_cut(&rest, ',');
+    if (catalogue_passing(first)->closed) {
+        reply_error(request, ERR_SERVICE_CLOSED, NULL, NULL);
+        return;
+    }
     struct proxy *proxy = calloc(1, sizeof(*proxy));
     if (proxy == NULL)
         abort();
@@ -341,7 +347,6 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
     proxy->upgrades = order->method.ptr == NULL && tunnel_is_asked_for(request) &&
                       str_eq_nocase(request_upgrade(request), STR("websocket")); /* h2c could carry requests that we don't check */
     proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
-    struct str rest = order->services, first = str_cut(&rest, ',');
     proxy->unleased = catalogue_passing(first)->random;
     proxy_count(proxy, proxy_service_place(first));
     request_tell_when_gone(request, on_gone, proxy);

@@ -74,10 +74,7 @@ static void pass(struct request *request)
     order->target.query = request->query;
     order->prefix = prefix_of(request, order->target.rest);
     order->session = request_header(request, "x-rma-session");
-    if (catalogue_passing(order->services)->closed)
-        reply_error(request, ERR_SERVICE_CLOSED, NULL, NULL);
-    else
-        proxy_pass(request, order);
+    proxy_pass(request, order);
 }
 
 void api_service(struct request *request)
@@ -109,6 +106,39 @@ static bool is_own(const struct route *own, struct str path)
     return err == ERR_METHOD || (err == ERR_NONE && match.route->handler != api_service);
 }
 
+/* Whether `path` is the beginning of the paths that all services have. */
+static bool hides_all(const struct route *own, struct str path)
+{
+    for (; own->path != NULL; own++)
+        if (own->handler == api_service && strncmp(own->path, path.ptr, path.len) == 0 && own->path[path.len] == '/')
+            return true;
+    return false;
+}
+
+/* The other service of the catalogue whose own path this is; absent: there is none. */
+static struct str other_of(const struct route *own, const struct destination *destination)
+{
+    struct route_match match;
+    const struct catalogue_service *other = NULL;
+    if (route_find(own, STR("GET"), destination->route.from, &match) == ERR_NONE && match.route->handler == api_service)
+        other = catalogue_find(catalogue_name(match.parameters[0].value));
+    return other != NULL && !str_eq(other->name, destination->service) ? other->name : (struct str){NULL, 0};
+}
+
+/* Appends what is wrong with a route, if anything is. */
+static void check(const struct route *own, const struct destination *destination, struct buffer *faults)
+{
+    struct str from = destination->route.from, other = other_of(own, destination);
+    if (is_own(own, from))
+        buffer_printf(faults, "the catalogue's route %.*s is a path of the coordinator itself\n", STR_PRINTF(from));
+    else if (hides_all(own, from))
+        buffer_printf(faults, "the catalogue's route %.*s of %.*s would hide the paths of all services\n", STR_PRINTF(from),
+                      STR_PRINTF(destination->service));
+    else if (other.ptr != NULL)
+        buffer_printf(faults, "the catalogue's route %.*s of %.*s is a path of the service %.*s\n", STR_PRINTF(from),
+                      STR_PRINTF(destination->service), STR_PRINTF(other));
+}
+
 /* Longer ones first: of rows that match alike the first counts. */
 static int by_length(const void *a, const void *b)
 {
@@ -123,10 +153,8 @@ static const struct destination *gather(const struct route *own, struct buffer *
     *count = 0;
     for (size_t i = 0; i < catalogue_count; i++)
         for (size_t j = 0; j < catalogue[i].passing.route_count; j++) {
-            const struct catalogue_route *route = &catalogue[i].passing.routes[j];
-            if (is_own(own, route->from))
-                buffer_printf(faults, "the catalogue's route %.*s is a path of the coordinator itself\n", STR_PRINTF(route->from));
-            all[(*count)++] = (struct destination){catalogue[i].name, *route};
+            all[*count] = (struct destination){catalogue[i].name, catalogue[i].passing.routes[j]};
+            check(own, &all[(*count)++], faults);
         }
     qsort(all, *count, sizeof(*all), by_length);
     return all;

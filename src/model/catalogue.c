@@ -109,6 +109,8 @@ bool catalogue_is_data_store(struct str name)
     size_t word = 0;
     while (word < name.len && strchr("-_.:", name.ptr[word]) == NULL)
         word++;
+    while (word > 0 && name.ptr[word - 1] >= '0' && name.ptr[word - 1] <= '9') /* the version: postgres16 */
+        word--;
     for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
         if (str_eq_nocase((struct str){name.ptr, word}, stores[i]))
             return true;

@@ -120,6 +120,40 @@ def test_a_route_of_the_coordinators_own_is_refused_at_the_start(redis, make_coo
         "the catalogue's route /health is a path of the coordinator itself\n")
 
 
+def test_a_route_that_hides_the_paths_of_other_services_is_refused_at_the_start(redis, make_coordinator, start_coordinator,
+                                                                                directory):
+    path = directory / "catalogue.json"
+
+    def write(**routes):
+        path.write_text(json.dumps({"services": [
+            {"name": "rag", "tier": 2, "image": "i", "port": 1, "routes": {route.replace("_", "/"): "/" for route in routes}},
+            {"name": "ner", "tier": 2, "image": "i", "port": 2, "aliases": ["names"]}]}))
+    write(_service=1, _api_service=1, _service_ner=1, _api_service_names_x=1)
+    assert sorted(make_coordinator(redis, SERVICE_CATALOG=path).refuses_to_start().splitlines()) == [
+        "the catalogue's route /api/service of rag would hide the paths of all services",
+        "the catalogue's route /api/service/names/x of rag is a path of the service ner",
+        "the catalogue's route /service of rag would hide the paths of all services",
+        "the catalogue's route /service/ner of rag is a path of the service ner"]
+    write(_service_rag_old=1, _services=1, _api_services=1, _service_names2=1)
+    assert start_coordinator(redis, SERVICE_CATALOG=path).get("/service/ner/x").json["service"] == "ner"
+
+
+def test_a_closed_service_is_closed_on_every_path(stage, redis, start_coordinator, directory):
+    peer = stage.peers.start(saying(reply({"said": 1})))
+    path = directory / "catalogue.json"
+    path.write_text(json.dumps({"services": [
+        {"name": name, "tier": tier, "image": "i", "port": 1, "proxy": False, "routes": {f"/old/{name}": "/"}}
+        for name, tier in (("vllm", 1), ("vision", 1), ("rag", 2), ("ner", 2))]}))
+    coordinator = start_coordinator(redis, SERVICE_CATALOG=path, UPSTREAM_ALLOW="127.0.0.1")
+    coordinator.register("w", services=[{"name": name, "service_url": peer.url} for name in ("vllm", "vision", "rag", "ner")])
+    for asked in ("/service/rag/x", "/old/ner", "/api/inference/llm", "/api/inference/vision", "/api/inference/rag/query?query=x",
+                  "/api/inference/graph/extract?text=x"):
+        answer = coordinator.post(asked, {"model": "m", "prompt": "p"})
+        assert (answer.status, answer.json["code"]) == (403, "service-closed"), asked
+    assert coordinator.post("/v1/completions", {"model": "m"}).status == 503
+    assert peer.connections == 0
+
+
 # -- headers -----------------------------------------------------------------------------------------------------------------------
 
 def test_what_the_worker_hears(stage, echo):
@@ -339,7 +373,7 @@ def test_nobody_serves_it(stage, echo):
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis", "neo4j", "chromadb", "minio", "mysql", "redis-service", "rma-redis-worker",
-                                  "mongodb"])
+                                  "mongodb", "POSTGRES", "postgres16", "neo4j5-worker"])
 def test_data_stores_are_never_reached(stage, redis, start_coordinator, name):
     peer = stage.peers.start(saying(reply(b"secret")))
     coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")

@@ -50,6 +50,15 @@ static void set_length(const struct proxy *proxy, struct proxy_head *head, char 
         head->length = (struct str){room, digits_decimal(length, room)};
 }
 
+/* The public path in front of the worker's, which may end in the same way. */
+static struct str prefix_of(const struct proxy_order *order)
+{
+    struct str prefix = order->prefix, to = order->target.to;
+    if (to.len > 0 && prefix.len >= to.len && memcmp(prefix.ptr + prefix.len - to.len, to.ptr, to.len) == 0)
+        prefix.len -= to.len;
+    return prefix;
+}
+
 /* Sets who asks, and for what. `room` has the base URL. */
 static void set_origin(const struct proxy *proxy, struct proxy_head *head, char room[512], char address[INET_TEXT_MAX])
 {
@@ -57,7 +66,7 @@ static void set_origin(const struct proxy *proxy, struct proxy_head *head, char 
     head->scheme = str_cut(&url, ':');
     head->host = url.len > 2 ? (struct str){url.ptr + 2, url.len - 2} : STR("");
     head->address = client_address(proxy->request, address);
-    head->prefix = proxy->order->prefix;
+    head->prefix = prefix_of(proxy->order);
     head->request_id = proxy->request->id;
 }
 

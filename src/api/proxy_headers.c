@@ -129,7 +129,10 @@ bool proxy_comes_down(struct str name, struct str value, const struct proxy_conn
     static const struct word our_families[] = {WORD("access-control-"), WORD("x-rma-"), WORD("fly-replay"), {NULL, 0}};
     if (is_one(name, hop_by_hop) || is_one(name, ours) || begins_with_one(name, our_families) || is_named(name, connection))
         return false;
-    return !is(name, "set-cookie") || (trust->cookies && !str_eq_nocase(cookie_name(value), STR(SESSION_COOKIE)));
+    if (!is(name, "set-cookie"))
+        return true;
+    struct str cookie = cookie_name(value); /* without one, a browser would send "=rma_session=…" back as our cookie */
+    return trust->cookies && cookie.len > 0 && !str_eq_nocase(cookie, STR(SESSION_COOKIE));
 }
 
 void proxy_write_cookies(struct buffer *out, struct str cookies)

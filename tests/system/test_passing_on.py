@@ -87,6 +87,16 @@ def test_paths_lead_to_the_services_that_clients_mean(fleet):
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def test_a_worker_learns_the_path_in_front_of_its_own(fleet):
+    for path, prefix in (("/service/rag-embeddings/x", "/service/rag-embeddings"), ("/api/rag/x", "/api/rag"),
+                         ("/api/rag/query/query", "/api/rag/query"), ("/api/inference/rag/query?query=x", "/api/inference/rag"),
+                         ("/v1/completions", None)):
+        fleet.peers.requests.clear()
+        assert fleet.ask("POST", path, b'{"model": "m"}', {"Content-Type": "application/json"}).status == 200, path
+        (_, request), = fleet.peers.requests
+        assert request.header("x-forwarded-prefix") == prefix, path
+
+
 def test_every_path_takes_every_method(fleet):
     for path, service, target in (("/service/rag/m", "rag", "/m"), ("/api/service/notes/m", "notes", "/m"),
                                   ("/api/upload/m", "upload", "/m"),

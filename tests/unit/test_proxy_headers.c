@@ -151,6 +151,7 @@ static void test_what_comes_down(void **state)
     assert_true(proxy_comes_down(STR("Set-Cookie"), STR("a=b; rma_session=x"), &unnamed, &everything));
     assert_false(proxy_comes_down(STR("set-cookie"), STR(" rma_session =x; Path=/"), &unnamed, &everything));
     assert_false(proxy_comes_down(STR("set_cookie"), STR("RMA_Session=x"), &unnamed, &everything));
+    assert_false(proxy_comes_down(STR("Set-Cookie"), STR("=rma_session=x"), &unnamed, &everything));
 }
 
 static void test_our_cookie_stays_here(void **state)

@@ -81,7 +81,7 @@ static bool asks_for_another(int status)
     return status == 429 || (status >= 502 && status <= 504);
 }
 
-/* The client knows no error of the worker's own. */
+/* Answers with a problem in place of the worker's error, because the coordinator made the worker's request, not the client. */
 static void refuse_answer(struct proxy *proxy)
 {
     proxy->detail.len = 0;
@@ -242,8 +242,9 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
 }
 
 /*
- * Whether another worker would do better than this one, which has not loaded the model: one that may load it, else one that tells
- * of no loaded models, since its agent may not say. One that tells of others would answer that it does not know the model.
+ * Whether to look for a better worker, because this one has not loaded the model. Better is a worker that can load it, or else a
+ * worker that reports no loaded models at all, since its agent may leave them out. A worker that reports other models would answer
+ * that it does not know this one.
  */
 static bool wants_other(const struct proxy *proxy, const struct request_choice *choice)
 {

@@ -20,17 +20,17 @@ struct api;
 /* What to pass on, and to which services. The texts last as long as the request. */
 struct proxy_order {
     struct str services; /* the catalogue's names with commas between: one of them */
-    struct str loaders;  /* those of them that can load the model if no worker has it; absent: any worker may serve it */
+    struct str loaders;  /* those of them that can load the model, asked if no worker has it; absent: any worker may serve it */
     struct str model;    /* its normal form; absent: any */
     struct str session;  /* keeps a conversation on its worker; absent: none */
-    struct str prefix;   /* the public path in place of target.to */
+    struct str prefix;   /* the public path that stands for target.to */
     struct proxy_target target;
     struct str method, type, body; /* of a request that is made here; absent: the client's own */
     const char *nobody;            /* the sentence if no worker can serve; NULL: the usual one */
     const char *failed;            /* the beginning of the sentence about a failure; NULL: the usual one */
 };
 
-/* A zeroed one, in the request's memory. */
+/* Returns an order of zeros, in the request's memory. */
 struct proxy_order *proxy_order_new(struct request *request);
 
 /* Passes the request on, on behalf of the caller that proxy_know_caller has found. It is answered later. */
@@ -53,12 +53,13 @@ struct proxies *proxies_new(void);
 void proxy_describe(const struct request *request, enum err err, const char *detail, const struct faults *faults,
                     struct buffer *out);
 
-/* The service that the request's path names, as it names it; absent when it names none. */
+/* Returns the service as the request's path names it; absent: the path leads to no service. */
 struct str proxy_service_of(const struct request *request);
 
 /*
- * The rows of the table (see routes.c) and those of the catalogue's routes, which come before the rows of every service. `faults`
- * gets a line for each route that is the coordinator's own path. Call it once, after catalogue_use and before any thread starts.
+ * Returns the rows of the table `own` (see routes.c) and the rows of the catalogue's routes, which come before the rows for all
+ * services. They last as long as the program. `faults` gets a line for each route that would hide a path of the coordinator, the
+ * paths of all services, or those of another service. Call it once, after catalogue_use and before any thread starts.
  */
 const struct route *proxy_make_routes(const struct route *own, struct buffer *faults);
 
@@ -69,7 +70,7 @@ void proxy_write_metrics(struct buffer *out, const struct metrics *sum);
 /* To be called in each turn of the loop; `data` is the api. Returns the ms until the next call. */
 int32_t proxy_tick(void *data);
 
-/* The place of a service in the metrics; a name that is not in the catalogue has the last one. */
+/* Returns the place of a service in the metrics; names that are not in the catalogue share the last one. */
 size_t proxy_service_place(struct str service);
 
 #endif

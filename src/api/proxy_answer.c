@@ -1,5 +1,5 @@
 /*
- * A worker's answer on its way to the client.
+ * Passes a worker's answer on to the client.
  */
 #include "api/proxy_headers.h"
 #include "api/proxy_internal.h"
@@ -8,7 +8,7 @@
 
 #define SANDBOX "sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals"
 
-/* Appends milliseconds with two decimals. */
+/* Writes `before` and the time in milliseconds with two decimals. Returns the end of the text, which has no NUL. */
 static char *write_ms(char *at, struct str before, int64_t us)
 {
     memcpy(at, before.ptr, before.len);
@@ -21,7 +21,7 @@ static char *write_ms(char *at, struct str before, int64_t us)
     return at;
 }
 
-/* What we tell of the way that the request took. The texts live as long as the request. */
+/* Adds the headers that are ours, not the worker's. Their texts live as long as the request. */
 static void add_our_headers(const struct proxy *proxy, struct request *request, struct str type)
 {
     static const struct str attempts[] = {STR("0"), STR("1"), STR("2"), STR("3")};
@@ -41,7 +41,7 @@ static void add_our_headers(const struct proxy *proxy, struct request *request, 
         request_add_field(request, STR("Content-Security-Policy"), STR(SANDBOX));
 }
 
-/* A Location that names the worker itself leads the client to where it asked. */
+/* Returns a Location that the client can use: one with the worker's own URL becomes a public path, others stay as they are. */
 static struct str translate(const struct proxy *proxy, struct request *request, struct str location)
 {
     struct buffer room = BUFFER_INIT;
@@ -84,7 +84,7 @@ struct str proxy_set_headers(const struct proxy *proxy, struct request *request)
     return type;
 }
 
-/* The answer is whole at the worker's side: the client's next request finds the worker free. */
+/* Ends the lease as soon as the worker's answer is whole, so that the client's next request finds the worker free. */
 static void end(struct proxy *proxy)
 {
     proxy->ended = true;

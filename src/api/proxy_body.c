@@ -1,11 +1,11 @@
 /*
- * A request's body that comes in pieces, on its way to the worker: one piece at a time, so that no more than one is in memory.
+ * Passes a body that comes in pieces on to the worker, one piece at a time, so that only one is in memory.
  */
 #include "api/proxy_internal.h"
 
 #include "http/reply.h"
 
-#define PIECE_KEPT 4096 /* bytes of the room for a piece that are kept while nothing is on its way */
+#define PIECE_KEPT 4096 /* bytes; more memory than this is freed as soon as a piece has left */
 
 bool proxy_send_piece(struct proxy *proxy, struct str bytes, bool last)
 {
@@ -30,7 +30,7 @@ static void on_piece(struct intake *intake, struct str bytes, void *data)
 {
     struct proxy *proxy = data;
     if (proxy->exchange == NULL || proxy->ended || !proxy_send_piece(proxy, bytes, false))
-        intake_pause(intake); /* until it has left; or for good, when nobody takes the rest */
+        intake_pause(intake); /* until the piece has left, or for good if nobody takes the rest */
 }
 
 static void on_whole(struct intake *intake, void *data)
@@ -42,14 +42,14 @@ static void on_whole(struct intake *intake, void *data)
         (void)proxy_send_piece(proxy, STR(""), true);
 }
 
-/* The client's body will never be whole: the worker must not take it for one that is. */
+/* The body will never be whole. Closes the connection to the worker, so that the worker can't take a part for the whole. */
 static void on_failed(struct intake *intake, enum err err, const char *why, bool left, void *data)
 {
     struct proxy *proxy = data;
     (void)intake;
     proxy->holders++;
     if (proxy->ended) {
-        proxy_let_go(proxy); /* the worker has answered all the same */
+        proxy_let_go(proxy); /* the worker has answered without the rest */
         return;
     }
     proxy_end_exchange(proxy);

@@ -1,5 +1,5 @@
 /*
- * What a client gets when nobody could serve its request, and what the log says of it.
+ * Answers and logs requests that no worker could serve.
  */
 #include "api/proxy_internal.h"
 
@@ -19,7 +19,7 @@ static bool is_late(enum exchange_fault fault)
            fault == EXCHANGE_SEND_TIMEOUT || fault == EXCHANGE_HEAD_TIMEOUT || fault == EXCHANGE_SILENCE;
 }
 
-/* The error that the client is told. */
+/* Returns the error that the client is told. */
 static enum err err_of(const struct proxy *proxy, const struct exchange_failure *failure)
 {
     if (failure->fault == EXCHANGE_OVERLOADED)
@@ -48,14 +48,14 @@ void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *fail
                    log_str("request_id", proxy->gone ? STR("") : proxy->request->id));
 }
 
-/* -- the services that there are ----------------------------------------------------------------------------------------------- */
+/* -- the names of the services ----------------------------------------------------------------------------------------------- */
 
-/* A failure that waits for the services' names. */
+/* A failure that is answered when the names of the services have been read. */
 struct naming {
     struct proxy *proxy;
     struct buffer names;
     enum err err;
-    struct buffer detail; /* with a NUL; empty: the error's own */
+    struct buffer detail; /* with a NUL; empty: the error's own sentence */
 };
 
 static void answer(struct proxy *proxy, enum err err, const char *detail)
@@ -118,7 +118,7 @@ static bool begins(struct str path, struct str prefix)
     return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
 }
 
-/* OpenAI's error object, which is all that its clients show: of several faults it names the first one. */
+/* Adds OpenAI's error object. Its clients show nothing else, so it names the first of several faults. */
 static void describe_openai(enum err err, const char *detail, const struct faults *faults, struct buffer *out)
 {
     int status = err_status(err);

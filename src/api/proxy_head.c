@@ -1,5 +1,5 @@
 /*
- * The head of a request on its way to a worker, from that of the client.
+ * Makes the head of the request to the worker from the head of the client's request.
  */
 #include "api/proxy_headers.h"
 #include "api/proxy_internal.h"
@@ -9,7 +9,7 @@
 
 #define HEAD_USUAL 1024 /* bytes */
 
-/* Random enough for a trace id: nobody is kept out by it (Steele, Lea, Flood: splitmix64). */
+/* Returns a random number that is good enough for a trace id, which is no secret (splitmix64 of Steele, Lea and Flood). */
 static uint64_t next_random(void)
 {
     static _Thread_local uint64_t state = 0;
@@ -21,12 +21,12 @@ static uint64_t next_random(void)
     return z ^ (z >> 31);
 }
 
-/* A traceparent of a trace that begins here. */
+/* Makes the traceparent of a new trace, in `room`. */
 static struct str begin_trace(char room[55])
 {
     room[0] = room[1] = '0';
     room[2] = '-';
-    digits_hex(next_random() | 1, room + 3); /* no id is all zeros */
+    digits_hex(next_random() | 1, room + 3); /* an id of zeros is invalid */
     digits_hex(next_random(), room + 19);
     room[35] = room[52] = '-';
     digits_hex(next_random() | 1, room + 36);
@@ -35,7 +35,7 @@ static struct str begin_trace(char room[55])
     return (struct str){room, 55};
 }
 
-/* Sets how the body's length is told. */
+/* Sets the length of the body, or that it comes in chunks. */
 static void set_length(const struct proxy *proxy, struct proxy_head *head, char room[DIGITS_MAX])
 {
     const struct proxy_order *order = proxy->order;
@@ -44,13 +44,13 @@ static void set_length(const struct proxy *proxy, struct proxy_head *head, char 
     if (proxy->intake != NULL)
         length = intake_length(proxy->intake);
     head->chunked = length == INTAKE_LENGTH_UNKNOWN;
-    /* without a body, only what is expected to have one says so (RFC 9110, section 8.6) */
+    /* "Content-Length: 0" is for the methods that usually have a body (RFC 9110, section 8.6) */
     bool is_expected = str_eq(head->method, STR("POST")) || str_eq(head->method, STR("PUT")) || str_eq(head->method, STR("PATCH"));
     if (!head->chunked && (length > 0 || is_expected))
         head->length = (struct str){room, digits_decimal(length, room)};
 }
 
-/* The public path in front of the worker's, which may end in the same way. */
+/* Returns what the public path has in front of the worker's path: "/llm" if "/llm/v1" leads to "/v1". */
 static struct str prefix_of(const struct proxy_order *order)
 {
     struct str prefix = order->prefix, to = order->target.to;
@@ -59,7 +59,7 @@ static struct str prefix_of(const struct proxy_order *order)
     return prefix;
 }
 
-/* Sets who asks, and for what. `room` has the base URL. */
+/* Sets the client's address, the public URL and the request's id. The texts are in `room`, `address` and the request. */
 static void set_origin(const struct proxy *proxy, struct proxy_head *head, char room[512], char address[INET_TEXT_MAX])
 {
     struct str url = client_base_url(proxy->request, room, 512);
@@ -83,7 +83,7 @@ void proxy_compose(struct proxy *proxy, const struct target *target)
     head.count = request_fields(proxy->request, fields);
     for (size_t i = 0; i < head.count; i++)
         if (str_eq_nocase(fields[i].name, STR("connection")))
-            (void)proxy_add_connection(&connection, fields[i].value); /* proxy_pass has counted them */
+            (void)proxy_add_connection(&connection, fields[i].value); /* proxy_check_request has refused too many */
     head.authority = target_authority(target, authority);
     head.method = order->method.ptr != NULL ? order->method : request_method(proxy->request);
     head.trace = begin_trace(trace);

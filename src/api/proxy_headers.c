@@ -33,7 +33,7 @@ struct word {
         text, sizeof(text) - 1                                                                                                     \
     }
 
-/* Whether `name` is one of the words that end with NULL. The lengths decide nearly always. */
+/* Whether `name` is one of the words, which end with NULL. Compares the lengths first, since they nearly always differ. */
 static bool is_one(struct str name, const struct word *words)
 {
     for (; words->text != NULL; words++)
@@ -51,7 +51,7 @@ static bool begins_with_one(struct str name, const struct word *words)
     return false;
 }
 
-/* What belongs to a connection, whatever Connection names; and what says where a message ends, which is made anew. */
+/* The headers of one connection, also if Connection does not name them, and those that say where a message ends: we set our own. */
 static const struct word hop_by_hop[] = {WORD("connection"),
                                          WORD("keep-alive"),
                                          WORD("proxy-connection"),
@@ -94,7 +94,7 @@ bool proxy_goes_up(struct str name, const struct proxy_connection *connection, c
     return is(name, "cookie") ? trust->cookies : !is(name, "authorization") || trust->authorization;
 }
 
-/* The name of the cookie that a Set-Cookie sets. */
+/* Returns the name of the cookie that a Set-Cookie sets. */
 static struct str cookie_name(struct str cookie)
 {
     struct str pair = str_cut(&cookie, ';');
@@ -103,7 +103,7 @@ static struct str cookie_name(struct str cookie)
 
 bool proxy_comes_down(struct str name, struct str value, const struct proxy_connection *connection, const struct proxy_trust *trust)
 {
-    /* what speaks for the whole origin, or to a proxy in front of us */
+    /* headers that we set ourselves, and those that act on the whole origin or on a proxy in front of us */
     static const struct word ours[] = {WORD("server"),
                                        WORD("date"),
                                        WORD("x-request-id"),
@@ -211,7 +211,7 @@ static void add(struct buffer *out, struct str name, struct str value)
     buffer_append(out, STR("\r\n"));
 }
 
-/* An address as Forwarded has it (RFC 7239, section 6). */
+/* Appends an address in the syntax of Forwarded (RFC 7239, section 6). */
 static void add_node(struct buffer *out, struct str address)
 {
     bool brackets = address.len > 0 && memchr(address.ptr, ':', address.len) != NULL;
@@ -239,7 +239,7 @@ static void add_origin(struct buffer *out, const struct proxy_head *head)
     add(out, STR("X-Request-Id"), head->request_id);
 }
 
-/* The client's headers that go up. Returns whether there is a traceparent among them. */
+/* Appends the client's headers that go to the worker. Returns whether a valid traceparent is among them. */
 static bool add_fields(struct buffer *out, const struct proxy_head *head)
 {
     bool traced = false;

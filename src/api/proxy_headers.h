@@ -23,7 +23,7 @@ struct proxy_connection {
     size_t count;
 };
 
-/* Takes in one line; false when there are too many. */
+/* Adds one line of Connection. False: there are too many. */
 bool proxy_add_connection(struct proxy_connection *connection, struct str value);
 
 /* The trust that the catalogue gives to a service. */
@@ -32,17 +32,20 @@ struct proxy_trust {
     bool authorization; /* it gets an Authorization that is not ours */
 };
 
-/* Whether a header goes to the worker as it came. Cookie does where it is trusted with cookies: see proxy_write_cookies. */
+/*
+ * Whether a header goes to the worker as it came. True also for Cookie if the service is trusted with cookies; its value then
+ * goes through proxy_write_cookies.
+ */
 bool proxy_goes_up(struct str name, const struct proxy_connection *connection, const struct proxy_trust *trust);
 
 /* Whether a header goes to the client as it came. Other functions decide about Content-Type and Location. */
 bool proxy_comes_down(struct str name, struct str value, const struct proxy_connection *connection,
                       const struct proxy_trust *trust);
 
-/* Appends the cookies of a Cookie header but our own; nothing when no other is left. */
+/* Appends the cookies of a Cookie header without our own; appends nothing if there are no others. */
 void proxy_write_cookies(struct buffer *out, struct str cookies);
 
-/* How many coordinators a line of Via names. */
+/* Returns how many coordinators a line of Via names. */
 size_t proxy_count_hops(struct str via);
 
 /* Whether `traceparent` is one (W3C Trace Context, version 00). */
@@ -65,17 +68,17 @@ struct proxy_head {
     size_t count;
     const struct proxy_connection *connection;
     const struct proxy_trust *trust;
-    struct str address, scheme, host, prefix; /* who asked, for what */
+    struct str address, scheme, host, prefix; /* the client's address; scheme, host and prefix of the public URL */
     struct str request_id;
-    struct str trace;         /* a traceparent, where the client sent none */
-    struct str authorization; /* the value; absent: the client's, where that may go */
-    struct str length;        /* Content-Length; absent: no body, or chunks */
+    struct str trace;         /* the traceparent to send if the client sent no valid one */
+    struct str authorization; /* the value to send; absent: the client's, if the service is trusted with it */
+    struct str length;        /* the value of Content-Length; absent: no body, or chunks */
     struct str type;          /* Content-Type, in place of the client's; absent: the client's */
     bool chunked;
     struct str upgrade; /* the protocol; absent: none */
 };
 
-/* Appends what follows the request line, with the empty line. */
+/* Appends all headers and the empty line after them. The request line is the caller's. */
 void proxy_write_head(struct buffer *out, const struct proxy_head *head);
 
 #endif

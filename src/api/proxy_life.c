@@ -1,5 +1,5 @@
 /*
- * What belongs to a request that is passed on: who holds it, its lease and exchange, its place in the metrics.
+ * The life of a request that is passed on: its holders, its lease, its exchange, and how it is counted.
  */
 #include "api/proxy_internal.h"
 #include "base/clock.h"
@@ -66,7 +66,7 @@ void proxy_finish(struct proxy *proxy)
 {
     struct metrics_passing *counts = &metrics->passing[proxy->place];
     tenure_end(&proxy->tenure);
-    if (!proxy->ended && proxy->exchange != NULL) /* it has not failed, and yet it is not whole */
+    if (!proxy->ended && proxy->exchange != NULL) /* the worker neither failed nor came to an end: the client's side ended first */
         metric_add(&counts->clients_gone, 1);
     proxy_end_exchange(proxy);
     proxy_release(proxy, REQUEST_UNKNOWN);

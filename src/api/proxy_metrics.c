@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define US_PER_SECOND 1e6
-#define OTHERS "(others)" /* services that the catalogue does not have */
+#define OTHERS "(others)" /* the label of all services that the catalogue does not have */
 
 _Static_assert(EXCHANGE_FAULT_COUNT <= METRICS_FAULTS_MAX, "each fault has a counter");
 

@@ -1,5 +1,5 @@
 /*
- * The paths that lead to services: /service/{service}/… and /api/service/{service}/…, and what the catalogue's routes say.
+ * The paths that lead to services: /service/{service}/… and /api/service/{service}/…, and the catalogue's routes.
  */
 #include "api/api.h"
 #include "api/proxy.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a row that was made of a route leads to; the row's data. */
+/* Where a row leads that was made for a route of the catalogue. It is the row's `data`. */
 struct destination {
     struct str service;
     struct catalogue_route route;
@@ -28,7 +28,7 @@ struct str proxy_service_of(const struct request *request)
     return name.ptr != NULL ? name : STR("");
 }
 
-/* Whether a method is one that can be passed on: a token, and none that is about the connection or shows what proxies add. */
+/* Whether a method may be passed on: any token but CONNECT, which opens a tunnel, and TRACE, which shows what proxies add. */
 static bool may_pass(struct str method)
 {
     return method.len > 0 && method.len <= 32 && request_is_made_of(method, "-") && !str_eq_nocase(method, STR("CONNECT")) &&
@@ -58,7 +58,7 @@ bool proxy_check_request(struct request *request)
     return false;
 }
 
-/* The public path of a request without its rest. */
+/* Returns the request's path without `rest` and the slash before it. */
 static struct str prefix_of(const struct request *request, struct str rest)
 {
     return (struct str){request->path.ptr, request->path.len - (rest.ptr != NULL ? rest.len + 1 : 0)};
@@ -106,7 +106,7 @@ static bool is_own(const struct route *own, struct str path)
     return err == ERR_METHOD || (err == ERR_NONE && match.route->handler != api_service);
 }
 
-/* Whether `path` is the beginning of the paths that all services have. */
+/* Whether the paths of all services begin with `path`. */
 static bool hides_all(const struct route *own, struct str path)
 {
     for (; own->path != NULL; own++)
@@ -115,7 +115,7 @@ static bool hides_all(const struct route *own, struct str path)
     return false;
 }
 
-/* The other service of the catalogue whose own path this is; absent: there is none. */
+/* Returns the other service of the catalogue that the route's path belongs to already; absent: there is none. */
 static struct str other_of(const struct route *own, const struct destination *destination)
 {
     struct route_match match;
@@ -139,14 +139,14 @@ static void check(const struct route *own, const struct destination *destination
                       STR_PRINTF(destination->service), STR_PRINTF(other));
 }
 
-/* Longer ones first: of rows that match alike the first counts. */
+/* Orders longer paths first, since route_find prefers the first of rows that match equally well. */
 static int by_length(const void *a, const void *b)
 {
     const struct destination *x = a, *y = b;
     return (x->route.from.len < y->route.from.len) - (x->route.from.len > y->route.from.len);
 }
 
-/* The catalogue's routes in the order of their rows. */
+/* Returns the catalogue's routes, checked, in the order of their rows. */
 static const struct destination *gather(const struct route *own, struct buffer *faults, size_t *count)
 {
     static struct destination all[CATALOGUE_ALL_ROUTES_MAX];

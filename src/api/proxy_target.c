@@ -23,7 +23,7 @@ static char take_byte(struct str *text)
 
 const char *proxy_check_path(struct str path, struct str query)
 {
-    size_t dots = 0, others = 0; /* of the segment at hand */
+    size_t dots = 0, others = 0; /* characters of the present segment */
     bool is_parameter = false;   /* servers that support path parameters read "..;x" as ".." */
     if ((path.len > 0 && memchr(path.ptr, '#', path.len) != NULL) || (query.len > 0 && memchr(query.ptr, '#', query.len) != NULL))
         return "The path has a fragment (#); send the path without it, or the character as %23.";
@@ -65,7 +65,7 @@ static bool cut_begin(struct str *text, struct str begin)
     return true;
 }
 
-/* Takes `path` off the front of *text. False if it does not end there at the end of a segment. */
+/* Takes `path` off the front of *text. False if *text does not begin with it, or the segment goes on after it. */
 static bool cut_path(struct str *text, struct str path)
 {
     if (text->len < path.len || memcmp(text->ptr, path.ptr, path.len) != 0)

@@ -7,15 +7,15 @@
 #include "base/buffer.h"
 
 /*
- * Checks that no server reads a path differently or leaves the base path with it. Refuses a ".." segment in any spelling
- * ("%2e%2e", "..%2f", "..\") and a fragment. Returns NULL, or the sentence that says what is wrong.
+ * Checks that every server reads the path alike, and that the path can't lead out of the base path. Refuses a ".." segment in any
+ * spelling ("%2e%2e", "..%2f", "..\") and a fragment. Returns NULL, or the sentence that says what is wrong.
  */
 const char *proxy_check_path(struct str path, struct str query);
 
-/* What a request's path becomes at the worker: base, `to`, then `rest`. */
+/* The parts of a request's path at the worker, in this order, after the base path of the worker's URL. */
 struct proxy_target {
-    struct str to;    /* the worker's prefix, in place of the public one; "" or "/v1/chat" */
-    struct str rest;  /* of the path behind the public prefix and a slash, as it came; absent: the path ended there */
+    struct str to;    /* the prefix that replaces the public one: "" or "/v1/chat" */
+    struct str rest;  /* what followed the public prefix and a slash, as it came; absent: the path ended with the prefix */
     struct str query; /* as it came; absent: there was no '?' */
 };
 
@@ -23,9 +23,9 @@ struct proxy_target {
 void proxy_write_target(struct buffer *out, struct str base, const struct proxy_target *target);
 
 /*
- * Where a Location of a worker leads: absent when it leads to no path of the worker's own authority ("http://10.0.0.7:8102/x"),
- * and the client is told what the worker said; else the public path, in `room`. `prefix` is the public path in place of base and
- * `to`.
+ * Translates a worker's Location into the public path: if it begins with the worker's own URL ("http://10.0.0.7:8102" + base +
+ * `to`), `prefix` replaces that beginning. The result is in `room`. It is absent for any other Location, which the client gets
+ * unchanged.
  */
 struct str proxy_public_location(struct str location, struct str authority, struct str base, struct str to, struct str prefix,
                                  struct buffer *room);

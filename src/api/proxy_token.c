@@ -35,7 +35,7 @@ bool proxy_token_needs_key(const struct request *request)
            api->config->shared_secret.len == 0 && !signing_is_ready(api);
 }
 
-/* Returns the place of the token for that subject and audience. Others may share the place. */
+/* Returns the place of the token for that subject and audience. Other pairs may share the place. */
 static struct proxy_token *find_place(struct proxies *proxies, struct str subject, struct str audience)
 {
     unsigned hash = 5381; /* Bernstein's */

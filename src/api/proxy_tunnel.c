@@ -1,10 +1,10 @@
 /*
- * A protocol that client and worker have changed to, as WebSockets are: bytes pass both ways as they come.
+ * Passes the bytes of a WebSocket both ways, as they come.
  */
 #include "api/proxy_headers.h"
 #include "api/proxy_internal.h"
 
-/* Hands bytes of the worker on, once the tunnel takes some. */
+/* Passes the held bytes of the worker on if the tunnel takes some now. */
 static void hand_on(struct proxy *proxy)
 {
     struct str bytes = proxy->held;

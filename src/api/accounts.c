@@ -1,6 +1,6 @@
 /*
- * Users, tokens and keys, as an admin makes, sees and removes them. Which there are, every thread knows (directory.h); a list
- * is of what Redis has now.
+ * An admin's requests to list, make, change and remove users, tokens and keys. Each thread has a copy of them (directory.h); a
+ * list reads the copy again first.
  */
 #include "api/api.h"
 #include "api/signing.h"
@@ -17,7 +17,7 @@
 #define ENDED_TOKENS_KEPT_MS (30 * 86400 * INT64_C(1000)) /* longer than any worker's own token lasts */
 #define NO_CONTENT STR("{\"status\":\"ok\"}")
 
-/* A time in ms, or null. */
+/* Adds a time in ms since 1970; null if it is 0. */
 static void add_time(struct buffer *body, const char *key, int64_t ms)
 {
     if (ms > 0)
@@ -44,7 +44,7 @@ static void write_user(struct buffer *body, const struct directory_entry *user, 
     json_end_object(body);
 }
 
-/* A list with commas between, as an array. */
+/* Adds a list, which has commas between, as an array. */
 static void add_list(struct buffer *body, const char *key, struct str list)
 {
     json_begin_array(body, key);
@@ -76,7 +76,7 @@ static void write_token(struct buffer *body, const struct directory_entry *token
     json_end_object(body);
 }
 
-/* Answers with all entries of a kind; the directory has just been read. */
+/* Answers with all entries of a kind. The directory has just been read. */
 static void answer_list(struct request *request, struct str wanted, const char *key)
 {
     const struct api *api = request_app(request);
@@ -123,7 +123,7 @@ void api_tokens(struct request *request)
     directory_refresh(((const struct api *)request_app(request))->directory, on_tokens, api_wait(request, 0));
 }
 
-/* A user being made or changed: the password is hashed off the loop. Texts end with a NUL. */
+/* A user that is being made or changed. The password is hashed by another thread. Texts end with a NUL. */
 struct user_change {
     struct api *api;
     struct pending *pending;
@@ -205,7 +205,7 @@ static void change_user(struct request *request, struct str name, bool made, con
         on_user_stored(change, err);
 }
 
-/* Reads what is asked for; false when the request has been answered. */
+/* Reads the body. False: the request has been answered. */
 static bool read_account(struct request *request, bool change, struct account *account)
 {
     struct faults faults = FAULTS_INIT;
@@ -230,7 +230,7 @@ void api_user_add(struct request *request)
     account_fini(&account);
 }
 
-/* The user that the path names; absent when it can be none, and the request has been answered. */
+/* Returns the user that the path names; absent: no user can have that name, and the request has been answered. */
 static struct str user_in_path(struct request *request)
 {
     struct str name = request_parameter(request, "name");
@@ -351,7 +351,7 @@ void api_token_add(struct request *request)
     token_request_fini(&wanted);
 }
 
-/* Whether a revocation ends the tokens of the workers, too; false when the request has been answered. */
+/* Reads whether the revocation also ends the tokens of the workers. False: the request has been answered. */
 static bool read_with_workers(struct request *request, bool *with_workers)
 {
     char room[8];

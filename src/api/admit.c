@@ -11,12 +11,12 @@
 
 #include <stdio.h>
 
-/* What is kept of a request while it is admitted, and afterwards. */
+/* What is known of the sender of a request. Lives as long as the request. */
 struct admission {
     struct principal principal;
     enum identification found;
-    struct str token;      /* to be looked at in place of the headers; absent: the headers */
-    request_handler *then; /* once it is known who asks */
+    struct str token;      /* the token to check in place of the headers; absent: the headers are checked */
+    request_handler *then; /* called once the sender is known */
     char address[INET_TEXT_MAX], label[160];
 };
 
@@ -72,7 +72,7 @@ static void go_on(struct request *request)
     request->route->handler(request);
 }
 
-/* The least role that a route takes. */
+/* Returns the lowest role that a route takes. */
 static enum role least_role(unsigned access)
 {
     return access & ACCESS_VIEWER     ? ROLE_VIEWER
@@ -102,14 +102,14 @@ bool admit_is_from_own_page(const struct request *request)
            str_eq_nocase((struct str){host + 3, origin.len - (size_t)(host + 3 - origin.ptr)}, client_asked_host(request));
 }
 
-/* A WebSocket begins with a GET, but a page of any origin may open one, and read what comes. */
+/* Whether a foreign page gains nothing by it. A WebSocket begins with GET, too, but any page may open one and read from it. */
 static bool is_safe(const struct request *request)
 {
     struct str method = request_method(request);
     return request_upgrade(request).len == 0 && (str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")));
 }
 
-/* Why somebody who was found so may not use a route of that access; ERR_NONE: they may. */
+/* Returns why the principal, identified in that way, may not use a route of that access; ERR_NONE: it may. */
 static enum err refusal_for(const struct principal *principal, enum identification found, unsigned access)
 {
     static const enum err errs[] = {
@@ -130,7 +130,7 @@ static enum err refusal_for(const struct principal *principal, enum identificati
     return ERR_NONE;
 }
 
-/* Why a request is refused; ERR_NONE: it is not. */
+/* Returns why a request is refused; ERR_NONE: it is not. */
 static enum err refusal_of(const struct request *request, const struct admission *admission)
 {
     const struct principal *principal = &admission->principal;
@@ -155,7 +155,7 @@ bool admit_is_enforced(const struct request *request)
            (api->config->auth == AUTH_ON || (api->config->auth == AUTH_WARN && (request->route->access & ACCESS_FIELD) == 0));
 }
 
-/* The sentence says what it takes. */
+/* Says in the problem which role or token the route takes. */
 void admit_refuse(struct request *request, enum err err)
 {
     unsigned access = request->route->access;
@@ -175,7 +175,7 @@ void admit_refuse(struct request *request, enum err err)
     reply_error(request, err, detail, NULL);
 }
 
-/* Where a worker's own token is not its worker's, the worker has been registered anew. */
+/* A worker whose own token is refused has been registered anew since: the token was revoked by that. */
 void admit_refuse_other(struct request *request)
 {
     if (admit_principal(request)->kind == PRINCIPAL_WORKER)
@@ -184,8 +184,8 @@ void admit_refuse_other(struct request *request)
         reply_error(request, ERR_OTHERS, NULL, NULL);
 }
 
-/* Says that a request would have been refused with AUTH=on. */
-static void tell(struct request *request, enum err err)
+/* Logs that a request would have been refused with AUTH=on. */
+static void log_unenforced(struct request *request, enum err err)
 {
     struct actor actor = admit_actor(request);
     log_repeatable(LOG_WARN, "auth", "served without a good credential, since AUTH is warn", 3,
@@ -218,7 +218,7 @@ static void decide(struct request *request)
     if (err != ERR_NONE)
         metric_add(&metrics->counters[ADMIT_COUNTERS + (enforced ? (size_t)ADMIT_REASONS : 0) + reason_of(err)], 1);
     if (err != ERR_NONE && !enforced) {
-        tell(request, err);
+        log_unenforced(request, err);
         admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
         err = ERR_NONE;
     }
@@ -228,7 +228,7 @@ static void decide(struct request *request)
         go_on(request);
 }
 
-/* Whether something was looked for that may be there by now. */
+/* Whether this thread's copy of the directory lacks something that a newer copy may have. */
 static bool is_miss(enum identification found)
 {
     return found == CREDENTIAL_UNKNOWN || found == CREDENTIAL_OUTDATED;
@@ -240,7 +240,7 @@ static enum identification identify(struct request *request, struct admission *a
     struct str cookie = request_header(request, "cookie"), authorization = request_header(request, "authorization");
     if (admission->token.ptr != NULL)
         return principal_identify_token(api->directory, api->verified, admission->token, clock_wall_ms(), &admission->principal);
-    if (request_has_twice(request, "authorization")) { /* somebody in front of us may have looked at the other one */
+    if (request_has_twice(request, "authorization")) { /* a proxy in front of us may have checked the other one */
         admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
         return CREDENTIAL_INVALID;
     }
@@ -248,8 +248,8 @@ static enum identification identify(struct request *request, struct admission *a
 }
 
 /*
- * The directory has been read anew, or can't be: Redis is away. Then what is known decides, and what is not known can't be
- * decided.
+ * Goes on with a request after the directory has been read again. If Redis is away, the old copy decides about the credentials
+ * that it has, and requests with others get an error.
  */
 static void on_directory(void *data, enum err err)
 {
@@ -284,7 +284,7 @@ void admit_identify(struct request *request, struct str token, request_handler *
         directory_catch_up(api->directory, on_directory, api_wait(request, 0));
 }
 
-/* To a command's own server, who shows its token is an admin, and nobody else is anybody. */
+/* Admits a request to the server of a single command: who shows that server's token is an admin, others have no rights. */
 static void admit_privately(struct request *request)
 {
     const struct api *api = request_app(request);
@@ -306,9 +306,9 @@ void api_admit(struct request *request)
     const struct api *api = request_app(request);
     if (request->route->effect == WRITES)
         request->before_answer = reading_note_write;
-    /* credentials are never made or taken away by nobody: what a stranger made would hold when AUTH is switched on */
+    /* AUTH=off does not open an admin's routes: a credential that a stranger made would be good once AUTH is switched on */
     bool open = api->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
-    /* what is for anyone doesn't wait for Redis to know more of a credential */
+    /* a route for anyone does not wait until Redis knows more about a credential */
     open = open || request->route->access & ACCESS_ANYONE;
     if (api->config->private_token.len > 0)
         admit_privately(request);

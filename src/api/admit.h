@@ -51,21 +51,21 @@ enum identification admit_found(const struct request *request);
  */
 bool admit_is_from_own_page(const struct request *request);
 
-/* Who asks; of a request that has been admitted. PRINCIPAL_NONE where nobody has to say so. */
+/* Returns who sent a request that has been admitted; PRINCIPAL_NONE if nobody has to say so. */
 const struct principal *admit_principal(const struct request *request);
 
-/* The same in the form of the audit and the log. Its texts live as long as the request. */
+/* Returns the same as the audit and the log show it. Its texts live as long as the request. */
 struct actor admit_actor(struct request *request);
 
 /*
- * Notes in the audit what somebody who has signed in, or a program with a token, sets out to do with an operator's rights. A
- * target that can be none is left out: it's for the handler to refuse it. Called by api_admit where a route takes an operator.
+ * Writes to the audit that a user or a program is about to use an operator's rights. It names the target only if that is a valid
+ * id; the handler refuses others. api_admit calls it for routes that write and take an operator.
  */
 void admit_note_operation(struct request *request);
 
 /*
- * Whether the sender may speak for a worker, as far as that is known here. *join becomes the caller whom the script has to
- * check, see lua/lib/owner.lua. It is absent when the sender speaks for all.
+ * Whether the sender may speak for a worker, as far as that is known without Redis. *join becomes the caller that the script must
+ * check, see lua/lib/owner.lua. It is absent if the sender speaks for all workers.
  */
 bool admit_speaks_for(const struct request *request, struct str worker_id, struct str *join);
 
@@ -75,10 +75,13 @@ bool admit_worker(struct request *request, struct str worker_id, struct str *joi
 /* Whether a request without a good credential would have been refused. */
 bool admit_is_enforced(const struct request *request);
 
-/* Why somebody who was admitted to a route of that access would not be now; ERR_NONE: they would. Brings *principal up to date. */
+/*
+ * Returns why a principal that was admitted to a route of that access would be refused now; ERR_NONE: it would not be. Brings
+ * *principal up to date.
+ */
 enum err admit_check_again(const struct api *api, struct principal *principal, unsigned access);
 
-/* Answers a request that is not admitted, or no longer. */
+/* Answers a request that is refused, or whose credential has ended since it was admitted. */
 void admit_refuse(struct request *request, enum err err);
 
 /* Answers a request if the script has found that the sender may not speak for the worker (ERR_OTHERS). */

@@ -1,5 +1,5 @@
 /*
- * Heartbeats by the hundred: node agents beat for all their workers in one request.
+ * Takes many heartbeats in one request: node agents send those of all their workers together.
  */
 #include "api/api.h"
 #include "api/heartbeat.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define HEARTBEATS_MAX 1000
-#define NAMED_FAULTS_MAX 100 /* refused heartbeats that an answer describes; all are counted */
+#define NAMED_FAULTS_MAX 100 /* an answer describes so many refused heartbeats, and counts all */
 
 struct bulk;
 
@@ -23,22 +23,22 @@ struct bulk_beat {
     struct bulk *bulk;
     char worker_id[ID_MAX];
     size_t worker_id_len;
-    struct ignored_note *note; /* owned; NULL: all of it could be used */
+    struct ignored_note *note; /* owned; NULL: no member of it was ignored */
     bool tells_tasks;
-    struct buffer tasks; /* ids of those that it says that it works on, blanks between */
+    struct buffer tasks; /* ids of the tasks that the worker reports as its own, with blanks between */
     enum { BEAT_SENT, BEAT_TAKEN, BEAT_REVIVED, BEAT_UNKNOWN, BEAT_FORBIDDEN } outcome;
 };
 
 struct bulk {
     struct pending *pending;
     struct store *store;
-    enum err err;   /* of any of them: what has become of the others is then of no use to tell */
-    size_t waiting; /* outcomes still to come, and one for the reading of the request */
+    enum err err;   /* of any heartbeat; the whole request is then answered with it */
+    size_t waiting; /* outcomes still to come, plus 1 while the request is read */
     size_t count, faulty, forbidden;
-    struct buffer invalid; /* what was wrong with refused heartbeats, as elements of a JSON array */
-    struct buffer ignored; /* what could not be used of others, likewise */
-    size_t named, unnamed; /* how many elements that has, and how many it lacks */
-    struct buffer tasks;   /* what workers are to know of their tasks, likewise */
+    struct buffer invalid; /* the faults of refused heartbeats, as elements of a JSON array */
+    struct buffer ignored; /* the ignored members of others, likewise */
+    size_t named, unnamed; /* how many elements `ignored` has, and how many are left out */
+    struct buffer tasks;   /* the news for workers about their tasks, likewise */
     char address[64];
     struct bulk_beat *beats;
 };
@@ -52,7 +52,7 @@ static void write_ids(struct buffer *out, const char *key, const struct bulk *bu
     json_end_array(out);
 }
 
-/* Begins an array with what `elements` has. */
+/* Begins an array with the given elements. */
 static void begin_elements(struct buffer *out, const char *key, const struct buffer *elements)
 {
     json_begin_array(out, key);
@@ -94,7 +94,7 @@ static void write_answer(struct buffer *out, const struct bulk *bulk)
     json_end_object(out);
 }
 
-/* The answer is a good one, whatever became of the heartbeats: the log has to say what it says of single ones that were refused. */
+/* Logs heartbeats that were not taken, as it is done for single ones. The status of the answer is 200 and does not show them. */
 static void log_not_taken(const struct bulk *bulk)
 {
     const struct bulk_beat *first = NULL;
@@ -117,7 +117,7 @@ static void log_not_taken(const struct bulk *bulk)
     log_write_repeatable(LOG_INFO, "heartbeat", "some heartbeats of a bulk request were not taken", 1, fields);
 }
 
-/* One thing less to wait for; after the last one the request is answered. */
+/* Counts one outcome less to wait for. Answers the request after the last one. */
 static void arrived(struct bulk *bulk)
 {
     if (--bulk->waiting > 0)
@@ -138,7 +138,7 @@ static void arrived(struct bulk *bulk)
     buffer_fini(&body);
 }
 
-/* The heartbeat counts, whatever becomes of the news. */
+/* Adds the news about a worker's tasks. If Redis fails to tell them, the heartbeat counts all the same. */
 static void on_news(void *data, enum err err, const struct task_news *news)
 {
     struct bulk_beat *beat = data;
@@ -172,8 +172,8 @@ static void on_beat(void *data, enum err err, const struct beaten *beaten)
         arrived(beat->bulk);
 }
 
-/* Adds {"index", "detail" | "errors"}. */
-static void describe(struct bulk *bulk, size_t index, const char *why, const struct faults *faults)
+/* Adds {"index", "detail" | "errors"} for a refused heartbeat. */
+static void add_refused(struct bulk *bulk, size_t index, const char *why, const struct faults *faults)
 {
     if (bulk->faulty++ >= NAMED_FAULTS_MAX)
         return;
@@ -187,7 +187,7 @@ static void describe(struct bulk *bulk, size_t index, const char *why, const str
     json_end_object(out);
 }
 
-/* Adds {"index", "field", "message"} for each, and keeps what the log is to tell. */
+/* Adds {"index", "field", "message"} for each ignored member, and keeps in beat->note what is to be logged. */
 static void note_ignored(struct bulk *bulk, struct bulk_beat *beat, size_t index, const struct heartbeat *heartbeat,
                          const struct faults *ignored)
 {
@@ -210,18 +210,18 @@ static void note_ignored(struct bulk *bulk, struct bulk_beat *beat, size_t index
     ignored_note_init(beat->note, heartbeat, ignored);
 }
 
-/* Sends one of the request's heartbeats on its way, if it is a good one. */
-static void take(struct request *request, struct bulk *bulk, size_t index, struct str text)
+/* Sends one heartbeat of the request to Redis, if it is valid. */
+static void take_heartbeat(struct request *request, struct bulk *bulk, size_t index, struct str text)
 {
     struct heartbeat heartbeat;
     struct faults faults = FAULTS_INIT, ignored = FAULTS_INIT;
     const char *why = NULL;
     if (text.len > SERVER_BODY_MAX) {
-        describe(bulk, index, "A heartbeat takes at most 64 KiB.", &faults);
+        add_refused(bulk, index, "A heartbeat takes at most 64 KiB.", &faults);
         return;
     }
     if (heartbeat_parse(text, &heartbeat, &faults, &ignored, &why) != ERR_NONE) {
-        describe(bulk, index, why, &faults);
+        add_refused(bulk, index, why, &faults);
         faults_fini(&faults);
         return;
     }
@@ -276,6 +276,6 @@ void api_heartbeats(struct request *request)
     struct json_items items = json_items(list);
     struct json_item item;
     for (size_t index = 0; json_next(&items, &item); index++)
-        take(request, bulk, index, item.value);
+        take_heartbeat(request, bulk, index, item.value);
     arrived(bulk);
 }

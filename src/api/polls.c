@@ -11,26 +11,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_MS 5000 /* how often parked polls are looked after while something is queued: a wake may have been lost */
-#define LOOKED_AT 64 /* polls in one turn */
+#define LOOK_MS 5000 /* between two looks after the parked polls: while tasks are queued, a wake may have been lost */
+#define LOOKED_AT 64 /* at most so many polls are looked after in one turn of the loop */
 #define NO_SLOT ((size_t)-1)
 
 struct poll {
     struct polls *polls;
     struct pending *pending;
-    size_t slot;     /* in polls->slots; NO_SLOT: it does not wait */
-    int64_t until;   /* clock_ms; when its wait is over */
+    size_t slot;     /* its place in polls->slots; NO_SLOT: it does not wait */
+    int64_t until;   /* clock_ms; the end of its wait */
     bool asking;     /* Redis has not answered yet */
-    bool woken;      /* while asking: there may be something that the answer does not know of */
+    bool woken;      /* a wake came while it was asking: the answer may not know of that task */
     bool registered; /* it is among the waiters in Redis */
     struct ask ask;  /* its texts are in `texts` */
     struct tenure tenure;
     struct buffer texts;
-    struct buffer lane; /* in which it was woken for a task; empty: it was not */
+    struct buffer lane; /* of the task that it was woken for; empty: it was woken for none */
     char waiter[64], since[24];
 };
 
-/* A slot has another number each time that it is taken: what was said of its last poll is not said of the next. */
+/* A slot gets a new number each time it is taken, so that a late wake for its last poll does not reach the next one. */
 struct slot {
     struct poll *poll; /* NULL: free */
     uint32_t number;
@@ -41,9 +41,9 @@ struct polls {
     struct store *store;
     struct slot *slots;
     size_t capacity, count, first_free;
-    size_t look_from; /* slots from here on are still to be looked after; `capacity` or more: none are */
-    bool ask_all;     /* those that are looked after ask again; else only those whose requests are gone are let go */
-    int64_t look_at;
+    size_t look_from; /* slots from this one on are still to be looked after; `capacity` or more: none are */
+    bool ask_all;     /* looking after a poll makes it ask again; false: it only ends polls whose requests are gone */
+    int64_t look_at;  /* clock_ms; when the polls are looked after next */
 };
 
 static void ask_again(struct poll *poll);
@@ -70,8 +70,8 @@ static void take_slot(struct poll *poll)
     snprintf(poll->waiter, sizeof(poll->waiter), "%s %zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
 }
 
-/* The poll of "slot-number"; NULL when it is over. */
-static struct poll *find(const struct polls *polls, struct str name)
+/* Returns the poll named "slot-number"; NULL when it is over. */
+static struct poll *find_poll(const struct polls *polls, struct str name)
 {
     char text[48] = "", *end;
     if (name.len >= sizeof(text))
@@ -123,7 +123,7 @@ static void write_lease(struct buffer *out, const struct lease *lease)
     json_end_object(out);
 }
 
-/* Adds ids with blanks between as an array; nothing where there are none. */
+/* Adds ids, which have blanks between, as an array; adds nothing if there are none. */
 static void write_ids(struct buffer *out, const char *key, struct str ids)
 {
     if (ids.len == 0)
@@ -155,7 +155,7 @@ static void reply_nothing(struct request *request)
     reply_constant(request, 200, STR("{\"tasks\":[]}"));
 }
 
-/* The request of a poll is gone, and here is what it was given: nobody will ever hear of it. */
+/* Gives back the tasks of a poll whose request is gone. If it was woken for a task and got none, wakes another waiter. */
 static void give_back(struct poll *poll, const struct asked *answer)
 {
     struct store *store = poll->polls->store;
@@ -172,7 +172,7 @@ static void give_back(struct poll *poll, const struct asked *answer)
         store_wake_another(store, buffer_str(&poll->lane));
 }
 
-/* Redis has nothing for it now. */
+/* Lets the poll wait, since Redis has nothing for it now. */
 static void wait_on(struct poll *poll, const struct asked *answer)
 {
     if (answer->kind == ANSWER_PARKED) {
@@ -180,7 +180,7 @@ static void wait_on(struct poll *poll, const struct asked *answer)
         if (poll->since[0] == '\0')
             snprintf(poll->since, sizeof(poll->since), "%.*s", STR_PRINTF(answer->now));
     }
-    if (poll->woken) { /* the wake was quicker than this answer */
+    if (poll->woken) { /* the wake came before this answer */
         poll->registered = false;
         ask_again(poll);
     }
@@ -213,7 +213,7 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
         return;
     }
     if (err_is_retryable(err) && poll->since[0] != '\0')
-        return; /* it has waited already, and goes on: it is looked after when Redis answers */
+        return; /* it was parked before, so it goes on waiting; it asks again when Redis is back */
     struct request *request = pending_take(poll->pending);
     if (err == ERR_OTHERS)
         admit_refuse_other(request);
@@ -240,7 +240,7 @@ static void ask_again(struct poll *poll)
         on_answer(poll, err, NULL);
 }
 
-/* A poll's time is over, its client has left, or the program ends. */
+/* Answers a poll with nothing: its time is over, its client has left, or the program ends. */
 static void on_late(struct request *request)
 {
     struct poll *poll = request->waiting;
@@ -249,7 +249,7 @@ static void on_late(struct request *request)
         end(poll);
 }
 
-/* Its worker's credential has ended. */
+/* Refuses a poll whose worker's credential has ended. */
 static void on_over(void *data, enum err err)
 {
     struct poll *poll = data;
@@ -272,7 +272,7 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     struct pending *pending = pending_new(request, wait_s > 0 ? on_late : NULL, sizeof(struct poll));
     struct poll *poll = pending_payload(pending);
     *poll = (struct poll){.polls = polls, .pending = pending, .slot = NO_SLOT, .ask = *ask};
-    buffer_reserve(&poll->texts, ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + 1); /* nothing moves */
+    buffer_reserve(&poll->texts, ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + 1); /* they can't move */
     poll->ask.worker_id = keep(poll, ask->worker_id);
     poll->ask.join = keep(poll, ask->join);
     poll->ask.queues = keep(poll, ask->queues);
@@ -292,7 +292,7 @@ size_t polls_count(const struct polls *polls)
     return polls->count;
 }
 
-/* Begins to look after all polls. */
+/* Begins to look after all polls, some in each turn. */
 static void look_after(struct polls *polls, bool ask_all)
 {
     polls->look_from = 0;
@@ -303,11 +303,11 @@ static void look_after(struct polls *polls, bool ask_all)
 static void on_wake(void *data, struct str name, struct str lane)
 {
     struct polls *polls = data;
-    if (name.ptr == NULL) { /* it listens now, or again: what was said before is lost */
+    if (name.ptr == NULL) { /* it listens now, or again: earlier wakes may be lost */
         look_after(polls, true);
         return;
     }
-    struct poll *poll = find(polls, name);
+    struct poll *poll = find_poll(polls, name);
     if (poll == NULL || !pending_is_waited_for(poll->pending)) {
         if (lane.len > 0)
             store_wake_another(polls->store, lane);

@@ -1,6 +1,6 @@
 /*
- * Polls of workers for tasks. A waiting poll costs Redis nothing: Redis has it among the waiters, and a script wakes it when
- * there is something for it.
+ * Polls of workers for tasks. A parked poll sends Redis nothing: it is one of the waiters in Redis, and a script wakes it when
+ * there is a task or news for it.
  *
  *                 +------ woken, or looked after ------+
  *                 v                                    |
@@ -9,7 +9,7 @@
  *                 v                                    v
  *              answered                  its time is over, or its client has left: answered with nothing
  *
- * When the client is gone before Redis answers, the poll gives back its tasks.
+ * If the client is gone before Redis answers, the poll gives back the tasks that it got.
  */
 #ifndef API_POLLS_H
 #define API_POLLS_H
@@ -19,7 +19,7 @@
 
 struct polls;
 
-/* The polls of one thread. */
+/* Makes the polls of one thread. They last as long as the program. */
 struct polls *polls_new(struct store *store);
 
 #define POLL_WAIT_MAX_S 60
@@ -30,7 +30,7 @@ struct polls *polls_new(struct store *store);
  */
 void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s);
 
-/* How many wait. */
+/* Returns how many polls wait. */
 size_t polls_count(const struct polls *polls);
 
 /* To be called at the end of each turn. Returns the ms until the next call, at most 1000. */

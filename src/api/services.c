@@ -1,5 +1,5 @@
 /*
- * Finding workers by what they provide.
+ * Lists services, and finds workers by the service that they provide.
  */
 #include "api/api.h"
 #include "base/json_writer.h"
@@ -25,11 +25,11 @@ struct inventory {
     struct api *api;
     struct pending *pending;
     struct buffer body;
-    size_t count, listed; /* services in the body, and bytes counted in api->listed */
-    bool too_much;
+    size_t count, listed; /* services in the body; bytes of it that are counted in api->listed */
+    bool too_much;        /* the body is incomplete: too much memory is in use for lists, or nobody waits for it */
 };
 
-/* What somebody who needs the service can expect. */
+/* Returns what a client of the service can expect. */
 static struct str service_status(const struct service *service)
 {
     if (service->healthy > 0)
@@ -37,7 +37,7 @@ static struct str service_status(const struct service *service)
     return service->degraded > 0 ? STR("degraded") : STR("draining");
 }
 
-/* Begins the object of a service, which is to be ended. */
+/* Begins the object of a service. The caller ends it. */
 static void begin_service(struct buffer *out, const struct service *service)
 {
     json_begin_object(out, NULL);
@@ -48,7 +48,7 @@ static void begin_service(struct buffer *out, const struct service *service)
     json_add_integer(out, "worker_count", live(service));
 }
 
-/* A member of {"services": {…}}, with the workers' ids. */
+/* Adds a member of {"services": {…}}, with the workers' ids. */
 static void on_named_service(void *data, const struct service *service)
 {
     struct inventory *inventory = data;
@@ -69,7 +69,7 @@ static void on_named_service(void *data, const struct service *service)
     inventory->api->listed += body->len - before;
 }
 
-/* An element of {"services": […]}. */
+/* Adds an element of {"services": […]}. */
 static void on_listed_service(void *data, const struct service *service)
 {
     struct inventory *inventory = data;
@@ -78,7 +78,7 @@ static void on_listed_service(void *data, const struct service *service)
     json_end_object(&inventory->body);
 }
 
-/* The services in `body`, an object or an array, are over. */
+/* Ends the services in the body with `end`, since they are an object or an array, and answers. */
 static void answer_inventory(struct inventory *inventory, enum err err, void (*end)(struct buffer *), const char *count_key)
 {
     struct buffer body = inventory->body;
@@ -163,7 +163,7 @@ static void on_gap_service(void *data, const struct service *service)
             gaps->gaps[i].workers = live(service);
 }
 
-/* The worst first, then the most important, then as the catalogue has them. */
+/* Orders the worst status first, then the lowest number of priority, then as the catalogue does. */
 static int by_need(const void *a, const void *b)
 {
     const struct gap *x = a, *y = b;
@@ -173,7 +173,7 @@ static int by_need(const void *a, const void *b)
     return catalogue_compare(x->service, y->service);
 }
 
-/* Adds an array of those gaps that have one of the statuses from `worst` to `best`. */
+/* Adds an array of the gaps whose status is from `worst` to `best`. */
 static void write_gaps(struct buffer *out, const char *key, const struct gaps *gaps, enum gap_status worst, enum gap_status best)
 {
     static const char *const names[] = {"critical", "warning", "ok"};
@@ -243,8 +243,8 @@ void api_gaps(struct request *request)
 struct discovery {
     struct pending *pending;
     struct buffer body;
-    size_t count, max; /* endpoints that are in the body; that may be */
-    unsigned turn;     /* the endpoint of a worker that comes first */
+    size_t count, max; /* endpoints in the body; at most so many */
+    unsigned turn;     /* says which endpoint of each worker comes first */
     int64_t total;
     char service_room[ID_MAX];
     struct str service;
@@ -252,15 +252,15 @@ struct discovery {
     size_t best_len;
 };
 
-/* The service that the path names, by the catalogue's name. */
+/* Returns the catalogue's name of the service that the path names. */
 static struct str asked_service(const struct request *request)
 {
     return catalogue_name(request_parameter(request, "service"));
 }
 
 /*
- * Reads {service} and the query, of which the model's name in its normal form; answers what is wrong with them, and then
- * returns false.
+ * Checks {service}, and reads the model's name in its normal form and the limit from the query. If something is wrong, answers the
+ * request and returns false.
  */
 static bool read_question(struct request *request, char model_room[MODEL_NAME_MAX], struct str *model, size_t *max)
 {
@@ -279,14 +279,14 @@ static bool read_question(struct request *request, char model_room[MODEL_NAME_MA
     return false;
 }
 
-/* So that the endpoints of one worker take their turns, whoever asks. */
+/* Returns the next number of all threads: it makes the endpoints of a worker take turns, whoever asks. */
 static unsigned take_turn(void)
 {
     static atomic_uint turns;
     return atomic_fetch_add(&turns, 1);
 }
 
-/* A row for each of the worker's endpoints; one without a URL, where nobody knows where it is. */
+/* Adds a row for each endpoint of the worker; one row without a URL if it has none. */
 static bool on_discovered(void *data, const struct worker *worker, int64_t now)
 {
     (void)now;
@@ -294,7 +294,7 @@ static bool on_discovered(void *data, const struct worker *worker, int64_t now)
     if (!pending_is_waited_for(discovery->pending))
         return false;
     if (worker->online.len == 0)
-        return true; /* it has just gone */
+        return true; /* it went offline after it was chosen */
     if (discovery->count == 0) {
         memcpy(discovery->best, worker->id.ptr, worker->id.len);
         discovery->best_len = worker->id.len;
@@ -359,7 +359,7 @@ struct finding {
     struct pending *pending;
     int64_t total;
     char model_room[MODEL_NAME_MAX];
-    size_t model_len; /* 0: any will do */
+    size_t model_len; /* 0: any model will do */
 };
 
 static bool on_found(void *data, const struct worker *worker, int64_t now)
@@ -391,7 +391,7 @@ static bool on_found(void *data, const struct worker *worker, int64_t now)
 
 static void on_find_over(void *data, enum err err)
 {
-    struct request *request = api_resume(((struct finding *)data)->pending, err); /* NULL, too, when on_found has answered it */
+    struct request *request = api_resume(((struct finding *)data)->pending, err); /* also NULL if on_found has answered it */
     if (request != NULL)
         reply_error(request, ERR_NO_WORKER, NO_WORKER, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * Tasks come in: POST /api/tasks, POST /api/tasks/bulk.
+ * Takes new tasks: POST /api/tasks, POST /api/tasks/bulk.
  */
 #include "api/admit.h"
 #include "api/api.h"
@@ -18,12 +18,12 @@
 #define TASKS_MAX 1000 /* of one request */
 #define KEY_SHOWN_MAX 255
 
-/* Digests of an Idempotency-Key and of what came with it; empty without a key. */
+/* Digests of an Idempotency-Key and of the task that came with it; both empty without a key. */
 struct idempotency {
     char key[SECRET_DIGEST_LEN + 1], body[SECRET_DIGEST_LEN + 1];
 };
 
-/* Who submits, where somebody has to say so. */
+/* Returns who submits; absent if nobody has to say so. */
 static struct str submitter(struct request *request)
 {
     return admit_principal(request)->kind != PRINCIPAL_NONE ? admit_actor(request).who : (struct str){NULL, 0};
@@ -36,8 +36,8 @@ static void note_submitter(struct request *request, struct submission *submissio
 }
 
 /*
- * Reads the header. `place` (-1: none) in a bulk request and who submits are parts of the key, so that nobody gets the task of
- * somebody else by it. What is wrong with it goes to *faults.
+ * Reads Idempotency-Key. The submitter is a part of the key, so that nobody gets the task of somebody else by it. So is `place`,
+ * the task's place in a bulk request (-1: none). A fault of the header goes to *faults.
  */
 static struct idempotency read_key(struct request *request, int place, struct str body, struct faults *faults)
 {
@@ -70,7 +70,7 @@ static struct str digest(const char *text)
     return text[0] != '\0' ? str_from(text) : (struct str){NULL, 0};
 }
 
-/* The error that an outcome is; ERR_NONE where there is a task. */
+/* Returns the error that an outcome means; ERR_NONE if there is a task. */
 static enum err refusal(enum task_outcome outcome)
 {
     return outcome == TASK_OTHER     ? ERR_KEY_REUSED
@@ -85,7 +85,7 @@ struct submitting {
     struct pending *pending;
     struct store *store;
     struct submission submission;
-    bool again; /* the Idempotency-Key has made it before */
+    bool again; /* an earlier request with this Idempotency-Key made the task */
     char id[TASK_ID_MAX];
 };
 
@@ -99,7 +99,7 @@ static struct str number(struct digits *digits, int64_t value)
     return (struct str){digits->text, (size_t)len};
 }
 
-/* A task that was made at `now`, as it is then: reading it would say the same. */
+/* Writes a task that was made at `now`, with the same members as a read would have. */
 static void write_new(struct buffer *out, const struct submission *submission, struct str task_id, int64_t now)
 {
     int64_t due = submission->delay_ms > 0 ? now + submission->delay_ms : submission->run_at;
@@ -139,7 +139,7 @@ static void answer(struct submitting *submitting, enum err err, int status, stru
     buffer_fini(body);
 }
 
-/* The task that was there already. One that is forgotten by now has its id left. */
+/* Answers with the task that was there already; only with its id if it has been removed since. */
 static void on_existing(void *data, enum err err, const struct task *task)
 {
     struct submitting *submitting = data;
@@ -202,19 +202,19 @@ void api_submit(struct request *request)
 
 struct bulk;
 
-/* What becomes of one of them. */
+/* One task of the request, and its outcome. */
 struct item {
     struct bulk *bulk;
     enum err err;
     bool existing;
     char id[TASK_ID_MAX];
-    struct buffer errors; /* what was wrong with it, as the member "errors" */
+    struct buffer errors; /* its faults, as the member "errors" */
     const char *why;
 };
 
 struct bulk {
     struct pending *pending;
-    size_t waiting; /* outcomes still to come, and one for the reading of the request */
+    size_t waiting; /* outcomes still to come, plus 1 while the request is read */
     size_t count;
     struct item *items;
 };
@@ -254,7 +254,10 @@ static void write_bulk(struct buffer *out, const struct bulk *bulk)
     json_end_object(out);
 }
 
-/* The error of a request of which nothing came, since Redis did not do it; ERR_NONE where something can be told of its tasks. */
+/*
+ * Returns the error of the whole request, if Redis failed and so made none of its tasks; ERR_NONE if the answer lists an outcome
+ * for each task.
+ */
 static enum err common_error(const struct bulk *bulk)
 {
     enum err common = ERR_NONE;
@@ -268,7 +271,7 @@ static enum err common_error(const struct bulk *bulk)
     return common;
 }
 
-/* One thing less to wait for; after the last one the request is answered. */
+/* Counts one outcome less to wait for. Answers the request after the last one. */
 static void arrived(struct bulk *bulk)
 {
     if (--bulk->waiting > 0)

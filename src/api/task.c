@@ -1,5 +1,5 @@
 /*
- * One task: read, waited for, cancelled, tried again.
+ * Reads one task, waits for its end, cancels it, or queues it again.
  */
 #include "api/admit.h"
 #include "api/api.h"
@@ -70,7 +70,7 @@ static void cancel(struct request *request)
     api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), false, false, on_cancelled, pending));
 }
 
-/* Of a user, who may cancel what is the user's own. */
+/* Cancels the task if it is the user's own. */
 static void on_task_to_cancel(void *data, enum err err, const struct task *task)
 {
     struct request *request = api_resume(data, err);

@@ -1,5 +1,5 @@
 /*
- * Why a task is where it is: GET /api/tasks/{task_id}/explain.
+ * Explains why a task is in its state: GET /api/tasks/{task_id}/explain.
  */
 #include "api/api.h"
 #include "base/json_writer.h"
@@ -10,12 +10,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* An answer in the making: the reasons as elements of an array, and their sentences as one text. */
+/* An answer while it is written: the reasons as elements of an array, and their sentences as one text. */
 struct account {
     const struct explanation *told;
     struct buffer reasons, text;
     int64_t now;
-    bool waits_for_nobody; /* nothing that is known of keeps it from being done soon */
+    bool waits_for_nobody; /* the task waits neither for a paused queue nor for a worker that can do it */
 };
 
 static struct str text_of(const struct account *account, const char *name)
@@ -28,7 +28,7 @@ static int64_t number_of(const struct account *account, const char *name)
     return explanation_number(account->told, name, -1);
 }
 
-/* Begins a reason, whose sentence is in `text`; its members follow, then json_end_object. */
+/* Begins the object of a reason with its code and its sentence. The caller adds other members and ends it. */
 static struct buffer *begin(struct account *account, const char *code, const struct buffer *text)
 {
     struct buffer *out = &account->reasons;
@@ -41,7 +41,7 @@ static struct buffer *begin(struct account *account, const char *code, const str
     return out;
 }
 
-/* -- what it demands ----------------------------------------------------------------------------------------------------------- */
+/* -- its demands --------------------------------------------------------------------------------------------------------------- */
 
 /* Appends "of tier 1", "with service ocr" for "tier=1", "service=ocr". */
 static void write_demand(struct buffer *out, struct str demand)
@@ -62,7 +62,7 @@ static void write_demand(struct buffer *out, struct str demand)
         buffer_printf(out, "with %.*s %.*s", STR_PRINTF(name), STR_PRINTF(value));
 }
 
-/* Appends what a task demands of a worker in words; nothing when any will do. */
+/* Appends in words what a task demands of a worker; appends nothing if any worker will do. */
 static void write_demands(struct buffer *out, struct str group, struct str shape)
 {
     static const struct {
@@ -141,7 +141,7 @@ static void say_limit(struct account *account, int64_t limit, int64_t leased)
     buffer_fini(&text);
 }
 
-/* Nobody who is there can do it, or takes work. */
+/* Says that no live worker that can do it takes work. */
 static void say_nobody(struct account *account)
 {
     int64_t offline = number_of(account, "offline"), closed = number_of(account, "closed");
@@ -214,7 +214,7 @@ static void say_ended(struct account *account, struct str state)
     buffer_fini(&text);
 }
 
-/* The worker that failed at it last gets it only if no other one takes it first. */
+/* Says that the worker that failed at it last does not get it again before `until`. */
 static void say_elsewhere(struct account *account, int64_t until)
 {
     struct buffer text = BUFFER_INIT;
@@ -229,7 +229,7 @@ static void say_elsewhere(struct account *account, int64_t until)
     buffer_fini(&text);
 }
 
-/* Why nobody has it yet. */
+/* Says why no worker has it yet. */
 static void say_why_it_waits(struct account *account, bool queued)
 {
     int64_t limit = number_of(account, "limit"), leased = number_of(account, "leased");
@@ -248,7 +248,7 @@ static void say_why_it_waits(struct account *account, bool queued)
         say_position(account, number_of(account, "position"), number_of(account, "of"));
 }
 
-/* In how many seconds it has probably begun; negative when nobody can know. */
+/* Estimates in how many seconds it begins; negative: that can't be known. */
 static double eta(const struct account *account, bool queued)
 {
     int64_t limit = number_of(account, "limit"), able = number_of(account, "able"), average = number_of(account, "average");

@@ -126,7 +126,7 @@ void api_task_list(struct request *request)
     }
 }
 
-/* -- what is done with all tasks that a filter finds --------------------------------------------------------------------------- */
+/* -- changes to all tasks that a filter finds ---------------------------------------------------------------------------------- */
 
 /* One change to many tasks: the retry of dead ones, or the purge of a queue. */
 struct sweep {
@@ -135,7 +135,7 @@ struct sweep {
     bool purge; /* else it retries */
     bool dry_run;
     enum err err;
-    size_t waiting; /* outcomes still to come, and one for the listing */
+    size_t waiting; /* outcomes still to come, plus 1 during the listing */
     size_t matched, changed;
     struct buffer ids, next; /* ids with NULs between, until they have been sent */
 };
@@ -200,9 +200,9 @@ static void on_matched(void *data, enum err err, struct str next)
     arrived(sweep);
 }
 
-/* Begins with the tasks that `filter` finds from `cursor` on. Refuses a wrong cursor. */
-static void begin(struct request *request, const struct task_filter *filter, struct str cursor, size_t limit, bool purge,
-                  bool dry_run)
+/* Begins to change the tasks that `filter` finds from `cursor` on. Refuses an invalid cursor. */
+static void begin_sweep(struct request *request, const struct task_filter *filter, struct str cursor, size_t limit, bool purge,
+                        bool dry_run)
 {
     struct api *api = request_app(request);
     struct pending *pending = api_wait(request, sizeof(struct sweep));
@@ -265,7 +265,7 @@ void api_tasks_retry(struct request *request)
     if (faults.count > 0)
         api_refuse(request, ERR_INVALID, NULL, &faults);
     else
-        begin(request, &filter, cursor, (size_t)limit, false, dry_run);
+        begin_sweep(request, &filter, cursor, (size_t)limit, false, dry_run);
     cJSON_Delete(root);
 }
 
@@ -286,5 +286,5 @@ void api_queue_purge(struct request *request)
     if (faults.count > 0)
         api_refuse(request, ERR_INVALID, NULL, &faults);
     else
-        begin(request, &filter, cursor, STORE_TASKS_MAX, true, false);
+        begin_sweep(request, &filter, cursor, STORE_TASKS_MAX, true, false);
 }

@@ -1,5 +1,5 @@
 /*
- * Results and failures by the hundred, each judged by itself.
+ * Takes many results or many failures of a worker in one request. Each gets an outcome of its own.
  */
 #include "api/api.h"
 #include "base/json_writer.h"
@@ -15,14 +15,14 @@
 
 struct reports;
 
-/* One of the request. */
+/* One report of the request. */
 struct report_item {
     struct reports *reports;
     char task_id[ID_MAX];
     size_t task_id_len;
-    int status; /* of the answer, as if it had come alone */
+    int status; /* the HTTP status that the report would have got alone */
     struct str code;
-    struct buffer why; /* what was wrong with it: members of a JSON object */
+    struct buffer why; /* its faults, as members of a JSON object */
     char state[16];
     int64_t available_at;
 };
@@ -30,9 +30,9 @@ struct report_item {
 struct reports {
     struct pending *pending;
     enum report_kind kind;
-    struct str join; /* the join token that speaks for the worker, if any */
-    enum err err;    /* of any of them: what has become of the others is then of no use to tell */
-    size_t waiting;  /* outcomes still to come, and one for the reading of the request */
+    struct str join; /* the caller that the script must check, see admit_worker; absent: none */
+    enum err err;    /* of any report; the whole request is then answered with it */
+    size_t waiting;  /* outcomes still to come, plus 1 while the request is read */
     size_t count;
     struct report_item *items;
 };
@@ -56,7 +56,7 @@ static void write_item(struct buffer *out, const struct report_item *item)
     json_end_object(out);
 }
 
-/* One thing less to wait for; after the last one the request is answered. */
+/* Counts one outcome less to wait for. Answers the request after the last one. */
 static void arrived(struct reports *reports)
 {
     if (--reports->waiting > 0)
@@ -101,7 +101,7 @@ static void on_change(void *data, enum err err, const struct task_change *change
     arrived(reports);
 }
 
-/* Copies the id that the member `name` of a JSON object is. Returns its length; 0 for anything else. */
+/* Copies the member `name` of a JSON object, if it is a valid id. Returns its length; 0 if there is no such id. */
 static size_t read_id(struct str object, const char *name, char room[ID_MAX])
 {
     struct str text = object.ptr[0] == '{' ? json_member_text(object, name) : (struct str){NULL, 0};
@@ -114,8 +114,8 @@ static size_t read_id(struct str object, const char *name, char room[ID_MAX])
     return id.len;
 }
 
-/* Sends one report on its way, if it is a good one. */
-static void take(struct reports *reports, struct store *store, struct str worker_id, struct str text)
+/* Sends one report to Redis, if it is valid. */
+static void take_report(struct reports *reports, struct store *store, struct str worker_id, struct str text)
 {
     struct report_item *item = &reports->items[reports->count++];
     struct report report;
@@ -146,7 +146,7 @@ static void take(struct reports *reports, struct store *store, struct str worker
         on_change(item, err, NULL);
 }
 
-/* The elements of a JSON array, as far as they may be; 0 for anything else. */
+/* Counts the elements of a JSON array, up to REPORTS_MAX + 1; 0 for anything else. */
 static size_t count_elements(struct str list)
 {
     size_t count = 0;
@@ -159,7 +159,7 @@ static size_t count_elements(struct str list)
     return count;
 }
 
-/* The worker that the body names for all; absent, with a fault, when it names none. */
+/* Reads the worker whose reports they all are. Returns an absent text, and adds a fault, if the body does not name it. */
 static struct str read_worker(struct str body, char room[ID_MAX], struct faults *faults)
 {
     size_t len = read_id(body, "worker_id", room);
@@ -203,7 +203,7 @@ static void take_all(struct request *request, enum report_kind kind)
     struct json_items items = json_items(list);
     struct json_item item;
     while (json_next(&items, &item))
-        take(reports, api->store, worker_id, item.value);
+        take_report(reports, api->store, worker_id, item.value);
     arrived(reports);
 }
 

@@ -1,5 +1,5 @@
 /*
- * What workers do with tasks: they ask for them, complete them, fail at them, extend their leases and tell how far they have come.
+ * What workers do with tasks: they ask for them, complete them, fail at them, extend their leases and report progress.
  */
 #include "api/api.h"
 #include "api/polls.h"
@@ -8,9 +8,9 @@
 #include "model/id.h"
 #include "model/report.h"
 
-#define QUEUES_MAX 1024 /* bytes of the names that an ask has */
+#define QUEUES_MAX 1024 /* bytes of the names of queues in one ask */
 
-/* Reads a whole number from `least` on; what is wrong with it goes to *faults. */
+/* Reads a query parameter that is a whole number from `least` (0 or 1) to `most`. A fault goes to *faults. */
 static void query_from(const struct request *request, const char *name, int least, int most, int *out, struct faults *faults)
 {
     char room[16];
@@ -72,24 +72,24 @@ void api_tasks(struct request *request)
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }
-    /* an agent of old asks for nothing but tasks, and would never know of one whose answer was lost */
+    /* an old agent sends only its id; if an answer is lost, its next ask must get the same task again */
     ask.one_by_one = ask.max == 0 && wait < 0 && ask.id.ptr == NULL && ask.queues.ptr == NULL;
     ask.max = ask.max > 0 ? ask.max : 1;
     request_name_worker(request, ask.worker_id);
     if (!admit_worker(request, ask.worker_id, &ask.join))
         return;
-    if (request_is_head(request)) /* nobody would hear of a task */
+    if (request_is_head(request)) /* an answer to HEAD could not hand over a task */
         reply_constant(request, 200, STR("{\"tasks\":[]}"));
     else
         polls_ask(api->polls, request, &ask, wait > 0 ? wait : 0);
 }
 
-/* Where the names that a query has are decoded. */
+/* Room for decoded names of the query. */
 struct names_room {
     char worker_id[ID_MAX + 2], task_id[ID_MAX + 2], lease[LEASE_TEXT_MAX + 2];
 };
 
-/* Reads what a worker reports from query and body, of which it keeps texts; false: the request has been answered. */
+/* Reads a worker's report from query and body; its texts are in them and in `room`. False: the request has been answered. */
 static bool read_report(struct request *request, enum report_kind kind, struct names_room *room, struct report *report)
 {
     struct faults faults = FAULTS_INIT;
@@ -110,7 +110,10 @@ static bool read_report(struct request *request, enum report_kind kind, struct n
     return true;
 }
 
-/* What a report is about; false: who asks may not speak for that worker, and has been told so. */
+/*
+ * Sets *holding to the lease that the report is about. False: the sender may not speak for that worker; the request has been
+ * answered, and the report is freed.
+ */
 static bool read_holding(struct request *request, struct report *report, struct holding *holding)
 {
     *holding = (struct holding){.worker_id = report->names.worker_id, report->names.task_id, str_from(report->lease)};
@@ -120,7 +123,7 @@ static bool read_holding(struct request *request, struct report *report, struct 
     return may;
 }
 
-/* The error that an outcome is for the worker. */
+/* Returns the error that the worker gets for an outcome. */
 static enum err outcome_err(enum task_outcome outcome)
 {
     if (outcome == TASK_UNKNOWN)
@@ -130,7 +133,7 @@ static enum err outcome_err(enum task_outcome outcome)
     return outcome == TASK_LOST || outcome == TASK_NOT_YOURS ? ERR_LEASE_LOST : ERR_NONE;
 }
 
-/* What an answer needs of its request, which waits. */
+/* What the answer to a report needs of its request. */
 struct reporting {
     struct pending *pending;
     char task_id[ID_MAX];

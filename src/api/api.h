@@ -1,5 +1,5 @@
 /*
- * The endpoints: the only place where HTTP and Redis meet. One function for each row of the route table.
+ * The endpoints, the only place where HTTP and Redis meet. Each row of the route table has a function.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -18,24 +18,25 @@
 #include "store/store.h"
 
 /*
- * Whether requests need credentials: never; always, but on the paths that the field uses without any their lack is only logged;
- * always. In the order of AUTH's words.
+ * Whether requests need credentials, in the order of AUTH's words. AUTH_OFF: only those of an admin's routes do. AUTH_ON: all do,
+ * except on routes for anyone. AUTH_WARN: as AUTH_ON, but on the paths that the field uses without credentials (ACCESS_FIELD) a
+ * missing or bad credential is only logged.
  */
 enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
 
 struct api_config {
     enum auth_mode auth;
-    struct str private_token; /* the one credential that counts, and that of an admin; empty: those of the fleet count */
-    const struct signing_key *signing_key; /* of JWT_KEY_FILE; NULL: the one that is kept in Redis */
+    struct str private_token;              /* the only valid credential, an admin's; empty: the fleet's credentials are valid */
+    const struct signing_key *signing_key; /* of JWT_KEY_FILE; NULL: the one in Redis signs */
     struct str coordinator_id;
     struct str region;
     struct str version;
     struct str public_url;          /* empty: the request's own base URL */
-    struct str shared_secret;       /* JWT_SECRET, which workers check tokens with; empty: there is none */
-    struct str client;              /* who asks, where that is known; empty: it is told by its address */
+    struct str shared_secret;       /* JWT_SECRET, with which workers check tokens; empty: there is none */
+    struct str client;              /* the name of the only client; empty: clients are named by their addresses */
     struct str workers_array_hosts; /* names under which all workers are listed as a bare array; see base/hosts.h */
     int heartbeat_interval_s;       /* told to agents */
-    int edge_interval_s;            /* told to those of edge nodes */
+    int edge_interval_s;            /* told to edge nodes */
     int max_replica_lag_ms;         /* a replica that is further behind is not read from */
 };
 
@@ -44,15 +45,15 @@ struct api {
     const struct api_config *config;
     struct server_thread *thread;
     struct store *store;
-    struct store *replica_store; /* NULL: there is none near by */
+    struct store *replica_store; /* NULL: there is no replica near by */
     struct writers *writers;
     struct directory *directory;
     struct verified *verified;
     struct offload *offload;
-    struct upstream *upstream; /* what requests are passed on with */
+    struct upstream *upstream; /* the connections to workers */
     struct events *events;
     struct polls *polls;
-    size_t listed; /* bytes of long answers in the making */
+    size_t listed; /* bytes of long answers that are being made */
     struct shared *shared;
     struct shared_queue waiting[SHARED_COUNT];
     struct proxies *proxies;
@@ -74,8 +75,7 @@ request_handler api_service;
 
 #define API_METRICS_PATH "/metrics"
 
-#define API_LISTED_MAX                                                                                                             \
-    (32 << 20) /* bytes of a thread's long answers, in the making or on their way to clients that may be slow to read */
+#define API_LISTED_MAX (32 << 20) /* bytes of a thread's long answers that are being made or sent: clients may be slow to read */
 
 /* Whether there is no room for another long answer. */
 static inline bool api_is_crowded(const struct api *api)

@@ -1,5 +1,5 @@
 /*
- * GET /api/admin/audit: who has done what to whom, newest first.
+ * GET /api/admin/audit: the entries of the audit (who did what to what), newest first.
  */
 #include "api/api.h"
 #include "base/json_writer.h"

@@ -38,7 +38,7 @@ struct str api_coordinator_url(const struct request *request, char room[512])
     return config->public_url.len > 0 ? config->public_url : client_base_url(request, room, 512);
 }
 
-/* The worker that a refused body speaks of, if it names one: for the line in the log. */
+/* Names the worker of a refused body in the request's log line, if the body names one. */
 static void name_worker(struct request *request)
 {
     struct str text = json_member_text(request->body, "worker_id");

@@ -39,13 +39,13 @@ void api_sent(struct pending *pending, enum err err);
  */
 struct request *api_resume(struct pending *pending, enum err err);
 
-/* Answers that too many such requests have come from this client, and that the next one is accepted after `wait_ms`. */
+/* Answers that this client has sent too many such requests, and that the next one is accepted after `wait_ms`. */
 void api_reply_limited(struct request *request, int64_t wait_ms);
 
 /* Answers with what is wrong with a body or a query, and frees the faults. */
 void api_refuse(struct request *request, enum err err, const char *why, struct faults *faults);
 
-/* Whether the path's parameter of that name is an id. If not, it answers with the fault. */
+/* Whether the path's parameter of that name is a valid id. If not, answers the request with the fault. */
 bool api_check_id(struct request *request, const char *name);
 
 /*
@@ -54,19 +54,19 @@ bool api_check_id(struct request *request, const char *name);
  */
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
-/* The normal form, in `room`, of the model that the query names; absent if it names none. Faults go to *faults. */
+/* Returns the normal form of the model in the query, in `room`; absent if there is none. A fault goes to *faults. */
 struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults);
 
 /*
- * How many elements the JSON array `list` has, counted as far as `most` + 1; 0 for anything else, also an absent text. See
+ * Counts the elements of the JSON array `list`, up to `most` + 1. Returns 0 for anything else, also for an absent text. See
  * json_items.
  */
 size_t api_count_elements(struct str list, size_t most);
 
-/* The URL of this coordinator that agents are told. */
+/* Returns the URL of this coordinator that agents are told; it may be in `room`. */
 struct str api_coordinator_url(const struct request *request, char room[512]);
 
-/* The sentence for an error, if there is no better one. */
+/* Returns the sentence for an error, for answers that have no better one. */
 const char *api_explain(enum err err);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define RETRIES 5 /* of a reading that changes under the reader */
+#define RETRIES 5 /* of a reading, if the directory changes between its pages */
 
 struct waiting {
     struct waiting *next;
@@ -20,7 +20,7 @@ struct copy {
     struct signing_key *keys;
     size_t key_count;
     char signs[SIGNING_KEY_ID_LEN + 1];
-    int64_t newest; /* created_at of the key that signs */
+    int64_t newest; /* created_at of the key that signs, in ms since 1970 */
 };
 
 struct directory {
@@ -29,9 +29,9 @@ struct directory {
     struct buffer version; /* of `present`; empty: nothing was ever read */
     struct buffer version_coming;
     bool reading;
-    bool from_replica; /* the last reading: what it lacks may exist all the same */
+    bool from_replica; /* the last reading was from the replica, which may lack newer entries */
     int retries;
-    int64_t read_at; /* clock_ms when the last reading that succeeded began; 0: none has */
+    int64_t read_at; /* clock_ms when the last reading that succeeded began; 0: none has succeeded */
     int64_t began_at;
     struct signing_key own_key;
     bool has_own_key;
@@ -109,7 +109,7 @@ static void copy_fini(struct copy *copy)
     *copy = (struct copy){0};
 }
 
-/* Copies a text that fits, with a NUL; cuts one that does not, which only somebody's redis-cli can have made. */
+/* Copies a text, with a NUL. Cuts a text that is too long, which only somebody's redis-cli can have made. */
 static void set_text(char *room, size_t size, struct str text)
 {
     size_t len = text.len < size ? text.len : size - 1;
@@ -125,7 +125,7 @@ static int64_t get_number(const struct credential *credential, const char *name)
     return strtoll(room, NULL, 10);
 }
 
-/* Adds a key; false where `pem` is none. */
+/* Adds a key. False: `pem` is no valid key. */
 static bool add_key(struct copy *copy, struct str pem)
 {
     struct signing_key key;
@@ -169,7 +169,7 @@ static void on_credential(void *data, struct str member, const struct credential
         return;
     }
     if (member.len >= sizeof(copy->entries->member))
-        return; /* none of ours */
+        return; /* no coordinator makes such a member */
     struct directory_entry *entry = new_entry(copy);
     set_text(entry->member, sizeof(entry->member), member);
     set_text(entry->name, sizeof(entry->name), credential_get(credential, "name"));
@@ -213,7 +213,7 @@ static bool have_same_keys(const struct copy *a, const struct copy *b)
     return true;
 }
 
-/* The whole copy has come. */
+/* Puts the new copy, which is complete, in place of the old one. */
 static void use_coming(struct directory *directory)
 {
     struct copy old = directory->present;
@@ -313,7 +313,7 @@ static void add_waiting(struct waiting **list, directory_callback *callback, voi
     *list = waiting;
 }
 
-/* A reading that is under way began before this call: who waits for a new one waits for the next. */
+/* A reading that is under way began before this call, so the caller waits for the next one. */
 void directory_refresh(struct directory *directory, directory_callback *callback, void *data)
 {
     add_waiting(directory->reading ? &directory->later : &directory->waiting, callback, data);

@@ -1,5 +1,5 @@
 /*
- * What some edge nodes, and a page, ask of a DHT: there is none.
+ * Answers edge nodes and a page of the field that ask about a DHT. The fleet has none.
  */
 #include "api/api.h"
 #include "http/reply.h"

@@ -1,12 +1,12 @@
--- Makes C of the files that are served, so that the binary needs none of them beside it.
+-- Turns the files that are served into C, so that the binary contains them.
 --
---   lua5.1 src/api/embed.lua OUTPUT.c FILE…     the C
---   lua5.1 src/api/embed.lua --page FILE.html   a page as it is served, on standard output
+--   lua5.1 src/api/embed.lua OUTPUT.c FILE…     writes the C
+--   lua5.1 src/api/embed.lua --page FILE.html   writes a page, as it is served, to standard output
 --
--- Of a file openapi.json it makes the text embedded_openapi_json. Of docs.html it makes the page embedded_docs (http/page.h),
--- and of dashboard/index.html embedded_dashboard. A page is one file: the style sheet and the scripts that it names, beside it,
--- are put into it, all scripts as one, whose names are nobody else's. Its Content-Security-Policy lets a browser run that
--- <script> and apply that <style>, known by their SHA-256, and nothing else.
+-- openapi.json becomes the text embedded_openapi_json, docs.html the page embedded_docs (http/page.h), and dashboard/index.html
+-- the page embedded_dashboard. A page is one file: the style sheet and the scripts that it names are put into it. All scripts
+-- become one <script> with a scope of its own. The page's Content-Security-Policy permits that <script> and that <style>, by their
+-- SHA-256, and no others.
 
 local function fail(path, message)
   io.stderr:write(path, ': ', message, '\n')
@@ -26,7 +26,7 @@ local function write(path, text)
   file:close()
 end
 
--- What a command says of `text`, by way of a file at `path`.
+-- Returns the output of a command that reads `text` from a temporary file at `path`.
 local function filter(command, text, path)
   write(path, text)
   local pipe = io.popen(command .. ' <' .. path)
@@ -36,7 +36,7 @@ local function filter(command, text, path)
   return said
 end
 
--- A page with its style sheet and its scripts in it.
+-- Returns a page with its style sheet and its scripts in it.
 local function assemble(path)
   local folder, html = path:match('^(.*/)') or '', read(path)
   local scripts = {}
@@ -59,7 +59,7 @@ end
 local function c_string(text)
   local lines = {}
   for line in text:gmatch('[^\n]*\n?') do
-    -- a ? escaped makes no trigraph
+    -- a ? is escaped, too, so that it makes no trigraph
     local escaped = line:gsub('[\\"?]', '\\%0'):gsub('\n', '\\n')
     lines[#lines + 1] = line ~= '' and '    "' .. escaped .. '"' or nil
   end
@@ -76,14 +76,14 @@ local function c_bytes(bytes)
   return table.concat(lines, '\n')
 end
 
--- The SHA-256 of `text` in hexadecimal, and in base64.
+-- Returns the SHA-256 of `text` in hexadecimal, and in base64.
 local function digest(text, path)
   local hex = filter('sha256sum', text, path):match('^%x+')
   if not hex or #hex ~= 64 then
     fail(path, 'sha256sum does not work')
   end
   local digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-  -- 3 hex digits are 2 of base64; 64 of them lack two bits for the last one
+  -- 3 hex digits make 2 of base64. 64 hex digits need two more zeros, and make 43 of base64.
   local base64 = (hex .. '00'):gsub('%x%x%x', function(three)
     local number = tonumber(three, 16)
     local high, low = math.floor(number / 64) + 1, number % 64 + 1

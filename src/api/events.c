@@ -81,7 +81,7 @@ static void write_event(struct buffer *out, const struct event *event)
     buffer_append(out, STR("\n\n"));
 }
 
-/* -- what has happened -- */
+/* -- events of the fleet -- */
 
 static void on_news(void *data, const struct event *event)
 {
@@ -133,7 +133,7 @@ static void write_reset(struct buffer *out, struct event_id newest)
     buffer_append(out, reset_event);
 }
 
-/* -- how the fleet is: "stats" -- */
+/* -- the numbers of the fleet: "stats" -- */
 
 static void on_stats(void *data, enum err err, const struct fleet *fleet)
 {

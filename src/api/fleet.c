@@ -29,13 +29,13 @@ struct filter {
 
 struct listing;
 
-/* In which member of an object a listing's rows are, what a row is, and what stands behind them. */
+/* The shape of a listing's answer: an object with the rows in the member `key` and other members after it, or an array. */
 struct shape {
     const char *key; /* NULL: the answer is the array alone */
     void (*write)(struct buffer *out, const struct worker *worker, int64_t now);
-    void (*finish)(struct buffer *out, const struct listing *listing); /* NULL: nothing */
-    enum shared_name shared;                                           /* the answer for all who ask; of those that have one */
-    bool whole;                                                        /* rows need all fields */
+    void (*finish)(struct buffer *out, const struct listing *listing); /* adds the members after the rows; NULL: there are none */
+    enum shared_name shared;                                           /* the name of the shared answer, for shapes that have one */
+    bool whole;                                                        /* rows need all fields of a worker */
 };
 
 struct listing {
@@ -43,17 +43,17 @@ struct listing {
     struct store *store; /* to read from */
     const struct shape *shape;
     struct filter filter;
-    struct pending *pending; /* the request that waits; NULL: it is made for all who ask, see shared.h */
+    struct pending *pending; /* of the request that waits; NULL: a shared answer is made, see shared.h */
     struct buffer body;
-    size_t head_len; /* of what is in the body before the first row */
+    size_t head_len; /* bytes of the body before the first row */
     size_t total, healthy;
-    bool too_much;     /* all listings together have no more room */
+    bool too_much;     /* all long answers together have no more room */
     bool more;         /* the limit was reached and another worker follows */
-    char last[ID_MAX]; /* id of the last one shown */
+    char last[ID_MAX]; /* id of the last worker shown */
     size_t last_len;
 };
 
-/* Whether `name` is one of the comma list `names`. */
+/* Whether `name` is one of `names`, which have commas between. */
 static bool is_listed(struct str names, struct str name)
 {
     while (names.len > 0)
@@ -180,7 +180,7 @@ static const struct shape live_workers = {"workers", write_row, .finish = finish
 static const struct shape coordinators = {NULL, write_coordinator, NULL, .whole = true};
 static const struct shape seeds = {"seeds", write_seed, finish_seeds, .whole = true};
 
-/* Begins a listing of what its filter wants, from the first one after `cursor`. On an error on_listed is not called. */
+/* Begins a listing of the workers that its filter selects, after `cursor`. On an error on_listed is not called. */
 static enum err begin(struct listing *listing, struct str cursor)
 {
     if (listing->shape->key != NULL)
@@ -194,7 +194,7 @@ static enum err begin(struct listing *listing, struct str cursor)
     return err;
 }
 
-/* Lists the workers that `filter` wants, from the first one after `cursor`. */
+/* Answers with the workers that `filter` selects, after `cursor`. */
 static void list(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
 {
     struct api *api = request_app(request);
@@ -208,7 +208,7 @@ static void list(struct request *request, const struct shape *shape, const struc
     api_sent(pending, begin(listing, cursor));
 }
 
-/* Lists all workers for all who ask. */
+/* Makes the shared answer with all workers. */
 static void make_listing(struct api *api, struct store *store, const struct shape *shape)
 {
     struct buffer nothing = BUFFER_INIT;
@@ -237,7 +237,7 @@ static void make_workers_array(struct api *api, struct store *store)
     make_listing(api, store, &workers_array);
 }
 
-/* Reads the filter and the cursor from the query; what is wrong with them goes to *faults. */
+/* Reads the filter from the query, and returns the cursor, in `cursor_room`. Faults go to *faults. */
 static struct str read_query(const struct request *request, struct filter *filter, char cursor_room[ID_MAX + 1],
                              struct faults *faults)
 {
@@ -275,7 +275,7 @@ static struct str read_query(const struct request *request, struct filter *filte
     return cursor;
 }
 
-/* Lists what `filter` and the query want. */
+/* Answers with the workers that both `filter` and the query select. */
 static void list_as_asked(struct request *request, const struct shape *shape, struct filter filter)
 {
     char cursor_room[ID_MAX + 1];
@@ -316,7 +316,7 @@ void api_dht_bootstrap(struct request *request)
     list(request, &seeds, &filter, (struct str){NULL, 0});
 }
 
-/* Answers with the fleet as `write` puts it. */
+/* Answers with what `write` writes about the fleet. */
 static void answer_fleet(struct pending *pending, enum err err, const struct fleet *fleet,
                          void (*write)(struct buffer *, const struct fleet *))
 {

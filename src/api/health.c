@@ -1,5 +1,5 @@
 /*
- * The coordinator about itself.
+ * The health of the coordinator: GET /api, /health, /livez and /readyz.
  */
 #include "api/api.h"
 #include "base/clock.h"
@@ -18,7 +18,7 @@ static void write_identity(struct buffer *out, const struct api_config *config)
     json_add_time(out, "timestamp", clock_wall_ms());
 }
 
-/* Why requests fail, or some: the code of an error, its sentence, and the commands that Redis does not permit. */
+/* Adds why all or some requests fail: the error's code and sentence, with the commands that Redis does not permit. */
 static void write_cause(struct buffer *out, const struct api *api, enum err err)
 {
     const char *missing = store_missing(api->store);
@@ -33,7 +33,7 @@ static void write_cause(struct buffer *out, const struct api *api, enum err err)
     buffer_fini(&detail);
 }
 
-/* Time of which nobody is held to account, for a day. */
+/* Adds the last downtime of Redis, for a day after it. The workers' deadlines were moved by it. */
 static void write_downtime(struct buffer *out, const struct downtime *downtime)
 {
     if (downtime->at == 0 || clock_wall_ms() - downtime->at > DOWNTIME_SHOWN_MS)
@@ -49,7 +49,7 @@ static void write_downtime(struct buffer *out, const struct downtime *downtime)
     buffer_fini(&detail);
 }
 
-/* GET /health when requests fail: for load balancers the status, for people the words. */
+/* Answers GET /health when requests fail: the status is for load balancers, the sentence for people. */
 static void answer_unhealthy(struct request *request, enum err err)
 {
     const struct api *api = request_app(request);
@@ -75,9 +75,9 @@ static void answer_late(struct request *request)
 static void on_health(void *data, enum err err, const struct fleet *fleet)
 {
     struct pending *pending = data;
-    struct request *request = api_resume(pending, ERR_NONE); /* an error is an answer, too */
+    struct request *request = api_resume(pending, ERR_NONE); /* with an error, too, since it is answered below */
     const struct api *api = request != NULL ? request_app(request) : NULL;
-    enum err refusal = request != NULL && err == ERR_NONE ? store_refusal(api->store) : err; /* its answer came before this one */
+    enum err refusal = request != NULL && err == ERR_NONE ? store_refusal(api->store) : err; /* store_ready was answered before */
     if (request != NULL && (err != ERR_NONE || refusal == ERR_NOT_PERMITTED)) {
         answer_unhealthy(request, refusal);
     } else if (request != NULL) {
@@ -153,7 +153,7 @@ void api_livez(struct request *request)
     reply_constant(request, 200, STR("{\"status\":\"ok\"}"));
 }
 
-/* Where only writes are refused, no other instance could do better: this one is ready to answer all else. */
+/* Whether the instance is ready. If Redis refuses only writes, no other instance could do better, so this one is. */
 static bool is_ready(enum err err)
 {
     return err == ERR_NONE || err == ERR_FULL || err == ERR_DISK || err == ERR_NO_REPLICAS;

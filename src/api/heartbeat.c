@@ -1,5 +1,5 @@
 /*
- * Heartbeats of single workers. Edge nodes have a path of their own, with a shorter answer.
+ * Takes heartbeats of single workers. Edge nodes have a path of their own, with a shorter answer.
  */
 #include "api/heartbeat.h"
 
@@ -41,14 +41,14 @@ struct beating {
     struct pending *pending;
     const struct api *api;
     struct store *store;
-    char grant[GRANT_MAX + 1]; /* with which the next token of the worker's own is due; empty: none is */
-    struct ignored_note note;  /* of something that was ignored, where ignored_len is not 0 */
+    char grant[GRANT_MAX + 1]; /* for the worker's next token, if that is due; empty: it is not */
+    struct ignored_note note;  /* what is to be logged about ignored members; valid if ignored_len is not 0 */
     char address[64];
     char worker_id[ID_MAX];
     size_t worker_id_len;
     bool revived, tells_tasks;
     size_t ignored_len, tasks_len;
-    char text[]; /* "ignored":[…]; then the ids of the tasks that it works on */
+    char text[]; /* "ignored":[…]; then the ids of the tasks that the worker reports as its own */
 };
 
 bool heartbeat_has_news(const struct task_news *news)
@@ -56,7 +56,7 @@ bool heartbeat_has_news(const struct task_news *news)
     return news->waiting > 0 || news->lost.len > 0 || news->cancel.len > 0;
 }
 
-/* Adds ids with blanks between as an array; nothing where there are none. */
+/* Adds ids, which have blanks between, as an array; adds nothing if there are none. */
 static void add_ids(struct buffer *out, const char *key, struct str ids)
 {
     if (ids.len == 0)
@@ -75,7 +75,7 @@ void heartbeat_write_news(struct buffer *out, const struct task_news *news)
     add_ids(out, "tasks_cancel", news->cancel);
 }
 
-/* The worker's next token, where it is due. */
+/* Adds the worker's next token if it is due. */
 static void add_token(struct buffer *body, const struct beating *beating)
 {
     struct str worker_id = {beating->worker_id, beating->worker_id_len};
@@ -83,7 +83,7 @@ static void add_token(struct buffer *body, const struct beating *beating)
         signing_write_worker_token(body, beating->api, worker_id, str_from(beating->grant));
 }
 
-/* `news` NULL: there is none. */
+/* Answers the heartbeat. `news` NULL: there is none. */
 static void answer(struct beating *beating, enum err err, const struct task_news *news)
 {
     struct buffer body = BUFFER_INIT;
@@ -108,7 +108,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
     buffer_fini(&body);
 }
 
-/* The heartbeat counts, whatever becomes of the news. */
+/* Answers with the news about the worker's tasks. If Redis fails to tell them, the heartbeat counts all the same. */
 static void on_news(void *data, enum err err, const struct task_news *news)
 {
     answer(data, ERR_NONE, err == ERR_NONE ? news : NULL);
@@ -147,7 +147,7 @@ static void on_edge_heartbeat(void *data, enum err err, const struct beaten *bea
     buffer_fini(&body);
 }
 
-/* Makes the request wait, with what its answer has to say of `ignored`, which is freed. */
+/* Makes the request wait. Copies what the answer needs of the heartbeat and of `ignored`, and frees `ignored`. */
 static struct beating *wait_for(struct request *request, const struct heartbeat *heartbeat, struct str address,
                                 struct faults *ignored)
 {

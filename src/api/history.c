@@ -1,5 +1,5 @@
 /*
- * GET /api/admin/history: how the fleet was, minute by minute.
+ * GET /api/admin/history: the state of the fleet in each of the last minutes.
  */
 #include "api/api.h"
 #include "base/json_writer.h"

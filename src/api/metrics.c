@@ -1,8 +1,8 @@
 /*
  * GET /metrics: what this instance has counted, and the fleet's numbers, for Prometheus.
  *
- * The fleet's numbers are counters that the scripts keep: a scrape costs the same for a fleet of any size. Without Redis there
- * is an answer all the same, and within a second: what this instance knows, and that Redis is down.
+ * The fleet's numbers are counters that the scripts keep, so a scrape costs the same for a fleet of any size. If Redis is down, the
+ * answer comes within a second all the same. It then has this instance's numbers, and says that Redis is down.
  */
 #include "api/api.h"
 #include "api/proxy.h"
@@ -19,8 +19,8 @@
 
 #define US_PER_SECOND 1e6
 #define MS_PER_SECOND 1e3
-#define NAMED_MAX 100     /* services outside the catalogue that have series of their own: anybody may make up names */
-#define OTHERS "(others)" /* all beyond; no service can be called so */
+#define NAMED_MAX 100     /* so many services outside the catalogue have series of their own: anybody may make up names */
+#define OTHERS "(others)" /* the label of all other services; no service can have this name */
 
 /* The live workers of a service. */
 struct live {
@@ -39,7 +39,7 @@ struct scrape {
     struct queue_metrics *queues;
 };
 
-/* --- what is counted for each instance --- */
+/* --- this instance's numbers --- */
 
 static void write_process(struct buffer *out)
 {
@@ -53,7 +53,7 @@ static void write_process(struct buffer *out)
                       process_start_seconds());
 }
 
-/* One sample for each result that has a name in `names`. */
+/* Appends a sample for each result that has a name in `names`. */
 static void write_results(struct buffer *out, const char *name, const char *help, const struct metric results[RESULT_COUNT],
                           const char *const names[RESULT_COUNT])
 {
@@ -98,7 +98,7 @@ static void write_operations(struct buffer *out, const struct metrics *sum)
                          store_lateness_bounds, MS_PER_SECOND);
 }
 
-/* The path of a route as its counters' label. Place 0 is for requests that match none. */
+/* Returns the path of a route, the label of its counters. Place 0 is for requests that match no route. */
 static struct str route_name(size_t place)
 {
     return str_from(place == 0 ? "none" : api_routes[place - 1].path);
@@ -164,7 +164,7 @@ static void write_http(struct buffer *out, const struct metrics *sum)
                       (double)metric_read(&sum->event_streams));
 }
 
-/* Errors of Redis commands that have a series; NOTFOUND is an answer like any other. */
+/* The errors of Redis commands that have a series. A worker or task that was not found is no error here. */
 static const char *const error_kinds[ERR_COUNT] = {
     [ERR_INTERNAL] = "refused",
     [ERR_UNAVAILABLE] = "unavailable",
@@ -211,7 +211,7 @@ static void write_redis(struct buffer *out, const struct metrics *sum)
     exposition_single(out, "rma_redis_connections", "gauge", "Connections to Redis that are up.", (double)(connects - disconnects));
 }
 
-/* --- what is the same on every instance --- */
+/* --- the fleet's numbers, the same on every instance --- */
 
 static const struct {
     const char *kind, *reason;
@@ -262,7 +262,7 @@ static void write_services(struct buffer *out, const struct scrape *scrape)
 
 /* --- the scrape --- */
 
-/* Answers a scrape; NULL: Redis has not said anything about the fleet. */
+/* Answers a scrape. `scrape` NULL: Redis has not told the fleet's numbers. */
 static void answer(struct request *request, const struct scrape *scrape)
 {
     const struct api *api = request_app(request);
@@ -294,7 +294,7 @@ static void answer_without_redis(struct request *request)
 static void end(struct scrape *scrape, enum err err)
 {
     struct scrape own = *scrape;
-    struct request *request = api_resume(scrape->pending, ERR_NONE); /* without Redis there is an answer, too */
+    struct request *request = api_resume(scrape->pending, ERR_NONE); /* without Redis there is an answer all the same */
     if (request != NULL)
         answer(request, err == ERR_NONE ? &own : NULL);
     buffer_fini(&own.named);

@@ -17,7 +17,7 @@
 
 /* -- requests for a model ----------------------------------------------------------------------------------------------------- */
 
-/* The services of tier 1, which serve models, with commas between; those alone that load a model on demand if `loads`. */
+/* Returns the services of tier 1, which serve models, with commas between. `loads`: only those that load models on demand. */
 static struct str model_services(struct request *request, bool loads)
 {
     char *room = request_alloc(request, REQUEST_SERVICES_MAX * (ID_MAX + 1));
@@ -64,7 +64,7 @@ void api_model_request(struct request *request)
         proxy_know_caller(request, pass);
 }
 
-/* -- the models that there are ---------------------------------------------------------------------------------------------- */
+/* -- the models of the fleet ------------------------------------------------------------------------------------------------ */
 
 struct models {
     struct pending *pending;

@@ -5,10 +5,10 @@
 
 #include <stdlib.h>
 
-/* A queue as it was read; the last one of all is the sum of those without series of their own. */
+/* The queues as they were read. The last item is the sum of the queues without series of their own. */
 struct queue_metrics {
     size_t count;
-    int64_t lost; /* leases, of all queues */
+    int64_t lost; /* lost leases of all queues */
     struct {
         char name[ID_MAX + 1];
         struct queue queue;
@@ -46,10 +46,10 @@ static void add_up(struct queue *sum, const struct queue *queue)
 
 void queue_metrics_add(struct queue_metrics *queues, const struct queue *queue)
 {
-    if (!id_is_valid(queue->name)) /* somebody's redis-cli */
+    if (!id_is_valid(queue->name)) /* only somebody's redis-cli can have made it */
         return;
     size_t at = queues->count < QUEUE_METRICS_MAX ? queues->count++ : QUEUE_METRICS_MAX;
-    struct str name = at < QUEUE_METRICS_MAX ? queue->name : STR("(others)"); /* no queue can be called so */
+    struct str name = at < QUEUE_METRICS_MAX ? queue->name : STR("(others)"); /* no queue can have this name */
     queues->lost += queue->totals.lost;
     memcpy(queues->items[at].name, name.ptr, name.len);
     queues->items[at].name[name.len] = '\0';
@@ -59,7 +59,7 @@ void queue_metrics_add(struct queue_metrics *queues, const struct queue *queue)
         add_up(&queues->items[at].queue, queue);
 }
 
-/* The queues that there are series of; NULL after the last one. */
+/* Returns number `i` of the queues that have series, and its name; NULL after the last one. */
 static const struct queue *queue_at(const struct queue_metrics *queues, size_t i, struct str *name)
 {
     bool exists = i < queues->count || (i == QUEUE_METRICS_MAX && queues->items[i].name[0] != '\0');

@@ -12,9 +12,9 @@
 
 #define LAG_HEADER "X-Replica-Lag"
 #define WRITERS                                                                                                                    \
-    4096 /* two clients that share a place see each other's writes as their own: they read from the primary a bit more often */
+    4096 /* clients that share a place count each other's writes as their own: they read from the primary a bit more often */
 
-/* What request->app_state is for a read. */
+/* The values of request->app_state for a read. */
 enum { READ_ANYWHERE, READ_FROM_REPLICA, READ_FROM_PRIMARY };
 
 struct writers {
@@ -48,8 +48,8 @@ void reading_note_write(struct request *request)
 }
 
 /*
- * Whether the replica is near enough to be read from; *complete_until becomes what it has, 0 when that is not known. With the
- * primary out of reach it is better than no answer, whatever it lacks.
+ * Whether the replica may be read from. *complete_until becomes the time up to which it is complete; 0: that is not known. While
+ * the primary is out of reach, the replica may lag by any time: an old answer is better than none.
  */
 static bool replica_is_near(const struct api *api, int64_t now, int64_t *complete_until)
 {

@@ -1,5 +1,5 @@
 /*
- * Registrations: of workers, and of edge nodes, which are workers of tier 4 with a path and an answer of their own.
+ * Registers workers, and edge nodes: they are workers of tier 4 with a path and an answer of their own.
  */
 #include "api/api.h"
 #include "api/signing.h"
@@ -13,15 +13,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* What the answer needs of the request when the registration is gone. */
+/* What the answer needs after the registration has been freed. */
 struct registering {
     const struct api *api;
     struct pending *pending;
     enum tier tier;
     struct str tunnel_url, ip_address, coordinator_url; /* copies in `texts` */
-    struct str ignored;                                 /* likewise: a member of the answer; may be empty */
-    char grant[GRANT_MAX + 1];                          /* what its own token carries; empty: it gets none */
-    char worker_id[ID_MAX];                             /* of an edge node: who it is, while the fleet is counted */
+    struct str ignored;                                 /* likewise: the member "ignored" of the answer; may be empty */
+    char grant[GRANT_MAX + 1];                          /* the grant of the worker's own token; empty: it gets none */
+    char worker_id[ID_MAX];                             /* of an edge node: kept while the fleet's numbers are read */
     size_t worker_id_len;
     char texts[];
 };
@@ -54,7 +54,7 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
 }
 
 /*
- * Ends an answer with what of the registration could not be used, and with a token of the worker's own where it has a join
+ * Ends an answer. Adds the ignored members of the registration, and the worker's own token if it has registered with a join
  * token.
  */
 static void end_answer(struct buffer *body, const struct registering *registering, struct str worker_id)
@@ -66,7 +66,7 @@ static void end_answer(struct buffer *body, const struct registering *registerin
     json_end_object(body);
 }
 
-/* Ends a wait, as api_resume does; also where too many new workers came from one address. */
+/* Ends a wait as api_resume does. Also answers ERR_LIMITED: too many new workers came from one address. */
 static struct request *resume(struct registering *registering, enum err err, const struct registered *registered)
 {
     struct request *request = api_resume(registering->pending, err == ERR_LIMITED ? ERR_NONE : err);
@@ -183,7 +183,7 @@ static void register_worker(struct request *request, struct registration *regist
     api_sent(pending, err);
 }
 
-/* Whether a join token may register such a worker; else the request has been answered. */
+/* Whether a join token may register this worker. If not, answers the request. */
 static bool token_permits(struct request *request, const struct directory_entry *token, const struct registration *registration)
 {
     char tier[2] = {(char)('0' + registration->tier), '\0'}, detail[256];
@@ -205,7 +205,7 @@ static bool token_permits(struct request *request, const struct directory_entry 
     return true;
 }
 
-/* What tokens of the worker's own carry, so that those which it had before end. Lives as long as the request. */
+/* Makes the part of a grant that is new with each registration: it ends the worker's older tokens. Lives as long as the request. */
 static struct str make_grant(struct request *request)
 {
     uint64_t random;
@@ -214,11 +214,11 @@ static struct str make_grant(struct request *request)
     return (struct str){text, (size_t)snprintf(text, 17, "%016" PRIx64, random)};
 }
 
-/* Notes with which join token a worker registers, and what that permits. False when the request has been answered. */
+/* Notes with which join token a worker registers, and what the token permits. False: the request has been answered. */
 static bool settle_owner(struct request *request, struct registration *registration)
 {
     const struct principal *principal = admit_principal(request);
-    if (principal->kind == PRINCIPAL_WORKER) { /* again, and as itself */
+    if (principal->kind == PRINCIPAL_WORKER) { /* the worker registers again, with its own token */
         registration->join = str_from(principal->grant);
         if (registration->worker_id.len == 0)
             registration->worker_id = str_from(principal->name);
@@ -228,7 +228,7 @@ static bool settle_owner(struct request *request, struct registration *registrat
         registration->join = str_from(principal->join);
         registration->grant = make_grant(request);
     }
-    if (principal->token == NULL) /* nobody's limits hold */
+    if (principal->token == NULL) /* there is no join token with limits */
         return true;
     registration->join_max = principal->token->max_workers;
     registration->join_services = buffer_str(&principal->token->services);
@@ -261,7 +261,7 @@ static void take(struct request *request)
         take_registration(request, registration_parse, on_registered);
 }
 
-/* There is a key that signs, or none can be had now: a worker without a token of its own goes on with its join token. */
+/* Goes on, with or without a signing key: without one the worker gets no token of its own and keeps using its join token. */
 static void on_prepared(void *data, enum err err)
 {
     (void)err;

@@ -1,5 +1,5 @@
 /*
- * How many requests each service has: GET /api/route/requests.
+ * GET /api/route/requests: the number of requests of each service.
  */
 #include "api/api.h"
 #include "base/json_writer.h"

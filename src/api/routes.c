@@ -1,6 +1,6 @@
 #include "api/api.h"
 
-/* Frequent ones first; see http/route.h for what a row says. */
+/* Frequent routes come first. http/route.h says what a row means. */
 #define ROUTES(X)                                                                                                                  \
     X("POST", "/api/worker/heartbeat", api_heartbeat, .access = ACCESS_WORKER | ACCESS_FIELD, .effect = WRITES)                    \
     X("POST", "/api/worker/heartbeats", api_heartbeats, .access = ACCESS_WORKER, .effect = WRITES,                                 \

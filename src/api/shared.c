@@ -119,7 +119,7 @@ static struct shared_waiter *take_first(struct shared_queue *queue)
     return waiter;
 }
 
-/* Gives an answer to those who have waited for it. */
+/* Gives an answer to the requests that have waited for it. */
 static void serve(struct shared_queue *queue, struct answer *answer)
 {
     while (queue->first != NULL && queue->first->seen < answer->number) {

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-#define THINGS_MAX 50               /* in one call, so that it occupies Redis for well under a millisecond */
-#define THINGS_FULL 16              /* enough to save the call's cost, few enough that Redis and this thread work side by side */
+#define THINGS_MAX 50  /* in one call, so that it occupies Redis for well under a millisecond */
+#define THINGS_FULL 16 /* sent at once: they save most of the cost, and Redis works on them while this thread goes on */
 #define BYTES_MAX ((size_t)1 << 20) /* in one call */
 
 struct things {
@@ -60,7 +60,7 @@ static struct redisReply *copy(const struct redisReply *reply)
     return made;
 }
 
-/* Where Redis demands replicas, the callers wait until these have the write, so that a failover can't undo it afterwards. */
+/* If Redis demands replicas, the callers wait until the replicas have the write, so that a failover can't undo it. */
 static void on_reply(void *data, enum err err, const struct redisReply *reply)
 {
     struct things *things = data;

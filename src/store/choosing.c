@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-#define SLOTS 16384 /* of sessions, see lua/route.lua */
-#define PLACELESS_MAX 3
+#define SLOTS 16384     /* of sessions, see lua/route.lua */
+#define PLACELESS_MAX 3 /* chosen workers without a known address that are passed over for one request */
 
 static void choosing_free(struct choosing *choosing)
 {

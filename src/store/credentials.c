@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define PAGE "200"       /* credentials read by one call: some 2 ms of Redis */
-#define KEPT_MS 90000000 /* that a key which signs no more is known: 25 h, the longest that its tokens live */
+#define KEPT_MS 90000000 /* how long a key stays known when it no longer signs: 25 h, JWT_LIFE_MAX */
 
 struct credential {
     const struct redisReply *fields; /* name, value, name, value, … */
@@ -94,11 +94,11 @@ enum err store_credentials(struct store *store, struct str version, struct str a
     return err;
 }
 
-/* What a call for one text knows. */
+/* The callback of a call that reads one text. */
 struct asking {
     store_text_callback *callback;
     void *data;
-    bool must_be; /* no text is ERR_NO_SUCH */
+    bool must_be; /* it is ERR_NO_SUCH if there is no text */
 };
 
 static void on_text(void *data, enum err err, const struct redisReply *reply)
@@ -161,7 +161,7 @@ enum err store_signing_key(struct store *store, const struct actor *actor, struc
 
 static void on_noted(void *data, enum err err, const struct redisReply *reply)
 {
-    (void)data, (void)err, (void)reply; /* link.c counts and logs what fails */
+    (void)data, (void)err, (void)reply; /* link.c counts and logs failures */
 }
 
 void store_audit(struct store *store, const struct actor *actor, const char *action, struct str target, const char *outcome)
@@ -173,7 +173,7 @@ void store_audit(struct store *store, const struct actor *actor, const char *act
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_audit, args, 0);
     if (link_run(store->link, SCRIPT_audit, &command, on_noted, NULL) != ERR_NONE)
-        return; /* Redis is away: so is what was to be noted */
+        return; /* Redis is out of reach: the entry is lost */
 }
 
 struct audit_reading {

@@ -1,5 +1,5 @@
 /*
- * Users, tokens, ended sessions and signing keys in Redis, the audit, and limits that hold over all instances.
+ * Users, tokens, ended sessions and signing keys in Redis, the audit, and limits that all instances share.
  */
 #ifndef STORE_CREDENTIALS_H
 #define STORE_CREDENTIALS_H

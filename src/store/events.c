@@ -65,7 +65,7 @@ static void on_newest(void *data, enum err err, const struct redisReply *reply)
     struct reading *reading = data;
     struct event_id id = {0, 0};
     if (err == ERR_NONE && !event_id_parse(reply_text(reply_element(reply_element(reply, 0), 0)), &id))
-        id = (struct event_id){0, 0}; /* nothing has happened yet */
+        id = (struct event_id){0, 0}; /* there is no event yet */
     reading->newest(reading->data, err, id);
     free(reading);
 }

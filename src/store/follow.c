@@ -66,7 +66,7 @@ static void on_events_end(void *data, enum err err)
     struct follower *follower = look->follower;
     if (look_end(look)) {
         if (err == ERR_NONE && follower->read == 0 && event_id_is_after(follower->newest, (struct event_id){0, 0})) {
-            /* not even the event `newest` is there: an older state was restored, whose next events may have lower ids */
+            /* `newest` is gone, and there is no later event: an older state was restored; its next events may have lower ids */
             follower->newest_known = false;
             follower->has_lost = true;
             follower->ask_at = 0;

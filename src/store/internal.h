@@ -25,50 +25,53 @@ struct confirmer {
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct replica *replica;   /* NULL: it is the primary's */
+    struct replica *replica;   /* NULL: this is the primary's store */
     struct batch *batch;       /* heartbeats of this turn that are not sent yet; NULL: none */
     struct wakes *wakes;       /* of the primary's store; NULL before store_take_wakes */
     struct requests *requests; /* see routing.h; NULL until the first request is sent to a worker */
     struct batches *batches;   /* calls of this turn that are not sent yet, see batch.h */
     /* Decimal texts of ms: until a worker is offline, from then until it is removed, and so on. */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
-    bool is_barred;     /* the work that must be done before serving is not done yet */
-    bool is_outdated;   /* the data is of a newer format now, which has been logged */
-    bool serving;       /* a call of `serve` that nobody waits for is under way */
-    bool sweeping;      /* a sweep that nobody waits for is under way */
-    bool more_to_sweep; /* what the last sweep said */
-    int lines;          /* written about workers that were moved on, since */
-    int64_t lines_since;
+    bool is_barred;                  /* the work that must be done before serving is not done yet */
+    bool is_outdated;                /* the data is of a newer format now, which has been logged */
+    bool serving;                    /* a call of `serve` that nobody waits for is under way */
+    bool sweeping;                   /* a sweep that nobody waits for is under way */
+    bool more_to_sweep;              /* the last sweep has left work for another one */
+    int lines;                       /* log lines about single workers since lines_since */
+    int64_t lines_since;             /* clock_ms */
     enum err refuses;                /* what store_ready found last */
-    char missing[STORE_MISSING_MAX]; /* likewise */
+    char missing[STORE_MISSING_MAX]; /* the commands that were not permitted then */
     struct confirmer shared, own;    /* writes over `link`; writes over a connection of their own, once it is up */
     struct downtime downtime;        /* what store_ask_downtime found last */
     size_t entries;                  /* how many workers the listings under way have room for */
 };
 
-/* Sweeps before the next command, unless other stores do that. */
+/*
+ * Sends a sweep before the next command, unless other stores sweep. As long as the store is barred, it sends `serve` in place of
+ * the sweep.
+ */
 void store_sweep_first(struct store *store);
 
 /*
- * Whether TTLs don't tell who lives: nobody could beat for a while, and no deadline has been moved for that yet. Then everybody
- * counts as the ledger says.
+ * Whether TTLs don't tell which workers live: for a while no heartbeat could reach this Redis, and the deadlines have not been
+ * moved by that time yet. Then each worker counts as its ledger entry says.
  */
 bool store_ignores_ttls(const struct store *store);
 
 /*
- * Runs a script whose result depends on sweeps. It sweeps first, and runs both again while there is more to sweep, for some 400
- * ms. `command` is taken in any case. If this returns an error, the callback never runs.
+ * Sweeps, and then runs a script whose result depends on sweeps. It repeats both while there is more to sweep, for some 400 ms at
+ * most. `command` is taken in any case. If this returns an error, the callback never runs.
  */
 MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                     void *data);
 
-/* The text of a reply that is a string, a status or an error; absent for any other reply. */
+/* Returns the text of a reply that is a string, a status or an error; absent for any other reply. */
 struct str reply_text(const struct redisReply *reply);
 
-/* The number in a reply that is an integer or a string of decimal digits; 0 for any other reply. */
+/* Returns the number in a reply that is an integer or a string of decimal digits; 0 for any other reply. */
 int64_t reply_number(const struct redisReply *reply);
 
-/* Element `i` of an array reply; NULL if it has none. */
+/* Returns element `i` of an array reply; NULL if there is no such element. */
 const struct redisReply *reply_element(const struct redisReply *reply, size_t i);
 
 /* The callback of a call that waits for its reply. */
@@ -91,10 +94,10 @@ void waiter_end(void *data, enum err err);
 MUST_CHECK enum err store_run_replicated(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                          store_callback *done, void *data);
 
-/* Keeps a connection for such writes if Redis demands replicas. See link_tick. */
+/* Keeps the connection for such writes up if Redis demands replicas. Call it as link_tick, whose result it returns. */
 int32_t store_tick_confirmer(struct store *store);
 
-/* Logs that two machines use the id of a worker, if that is new. `how` says how it was noticed, as in lua/lib/machines.lua. */
+/* Logs that two machines use the id of a worker. Call it only if that is news. `how`: see machines_conflict (lua). */
 void store_log_conflict(struct str worker_id, const char *how);
 
 void *store_alloc(size_t size);

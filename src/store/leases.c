@@ -1,5 +1,5 @@
 /*
- * Tasks for workers: asked for, completed, failed, extended, given back.
+ * What workers do with tasks: they ask for them, complete them, fail at them, extend their leases, and give them back.
  */
 #include "store/leases.h"
 
@@ -62,7 +62,7 @@ static struct str or_else(struct str text, struct str otherwise)
     return text.len > 0 ? text : otherwise;
 }
 
-/* A worker's id, and behind a blank the join token that speaks for it, if any; see lua/lib/task_owners.lua. */
+/* Writes a worker's id, and after a blank the join token with which the caller came, if any; see lua/lib/task_owners.lua. */
 static void write_worker(struct buffer *out, struct str worker_id, struct str join)
 {
     buffer_append(out, worker_id);
@@ -98,7 +98,7 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     command_add_number(out, ask->wait_ms);
     struct asking *asking = store_alloc(sizeof(*asking));
     *asking = (struct asking){callback, data};
-    /* answers with many tasks are long: no more than some of them in one call */
+    /* answers with many tasks are long, so only a few asks share a call */
     batch_add(store, SCRIPT_task_lease, 9, false, on_answer, asking);
     return ERR_NONE;
 }
@@ -111,15 +111,15 @@ static void run_quietly(struct store *store, enum script script, const struct st
     for (size_t i = 0; i < count; i++)
         command_add(&command, strings[i]);
     enum err err = link_run(store->link, script, &command, NULL, NULL);
-    (void)err; /* who is not there any more is passed over */
+    (void)err; /* a lost call only costs time: leases run out, and those who wait look again */
 }
 
 static void on_unparked(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
-    (void)data, (void)err, (void)reply, (void)index; /* who is not there any more is passed over */
+    (void)data, (void)err, (void)reply, (void)index; /* a waiter that stays is passed over */
 }
 
-/* Thousands of clients may leave in one turn: more than commands may be on their way. */
+/* Removes many waiters in one call: thousands of clients may leave in one turn, more than there may be commands under way. */
 void store_unpark(struct store *store, struct str waiter)
 {
     struct buffer *out = batch_begin(store, SCRIPT_task_unpark);
@@ -180,7 +180,7 @@ enum err store_task_news(struct store *store, struct str worker_id, bool told, s
     return ERR_NONE;
 }
 
-/* Who waits for what becomes of a task. */
+/* The callback of a call that ends a task or an attempt. */
 struct ending {
     store_task_change_callback *callback;
     void *data;

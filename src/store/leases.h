@@ -52,7 +52,7 @@ struct lease {
     struct str lease_ms, deadline, started_at;
 };
 
-/* Task number `i` of an answer. */
+/* Returns task number `i` of an answer. */
 struct lease asked_lease(const struct asked *answer, size_t i);
 
 typedef void store_answer_callback(void *data, enum err err, const struct asked *answer);
@@ -78,7 +78,7 @@ void store_take_ends(struct store *store, store_end_callback *callback, void *da
 /* Asks for a message when the task ends, unless it has ended. There is no callback. */
 void store_watch_task(struct store *store, struct str task_id);
 
-/* The name of this thread, which is the first word of its waiters. */
+/* Returns the name of this thread, which is the first word of its waiters. */
 const char *store_thread_name(const struct store *store);
 
 /*
@@ -87,13 +87,13 @@ const char *store_thread_name(const struct store *store);
  */
 bool store_hears_wakes(struct store *store);
 
-/* To be called at the end of each turn, before the link's tick. Returns the ms until the next call. */
+/* Call it at the end of each turn, before the link's tick. Returns the ms until the next call. */
 int32_t store_wakes_tick(struct store *store);
 
 /* Whether any task was queued in the fleet at this process's last sweep. */
 bool store_has_queued(void);
 
-/* Sweeps before the next command. */
+/* Sends a sweep before the next command. */
 void store_sweep_now(struct store *store);
 
 /* Removes a waiter. There is no callback. */
@@ -102,7 +102,7 @@ void store_unpark(struct store *store, struct str waiter);
 /* Wakes another waiter for a task in that lane ("group queue shape"), since the woken one did not take it. */
 void store_wake_another(struct store *store, struct str lane);
 
-/* Takes back tasks that the worker has never received. `ids` and leases alternate. There is no callback. */
+/* Takes back tasks that the worker has never received. In `strings`, ids and leases alternate. There is no callback. */
 void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
 
 /* What the answer to a worker's heartbeat says about tasks. */
@@ -113,15 +113,15 @@ struct task_news {
 typedef void store_task_news_callback(void *data, enum err err, const struct task_news *news);
 
 /*
- * `told`: the worker says on which tasks it works. Their ids are in `tasks`, with blanks between; all other tasks that it holds
- * are taken from it.
+ * Reads the news of a worker's tasks. `told`: the worker says on which tasks it works. Their ids are in `tasks`, with blanks
+ * between. All other tasks that it has held for more than 10 s are taken from it.
  */
 MUST_CHECK enum err store_task_news(struct store *store, struct str worker_id, bool told, struct str tasks,
                                     store_task_news_callback *callback, void *data);
 
 /*
- * Names a task that a worker holds, in its report. `lease` is absent if the agent does not know it: then the worker's id alone
- * counts.
+ * The task that a worker reports on. `lease` is absent if the agent does not know it: then the worker's id alone decides whether
+ * it holds the task.
  */
 struct holding {
     struct str worker_id, task_id;
@@ -130,30 +130,30 @@ struct holding {
 };
 
 /*
- * Ends a task with its result, JSON. Outcomes: DONE (also if this lease had ended it before), LOST, NOT_YOURS, UNKNOWN. `more`:
- * other calls follow.
+ * Ends a task with its result, JSON. Outcomes: DONE (also if this lease had ended it before), LOST, NOT_YOURS, OTHERS, UNKNOWN.
+ * `more`: other calls follow at once.
  */
 MUST_CHECK enum err store_complete_task(struct store *store, const struct holding *holding, struct str result, bool more,
                                         store_task_change_callback *callback, void *data);
 
 /*
- * Ends an attempt that has failed. retryable: another attempt may succeed. retry_after_ms: -1 for the delay that the task has.
- * Outcomes as above; the change has `state` and `time`.
+ * Ends an attempt that has failed. retryable: another attempt may succeed. retry_after_ms: ms until the next attempt; -1: the
+ * task's own delay. Outcomes as above; with DONE the change has `state` and `time`.
  */
 MUST_CHECK enum err store_fail_task(struct store *store, const struct holding *holding, struct str error, bool retryable,
                                     int64_t retry_after_ms, bool more, store_task_change_callback *callback, void *data);
 
 /* The answer to a worker that extends a lease or tells its progress. */
 struct touched {
-    enum task_outcome outcome; /* DONE, LOST, NOT_YOURS, UNKNOWN */
+    enum task_outcome outcome; /* DONE, LOST, NOT_YOURS, OTHERS, UNKNOWN */
     int64_t deadline;          /* ms since 1970 when the lease ends without another heartbeat */
     bool cancel;               /* the task is to be cancelled */
 };
 typedef void store_touched_callback(void *data, enum err err, const struct touched *touched);
 
 /*
- * extend_ms: how long the lease lasts from now on; -1: unchanged. percent: negative if it was not told. message: absent if it
- * was not told.
+ * Extends a lease, and stores the progress of its task. extend_ms: how long the lease lasts from now on; -1: unchanged. percent:
+ * negative if the worker does not tell it. message: absent if the worker does not tell it.
  */
 MUST_CHECK enum err store_touch_task(struct store *store, const struct holding *holding, int64_t extend_ms, double percent,
                                      struct str message, store_touched_callback *callback, void *data);

@@ -1,6 +1,6 @@
 /*
- * Reading workers: one, or all of them page by page. A page is a handful of short commands sent together, so that other clients'
- * commands find their place between them; no script reads more than one worker.
+ * Reads workers: one, or all of them page by page. A page is read by many short commands that are sent together, and not by a
+ * script, so that Redis serves other clients between them.
  */
 #include "model/id.h"
 #include "store/internal.h"
@@ -12,7 +12,7 @@
 
 #define PAGE STORE_DISCOVER_MAX /* workers read together */
 #define STATUS_MAX 16
-#define ENTRIES_MAX (32 * PAGE) /* of all listings under way */
+#define ENTRIES_MAX (32 * PAGE) /* workers that all listings under way may have room for */
 
 static void copy_status(char room[STATUS_MAX], struct str status)
 {
@@ -33,21 +33,21 @@ struct listing {
     bool last_page;
     size_t waiting;         /* replies still to come */
     size_t count, at;       /* workers of the page; the one whose hash comes next */
-    size_t deadlines_read;  /* replies about them, two for each worker */
+    size_t deadlines_read;  /* replies with deadlines that have come, two for each worker */
     struct row_state state; /* of the worker whose registration comes next */
-    int64_t *total;         /* discovery: where the number of all goes */
-    size_t fields;          /* so many of a worker are read */
-    size_t capacity;        /* workers of a page at most */
+    int64_t *total;         /* of a discovery: becomes the number of all workers found */
+    size_t fields;          /* how many fields of a worker are read */
+    size_t capacity;        /* the most workers of a page */
     struct {
         size_t len;
         char id[ID_MAX];
         char online[STATUS_MAX]; /* the status it counts as; empty: offline */
-        int64_t requests;        /* to it that are under way */
-        int64_t load, deadline;  /* if TTLs don't count: in millionths; ms, when it is offline or removed */
+        int64_t requests;        /* under way to it */
+        int64_t load, deadline;  /* if TTLs don't count: its load in millionths; when it is offline or removed, ms */
     } entries[];
 };
 
-/* Counts in the reply to a command of the listing, unless it could not be sent. */
+/* Counts one more expected reply, or notes the error if the command was not sent. */
 static void asked(struct listing *listing, enum err err)
 {
     if (err == ERR_NONE)
@@ -75,7 +75,7 @@ static void end(struct listing *listing)
     }
 }
 
-/* Nothing is under way, so no reply can come: an error prevented the question, or the listing has ended. */
+/* Frees the listing if no reply is expected: an error prevented the next command, or the listing has ended. */
 static void free_if_over(struct listing *listing)
 {
     if (listing->waiting > 0)
@@ -85,7 +85,7 @@ static void free_if_over(struct listing *listing)
     free(listing);
 }
 
-/* Counts down the expected replies. Returns false if the listing is over: it must not be used, since it may be gone. */
+/* Counts one expected reply less. Returns false if the listing is over: the caller must not use it, since it may be freed. */
 static bool arrived(struct listing *listing, enum err err)
 {
     listing->waiting--;
@@ -134,7 +134,7 @@ static void on_state(void *data, enum err err, const struct redisReply *reply)
         row_keep(&listing->state, reply);
 }
 
-/* A hash may have ended while TTLs don't count: what the indexes know of worker `i` takes its place. */
+/* If the hash of worker `i` has expired while TTLs don't count, makes its state from what the indexes know. */
 static void recall_state(struct listing *listing, size_t i)
 {
     const struct store_config *config = listing->store->config;
@@ -170,7 +170,7 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
         copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
 }
 
-/* The status of each is the second word of its ledger entry, the load the third. */
+/* Takes the status and the load of each worker: the second and the third word of its ledger entry. */
 static void on_ledger(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
@@ -185,7 +185,7 @@ static void on_ledger(void *data, enum err err, const struct redisReply *reply)
     }
 }
 
-/* A worker is in one of the indexes `online` and `offline`: two replies for each. */
+/* Takes the deadline of a worker. Each worker has two replies, and one of the indexes `online` and `offline` has the worker. */
 static void on_deadline(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
@@ -212,14 +212,14 @@ static void take_ids(struct listing *listing, const struct redisReply *reply, si
     for (size_t i = first; reply_element(reply, i) != NULL; i++) {
         struct str id = reply_text(reply_element(reply, i));
         if (!id_is_valid(id) || listing->count == listing->capacity)
-            continue; /* nothing of ours: somebody's redis-cli */
+            continue; /* not a worker's id: somebody has written it with redis-cli */
         memcpy(listing->entries[listing->count].id, id.ptr, id.len);
         listing->entries[listing->count].deadline = 0;
         listing->entries[listing->count++].len = id.len;
     }
 }
 
-/* Asks for what hash `key` has of the page's workers. */
+/* Asks for the fields of hash `key` that are named after the page's workers. */
 static void ask_by_id(struct listing *listing, enum key key, link_callback *callback)
 {
     struct buffer command = BUFFER_INIT;
@@ -231,7 +231,7 @@ static void ask_by_id(struct listing *listing, enum key key, link_callback *call
     ask(listing, &command, callback);
 }
 
-/* With ZSCORE and not ZMSCORE, which Redis's user need not be permitted. */
+/* Asks when each worker is offline or removed. It calls ZSCORE, since Redis's user need not be permitted to call ZMSCORE. */
 static void ask_for_deadlines(struct listing *listing)
 {
     static const enum key indexes[] = {KEY_online, KEY_offline};
@@ -287,12 +287,12 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
         ask_for_page(listing);
     else if (listing->last_page)
         end(listing);
-    if (!listing->last_page) /* the next page's ids come when this page has been read; a page may hold nothing of ours */
+    if (!listing->last_page) /* the next page's ids come after this page's workers; a page may have no valid id */
         ask_for_ids(listing, reply_text(reply_element(reply, PAGE - 1)));
     free_if_over(listing);
 }
 
-/* The ids that discovery found, best first, behind their number. */
+/* Takes the number of all workers found, and then the ids, best first. */
 static void on_found(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
@@ -326,7 +326,7 @@ static void time_command(struct buffer *command)
     command_add(command, STR("TIME"));
 }
 
-/* Begins a listing; what `listing` asks for next decides what it lists. */
+/* Begins a listing. The caller then asks for ids, or for workers whose ids it knows. */
 static struct listing *listing_new(struct store *store, size_t capacity, store_row_callback *row, store_callback *done, void *data)
 {
     struct listing *listing = store_alloc(sizeof(*listing) + capacity * sizeof(listing->entries[0]));
@@ -338,7 +338,7 @@ static struct listing *listing_new(struct store *store, size_t capacity, store_r
     return listing;
 }
 
-/* What its first questions have come to. */
+/* Ends the beginning of a listing. If no command was sent, frees the listing and returns the error. */
 static enum err listing_begun(struct listing *listing)
 {
     if (listing->waiting > 0) {
@@ -360,7 +360,7 @@ enum err store_list(struct store *store, struct str cursor, bool whole, store_ro
     return listing_begun(listing);
 }
 
-/* A random number from 0 to less than 1, as text. */
+/* Makes a random number from 0 to less than 1, as text. */
 static struct str make_random(char room[16])
 {
     uint32_t random;

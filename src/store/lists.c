@@ -1,6 +1,6 @@
 /*
- * Services whose requests are spread at random. Each thread keeps a list of the workers that take them, and reads it again once
- * a second while there are requests.
+ * Chooses workers for services whose requests are spread at random. Each thread keeps lists of the workers that may be chosen,
+ * and reads a list again once a second while it has requests for it.
  */
 #include "base/clock.h"
 #include "store/batch.h"
@@ -9,28 +9,28 @@
 #include <stdlib.h>
 
 #define LISTS_MAX 64
-#define ENTRIES_MAX 128  /* of a list, see lua/route.lua */
-#define REFRESH_MS 1000  /* then it is asked for again */
-#define STALE_MS 5000    /* and after this nobody goes by it, */
-#define CUT_OFF_MS 60000 /* unless Redis is out of reach */
+#define ENTRIES_MAX 128  /* workers in a list; LISTED in lua/route.lua */
+#define REFRESH_MS 1000  /* a list that is older is read again */
+#define STALE_MS 5000    /* a list that is older is not used, */
+#define CUT_OFF_MS 60000 /* but up to this age if Redis is out of reach */
 
-#define MARK_FAILED 'f' /* since the list was made: others first */
-#define MARK_DONE 'x'   /* a request tries it: no more of them */
+#define MARK_FAILED 'f' /* a request to it has failed since the list was read: others are chosen first */
+#define MARK_DONE 'x'   /* a request of this thread tries it: it gets no other one */
 
 struct entry {
     struct buffer text;     /* "id service loaded stamp mark" */
-    struct str id, service; /* of it */
+    struct str id, service; /* parts of `text` */
     char mark;
 };
 
 struct list {
-    struct buffer key; /* "services model", and "silent" where that is wished */
+    struct buffer key; /* "services model", and " silent" if the wish says so */
     struct entry entries[ENTRIES_MAX];
     size_t count;
     struct buffer refusal;    /* why it is empty */
     int64_t made_at, used_at; /* clock_ms; made_at 0: never */
     bool asked;
-    struct choosing *waiting; /* for the list that was asked for */
+    struct choosing *waiting; /* choices that wait until the list is read */
 };
 
 struct lists {
@@ -55,8 +55,8 @@ static void list_free(struct list *list)
 }
 
 /*
- * The place for a new list: that of the list that was not used for the longest time and that nobody waits for; NULL if there is
- * none.
+ * Returns the place for a new list. If all are taken, it is the place of the list that was not used for the longest time, except
+ * lists that are being read; NULL if all are being read.
  */
 static struct list **place_for_one(struct lists *lists)
 {
@@ -69,7 +69,7 @@ static struct list **place_for_one(struct lists *lists)
     return found;
 }
 
-/* The list for a choice; NULL where there are too many. */
+/* Returns the list for a choice, which is new if there is none yet; NULL if there are too many lists. */
 static struct list *list_for(struct choosing *choosing)
 {
     struct requests *requests = requests_of(choosing->store);
@@ -110,7 +110,7 @@ static bool is_excluded(const struct choosing *choosing, struct str id)
     return false;
 }
 
-/* A worker that must be tried; else any worker that is not excluded, the ones that failed just now last; NULL if there is none. */
+/* Picks a worker that a request must try; else a random one, those that have failed last. NULL: all are excluded or tried. */
 static struct entry *pick(struct list *list, const struct choosing *choosing)
 {
     struct entry *picked = NULL;
@@ -151,7 +151,7 @@ static void take_entry(struct list *list, struct str text)
     entry->mark = text.len > 0 ? text.ptr[text.len - 1] : '-';
     if (id_is_valid(entry->id) && id_is_valid(entry->service))
         list->count++;
-    else /* somebody's redis-cli */
+    else /* somebody has written it with redis-cli */
         buffer_fini(&entry->text);
 }
 
@@ -177,7 +177,7 @@ static void on_list(void *data, enum err err, const struct redisReply *reply, si
         else
             choosing_end(waiting, err, NULL, REQUEST_NO_WORKERS);
     }
-    list->asked = false; /* it may go from now on */
+    list->asked = false; /* from now on another list may take its place */
 }
 
 static enum err ask_for(struct list *list, struct choosing *choosing)

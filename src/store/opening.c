@@ -1,6 +1,6 @@
 /*
- * What a store does on each new connection before it serves: whether the data is of a format that this version knows, and what
- * must be put right before anybody is told anything (see lua/serve.lua).
+ * Prepares a store on each new connection, before the link is up. It checks that this version knows the format of the data. Then
+ * it runs the script `serve` until the script has nothing more to do (see lua/serve.lua).
  */
 #include "base/log.h"
 #include "redis/refusal.h"
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WORKERS_MAX "200" /* seen to by one call: some 3 ms */
+#define WORKERS_MAX "200" /* handled by one call: some 3 ms */
 
 static void serve_command(struct store *store, const struct link *link, struct buffer *out)
 {
@@ -54,8 +54,8 @@ static bool take_reply(const struct redisReply *reply)
 }
 
 /*
- * What is to be put right could not be: Redis takes no writes. It is read all the same, and that is tried again in place of each
- * sweep. Where it is the script that fails, trying again does not help.
+ * Lets the link go up although `serve` has failed, since reads still work. If Redis takes no writes now, `serve` is tried again in
+ * place of each sweep. If the script itself fails or is not permitted, trying again does not help.
  */
 static void open_unserved(struct store *store, enum err err, struct str text)
 {
@@ -77,7 +77,7 @@ static enum err open_primary(void *data, struct link *link, enum err err, const 
     }
     store->is_barred = false;
     if (err == ERR_NEWER || err == ERR_OLDER) {
-        const char *sentence = strchr(reply->str, ' '); /* behind the word that names the error */
+        const char *sentence = strchr(reply->str, ' '); /* after the word that names the error */
         snprintf(why, GREETING_WHY_MAX, "%s", sentence != NULL ? sentence + 1 : reply->str);
         return err;
     }
@@ -103,8 +103,9 @@ static bool owes(const struct link *link, const struct redisReply *reply)
 }
 
 /*
- * A store that does not sweep checks whether it can read the format of the data. It moves no deadlines, so that of a primary asks
- * whether TTLs tell who lives.
+ * Opens the connection of a store that does not sweep. It checks whether this version can read the format of the data. Such a
+ * store moves no deadlines. So a primary's store also asks whether deadlines must still be moved: until then TTLs don't tell which
+ * workers live.
  */
 static enum err open_reader(void *data, struct link *link, enum err err, const struct redisReply *reply, struct buffer *out,
                             char why[GREETING_WHY_MAX])
@@ -145,7 +146,7 @@ static void on_served(void *data, enum err err, const struct redisReply *reply)
     if (err == ERR_NONE)
         store->is_barred = take_reply(reply);
     if (err == ERR_NONE && store->is_barred && store_serve(store) != ERR_NONE)
-        return; /* it is tried again in place of the next sweep */
+        return; /* the next sweep calls it again */
 }
 
 enum err store_serve(struct store *store)

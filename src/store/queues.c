@@ -1,5 +1,5 @@
 /*
- * Queues: read, paused, limited.
+ * Reads, pauses and limits queues.
  */
 #include "store/internal.h"
 #include "store/tasks.h"

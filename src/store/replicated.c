@@ -12,7 +12,7 @@
 #define WAIT_MS 50     /* the longest time that one WAIT blocks its connection */
 #define GIVE_UP_MS 900 /* a write that is not confirmed by then ends with ERR_UNCONFIRMED */
 
-/* A write that Redis has been asked for. */
+/* A write that was sent to Redis. */
 struct replicated {
     struct replicated *next; /* of the writes that Redis has taken and that replicas have not confirmed */
     struct confirmer *confirmer;

@@ -1,5 +1,5 @@
 /*
- * The state of a worker as a listing reads it: its hash, until the reply with its registration is there as well.
+ * Keeps the state of a worker, which is its hash, for a listing until the reply with its registration has come, too.
  */
 #ifndef STORE_ROW_H
 #define STORE_ROW_H
@@ -8,7 +8,7 @@
 #include "store/internal.h"
 
 struct row_state {
-    struct buffer text;                    /* has the values of the fields; fini it in the end */
+    struct buffer text;                    /* has the values of the fields; the owner calls buffer_fini in the end */
     struct str fields[WORKER_STATE_COUNT]; /* absent where the hash has none */
 };
 
@@ -19,7 +19,7 @@ void row_ask_registration(struct buffer *command, struct str id, size_t end);
 /* Copies a state from the reply. */
 void row_keep(struct row_state *state, const struct redisReply *reply);
 
-/* Makes the state of a worker whose hash has ended. load: in millionths; heard: its last heartbeat, ms. */
+/* Makes the state of a worker whose hash has expired. load: in millionths; heard: its last heartbeat, ms since 1970. */
 void row_recall(struct row_state *state, struct str status, int64_t load, int64_t heard);
 
 #endif

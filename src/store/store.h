@@ -22,13 +22,13 @@ struct link;
 struct store;
 
 struct store_config {
-    int heartbeat_timeout_ms;     /* silent so long: offline */
+    int heartbeat_timeout_ms;     /* a worker silent for so long is offline */
     int worker_timeout_ms;        /* a worker silent for so long is removed; more than heartbeat_timeout_ms */
     int revive_ms;                /* a heartbeat brings a worker back if it was removed no longer ago */
     int interval_ms;              /* how often workers must send heartbeats; silent for 1.5 intervals: one is missed */
     int edge_interval_ms;         /* the same of edge nodes */
     int max_services;             /* assigned to one worker */
-    int registrations_per_minute; /* new workers of one address in a minute, ten times as many at once; 0: any number */
+    int registrations_per_minute; /* new workers of one address in a minute, and ten times as many at once; 0: any number */
     bool sweeps;                  /* this store moves on workers that have fallen silent; else other stores do */
     struct str region;            /* stored with each worker; may be empty */
     struct str instance;          /* this coordinator's name */
@@ -121,7 +121,7 @@ typedef void store_fleet_callback(void *data, enum err err, const struct fleet *
 /* Reads the fleet's counters. The cost does not depend on the size of the fleet. */
 MUST_CHECK enum err store_fleet(struct store *store, store_fleet_callback *callback, void *data);
 
-/* The name of script number `i`, in the order of the metrics; NULL if there is no such script. */
+/* Returns the name of script number `i`, in the order of the metrics; NULL if there is no such script. */
 const char *store_script_name(size_t i);
 
 /*
@@ -131,7 +131,7 @@ const char *store_script_name(size_t i);
  */
 MUST_CHECK enum err store_ready(struct store *store, store_callback *callback, void *data);
 
-/* The last result of store_ready, and the commands that were not permitted then: "TIME, HGET". */
+/* Return the last result of store_ready, and the commands that were not permitted then: "TIME, HGET". */
 #define STORE_MISSING_MAX 256
 enum err store_refusal(const struct store *store);
 const char *store_missing(const struct store *store);
@@ -183,7 +183,7 @@ MUST_CHECK enum err store_events(struct store *store, struct event_id from, size
 
 typedef void store_event_id_callback(void *data, enum err err, struct event_id id);
 
-/* The id of the newest event; {0, 0} before the first event. */
+/* Reads the id of the newest event; {0, 0} before the first event. */
 MUST_CHECK enum err store_newest_event(struct store *store, store_event_id_callback *callback, void *data);
 
 /* What a live worker reported last, as the counters have it. */
@@ -198,7 +198,7 @@ typedef void store_beat_callback(void *data, const struct beat *beat);
 /* How far a reading of heartbeats has come. */
 struct beats {
     int64_t now;        /* Redis's clock, ms since 1970 */
-    int64_t offline_at; /* of the last one */
+    int64_t offline_at; /* of the last worker that was read, as in store_beats */
     bool more;          /* there may be more workers from there on */
 };
 typedef void store_beats_callback(void *data, enum err err, const struct beats *beats);
@@ -227,7 +227,7 @@ typedef void store_point_callback(void *data, int64_t time, const struct fleet *
  */
 MUST_CHECK enum err store_history(struct store *store, int minutes, store_point_callback *row, store_callback *done, void *data);
 
-/* Asks for the last downtime of Redis. store_downtime has it once later commands are answered. */
+/* Asks for the last downtime of Redis. store_downtime returns it as soon as a later command is answered. */
 MUST_CHECK enum err store_ask_downtime(struct store *store);
 const struct downtime *store_downtime(const struct store *store);
 

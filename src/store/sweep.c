@@ -14,7 +14,7 @@
 
 #define LONGEST_MS 400 /* how long a reading waits for sweeps; they take longer only if most of the fleet falls silent at once */
 #define MOVED_MAX "50" /* workers moved on by one call, each way: some 3 ms */
-#define LINES_MAX 50   /* about single workers in a window; the others are only counted */
+#define LINES_MAX 50   /* log lines about single workers in a window; the others are only counted */
 #define LINES_WINDOW_MS 10000
 
 static atomic_bool has_queued; /* what the last sweep of any thread found */

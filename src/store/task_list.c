@@ -1,5 +1,5 @@
 /*
- * Listings of tasks, in pages.
+ * Lists tasks, in pages.
  */
 #include "store/internal.h"
 #include "store/tasks.h"
@@ -29,7 +29,7 @@ static void listing_free(struct listing *listing)
     free(listing);
 }
 
-/* A cursor has blanks and tabs: clients get it in hex. */
+/* Writes a cursor for clients in hex, since it has blanks and tabs. */
 static void write_hex(struct buffer *out, struct str text)
 {
     for (size_t i = 0; i < text.len; i++)

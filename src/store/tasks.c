@@ -1,5 +1,5 @@
 /*
- * Single tasks: submitted, read, cancelled, tried again, explained.
+ * Submits, reads, cancels, retries and explains single tasks.
  */
 #include "store/tasks.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* Who waits for what becomes of one task. */
+/* The callback of a call that makes or changes one task. */
 struct changing {
     store_task_change_callback *callback;
     void *data;
@@ -29,7 +29,7 @@ static struct changing *changing_new(store_task_change_callback *callback, void 
     return changing;
 }
 
-/* The outcome that the first of the words means; *rest becomes what stands behind it. ERR_INTERNAL in *err when it is none. */
+/* Returns the outcome that the first word of *rest means. *rest becomes the text after it. *err: ERR_INTERNAL if it means none. */
 static enum task_outcome read_word(struct str *rest, enum err *err)
 {
     static const struct {
@@ -59,7 +59,7 @@ static void on_submitted(void *data, enum err err, const struct redisReply *repl
     tell(data, err, &change);
 }
 
-/* "t" and 20 hex digits, from a supply of random bytes of the thread. */
+/* Makes an id: "t" and 20 hex digits. The random bytes come from a supply that the thread keeps. */
 static struct str make_id(char room[TASK_ID_MAX])
 {
     static __thread unsigned char supply[640];
@@ -92,7 +92,7 @@ static void add_ms(struct buffer *out, size_t *count, const char *name, int64_t 
     add_field(out, count, name, ms >= 0 && ms != otherwise ? str_from(digits) : STR(""));
 }
 
-/* The fields of a new task's hash that differ from what they are without a word. Returns how many strings they are. */
+/* Adds the fields of a new task's hash whose values are not the defaults. Returns how many strings these are. */
 static size_t add_fields(struct buffer *out, const struct submission *submission)
 {
     size_t count = 0;
@@ -120,7 +120,7 @@ static size_t add_fields(struct buffer *out, const struct submission *submission
     return count;
 }
 
-/* When it is due, and the ms after which it expires, as lua/task_enqueue.lua takes them. */
+/* Adds when the task is due, and the ms after which it expires, as lua/task_enqueue.lua takes them. */
 static void add_times(struct buffer *out, const struct submission *submission)
 {
     char text[32] = "";
@@ -135,7 +135,7 @@ static void add_times(struct buffer *out, const struct submission *submission)
     command_add(out, str_from(text));
 }
 
-/* What becomes of a live task with its dedup key, as lua/task_enqueue.lua takes it. */
+/* Adds what to do if a live task has the same dedup key, as lua/task_enqueue.lua takes it. */
 static void add_on_conflict(struct buffer *out, const struct submission *submission)
 {
     struct buffer words = BUFFER_INIT;
@@ -182,7 +182,7 @@ static void on_changed(void *data, enum err err, const struct redisReply *reply,
     tell(data, err, &change);
 }
 
-/* Has a script that takes ids change one of them. */
+/* Calls a script that takes ids of tasks, with one id. */
 static enum err change_one(struct store *store, enum script script, struct str task_id, bool more,
                            store_task_change_callback *callback, void *data)
 {
@@ -205,7 +205,7 @@ enum err store_retry_task(struct store *store, struct str task_id, bool more, st
     return change_one(store, SCRIPT_task_retry, task_id, more, callback, data);
 }
 
-/* Who waits for one task. */
+/* The callback of a call that reads or explains one task. */
 struct getting {
     store_task_callback *task; /* one of the two is set */
     store_explanation_callback *explanation;

@@ -15,17 +15,17 @@ struct store;
 
 enum task_outcome {
     TASK_DONE,      /* made; cancelled; queued again; taken; completed; failed */
-    TASK_SAME,      /* a live task has the dedup key: the outcome is that task */
-    TASK_AGAIN,     /* an earlier request with this Idempotency-Key was answered with it */
+    TASK_SAME,      /* a live task has the dedup key: the change has its id */
+    TASK_AGAIN,     /* an earlier request had this Idempotency-Key: the change has the id that it was answered with */
     TASK_OTHER,     /* an earlier request with this Idempotency-Key had another body */
     TASK_FULL,      /* there are too many queues, or too many kinds of demands */
     TASK_TELLING,   /* the coordinator tells its worker to cancel it */
     TASK_DELETED,   /* it had ended, and is now removed */
-    TASK_ENDED,     /* it has ended already, or is not dead: see `state` */
+    TASK_ENDED,     /* of a cancel: it has ended already; of a retry: it is not dead; see `state` */
     TASK_BLOCKED,   /* another live task has its dedup key; of a submission: one that others submitted */
     TASK_UNKNOWN,   /* there is no such task */
     TASK_LOST,      /* the worker no longer has the lease */
-    TASK_NOT_YOURS, /* it never was */
+    TASK_NOT_YOURS, /* the worker never had the lease */
     TASK_OTHERS     /* the join token does not speak for the worker */
 };
 
@@ -45,7 +45,7 @@ typedef void store_task_change_callback(void *data, enum err err, const struct t
 MUST_CHECK enum err store_submit(struct store *store, const struct submission *submission, struct str key, struct str body,
                                  bool more, store_task_change_callback *callback, void *data);
 
-/* The task is NULL with ERR_NOT_FOUND and other errors. */
+/* The task is NULL on errors. ERR_TASK_NOT_FOUND: there is no such task. */
 typedef void store_task_callback(void *data, enum err err, const struct task *task);
 
 MUST_CHECK enum err store_get_task(struct store *store, struct str task_id, store_task_callback *callback, void *data);
@@ -56,7 +56,7 @@ struct task_filter {
     struct str error; /* a part of it */
 };
 
-/* Returns nothing: rows come as they are read. */
+/* Receives one task of a listing, which is valid during the call alone. */
 typedef void store_task_row_callback(void *data, const struct task *task);
 
 /* `next` is the cursor with which the listing goes on; absent at the end. */
@@ -83,10 +83,10 @@ MUST_CHECK enum err store_retry_task(struct store *store, struct str task_id, bo
 /* Explains why a task is in its state: names and values, see lua/task_explain.lua. */
 struct explanation;
 
-/* A value; absent if it is not there. */
+/* Returns a value; absent if there is none of that name. */
 struct str explanation_text(const struct explanation *explanation, const char *name);
 
-/* A value that is a number; `otherwise` if it is not there. */
+/* Returns a value that is a number; `otherwise` if there is none of that name. */
 int64_t explanation_number(const struct explanation *explanation, const char *name, int64_t otherwise);
 
 typedef void store_explanation_callback(void *data, enum err err, const struct explanation *explanation);
@@ -97,12 +97,12 @@ MUST_CHECK enum err store_explain_task(struct store *store, struct str task_id, 
 struct queue {
     struct str name;
     bool paused;
-    int64_t limit;                                                          /* of leases at once; -1: none */
-    int64_t queued, scheduled, leased, completed, dead, cancelled, expired; /* there are */
+    int64_t limit;                                                          /* the most leases at once; -1: no limit */
+    int64_t queued, scheduled, leased, completed, dead, cancelled, expired; /* tasks in each state */
     int64_t oldest_ms; /* for how long the oldest queued task has waited; -1: none is queued */
     struct {
         int64_t enqueued, completed, failed, dead, cancelled, expired, lost, retried;
-    } totals; /* there ever were */
+    } totals; /* since the queue was made */
 };
 typedef void store_queue_callback(void *data, const struct queue *queue);
 typedef void store_done_callback(void *data, enum err err);
@@ -111,10 +111,10 @@ typedef void store_done_callback(void *data, enum err err);
 MUST_CHECK enum err store_queues(struct store *store, struct str only, store_queue_callback *row, store_done_callback *done,
                                  void *data);
 
-/* Pauses a queue or resumes it, and makes it if it does not exist. ERR_TOO_MANY: there are too many queues. */
+/* Pauses a queue or resumes it, and makes it if it does not exist. ERR_QUEUES_FULL: there are too many queues. */
 MUST_CHECK enum err store_pause_queue(struct store *store, struct str queue, bool pause, store_done_callback *done, void *data);
 
-/* Limits how many of a queue's tasks are leased at once; -1: removes the limit. */
+/* Limits how many tasks of a queue are leased at once; -1: removes the limit. Makes the queue, and fails, as above. */
 MUST_CHECK enum err store_limit_queue(struct store *store, struct str queue, int64_t limit, store_done_callback *done, void *data);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Single workers: registered, removed, read.
+ * Registers, removes and drains single workers.
  */
 #include "base/inet.h"
 #include "model/catalogue.h"
@@ -18,9 +18,9 @@
 struct registering {
     store_registered_callback *callback;
     void *data;
-    struct buffer worker_id, services; /* of the reply, until replicas have the registration */
+    struct buffer worker_id, services; /* from the reply, kept until replicas have the registration */
     bool again, restarted;
-    int64_t wait_ms; /* its address has registered too many: until the next one */
+    int64_t wait_ms; /* if its address has registered too many: until the next registration is accepted */
 };
 
 static void count_registration(enum err err, bool again)
@@ -55,7 +55,7 @@ static void on_registration_kept(void *data, enum err err)
     };
     if (err == ERR_NONE && registered.wait_ms > 0)
         err = ERR_LIMITED;
-    if (err == ERR_NONE && !id_is_valid(registered.worker_id)) /* somebody has been at the identities with a redis-cli */
+    if (err == ERR_NONE && !id_is_valid(registered.worker_id)) /* somebody has changed the identities with redis-cli */
         err = ERR_INTERNAL;
     count_registration(err, registered.again);
     registering->callback(registering->data, err, err == ERR_NONE || err == ERR_LIMITED ? &registered : NULL);
@@ -69,7 +69,7 @@ static void add_field(struct buffer *strings, size_t *count, enum worker_field f
     *count += command_add_pair(strings, worker_field_names[field], value);
 }
 
-/* "worker-" and 8 hex digits. The script takes another one if it should be in use. */
+/* Makes an id for a new worker: "worker-" and 8 hex digits. If it is in use, the script makes another one. */
 static struct str make_id(char room[16])
 {
     uint32_t random;
@@ -79,7 +79,7 @@ static struct str make_id(char room[16])
     return (struct str){room, (size_t)len};
 }
 
-/* A digest in hex. */
+/* Writes a digest of `text` in hex. */
 static struct str write_digest(struct str text, char room[DIGEST_SIZE])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -117,7 +117,7 @@ static void look_at(struct looks *looks, const struct registration *registration
     buffer_fini(&text);
 }
 
-/* Which machine it is: its boot_id, or a digest of its hardware; see lua/lib/machines.lua. */
+/* Writes which machine it is: its boot_id, or a digest of its hardware; see lua/lib/machines.lua. */
 static void write_machine(struct buffer *out, const struct registration *registration)
 {
     char room[DIGEST_SIZE];
@@ -126,10 +126,10 @@ static void write_machine(struct buffer *out, const struct registration *registr
         return;
     struct str digest = write_digest(buffer_str(out), room);
     out->len = strlen("h:");
-    buffer_append(out, (struct str){digest.ptr, DIGEST_SIZE / 2}); /* of a few machines, half of it will do */
+    buffer_append(out, (struct str){digest.ptr, DIGEST_SIZE / 2}); /* half of it tells a few machines apart */
 }
 
-/* Where it calls from, with a mark: whether that is its address; see lua/lib/whereabouts.lua. */
+/* Writes the address from which it calls, after a mark: whether that is the worker's address; see lua/lib/whereabouts.lua. */
 static void write_caller(struct buffer *out, const struct whereabouts *where)
 {
     if (where->caller.len == 0)
@@ -146,8 +146,8 @@ static void add_name(struct buffer *names, struct str name)
 }
 
 /*
- * The names of a tier's services, with commas between, in the order in which ties are broken; of those in `allowed`, if it is not
- * empty.
+ * Adds the names of a tier's services, with commas between. Among equal ones the script takes the first. If `allowed` is not
+ * empty, adds only services that it names.
  */
 static void add_catalogue(struct buffer *names, enum tier tier, struct str allowed)
 {
@@ -156,7 +156,7 @@ static void add_catalogue(struct buffer *names, enum tier tier, struct str allow
             add_name(names, catalogue[i].name);
 }
 
-/* Appends the fields that are kept of a registration, and their names; returns how many strings that are. */
+/* Appends the names and values of the fields that a registration keeps. Returns how many strings these are. */
 static size_t add_fields(struct buffer *fields, const struct registration *registration, struct str region)
 {
     size_t count = 0;
@@ -176,7 +176,7 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     add_field(fields, &count, WORKER_boot_id, registration->boot_id);
     add_field(fields, &count, WORKER_region, region);
     char dht_port[12], stamp[20];
-    /* short, since each worker has one, and read again after a while whatever it says (sites.c) */
+    /* a short one, since each worker has one: if it is the old one by chance, sites.c still reads the registration again soon */
     snprintf(stamp, sizeof(stamp), "%04x", (unsigned)(store_random() & 0xffff));
     add_field(fields, &count, WORKER_tls_fingerprint, str_from(registration->tls_fingerprint));
     add_field(fields, &count, WORKER_stamp, str_from(stamp));
@@ -187,7 +187,7 @@ static size_t add_fields(struct buffer *fields, const struct registration *regis
     return count;
 }
 
-/* The name of the limit that new workers from an address count against. */
+/* Writes the name of the bucket from which new workers of an address are taken; see lua/lib/limit.lua. */
 static struct str write_bucket(struct str address, char room[80])
 {
     char network[INET_TEXT_MAX];
@@ -283,7 +283,7 @@ enum err store_register(struct store *store, const struct registration *registra
     write_registration(&command, store, registration);
     struct registering *registering = store_alloc(sizeof(*registering));
     *registering = (struct registering){.callback = callback, .data = data};
-    store_sweep_first(store); /* a place that time has freed is free */
+    store_sweep_first(store); /* silent workers then no longer count as providers of services */
     enum err err = store_run_replicated(store, SCRIPT_register, &command, on_registered, on_registration_kept, registering);
     if (err != ERR_NONE) {
         count_registration(err, false);

@@ -1,7 +1,7 @@
 /*
- * Workers for requests: chosen, leased, given back. Redis has each lease under the name of this thread, with a number that is
- * never used again. So whatever becomes of a call, its lease can be ended: if an answer is lost, it is ended without having been
- * heard of; if a thread is lost, its leases end together, since nobody renews them.
+ * Makes, renews and ends leases of workers for requests. Redis has each lease under the name of this thread and a number that is
+ * never used again. So a lease can be ended whatever becomes of the call that makes it. If the answer is lost, this thread ends the
+ * lease by the number that it asked for. If a thread is lost, all its leases end together, since nobody renews them.
  */
 #include "store/requests.h"
 
@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RENEW_MS 4000 /* a third of what leases last, see lua/route.lua */
-#define RETRY_MS 200  /* what could not be sent */
+#define RENEW_MS 4000 /* less than a third of the time that leases last, LEASES_MS in lua/route.lua */
+#define RETRY_MS 200  /* between two attempts to end leases */
 
 struct requests *requests_of(struct store *store)
 {
@@ -64,7 +64,7 @@ void lease_free(struct request_lease *lease)
     free(lease);
 }
 
-/* Logs and counts what has become of a breaker: "1 opened llm w1". */
+/* Logs and counts that a breaker has opened or closed: "1 opened llm w1"; "1" or "0": none has. */
 static void note_breaker(struct str answer)
 {
     str_cut(&answer, ' ');
@@ -95,7 +95,7 @@ static void on_ended(void *data, enum err err, const struct redisReply *reply, s
         lease_free(lease);
         return;
     }
-    lease->state = LEASE_UNSENT; /* also when it was done and only the answer was lost: it is ended once */
+    lease->state = LEASE_UNSENT; /* if Redis has ended it and only the answer was lost, ending it again changes nothing */
     requests->unsent++;
     requests->retry_at = clock_ms() + RETRY_MS;
 }
@@ -128,7 +128,7 @@ static void on_reported(void *data, enum err err, const struct redisReply *reply
         note_breaker(reply_text(reply_element(reply, index)));
 }
 
-/* Tells what became of a request without a lease, where that is of interest. */
+/* Reports the outcome of a request without a lease if it is a failure, or if the mark says that all outcomes count. */
 static void report(struct request_lease *lease, enum request_outcome outcome)
 {
     bool failed = outcome == REQUEST_FAILED || outcome == REQUEST_UNREACHABLE;
@@ -174,12 +174,12 @@ static int by_number(const void *a, const void *b)
 static void on_held(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
     (void)data;
-    (void)err; /* the next renewal finds out */
+    (void)err; /* after an error the next renewal tries again */
     (void)reply;
     (void)index;
 }
 
-/* Has Redis note a lease again that it has forgotten: it was begun anew, or this thread stood still for long. */
+/* Makes Redis note a lease again that it has lost: its data was lost, or this thread stood still for longer than leases last. */
 static void hold(struct request_lease *lease)
 {
     struct buffer *out = batch_begin(lease->store, SCRIPT_route);
@@ -193,7 +193,10 @@ static void hold(struct request_lease *lease)
     batch_add(lease->store, SCRIPT_route, 5, true, on_held, NULL);
 }
 
-/* Ends the leases that Redis has and this thread does not, and has it note those that it has not. Both are in order. */
+/*
+ * Compares this thread's leases with `numbers`, the leases that Redis has; both are in order. Ends leases that only Redis has, and
+ * makes Redis note leases that it does not have.
+ */
 static void compare(struct store *store, const uint64_t *numbers, size_t count)
 {
     struct request_lease *lease = requests_of(store)->first, *last = requests_of(store)->last, *next;
@@ -204,7 +207,7 @@ static void compare(struct store *store, const uint64_t *numbers, size_t count)
             i++;
             continue;
         }
-        next = lease != last ? lease->next : NULL; /* not those that were added just now */
+        next = lease != last ? lease->next : NULL; /* the leases that were added just now come after `last` */
         if (i < count && numbers[i] == lease->number)
             i++;
         else if (lease->state == LEASE_HELD)
@@ -239,7 +242,7 @@ static void renew(struct store *store)
     batch_add(store, SCRIPT_route, 1, true, on_renewed, store);
 }
 
-/* Asks once more to end what could not be ended. */
+/* Asks Redis again to end the leases that it could not be asked to end. */
 static void end_unsent(struct requests *requests)
 {
     struct request_lease *lease = requests->first, *next;

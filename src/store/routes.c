@@ -1,6 +1,6 @@
 /*
- * What is told of routing: which models workers have loaded and how they stand for a service, for which the whole fleet is read
- * in pages; and how many requests there are.
+ * Tells about routing: which models workers have loaded, how workers stand for a service, and how many requests there are. The
+ * first two read the whole fleet in pages.
  */
 #include "model/catalogue.h"
 #include "model/id.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define CURSOR_MAX 24
-#define PAIRS_MAX 200000 /* of a worker and a model that are kept at once */
+#define PAIRS_MAX 200000 /* pairs of a worker and a model that one call counts; it ignores the rest */
 
 /* A reading in pages. */
 struct paging {
@@ -32,7 +32,7 @@ static enum err ask_page(struct paging *paging, size_t cursor_at)
     return link_run(paging->store->link, paging->script, &command, paging->callback, paging->data);
 }
 
-/* Takes the cursor of a page; returns whether it was the last one. */
+/* Takes the cursor of a page. Returns whether the page was the last one. */
 static bool take_cursor(struct paging *paging, const struct redisReply *reply)
 {
     struct str cursor = reply_text(reply_element(reply, 0));
@@ -45,9 +45,9 @@ static bool take_cursor(struct paging *paging, const struct redisReply *reply)
 
 /* -- models -------------------------------------------------------------------------------------------------------------------- */
 
-/* A worker has a model; Redis may tell it twice. */
+/* A worker has a model loaded. HSCAN may return a worker twice, so there may be two equal pairs. */
 struct pair {
-    size_t model_at, model_len, name_at, name_len, id_at, id_len; /* in the text */
+    size_t model_at, model_len, name_at, name_len, id_at, id_len; /* in modelling->text */
 };
 
 struct modelling {
@@ -68,7 +68,7 @@ static size_t keep_text(struct modelling *modelling, struct str text)
     return at;
 }
 
-/* `told` is the worker's list of its models. */
+/* Keeps a pair. The name of the model is its spelling in `told`, the worker's own list of its models. */
 static void keep_pair(struct modelling *modelling, struct str id, size_t id_at, struct str model, const cJSON *told)
 {
     if (modelling->count == PAIRS_MAX)
@@ -171,7 +171,7 @@ enum err store_models(struct store *store, store_model_callback *row, store_call
 
 struct kept_row {
     char id[ID_MAX], status[16];
-    struct route_row row; /* its texts are those */
+    struct route_row row; /* its texts are `id` and `status` */
 };
 
 struct explaining {
@@ -186,7 +186,7 @@ struct explaining {
     void *data;
 };
 
-/* The better choice first; of those that can't be chosen, those nearest to it. */
+/* Orders rows: the better choice first, then workers that can't be chosen, in the order of enum route_standing. */
 static int by_choice(const struct route_row *a, const struct route_row *b)
 {
     double a_load = a->load + 0.1 * (double)a->active_requests + (a->is_near ? 0 : 0.5);
@@ -207,7 +207,7 @@ static int by_choice(const struct route_row *a, const struct route_row *b)
     return order != 0 ? order : (a->worker_id.len > b->worker_id.len) - (a->worker_id.len < b->worker_id.len);
 }
 
-/* loads: the service loads models on demand */
+/* Reads the standing of a worker from the texts of its row. loads: the service loads models on demand. */
 static enum route_standing read_standing(const struct str *texts, bool has_model, bool loads)
 {
     static const struct {
@@ -237,7 +237,7 @@ static void copy_text(char *room, size_t size, struct str *text)
     text->ptr = room;
 }
 
-/* Puts a row where it belongs; the last one goes where there are too many. */
+/* Inserts a row in order. If there are too many rows, drops the last one. */
 static void insert_row(struct explaining *explaining, const struct route_row *row)
 {
     struct kept_row *rows = explaining->rows;
@@ -245,7 +245,7 @@ static void insert_row(struct explaining *explaining, const struct route_row *ro
     while (at < explaining->count && by_choice(&rows[at].row, row) < 0)
         at++;
     if (at < explaining->count && str_eq(rows[at].row.worker_id, row->worker_id))
-        return; /* Redis may tell it twice */
+        return; /* HSCAN may return a worker twice */
     if (explaining->count == STORE_ROUTE_MAX) {
         ++*explaining->left_out;
         if (at == STORE_ROUTE_MAX)
@@ -347,7 +347,7 @@ static void on_request_counts(void *data, enum err err, const struct redisReply 
         struct request_count count = {.service = reply_text(reply_element(reply, i))};
         count.in_flight = reply_number(reply_element(reply, i + 1));
         count.served = reply_number(reply_element(reply, i + 2));
-        if (count.in_flight < 0) /* somebody's redis-cli, as are the others that are left out */
+        if (count.in_flight < 0) /* somebody has written it with redis-cli */
             count.in_flight = 0;
         if (count.served < 0)
             count.served = 0;

@@ -1,5 +1,5 @@
 /*
- * Where workers provide services, as this thread has read it last.
+ * Remembers where workers provide services, as this thread read it last.
  */
 #include "base/clock.h"
 #include "model/endpoint.h"
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 #define SETS 2048         /* of the table */
-#define WAYS 2            /* sites in each, the one that was read last first */
-#define KEPT_MS 10000     /* coordinators of older versions change registrations without a stamp */
-#define STAMPLESS_MS 1000 /* and make such without one */
+#define WAYS 2            /* sites in a set; the one that was read last comes first */
+#define KEPT_MS 10000     /* a site is read again after this, since older coordinators change registrations but not their stamps, */
+#define STAMPLESS_MS 1000 /* and make registrations without a stamp */
 
 struct kept_site {
     struct buffer key, stamp, tls_fingerprint; /* key: "service worker" */
@@ -41,7 +41,7 @@ static struct kept_site **set_of(struct store *store, struct str key)
     return requests->sites->sets[str_hash(key) % SETS];
 }
 
-/* Stores what was just read, in place of the older entry for it, or of another entry. */
+/* Puts a site that was just read into its set, in place of its older entry, or of the last entry. */
 static void keep(struct kept_site **set, struct kept_site *made)
 {
     size_t at = 0;

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "store/routing.h"
 
-#define YOUNG_US 10000 /* since the lease was chosen */
-#define REST_US 100    /* a thread that rests for longer between two turns has time to ask Redis, */
+#define YOUNG_US 10000 /* how long after it was chosen a lease may pass on */
+#define REST_US 100    /* a thread that rests for so long between two turns is idle: it has time to ask Redis, */
 #define FEW 4          /* unless it has more requests than this under way */
-#define TICK_MS 10     /* waits of 1 ms cost far more, since each one sets the machine's timer */
+#define TICK_MS 10     /* not 1 ms: such short waits cost far more, since each one sets the machine's timer */
 #define NEVER_MS 60000
 
 static bool is_young(const struct spares *spares, const struct request_lease *lease, int64_t now)
@@ -14,7 +14,7 @@ static bool is_young(const struct spares *spares, const struct request_lease *le
     return now - lease->chosen_at < YOUNG_US && lease->chosen_at > spares->failed_at;
 }
 
-/* Ends the old leases, or all of them. */
+/* Ends the kept leases that are too old, or all of them. */
 static void end_some(struct spares *spares, bool all, int64_t now)
 {
     size_t left = 0;

@@ -1,7 +1,7 @@
 /*
- * Leases that pass from one request to the next. Where a thread ends a request and begins a like one at once, Redis would end a
- * lease and most likely lease the same worker again. The lease goes on instead, as long as it is so young that nothing can have
- * changed by much: under load most requests then cost Redis nothing. It counts in Redis all the while.
+ * Passes leases from one request to the next. If a thread ends a request and begins a similar one at once, Redis would end the
+ * lease and most likely lease the same worker again. Instead the new request takes over the lease, if the lease is so young that
+ * not much can have changed. So under load most requests cost Redis nothing. The lease counts in Redis all the time.
  */
 #ifndef STORE_SPARES_H
 #define STORE_SPARES_H
@@ -16,29 +16,29 @@
 
 struct requests;
 
-/* Of one thread, a part of its struct requests. Zeroed: none. */
+/* The leases that a thread keeps for its next requests, a part of its struct requests. Zeroed: none. */
 struct spares {
     struct request_lease *leases[SPARES_MAX];
     size_t count;
-    int64_t turn_ended_at; /* clock_us, as the next */
-    int64_t failed_at;     /* when a request of the thread failed last */
-    bool in_turn;          /* it has begun */
-    bool idle;             /* the thread was, before this turn */
+    int64_t turn_ended_at; /* when the last turn ended, clock_us */
+    int64_t failed_at;     /* when a request of the thread failed last, clock_us */
+    bool in_turn;          /* a turn has begun */
+    bool idle;             /* the thread was idle before this turn */
 };
 
 /*
- * Keeps the lease of a request that has ended. Returns whether it does; else the caller ends the lease. To be called whatever the
- * outcome is.
+ * Keeps the lease of a request that has ended, if another request may take it over. Returns false if not: then the caller must end
+ * the lease. Call it for each outcome, since a failure also affects the leases that are kept.
  */
 bool spares_keep(struct requests *requests, struct request_lease *lease, enum request_outcome outcome);
 
-/* Takes a lease for a request like the one that it was chosen for; NULL when there is none. */
+/* Returns a kept lease for a request with the same wish, and keeps it no longer; NULL if there is none. */
 struct request_lease *spares_take(struct requests *requests, const struct request_wish *wish);
 
-/* To be called at the end of each turn. Ends those that nobody has taken in time. Returns the ms until the next call. */
+/* Ends the kept leases that are too old. Call it at the end of each turn. Returns the ms until the next call. */
 int32_t spares_tick(struct requests *requests);
 
-/* Ends all. */
+/* Ends all kept leases. */
 void spares_end(struct requests *requests);
 
 #endif

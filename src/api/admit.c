@@ -82,7 +82,7 @@ static enum role least_role(unsigned access)
                                       : ROLE_NONE;
 }
 
-static bool may(const struct principal *principal, unsigned access)
+static bool has_access(const struct principal *principal, unsigned access)
 {
     enum role least = least_role(access);
     if (access & ACCESS_ANYONE)
@@ -125,7 +125,7 @@ static enum err refusal_for(const struct principal *principal, enum identificati
         return ERR_NONE;
     if (errs[found] != ERR_NONE)
         return errs[found];
-    if (!may(principal, access))
+    if (!has_access(principal, access))
         return principal->kind == PRINCIPAL_NONE ? ERR_UNAUTHENTICATED : ERR_FORBIDDEN;
     return ERR_NONE;
 }

@@ -181,7 +181,7 @@ static const struct shape coordinators = {NULL, write_coordinator, NULL, .whole 
 static const struct shape seeds = {"seeds", write_seed, finish_seeds, .whole = true};
 
 /* Begins a listing of the workers that its filter selects, after `cursor`. On an error on_listed is not called. */
-static enum err begin(struct listing *listing, struct str cursor)
+static enum err begin_listing(struct listing *listing, struct str cursor)
 {
     if (listing->shape->key != NULL)
         json_begin_object(&listing->body, NULL);
@@ -195,7 +195,7 @@ static enum err begin(struct listing *listing, struct str cursor)
 }
 
 /* Answers with the workers that `filter` selects, after `cursor`. */
-static void list(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
+static void list_workers(struct request *request, const struct shape *shape, const struct filter *filter, struct str cursor)
 {
     struct api *api = request_app(request);
     if (api_is_crowded(api)) {
@@ -205,7 +205,7 @@ static void list(struct request *request, const struct shape *shape, const struc
     struct pending *pending = api_wait(request, sizeof(struct listing));
     struct listing *listing = pending_payload(pending);
     *listing = (struct listing){.api = api, .store = reading_store(request), .shape = shape, .filter = *filter, .pending = pending};
-    api_sent(pending, begin(listing, cursor));
+    api_sent(pending, begin_listing(listing, cursor));
 }
 
 /* Makes the shared answer with all workers. */
@@ -220,7 +220,7 @@ static void make_listing(struct api *api, struct store *store, const struct shap
     if (listing == NULL)
         abort();
     *listing = (struct listing){.api = api, .store = store, .shape = shape};
-    enum err err = begin(listing, (struct str){NULL, 0});
+    enum err err = begin_listing(listing, (struct str){NULL, 0});
     if (err != ERR_NONE) {
         free(listing);
         shared_publish(api, shape->shared, err, &nothing);
@@ -284,7 +284,7 @@ static void list_as_asked(struct request *request, const struct shape *shape, st
     if (faults.count > 0)
         reply_error(request, ERR_INVALID, NULL, &faults);
     else
-        list(request, shape, &filter, cursor);
+        list_workers(request, shape, &filter, cursor);
     faults_fini(&faults);
 }
 
@@ -313,7 +313,7 @@ void api_coordinators(struct request *request)
 void api_dht_bootstrap(struct request *request)
 {
     static const struct filter filter = {.tier = '0' + TIER_EDGE, .live = true, .reachable = true, .limit = SEEDS_MAX};
-    list(request, &seeds, &filter, (struct str){NULL, 0});
+    list_workers(request, &seeds, &filter, (struct str){NULL, 0});
 }
 
 /* Answers with what `write` writes about the fleet. */

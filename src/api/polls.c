@@ -83,7 +83,7 @@ static struct poll *find_poll(const struct polls *polls, struct str name)
     return polls->slots[slot].poll;
 }
 
-static void end(struct poll *poll)
+static void end_poll(struct poll *poll)
 {
     struct polls *polls = poll->polls;
     tenure_end(&poll->tenure);
@@ -195,7 +195,7 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
             poll->registered = answer->kind == ANSWER_PARKED;
             give_back(poll, answer);
         }
-        end(poll);
+        end_poll(poll);
         return;
     }
     if (err == ERR_NONE && answer->kind == ANSWER_UNKNOWN)
@@ -221,7 +221,7 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
         reply_error(request, err, NULL, NULL);
     else
         reply_answer(request, answer);
-    end(poll);
+    end_poll(poll);
 }
 
 static void ask_again(struct poll *poll)
@@ -246,7 +246,7 @@ static void on_late(struct request *request)
     struct poll *poll = request->waiting;
     reply_nothing(request);
     if (!poll->asking)
-        end(poll);
+        end_poll(poll);
 }
 
 /* Refuses a poll whose worker's credential has ended. */
@@ -257,10 +257,10 @@ static void on_over(void *data, enum err err)
     if (request != NULL)
         admit_refuse(request, err);
     if (!poll->asking)
-        end(poll);
+        end_poll(poll);
 }
 
-static struct str keep(struct poll *poll, struct str text)
+static struct str keep_text(struct poll *poll, struct str text)
 {
     char *to = poll->texts.ptr + poll->texts.len;
     buffer_append(&poll->texts, text);
@@ -273,10 +273,10 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     struct poll *poll = pending_payload(pending);
     *poll = (struct poll){.polls = polls, .pending = pending, .slot = NO_SLOT, .ask = *ask};
     buffer_reserve(&poll->texts, ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + 1); /* they can't move */
-    poll->ask.worker_id = keep(poll, ask->worker_id);
-    poll->ask.join = keep(poll, ask->join);
-    poll->ask.queues = keep(poll, ask->queues);
-    poll->ask.id = keep(poll, ask->id);
+    poll->ask.worker_id = keep_text(poll, ask->worker_id);
+    poll->ask.join = keep_text(poll, ask->join);
+    poll->ask.queues = keep_text(poll, ask->queues);
+    poll->ask.id = keep_text(poll, ask->id);
     if (wait_s > 0) {
         take_slot(poll);
         poll->until = clock_ms() + wait_s * 1000;
@@ -350,7 +350,7 @@ int32_t polls_tick(struct polls *polls)
             continue;
         }
         if (!pending_is_waited_for(poll->pending))
-            end(poll);
+            end_poll(poll);
         else if (polls->ask_all)
             ask_again(poll);
     }

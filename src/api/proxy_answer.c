@@ -85,7 +85,7 @@ struct str proxy_set_headers(const struct proxy *proxy, struct request *request)
 }
 
 /* Ends the lease as soon as the worker's answer is whole, so that the client's next request finds the worker free. */
-static void end(struct proxy *proxy)
+static void end_lease(struct proxy *proxy)
 {
     proxy->ended = true;
     proxy_release(proxy, proxy_outcome(proxy));
@@ -114,7 +114,7 @@ void proxy_answer(struct proxy *proxy, struct str bytes, bool last)
     request_name_worker(request, str_from(proxy->worker_id));
     struct str type = proxy_set_headers(proxy, request);
     if (last)
-        end(proxy);
+        end_lease(proxy);
     if (last && !request_is_head(request) && proxy->status != 204 && proxy->status != 304) {
         reply_bytes(request, proxy->status, type, bytes);
         return;
@@ -132,7 +132,7 @@ void proxy_go_on(struct proxy *proxy, struct str bytes, bool last)
 {
     struct stream *stream = proxy->stream;
     if (last)
-        end(proxy);
+        end_lease(proxy);
     if (stream == NULL)
         return;
     if (bytes.len > 0)

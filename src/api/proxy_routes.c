@@ -64,7 +64,7 @@ static struct str prefix_of(const struct request *request, struct str rest)
     return (struct str){request->path.ptr, request->path.len - (rest.ptr != NULL ? rest.len + 1 : 0)};
 }
 
-static void pass(struct request *request)
+static void pass_request(struct request *request)
 {
     struct proxy_order *order = proxy_order_new(request);
     const struct destination *destination = request->route->data;
@@ -83,7 +83,7 @@ void api_service(struct request *request)
         return;
     if (!proxy_check_request(request))
         return;
-    proxy_know_caller(request, pass);
+    proxy_know_caller(request, pass_request);
 }
 
 /* -- the table ----------------------------------------------------------------------------------------------------------------- */
@@ -126,7 +126,7 @@ static struct str other_of(const struct route *own, const struct destination *de
 }
 
 /* Appends what is wrong with a route, if anything is. */
-static void check(const struct route *own, const struct destination *destination, struct buffer *faults)
+static void check_route(const struct route *own, const struct destination *destination, struct buffer *faults)
 {
     struct str from = destination->route.from, other = other_of(own, destination);
     if (is_own(own, from))
@@ -154,7 +154,7 @@ static const struct destination *gather(const struct route *own, struct buffer *
     for (size_t i = 0; i < catalogue_count; i++)
         for (size_t j = 0; j < catalogue[i].passing.route_count; j++) {
             all[*count] = (struct destination){catalogue[i].name, catalogue[i].passing.routes[j]};
-            check(own, &all[(*count)++], faults);
+            check_route(own, &all[(*count)++], faults);
         }
     qsort(all, *count, sizeof(*all), by_length);
     return all;

@@ -55,7 +55,7 @@ static size_t write_assignment(struct buffer *out, const struct registered *regi
 
 /*
  * Ends an answer. Adds the ignored members of the registration, and the worker's own token if it has registered with a join
- * token.
+ * token or with a token of its own.
  */
 static void end_answer(struct buffer *body, const struct registering *registering, struct str worker_id)
 {
@@ -253,7 +253,7 @@ static void take_registration(struct request *request, registration_parser *pars
 
 request_handler api_edge_register;
 
-static void take(struct request *request)
+static void take_request(struct request *request)
 {
     if (request->route->handler == api_edge_register)
         take_registration(request, registration_parse_edge, on_edge_registered);
@@ -267,7 +267,7 @@ static void on_prepared(void *data, enum err err)
     (void)err;
     struct request *request = api_resume(data, ERR_NONE);
     if (request != NULL)
-        admit_identify(request, (struct str){NULL, 0}, take);
+        admit_identify(request, (struct str){NULL, 0}, take_request);
 }
 
 void api_register(struct request *request)
@@ -275,7 +275,7 @@ void api_register(struct request *request)
     struct api *api = request_app(request);
     struct actor actor = admit_actor(request);
     if (admit_principal(request)->kind != PRINCIPAL_JOIN || signing_is_ready(api))
-        take(request);
+        take_request(request);
     else
         signing_prepare(api, &actor, on_prepared, api_wait(request, 0));
 }

@@ -127,7 +127,7 @@ static void write_new(struct buffer *out, const struct submission *submission, s
     task_write(out, &task, true);
 }
 
-static void answer(struct submitting *submitting, enum err err, int status, struct buffer *body)
+static void answer_submission(struct submitting *submitting, enum err err, int status, struct buffer *body)
 {
     bool again = submitting->again;
     submission_fini(&submitting->submission);
@@ -153,7 +153,7 @@ static void on_existing(void *data, enum err err, const struct task *task)
         json_end_object(&body);
         err = ERR_NONE;
     }
-    answer(submitting, err, 200, &body);
+    answer_submission(submitting, err, 200, &body);
 }
 
 static void on_submitted(void *data, enum err err, const struct task_change *change)
@@ -171,7 +171,7 @@ static void on_submitted(void *data, enum err err, const struct task_change *cha
     }
     if (err == ERR_NONE)
         write_new(&body, &submitting->submission, change->task_id, change->time);
-    answer(submitting, err, 201, &body);
+    answer_submission(submitting, err, 201, &body);
 }
 
 void api_submit(struct request *request)

@@ -29,7 +29,7 @@ static int64_t number_of(const struct account *account, const char *name)
 }
 
 /* Begins the object of a reason with its code and its sentence. The caller adds other members and ends it. */
-static struct buffer *begin(struct account *account, const char *code, const struct buffer *text)
+static struct buffer *begin_reason(struct account *account, const char *code, const struct buffer *text)
 {
     struct buffer *out = &account->reasons;
     if (account->text.len > 0)
@@ -99,7 +99,7 @@ static void say_not_before(struct account *account)
     buffer_append(&text, again ? STR("An attempt failed; the next one is not before ") : STR("It is not to begin before "));
     write_moment(&text, moment);
     buffer_append(&text, STR("."));
-    struct buffer *out = begin(account, again ? "retry-not-before" : "not-before", &text);
+    struct buffer *out = begin_reason(account, again ? "retry-not-before" : "not-before", &text);
     json_add_time(out, "at", moment);
     json_end_object(out);
     buffer_fini(&text);
@@ -110,7 +110,7 @@ static void say_paused(struct account *account)
     struct buffer text = BUFFER_INIT;
     struct str queue = text_of(account, "queue");
     buffer_printf(&text, "Queue %.*s is paused.", STR_PRINTF(queue));
-    struct buffer *out = begin(account, "queue-paused", &text);
+    struct buffer *out = begin_reason(account, "queue-paused", &text);
     json_add_text(out, "queue", queue);
     json_end_object(out);
     buffer_fini(&text);
@@ -132,7 +132,7 @@ static void say_limit(struct account *account, int64_t limit, int64_t leased)
     }
     json_end_array(&ids);
     buffer_append(&text, STR("."));
-    struct buffer *out = begin(account, "queue-limit", &text);
+    struct buffer *out = begin_reason(account, "queue-limit", &text);
     json_add_integer(out, "limit", limit);
     json_add_integer(out, "leased", leased);
     json_add_raw(out, "held_by", buffer_str(&ids));
@@ -160,7 +160,7 @@ static void say_nobody(struct account *account)
     if (counted < number_of(account, "all"))
         buffer_printf(&text, " (of the %" PRId64 " workers looked at)", counted);
     buffer_append(&text, STR("."));
-    struct buffer *out = begin(account, "no-worker", &text);
+    struct buffer *out = begin_reason(account, "no-worker", &text);
     json_add_text(out, "demands", demands.len > 0 ? buffer_str(&demands) : STR(""));
     json_add_integer(out, "draining", closed > 0 ? closed : 0);
     json_add_integer(out, "offline", offline > 0 ? offline : 0);
@@ -179,7 +179,7 @@ static void say_position(struct account *account, int64_t position, int64_t of)
     int64_t able = number_of(account, "able");
     buffer_printf(&text, "It is number %" PRId64 " of %" PRId64 " in queue %.*s; %" PRId64 " live worker%s can do it.", position,
                   of, STR_PRINTF(queue), able, able == 1 ? "" : "s");
-    struct buffer *out = begin(account, "position", &text);
+    struct buffer *out = begin_reason(account, "position", &text);
     json_add_integer(out, "position", position);
     json_add_integer(out, "of", of);
     json_add_integer(out, "workers", able);
@@ -196,7 +196,7 @@ static void say_under_way(struct account *account)
     buffer_printf(&text, "Worker %.*s works on it since ", STR_PRINTF(worker_id));
     write_moment(&text, started > 0 ? started : account->now);
     buffer_append(&text, cancelling ? STR(" and will be told to cancel it.") : STR("."));
-    struct buffer *out = begin(account, cancelling ? "cancelling" : "under-way", &text);
+    struct buffer *out = begin_reason(account, cancelling ? "cancelling" : "under-way", &text);
     json_add_text(out, "worker_id", worker_id);
     if (started > 0)
         json_add_time(out, "since", started);
@@ -210,7 +210,7 @@ static void say_ended(struct account *account, struct str state)
 {
     struct buffer text = BUFFER_INIT;
     buffer_printf(&text, "It has ended: it is %.*s.", STR_PRINTF(state));
-    json_end_object(begin(account, "ended", &text));
+    json_end_object(begin_reason(account, "ended", &text));
     buffer_fini(&text);
 }
 
@@ -222,7 +222,7 @@ static void say_elsewhere(struct account *account, int64_t until)
     buffer_printf(&text, "Worker %.*s failed at it and is not to have it again before ", STR_PRINTF(worker_id));
     write_moment(&text, until);
     buffer_append(&text, STR("."));
-    struct buffer *out = begin(account, "retry-elsewhere", &text);
+    struct buffer *out = begin_reason(account, "retry-elsewhere", &text);
     json_add_text(out, "worker_id", worker_id);
     json_add_time(out, "until", until);
     json_end_object(out);

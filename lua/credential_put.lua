@@ -31,7 +31,26 @@ if known and arg_mode == 'new' then
 elseif not known and arg_mode == 'old' then
   return redis.error_reply('NOSUCH There is none of this name')
 end
-if not known and redis.call('ZLEXCOUNT', key_credentials, '[' .. kind .. ':', '(' .. kind .. ';') >= max then
+
+-- Whether there are as many of the kind as there may be. Only then it looks for members that have expired, and removes them: nobody
+-- reads the index, and so prunes it, while nothing changes.
+local function is_full()
+  local from, to = '[' .. kind .. ':', '(' .. kind .. ';'
+  if redis.call('ZLEXCOUNT', key_credentials, from, to) < max then
+    return false
+  end
+  local count = 0
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', key_credentials, from, to)) do
+    if redis.call('EXISTS', key_credential .. member) == 1 then
+      count = count + 1
+    else
+      redis.call('ZREM', key_credentials, member)
+    end
+  end
+  return count >= max
+end
+
+if not known and is_full() then
   return redis.error_reply('TOOMANY There are as many as there may be')
 end
 local now = string.format('%.0f', clock_now())

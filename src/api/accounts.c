@@ -155,7 +155,10 @@ static void store_user(struct user_change *change)
         fields[count++] = (struct credential_field){"role", str_from(change->role)};
     if (change->hash[0] != '\0')
         fields[count++] = (struct credential_field){"password", str_from(change->hash)};
-    const char *action = change->made ? "user.make" : change->hash[0] != '\0' ? "user.password" : "user.role";
+    const char *action = change->made              ? "user.make"
+                         : count == 2              ? "user.role+password"
+                         : change->hash[0] != '\0' ? "user.password"
+                                                   : "user.role";
     struct credential_change stored = {.member = str_from(change->member),
                                        .action = action,
                                        .mode = change->made ? CREDENTIAL_NEW : CREDENTIAL_OLD,
@@ -372,7 +375,7 @@ void api_token_revoke(struct request *request)
     bool with_workers;
     char member[SECRET_ID_LEN + 8], now[24];
     int len = snprintf(member, sizeof(member), "token:%.*s", id.len <= SECRET_ID_LEN ? (int)id.len : 0, id.ptr);
-    if (id.len != SECRET_ID_LEN) {
+    if (!secret_id_is_valid(id)) {
         reply_error(request, ERR_NO_SUCH, NULL, NULL);
         return;
     }

@@ -2,6 +2,7 @@
  * GET /api/admin/audit: the entries of the audit (who did what to what), newest first.
  */
 #include "api/api.h"
+#include "base/digits.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
 #include "store/credentials.h"
@@ -55,17 +56,19 @@ static void on_end(void *data, enum err err)
     buffer_fini(&body);
 }
 
-/* Whether a cursor can be an entry's id: "<ms>-<number>". */
+static bool is_number(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+    return text.len > 0 && text.len < DIGITS_MAX; /* so that it fits Redis's 64 bits */
+}
+
+/* Whether a cursor can be an entry's id: "<ms>-<number>". No entry has the number 0 of both. */
 static bool is_entry_id(struct str id)
 {
-    size_t dashes = 0;
-    for (size_t i = 0; i < id.len; i++) {
-        if (id.ptr[i] == '-')
-            dashes++;
-        else if (id.ptr[i] < '0' || id.ptr[i] > '9')
-            return false;
-    }
-    return id.len < 40 && dashes == 1;
+    struct str rest = id, ms = str_cut(&rest, '-');
+    return is_number(ms) && is_number(rest) && !str_eq(id, STR("0-0"));
 }
 
 void api_audit(struct request *request)

@@ -185,6 +185,7 @@ static void on_credential(void *data, struct str member, const struct credential
     entry->changed_at = get_number(credential, "changed_at");
     entry->expires_at = get_number(credential, "expires_at");
     entry->revoked_at = get_number(credential, "revoked_at");
+    entry->signed_out = get_number(credential, "signed_out");
     entry->with_workers = credential_get(credential, "with_workers").len > 0;
 }
 

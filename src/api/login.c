@@ -228,9 +228,44 @@ void api_login(struct request *request)
         (void)end(in, err);
 }
 
+/* A sign-out on its way. Its texts end with a NUL. */
+struct signing_out {
+    struct api *api;
+    struct pending *pending;
+    char member[DIRECTORY_NAME_MAX + 8]; /* of the user */
+    char ends[24];                       /* sessions that end before this have ended, in seconds since 1970 */
+    char who[160], address[INET_TEXT_MAX];
+    bool at_once; /* all sessions that began until now */
+};
+
+static void on_logged_out(void *data, enum err err);
+
+/* Ends the user's sessions until now in place of the one, since there is no room for another entry of a single session. */
+static void end_sessions(struct signing_out *out)
+{
+    struct actor actor = {str_from(out->who), str_from(out->address), out->api->config->coordinator_id};
+    struct credential_field fields[] = {{"signed_out", str_from(out->ends)}};
+    struct credential_change change = {.member = str_from(out->member),
+                                       .action = "logout",
+                                       .mode = CREDENTIAL_OLD,
+                                       .max = DIRECTORY_USERS_MAX,
+                                       .fields = fields,
+                                       .field_count = 1};
+    out->at_once = true;
+    enum err err = store_credential_put(out->api->store, &actor, &change, on_logged_out, out);
+    if (err != ERR_NONE)
+        on_logged_out(out, err);
+}
+
 static void on_logged_out(void *data, enum err err)
 {
-    struct request *request = api_resume(data, err == ERR_EXISTS ? ERR_NONE : err);
+    struct signing_out *out = data;
+    if (err == ERR_TOO_MANY && !out->at_once) {
+        end_sessions(out);
+        return;
+    }
+    bool ended = err == ERR_EXISTS || (err == ERR_NO_SUCH && out->at_once); /* before: by another sign-out, with its user */
+    struct request *request = api_resume(out->pending, ended ? ERR_NONE : err);
     if (request == NULL)
         return;
     set_cookie(request, STR(""), 0);
@@ -239,7 +274,6 @@ static void on_logged_out(void *data, enum err err)
 
 static void logout(struct request *request)
 {
-    const struct api *api = request_app(request);
     const struct principal *principal = admit_principal(request);
     if (principal->by_cookie && !admit_is_from_own_page(request)) {
         reply_error(request, ERR_CROSS_SITE, NULL, NULL);
@@ -252,6 +286,7 @@ static void logout(struct request *request)
     }
     char member[80];
     int len = snprintf(member, sizeof(member), "session:%s", principal->session);
+    int64_t until_now = clock_wall_ms() / 1000 + SESSION_S;
     struct actor actor = admit_actor(request);
     struct credential_field fields[] = {{"user", str_from(principal->name)}};
     struct credential_change change = {.member = {member, (size_t)len},
@@ -261,8 +296,17 @@ static void logout(struct request *request)
                                        .ends_at = (principal->expires_at + JWT_LEEWAY) * 1000,
                                        .fields = fields,
                                        .field_count = 1};
-    struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_credential_put(api->store, &actor, &change, on_logged_out, pending));
+    struct pending *pending = api_wait(request, sizeof(struct signing_out));
+    struct signing_out *out = pending_payload(pending);
+    *out = (struct signing_out){.api = request_app(request), .pending = pending};
+    snprintf(out->member, sizeof(out->member), "user:%.*s", DIRECTORY_NAME_MAX, principal->name);
+    snprintf(out->ends, sizeof(out->ends), "%lld",
+             (long long)(principal->expires_at < until_now ? until_now : principal->expires_at + 1));
+    snprintf(out->who, sizeof(out->who), "%.*s", STR_PRINTF(actor.who));
+    snprintf(out->address, sizeof(out->address), "%.*s", STR_PRINTF(actor.address));
+    enum err err = store_credential_put(out->api->store, &actor, &change, on_logged_out, out);
+    if (err != ERR_NONE)
+        on_logged_out(out, err);
 }
 
 void api_logout(struct request *request)

@@ -102,6 +102,8 @@ static enum identification identify_user(const struct directory *directory, cons
         return CREDENTIAL_REVOKED;
     if (user == NULL || strncmp(claims->grant, user->password_tag, PASSWORD_TAG_LEN) != 0)
         return CREDENTIAL_OUTDATED; /* the user was removed or has a new password, or either is newer than this copy */
+    if (claims->expires_at < user->signed_out)
+        return CREDENTIAL_REVOKED;
     out->kind = PRINCIPAL_USER;
     out->role = user->role;
     snprintf(out->session, sizeof(out->session), "%s", claims->grant);
@@ -206,7 +208,7 @@ enum identification principal_identify_again(const struct directory *directory, 
         principal->role = token->kind == SECRET_JOIN ? ROLE_NONE : token->role;
         return identify_entry(token, now);
     }
-    struct jwt_claims claims = {.worker = principal->kind == PRINCIPAL_WORKER};
+    struct jwt_claims claims = {.worker = principal->kind == PRINCIPAL_WORKER, .expires_at = principal->expires_at};
     memcpy(claims.subject, principal->name, sizeof(claims.subject));
     memcpy(claims.grant, claims.worker ? principal->grant : principal->session, sizeof(claims.grant));
     if (principal->expires_at + JWT_LEEWAY <= now / 1000)

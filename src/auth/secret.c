@@ -45,6 +45,14 @@ void secret_make(enum secret_kind kind, struct buffer *text)
     OPENSSL_cleanse(bytes, sizeof(bytes));
 }
 
+bool secret_id_is_valid(struct str id)
+{
+    for (size_t i = 0; i < id.len; i++)
+        if (memchr(id_letters, id.ptr[i], sizeof(id_letters) - 1) == NULL)
+            return false;
+    return id.len == SECRET_ID_LEN;
+}
+
 bool secret_parse(struct str text, struct secret *out)
 {
     if (text.len != SECRET_TEXT_LEN)
@@ -54,12 +62,9 @@ bool secret_parse(struct str text, struct secret *out)
         return false;
     struct str id = {text.ptr + 5, SECRET_ID_LEN};
     struct str rest = {id.ptr + id.len + 1, text.len - 5 - SECRET_ID_LEN - 1};
-    for (size_t i = 0; i < id.len; i++)
-        if (memchr(id_letters, id.ptr[i], sizeof(id_letters) - 1) == NULL)
-            return false;
     unsigned char bytes[SECRET_BYTES];
     size_t len;
-    if (id.ptr[id.len] != '_' || !base64url_decode(rest, bytes, sizeof(bytes), &len))
+    if (!secret_id_is_valid(id) || id.ptr[id.len] != '_' || !base64url_decode(rest, bytes, sizeof(bytes), &len))
         return false;
     OPENSSL_cleanse(bytes, sizeof(bytes));
     out->kind = join ? SECRET_JOIN : SECRET_API;

@@ -30,6 +30,9 @@ void secret_make(enum secret_kind kind, struct buffer *text);
 /* Whether `text` has the form of a token; fills in *out. `text` must outlive out->id. */
 bool secret_parse(struct str text, struct secret *out);
 
+/* Whether `id` has the form of a token's id. */
+bool secret_id_is_valid(struct str id);
+
 /* Whether `a` and `b`, of the same length, are equal, in a time that does not depend on where they differ. */
 bool secret_is(struct str a, struct str b);
 

@@ -21,7 +21,7 @@ struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char ro
 
 /*
  * Returns what limits count a client by. For an IPv6 address this is its network (/64), in `room`, since one client may use all
- * of it. For anything else it is the text itself.
+ * of it; but for one that stands for an IPv4 address (::ffff:192.0.2.1) it is that. For anything else it is the text itself.
  */
 struct str inet_client(struct str address, char room[INET_TEXT_MAX]);
 

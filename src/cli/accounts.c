@@ -98,6 +98,20 @@ static int change(const struct options *options, const char *method, const char 
     return code;
 }
 
+/* Reads a line of standard input without its end. False when there is none, or it has a NUL or does not fit. */
+static bool read_line(char room[PASSWORD_ROOM])
+{
+    size_t len = 0;
+    int c;
+    while ((c = getchar()) != EOF && c != '\n' && c != '\0' && len < PASSWORD_ROOM - 1)
+        room[len++] = (char)c;
+    bool whole = c == '\n' || (c == EOF && len > 0);
+    if (len > 0 && room[len - 1] == '\r')
+        len--;
+    room[len] = '\0';
+    return whole;
+}
+
 /* Reads a line without showing it, after having asked for it on the terminal. */
 static bool read_hidden(const char *question, char room[PASSWORD_ROOM])
 {
@@ -109,13 +123,11 @@ static bool read_hidden(const char *question, char room[PASSWORD_ROOM])
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
         fprintf(stderr, "%s", question);
     }
-    bool read = fgets(room, PASSWORD_ROOM, stdin) != NULL;
+    bool read = read_line(room);
     if (terminal) {
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
         fprintf(stderr, "\n");
     }
-    if (read)
-        room[strcspn(room, "\r\n")] = '\0';
     return read;
 }
 
@@ -124,7 +136,7 @@ static int read_password(char password[PASSWORD_ROOM])
 {
     char again[PASSWORD_ROOM];
     if (!read_hidden("Password: ", password) || password[0] == '\0')
-        return cli_fail(CLI_USAGE, "which password? type it, or give it as the first line of standard input");
+        return cli_fail(CLI_USAGE, "which password? type it, or give it as the first line of standard input, without a NUL");
     if (!isatty(STDIN_FILENO))
         return CLI_DONE;
     bool same = read_hidden("Once more: ", again) && strcmp(password, again) == 0;
@@ -216,7 +228,8 @@ static double read_duration(const char *text)
     double number = strtod(text, &end);
     const char *unit = strchr("smhd", *end);
     static const double seconds[] = {1, 60, 3600, 86400};
-    if (end == text || number <= 0 || (*end != '\0' && (unit == NULL || end[1] != '\0')))
+    size_t digits = strspn(text, "0123456789."); /* strtod would also take "inf", "0x8" and "1e3" */
+    if (digits == 0 || end != text + digits || number <= 0 || number > 1e9 || (*end != '\0' && (unit == NULL || end[1] != '\0')))
         return NAN;
     return number * (*end == '\0' ? 1 : seconds[unit - "smhd"]);
 }

@@ -244,6 +244,16 @@ static bool says_not_found(struct str code)
            str_eq(code, err_code(ERR_QUEUE_NOT_FOUND));
 }
 
+/* Adds what is wrong with the first field, where fields are. */
+static void name_field(struct client *client, const struct answer *answer)
+{
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(answer->json, "errors"), 0);
+    struct str field = member_text(first, "field"), message = member_text(first, "message");
+    size_t len = strlen(client->why);
+    if (message.len > 0)
+        snprintf(client->why + len, sizeof(client->why) - len, " %.*s: %.*s", STR_PRINTF(field), STR_PRINTF(message));
+}
+
 /* What an answer that came whole means. */
 static int judge(struct client *client, struct answer *answer)
 {
@@ -263,7 +273,9 @@ static int judge(struct client *client, struct answer *answer)
     else
         snprintf(client->why, sizeof(client->why), "%s answers %ld; is it a coordinator? check --url", client->place,
                  answer->status);
-    if (!is_coordinators)
+    if (is_coordinators)
+        name_field(client, answer);
+    else
         blame_proxy(client);
     return CLI_FAILED;
 }

@@ -194,6 +194,19 @@ static int check_tasks(const struct options *options)
     return CLI_DONE;
 }
 
+/* Looks at the limits of a token: one that is not understood must not make a token without it. */
+static int check_token(const struct options *options)
+{
+    const char *const lists[] = {options->tiers, options->services};
+    if (options->max_workers != NULL && !is_number(options->max_workers, 1, 1000, true))
+        return cli_fail(CLI_USAGE, "--max-workers must be a whole number from 1 to 1000, not \"%.64s\"", options->max_workers);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (lists[i] != NULL && lists[i][0] == '\0')
+            return cli_fail(CLI_USAGE, "--%s must not be empty; leave it out for a token without this limit",
+                            i == 0 ? "tiers" : "services");
+    return CLI_DONE;
+}
+
 /* Looks at what the command is about. */
 static int check_subject(const struct cli_command *command, const struct options *options)
 {
@@ -222,6 +235,8 @@ static int check(const struct cli_command *command, struct options *options)
     int code = check_subject(command, options);
     if (code == CLI_DONE)
         code = check_tasks(options);
+    if (code == CLI_DONE)
+        code = check_token(options);
     if (code != CLI_DONE)
         return code;
     if (options->tier != NULL && (options->tier[0] < '1' || options->tier[0] > '4' || options->tier[1] != '\0'))

@@ -82,12 +82,20 @@ static void read_kind(const cJSON *root, bool *join, struct faults *faults)
         faults_add(faults, "kind", "must be join (for workers) or api (for a program)");
 }
 
+/* A limit that came out empty must not make a token without it. */
+static void refuse_empty(const cJSON *list, const char *name, struct faults *faults)
+{
+    if (cJSON_IsArray(list) && list->child == NULL)
+        faults_add(faults, name, "must not be empty; leave it out for a token without this limit");
+}
+
 static void read_tiers(const cJSON *root, char tiers[8], struct faults *faults)
 {
     bool wanted[TIER_COUNT + 1] = {false};
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "tiers"), *item;
     if (list != NULL && !cJSON_IsNull(list) && !cJSON_IsArray(list))
         faults_add(faults, "tiers", "must be an array of numbers from 1 to 4");
+    refuse_empty(list, "tiers", faults);
     cJSON_ArrayForEach(item, list)
     {
         double tier = cJSON_IsNumber(item) ? item->valuedouble : 0;
@@ -112,6 +120,7 @@ static void read_services(const cJSON *root, struct buffer *services, struct fau
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "services"), *item;
     if (list != NULL && !cJSON_IsNull(list) && !cJSON_IsArray(list))
         faults_add(faults, "services", "must be an array of names");
+    refuse_empty(list, "services", faults);
     cJSON_ArrayForEach(item, list)
     {
         struct str name = str_from(cJSON_GetStringValue(item));

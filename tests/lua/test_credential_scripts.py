@@ -202,3 +202,12 @@ def test_so_many_keys_are_known_at_once_and_no_more(scripts):
     assert len(read(scripts)[2]) == 60 and read(scripts)[2]["key:k59"].get("retired_at") is None
     scripts.at(91)
     assert sign(scripts, "k61", mode="rotate") == "k61"
+
+
+def test_what_has_expired_takes_no_room(scripts):
+    for number in range(3):
+        put(scripts, f"session:s{number}", most=3, ends_at=scripts.now() + 1500)
+    refused("TOOMANY", put, scripts, "session:s3", most=3)
+    scripts.at(2)
+    put(scripts, "session:s3", most=3)
+    assert read(scripts)[2].keys() == {"session:s3"}

@@ -79,20 +79,26 @@ def test_the_audit_names_the_command(straight):
     (["users", "add"], ""), (["users", "add", "anna"], "correct horse\n"), (["users", "add", "anna", "--role", "viewer"], ""),
     (["users", "role", "anna"], ""), (["users", "nonsense"], ""), (["tokens", "add"], ""),
     (["tokens", "add", "--kind", "join"], ""),
-    (["tokens", "add", "--kind", "join", "--name", "x", "--expires", "soon"], ""), (["tokens", "revoke"], ""),
+    *((["tokens", "add", "--kind", "join", "--name", "x", flag, value], "") for flag, value in [
+        ("--expires", "soon"), ("--expires", "inf"), ("--expires", "nan"), ("--expires", "0x10"), ("--expires", "1e3"),
+        ("--expires", "9" * 400), ("--expires", " 3"), ("--max-workers", "3x"), ("--max-workers", ""), ("--max-workers", "inf"),
+        ("--tiers", ""), ("--services", "")]),
+    (["users", "add", "anna", "--role", "viewer"], "correct horse\0battery staple\n"),
+    (["users", "add", "anna", "--role", "viewer"], "x" * 600 + "\n"),
+    (["tokens", "revoke"], ""),
     (["keys", "lose"], "")])
 def test_what_is_not_understood(straight, arguments, stdin):
     assert straight(*arguments, stdin=stdin).returncode == USAGE
 
 
 @pytest.mark.parametrize("arguments, stdin, says", [
-    (["users", "add", "anna", "--role", "root"], "correct horse\n", "422"),
-    (["users", "add", "anna", "--role", "viewer"], "short\n", "422"),
-    (["tokens", "add", "--kind", "api", "--name", "x"], "", "422"),
-    (["tokens", "add", "--kind", "join", "--name", "x", "--tiers", "9"], "", "422")])
+    (["users", "add", "anna", "--role", "root"], "correct horse\n", "role: must be viewer, user, operator or admin"),
+    (["users", "add", "anna", "--role", "viewer"], "short\n", "the password must have at least 8 characters"),
+    (["tokens", "add", "--kind", "api", "--name", "x"], "", "role: is required"),
+    (["tokens", "add", "--kind", "join", "--name", "x", "--tiers", "9"], "", "tiers: must have numbers from 1 to 4 alone")])
 def test_what_is_refused(straight, arguments, stdin, says):
     result = straight(*arguments, stdin=stdin)
-    assert result.returncode == FAILED and says in result.stderr
+    assert result.returncode == FAILED and "422" in result.stderr and says in result.stderr
 
 
 def listening_ports(pid):

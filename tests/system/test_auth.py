@@ -614,6 +614,36 @@ def test_a_session_ends(redis, start_coordinator, anna, how):
         wait_until(lambda: as_code(each.request("GET", "/api/admin/stats", headers=token)) == (401, "token-revoked"), within=WITHIN)
 
 
+SESSIONS_MAX = 10_000
+
+
+@pytest.mark.parametrize("entries", ["expired", "kept"])
+def test_who_signs_out_is_out_however_many_were_before(redis, start_coordinator, anna, entries):
+    """The index has room again for what has expired, though nobody has read it. And a session ends though there is no room."""
+    coordinator, admin, answer = anna
+    other = start_coordinator(redis, AUTH="on")
+    later = {"username": "anna", "password": "correct horse"}
+    members = [f"session:{number:024d}" for number in range(SESSIONS_MAX)]
+    with redis.client.pipeline() as pipeline:
+        for member in members if entries == "kept" else []:
+            pipeline.hset(credentials.PREFIX + "credential:" + member, "user", "bert")
+        pipeline.zadd(credentials.PREFIX + "credentials", dict.fromkeys(members, 0))
+        pipeline.execute()
+    token = bearer(answer.json["access_token"])
+    assert other.request("GET", "/api/admin/stats", headers=token).status == 200
+    left = coordinator.request("POST", "/api/auth/logout", headers=token)
+    assert left.status == 200 and left.json["message"] == "Signed out", left
+    for each in (coordinator, other):
+        wait_until(lambda: as_code(each.request("GET", "/api/admin/stats", headers=token)) == (401, "token-revoked"), within=WITHIN)
+    assert redis.client.zcard(credentials.PREFIX + "credentials") < SESSIONS_MAX or entries == "kept"
+
+    def comes_back():
+        again = coordinator.request("POST", "/api/auth/login", later)
+        return other.request("GET", "/api/admin/stats", headers=bearer(again.json["access_token"])).status == 200
+    wait_until(comes_back, within=WITHIN, every=1)
+    assert "logout" in [entry["action"] for entry in coordinator.request("GET", "/api/admin/audit", headers=admin).json["entries"]]
+
+
 def test_a_changed_role_holds(anna):
     coordinator, admin, answer = anna
     token = bearer(answer.json["access_token"])
@@ -687,6 +717,19 @@ def test_guessing_from_one_network_is_guessing_from_one_address(redis, start_coo
 
     assert [guess(number) for number in range(13)] == [401] * 10 + [429] * 3
     assert guess(99, "2001:db8:0:1") == 401
+
+
+def test_an_address_is_itself_in_the_form_of_ipv6_too(redis, start_coordinator):
+    """Proxies that listen for both kinds write IPv4 so. These addresses are no network of one client."""
+    coordinator = start_coordinator(redis, AUTH="on", TRUST_PROXY=1)
+
+    def guess(number, address):
+        return coordinator.request("POST", "/api/auth/login", {"username": f"name{number}", "password": "x"},
+                                   {"X-Forwarded-For": address}).status
+
+    assert [guess(number, f"::ffff:192.0.2.{number}") for number in range(12)] == [401] * 12
+    forms = ["192.0.2.200", "::ffff:192.0.2.200", "::FFFF:c000:2c8", "[::ffff:192.0.2.200]:555"]
+    assert [guess(100 + number, forms[number % 4]) for number in range(12)] == [401] * 10 + [429] * 2
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------------
@@ -779,6 +822,36 @@ def test_the_audit_has_who_did_what(anna):
     entries = entries()
     assert all(entry["address"] == "127.0.0.1" for entry in entries)
     assert entries[-1]["who"].startswith("token:")
+
+
+def test_the_audit_has_both_changes_of_a_user(anna):
+    coordinator, admin, _ = anna
+    both = {"role": "admin", "password": "battery staple"}
+    assert coordinator.request("PATCH", "/api/auth/users/anna", both, admin).status == 200
+    entry, = coordinator.request("GET", "/api/admin/audit?limit=1", headers=admin).json["entries"]
+    assert (entry["action"], entry["target"]) == ("user.role+password", "user:anna")
+
+
+def test_a_cursor_of_the_audit_is_an_entrys(redis, guarded):
+    admin = bearer(make_token(redis.client))
+    for cursor in ("-", "5-", "-5", "0-0", "1-2-3", "x", "18446744073709551616-1", "1-18446744073709551616", "9" * 60):
+        answer = guarded.request("GET", f"/api/admin/audit?cursor={cursor}", headers=admin)
+        assert as_code(answer) == (422, "fields-invalid"), (cursor, answer)
+    assert guarded.request("GET", "/api/admin/audit?cursor=1-0", headers=admin).json["entries"] == []
+
+
+@pytest.mark.parametrize("name", ["abcdefghijk:", "abcdefghijk", "ABCDEFGHIJKL", "%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2f",
+                                  "abcdefghijk%00"])
+def test_what_can_be_no_tokens_id_is_no_tokens(redis, guarded, name):
+    answer = guarded.request("DELETE", f"/api/auth/tokens/{name}", headers=bearer(make_token(redis.client)))
+    assert as_code(answer) == (404, "not-found"), answer
+
+
+@pytest.mark.parametrize("limit", [{"tiers": []}, {"services": []}])
+def test_a_limit_that_came_out_empty_makes_no_token_without_it(redis, guarded, limit):
+    admin = bearer(make_token(redis.client))
+    answer = guarded.request("POST", "/api/auth/tokens", {"kind": "join", "name": "x", **limit}, admin)
+    assert as_code(answer) == (422, "fields-invalid"), answer
 
 
 def test_the_audit_has_what_operators_do(anna):

@@ -188,7 +188,7 @@ if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too
   entry = false
 end
 local before = try_call('HMGET', registration, 'registered_at', 'tasks_completed', 'assigned_services', 'boot_id', 'drained',
-  'drained_at', 'drain_reason', 'drained_from', 'requests_served') or {}
+  'drained_at', 'drain_reason', 'drained_from', 'requests_served', 'restarted_at') or {}
 local again = before[1]
 local given = {}
 for at = rest, #ARGV, 2 do
@@ -274,7 +274,10 @@ local provides = table.concat(names_split(assigned_services .. ',' .. arg_advert
 redis.call('HSET', registration, 'tier', arg_tier, 'registered_at', again and before[1] or now,
   'tasks_completed', again and before[2] or '0', 'assigned_services', assigned_services, 'provides', provides,
   unpack(ARGV, rest, #ARGV))
-for at, field in ipairs({ 'drained', 'drained_at', 'drain_reason', 'drained_from', 'requests_served' }) do
+if again and boot_id and boot_id ~= before[4] then
+  before[10] = now
+end
+for at, field in ipairs({ 'drained', 'drained_at', 'drain_reason', 'drained_from', 'requests_served', 'restarted_at' }) do
   if before[4 + at] then
     redis.call('HSET', registration, field, before[4 + at])
   end

@@ -7,6 +7,7 @@
 --: use task_memory
 --: use task_moves
 --: use task_owners
+--: use try
 
 -- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that
 -- has none), the result as JSON. Returns for each a word: "completed", also when it was completed by this lease before; "lost":
@@ -17,6 +18,7 @@
 local DONE_MS = 30000 -- for which a task of which nothing is kept is known as completed, for a worker that missed the answer
 local DAY = 86400000
 local FAILED_MS, FAILED = 600000, 5
+local KNOWN_MS = 3600000 -- failures: the other's success may come much later
 
 if (#ARGV - rest + 1) % 4 ~= 0 then
   return redis.error_reply('BADCALL malformed result')
@@ -24,24 +26,38 @@ end
 local now = clock_now()
 local completed, total = {}, 0 -- by worker; of all
 
--- A task that others failed at has been completed after all: five such within ten minutes say something of a worker.
+local function mark(worker)
+  local state, place = key_prefix .. 'worker:' .. worker, ledger_read(redis.call('HGET', key_prefix .. 'ledger', worker))
+  if place and redis.call('EXISTS', state) == 1 and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
+    redis.call('HINCRBY', key_prefix .. 'stats', 'event:suspect:tasks', 1)
+    redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'suspect', 'reason', 'tasks', 'worker_id', worker,
+      'tier', place.tier, 'status', place.status, 'services', place.services ~= '-' and health_names(place.services) or '')
+  end
+end
+
+-- When a worker was started last, as far as its boot_id tells.
+local function start_of(worker)
+  local times = try_call('HMGET', key_prefix .. 'registration:' .. worker, 'restarted_at', 'registered_at') or {}
+  return tonumber(times[1] or times[2] or '') or 0
+end
+
+-- A task that others failed at has been completed after all: five such failures within ten minutes, since its last start, say
+-- something of a worker.
 local function suspect(id, task, worker)
-  task_history_find(task.history, function(of, _, outcome)
-    if outcome == 'failed' and of ~= worker then
+  task_history_find(task.history, function(of, _, outcome, ended)
+    local started = outcome == 'failed' and of ~= worker and start_of(of)
+    if started and tonumber(ended) >= started then
       local key = key_prefix .. 'failures:' .. of
-      redis.call('ZADD', key, now, id)
-      redis.call('ZREMRANGEBYSCORE', key, '-inf', now - FAILED_MS)
+      redis.call('ZADD', key, 'GT', ended, id)
+      local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]
+      redis.call('ZREMRANGEBYSCORE', key, '-inf', math.max(last - FAILED_MS, started - 1))
       local more = redis.call('ZCARD', key) - FAILED
       if more > 0 then
         redis.call('ZPOPMIN', key, more)
       end
-      redis.call('PEXPIRE', key, FAILED_MS)
-      local state, place = key_prefix .. 'worker:' .. of, ledger_read(redis.call('HGET', key_prefix .. 'ledger', of))
-      if place and redis.call('ZCARD', key) >= FAILED and redis.call('EXISTS', state) == 1
-        and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
-        redis.call('HINCRBY', key_prefix .. 'stats', 'event:suspect:tasks', 1)
-        redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'suspect', 'reason', 'tasks', 'worker_id', of,
-          'tier', place.tier, 'status', place.status, 'services', place.services ~= '-' and health_names(place.services) or '')
+      redis.call('PEXPIRE', key, KNOWN_MS)
+      if more >= 0 then
+        mark(of)
       end
     end
   end)
@@ -61,9 +77,8 @@ local function complete(text, id, lease, result)
   local key = key_prefix .. 'task:' .. id
   local task = read(key)
   if not task.state then
-    local done = redis.call('GET', key_prefix .. 'done:' .. id)
-    local by = done and string.match(done, '^%S+')
-    return done and by == worker and (lease == '' or done == worker .. ' ' .. lease) and 'completed' or 'unknown'
+    local gone = task_holders_check_gone(id, worker, lease)
+    return gone == 'ended' and 'completed' or gone
   end
   local may = task_holders_check(task, worker, lease, 'completed')
   if may == 'ended' then

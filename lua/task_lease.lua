@@ -6,6 +6,7 @@
 --: use task_held
 --: use task_lanes
 --: use task_memory
+--: use task_news
 --: use task_owners
 --: use task_queues
 --: use task_waiters
@@ -263,18 +264,10 @@ end
 
 -- Adds what the worker is to know of tasks that it holds or held. Returns whether there is anything.
 local function tell_news(worker, answer)
-  local news = redis.call('HGETALL', key_prefix .. 'news:' .. worker.id)
-  local lost, cancel = {}, {}
-  for i = 1, #news, 2 do
-    local list = news[i + 1] == 'lost' and lost or cancel
-    list[#list + 1] = news[i]
-  end
+  task_held_flush()
+  local lost, cancel = task_news_take(worker.id)
   answer[3], answer[4] = table.concat(lost, ' '), table.concat(cancel, ' ')
-  if #news > 0 then
-    redis.call('DEL', key_prefix .. 'news:' .. worker.id)
-    redis.call('ZREM', key_prefix .. 'news', worker.id)
-  end
-  return #news > 0
+  return #lost + #cancel > 0
 end
 
 local function is_due()

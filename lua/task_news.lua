@@ -1,14 +1,17 @@
 --: rest beats
 --: use number
 --: use clock
+--: use task_holders
 --: use task_leases
+--: use task_news
 --: use task_queues
 --: use task_workers
 
 -- The news of tasks in the answers to heartbeats. beats: for each the worker's id; on how many tasks it says that it works ("-1" if
 -- it does not say), and their ids. A task that it has held for longer than GRACE_MS and does not name never reached it, and is
 -- taken back. Returns for each {how many queued tasks it could do, in some lanes; the ids of the tasks that it has lost, with
--- blanks between; the ids of the tasks that it must cancel}.
+-- blanks between; the ids of the tasks that it must cancel}. A task that it names and has reported on itself is not lost:
+-- heartbeats and reports may overtake each other.
 
 local GRACE_MS = 10000
 local LANES = 32 -- lanes of a group that are counted
@@ -41,8 +44,9 @@ local function count_waiting(worker)
   return waiting
 end
 
--- Compares the tasks that the worker names with those that it holds. Adds to `lost` the tasks that it no longer holds.
-local function compare(id, first, count, lost)
+-- Compares the tasks that the worker names with those that it holds. Adds to `lost` the tasks that it no longer holds, and to
+-- `cancel` those that it is to cancel.
+local function compare(id, first, count, lost, cancel)
   local named, held = {}, redis.call('HGETALL', key_prefix .. 'held:' .. id)
   local holds = {}
   for i = first, first + count - 1 do
@@ -50,13 +54,16 @@ local function compare(id, first, count, lost)
   end
   for i = 1, #held, 2 do
     holds[held[i]] = true
+    if named[held[i]] and string.find(held[i + 1], '^%d+ %d+ %d+ %d+ %S+ %S+ cancel$') then -- it may not have heard of it
+      cancel[held[i]] = true
+    end
     local since = string.match(held[i + 1], '^%d+ %d+ %d+ (%d+)')
     if not named[held[i]] and since and tonumber(since) <= now - GRACE_MS then
       task_leases_give_back(id, held[i], 'not worked on', now)
     end
   end
   for task in pairs(named) do
-    if not holds[task] then
+    if not holds[task] and not task_holders_reported(id, task) then
       lost[task] = true
     end
   end
@@ -64,16 +71,13 @@ end
 
 local function tell(id, first, count)
   local lost, cancel, ids = {}, {}, { {}, {} }
-  local news = redis.call('HGETALL', key_prefix .. 'news:' .. id)
-  for i = 1, #news, 2 do
-    (news[i + 1] == 'lost' and lost or cancel)[news[i]] = true
-  end
-  if #news > 0 then
-    redis.call('DEL', key_prefix .. 'news:' .. id)
-    redis.call('ZREM', key_prefix .. 'news', id)
+  for i, list in ipairs({ task_news_take(id) }) do
+    for _, task in ipairs(list) do
+      (i == 1 and lost or cancel)[task] = true
+    end
   end
   if count >= 0 then
-    compare(id, first, count, lost)
+    compare(id, first, count, lost, cancel)
   end
   for i, set in ipairs({ lost, cancel }) do
     for task in pairs(set) do

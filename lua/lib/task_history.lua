@@ -16,11 +16,12 @@ local function task_history_add(history, worker, lease, started, ended, outcome,
   return table.concat(lines, '\n') -- the last one first
 end
 
--- Calls visit(worker, lease, outcome) for each attempt, the last one first, until it returns true. Returns whether it did.
+-- Calls visit(worker, lease, outcome, ended) for each attempt, the last one first, until it returns true. ended: ms since 1970.
+-- Returns whether it did.
 local function task_history_find(history, visit)
   for line in string.gmatch(history or '', '[^\n]+') do
-    local worker, seq, nonce, outcome = string.match(line, '^(%S+) (%S+) (%S+) %S+ %S+ (%S+)')
-    if worker and visit(worker, seq .. ' ' .. nonce, outcome) then
+    local worker, seq, nonce, ended, outcome = string.match(line, '^(%S+) (%S+) (%S+) %S+ (%d+) (%S+)')
+    if worker and visit(worker, seq .. ' ' .. nonce, outcome, ended) then
       return true
     end
   end

@@ -1,5 +1,6 @@
 #include "model/submission.h"
 
+#include "model/catalogue.h"
 #include "model/id.h"
 #include "model/iso_time.h"
 #include "model/json.h"
@@ -157,6 +158,8 @@ static void read_requirements(const cJSON *requirements, struct submission *out,
     check_names(requirements, faults);
     read_whole(requirements, "tier", 1, 4, "requirements.tier", &demands.tier, faults);
     read_id(requirements, "service", "requirements.service", &demands.service, faults);
+    if (demands.service.ptr != NULL)
+        demands.service = catalogue_name(demands.service); /* as workers' services are called, too */
     read_id(requirements, "worker_id", "requirements.worker_id", &demands.worker_id, faults);
     read_id(requirements, "region", "requirements.region", &demands.region, faults);
     json_get_string(requirements, "model", SIZE_MAX, "requirements.model", &demands.model, faults);

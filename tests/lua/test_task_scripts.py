@@ -267,7 +267,9 @@ def test_a_result_that_is_not_kept(tasks):
     tasks.enqueue("t", fields={"result_ttl": "0"}, dedup="d")
     task = tasks.ask("w").tasks[0]
     assert [tasks.complete("w", "t", task.lease) for _ in range(2)] == ["completed", "completed"]
-    assert tasks.complete("v", "t") == "unknown"
+    assert tasks.complete("v", "t") == tasks.complete("w", "t", "1 other") == "lost"
+    assert tasks.fail("w", "t", task.lease) == tasks.fail("v", "t") == tasks.touch("w", "t", task.lease)[0] == "lost"
+    assert tasks.news("w", ["t"]) == (0, [], []) and tasks.news("v", ["t"]) == (0, ["t"], [])
     assert tasks.hash("t") == {} and tasks.queues()["q"]["completed"] == 0
     assert tasks.redis.hget("{rma}:queue:q", "completed") == "1"
 
@@ -451,6 +453,41 @@ def test_a_heartbeat_tells_what_the_worker_works_on(tasks):
     assert tasks.ask("w", 9).ids == ["b", "c"]
 
 
+def test_heartbeats_and_reports_may_overtake_each_other(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue_all([{"id": name} for name in ("done", "failed", "fatal", "taken", "cancelled")])
+    for task in tasks.ask("w", 5).tasks:
+        {"done": tasks.complete, "fatal": lambda *of: tasks.fail(*of, retryable=False), "failed": tasks.fail,
+         "taken": lambda *of: tasks.give_back("w", *of[1:]), "cancelled": lambda *of: tasks.cancel(of[1])}[task.id](
+             "w", task.id, task.lease)
+    assert tasks.complete("w", "cancelled") == "completed"
+    assert tasks.news("w", ["done", "failed", "fatal", "taken", "cancelled"]) == (1, ["taken"], []), "it has reported on the others"
+    assert tasks.news("v", ["done", "failed"]) == (1, ["done", "failed"], [])
+
+
+@pytest.mark.parametrize("hear", [lambda tasks: tasks.news("w"), lambda tasks: tasks.news("w", ["t", "u"]),
+                                  lambda tasks: (0, tasks.ask("w").lost, [])], ids=["heartbeat", "names them", "poll"])
+def test_what_a_worker_has_again_is_not_lost(tasks, hear):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": task, "fields": {"lease_ms": "5000"}} for task in ("t", "u")])
+    tasks.ask("w", 2)
+    tasks.sweep(6)
+    assert tasks.ask("w").ids == ["t"], "it is given again before it was told that it had lost it"
+    tasks.worker("v", at=6)
+    assert tasks.ask("v").ids == ["u"]
+    assert hear(tasks) == (0, ["u"], [])
+
+
+def test_a_cancel_is_told_until_it_is_heard(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "t", "queue": "cancel"}, {"id": "u", "queue": "cancel"}])
+    tasks.ask("w", 2, request="cancel")
+    tasks.cancel("t")
+    assert [tasks.news("w", ["t", "u"]) for _ in range(2)] == [(0, [], ["t"])] * 2
+    assert tasks.news("w") == (0, [], []), "only what it names"
+
+
 def test_heartbeats_hear_of_tasks_only_while_there_is_something(tasks):
     tasks.worker("w")
     beat = tasks.scripts.beat_of("w")
@@ -579,6 +616,31 @@ def test_a_worker_that_fails_where_others_succeed_is_marked(tasks):
     assert tasks.redis.zrange("{rma}:failures:bad", 0, -1) == [f"t{number}" for number in range(3, 8)], "no more than what tells"
     assert ("suspect", "tasks", "bad", "healthy") in tasks.scripts.events()
     assert tasks.redis.hget("{rma}:stats", "event:suspect:tasks") == "1"
+
+
+@pytest.mark.parametrize("minutes, restarted, marked", [
+    ((0, 1, 2, 3, 4), None, True), ((0, 3, 6, 9, 12), None, False), ((0, 3, 6, 9, 9.9), None, True), ((0, 0, 0, 0, 0), 1, False),
+    ((0, 0, 2, 2, 2), 1, False)])
+def test_what_counts_is_when_a_worker_failed(tasks, minutes, restarted, marked):
+    """Others may complete the tasks much later, all at once, and after a restart of the worker."""
+    tasks.worker("bad", boot="one")
+    for number, minute in enumerate(minutes):
+        if restarted is not None and minute > restarted:
+            tasks.worker("bad", boot="two", at=60 * restarted)
+        beat = tasks.scripts.beat_of("bad")
+        tasks.scripts.heartbeat(beat, at=60 * minute)
+        tasks.enqueue(f"t{number}")
+        assert tasks.ask("bad").ids == [f"t{number}"]
+        tasks.fail("bad", f"t{number}", after="1200000")
+    if restarted is not None:
+        tasks.worker("bad", boot="two", at=60 * max(restarted, minutes[-1]))
+    tasks.sweep(2100)
+    tasks.worker("good", at=2100)
+    tasks.scripts.heartbeat(beat, at=2100)
+    for number in range(5):
+        assert tasks.ask("good").ids == [f"t{number}"]
+        tasks.complete("good", f"t{number}")
+    assert ("suspect_since" in tasks.redis.hgetall("{rma}:worker:bad")) == marked
 
 
 # -- cancelling, retrying ----------------------------------------------------------------------------------------------------------

@@ -516,16 +516,16 @@ def test_each_of_a_bulk_is_answered_by_its_name(redis, coordinator, what):
 # -- what a task demands -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("requirements", [
-    {"service": "ocr"}, {"tier": 1}, {"model": "Llama3:latest"}, {"worker_id": "able"}, {"min_gpu_memory": "20GB"},
-    {"min_gpu_memory": 20000}, {"region": "fra"}, {"labels": {"rack": "b 7"}},
+    {"service": "ocr"}, {"service": "vision-ocr"}, {"tier": 1}, {"model": "Llama3:latest"}, {"worker_id": "able"},
+    {"min_gpu_memory": "20GB"}, {"min_gpu_memory": 20000}, {"region": "fra"}, {"labels": {"rack": "b 7"}},
     {"service": "ocr", "tier": 1, "model": "llama3", "min_gpu_memory": "20GB", "region": "fra",
      "labels": {"rack": "b 7", "row": "1"}}], ids=str)
 def test_a_task_goes_to_a_worker_that_meets_its_demands(redis, start_coordinator, requirements):
     coordinator, elsewhere = start_coordinator(redis, REGION="fra"), start_coordinator(redis, REGION="lhr")
     elsewhere.register("other", labels={"rack": "a"}, services=["rag"])
     elsewhere.beat("other", loaded_models=["mistral"])
-    coordinator.register("able", {"gpu_type": "NVIDIA RTX 4090", "gpu_memory": "24564 MiB", "worker_type": "gpu"}, services=["ocr"],
-                         labels={"rack": "b 7", "row": "1"})
+    coordinator.register("able", {"gpu_type": "NVIDIA RTX 4090", "gpu_memory": "24564 MiB", "worker_type": "gpu"},
+                         services=["ocr", "vision-ocr"], labels={"rack": "b 7", "row": "1"})
     polls = [Asking(elsewhere, "other", wait=20), Asking(elsewhere, "able", wait=20)]
     wait_until(lambda: parked(redis) == 2, within=15)
     coordinator.beat("able", loaded_models=["llama3"])

@@ -175,7 +175,7 @@ void admit_refuse(struct request *request, enum err err)
     reply_error(request, err, detail, NULL);
 }
 
-/* A worker whose own token is refused has been registered anew since: the token was revoked by that. */
+/* Tells a worker that its own token is revoked: such a token is refused only if the worker has been registered anew since. */
 void admit_refuse_other(struct request *request)
 {
     if (admit_principal(request)->kind == PRINCIPAL_WORKER)
@@ -284,7 +284,7 @@ void admit_identify(struct request *request, struct str token, request_handler *
         directory_catch_up(api->directory, on_directory, api_wait(request, 0));
 }
 
-/* Admits a request to the server of a single command: who shows that server's token is an admin, others have no rights. */
+/* Admits a request to the server of a single command. A client with that server's token is an admin; others have no rights. */
 static void admit_privately(struct request *request)
 {
     const struct api *api = request_app(request);

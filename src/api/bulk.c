@@ -36,9 +36,9 @@ struct bulk {
     size_t waiting; /* outcomes still to come, plus 1 while the request is read */
     size_t count, faulty, forbidden;
     struct buffer invalid; /* the faults of refused heartbeats, as elements of a JSON array */
-    struct buffer ignored; /* the ignored members of others, likewise */
+    struct buffer ignored; /* the ignored members of accepted heartbeats, as elements */
     size_t named, unnamed; /* how many elements `ignored` has, and how many are left out */
-    struct buffer tasks;   /* the news for workers about their tasks, likewise */
+    struct buffer tasks;   /* the news for workers about their tasks, as elements */
     char address[64];
     struct bulk_beat *beats;
 };

@@ -29,7 +29,7 @@ struct filter {
 
 struct listing;
 
-/* The shape of a listing's answer: an object with the rows in the member `key` and other members after it, or an array. */
+/* The shape of a listing's answer: an array of rows, or an object that has the rows in the member `key`. */
 struct shape {
     const char *key; /* NULL: the answer is the array alone */
     void (*write)(struct buffer *out, const struct worker *worker, int64_t now);

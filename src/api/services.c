@@ -238,7 +238,7 @@ void api_gaps(struct request *request)
         on_gaps(gaps, err);
 }
 
-/* -- who provides it: GET /api/services/discover/{service}, GET /api/worker/find/{service} ------------------------------------- */
+/* -- workers of a service: GET /api/services/discover/{service}, GET /api/worker/find/{service} -------------------------------- */
 
 struct discovery {
     struct pending *pending;

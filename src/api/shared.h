@@ -1,6 +1,6 @@
 /*
  * Shares answers among pages of other origins, so that hundreds of dashboards with the same request every few seconds cost
- * Redis no more than one. The instance makes an answer once in a second and gives it to all who ask meanwhile, in all threads.
+ * Redis no more than one. The instance makes an answer once in a second and gives it to all requests meanwhile, in all threads.
  * The threads hold a lock while they take or store a pointer to an answer, and never while they make one.
  */
 #ifndef API_SHARED_H
@@ -18,7 +18,7 @@ struct store;
 
 enum shared_name { SHARED_WORKERS, SHARED_WORKERS_ARRAY, SHARED_STATS, SHARED_HEALTH, SHARED_COUNT };
 
-#define SHARED_FRESH_MS 1000 /* an answer is given to all who ask until so long after its making began */
+#define SHARED_FRESH_MS 1000 /* an answer is given to all requests until so long after its making began */
 
 /* The answers of an instance; lives as long as the program. */
 struct shared;
@@ -51,12 +51,12 @@ bool shared_suits(const struct request *request);
 void shared_answer(struct request *request, enum shared_name name, shared_maker *maker);
 
 /*
- * Ends the making of an answer. With ERR_NONE the answer is `body`, whose bytes are taken in any case. An error goes to those
- * who wait; the next request begins a new answer.
+ * Ends the making of an answer. With ERR_NONE the answer is `body`, whose bytes are taken in any case. An error goes to the
+ * requests that wait; the next request begins a new answer.
  */
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body);
 
-/* To be called in each turn of the loop: gives those who wait what other threads have made. Returns the ms until the next call. */
+/* To be called in each turn of the loop: gives waiting requests the answers of other threads. Returns the ms until the next call. */
 int32_t shared_tick(struct api *api);
 
 #endif

@@ -159,7 +159,7 @@ static size_t count_elements(struct str list)
     return count;
 }
 
-/* Reads the worker whose reports they all are. Returns an absent text, and adds a fault, if the body does not name it. */
+/* Reads the worker that all reports are from. Returns an absent text, and adds a fault, if the body does not name it. */
 static struct str read_worker(struct str body, char room[ID_MAX], struct faults *faults)
 {
     size_t len = read_id(body, "worker_id", room);

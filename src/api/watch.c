@@ -9,9 +9,9 @@
 #include "store/leases.h"
 #include "store/tasks.h"
 
-#define SOONEST_MS 50  /* the shortest pause between two readings of a task whose end is not told */
+#define SOONEST_MS 50  /* the shortest pause between two readings of a task if no message will tell its end */
 #define LATEST_MS 1000 /* the longest such pause */
-#define TOLD_MS 5000   /* the pause between two readings of a task whose end is told */
+#define TOLD_MS 5000   /* the pause between two readings of a task if a message will tell its end */
 
 /* A request that waits for the end of a task. It is the payload of the request's pending object. */
 struct watch {

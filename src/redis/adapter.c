@@ -17,7 +17,7 @@ static void on_readable(h2o_socket_t *socket, const char *err)
     redisAsyncHandleRead(adapter->redis);
 }
 
-/* The context may be gone afterwards. */
+/* Lets hiredis write now. The context may be freed by that. */
 static void write_now(struct adapter *adapter)
 {
     adapter->wants_write = false;

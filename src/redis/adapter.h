@@ -1,5 +1,5 @@
 /*
- * hiredis on the h2o event loop.
+ * Runs hiredis on the h2o event loop.
  */
 #ifndef REDIS_ADAPTER_H
 #define REDIS_ADAPTER_H
@@ -12,7 +12,7 @@ void adapter_attach(redisAsyncContext *redis, h2o_loop_t *loop);
 
 /*
  * Writes what was queued since the last call. Call it at the end of each turn of the loop, so that all commands of one turn
- * leave in one write. The context may be gone afterwards.
+ * leave in one write. The context may be freed by that.
  */
 void adapter_flush(redisAsyncContext *redis);
 

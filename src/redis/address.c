@@ -8,8 +8,8 @@
 #define DB_MAX 1000000
 
 /*
- * Copies a percent-encoded part of a URL into `room` of `size` bytes, decoded and terminated; false when it does not fit or is
- * none.
+ * Decodes a percent-encoded part of a URL into `room` of `size` bytes, and ends it with a NUL. Returns false if it is malformed,
+ * does not fit, or has a NUL in it.
  */
 static bool decode(struct str text, char *room, size_t size)
 {
@@ -44,7 +44,7 @@ static bool skip(struct str *text, struct str prefix)
     return true;
 }
 
-/* What may follow a "?": db and the two secrets, decoded into `out`; of an address with Sentinels their secrets, too. */
+/* Reads what follows a "?" into `out`: database, user and password; sentinels: also the user and password of the Sentinels. */
 static bool parse_options(struct str rest, bool sentinels, struct address *out, const char **why)
 {
     while (rest.ptr != NULL) {
@@ -88,7 +88,7 @@ static enum err take_credentials(struct str *authority, struct address *out, con
 static enum err parse_unix(struct str rest, struct address *out, const char **why)
 {
     struct str path = str_cut(&rest, '?'), authority = path;
-    if (path.len > 0 && path.ptr[0] != '/') { /* what is before the last "@/" */
+    if (path.len > 0 && path.ptr[0] != '/') { /* the user and the password stand before the last "@/" */
         const char *slash = NULL;
         for (size_t i = 0; i + 1 < path.len; i++)
             if (path.ptr[i] == '@' && path.ptr[i + 1] == '/')
@@ -139,8 +139,8 @@ static enum err parse_endpoint(struct str text, int default_port, struct endpoin
 }
 
 /*
- * Where the options begin: the first ? that one of them follows, or that no @ follows. A password may have one, too. NULL:
- * there are none.
+ * Finds where the options begin: at the first ? that is followed by an option, or by no @. A ? may also be part of a password.
+ * NULL: there are no options.
  */
 static const char *find_options(struct str text)
 {
@@ -153,7 +153,7 @@ static const char *find_options(struct str text)
     return NULL;
 }
 
-/* Takes "user:password@host" off the front of *rest: what is left is "/path?options", or either, or nothing. */
+/* Takes "user:password@host" off the front of *rest. Leaves "/path?options", each of which may be missing. */
 static enum err cut_authority(struct str *rest, struct str *authority, const char **why)
 {
     const char *options = find_options(*rest), *last = options != NULL ? options : rest->ptr + rest->len;

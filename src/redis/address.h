@@ -1,5 +1,5 @@
 /*
- * Where Redis is: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, with Sentinels,
+ * The address of a Redis: redis://[user:password@]host[:port][/db], unix://[user:password@]/path, or, with Sentinels,
  * redis+sentinel://[user:password@]host[:port],host[:port]…/primary[?sentinel_user=U&sentinel_password=P]. Each may
  * have ?db=N, user= and password=. All parts are percent-encoded.
  */
@@ -47,10 +47,10 @@ bool address_has_secret(const struct address *address);
  */
 const char *address_place(const struct address *address, char room[ADDRESS_PLACE_MAX]);
 
-/* Writes the place of a server likewise: "127.0.0.1:6379", "[fdaa::3]:6379". */
+/* Writes the place of a server in the same way: "127.0.0.1:6379", "[fdaa::3]:6379". */
 const char *endpoint_place(const struct endpoint *endpoint, char room[ADDRESS_PLACE_MAX]);
 
-/* Whether two places are written alike. */
+/* Whether two places have the same text for the host, and the same port. */
 bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
 
 /*

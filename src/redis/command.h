@@ -14,7 +14,7 @@ void command_add_number(struct buffer *out, long long number);
 /* Appends an AUTH command. An empty `user` is left out. */
 void command_auth(struct buffer *out, const char *user, const char *password);
 
-/* Appends a name and a value, as HSET takes them, unless the value is empty. Returns how many strings that were. */
+/* Appends a name and a value, as HSET takes them, unless the value is empty. Returns how many strings it appended. */
 size_t command_add_pair(struct buffer *command, struct str name, struct str value);
 
 #endif

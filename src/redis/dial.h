@@ -29,8 +29,8 @@ struct dial {
 };
 
 /*
- * Begins to connect. `done` runs once, perhaps before this returns. Of the name's addresses it takes number `skip`, from 0, and
- * counts on from the first address after the last one. There is no deadline: the caller cancels.
+ * Begins to connect. `done` runs once, perhaps before this returns. Of the name's addresses it takes number `skip`, from 0. After
+ * the last address it counts on from the first one. There is no deadline: the caller cancels an attempt that takes too long.
  */
 void dial_tcp(struct dial *dial, const struct endpoint *to, int skip);
 void dial_unix(struct dial *dial, const char *path);

@@ -17,13 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_TIMEOUT_MS 20000 /* without an answer */
+#define START_TIMEOUT_MS 20000 /* how long to wait for an answer of the server */
 #define PING_TIMEOUT_MS 300
-#define TAKE_OVER_TIMEOUT_MS 5000 /* until an old one has ended, before it is killed */
-#define STOP_TIMEOUT_MS 1000      /* likewise our own; what it acknowledged is in its file already */
+#define TAKE_OVER_TIMEOUT_MS 5000 /* how long an old server may take to end before it is killed */
+#define STOP_TIMEOUT_MS 1000      /* the same for our own server, whose file already has all that it acknowledged */
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 5000
-#define STABLE_MS 10000 /* having run so long, it is restarted at once */
+#define STABLE_MS 10000 /* after it has run so long, the pause before the next start is the shortest again */
 #define EXIT_NO_PROGRAM 127
 
 struct embedded {
@@ -34,11 +34,11 @@ struct embedded {
     int redis_lock; /* for the next server; -1 if the running one has it, or nobody has it */
     pid_t pid;      /* 0: not running */
     int64_t started_at;
-    int64_t restart_at; /* when not running */
+    int64_t restart_at; /* when to start it; if it does not run */
     int32_t backoff;
     int ends;       /* how often it has ended since it last ran for STABLE_MS */
-    int end_status; /* with ends: of the last one, as waitpid gave it */
-    bool hindered;  /* a new one can't be started; it has been logged */
+    int end_status; /* if ends > 0: how it ended last, as waitpid says it */
+    bool hindered;  /* the next server can't be started, which has been logged */
 };
 
 static void pause_ms(int ms)
@@ -46,7 +46,7 @@ static void pause_ms(int ms)
     poll(NULL, 0, ms);
 }
 
-/* Pauses; whether one of the signals to end has come, which are blocked. */
+/* Pauses for `pause` ms. Returns whether SIGTERM or SIGINT, which are blocked, has come. */
 static bool asked_to_end(int pause)
 {
     sigset_t signals;
@@ -60,7 +60,7 @@ static bool asked_to_end(int pause)
 /* In the child: becomes redis-server. */
 static void run_server(const struct embedded *embedded, pid_t parent)
 {
-    /* a group of its own: Ctrl-C is for the coordinator, which then ends this one in order */
+    /* a process group of its own, so that only the coordinator gets Ctrl-C; it then ends this server in order */
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
@@ -79,7 +79,7 @@ static void run_server(const struct embedded *embedded, pid_t parent)
         "--logfile", "redis.log", "--loglevel", "warning", "--daemonize", "no", "--databases", "1",
         /* every write goes to the file before it is answered, unless the disk is busy with "everysec" (docs/operations.md) */
         "--appendonly", "yes", "--appendfsync", embedded->appendfsync, "--save", "", "--auto-aof-rewrite-min-size", "16mb",
-        /* nothing may be thrown away for room; a worker's hash stays compact with its capabilities in it */
+        /* Redis must evict nothing; and a worker's hash must stay compact with its capabilities in it */
         "--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024", NULL};
     execvp(args[0], (char **)(uintptr_t)args);
     _exit(EXIT_NO_PROGRAM);
@@ -99,25 +99,25 @@ static bool spawn(struct embedded *embedded)
     int len = snprintf(text, sizeof(text), "%d\n", pid);
     if (ftruncate(embedded->redis_lock, 0) != 0 || pwrite(embedded->redis_lock, text, (size_t)len, 0) != len)
         log_event(LOG_WARN, "redis_pid", "the embedded Redis's process id can't be written down", log_text("why", strerror(errno)));
-    /* the lock is the server's and its children's alone now: it is free again when all of them are gone */
+    /* only the server and its children hold the lock now: it is free again when all of them are gone */
     close(embedded->redis_lock);
     embedded->redis_lock = -1;
     return true;
 }
 
-/* Whether the server has ended, and how. What it forked, a rewrite of its file, is ended too. */
+/* Whether the server has ended; *status becomes how. Then also kills what it forked, a rewrite of its file. */
 static bool has_ended(struct embedded *embedded, int *status)
 {
     siginfo_t end = {.si_pid = 0};
     if (waitid(P_PID, (id_t)embedded->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
         return false;
-    kill(-embedded->pid, SIGKILL); /* its group; before waitpid, as long as the id can't be another's */
+    kill(-embedded->pid, SIGKILL); /* kills the group; before waitpid, since after it another process may get the id */
     waitpid(embedded->pid, status, 0);
     embedded->pid = 0;
     return true;
 }
 
-/* Opens a lock file; its descriptor, or -1 with errno set. */
+/* Opens a lock file. Returns its descriptor, or -1 with errno set. */
 static int open_lock(const char *dir, const char *name)
 {
     char path[PATH_MAX + 32];
@@ -125,7 +125,7 @@ static int open_lock(const char *dir, const char *name)
     return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
-/* Takes redis.lock for the next server; false with errno set, EWOULDBLOCK when a process of an old one has it. */
+/* Takes redis.lock for the next server. Returns false with errno set; EWOULDBLOCK: a process of an old server holds it. */
 static bool lock_redis(struct embedded *embedded)
 {
     if (embedded->redis_lock == -1)
@@ -133,7 +133,7 @@ static bool lock_redis(struct embedded *embedded)
     return embedded->redis_lock != -1 && flock(embedded->redis_lock, LOCK_EX | LOCK_NB) == 0;
 }
 
-/* The process id in a lock file; 0 if there is none. */
+/* Returns the process id in a lock file; 0 if there is none. */
 static pid_t holder(int lock)
 {
     char text[16] = "";
@@ -141,7 +141,7 @@ static pid_t holder(int lock)
     return len > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
-/* Whether that process is a redis-server: process ids are used again. */
+/* Whether a process is a redis-server: the id may be another program's by now. */
 static bool is_redis(pid_t pid)
 {
     char path[64], name[32] = "";
@@ -159,7 +159,7 @@ static enum err take_over(struct embedded *embedded, char why[256])
 {
     if (lock_redis(embedded))
         return ERR_NONE;
-    /* what holds it may be a process that the server forked, or the server may not be written down yet */
+    /* the file need not name the holder: it may be a process that the server forked, or a server that has just started */
     pid_t pid = holder(embedded->redis_lock);
     bool known = pid > 0 && is_redis(pid);
     if (known)
@@ -168,7 +168,8 @@ static enum err take_over(struct embedded *embedded, char why[256])
         log_event(LOG_INFO, "redis_takeover", "a process of an earlier coordinator's Redis still runs here; waiting for its end");
     for (int signal_sent = SIGTERM; signal_sent != 0; signal_sent = signal_sent == SIGTERM ? SIGKILL : 0) {
         if (pid > 0 && is_redis(pid)) {
-            kill(signal_sent == SIGKILL ? -pid : pid, signal_sent); /* in order, or with all that it forked */
+            kill(signal_sent == SIGKILL ? -pid : pid,
+                 signal_sent); /* SIGTERM ends the server in order; SIGKILL also ends what it forked */
             kill(pid, SIGCONT);
         }
         for (int64_t end = clock_ms() + TAKE_OVER_TIMEOUT_MS; clock_ms() < end;) {
@@ -187,7 +188,7 @@ static enum err take_over(struct embedded *embedded, char why[256])
     return ERR_INVALID;
 }
 
-/* Whether the server answers: ERR_LOADING when it reads its file still, ERR_UNAVAILABLE when it says nothing. */
+/* Asks the server for an answer. ERR_LOADING: it still reads its file. ERR_UNAVAILABLE: it does not answer. */
 static enum err ping(const struct embedded *embedded)
 {
     const struct timeval timeout = {0, PING_TIMEOUT_MS * 1000};
@@ -232,7 +233,7 @@ static bool make_directories(char *path)
             return false;
         *slash = '/';
     }
-    return make_directory(path, 0700); /* nobody else has business in it */
+    return make_directory(path, 0700); /* no other user may look into it */
 }
 
 static enum err prepare(struct embedded *embedded, const char *data_dir, char why[256])
@@ -276,8 +277,8 @@ static void explain_end(const struct embedded *embedded, int status, char why[25
 }
 
 /*
- * It listens before it has read its file, and may find then that it can't: only an answer counts. Reading takes as long as it
- * takes.
+ * Waits until the server answers. It listens before it has read its file, and ends if it can't read it, so a connection alone
+ * says nothing. There is no limit of time as long as it reads its file.
  */
 static enum err wait_until_up(struct embedded *embedded, char why[256])
 {
@@ -348,7 +349,7 @@ static void on_end(struct embedded *embedded, int status)
               log_text("log", path), log_number("ends", embedded->ends));
 }
 
-/* It has run long enough, and serves (one that still loads its data may end over them): what happened before is over. */
+/* Forgets earlier ends, since the server has run long enough and answers. One that still loads its data may yet end. */
 static void on_stable(struct embedded *embedded)
 {
     log_event(LOG_INFO, "redis_recovered", "the embedded Redis has run for a while again", log_number("ends", embedded->ends));
@@ -356,7 +357,7 @@ static void on_stable(struct embedded *embedded)
     embedded->backoff = BACKOFF_MIN_MS;
 }
 
-/* Not before every process of the old one is gone: two would write the same files. */
+/* Starts the server again if all processes of the old one are gone: two servers would write the same files. */
 static void start_again(struct embedded *embedded)
 {
     const char *why = NULL;

@@ -26,7 +26,7 @@ struct embedded;
 MUST_CHECK enum err embedded_start(const char *data_dir, const char *appendfsync, struct embedded **out, struct address *address,
                                    char why[256]);
 
-/* Looks after the server. Call it after SIGCHLD, and again after the milliseconds that it returns. */
+/* Starts the server again if it has ended. Call it after SIGCHLD, and again after the milliseconds that it returns. */
 int32_t embedded_tick(struct embedded *embedded);
 
 /* Ends the server, and waits for at most a second. Its file then has everything that the server has acknowledged. */

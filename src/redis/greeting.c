@@ -69,7 +69,7 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
     }
 }
 
-/* The value of a line "name:value" of an INFO; absent if there is no such line. */
+/* Returns the value of a line "name:value" of an INFO; absent if there is no such line. */
 static struct str info_value(const struct redisReply *info, const char *name)
 {
     size_t len = strlen(name);
@@ -115,7 +115,7 @@ static enum err judge_info(const struct redisReply *reply, char why[GREETING_WHY
     return ERR_NONE;
 }
 
-/* The value of a setting in the reply to a CONFIG GET; NULL when it is not there. */
+/* Returns the value of a setting in the reply to a CONFIG GET; NULL if the reply does not have it. */
 static const char *config_value(const struct redisReply *reply, const char *name)
 {
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
@@ -131,7 +131,7 @@ int greeting_min_replicas(const struct redisReply *reply)
     return value != NULL ? (int)strtol(value, NULL, 10) : 0;
 }
 
-/* Protected mode is what keeps strangers out of a Redis without a password. */
+/* Warns of a Redis without a password whose protected mode, which would keep strangers out, is off. */
 static void judge_config(const struct address *address, const struct redisReply *reply)
 {
     static atomic_flag open = ATOMIC_FLAG_INIT;
@@ -188,8 +188,9 @@ static int type_of_reply(int step)
 }
 
 /*
- * An echo is no reply: a socket that connects to a local port where nobody listens may meet itself (RFC 9293, section 3.5,
- * simultaneous open). What a cautious operator does not permit (CLIENT SETNAME, ROLE, INFO, CONFIG) is no hindrance.
+ * The type of each reply is checked, since an echo of the command is no reply: a socket that connects to a local port where nobody
+ * listens may be connected to itself (RFC 9293, section 3.5, simultaneous open). Redis need not permit CLIENT SETNAME, ROLE, INFO
+ * and CONFIG.
  */
 enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply, char why[GREETING_WHY_MAX])
 {

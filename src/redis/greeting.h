@@ -28,7 +28,7 @@ enum greeting {
 
 #define GREETING_WHY_MAX 192
 
-/* The first step from `step` on that a Redis at `address` needs; GREETING_END when there is none. */
+/* Returns the first step from `step` on that a Redis at `address` needs; GREETING_END when there is none. */
 int greeting_from(int step, const struct address *address);
 
 /* Appends the command of a step. */
@@ -41,16 +41,16 @@ void greeting_command(struct buffer *out, int step, const struct address *addres
 MUST_CHECK enum err greeting_judge(int step, const struct address *address, const struct redisReply *reply,
                                    char why[GREETING_WHY_MAX]);
 
-/* The value of min-replicas-to-write in the reply to GREETING_CONFIG; 0 if the reply does not have it. */
+/* Returns the value of min-replicas-to-write in the reply to GREETING_CONFIG; 0 if the reply does not have it. */
 int greeting_min_replicas(const struct redisReply *reply);
 
 /* What a Redis tells about itself. */
 struct greeting_server {
     char run[48];     /* the id of this run of the server; empty if Redis does not tell */
-    int64_t uptime_s; /* when it said so */
+    int64_t uptime_s; /* for how long the server had run when it told this */
 };
 
-/* Reads the reply to GREETING_INFO. `out` is empty for what Redis does not tell, or if it does not permit the question. */
+/* Reads the reply to GREETING_INFO. *out is empty if Redis does not tell these things, or does not permit INFO. */
 void greeting_server(const struct redisReply *reply, struct greeting_server *out);
 
 /*

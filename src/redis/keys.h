@@ -65,10 +65,10 @@ enum key {
  */
 bool key_prefix_is_valid(const char *prefix);
 
-/* Sets the prefix of all keys ("{rma}" makes "{rma}:workers"). To be called once, before any thread starts. */
+/* Sets the prefix of all keys ("{rma}" makes "{rma}:workers"). Call it once, before any thread starts. */
 void keys_init(struct str prefix);
 
-/* The full name of a key, or of the prefix of many. */
+/* Returns the full name of a key, or the prefix of many keys. */
 struct str key_name(enum key key);
 
 /* Writes the hash key of worker `id` into `room` and returns it; `id` must be a valid id. */

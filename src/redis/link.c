@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CONNECT_TIMEOUT_MS 1500 /* for resolving and connecting; the greeting has as long again */
+#define CONNECT_TIMEOUT_MS 1500 /* for the look-up of the name and connecting; the greeting gets the same time again */
 #define WATCH_INTERVAL_MS 500   /* how often to ask whether the server still is the primary */
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 500
@@ -87,7 +87,7 @@ static bool send_quietly(struct link *link, struct buffer *command, link_callbac
     return false;
 }
 
-/* Gives up the present attempt or connection and plans the next. */
+/* Gives up the present attempt or connection, and plans the next attempt. */
 static void link_drop(struct link *link, enum err cause, const char *why)
 {
     enum link_state before = link->state;

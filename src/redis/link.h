@@ -60,7 +60,7 @@ struct link *link_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_re
 /* Sets the opener. Call it before the link's first turn. Links made by link_new_alike use the same opener. */
 void link_set_opener(struct link *link, link_opener *opener, void *data);
 
-/* What the Redis at the other end tells about itself; and whether it was still loading its data at an earlier attempt. */
+/* Return what the Redis at the other end tells about itself; and whether at the last failure it was still loading its data. */
 const struct greeting_server *link_server(const struct link *link);
 bool link_has_loaded(const struct link *link);
 
@@ -69,25 +69,23 @@ struct link *link_new_alike(const struct link *link);
 
 bool link_is_up(const struct link *link);
 
-/*
- * The link's address, and a dial with the link's loop and resolver alone: for a second connection of the same thread.
- */
+/* Return what a second connection of the thread needs: the link's address, and a dial with the link's loop and resolver alone. */
 const struct address *link_address(const struct link *link);
 struct dial link_dial(const struct link *link);
 
-/* The place of the Redis while the link is up; an empty one for a unix socket. Valid until the link's next turn. */
+/* Returns the place of Redis while the link is up; an empty one for a unix socket. Valid until the link's next turn. */
 const struct endpoint *link_endpoint(const struct link *link);
 
 /*
- * ERR_NONE while the link is up. Else the reason as far as Redis has told it (ERR_LOADING, ERR_READONLY and others),
+ * Returns ERR_NONE while the link is up. Else the reason as far as Redis has told it (ERR_LOADING, ERR_READONLY and others),
  * or ERR_UNAVAILABLE.
  */
 enum err link_check(const struct link *link);
 
-/* The reason in words why the link is not up; empty if it is not known. Valid until the link's next turn. */
+/* Returns the reason in words why the link is not up; empty if it is not known. Valid until the link's next turn. */
 const char *link_why(const struct link *link);
 
-/* How many replicas Redis demanded for writes (min-replicas-to-write) when it was greeted. */
+/* Returns how many replicas Redis demanded for writes (min-replicas-to-write) when it was greeted. */
 int link_min_replicas(const struct link *link);
 
 /*
@@ -106,8 +104,8 @@ MUST_CHECK enum err link_run(struct link *link, enum script script, struct buffe
 void link_flush(struct link *link);
 
 /*
- * Writes what was sent in this turn, ends what is late, reconnects. Call it at the end of each turn of the loop. Returns the
- * milliseconds after which to call it again if nothing happens before.
+ * Writes what was sent in this turn, gives up a connection that is silent for too long, and reconnects. Call it at the end of each
+ * turn of the loop. Returns the ms after which to call it again if nothing happens before.
  */
 int32_t link_tick(struct link *link);
 

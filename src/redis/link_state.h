@@ -38,7 +38,7 @@ struct link {
     int failures; /* attempts that failed since it was last up */
 };
 
-/* The place to which the link leads or tries to lead, for the log. */
+/* Writes the place to which the link leads or tries to lead into `room`, and returns it, for the log. */
 const char *link_place(const struct link *link, char room[ADDRESS_PLACE_MAX]);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum err refusal_read(struct str text)
 {
-    static const char in_script[] = "ERR The user executing the script can't"; /* so Redis 7.0 calls NOPERM in a script */
+    static const char in_script[] = "ERR The user executing the script can't"; /* Redis 7.0 says this for NOPERM in a script */
     if (text.len >= sizeof(in_script) - 1 && memcmp(text.ptr, in_script, sizeof(in_script) - 1) == 0)
         return ERR_NOT_PERMITTED;
     return err_from_reply(text);
@@ -19,7 +19,7 @@ struct str refusal_text(struct str text)
     return args != NULL ? (struct str){text.ptr, (size_t)(args - text.ptr)} : text;
 }
 
-/* What follows `mark` in `text`; absent when it is not there. */
+/* Returns what follows `mark` in `text`; absent if `text` does not have it. */
 static struct str str_behind(struct str text, struct str mark)
 {
     const char *at = text.len >= mark.len ? memmem(text.ptr, text.len, mark.ptr, mark.len) : NULL;
@@ -29,7 +29,7 @@ static struct str str_behind(struct str text, struct str mark)
     return (struct str){at, (size_t)(text.ptr + text.len - at)};
 }
 
-/* The letters that a text begins with; absent when there are none. */
+/* Returns the capital letters with which a text begins; absent if there are none. */
 static struct str leading_word(struct str text)
 {
     size_t len = 0;
@@ -39,8 +39,8 @@ static struct str leading_word(struct str text)
 }
 
 /*
- * The command that failed in a script: the error names it (lib/try.lua does), or a line of the script ("user_script:12"), which
- * is looked up. Absent where it does neither.
+ * Returns the command that failed in a script. The error names the command (as lib/try.lua does), or the line of the script that
+ * calls it ("user_script:12"). Absent if it names neither.
  */
 static struct str failed_command(enum script script, struct str text)
 {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #define ASK_INTERVAL_MS 200
-#define REFUSED_INTERVAL_MS 60000 /* until INFO is tried again when Redis does not permit it, or says what it should not */
-#define SAMPLES 512               /* of the primary's place in the stream: more than 100 s of them */
+#define REFUSED_INTERVAL_MS 60000 /* until INFO is sent again if Redis does not permit it, or answers with an unknown error */
+#define SAMPLES 512               /* of the primary's offset: those of more than 100 s */
 #define HISTORY_MAX 40
 
 /* The primary's offset in the replication stream at a moment. */
@@ -23,18 +23,18 @@ struct side {
     struct link *link;
     bool asking;
     int64_t asked_at;
-    int64_t ask_at; /* not before */
+    int64_t ask_at; /* when it may be asked again */
 };
 
 struct replica {
     struct side primary, follower;
     char history[HISTORY_MAX + 1]; /* the replication id that the samples belong to */
     struct sample samples[SAMPLES];
-    size_t first, count; /* oldest; by moment and offset */
+    size_t first, count; /* `first` is the oldest sample; moments and offsets ascend */
     int64_t complete_until;
 };
 
-/* Reads a server's offset in the replication stream from its INFO replication. False: it does not say. */
+/* Reads a server's offset in the replication stream from its INFO replication. Returns false if it does not tell it. */
 static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX + 1], int64_t *offset)
 {
     if (reply == NULL || reply->type != REDIS_REPLY_STRING)

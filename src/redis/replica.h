@@ -12,21 +12,20 @@
 struct link;
 struct replica;
 
-/* Both links belong to the thread, and live as long as the program. */
+/* Makes a measurement. Both links belong to the thread, and live as long as the program. */
 struct replica *replica_new(struct link *primary, struct link *link);
 
 /*
- * The moment (clock_ms) up to which the replica has every write that the primary has acknowledged. 0: it is not
+ * Returns the moment (clock_ms) up to which the replica has every write that the primary has acknowledged. 0: it is not
  * known, because the replica is away or its history differs from the primary's.
  */
 int64_t replica_complete_until(const struct replica *replica);
 
-/* Whether its primary is out of reach from here. */
+/* Whether this thread can't reach the primary. */
 bool replica_is_alone(const struct replica *replica);
 
 /*
- * To be called at the end of each turn of the loop, before the links' own ticks. Returns the ms after which it needs to be
- * called again.
+ * Call it at the end of each turn of the loop, before the ticks of the two links. Returns the ms after which to call it again.
  */
 int32_t replica_tick(struct replica *replica);
 

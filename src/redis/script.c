@@ -21,7 +21,7 @@ void script_write(struct buffer *out, enum script script)
 struct str script_line(enum script script, long number)
 {
     for (size_t i = 0; i < script_texts[script].part_count; i++)
-        for (struct str rest = script_texts[script].parts[i]; rest.len > 0;) { /* each part ends with a line */
+        for (struct str rest = script_texts[script].parts[i]; rest.len > 0;) { /* each part ends with a newline */
             struct str line = str_cut(&rest, '\n');
             if (--number == 0)
                 return line;

@@ -24,7 +24,7 @@ extern const struct script_text script_texts[SCRIPT_COUNT];
 
 #define SCRIPT_ARGS_MAX 16 /* no script names more arguments than this */
 
-/* Computes the scripts' digests. To be called once, before any thread starts, after keys_init. */
+/* Computes the scripts' digests. Call it once, before any thread starts, after keys_init. */
 void scripts_init(void);
 
 /*
@@ -36,7 +36,7 @@ void script_begin(struct buffer *out, enum script script, const struct str *args
 /* Appends the text of a script, as Redis gets it. */
 void script_write(struct buffer *out, enum script script);
 
-/* Line `number` (from 1) of the text of a script; absent if there is no such line. */
+/* Returns line `number` (from 1) of the text of a script; absent if there is no such line. */
 struct str script_line(enum script script, long number);
 
 /* Appends the SCRIPT LOAD of a script. */

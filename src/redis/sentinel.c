@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IDLE_MS 1000 /* between calls when nothing is under way */
+#define IDLE_MS 1000 /* between calls of sentinel_tick while nothing is under way */
 
 struct sentinel {
     const struct address *address;
@@ -18,10 +18,10 @@ struct sentinel {
     redisAsyncContext *redis; /* to number `at`; NULL: not connected */
     size_t at;
     bool asking;
-    bool doubted;       /* number `at` is not to be asked first */
-    size_t left;        /* asking: how many may still be tried, with this one */
-    int64_t give_up_at; /* asking: on this one */
-    char why[192];      /* asking: what the last one said that did not know */
+    bool doubted;       /* the next question begins with the Sentinel after number `at` */
+    size_t left;        /* asking: how many Sentinels may still be tried, with this one */
+    int64_t give_up_at; /* asking: when to give this one up */
+    char why[192];      /* asking: why the last one that was tried has not named the primary */
 };
 
 static void ask_this_one(struct sentinel *sentinel);
@@ -100,7 +100,7 @@ static void on_answer(redisAsyncContext *redis, void *data, void *privdata)
     sentinel->callback(sentinel->data, &primary, NULL);
 }
 
-/* A refused password: the question after it gets another error, which says less. */
+/* Goes on to the next Sentinel if the password is refused: the error of the question that follows says less. */
 static void on_auth(redisAsyncContext *redis, void *data, void *privdata)
 {
     struct sentinel *sentinel = privdata;

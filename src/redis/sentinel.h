@@ -20,7 +20,7 @@ struct st_h2o_multithread_receiver_t;
 /* Receives the answer: where the primary is, or NULL and the reason. Both are valid during the call alone. */
 typedef void sentinel_callback(void *data, const struct endpoint *primary, const char *why);
 
-/* Belongs to the thread of `loop`, and lives as long as the program. `address`, which names Sentinels, must live as long. */
+/* Makes one for the thread of `loop`. It lives as long as the program, and so must `address`, which names the Sentinels. */
 struct sentinel *sentinel_new(struct st_h2o_evloop_t *loop, struct st_h2o_multithread_receiver_t *resolver,
                               const struct address *address, sentinel_callback *callback, void *data);
 
@@ -33,10 +33,10 @@ void sentinel_ask(struct sentinel *sentinel);
  */
 void sentinel_doubt(struct sentinel *sentinel);
 
-/* To be called at the end of each turn of the loop. Returns the ms after which it needs to be called again. */
+/* Call it at the end of each turn of the loop. Returns the ms after which to call it again. */
 int32_t sentinel_tick(struct sentinel *sentinel);
 
-/* Appends the AUTH command that Sentinels need before any other; false if they need none. */
+/* Appends the AUTH command that Sentinels need before any other. Returns false if they need none. */
 bool sentinel_auth(struct buffer *out, const struct address *address);
 
 /* Appends the question as a command. */

@@ -81,7 +81,7 @@ static void on_push(redisAsyncContext *redis, void *data, void *privdata)
 
 static void send_command(struct subscriber *subscriber, struct buffer *command, redisCallbackFn *callback)
 {
-    buffer_append(command, (struct str){"", 1}); /* of SUBSCRIBE hiredis reads on until a NUL */
+    buffer_append(command, (struct str){"", 1}); /* hiredis reads a SUBSCRIBE up to a NUL, whatever its length is */
     if (redisAsyncFormattedCommand(subscriber->redis, callback, subscriber, command->ptr, command->len - 1) != REDIS_OK)
         subscriber->give_up_at = clock_ms();
     buffer_fini(command);

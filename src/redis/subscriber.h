@@ -19,15 +19,14 @@ struct subscriber;
  */
 typedef void subscriber_callback(void *data, struct str message);
 
-/* Belongs to the link's thread, and lives as long as the program. `channel` is copied. */
+/* Makes a subscriber for the link's thread. It lives as long as the program. `channel` is copied. */
 struct subscriber *subscriber_new(const struct link *link, struct str channel, subscriber_callback *callback, void *data);
 
 /* Begins to listen if it does not yet. Returns whether it listens now. */
 bool subscriber_listen(struct subscriber *subscriber);
 
 /*
- * To be called at the end of each turn of the loop, before the link's own. Returns the ms after which it needs to be called
- * again.
+ * Call it at the end of each turn of the loop, before the link's tick. Returns the ms after which to call it again.
  */
 int32_t subscriber_tick(struct subscriber *subscriber);
 

@@ -2,7 +2,7 @@
 
 #include "auth/base64.h"
 
-/* Removes the scheme and the blanks behind it from the front of *value. */
+/* Removes the scheme and the blanks after it from the front of *value. */
 static bool take_scheme(struct str *value, struct str scheme)
 {
     if (value->len <= scheme.len || !str_eq_nocase((struct str){value->ptr, scheme.len}, scheme) || value->ptr[scheme.len] != ' ')
@@ -53,7 +53,7 @@ bool authorization_may_hold_ours(struct str value)
         return false;
     while (len < text.len && memchr(letters, text.ptr[len], sizeof(letters) - 1) != NULL)
         len++;
-    /* looks at the valid beginning: another server may accept what stands behind it, which we refuse */
+    /* decodes the valid beginning alone: another server may accept a value that we refuse for what follows it */
     return !base64_decode((struct str){text.ptr, len - len % 4}, room, sizeof(room), &len) || has_mark((struct str){room, len});
 }
 

@@ -24,8 +24,8 @@ enum authorization {
 enum authorization authorization_parse(struct str value, char room[AUTHORIZATION_TOKEN_MAX], struct str *token);
 
 /*
- * Whether a value may have a token of this fleet somewhere in it, even where nobody looks for one: as the user of Basic, behind
- * another scheme, among other words. Such a header is for nobody else's eyes.
+ * Whether a value may have a token of this fleet anywhere in it: as the user of Basic, after another scheme, among other words.
+ * Such a header must not be passed on to anybody.
  */
 bool authorization_may_hold_ours(struct str value);
 

@@ -1,6 +1,6 @@
 /*
- * Tokens that tell a worker on whose behalf a request is passed on to it. They are valid for a minute, and never as credentials
- * here: jwt_check refuses them.
+ * Makes tokens that tell a worker on whose behalf a request is passed on to it. They are valid for a minute. They are no
+ * credentials here: jwt_check refuses them.
  */
 #ifndef AUTH_DISPATCH_TOKEN_H
 #define AUTH_DISPATCH_TOKEN_H

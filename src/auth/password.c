@@ -28,7 +28,7 @@ const char *password_fault(struct str password)
     return NULL;
 }
 
-/* crypt_r of `password` with `setting`, into `hash`; false when it can't be. */
+/* Hashes `password` with the salt and parameters in `setting`. Returns false if crypt_r fails. */
 static bool run_crypt(struct str password, const char *setting, char hash[PASSWORD_HASH_MAX])
 {
     char phrase[PASSWORD_MAX + 1];
@@ -74,7 +74,7 @@ void password_tag(const char *hash, char tag[PASSWORD_TAG_LEN + 1])
 {
     unsigned char digest[SHA_DIGEST_LENGTH];
     SHA1((const unsigned char *)hash, strlen(hash),
-         digest); /* Redis's scripts have no other digest; nothing rests on it but a change */
+         digest); /* Redis's scripts have no other digest; it need only change when the hash does */
     for (int i = 0; i < PASSWORD_TAG_LEN / 2; i++)
         snprintf(tag + 2 * i, 3, "%02x", digest[i]);
 }

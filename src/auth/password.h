@@ -1,5 +1,6 @@
 /*
- * Passwords, hashed by yescrypt (crypt(5)). Both functions take tens of milliseconds of CPU: never call them on a loop.
+ * Passwords, hashed by yescrypt (crypt(5)). password_hash and password_matches take tens of milliseconds of CPU: never call them
+ * on a loop.
  */
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
@@ -12,7 +13,7 @@
 #define PASSWORD_HASH_MAX 384
 #define PASSWORD_TAG_LEN 16
 
-/* What is wrong with a new password, as static text that says what to do; NULL if it is good. */
+/* Returns what is wrong with a new password, as static text that says what to do; NULL if it is good. */
 const char *password_fault(struct str password);
 
 /* Hashes `password` with a new salt; `hash` becomes text that ends with a NUL. ERR_INVALID: password_fault says why. */

@@ -15,10 +15,10 @@ enum role {
     ROLE_ADMIN,
 };
 
-/* The role of that name; ROLE_NONE when there is none. */
+/* Returns the role of that name; ROLE_NONE if there is none. */
 enum role role_from_name(struct str name);
 
-/* "viewer" and so on; "none" for ROLE_NONE. */
+/* Returns the name of a role: "viewer" and so on; "none" for ROLE_NONE. */
 const char *role_name(enum role role);
 
 #endif

@@ -21,7 +21,7 @@ struct secret {
     char digest[SECRET_DIGEST_LEN + 1];
 };
 
-/* The hex digits of the SHA-256 of `text`, and a NUL. */
+/* Writes the hex digits of the SHA-256 of `text`, and a NUL. */
 void secret_digest(struct str text, char digest[SECRET_DIGEST_LEN + 1]);
 
 /* Appends a new token to `text`. Aborts if the system has no randomness. */

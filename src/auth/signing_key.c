@@ -15,7 +15,7 @@
 #define COORDINATE_BYTES 32
 #define CURVE "prime256v1"
 
-/* A coordinate of the public point, in base64url: 43 characters and a NUL. */
+/* Writes a coordinate of the public point in base64url: 43 characters and a NUL. */
 static bool read_coordinate(const EVP_PKEY *pkey, const char *name, char out[44])
 {
     BIGNUM *number = NULL;
@@ -34,7 +34,7 @@ static bool read_coordinate(const EVP_PKEY *pkey, const char *name, char out[44]
     return true;
 }
 
-/* RFC 7638: the SHA-256 of the key's required members, in the order of their names. */
+/* Makes the key's name (RFC 7638): the SHA-256 of its required members, in the order of their names. */
 static void name_key(struct signing_key *key)
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -53,7 +53,7 @@ static void name_key(struct signing_key *key)
     buffer_fini(&text);
 }
 
-/* Takes what has been written to `bio` into a buffer that ends with a NUL. */
+/* Moves what was written to `bio` into a buffer that ends with a NUL. Frees `bio`. */
 static void take_text(BIO *bio, struct buffer *out)
 {
     char *text;
@@ -104,7 +104,7 @@ enum err signing_key_read(struct str pem, struct signing_key *out)
     BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
     if (bio == NULL)
         abort();
-    /* the empty passphrase is given, so that nobody is asked for one */
+    /* with an empty passphrase OpenSSL does not ask at the terminal for one */
     EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
     BIO_free(bio);
     if (pkey == NULL)

@@ -15,7 +15,7 @@ struct signing_key {
     char kid[SIGNING_KEY_ID_LEN + 1];
     char x[44], y[44];         /* the public point, in base64url */
     struct buffer private_pem; /* owned; a NUL follows, which is not part of the length */
-    struct buffer public_pem;  /* likewise */
+    struct buffer public_pem;  /* owned, with a NUL as above */
 };
 
 /* Makes a new key. Aborts if the system has no randomness. */

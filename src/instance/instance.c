@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define SWEEP_INTERVAL_MS 1000
-#define HISTORY_INTERVAL_MS 10000 /* some times a minute: an instance that ends in between leaves no gap */
+#define HISTORY_INTERVAL_MS 10000 /* several times a minute, so that an instance that ends leaves no gap */
 #define COUNT_INTERVAL_MS 2600    /* longer than an answer may take */
-#define FOUND_WITHIN_MS 400       /* the line that says that it listens waits no longer for the number of workers */
+#define FOUND_WITHIN_MS 400       /* how long the log's line "listening" waits for the number of workers */
 
 /* One serving thread and what belongs to it. */
 struct serving_thread {
@@ -29,11 +29,11 @@ struct serving_thread {
     int index;
     pthread_t id;
     struct server_thread *server;
-    struct link *link, *replica_link; /* the second is NULL where there is no replica to read from */
+    struct link *link, *replica_link; /* the second is NULL if there is no replica to read from */
     struct store *store;
     struct api api;
     int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
-    int64_t count_at;             /* when to count the workers that Redis has at the start; 0: no more, or another thread does it */
+    int64_t count_at;             /* when to count the workers at the start; 0: they are counted, or another thread does it */
 };
 
 enum err instance_take_catalogue(struct instance *instance)
@@ -68,7 +68,7 @@ static bool is_ready(void *data)
     return store_is_up(api->store);
 }
 
-/* What must be done for the whole fleet now and then, by whichever instances there are. Returns the ms until the next time. */
+/* Does the work that the fleet needs now and then, and that any instance may do. Returns the ms until the next time. */
 static int32_t keep_house(struct serving_thread *thread)
 {
     int64_t now = clock_ms();
@@ -79,7 +79,7 @@ static int32_t keep_house(struct serving_thread *thread)
         store_sweep(thread->store);
     }
     if (now >= thread->history_at && store_serve(thread->store) == ERR_NONE && store_keep_history(thread->store) == ERR_NONE &&
-        store_ready(thread->store, NULL, NULL) == ERR_NONE) /* says in the log what is not permitted */
+        store_ready(thread->store, NULL, NULL) == ERR_NONE) /* which logs what is not permitted */
         thread->history_at = now + HISTORY_INTERVAL_MS;
     return (int32_t)(thread->sweep_at - now);
 }
@@ -112,14 +112,14 @@ static void on_counted(void *data, enum err err, const struct fleet *fleet)
     log_event(LOG_INFO, "loaded", message, log_number("workers", (double)fleet_total(fleet)));
 }
 
-/* At the start, as soon as Redis answers: how many workers it has. */
+/* Counts the workers that Redis has, once, as soon as Redis answers. */
 static void count_workers(struct serving_thread *thread)
 {
     if (thread->count_at == 0 || clock_ms() < thread->count_at || !store_is_up(thread->store))
         return;
     thread->count_at = clock_ms() + COUNT_INTERVAL_MS;
     if (store_fleet(thread->store, on_counted, thread) != ERR_NONE)
-        return; /* again after the interval */
+        return; /* it tries again after the interval */
 }
 
 int64_t instance_workers_found(struct instance *instance)
@@ -201,12 +201,12 @@ static int32_t tick_link(void *data)
     return link_tick(data);
 }
 
-/* The links come last: they send what the others ask for. */
 static int32_t tick_watches(void *data)
 {
     return watch_tick(data);
 }
 
+/* Adds the ticks of a thread. Those of the links come last, since they send what the others ask for. */
 static void add_ticks(struct serving_thread *thread)
 {
     server_thread_add_tick(thread->server, tick_house, thread);
@@ -226,7 +226,7 @@ static void add_ticks(struct serving_thread *thread)
     server_thread_add_tick(thread->server, tick_link, thread->link);
 }
 
-/* Each thread makes what it uses itself: libh2o keeps a thread's spare memory in the thread, and a loop must not use another's. */
+/* Runs a serving thread. It makes all that it uses itself: libh2o keeps spare memory for each thread, which others must not use. */
 static void *serve(void *data)
 {
     struct serving_thread *thread = data;
@@ -289,7 +289,7 @@ void instance_start(struct instance *instance)
     pthread_barrier_wait(&instance->threads_made);
 }
 
-/* Nothing is freed at the end: the program goes, and what it has is reachable until then, so that leaks still show. */
+/* Frees nothing, since the program ends. What it has stays reachable until then, so that a leak checker finds real leaks alone. */
 void instance_stop(struct instance *instance)
 {
     for (int i = 0; i < instance->thread_count; i++)

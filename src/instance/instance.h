@@ -33,7 +33,7 @@ struct instance {
     struct config config;
     struct catalogue_file catalogue;
     struct address address;         /* of Redis; without REDIS_URL the caller sets it before instance_start */
-    struct address replica_address; /* of the one to read from */
+    struct address replica_address; /* of the replica to read from, if has_replica */
     bool has_replica;
     struct buffer public_url, allowed_origins; /* as web.h makes them */
     struct upstream_rules upstream_rules;
@@ -42,8 +42,8 @@ struct instance {
     struct api_config api_config;
     struct server *server;
     struct serving_thread *threads;
-    struct shared *shared;   /* by all threads */
-    struct writers *writers; /* likewise */
+    struct shared *shared;   /* answers that all threads share */
+    struct writers *writers; /* when clients have last written, to any thread */
     int thread_count;
     pthread_barrier_t threads_made;
     int port;
@@ -66,11 +66,11 @@ MUST_CHECK enum err instance_take_catalogue(struct instance *instance);
 /* Binds the port. On ERR_INVALID `why` says why that failed. */
 MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
 
-/* Starts the threads, which take the signals that the caller has not blocked. Once in the life of the program. */
+/* Starts the threads, which take the signals that the caller has not blocked. Call it once in the life of the program. */
 void instance_start(struct instance *instance);
 
 /*
- * How many workers Redis had at the start. Waits at most 0.4 s for the answer. Negative: there is no answer yet, and the log
+ * Returns how many workers Redis had at the start. Waits at most 0.4 s for the answer. Negative: there is no answer yet; the log
  * will have the number. Call it once, after instance_start.
  */
 int64_t instance_workers_found(struct instance *instance);

@@ -46,7 +46,7 @@ static enum err read_signing_key(struct instance *instance, char why[256])
     return err;
 }
 
-/* Secrets that Kubernetes mounts are for everybody to read in their container, so this stops no start. */
+/* Warns of a key file that everybody can read. It is no error, since in a container Kubernetes mounts secrets like this. */
 static void warn_of_readable_key(const struct config *config)
 {
     struct str path = config->text[CONFIG_JWT_KEY_FILE];
@@ -56,7 +56,7 @@ static void warn_of_readable_key(const struct config *config)
                   log_str("file", path));
 }
 
-/* Says in `why` what is wrong with the settings together or beyond config_read's checks. */
+/* Checks what config_read does not: settings that must fit each other, and texts with a form of their own. */
 static enum err check_settings(struct instance *instance, char why[256])
 {
     const struct config *config = &instance->config;
@@ -89,7 +89,7 @@ static enum err check_settings(struct instance *instance, char why[256])
     return err == ERR_NONE ? web_read_origins(config->text[CONFIG_ALLOWED_ORIGINS], &instance->allowed_origins, why) : err;
 }
 
-/* What this instance calls itself, and where it is. */
+/* Sets the name of this instance, and *region to the region where it is. */
 static void name_instance(struct instance *instance, struct str *region)
 {
     const struct config *config = &instance->config;
@@ -106,7 +106,7 @@ static void name_instance(struct instance *instance, struct str *region)
         *region = (struct str){fly_region, strnlen(fly_region, REGION_MAX)};
 }
 
-/* Workers keep their connection from one heartbeat to the next, and proxies expect at least a minute. */
+/* Returns after how long an idle connection ends. Workers keep theirs between heartbeats, and proxies expect at least a minute. */
 static int idle_timeout_s(const struct config *config)
 {
     int interval = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS] + IDLE_MARGIN_S;
@@ -123,14 +123,14 @@ static int count_threads(const struct config *config)
     return cores >= 1 && cores <= 64 ? (int)cores : 1;
 }
 
-/* Edge nodes beat half as often, unless they would be offline by then. */
+/* Returns how often edge nodes send heartbeats: half as often as others, unless they would be offline by then. */
 static int edge_interval_s(const struct config *config)
 {
     int interval = config->number[CONFIG_HEARTBEAT_INTERVAL_SECONDS];
     return 2 * interval < config->number[CONFIG_HEARTBEAT_TIMEOUT_SECONDS] ? 2 * interval : interval;
 }
 
-/* The words of LOG_LEVEL stand in the order of the levels. */
+/* Begins the log. The words of LOG_LEVEL are in the order of enum log_level. */
 static void begin_log(const struct config *config)
 {
     struct str format = config->text[CONFIG_LOG_FORMAT];
@@ -138,7 +138,7 @@ static void begin_log(const struct config *config)
              format.len > 0 ? str_eq(format, STR("json")) : !isatty(STDERR_FILENO));
 }
 
-/* Reads the settings, and what they name. */
+/* Reads the settings, and the files that they name. */
 static enum err read_settings(struct instance *instance, char **args, char why[256])
 {
     enum err err = config_read(&instance->config, args, why);

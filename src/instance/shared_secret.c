@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET_MIN 32  /* bytes: what HMAC-SHA256 takes, RFC 7518, 3.2 */
-#define FILE_MAX 65536 /* bytes that are looked at */
+#define SECRET_MIN 32  /* bytes, as RFC 7518, section 3.2, demands for HMAC-SHA256 */
+#define FILE_MAX 65536 /* the most bytes that are read */
 
-/* Whether `part` is in `text`, in whatever case. */
+/* Whether `part` is in `text`, in upper or lower case. */
 static bool has_part(struct str text, struct str part)
 {
     for (size_t i = 0; i + part.len <= text.len; i++)
@@ -19,7 +19,7 @@ static bool has_part(struct str text, struct str part)
     return false;
 }
 
-/* What the old system's files and documents, which everybody can read, give as a secret of enough bytes. */
+/* Whether the secret contains a default of the old system, whose files and documents everybody can read. */
 static bool is_known_to_everybody(struct str secret)
 {
     static const struct str parts[] = {STR("change-this"), STR("change-in-production"),
@@ -62,7 +62,7 @@ enum err shared_secret_read(struct buffer *out, char why[256])
     struct str secret = {text, fread(text, 1, sizeof(text), file)};
     fclose(file);
     while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
-        secret.len--; /* an editor's, not the secret's */
+        secret.len--; /* editors add a newline, which is no part of the secret */
     enum err err = check("JWT_SECRET_FILE", secret, why);
     if (err == ERR_NONE && out->len == 0)
         buffer_append(out, secret);

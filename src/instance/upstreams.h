@@ -1,5 +1,5 @@
 /*
- * Reads from the settings where requests may be passed on to.
+ * Reads from the settings to which addresses requests may be passed on.
  */
 #ifndef INSTANCE_UPSTREAMS_H
 #define INSTANCE_UPSTREAMS_H
@@ -8,7 +8,7 @@
 
 struct instance;
 
-/* Reads UPSTREAM_ALLOW and what goes with it. On ERR_INVALID `why` is one line that says what is wrong. */
+/* Reads UPSTREAM_ALLOW and UPSTREAM_CONNECT_MS. On ERR_INVALID `why` is one line that says what is wrong. */
 MUST_CHECK enum err upstreams_configure(struct instance *instance, char why[256]);
 
 /* Forbids the addresses of this program, once its port and its Redis are known. */

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* Whether `text` is of visible ASCII without what ends a URL's path, or separates a list. */
+/* Whether `text` has only visible ASCII, without a query, a fragment, and characters that no URL has. */
 static bool is_plain(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -14,7 +14,7 @@ static bool is_plain(struct str text)
     return true;
 }
 
-/* Reads "scheme://host[:port][/path]"; *why says what else it has. */
+/* Reads "scheme://host[:port][/path]". On an error *why says what is wrong. */
 static enum err read(struct str text, struct place *place, const char **why)
 {
     *why = "it must be a URL like https://host.example";
@@ -78,7 +78,7 @@ static enum err read_origin(struct str text, struct buffer *out, const char **wh
     place.rest = STR("");
     size_t start = out->len;
     place_write(out, &place);
-    if (star != NULL) { /* back in again behind the scheme */
+    if (star != NULL) { /* puts the "*." back after the scheme */
         size_t at = start + strlen(place.scheme) + 3;
         buffer_reserve(out, 2);
         memmove(out->ptr + at + 2, out->ptr + at, out->len - at);

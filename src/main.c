@@ -2,7 +2,7 @@
  * rma-coordinator: order of start-up, signals, order of the end.
  *
  * The main thread starts everything, then waits for signals and looks after the embedded Redis. The other threads serve; each
- * has its own loop, listener, connection to Redis and waiting requests; what they share and what changes is in api/shared.c and
+ * has its own loop, listener, connection to Redis and waiting requests. The data that they share and change is in api/shared.c and
  * base/log.c.
  */
 #include "base/log.h"
@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 #define SPARE_DESCRIPTORS 64 /* for everything but client connections */
-#define EXIT_USAGE 2         /* the arguments were not understood; EXIT_FAILURE: something else is in the way */
+#define EXIT_USAGE 2         /* the arguments are wrong; EXIT_FAILURE: it can't start for another reason */
 
-/* Says why it does not start, in one line whatever the values in it, and returns the exit code. */
+/* Prints why it does not start, in one line even if `why` has control characters. Returns the exit code. */
 static int fail(int code, const char *why)
 {
     fputs("rma-coordinator: ", stderr);
@@ -35,7 +35,7 @@ static int fail(int code, const char *why)
     return code;
 }
 
-/* Descriptors for every connection, if the system allows them; else as many connections as there are descriptors for. */
+/* Raises the limit of descriptors as far as the system allows. If it is too low for MAX_CONNECTIONS, lowers that number. */
 static void limit_connections(struct instance *instance)
 {
     struct rlimit limit;
@@ -53,7 +53,7 @@ static void limit_connections(struct instance *instance)
               log_number("max_connections", wanted), log_number("now", possible));
 }
 
-/* For people at a terminal: where it listens, and three things to try. */
+/* Tells a person at a terminal where it listens, and three things to try. */
 static void print_welcome(const struct instance *instance, const struct embedded *embedded)
 {
     printf("\nrma-coordinator %s listens on http://localhost:%d: its dashboard is there; its data is in %s\n\n"
@@ -82,7 +82,7 @@ static void wait_for_end(struct embedded *embedded, const sigset_t *signals)
     }
 }
 
-/* The line that says that it serves, with what it found. */
+/* Logs that it serves, with what it has found. */
 static void log_start(struct instance *instance)
 {
     int64_t workers = instance_workers_found(instance);
@@ -110,7 +110,7 @@ static int run(struct instance *instance, char **args)
     if (instance_take_catalogue(instance) != ERR_NONE)
         return EXIT_FAILURE;
 
-    /* blocked before anything starts: the main thread alone takes them, when it waits for them */
+    /* blocked before any thread starts, so that the main thread alone takes them, when it waits for them */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -118,7 +118,7 @@ static int run(struct instance *instance, char **args)
     sigaddset(&signals, SIGCHLD);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* ignored, as a parent may have left it, it would hide how the embedded Redis ends */
+    signal(SIGCHLD, SIG_DFL); /* a parent may have left it ignored, which would hide how the embedded Redis ends */
 
     limit_connections(instance);
     if (instance_listen(instance, why) != ERR_NONE)
@@ -148,7 +148,7 @@ static int run(struct instance *instance, char **args)
 
 static int command_serve(char **args)
 {
-    /* large listings come and go: what they took goes back to the system at once, and the threads don't hoard */
+    /* the memory of a large listing goes back to the system at once, and threads keep little spare memory */
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_ARENA_MAX, 2);
     static struct instance instance;

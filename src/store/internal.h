@@ -53,8 +53,8 @@ struct store {
 void store_sweep_first(struct store *store);
 
 /*
- * Whether TTLs don't tell which workers live: for a while no heartbeat could reach this Redis, and the deadlines have not been
- * moved by that time yet. Then each worker counts as its ledger entry says.
+ * Whether TTLs don't tell which workers live: Redis was away for a while, and not all deadlines have been moved by that time yet;
+ * or the store reads a replica whose primary is out of reach. Then each worker counts as its ledger entry says.
  */
 bool store_ignores_ttls(const struct store *store);
 

@@ -21,7 +21,7 @@ struct verb {
     int (*run)(struct options *options);
 };
 
-/* Runs the verb that the arguments begin with; none is the first one, which lists. */
+/* Runs the verb that the arguments begin with. Without one it runs the first verb, which lists. */
 static int run_verb(const char *command, const struct verb *verbs, size_t count, char **args)
 {
     struct options options;
@@ -38,7 +38,7 @@ static int run_verb(const char *command, const struct verb *verbs, size_t count,
     return cli_fail(CLI_USAGE, "%s knows no \"%.64s\"; %s --help says what it does", command, args[0], command);
 }
 
-/* Asks for `path`; with a body it sends that. Says what went wrong. Release *answer in any case. */
+/* Sends a request, with `body` unless that is NULL, and prints what went wrong. Release *answer in any case. */
 static int ask(const struct options *options, const char *method, const char *path, struct buffer *body, struct answer *answer)
 {
     struct client client;
@@ -51,7 +51,7 @@ static int ask(const struct options *options, const char *method, const char *pa
     return code;
 }
 
-/* Prints the JSON, or the list `member` as a table: a row for each element, a cell for each of the members named `keys`. */
+/* Prints the list `member` of an answer as a table: a row for each element, a cell for each of `keys`. With --json: the answer. */
 static int show_list(const struct options *options, const char *path, const char *member, const struct column *columns,
                      const char *const *keys, size_t count)
 {
@@ -82,7 +82,7 @@ static int show_list(const struct options *options, const char *path, const char
     return code;
 }
 
-/* Sends a change, and says `done`, with the thing's name before it. */
+/* Sends a change and prints "<id> <done>.", or only "<done>." if there is no id. */
 static int change(const struct options *options, const char *method, const char *path, struct buffer *body, const char *done)
 {
     struct answer answer;
@@ -98,7 +98,7 @@ static int change(const struct options *options, const char *method, const char 
     return code;
 }
 
-/* Reads a line of standard input without its end. False when there is none, or it has a NUL or does not fit. */
+/* Reads a line of standard input without its end. False if there is none, or it has a NUL or does not fit. */
 static bool read_line(char room[PASSWORD_ROOM])
 {
     size_t len = 0;
@@ -112,7 +112,7 @@ static bool read_line(char room[PASSWORD_ROOM])
     return whole;
 }
 
-/* Reads a line without showing it, after having asked for it on the terminal. */
+/* Reads a line of standard input. At a terminal it asks the question first, and does not show what is typed. */
 static bool read_hidden(const char *question, char room[PASSWORD_ROOM])
 {
     struct termios before, quiet;
@@ -131,7 +131,7 @@ static bool read_hidden(const char *question, char room[PASSWORD_ROOM])
     return read;
 }
 
-/* A new password: asked for twice at a terminal, else the first line of standard input. */
+/* Reads a new password: asks for it twice at a terminal, else takes the first line of standard input. */
 static int read_password(char password[PASSWORD_ROOM])
 {
     char again[PASSWORD_ROOM];
@@ -221,7 +221,7 @@ static int list_tokens(struct options *options)
     return show_list(options, "/api/auth/tokens", "tokens", columns, keys, 8);
 }
 
-/* Seconds of "30d", "12h", "90m" or "3600"; NAN when it is none. */
+/* Returns the seconds of "30d", "12h", "90m" or "3600"; NAN if the text is no duration. */
 static double read_duration(const char *text)
 {
     char *end;
@@ -234,7 +234,7 @@ static double read_duration(const char *text)
     return number * (*end == '\0' ? 1 : seconds[unit - "smhd"]);
 }
 
-/* A list with commas between, as an array of texts or numbers. */
+/* Adds "a,b,c" as an array of texts, or of numbers where an element is one character. */
 static void add_list(struct buffer *body, const char *key, const char *list, bool numbers)
 {
     json_begin_array(body, key);

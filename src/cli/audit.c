@@ -15,7 +15,7 @@
 static const struct column columns[] = {{"TIME", false, false},   {"WHO", false, true}, {"FROM", false, true},
                                         {"ACTION", false, false}, {"ON", false, true},  {"OUTCOME", false, false}};
 
-/* Adds those entries that are newer than the one called `last`, which becomes the newest; newest first, or with `rising` last. */
+/* Adds the entries that are newer than the one whose id is `last`, the newest first, or with `rising` last. Updates `last`. */
 static void add_entries(struct table *table, const cJSON *entries, char last[48], bool rising)
 {
     static const char *const keys[] = {"time", "who", "address", "action", "target", "outcome"};

@@ -1,6 +1,6 @@
 /*
- * check: walks all keys in pages, and has a script look at each page. The script changes nothing and sees all that a key must
- * agree with at one moment, so coordinators may go on meanwhile.
+ * check: walks all keys in pages, and lets a script check each page. The script changes nothing. It reads a key, and everything
+ * that the key must agree with, at one moment, so coordinators may run meanwhile.
  */
 #include "base/json_writer.h"
 #include "cli/connection.h"
@@ -13,14 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PAGE 200 /* keys looked at in one call */
+#define PAGE 200 /* keys that one call checks */
 #define PAGE_TEXT "200"
 
 struct checking {
     struct connection connection;
     bool json;
     size_t keys, tasks, faults;
-    struct buffer document; /* of --json: the faults */
+    struct buffer document; /* with --json: the list of faults */
 };
 
 static struct str text_of(const struct redisReply *reply)
@@ -28,7 +28,7 @@ static struct str text_of(const struct redisReply *reply)
     return reply->type == REDIS_REPLY_STRING ? (struct str){reply->str, reply->len} : (struct str){NULL, 0};
 }
 
-static void say(struct checking *checking, struct str fault)
+static void report_fault(struct checking *checking, struct str fault)
 {
     checking->faults++;
     if (checking->json)
@@ -37,8 +37,8 @@ static void say(struct checking *checking, struct str fault)
         printf("%.*s\n", STR_PRINTF(fault));
 }
 
-/* Has the script look at names: keys without the prefix where `index` is empty, else members of that index. */
-static enum err look(struct checking *checking, struct str index, const struct str *names, size_t count)
+/* Lets the script check `names`: keys without the prefix if `index` is empty, else members of that index. */
+static enum err check_names(struct checking *checking, struct str index, const struct str *names, size_t count)
 {
     struct buffer command = BUFFER_INIT;
     if (count == 0)
@@ -60,12 +60,12 @@ static enum err look(struct checking *checking, struct str index, const struct s
     if (reply == NULL)
         return ERR_UNAVAILABLE;
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-        say(checking, text_of(reply->element[i]));
+        report_fault(checking, text_of(reply->element[i]));
     freeReplyObject(reply);
     return ERR_NONE;
 }
 
-/* How the members of an index of tasks are read; NULL: the key is no such index. */
+/* Returns the command that reads the members of an index of tasks; NULL if the key is no such index. */
 static const char *scan_of(struct str name)
 {
     static const struct {
@@ -78,7 +78,7 @@ static const char *scan_of(struct str name)
     return NULL;
 }
 
-/* Looks at all members of an index. */
+/* Checks all members of an index. */
 static enum err check_index(struct checking *checking, struct str key, struct str name)
 {
     const char *scan = scan_of(name);
@@ -99,9 +99,9 @@ static enum err check_index(struct checking *checking, struct str key, struct st
             return ERR_UNAVAILABLE;
         const struct redisReply *page = reply->elements == 2 ? reply->element[1] : NULL;
         for (size_t i = 0; page != NULL && i + 1 < page->elements && err == ERR_NONE; i += 2) {
-            ids[count++] = text_of(page->element[i]); /* a small one comes whole, whatever COUNT says */
+            ids[count++] = text_of(page->element[i]); /* a small index comes whole, whatever COUNT says */
             if (count == PAGE || i + 3 >= page->elements) {
-                err = look(checking, name, ids, count);
+                err = check_names(checking, name, ids, count);
                 count = 0;
             }
         }
@@ -112,7 +112,7 @@ static enum err check_index(struct checking *checking, struct str key, struct st
     return err;
 }
 
-/* Looks at one page of keys. */
+/* Checks one page of keys. */
 static enum err check_page(struct checking *checking, const struct redisReply *page)
 {
     struct str prefix = key_name(KEY_prefix), names[PAGE];
@@ -129,14 +129,14 @@ static enum err check_page(struct checking *checking, const struct redisReply *p
         if (scan_of(name) != NULL)
             err = check_index(checking, key, name);
         if (count == PAGE && err == ERR_NONE) {
-            err = look(checking, STR(""), names, count);
+            err = check_names(checking, STR(""), names, count);
             count = 0;
         }
     }
-    return err == ERR_NONE ? look(checking, STR(""), names, count) : err;
+    return err == ERR_NONE ? check_names(checking, STR(""), names, count) : err;
 }
 
-/* Appends the pattern of all keys of the fleet; what a prefix has of marks of patterns stands for itself. */
+/* Appends the pattern that matches all keys of the fleet. In the prefix it escapes the characters that patterns give a meaning. */
 static void write_pattern(struct buffer *out)
 {
     struct str prefix = key_name(KEY_prefix);
@@ -176,7 +176,7 @@ static enum err check_all(struct checking *checking)
     return err;
 }
 
-/* The faults are written. */
+/* Prints the whole JSON document. The list of faults in it must be complete. */
 static void print_document(const struct checking *checking)
 {
     struct buffer out = BUFFER_INIT;

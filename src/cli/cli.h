@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #define CLI_DONE 0
-#define CLI_FAILED 1    /* nobody answered, or the answer was not a coordinator's */
+#define CLI_FAILED 1    /* nobody answered, or the answer is an error or not a coordinator's */
 #define CLI_USAGE 2     /* the arguments were not understood */
 #define CLI_NO_WORKER 3 /* there is no such worker, task or queue */
 #define CLI_NOT_WELL 4  /* status: the fleet is degraded or unhealthy */

@@ -14,11 +14,11 @@
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define ANSWER_TIMEOUT_MS 10000L
-#define READY_TIMEOUT_MS 3000 /* for a private server to reach its Redis */
+#define READY_TIMEOUT_MS 3000 /* until a private server reaches its Redis */
 #define HEADERS_MAX 65536     /* bytes of an answer's headers */
-#define ITEMS_MAX 2000000     /* values in an answer, each of which takes some 80 bytes when parsed */
+#define ITEMS_MAX 2000000     /* values in an answer; a parsed one takes about 80 bytes */
 
-/* An answer on its way. */
+/* An answer that is being received. */
 struct transfer {
     struct buffer *body;
     size_t headers;
@@ -45,7 +45,7 @@ static size_t on_body(const char *bytes, size_t size, size_t count, void *data)
     return size;
 }
 
-/* Asked at least once a second; not 0 ends the request. */
+/* libcurl calls it at least once a second. Returns 1, which ends the request, if a signal that ends the program is pending. */
 static int on_progress(void *data, curl_off_t to_get, curl_off_t got, curl_off_t to_send, curl_off_t sent)
 {
     (void)to_get, (void)got, (void)to_send, (void)sent;
@@ -55,7 +55,7 @@ static int on_progress(void *data, curl_off_t to_get, curl_off_t got, curl_off_t
            (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGHUP) == 1);
 }
 
-/* A part of a URL, to be released with curl_free; NULL: it has none. */
+/* Returns a part of a URL, which the caller releases with curl_free; NULL: the URL has no such part. */
 static char *part_of(CURLU *url, CURLUPart what)
 {
     char *part = NULL;
@@ -69,7 +69,7 @@ static bool has_part(CURLU *url, CURLUPart what)
     return part != NULL;
 }
 
-/* Takes the URL of a coordinator apart; false when it is none. */
+/* Reads the URL of a coordinator; false if the text is no such URL. */
 static bool read_url(struct client *client, const char *text)
 {
     bool is_http = strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
@@ -111,16 +111,16 @@ static CURL *make_curl(const struct client *client)
     libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     libcurl.curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
     libcurl.curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    /* decided here alone, so that what is said of a proxy is true */
+    /* libcurl reads no variables itself, so error messages name the proxy that was really used */
     libcurl.curl_easy_setopt(curl, CURLOPT_PROXY, client->proxy.variable != NULL ? client->proxy.url : "");
     libcurl.curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
-    const char *authorities = getenv("SSL_CERT_FILE"); /* as OpenSSL's own programs take it */
+    const char *authorities = getenv("SSL_CERT_FILE"); /* the variable that OpenSSL's own programs read */
     if (authorities != NULL && authorities[0] != '\0')
         libcurl.curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
     return curl;
 }
 
-/* Waits until the private server reaches its Redis; whether it does, and whether what is there is of a newer format. */
+/* Waits until the private server reaches its Redis. False if it does not; *is_newer: because the data has a newer format. */
 static bool wait_until_ready(struct client *client, bool *is_newer)
 {
     int64_t end = clock_ms() + READY_TIMEOUT_MS;
@@ -135,7 +135,7 @@ static bool wait_until_ready(struct client *client, bool *is_newer)
     }
 }
 
-/* What the requests show: RMA_TOKEN, or what the private server takes. False when it can be no token. */
+/* Takes the token for the requests: RMA_TOKEN, or the one of the private server. False if the text can be no token. */
 static bool read_token(struct client *client)
 {
     const char *token = client->is_private ? private_server_token() : getenv("RMA_TOKEN");
@@ -182,7 +182,7 @@ int client_open(struct client *client, const struct options *options)
 
 void client_close(struct client *client)
 {
-    libcurl.curl_easy_cleanup(client->curl); /* a connection that stays would keep the server from stopping */
+    libcurl.curl_easy_cleanup(client->curl); /* an open connection would keep the private server from stopping */
     libcurl.curl_slist_free_all(client->headers);
     libcurl.curl_slist_free_all(client->bare_headers);
     if (client->is_private)
@@ -190,7 +190,7 @@ void client_close(struct client *client)
     libcurl.curl_global_cleanup();
 }
 
-/* A request that failed on its way went through a proxy: names it, since whoever set the variable may not have thought of this. */
+/* Appends to the reason which proxy the request went through, if any: people may not know that the variable applies here. */
 static void blame_proxy(struct client *client)
 {
     size_t len = strlen(client->why);
@@ -200,7 +200,7 @@ static void blame_proxy(struct client *client)
                  client->proxy.variable);
 }
 
-/* Says why no answer came, or none that ends. */
+/* Writes to client->why why no whole answer came. */
 static void explain(struct client *client, CURLcode code, const struct transfer *transfer)
 {
     const char *place = client->place;
@@ -227,7 +227,7 @@ static void explain(struct client *client, CURLcode code, const struct transfer 
     blame_proxy(client);
 }
 
-/* Parses the body; false when it is no JSON object, or one that takes too much memory. */
+/* Parses the body; false if it is no JSON object, or has too many values. */
 static bool parse(struct answer *answer)
 {
     size_t items = 0;
@@ -237,14 +237,14 @@ static bool parse(struct answer *answer)
     return items <= ITEMS_MAX && json_parse_object(buffer_str(&answer->body), &answer->json, &why) == ERR_NONE;
 }
 
-/* Whether an error's code says that what was asked for is not there. */
+/* Whether the code of an error says that the worker, task or queue does not exist. */
 static bool says_not_found(struct str code)
 {
     return str_eq(code, err_code(ERR_WORKER_NOT_FOUND)) || str_eq(code, err_code(ERR_TASK_NOT_FOUND)) ||
            str_eq(code, err_code(ERR_QUEUE_NOT_FOUND));
 }
 
-/* Adds what is wrong with the first field, where fields are. */
+/* Appends to client->why what is wrong with the first field, if the answer names fields. */
 static void name_field(struct client *client, const struct answer *answer)
 {
     const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(answer->json, "errors"), 0);
@@ -254,7 +254,7 @@ static void name_field(struct client *client, const struct answer *answer)
         snprintf(client->why + len, sizeof(client->why) - len, " %.*s: %.*s", STR_PRINTF(field), STR_PRINTF(message));
 }
 
-/* What an answer that came whole means. */
+/* Returns the exit code for a whole answer, and writes client->why for CLI_FAILED. */
 static int judge(struct client *client, struct answer *answer)
 {
     bool is_json = parse(answer);

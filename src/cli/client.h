@@ -15,13 +15,13 @@
 
 struct client {
     void *curl;         /* CURL */
-    void *headers;      /* struct curl_slist, the headers of a request with a body */
-    void *bare_headers; /* of one without; NULL: none */
+    void *headers;      /* struct curl_slist: the headers of a request with a body */
+    void *bare_headers; /* struct curl_slist: those of a request without a body; NULL: none */
     char token[4128];   /* "Authorization: Bearer …"; empty: none */
     char url[1024];     /* without a slash at its end */
-    char place[320];    /* the same for people, without a password; with a private server, where Redis is */
-    struct proxy proxy; /* that requests go through */
-    bool is_private;    /* it asks a server of its own */
+    char place[320];    /* the same for people, without a password; with a private server: where Redis is */
+    struct proxy proxy; /* which proxy requests go through */
+    bool is_private;    /* the server is this process's own (cli/private_server.h) */
     bool can_be_ended;  /* a pending blocked signal ends a request */
     char why[768];      /* why the last request failed */
 };
@@ -33,16 +33,17 @@ struct answer {
 };
 
 /*
- * Prepares requests to the coordinator that the options name. Returns CLI_DONE, or an exit code after printing the reason. It
- * notices signals that the caller has blocked before.
+ * Prepares requests to the coordinator that the options name. Returns CLI_DONE, or an exit code after printing the reason.
+ * With --watch, pending signals that the caller has blocked end a request.
  */
 int client_open(struct client *client, const struct options *options);
 
 void client_close(struct client *client);
 
 /*
- * Asks for a path and fills *answer, which the caller releases with answer_fini in any case. CLI_DONE: the answer is 200 and a
- * JSON object. CLI_NO_WORKER, CLI_FAILED: client->why says why, and *answer has the body if it was a JSON object.
+ * Asks for a path and fills *answer, which the caller releases with answer_fini in any case. CLI_DONE: the status is 200 or 201,
+ * and the body a JSON object. CLI_NO_WORKER: there is no such worker, task or queue. CLI_FAILED: client->why says why. If an
+ * error's body is a JSON object, *answer has it.
  */
 int client_ask(struct client *client, const char *method, const char *path, struct answer *answer);
 
@@ -54,13 +55,13 @@ void client_set_key(struct client *client, const char *key);
 
 void answer_fini(struct answer *answer);
 
-/* The text of a string member; absent if it is not there. */
+/* Returns the text of a string member; absent if there is no such member. */
 struct str member_text(const cJSON *object, const char *name);
 
-/* The number of a number member; NAN if it is not there. */
+/* Returns the number of a number member; NAN if there is no such member. */
 double member_number(const cJSON *object, const char *name);
 
-/* Appends a count of things; "?" if the member is not a number. */
+/* Appends a count of things; "?" if it is NAN or 1e15 or more. */
 void add_count(struct buffer *out, double count);
 
 #endif

@@ -26,18 +26,18 @@ enum takes {
 
 struct cli_command {
     const char *name;
-    int (*run)(char **args); /* as in cli.h; NULL for a part of another command, such as "users add" */
+    int (*run)(char **args); /* see cli.h; NULL for a part of another command, such as "users add" */
     const char *summary;     /* its line in the program's help; NULL for a part */
     unsigned takes;
-    const char *what; /* the noun for its argument in the usage; NULL: it takes no name */
-    const char *noun; /* the same for people */
+    const char *what; /* its arguments as the usage shows them; NULL: it takes none */
+    const char *noun; /* the kind of thing that it is about, for people: "worker" */
     const char *help; /* the beginning of its --help; NULL: its --help is the program's */
 };
 
-/* The last has no name. */
+/* The entry after the last has no name. */
 extern const struct cli_command cli_commands[];
 
-/* The command of that name with its own help; NULL if there is none. */
+/* Returns the command of that name, if it has a help of its own; else NULL. */
 const struct cli_command *cli_find_command(const char *name);
 
 #endif

@@ -14,10 +14,10 @@
 #define CONNECT_TIMEOUT_S 5
 #define SENTINEL_TIMEOUT_S 1
 #define REPLY_TIMEOUT_S 10
-#define LOADING_TIMEOUT_MS 120000 /* until Redis has its data in memory */
+#define LOADING_TIMEOUT_MS 120000 /* until Redis has loaded its data */
 #define NEIGHBOUR_TIMEOUT_MS 3000 /* until the Redis of a coordinator that is just starting takes connections */
 
-/* A context that is connected, or NULL with the reason in why. */
+/* Returns a connected context, or NULL with the reason in `why`. */
 static redisContext *try_connect(const struct address *address, char why[TRANSFER_WHY_MAX])
 {
     const struct timeval timeout = {CONNECT_TIMEOUT_S, 0}, reply_timeout = {REPLY_TIMEOUT_S, 0};
@@ -33,7 +33,7 @@ static redisContext *try_connect(const struct address *address, char why[TRANSFE
     return NULL;
 }
 
-/* Asks one Sentinel; false with the reason in why. */
+/* Asks one Sentinel for the primary; false, with the reason in `why`, if it does not know it. */
 static bool ask_sentinel(const struct address *address, const struct endpoint *sentinel, struct endpoint *out,
                          char why[TRANSFER_WHY_MAX])
 {
@@ -64,12 +64,12 @@ static bool ask_sentinel(const struct address *address, const struct endpoint *s
     return cause == NULL;
 }
 
-/* Finds the primary where Sentinels know it. */
+/* Asks the Sentinels for the primary, if the address names Sentinels, and writes it to the address. */
 static enum err find_primary(struct address *address, char why[TRANSFER_WHY_MAX])
 {
     for (size_t i = 0; i < address->sentinel_count; i++)
         if (ask_sentinel(address, &address->sentinels[i], &address->tcp, why)) {
-            address->primary[0] = '\0'; /* from here on it is an address like any other */
+            address->primary[0] = '\0'; /* from here on the address names a server */
             return ERR_NONE;
         }
     return address->sentinel_count > 0 ? ERR_UNAVAILABLE : ERR_NONE;
@@ -102,7 +102,7 @@ static enum err open_embedded(struct connection *connection, const struct config
     return err;
 }
 
-/* Takes one step of the greeting: answers that are no Redis's (an echo) end it. */
+/* Takes one step of the greeting. It fails if the answer is not what Redis answers (an echo server's). */
 static enum err greet(struct connection *connection, int step, const struct address *address)
 {
     struct buffer command = BUFFER_INIT;
@@ -118,7 +118,7 @@ static enum err greet(struct connection *connection, int step, const struct addr
     return err;
 }
 
-/* Looks whether this version knows what is in Redis. */
+/* Checks that this version knows the format of the data in Redis. */
 static enum err check_format(struct connection *connection)
 {
     struct buffer command = BUFFER_INIT;
@@ -134,7 +134,7 @@ static enum err check_format(struct connection *connection)
     return err;
 }
 
-/* Waits until Redis has its data in memory. */
+/* Waits until Redis has loaded its data. */
 static enum err wait_until_loaded(struct connection *connection, const struct address *address)
 {
     enum err err;
@@ -165,7 +165,7 @@ enum err connection_open(struct connection *connection, const struct transfer *t
          step = greeting_from(step + 1, &address)) {
         err = greet(connection, step, &address);
         if (step == GREETING_NAME && connection->redis->err == 0)
-            err = ERR_NONE; /* a user who may not give itself a name is served all the same */
+            err = ERR_NONE; /* an ACL may forbid CLIENT SETNAME, which is not needed */
     }
     if (err == ERR_NONE)
         err = wait_until_loaded(connection, &address);
@@ -193,7 +193,7 @@ void connection_flush(struct connection *connection)
 {
     int done = 0;
     while (!done && redisBufferWrite(connection->redis, &done) == REDIS_OK)
-        ; /* an error is met again by the next receive */
+        ; /* the next receive reports an error again */
 }
 
 redisReply *connection_receive(struct connection *connection)

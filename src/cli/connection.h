@@ -20,7 +20,7 @@ struct connection {
 
 /*
  * Connects to the Redis of REDIS_URL, or to the private one of DATA_DIR. If no coordinator runs there, it starts that server
- * for as long as the connection lasts. `why` is used until it is closed. Release it with connection_close in any case.
+ * for as long as the connection lasts. `why` must live until connection_close, which is needed in any case.
  */
 MUST_CHECK enum err connection_open(struct connection *connection, const struct transfer *transfer, char why[TRANSFER_WHY_MAX]);
 

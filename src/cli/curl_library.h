@@ -28,14 +28,14 @@
     X(curl_url_get)                                                                                                                \
     X(curl_url_set)
 
-/* Its functions, after curl_library_load. */
+/* The functions of libcurl, after curl_library_load. */
 extern struct curl_library {
 #define X(name) __typeof__(name) *name;
     CURL_FUNCTIONS(X)
 #undef X
 } libcurl;
 
-/* False if the library is missing or not the right one; `why` then says what to do. */
+/* Loads libcurl. False if it is missing or lacks a function; `why` then says what to do. */
 bool curl_library_load(char why[256]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * SCAN may show a key twice, and a registry must not have a worker twice: so all ids are gathered and put in order first. The
- * workers themselves are read and written page by page.
+ * SCAN may show a key twice, and a registry must not have a worker twice. So export first gathers and sorts all ids, then reads
+ * and writes the workers page by page.
  */
 #include "cli/connection.h"
 #include "cli/transfer.h"
@@ -20,19 +20,19 @@
 #include <unistd.h>
 
 #define PAGE 128
-#define FINGERPRINT WORKER_FIELD_COUNT /* its place behind the worker's fields */
+#define FINGERPRINT WORKER_FIELD_COUNT /* its index in the replies: after the worker's fields */
 
 struct ids {
-    struct buffer text; /* each with its end */
-    size_t *at;         /* where they begin in it */
+    struct buffer text; /* the ids, each with a zero byte at its end */
+    size_t *at;         /* where each id begins in the text */
     size_t count, room;
 };
 
 struct output {
     int fd;
     const char *file;    /* NULL: standard output */
-    char path[PATH_MAX]; /* where it is written until it is whole */
-    struct buffer text;  /* not yet written */
+    char path[PATH_MAX]; /* the temporary file, which gets the name of `file` once it is whole */
+    struct buffer text;  /* what is not yet written */
 };
 
 struct export
@@ -79,7 +79,7 @@ static struct str text_of(const redisReply *reply)
     return reply->type == REDIS_REPLY_STRING ? (struct str){reply->str, reply->len} : (struct str){NULL, 0};
 }
 
-/* Gathers the ids of a page of SCAN; *cursor becomes that of the next page, "0" after the last. */
+/* Gathers the ids of one page of SCAN. `cursor` becomes that of the next page, "0" after the last. */
 static enum err scan_page(struct export *export, char cursor[32])
 {
     struct buffer command = BUFFER_INIT, pattern = BUFFER_INIT;
@@ -150,7 +150,7 @@ static void write_worker(struct export *export, struct str id, const redisReply 
     struct str fingerprint = {NULL, 0};
     if (state->type != REDIS_REPLY_ARRAY || state->elements != WORKER_STATE_COUNT || registration->type != REDIS_REPLY_ARRAY ||
         registration->elements != WORKER_FIELD_COUNT - WORKER_STATE_COUNT + 1)
-        return; /* what answers is no Redis; or somebody's redis-cli has made the keys something else */
+        return; /* the server is no Redis, or somebody has replaced the keys with ones of another type */
     for (size_t i = 0; i < state->elements; i++)
         worker.fields[i] = text_of(state->element[i]);
     for (size_t i = 0; i < registration->elements; i++) {
@@ -161,7 +161,7 @@ static void write_worker(struct export *export, struct str id, const redisReply 
             fingerprint = value;
     }
     if (worker.fields[WORKER_tier].ptr == NULL)
-        return; /* it has gone meanwhile */
+        return; /* the registration has ended meanwhile */
     buffer_append(&export->output.text, export->count++ > 0 ? STR(",\n") : STR("\n"));
     record_write(&export->output.text, &worker, fingerprint, export->coordinator_url);
 }
@@ -181,7 +181,7 @@ static enum err read_worker(struct export *export, struct str id)
     return err;
 }
 
-/* Writes what has gathered. */
+/* Writes the text to the file and empties it. */
 static enum err output_flush(struct output *output, char why[TRANSFER_WHY_MAX])
 {
     for (size_t done = 0; done < output->text.len;) {
@@ -220,7 +220,7 @@ static enum err output_open(struct output *output, const char *file, char why[TR
     return ERR_INVALID;
 }
 
-/* The file takes its name when it is whole and on the disk. */
+/* Gives the file its name, after its content is on the disk. */
 static enum err output_commit(struct output *output, char why[TRANSFER_WHY_MAX])
 {
     if (output->file == NULL)
@@ -237,7 +237,7 @@ static enum err output_commit(struct output *output, char why[TRANSFER_WHY_MAX])
     output->path[0] = '\0';
     int fd = open(dirname(directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd != -1) {
-        fsync(fd); /* not every file system can */
+        fsync(fd); /* it may fail: not every file system syncs directories */
         close(fd);
     }
     return ERR_NONE;
@@ -290,7 +290,7 @@ enum err transfer_export(const struct transfer *transfer, char why[TRANSFER_WHY_
     export = (struct export){.coordinator_url = transfer->config->text[CONFIG_PUBLIC_URL]};
     const char *data_dir = transfer->config->text[CONFIG_DATA_DIR].ptr;
     if (transfer->config->text[CONFIG_REDIS_URL].len == 0 && stat(data_dir, &status) != 0) {
-        snprintf(why, TRANSFER_WHY_MAX, "there is no DATA_DIR %.120s to export from", data_dir); /* and none is made */
+        snprintf(why, TRANSFER_WHY_MAX, "there is no DATA_DIR %.120s to export from", data_dir); /* export makes none */
         return ERR_INVALID;
     }
     if (transfer->json) {

@@ -11,14 +11,14 @@
 #include <math.h>
 #include <stdio.h>
 
-/* An answer that is part of what a command shows. */
+/* One of the answers that a command shows together. */
 struct part {
-    const char *name; /* in the JSON that the command prints */
+    const char *name; /* its member in the JSON that the command prints */
     const char *path;
     struct answer answer;
 };
 
-/* Asks for all parts, up to the first that is not answered. */
+/* Asks for all parts in turn, and stops at the first that fails. */
 static int ask_parts(struct client *client, struct part *parts, size_t count)
 {
     int code = CLI_DONE;
@@ -33,7 +33,7 @@ static void free_parts(struct part *parts, size_t count)
         answer_fini(&parts[i].answer);
 }
 
-/* {"health": …, "stats": …}, of the parts that there are. */
+/* Appends {"health": …, "stats": …} with the parts that were answered. */
 static void add_parts_as_json(struct buffer *out, const struct part *parts, size_t count)
 {
     json_begin_object(out, NULL);
@@ -55,7 +55,7 @@ static void add_count_cell(struct table *table, double count)
     buffer_fini(&text);
 }
 
-/* "2 cpu" for "cpu". */
+/* Adds "2 cpu" for "cpu". */
 static void add_tier_cell(struct table *table, struct str worker_type)
 {
     struct buffer text = BUFFER_INIT;
@@ -73,7 +73,7 @@ static const struct column service_columns[] = {
 
 #define SERVICE_COLUMNS (sizeof(service_columns) / sizeof(service_columns[0]))
 
-/* A row for a service of the catalogue, whether anybody provides it or not. */
+/* Adds a row for a service of the catalogue, whether a worker provides it or not. */
 static void add_gap(struct table *table, const cJSON *gap, const cJSON *services)
 {
     struct str name = member_text(gap, "service"), state = member_text(gap, "status");
@@ -93,7 +93,7 @@ static bool is_in_catalogue(const cJSON *gaps, const char *name)
     return false;
 }
 
-/* Rows for what workers provide beyond the catalogue. */
+/* Adds rows for services that workers provide and the catalogue lacks. */
 static void add_others(struct table *table, const cJSON *services, const cJSON *gaps)
 {
     const cJSON *service;
@@ -160,7 +160,7 @@ struct report {
     struct buffer line;
 };
 
-/* Ends a line: its name, in `colour` what it says, what the line buffer has. */
+/* Appends a line: its name, `says` in a colour, then the text of report->line, which it empties. */
 static void add_line(struct report *report, const char *name, struct str says, enum colour colour)
 {
     buffer_printf(report->out, "%-12s", name);
@@ -175,7 +175,7 @@ static void add_coordinator(struct report *report, const struct client *client, 
 {
     struct str id = member_text(health, "coordinator"), region = member_text(health, "region");
     struct str version = member_text(health, "version"), status = member_text(health, "status");
-    if (client->is_private) { /* what answered is this command itself */
+    if (client->is_private) { /* this command's own server has answered */
         buffer_append(&report->line, STR("none was asked; read from Redis"));
     } else {
         buffer_append(&report->line, STR(", "));
@@ -247,7 +247,7 @@ static void add_tiers(struct report *report, const cJSON *stats)
     table_fini(&table);
 }
 
-/* The services that need attention. */
+/* Adds the services with fewer than two live workers. */
 static void add_gaps(struct report *report, const cJSON *gaps)
 {
     static const struct column columns[] = {
@@ -287,7 +287,7 @@ static void add_report(struct buffer *out, const struct client *client, const st
     buffer_fini(&report.line);
 }
 
-/* What the answers mean for a script; `code` is what asking came to. A coordinator without its Redis still says how it is. */
+/* Returns the exit code. `code` is that of ask_parts; a coordinator without its Redis answers /health alone, with "unhealthy". */
 static int judge(const struct client *client, const struct part *parts, int code)
 {
     struct str health = member_text(parts[PART_HEALTH].answer.json, "status");

@@ -1,6 +1,6 @@
 /*
- * The file is checked whole before anything is written. Then its workers go to lua/import.lua, some in each call, which leaves
- * alone those that are known: an import may be broken off anywhere, and repeated.
+ * Import checks the whole file before it writes anything. Then it sends the workers to lua/import.lua, several in each call. The
+ * script skips workers that the fleet knows already, so an import that was interrupted can be run again.
  */
 #include "base/json_writer.h"
 #include "cli/connection.h"
@@ -14,20 +14,19 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 
-#define TOGETHER 16 /* workers of one call, some 0.5 ms of Redis */
-#define ON_THEIR_WAY                                                                                                               \
-    8 /* calls at once: Redis always has one to work on, and serving coordinators' requests find their place between them */
+#define TOGETHER 16    /* workers in one call, which takes Redis about 0.5 ms */
+#define ON_THEIR_WAY 8 /* calls under way at once: Redis is never idle, and coordinators' requests run between them */
 
 enum outcome { LIVE, OFFLINE, ARCHIVED, KNOWN, OUTCOME_COUNT };
 
-static const char outcomes[OUTCOME_COUNT + 1] = "loak"; /* the script's characters */
+static const char outcomes[OUTCOME_COUNT + 1] = "loak"; /* the script's character for each */
 
 struct import {
     struct connection connection;
     struct registry_file file;
-    char timeout[16], removal[16], revive[16]; /* ms, as register takes them */
+    char timeout[16], removal[16], revive[16]; /* ms; see lua/register.lua */
     size_t counts[OUTCOME_COUNT];
-    size_t done; /* their sum */
+    size_t done; /* the sum of the counts */
 };
 
 static void add_field(struct buffer *strings, size_t *count, enum worker_field field, struct str value)
@@ -35,7 +34,7 @@ static void add_field(struct buffer *strings, size_t *count, enum worker_field f
     *count += command_add_pair(strings, worker_field_names[field], value);
 }
 
-/* Appends a worker as the script takes it to *workers, and adds its strings to *strings. */
+/* Appends a worker to *workers as arguments of the script, and adds the number of these arguments to *strings. */
 static void add_record(struct buffer *workers, size_t *strings, const struct record *record)
 {
     char tier[4], tasks[32], registered_at[32], last_heartbeat[32], load[32], port[12];
@@ -96,7 +95,7 @@ static void add_record(struct buffer *workers, size_t *strings, const struct rec
     *strings += 5 + count;
 }
 
-/* Sends the next workers of the file in one call; how many, 0 at its end. */
+/* Sends the next workers of the file in one call. Returns how many, 0 at the end of the file. */
 static size_t send_some(struct import *import)
 {
     struct buffer workers = BUFFER_INIT, command = BUFFER_INIT;
@@ -121,7 +120,7 @@ static size_t send_some(struct import *import)
     return count;
 }
 
-/* Takes the outcome of `count` workers. */
+/* Receives the outcomes of a call with `count` workers. */
 static enum err receive_some(struct import *import, size_t count)
 {
     redisReply *reply = connection_receive(&import->connection);
@@ -154,7 +153,7 @@ static enum err take_over(struct import *import)
     freeReplyObject(reply);
 
     struct progress progress = {.doing = "taking over workers", .total = import->file.count};
-    size_t counts[ON_THEIR_WAY], sent = 0, received = 0; /* calls; `counts`: workers of those on their way, by their numbers */
+    size_t counts[ON_THEIR_WAY], sent = 0, received = 0; /* calls; `counts`: the workers of each call under way */
     enum err err = ERR_NONE;
     for (bool ends = false; err == ERR_NONE && (!ends || received < sent);) {
         while (!ends && sent - received < ON_THEIR_WAY) {

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A page of the file that is no longer there. */
+/* Ends the program: it has read a page of the file that no longer exists. */
 static void on_cut(int signal)
 {
     static const char message[] =
@@ -18,7 +18,7 @@ static void on_cut(int signal)
     _exit(write(STDERR_FILENO, message, sizeof(message) - 1) > 0 ? 1 : 2);
 }
 
-/* Copies what `fd` has to a temporary file without a name; -1 on an error. Closes `fd`. */
+/* Copies the content of `fd` to a temporary file without a name, which it returns, or -1 on an error. Closes `fd`. */
 static int copy_to_temporary(int fd)
 {
     char room[65536];

@@ -1,5 +1,5 @@
 /*
- * The text of a file of any size, without a copy in memory: its pages come as they are read, and the system may take them back.
+ * The text of a file of any size, without a copy in memory. The system reads its pages when they are needed, and may drop them.
  */
 #ifndef CLI_MAPPED_FILE_H
 #define CLI_MAPPED_FILE_H
@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 struct mapped_file {
-    struct str text; /* present */
+    struct str text; /* empty if the file is */
 };
 
 /*

@@ -6,7 +6,7 @@
 
 #include "cli/client.h"
 
-/* Asks about it at the path `before` + id + `behind`, and prints what went wrong. Release *answer in any case. */
+/* Sends a request to the path `before` + id + `behind`, and prints what went wrong. Release *answer in any case. */
 int one_ask(const struct options *options, const char *method, const char *before, const char *behind, struct str body,
             struct answer *answer);
 
@@ -17,7 +17,7 @@ int one_say(int code, const struct client *client, const struct options *options
 int one_print(struct buffer *out, int code);
 int one_print_json(const struct answer *answer, int code);
 
-/* Sends a request that changes it, and prints "<id> <done>.". An answer without the text member `member` is not a coordinator's. */
+/* Changes that thing, and prints "<id> <done>.". An answer without the text member `member` is not a coordinator's: CLI_FAILED. */
 int one_act(const struct options *options, const char *method, const char *before, const char *behind, struct str body,
             const char *member, const char *done);
 

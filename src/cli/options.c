@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define TEXT_MAX 1024 /* bytes of a flag that is a text */
+#define TEXT_MAX 1024 /* bytes of a flag's text */
 
 #define TEXT(member) offsetof(struct options, member), false
 #define SWITCH(member) offsetof(struct options, member), true
@@ -22,9 +22,9 @@
 
 static const struct flag {
     const char *text;
-    const char *value; /* what its value is called; NULL: it has none */
+    const char *value; /* the name of its value in the help; NULL: it has none */
     unsigned of;       /* the commands that take it */
-    size_t at;         /* where in the options it goes; SIZE_MAX: it is one of the settings */
+    size_t at;         /* the offset of its member of struct options; SIZE_MAX: it goes to the settings */
     bool is_switch;    /* it has no value */
     const char *help;
 } flags[] = {
@@ -111,7 +111,7 @@ bool cli_print_help(const char *name)
     return true;
 }
 
-/* The flag that `arg` is for the command, its value in *value, the arguments it takes in *taken; NULL: none. */
+/* Finds the flag that args[0] is. Sets *value, and *taken to 1 or 2 arguments. NULL if the command has no such flag. */
 static const struct flag *find_flag(const struct cli_command *command, char **args, char **value, int *taken)
 {
     size_t len = strcspn(args[0], "=");
@@ -165,7 +165,7 @@ static bool is_text(const char *text)
     return text[0] != '\0' && strlen(text) <= TEXT_MAX && json_is_utf8(str_from(text));
 }
 
-/* Looks at the flags of tasks. */
+/* Checks the flags about tasks. */
 static int check_tasks(const struct options *options)
 {
     static const char *const states[] = {"queued", "scheduled", "leased", "completed", "dead", "cancelled", "expired"};
@@ -194,7 +194,7 @@ static int check_tasks(const struct options *options)
     return CLI_DONE;
 }
 
-/* Looks at the limits of a token: one that is not understood must not make a token without it. */
+/* Checks the limits of a token: a limit that is not understood must not make a token without it. */
 static int check_token(const struct options *options)
 {
     const char *const lists[] = {options->tiers, options->services};
@@ -207,7 +207,7 @@ static int check_token(const struct options *options)
     return CLI_DONE;
 }
 
-/* Looks at what the command is about. */
+/* Checks the id, type and payload that the command is given. */
 static int check_subject(const struct cli_command *command, const struct options *options)
 {
     const char *id = options->id;
@@ -224,7 +224,7 @@ static int check_subject(const struct cli_command *command, const struct options
     return CLI_DONE;
 }
 
-/* Looks at what was given as a whole. */
+/* Checks all options together. */
 static int check(const struct cli_command *command, struct options *options)
 {
     const char *environment = getenv("COORDINATOR_URL");
@@ -276,7 +276,7 @@ int options_read(const char *command_name, char **args, struct options *options)
         }
         char *value;
         const struct flag *flag = find_flag(command, args, &value, &taken);
-        /* without what follows a "=", which may be a password */
+        /* the message leaves out what follows a "=": it may be a password */
         if (flag == NULL)
             return cli_fail(CLI_USAGE, "%s has no flag \"%.*s\"; %s --help says what it takes", name, (int)strcspn(*args, "="),
                             *args, name);

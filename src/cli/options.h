@@ -8,11 +8,11 @@
 
 #define OPTIONS_SETTINGS_MAX 6
 
-/* Texts are NULL if they are not given. */
+/* A text is NULL if it is not given. */
 struct options {
     const char *noun;    /* the kind of thing that the command is about, for people: "worker" */
     const char *id;      /* the id of that thing; for a submission its type */
-    const char *payload; /* of a submission */
+    const char *payload; /* of a submission; for users role the new role */
     const char *url;     /* of a coordinator; NULL: use Redis directly */
     const char *tier;    /* "1" to "4" */
     const char *status, *service, *reason;
@@ -20,7 +20,7 @@ struct options {
     const char *file, *model, *priority, *delay, *max_attempts, *dedup_key, *idempotency_key;
     const char *role, *kind, *name, *expires, *max_workers, *tiers, *services;
     bool watch, yes, json, wait, follow, dry_run, with_workers;
-    char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, as config_read takes them, up to a NULL */
+    char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, for config_read, up to a NULL */
 };
 
 /* Reads the arguments of a command. Returns CLI_DONE, or CLI_USAGE after printing what is wrong. */

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static char token[49];
-static struct instance instance; /* what it has stays reachable when it has stopped, so that leaks still show */
+static struct instance instance; /* static: its memory stays reachable after the stop, so leak checkers report true leaks only */
 
 static bool takes_connections(const char *path)
 {
@@ -27,7 +27,7 @@ static bool takes_connections(const char *path)
     return connected;
 }
 
-/* Finds the Redis of the coordinator that runs on DATA_DIR. */
+/* Finds the Redis of the coordinator that runs on DATA_DIR, and writes its address. */
 static enum err find_embedded(char why[256])
 {
     const char *data_dir = instance.config.text[CONFIG_DATA_DIR].ptr;
@@ -41,7 +41,7 @@ static enum err find_embedded(char why[256])
     return ERR_INVALID;
 }
 
-/* Who asks: its address would be this machine's own. */
+/* Returns the client's name for the audit and for drained_from, since its address is always 127.0.0.1. */
 static struct str name_client(void)
 {
     static char name[160];
@@ -50,7 +50,7 @@ static struct str name_client(void)
     return str_from(name);
 }
 
-/* A secret that this process alone knows. */
+/* Makes the secret that only this process knows. */
 static struct str make_token(void)
 {
     unsigned char bytes[24];
@@ -83,8 +83,8 @@ enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], ch
     instance.server_config.host = STR("127.0.0.1");
     instance.server_config.port = instance.server_config.metrics_port = 0;
     instance.server_config.max_connections = 16;
-    instance.store_config.sweeps = false; /* only the fleet's coordinators know when, and for how long a removed one is kept */
-    if (instance.api_config.public_url.len == 0) /* its own would lead nobody anywhere */
+    instance.store_config.sweeps = false;        /* only the fleet's coordinators know the timeouts of workers and registrations */
+    if (instance.api_config.public_url.len == 0) /* the address of this short-lived server would mislead workers */
         instance.api_config.public_url = STR("unknown");
     instance.api_config.client = name_client();
     instance.api_config.private_token = make_token();

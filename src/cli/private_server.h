@@ -1,6 +1,6 @@
 /*
- * A server for this process alone. A command without a URL of a coordinator asks its own server, which uses the fleet's Redis.
- * So all commands ask in the same way.
+ * A server for this process alone. A command without a coordinator's URL starts it and asks it; it uses the fleet's Redis. So all
+ * commands send HTTP requests, with or without a coordinator.
  */
 #ifndef CLI_PRIVATE_SERVER_H
 #define CLI_PRIVATE_SERVER_H

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The first of the variables that is set and not empty, with its value in *value; NULL: none. */
+/* Returns the first of the variables that is set and not empty, with its value in *value; NULL: none is. */
 static const char *find_variable(const char *const names[], const char **value)
 {
     for (size_t i = 0; names[i] != NULL; i++) {
@@ -18,7 +18,7 @@ static const char *find_variable(const char *const names[], const char **value)
     return NULL;
 }
 
-/* Reads an address of either kind; how many bytes it has, 0 for what is none. */
+/* Reads an IPv4 or IPv6 address. Returns how many bytes it has; 0: the text is no address. */
 static size_t read_address(struct str text, unsigned char bytes[16])
 {
     char room[INET6_ADDRSTRLEN];
@@ -29,7 +29,7 @@ static size_t read_address(struct str text, unsigned char bytes[16])
     return inet_pton(AF_INET, room, bytes) == 1 ? 4 : inet_pton(AF_INET6, room, bytes) == 1 ? 16 : 0;
 }
 
-/* Whether `entry`, an address or "address/bits", has the address in it. */
+/* Whether `entry`, an address or "address/bits", contains the address `host`. */
 static bool network_has(struct str entry, struct str host)
 {
     unsigned char network[16], address[16];
@@ -50,7 +50,7 @@ static bool network_has(struct str entry, struct str host)
     return bits % 8 == 0 || (network[bits / 8] & mask) == (address[bits / 8] & mask);
 }
 
-/* Whether an entry of NO_PROXY means the host: its name, a domain that it is in, its address or network, or "*". */
+/* Whether an entry of NO_PROXY covers the host: its name, a domain above it, its address or network, or "*". */
 static bool entry_means(struct str entry, struct str host)
 {
     if (str_eq(entry, STR("*")))

@@ -1,7 +1,7 @@
 /*
- * Which proxy the environment names for a request: http_proxy, https_proxy, HTTPS_PROXY, all_proxy and ALL_PROXY, but for the
- * hosts of no_proxy and NO_PROXY. As in curl, HTTP_PROXY in capitals does not count, since CGI programs may find a client's
- * header there.
+ * Finds the proxy that the environment names for a request: in http_proxy, https_proxy, HTTPS_PROXY, all_proxy or ALL_PROXY, unless
+ * no_proxy or NO_PROXY names the host. As in curl, HTTP_PROXY in capitals does not count: in a CGI program it may hold a header
+ * that a client has sent.
  */
 #ifndef CLI_PROXY_H
 #define CLI_PROXY_H
@@ -10,7 +10,7 @@
 
 struct proxy {
     const char *variable; /* the variable that names the proxy; NULL: there is none, and the request goes directly */
-    const char *url;      /* as it stands there */
+    const char *url;      /* the value of that variable */
     char place[256];      /* the same for people, without user and password */
 };
 

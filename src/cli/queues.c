@@ -51,7 +51,7 @@ static void add_row(struct table *table, const cJSON *queue)
     buffer_fini(&text);
 }
 
-/* Adds a page to the table, or as JSON to `out`; takes the cursor of the next one into `cursor`, empty when none follows. */
+/* Asks for a page and adds it to the table, or as JSON to `out`. `cursor` becomes that of the next page, empty after the last. */
 static int take_page(struct client *client, const struct options *options, char cursor[ID_MAX + 1], struct table *table,
                      struct buffer *out)
 {
@@ -71,7 +71,7 @@ static int take_page(struct client *client, const struct options *options, char 
         code = cli_fail(CLI_FAILED, "%s", client->why);
     else if (!cJSON_IsArray(queues))
         code = cli_fail(CLI_FAILED, "%s answers with no list of queues; check --url", client->place);
-    else if (next.len > ID_MAX || (next.len > 0 && strcmp(next.ptr, cursor) <= 0)) /* names only rise */
+    else if (next.len > ID_MAX || (next.len > 0 && strcmp(next.ptr, cursor) <= 0)) /* pages are ordered by name */
         code = cli_fail(CLI_FAILED, "%s answers with pages that lead nowhere; is it a coordinator?", client->place);
     if (code == CLI_DONE) {
         struct str rows = json_member_text(buffer_str(&answer.body), "queues");

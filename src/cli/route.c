@@ -39,7 +39,7 @@ static void add_row(struct table *table, const cJSON *row)
     buffer_fini(&text);
 }
 
-/* Prints the answer, as a table and a sentence. */
+/* Prints the answer: a table of workers, then a sentence. */
 static int show(const struct answer *answer)
 {
     struct terminal terminal;

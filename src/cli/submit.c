@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Reads the payload from a file, or with "-" from standard input. */
+/* Reads the payload from a file, or from standard input if the name is "-". */
 static int read_file(const char *name, struct buffer *payload)
 {
     bool is_stdin = strcmp(name, "-") == 0;
@@ -32,7 +32,7 @@ static int read_file(const char *name, struct buffer *payload)
     return failed ? cli_fail(CLI_FAILED, "%.200s can't be read: %s", name, strerror(errno)) : CLI_DONE;
 }
 
-/* The payload as one JSON value, without the white space around it. */
+/* Checks that the payload is one JSON value, and removes the white space around it. */
 static int check_payload(struct buffer *payload)
 {
     const char *place, *why;

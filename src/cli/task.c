@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#define WAIT_S 5          /* of one request, which has 10 s */
-#define FOLLOW_MS 1000    /* between two looks */
-#define AWAY_MAX_MS 60000 /* without an answer, until it is given up */
+#define WAIT_S 5          /* how long the coordinator waits in one request, which times out after 10 s */
+#define FOLLOW_MS 1000    /* between two requests */
+#define AWAY_MAX_MS 60000 /* without an answer, until the command gives up */
 
 enum colour task_colour(struct str state)
 {
@@ -33,7 +33,7 @@ static bool has_ended(struct str state)
            str_eq(state, STR("expired"));
 }
 
-/* "leased by rag-berlin, 37 %, reading page 12" */
+/* Appends a task's state in a line: "leased by rag-berlin, 37 %, reading page 12". */
 static void add_summary(struct buffer *out, const cJSON *task)
 {
     const cJSON *progress = cJSON_GetObjectItemCaseSensitive(task, "progress");
@@ -57,7 +57,7 @@ static void add_summary(struct buffer *out, const cJSON *task)
     }
 }
 
-/* Prints what has become of a task since *last, which it then is. */
+/* Prints the summary of a task if it differs from *last, which it replaces. False if stdout takes no more. */
 static bool print_change(const struct options *options, const struct answer *answer, struct buffer *last)
 {
     struct buffer summary = BUFFER_INIT, out = BUFFER_INIT;
@@ -82,7 +82,7 @@ static bool print_change(const struct options *options, const struct answer *ans
     return printed;
 }
 
-/* Prints what has come of a task that has ended, and says what that means. */
+/* Prints the result of a task that has ended, or why there is none. Returns the exit code. */
 static int finish(const struct options *options, const struct answer *answer, struct str id, bool follow)
 {
     struct str state = member_text(answer->json, "state"), error = member_text(answer->json, "error");

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE 100 /* tasks asked for together */
+#define PAGE 100 /* tasks in one request */
 #define LIMIT_DEFAULT 100
 #define CURSOR_MAX 2048 /* bytes */
 
@@ -26,7 +26,7 @@ static const struct column columns[] = {
     {"WORKER", false, true}, {"FAILED", true, false}, {"AGE", true, false},  {"NOTE", false, true},
 };
 
-/* Adds what the buffer has as the next cell, and empties it. */
+/* Adds the buffer's text as the next cell, and empties the buffer. */
 static void add_cell(struct table *table, struct buffer *text, enum colour colour)
 {
     table_add(table, text->len > 0 ? buffer_str(text) : STR("-"), colour);
@@ -62,7 +62,7 @@ static void add_row(struct table *table, const cJSON *task, double now)
     buffer_fini(&text);
 }
 
-/* A listing under way. */
+/* A listing that is being printed. */
 struct listing {
     struct client *client;
     const struct options *options;
@@ -103,7 +103,7 @@ static int ask_page(struct listing *listing, struct answer *answer)
     return CLI_DONE;
 }
 
-/* Takes the cursor of an answer into `cursor`; false when it is none, or leads nowhere. *more: whether something follows. */
+/* Takes the cursor of an answer. False if it is too long or the same as before. *more: whether another page follows. */
 static bool take_cursor(const struct answer *answer, char cursor[CURSOR_MAX], bool *more)
 {
     struct str next = member_text(answer->json, "next_cursor");
@@ -212,7 +212,7 @@ static void write_filters(struct buffer *body, const struct options *options, bo
     json_end_object(body);
 }
 
-/* Retries what the options match, or with `dry` counts it, page by page. */
+/* Retries the dead tasks that the options match, page by page; with `dry` it only counts them. */
 static int retry_all(struct client *client, const struct options *options, bool dry, struct retried *sum)
 {
     char cursor[CURSOR_MAX] = "";
@@ -237,7 +237,7 @@ static int retry_all(struct client *client, const struct options *options, bool 
     return code;
 }
 
-/* Asks whoever sits at the terminal; where nobody does, the command itself is the answer. */
+/* Asks for a confirmation at a terminal. Without a terminal, or with --yes, none is needed. */
 static bool is_meant(const struct options *options, double matched)
 {
     if (options->yes || !isatty(STDIN_FILENO))

@@ -6,11 +6,11 @@
 
 #include "cli/client.h"
 
-/* The colour for a task's state. */
+/* Returns the colour for a task's state. */
 enum colour task_colour(struct str state);
 
 /*
- * Asks about a task until it has ended; short failures of the coordinator do not matter. With `follow` it prints each change.
+ * Asks about a task until it has ended. It tolerates failures of the coordinator for a minute. With `follow` it prints each change.
  * Then it prints the result, or the whole task as JSON. Returns CLI_DONE if the task has completed; else CLI_NOT_DONE or
  * another code, after printing the reason.
  */

@@ -9,20 +9,20 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define SHRINK_LEAST 6 /* columns of a text that is cut */
-#define GAP 2          /* columns between two texts */
+#define SHRINK_LEAST 6 /* columns that a column keeps when it shrinks */
+#define GAP 2          /* blanks between two columns */
 
 struct range {
     uint32_t first, last;
 };
 
-/* Controls, marks without a width, and what turns the direction of writing. */
+/* Control characters, marks without a width, and characters that turn the direction of writing. */
 static const struct range obeyed[] = {
     {0x00, 0x1F},     {0x7F, 0x9F},     {0xAD, 0xAD},     {0x300, 0x36F},   {0x61C, 0x61C},   {0x200B, 0x200F},
     {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFE00, 0xFE0F}, {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF},
 };
 
-/* What takes two columns: East Asian writing, pictures. */
+/* Characters that take two columns: East Asian writing, pictures. */
 static const struct range wide[] = {
     {0x1100, 0x115F}, {0x2E80, 0xA4CF}, {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},
     {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0x1F300, 0x1FAFF}, {0x20000, 0x3FFFD},
@@ -43,7 +43,7 @@ static bool is_obeyed(uint32_t character)
 
 size_t text_show(struct buffer *out, struct str text, size_t room)
 {
-    size_t columns = 0, whole_len = out->len, whole_columns = 0; /* where "…" would still fit */
+    size_t columns = 0, whole_len = out->len, whole_columns = 0; /* the longest part after which "…" still fits */
     while (text.len > 0) {
         struct str bytes;
         uint32_t character = utf8_take(&text, &bytes);
@@ -155,7 +155,7 @@ bool print_buffer(struct buffer *text)
 }
 
 struct cell {
-    size_t at, len; /* in the table's texts, ready to be shown */
+    size_t at, len; /* where its text is in the table's texts */
     size_t columns;
     enum colour colour;
 };
@@ -191,7 +191,7 @@ void table_add(struct table *table, struct str text, enum colour colour)
         table->widths[column] = cell->columns;
 }
 
-/* Fits the widths into the terminal: cuts the widest of those columns that may shrink, again and again. Returns how many fit. */
+/* Shrinks the widest column that may shrink, again and again, until all fit the terminal. Returns how many columns fit. */
 static size_t fit(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
 {
     size_t total = 0, shown = table->count;
@@ -214,7 +214,7 @@ static size_t fit(const struct table *table, size_t widths[TABLE_COLUMNS_MAX])
     return shown;
 }
 
-/* Appends a text to a row, with the blanks before and behind it; none at the end of the row. */
+/* Appends a cell to a row, padded with blanks to its width, but with no blanks at the end of the row. */
 static void print_cell(const struct table *table, struct buffer *out, size_t column, bool is_last, size_t width, struct str text,
                        size_t columns, enum colour colour)
 {

@@ -1,6 +1,6 @@
 /*
- * Text for a terminal. Workers' names may have any characters. None of them can move the cursor, change colours or turn the
- * direction of writing here.
+ * Text for a terminal. Texts of workers may have any characters. When they are shown with these functions, none of them moves the
+ * cursor, changes colours or turns the direction of writing.
  */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
@@ -13,7 +13,7 @@
  */
 size_t text_show(struct buffer *out, struct str text, size_t room);
 
-/* Appends checked JSON with those characters as \u escapes: the same JSON. */
+/* Appends valid JSON with those characters as \u escapes, so it stays the same JSON. */
 void text_show_json(struct buffer *out, struct str json);
 
 /* Appends "12 s", "5 min", "7 h", "3 days". */
@@ -26,17 +26,18 @@ enum colour { COLOUR_NONE, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED, COLOUR_FAINT
 
 /* The terminal on stdout. A file or a pipe takes lines of any length, and no colours. */
 struct terminal {
-    size_t columns; /* SIZE_MAX: as many as a line takes */
+    size_t columns; /* SIZE_MAX: no limit */
     size_t rows;
     bool colours;
 };
 
+/* Finds out the size of the terminal, and whether it takes colours. */
 void terminal_look(struct terminal *terminal);
 
-/* Append the sequence that switches to a colour (COLOUR_NONE: back), if the terminal is to have colours. */
+/* Appends the escape sequence of a colour (COLOUR_NONE: back to the default), if the terminal takes colours. */
 void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour);
 
-/* The colour for a worker's, a service's or a fleet's status. */
+/* Returns the colour for a worker's, a service's or a fleet's status. */
 enum colour status_colour(struct str status);
 
 /* Appends text in a colour, as text_show does. Returns the columns taken. */
@@ -49,8 +50,8 @@ bool print_buffer(struct buffer *text);
 
 struct column {
     const char *title;
-    bool right;      /* numbers stand at the right */
-    bool may_shrink; /* its texts are cut where the terminal is narrow */
+    bool right;      /* its texts are aligned to the right: numbers */
+    bool may_shrink; /* its texts are cut if the terminal is too narrow */
 };
 
 /*

@@ -14,8 +14,8 @@
 #define PROGRESS_INTERVAL_MS 100
 
 /*
- * Takes FILE, which may stand anywhere, and --json out of a command's arguments: what stays in `args` are settings, each of
- * which has a value. ERR_BAD_REQUEST: there is more than one FILE.
+ * Takes FILE, which may stand anywhere, and --json out of a command's arguments. The settings stay in `args`; each has a value.
+ * ERR_BAD_REQUEST: there is more than one FILE.
  */
 static enum err take_arguments(struct transfer *transfer, char **args, char why[TRANSFER_WHY_MAX])
 {

@@ -1,5 +1,5 @@
 /*
- * What import and export share.
+ * What import, export and check share.
  */
 #ifndef CLI_TRANSFER_H
 #define CLI_TRANSFER_H
@@ -15,7 +15,7 @@ struct transfer {
     const struct config *config;   /* checked; keys_init and scripts_init have been called */
     const struct address *address; /* of REDIS_URL, if that is set */
     const char *file;              /* NULL: none was given */
-    bool json;                     /* what it did is said as JSON */
+    bool json;                     /* --json was given: the outcome is printed as JSON */
 };
 
 /*
@@ -39,7 +39,7 @@ struct progress {
     int64_t next; /* clock_ms when it is shown next; 0: at once */
 };
 
-/* Shows it now and then, if stderr is a terminal; progress_end wipes it away. */
+/* Shows the line, at most ten times a second, if stderr is a terminal; progress_end erases it. */
 void progress_show(struct progress *progress, size_t done);
 void progress_end(struct progress *progress);
 

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #define NAME_COLUMNS 20
-#define INDENT_MAX 40 /* columns; what is nested more deeply stands there, too */
+#define INDENT_MAX 40 /* columns; deeper members are not indented further */
 
 /* Where a view is written. */
 struct view {
@@ -30,7 +30,7 @@ double view_time(struct str text)
     return end != NULL && (*end == '.' || *end == 'Z') ? (double)timegm(&time) : NAN;
 }
 
-/* Appends a value that is no object, in one line. */
+/* Appends a value that is no object or array, in one line. */
 static void add_scalar(struct view *view, const char *name, const cJSON *value)
 {
     struct buffer *out = &view->out;
@@ -78,7 +78,7 @@ static bool is_left_out(const struct view *view, const char *name)
 
 static void add_members(struct view *view, const cJSON *object, size_t indent);
 
-/* Appends an array, behind its name: in a line if it is of plain values, else item by item. */
+/* Appends an array after its name: in one line if it has plain values only, else one item a line. */
 static void add_array(struct view *view, const char *name, const cJSON *array, size_t indent)
 {
     bool in_a_line = !has_nested(array);
@@ -96,7 +96,7 @@ static void add_array(struct view *view, const char *name, const cJSON *array, s
         if (is_nested(item)) {
             buffer_append(&view->out, STR("\n"));
             add_members(view, item, indent + 2);
-            view->out.len--; /* the line's end comes */
+            view->out.len--; /* the caller ends the line */
         } else {
             buffer_append(&view->out, STR(" "));
             add_scalar(view, name, item);
@@ -104,7 +104,7 @@ static void add_array(struct view *view, const char *name, const cJSON *array, s
     }
 }
 
-/* Appends the members of an object or array, a line for each and more for what is nested. Recurses as deep as JSON may be. */
+/* Appends the members of an object or array: a line for each, more for nested ones. The JSON parser bounds the recursion. */
 static void add_members(struct view *view, const cJSON *object, size_t indent)
 {
     const cJSON *item;

@@ -1,6 +1,6 @@
 /*
- * workers --watch: one screen, drawn again every two seconds. It has the terminal's other screen, and gives the terminal back
- * as it was.
+ * workers --watch: one screen, drawn again every two seconds. It uses the terminal's alternate screen, and restores the terminal
+ * when it ends.
  */
 #include "cli/cli.h"
 #include "cli/workers.h"
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define REFRESH_S 2
-#define LINES_AROUND 6 /* of the screen: title, state, blank, titles of the columns, what follows, one to spare */
+#define LINES_AROUND 6 /* without a worker: title, state, blank, column titles, "more follow", one to spare */
 #define WORKERS_MAX 1000
 
 struct screen {
@@ -21,8 +21,8 @@ struct screen {
     struct terminal terminal;
     struct termios modes; /* to be restored */
     bool has_modes;
-    struct buffer rows; /* the last answer's */
-    bool more;          /* workers than the rows show */
+    struct buffer rows; /* the table of the last answer */
+    bool more;          /* there are more workers than the rows show */
     time_t away_since;  /* 0: the last request was answered */
 };
 
@@ -48,10 +48,10 @@ static void enter(struct screen *screen)
     screen->has_modes = tcgetattr(STDIN_FILENO, &screen->modes) == 0;
     if (screen->has_modes) {
         struct termios quiet = screen->modes;
-        quiet.c_lflag &= ~(tcflag_t)ECHO; /* typed keys would stand in the table */
+        quiet.c_lflag &= ~(tcflag_t)ECHO; /* typed keys would appear in the table */
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
-    /* the other screen, no cursor, no wrapped lines, which would scroll */
+    /* alternate screen; no cursor; no wrapping of long lines, which would scroll */
     fputs("\x1b[?1049h\x1b[?25l\x1b[?7l", stdout);
     fflush(stdout);
 }
@@ -64,7 +64,7 @@ static void leave(struct screen *screen)
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &screen->modes);
 }
 
-/* Asks for as many workers as the screen has lines for. What was there before stays when no answer comes. */
+/* Asks for as many workers as the screen has lines for. If no answer comes, the rows stay as they are. */
 static void refresh(struct screen *screen)
 {
     struct answer answer;
@@ -121,7 +121,7 @@ static void compose(const struct screen *screen, struct buffer *frame)
     buffer_fini(&line);
 }
 
-/* Writes the frame over what is there, line by line, no more lines than the screen has: nothing flickers, nothing scrolls. */
+/* Overwrites the screen line by line, which does not flicker, with no more lines than it has, which would scroll. */
 static bool draw(const struct screen *screen)
 {
     struct buffer frame = BUFFER_INIT, out = BUFFER_INIT;

@@ -22,7 +22,7 @@ int cli_worker(char **args)
     if (code == CLI_DONE && options.json) {
         code = one_print_json(&answer, CLI_DONE);
     } else if (code == CLI_DONE) {
-        /* they stand above all, and at last_heartbeat */
+        /* the id is the title, and the age is shown at last_heartbeat */
         static const char *const left_out[] = {"worker_id", "age_seconds", NULL};
         struct buffer out = BUFFER_INIT;
         double now = view_time(member_text(answer.json, "last_heartbeat")) + member_number(answer.json, "age_seconds");
@@ -57,7 +57,7 @@ int cli_undrain(char **args)
     return code != CLI_DONE ? code : one_act(&options, "POST", "/api/worker/", "/undrain", STR(""), "message", "gets work again");
 }
 
-/* Asks whoever sits at the terminal; where nobody does, the command itself is the answer. */
+/* Asks for a confirmation at a terminal. Without a terminal, or with --yes, none is needed. */
 static bool is_meant(const struct options *options)
 {
     if (options->yes || !isatty(STDIN_FILENO))

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define PAGE 100 /* workers asked for together */
+#define PAGE 100 /* workers in one request */
 
 static const struct column columns[] = {
     {"WORKER", false, true},    {"TIER", false, false},    {"STATUS", false, true},  {"LOAD", true, false},
@@ -19,14 +19,14 @@ void workers_table(struct table *table, const struct terminal *terminal)
     table_init(table, terminal, columns, sizeof(columns) / sizeof(columns[0]));
 }
 
-/* Adds what the buffer has as the next cell, and empties it. */
+/* Adds the buffer's text as the next cell, and empties the buffer. */
 static void add_cell(struct table *table, struct buffer *text, enum colour colour)
 {
     table_add(table, text->len > 0 ? buffer_str(text) : STR("-"), colour);
     text->len = 0;
 }
 
-/* Appends the strings of an array, or the names of its objects, with commas between. */
+/* Appends the strings of an array, or the names of its objects, with commas between, except those in the array `but`. */
 static void add_names(struct buffer *out, const cJSON *array, const cJSON *but)
 {
     const cJSON *item, *other;
@@ -54,7 +54,7 @@ static void add_row(struct table *table, const cJSON *worker)
     buffer_append(&text, member_text(worker, "worker_type"));
     add_cell(table, &text, COLOUR_NONE);
 
-    /* a drained worker says so itself only when it beats again */
+    /* an offline worker may be drained, too */
     bool drained = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(worker, "drained"));
     buffer_append(&text, status);
     buffer_append(&text, drained && !str_eq(status, STR("draining")) ? STR(", drained") : STR(""));
@@ -109,7 +109,7 @@ int workers_ask(struct client *client, const struct options *options, size_t lim
     return CLI_FAILED;
 }
 
-/* A listing under way. */
+/* A listing that is being printed. */
 struct listing {
     struct client *client;
     const struct options *options;
@@ -121,7 +121,7 @@ struct listing {
     double healthy;
 };
 
-/* The rows as they came, between those before and those behind them. */
+/* Appends the rows of an answer as they came, after those of the pages before. */
 static void add_rows_as_json(struct listing *listing, const struct answer *answer)
 {
     struct str rows = json_member_text(buffer_str(&answer->body), "workers");
@@ -161,7 +161,7 @@ static int list_page(struct listing *listing, struct answer *answer, bool *more)
     *more = next.ptr != NULL;
     if (!*more)
         return CLI_DONE;
-    /* ids only rise: pages that don't would go on for ever */
+    /* pages are ordered by id; pages that are not might never end */
     if (count == 0 || !id_is_valid(next) || strcmp(next.ptr, listing->cursor) <= 0)
         return cli_fail(CLI_FAILED, "%s answers with pages that lead nowhere; is it a coordinator?", listing->client->place);
     snprintf(listing->cursor, sizeof(listing->cursor), "%s", next.ptr);

@@ -1,5 +1,5 @@
 /*
- * What the list of workers shares with the list that refreshes itself.
+ * What workers and workers --watch share.
  */
 #ifndef CLI_WORKERS_H
 #define CLI_WORKERS_H
@@ -14,11 +14,11 @@
 int workers_ask(struct client *client, const struct options *options, size_t limit, const char *cursor, struct answer *answer,
                 const cJSON **workers);
 
-/* Makes a table for workers; adds the rows for an array of them. */
+/* workers_table makes a table for workers; workers_add adds a row for each worker of an array. */
 void workers_table(struct table *table, const struct terminal *terminal);
 void workers_add(struct table *table, const cJSON *workers);
 
-/* Shows the workers again and again, until a signal ends it. The signals must have been blocked by watch_block_signals before. */
+/* Shows the workers again and again until a signal ends it. Call watch_block_signals before. */
 int watch(struct client *client, const struct options *options);
 
 /* Blocks the signals that watch waits for, in every thread. Call it before any thread is made. */

@@ -14,7 +14,7 @@ static int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* What may stand in a line besides its end: no control character but a tab. */
+/* Whether a character may stand in a line before its end: no control character but a tab. */
 static bool is_text(char c)
 {
     return (unsigned char)c >= ' ' ? c != 0x7f : c == '\t';
@@ -26,7 +26,7 @@ static bool is_name(char c)
            (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-/* The state after a byte of a line with a chunk's size. */
+/* Returns the state after a byte of a line with a chunk's size. */
 static enum chunks_state take_size(struct chunks *chunks, char c)
 {
     int value = hex_value(c);
@@ -39,13 +39,13 @@ static enum chunks_state take_size(struct chunks *chunks, char c)
     return c == '\r' ? CHUNKS_SIZE_LF : c == ';' ? CHUNKS_EXTENSION : CHUNKS_BROKEN;
 }
 
-/* The state after a byte that is dropped; `next`: the one that it leads to if there are not too many. */
+/* Counts a byte that is dropped. Returns `next`, or CHUNKS_BROKEN if too many bytes have been dropped. */
 static enum chunks_state drop(struct chunks *chunks, enum chunks_state next)
 {
     return ++chunks->dropped <= DROPPED_MAX ? next : CHUNKS_BROKEN;
 }
 
-/* The state after a byte behind the last chunk. */
+/* Returns the state after a byte behind the last chunk. */
 static enum chunks_state take_trailer(struct chunks *chunks, char c)
 {
     switch (chunks->state) {
@@ -64,7 +64,7 @@ static enum chunks_state take_trailer(struct chunks *chunks, char c)
     }
 }
 
-/* The state after a byte that is no data. */
+/* Returns the state after a byte that is not data. */
 static enum chunks_state take(struct chunks *chunks, char c)
 {
     switch (chunks->state) {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum chunks_state {
-    CHUNKS_SIZE, /* where it begins */
+    CHUNKS_SIZE, /* the first state */
     CHUNKS_EXTENSION,
     CHUNKS_SIZE_LF,
     CHUNKS_DATA,
@@ -27,8 +27,8 @@ enum chunks_state {
 /* Begins as zeros. */
 struct chunks {
     enum chunks_state state;
-    int digits;     /* of the present size */
-    size_t left;    /* bytes of the present chunk */
+    int digits;     /* digits of the present size so far */
+    size_t left;    /* bytes of the present chunk that are still to come */
     size_t dropped; /* bytes of extensions and trailers so far */
 };
 

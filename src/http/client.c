@@ -4,7 +4,7 @@
 #include "http/forwarded.h"
 #include "http/thread.h"
 
-#define HOST_MARKS "-._:[]" /* what a host that is handed on may have: nothing that a URL, a shell or a page takes for more */
+#define HOST_MARKS "-._:[]" /* besides letters and digits, in a host that answers repeat: nothing that a shell or HTML obeys */
 #define HOST_MAX 259        /* a name of 253 characters, a colon and a port */
 
 static int count_proxies(const struct request *request)
@@ -12,7 +12,7 @@ static int count_proxies(const struct request *request)
     return request->thread->server->config.proxies;
 }
 
-/* The lines of a header with that name; of more than FORWARDED_LINES_MAX the last ones, which our proxies have written. */
+/* Finds the lines of a header, at most the last FORWARDED_LINES_MAX: our proxies have written the last ones. */
 static size_t find_lines(const struct request *request, const char *name, struct str lines[FORWARDED_LINES_MAX])
 {
     size_t count = 0;
@@ -28,7 +28,7 @@ static size_t find_lines(const struct request *request, const char *name, struct
     return count;
 }
 
-/* What the outermost proxy says in a header; absent where none is trusted. */
+/* Returns what the outermost proxy says in a header; absent if no proxy is trusted. */
 static struct str find_first(const struct request *request, const char *name)
 {
     struct str lines[FORWARDED_LINES_MAX];
@@ -41,7 +41,7 @@ struct str client_address(const struct request *request, char room[INET_TEXT_MAX
 {
     struct str lines[FORWARDED_LINES_MAX], said = {NULL, 0};
     int proxies = count_proxies(request);
-    /* Fly's proxy is the only one there, and tells it in a header that clients can't set */
+    /* if Fly's proxy is the only one, it names the address in a header that clients can't set */
     if (proxies == 1 && request->thread->server->config.on_fly)
         said = forwarded_address(find_first(request, "fly-client-ip"));
     if (proxies > 0 && said.ptr == NULL)
@@ -74,7 +74,7 @@ static bool has_port(struct str host)
     return memchr(host.ptr + from, ':', host.len - from) != NULL;
 }
 
-/* Writes what fits of a text at a place of the room, and returns the place behind it. */
+/* Writes as much of a text as fits into `room` at `at`. Returns the place after it. */
 static size_t put(char *room, size_t size, size_t at, struct str text)
 {
     size_t len = text.len < size - 1 - at ? text.len : size - 1 - at;

@@ -43,7 +43,7 @@ static void report_left(struct client_watch *watch, bool reset)
     left(watch, reset);
 }
 
-/* Something has come from the client: its end, or what libh2o reads later. */
+/* Finds out what came from the client: its end, or data that libh2o will read later. */
 static void check_client(struct client_watch *watch)
 {
     char byte;
@@ -67,8 +67,8 @@ static void on_readable(h2o_socket_t *socket, const char *err)
 }
 
 /*
- * libh2o stops to read a connection that has a request, and takes it out of epoll, only to put it back in for the next one: two
- * system calls for each heartbeat. To go on watching costs none.
+ * While a request is handled, libh2o stops reading its connection: it takes it out of epoll and puts it back for the next request,
+ * which costs two system calls for each heartbeat. The watch keeps it in epoll, so both calls are saved.
  */
 void client_watch_begin(struct client_watch *watch, struct server_thread *thread, h2o_req_t *req, client_watch_callback *left)
 {
@@ -119,7 +119,7 @@ int32_t client_watch_tick(void *data)
     thread->hidden_checked_at = now;
     struct client_watch *next;
     for (struct client_watch *watch = thread->first_hidden; watch != NULL; watch = next) {
-        next = watch->next; /* of another connection, which this one's leaving does not end */
+        next = watch->next; /* a client that has left does not end the watch of the next one */
         check_client(watch);
     }
     return HIDDEN_CHECK_MS;

@@ -25,9 +25,9 @@ typedef void client_watch_callback(struct client_watch *watch, bool reset);
 struct client_watch {
     client_watch_callback *left;
     struct server_thread *thread;
-    h2o_socket_t *socket;                 /* NULL: it does not watch */
-    bool hidden;                          /* in thread->first_hidden */
-    struct client_watch *previous, *next; /* there */
+    h2o_socket_t *socket;                 /* NULL: it watches nothing */
+    bool hidden;                          /* it is in the list thread->first_hidden */
+    struct client_watch *previous, *next; /* in that list */
 };
 
 /*
@@ -42,7 +42,7 @@ void client_watch_begin(struct client_watch *watch, struct server_thread *thread
  */
 void client_watch_end(struct client_watch *watch);
 
-/* Pauses the watch while somebody else reads the connection and notices its end; and resumes it. */
+/* Pause the watch while somebody else reads the connection and so notices its end; and resume it. */
 void client_watch_rest(struct connection *connection);
 void client_watch_go_on(struct connection *connection);
 

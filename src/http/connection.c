@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define REQUESTS_PER_TURN 32   /* of one connection */
-#define WRITE_TIMEOUT_MS 15000 /* of a client that stopped reading */
-#define RECEIVE_ROOM 4096      /* bytes at least, read at once */
-#define FLOOD 256              /* connections at a time that leave something worth giving back */
+#define REQUESTS_PER_TURN 32   /* requests that one connection may have in a turn of the loop */
+#define WRITE_TIMEOUT_MS 15000 /* after which a client that has stopped reading is given up */
+#define RECEIVE_ROOM 4096      /* bytes: the least room for one read */
+#define FLOOD 256              /* connections at a time after which giving back memory is worth it */
 
 static void count(struct connection *connection, int by)
 {
@@ -32,7 +32,7 @@ static void count(struct connection *connection, int by)
     metric_set(&metrics->connections, (uint64_t)thread->connections);
 }
 
-/* After a flood, the heap is full of holes that malloc keeps for the next one: gives them back to the system. */
+/* Gives free memory back to the system after a flood of connections. malloc alone would keep it. */
 static void give_back_memory(struct server_thread *thread)
 {
     if (thread->connections_peak < FLOOD || thread->connections > thread->connections_peak / 8)
@@ -115,7 +115,7 @@ static void on_close(void *data)
 
 void connection_drop(struct connection *connection)
 {
-    connection->read(connection->socket, "ended by us"); /* what libh2o does when the client has gone: it closes */
+    connection->read(connection->socket, "ended by us"); /* tells libh2o that the client has gone, so it closes */
 }
 
 void connection_end(struct connection *connection)
@@ -143,7 +143,7 @@ static void look_for_head(struct connection *connection, size_t from)
         head_read(input->bytes + from, size, INTAKE_WHOLE_MAX, &connection->head);
 }
 
-/* The answer has been sent, and libh2o is about to go on behind the request. */
+/* Prepares for the next request: the answer has been sent, and libh2o goes on with the bytes after the request. */
 static void begin_next(struct connection *connection)
 {
     const struct head *head = &connection->head;
@@ -181,14 +181,14 @@ static void settle(struct connection *connection)
     }
 }
 
-/* What libh2o is called for: a callback of its own, or, if that is NULL, the end of a request. */
+/* A call into libh2o: one of its callbacks, or, if that is NULL, the end of a request. */
 struct call {
     h2o_socket_cb callback;
     const char *err;
     h2o_req_t *ended;
 };
 
-/* Calls into libh2o, after which the connection may be gone, have a request, or wait for one. Whether it is still there. */
+/* Calls into libh2o. Afterwards the connection may have a request, wait for one, or be gone. False if it is gone. */
 static bool call(struct connection *connection, struct call what)
 {
     bool closed = false, *outer = connection->closed;
@@ -276,7 +276,7 @@ void connection_new(struct listener *listener, h2o_socket_t *socket)
     count(connection, 1);
     unsigned timeout = WRITE_TIMEOUT_MS;
     setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
-    h2o_socket_dont_read(socket, 1); /* we do */
+    h2o_socket_dont_read(socket, 1); /* we read it */
     h2o_accept(&listener->accept, socket);
     connection_move(connection, CONNECTION_SILENT);
     settle(connection);

@@ -35,7 +35,7 @@ enum connection_state {
     CONNECTION_SILENT,    /* nothing has come yet; in listener->silent */
     CONNECTION_IDLE,      /* between two requests; in listener->idle */
     CONNECTION_RECEIVING, /* a part of a request has come; in thread->receiving and thread->first_busy */
-    CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it says 400 */
+    CONNECTION_UNDECIDED, /* libh2o has stopped reading, without a request: it answers 400 */
     CONNECTION_ANSWERING, /* a request was handed on; in thread->first_busy, unless the client may send no more */
     CONNECTION_BODY,      /* a request was handed on, and we read its body; also in thread->receiving */
 };
@@ -46,18 +46,18 @@ struct connection {
     h2o_socket_t *socket;
     enum connection_state state;
     h2o_linklist_t place;               /* in the list of its state; the connection that is there longest comes first */
-    int64_t since;                      /* clock_ms: in that list */
+    int64_t since;                      /* clock_ms when it was put into that list */
     struct connection *previous, *next; /* in thread->first_busy */
     h2o_socket_cb read, written;        /* libh2o's own callbacks, while ours are in their place */
-    bool *closed;                  /* set to true when the connection is gone, for a caller of libh2o; NULL: nobody calls it now */
-    struct head head;              /* the head of the request that is received or answered; size 0: it is not whole yet */
-    size_t searched;               /* bytes of it without its end */
-    int64_t begun_at, progress_at; /* RECEIVING, BODY: clock_ms of the first byte and of the latest ones */
-    size_t received;               /* RECEIVING, BODY: bytes until then */
-    int64_t paused_at;             /* ANSWERING: clock_ms when reading the body was paused */
-    uint32_t turn;                 /* of its latest request, */
-    int requests;                  /* and how many it had in that one */
-    bool cut_off;
+    bool *closed;                   /* set to true when the connection is gone, for a caller of libh2o; NULL: nobody calls it now */
+    struct head head;               /* the head of the request that is received or answered; size 0: it is not whole yet */
+    size_t searched;                /* bytes in which the end of the head is not */
+    int64_t begun_at, progress_at;  /* RECEIVING, BODY: clock_ms of the first byte and of the latest ones */
+    size_t received;                /* RECEIVING, BODY: bytes that had come by progress_at */
+    int64_t paused_at;              /* ANSWERING: clock_ms when reading the body was paused */
+    uint32_t turn;                  /* the turn of the loop of its latest request, */
+    int requests;                   /* and how many requests it had in that turn */
+    bool cut_off;                   /* it is closed, because incomplete requests took too much memory */
     struct client_watch *watch;     /* ANSWERING, BODY: notices when the client leaves; NULL: there is no watch */
     struct intake *intake;          /* ANSWERING, BODY: reads the body; NULL: there is no body, or libh2o has read it */
     const struct buffer *gathered;  /* BODY: the body so far, kept until it is whole; NULL: it is handed on in pieces */
@@ -80,10 +80,10 @@ struct str connection_peer(const struct connection *connection, char room[INET_T
 
 /* --- how long each thing may take: connection_time.c --- */
 
-/* Ends the connection that has been idle for the longest time, if any has been idle for a moment. Returns whether it ended one. */
+/* Ends the idle or silent connection that has been so for longest, if it has for 4 s. Returns whether it ended one. */
 bool connection_make_room(struct listener *listener);
 
-/* Call it when the program ends. Idle connections get a moment, for a request that is on its way. */
+/* Call it when the program ends. Idle and silent connections then end in 300 ms; a request may still come in that time. */
 void connection_hurry(struct listener *listener);
 
 /*
@@ -102,10 +102,10 @@ void connection_refuse_late(struct connection *connection);
 /* The connection of a request; NULL if it has no socket. */
 struct connection *connection_of(h2o_req_t *req);
 
-/* A request of this connection is handed on. */
+/* Notes that a request of this connection is handed on. */
 void connection_begin_request(h2o_req_t *req);
 
-/* Reading the request's body begins, and its time limit with it; reading stops, for now or for good. */
+/* Begin to read the request's body, which starts its time limit; and stop reading it, for now or for good. */
 void connection_begin_body(struct connection *connection);
 void connection_end_body(struct connection *connection);
 
@@ -125,10 +125,10 @@ void connection_answered(h2o_socket_t *socket);
 /* Ends a request whose whole answer has been sent. The connection is idle, goes on with the next request, or is gone. */
 void connection_end_request(h2o_req_t *req);
 
-/* From now on nothing is read that the client sends after this request: its answer is the connection's last, and may be endless. */
+/* Reads nothing more from the client after this request: its answer is the connection's last one, and may be endless. */
 void connection_sends_no_more(h2o_req_t *req);
 
-/* The client goes on sending data that was refused; see linger.h. */
+/* Reads and drops what the client goes on sending after its request was refused; see linger.h. */
 void connection_linger(h2o_req_t *req);
 
 #endif

@@ -10,16 +10,16 @@
 #include <sys/socket.h>
 
 #define SILENT_MS 10000         /* before the first byte */
-#define IDLE_GRACE_MS 1000      /* longer than clients are told, so that one that keeps to it never meets our closing */
-#define ROOM_AFTER_MS 4000      /* of idleness, from which on a connection may make room for a new one: others are in use */
-#define RECEIVE_MS 10000        /* for a whole request; and for the first byte of one */
-#define RECEIVE_MS_PER_KIB 1000 /* more for a whole request, for each KiB that has come so far */
+#define IDLE_GRACE_MS 1000      /* more than Keep-Alive says, so that a client that obeys it never sends into a closed connection */
+#define ROOM_AFTER_MS 4000      /* after which an idle or silent connection may be closed for a new one */
+#define RECEIVE_MS 10000        /* without a new byte; and for a whole request */
+#define RECEIVE_MS_PER_KIB 1000 /* more for a whole request, for each KiB that has come */
 #define RECEIVE_CHECK_MS 250
 #define BODIES_MAX (32 << 20) /* bytes of requests that a thread may hold before they are complete */
 #define BODIES_CHECK_MS 50
-#define DRAIN_IDLE_MS 300 /* to begin a request, and to end it, when the program ends */
+#define DRAIN_IDLE_MS 300 /* when the program ends: for a request to begin, and for it to be whole */
 
-/* Whether something has come that libh2o was not told of yet. */
+/* Whether the kernel has bytes of the client that nobody has read yet. */
 static bool has_unread(const struct connection *connection)
 {
     char byte;
@@ -31,7 +31,7 @@ static struct connection *of_place(h2o_linklist_t *place)
     return H2O_STRUCT_FROM_MEMBER(struct connection, place, place);
 }
 
-/* The connection of a list that has been there for longest, and for long enough, without anything unread; NULL: none. */
+/* Returns the connection that is in a list for longest, at least ROOM_AFTER_MS, and has nothing unread; NULL: none. */
 static struct connection *find_longest(h2o_linklist_t *list)
 {
     int64_t since = clock_ms() - ROOM_AFTER_MS;
@@ -63,7 +63,7 @@ void connection_refuse_late(struct connection *connection)
                   "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
                   "Content-Length: %zu\r\n\r\n%.*s",
                   body.len, STR_PRINTF(buffer_str(&body)));
-    /* it fits the empty send buffer; should it not, the client gets what it would have got without it */
+    /* the send buffer is empty, so the answer fits; if it did not, the client would see the connection close without one */
     (void)!send(h2o_socket_get_fd(connection->socket), answer.ptr, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
     buffer_fini(&body);
     buffer_fini(&answer);
@@ -103,7 +103,7 @@ static void check_bodies(struct server_thread *thread)
 {
     int64_t now = clock_ms();
     if (h2o_linklist_is_empty(&thread->receiving) || now - thread->bodies_checked_at < BODIES_CHECK_MS)
-        return; /* what thousands hold who only wait does not grow */
+        return; /* nothing grows: connections that wait for their answers read no more */
     thread->bodies_checked_at = now;
     size_t total = 0;
     for (const struct connection *each = thread->first_busy; each != NULL; each = each->next)
@@ -114,20 +114,20 @@ static void check_bodies(struct server_thread *thread)
             if (count_held(each) > (largest != NULL ? count_held(largest) : SERVER_BODY_MAX))
                 largest = each;
         if (largest == NULL)
-            return; /* no more than MAX_CONNECTIONS bodies of the usual size */
+            return; /* the rest is at most SERVER_BODY_MAX for each connection */
         total -= count_held(largest);
         largest->cut_off = true;
         metric_add(&metrics->closings[CLOSING_BODIES], 1);
-        shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* whoever reads then finds it closed */
+        shutdown(h2o_socket_get_fd(largest->socket), SHUT_RDWR); /* the next read then finds it closed */
     }
 }
 
-/* A connection has been in its state for the allowed time, or for the time after which it must be looked at. */
+/* Handles a connection whose time in its list is over: ends it, unless it is not late or has something unread. */
 static void end_time(struct connection *connection)
 {
     bool receiving = connection->state == CONNECTION_RECEIVING || connection->state == CONNECTION_BODY;
     if (receiving ? !is_late(connection) : has_unread(connection)) {
-        connection_move(connection, connection->state); /* for another while */
+        connection_move(connection, connection->state); /* its time begins anew */
     } else if (connection->state == CONNECTION_BODY) {
         intake_end_late(connection->intake);
     } else if (receiving) {

@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ENCODING_SHOWN 32    /* bytes of a Content-Encoding */
+#define ENCODING_SHOWN 32    /* bytes of a Content-Encoding that an answer repeats */
 #define HELD_MAX (128 << 20) /* bytes of gathered bodies whose requests wait for their answers, for each thread */
-#define PATH_LOGGED 200      /* bytes of a path that no route has checked */
+#define PATH_LOGGED 200      /* bytes that are logged of a path that no route has checked */
 
 /* Whether a client's X-Request-Id may be used: 1 to 128 visible ASCII characters. */
 static bool id_is_usable(struct str id)
@@ -34,13 +34,13 @@ static struct str request_id(struct server_thread *thread, h2o_req_t *req)
             return (struct str){value.base, value.len};
     }
     char *room = h2o_mem_alloc_pool(&req->pool, 16);
-    /* a counter from a random start, spread over all digits by an odd factor (Knuth, 6.4): no two alike, no two neighbours */
+    /* a counter that starts at random, times an odd factor (Knuth, 6.4): ids are unique, and successive ones look different */
     uint64_t spread = thread->next_id++ * 0x9e3779b97f4a7c15u;
     digits_hex(spread, room);
     return (struct str){room, 16};
 }
 
-/* Whether `origin` is `listed`, or, where that has "*." before its name, one of its subdomains with the same scheme and port. */
+/* Whether `origin` is `listed`; if that has "*." before its name: one of its subdomains, with the same scheme and port. */
 static bool origin_matches(struct str origin, struct str listed)
 {
     const char *star = memchr(listed.ptr, '*', listed.len);
@@ -96,7 +96,7 @@ static bool type_is_foreign(const struct request *request)
     return !suffix && !str_eq_nocase(type, STR("application/json"));
 }
 
-/* The first coding other than "identity" of the Content-Encoding headers; absent without one. */
+/* Returns the first coding of the Content-Encoding headers that is not "identity"; absent if there is none. */
 static struct str find_encoding(const h2o_req_t *req)
 {
     ssize_t at = -1;
@@ -111,7 +111,7 @@ static struct str find_encoding(const h2o_req_t *req)
     return (struct str){NULL, 0};
 }
 
-/* Names the unknown coding, if it can be a name of one, and the codings that are taken (RFC 9110, section 12.5.3). */
+/* Refuses a body with a coding: names it, if it looks like a name, and what is accepted (RFC 9110, section 12.5.3). */
 static void refuse_encoding(struct request *request, struct str coding)
 {
     char detail[128];
@@ -123,8 +123,8 @@ static void refuse_encoding(struct request *request, struct str coding)
 }
 
 /*
- * Whether the request came to the port that does not serve its path: metrics may have one of their own, which serves nothing
- * else.
+ * Whether the request came to the wrong port. If there is a port for metrics, it serves the metrics alone, and the other port
+ * everything else.
  */
 static bool is_at_wrong_port(const struct request *request)
 {
@@ -160,7 +160,7 @@ static void refuse(struct request *request, enum err err, const char *why)
     reply_error(request, err, why, NULL);
 }
 
-/* Removes the headers that head_read has given other names: they are no longer any handler's concern. */
+/* Removes the headers that head_read has renamed: handlers must not see them. */
 static void remove_hidden(h2o_headers_t *headers)
 {
     for (size_t i = headers->size; i-- > 0;)
@@ -178,7 +178,7 @@ static void admit(struct request *request)
         request->route->handler(request);
 }
 
-/* The whole body is there. */
+/* Goes on with a request whose whole body is there, or that has none. */
 static void dispatch_whole(struct request *request)
 {
     struct str coding = request->body.len > 0 ? find_encoding(request->h2o) : (struct str){NULL, 0};
@@ -190,7 +190,7 @@ static void dispatch_whole(struct request *request)
         admit(request);
 }
 
-/* In the request's pool. */
+/* A body that is being gathered. Lives in the request's pool. */
 struct gathering {
     struct request *request;
     struct server_thread *thread;
@@ -205,7 +205,7 @@ static void gathering_end(void *cell)
     buffer_fini(&gathering->body);
 }
 
-/* Whether the thread may hold so many bytes more of bodies that wait for their answers; refuses the request if not. */
+/* Whether the thread may hold `more` bytes of bodies of requests under way. If not, refuses the request. */
 static bool has_room(struct request *request, size_t more)
 {
     if (request->thread->held + more <= HELD_MAX)
@@ -288,7 +288,7 @@ static void dispatch_body(struct request *request, struct intake *intake)
     }
 }
 
-/* Looks at the head that was read before libh2o read it, and makes the reader of the body; NULL: there is no body. */
+/* Checks the head, which we have read before libh2o, and makes the intake of a hidden body. *intake NULL: there is none. */
 static enum err begin_body(struct request *request, struct intake **intake, const char **why)
 {
     struct connection *connection = connection_of(request->h2o);
@@ -305,7 +305,7 @@ static enum err begin_body(struct request *request, struct intake **intake, cons
     return head->hidden && head->body != HEAD_NO_BODY ? intake_new(request, connection, intake, why) : ERR_NONE;
 }
 
-/* Whether an OPTIONS is for the handler: browsers' questions (CORS) are answered for all routes alike. */
+/* Whether an OPTIONS goes to the handler: on a route for all methods, if it is no CORS preflight. */
 static bool wants_own_options(const struct request *request)
 {
     return request->route != NULL && str_eq(str_from(request->route->method), STR(ROUTE_ANY)) &&

@@ -4,21 +4,22 @@
 #include "http/stream.h"
 #include "http/thread.h"
 
-#define SENDS_PER_TURN 256       /* so that a thousand streams don't hold up everybody else */
-#define SOCKET_BUFFER (64 << 10) /* of a stream in the kernel, which else takes megabytes before a slow client shows */
+#define SENDS_PER_TURN 256 /* so that a thousand streams don't delay other requests */
+#define SOCKET_BUFFER                                                                                                              \
+    (64 << 10) /* bytes that the kernel keeps for a stream; by default it keeps megabytes, which hide a slow client */
 
 /* A piece of the appended data. */
 struct chunk {
     struct chunk *next;
-    size_t holders;  /* followers that have been sent just this far */
-    uint64_t offset; /* of its end in all that was ever appended */
+    size_t holders;  /* followers to which this chunk was sent, and not the next one */
+    uint64_t offset; /* of its end, counted from the first byte ever appended */
     struct buffer bytes;
 };
 
 struct feed {
     struct server_thread *thread;
     size_t count;
-    struct chunk *head, *tail; /* never empty: the first one has been sent to all followers that wait for more */
+    struct chunk *head, *tail; /* at least one chunk; the first has been sent to all followers */
     h2o_linklist_t idle, ready, sending, dropped;
 };
 
@@ -29,7 +30,7 @@ struct follower {
     const struct request *request;
     struct stream *stream;
     struct chunk *at;     /* how far it has been sent */
-    struct chunk *target; /* SENDING: how far it has been sent after this */
+    struct chunk *target; /* SENDING: how far it will have been sent after this write */
     struct buffer first;  /* to be sent before anything of the feed */
 };
 
@@ -146,12 +147,12 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
     count_followers(feed, feed->count + 1);
     set_state(follower, &feed->ready);
     request_set_header(request, "Cache-Control", "no-store");
-    request_set_header(request, "X-Accel-Buffering", "no"); /* a proxy must not gather it */
+    request_set_header(request, "X-Accel-Buffering", "no"); /* a proxy must not buffer it */
     follower->stream = stream_begin(request, 200, STR("text/event-stream"), STREAM_LENGTH_UNKNOWN, &maker, follower);
     send_next(follower);
 }
 
-/* Drops the followers that hold most of the kept data. They may still be reading it, so it is freed when they are gone. */
+/* Drops the followers that are too far behind. Their data is freed when they are gone, since it may still be being sent. */
 static void drop_laggards(struct feed *feed)
 {
     h2o_linklist_t *next;
@@ -178,7 +179,7 @@ void feed_append(struct feed *feed, struct buffer *text)
         drop_laggards(feed);
 }
 
-/* Ends the streams of that request, or all where it is NULL. */
+/* Ends the stream of that request, or all streams if it is NULL. */
 static void end_streams(struct feed *feed, const struct request *request)
 {
     h2o_linklist_t *const lists[] = {&feed->idle, &feed->ready, &feed->sending};

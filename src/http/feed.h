@@ -24,10 +24,10 @@ struct feed;
 /* Makes a feed for the streams of a thread; it lives as long as the program. */
 struct feed *feed_new(struct server_thread *thread);
 
-/* Open streams. */
+/* Returns the number of open streams. */
 size_t feed_count(const struct feed *feed);
 
-/* How many more streams are allowed: half of all connections are for other requests. */
+/* Returns how many more streams are allowed: half of all connections are kept for other requests. */
 size_t feed_room(const struct feed *feed);
 
 /* Answers a request with a stream: `first`, whose bytes are taken, and then everything that is appended from now on. */

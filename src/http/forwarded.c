@@ -2,7 +2,7 @@
 
 #include "base/inet.h"
 
-/* Cuts the last element off *line; absent when there is none. Empty ones don't count (RFC 9110, section 5.6.1). */
+/* Cuts the last element off *line and returns it; absent if there is none. It skips empty ones (RFC 9110, section 5.6.1). */
 static struct str cut_last(struct str *line)
 {
     while (line->len > 0) {

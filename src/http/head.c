@@ -2,11 +2,11 @@
 
 #include "http/request.h"
 
-#define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* what may stand in a Host besides letters and digits (RFC 3986, section 3.2) */
+#define HOST_MARKS "-._~%!$&'()*+,;=:[]" /* in a Host, besides letters and digits (RFC 3986, section 3.2) */
 #define LENGTH_DIGITS_MAX 18
 #define SIZE_MOST (64 * 1024)
 
-/* What a head has of the lines that say where a request goes and where it ends. */
+/* What the lines of a head say about where the request goes and where it ends. */
 struct framing {
     const char *why; /* the first reason to refuse it; NULL: none */
     const char *odd;
@@ -36,7 +36,7 @@ size_t head_find_end(struct str bytes, size_t from)
     return 0;
 }
 
-/* The next line, without its end; *has_cr: whether that had a carriage return. */
+/* Cuts off the next line and returns it without its end; *has_cr: whether that had a carriage return. */
 static struct str next_line(struct str *rest, bool *has_cr)
 {
     struct str line = str_cut(rest, '\n');
@@ -79,14 +79,14 @@ static void take_length(struct framing *framing, struct str value)
         refuse(framing, "The Content-Length is not a plain number.");
 }
 
-/* The names that say where a request goes and ends: as a header's, and as what a Connection header may not take away. */
+/* Whether a header says where the request goes or ends. Connection must not name it, since a proxy would remove it then. */
 static bool is_framing_name(struct str name)
 {
     return str_eq_nocase(name, STR("host")) || str_eq_nocase(name, STR("content-length")) ||
            str_eq_nocase(name, STR("transfer-encoding"));
 }
 
-/* Programs behind a gateway often can't tell '_' from '-'. */
+/* Whether the next program may take a name for another one: many turn both '_' and '-' into '_'. */
 static bool is_look_alike(struct str name)
 {
     return str_eq_nocase(name, STR("content_length")) || str_eq_nocase(name, STR("transfer_encoding"));
@@ -127,7 +127,7 @@ static void take_header(struct framing *framing, struct str line)
     }
 }
 
-/* The host of "http://host/path"; absent in any other target. */
+/* Returns the host of "http://host/path"; absent for any other target. */
 static struct str host_of_target(struct str target)
 {
     struct str scheme = str_cut(&target, ':');
@@ -139,7 +139,7 @@ static struct str host_of_target(struct str target)
     return str_cut(&target, '/');
 }
 
-/* What may be answered here, but might mean something else to the next program. */
+/* Finds what may be answered here, but might mean something else to a worker. */
 static void check_oddities(struct framing *framing)
 {
     struct str target = framing->target;
@@ -150,7 +150,7 @@ static void check_oddities(struct framing *framing)
         framing->odd = "The request's target is no path, and no URL with the host of the Host header.";
 }
 
-/* What the lines mean together. */
+/* Checks the lines against each other. */
 static void check_framing(struct framing *framing)
 {
     bool has_body = framing->encodings > 0 || framing->length > 0;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define SOCKET_BUFFER (256 * 1024) /* bytes of a body that the kernel keeps while it is not read */
+#define SOCKET_BUFFER (256 * 1024) /* bytes of a body that the kernel keeps until we read them */
 
 enum state { WAITING, READING, PAUSED, ENDED };
 
@@ -23,15 +23,15 @@ struct intake {
     enum state state;
     bool whole;               /* ENDED: all has come */
     size_t length;            /* what the client has announced */
-    size_t received;          /* bytes until now, and */
-    size_t most;              /* how many may come */
-    const char *too_many;     /* the sentence for more */
-    struct chunks chunks;     /* the length is unknown */
+    size_t received;          /* bytes that have come, */
+    size_t most;              /* and how many may come */
+    const char *too_many;     /* the sentence if more come */
+    struct chunks chunks;     /* if the length is unknown */
     h2o_timeout_entry_t soon; /* hands on the bytes that came with the head */
-    bool *gone;               /* set to true when it is gone, for callers of the taker; NULL: nobody calls it now */
+    bool *gone;               /* set to true when the intake is gone, for a function that calls the taker now; NULL: none does */
 };
 
-/* What is read at once; nothing is kept in it. */
+/* Room for one read. Nothing is kept in it. */
 static _Thread_local char piece_room[INTAKE_PIECE_MAX];
 
 size_t intake_length(const struct intake *intake)
@@ -52,13 +52,13 @@ void intake_limit(struct intake *intake, size_t most, const char *why)
 
 /* --- what came with the head ------------------------------------------------------------------------------------------------- */
 
-/* Bytes behind the head in libh2o's buffer, which libh2o does not touch before the answer has been sent. */
+/* Counts the bytes after the head in libh2o's buffer. libh2o does not touch them before the answer has been sent. */
 static size_t count_with_head(const struct connection *connection)
 {
     return connection->socket->input->size - connection->head.size;
 }
 
-/* Takes bytes out of there. Those behind move up, and may be the client's next request. */
+/* Removes the first of these bytes. The bytes after them, which may be the client's next request, move up. */
 static void remove_with_head(struct connection *connection, size_t size)
 {
     h2o_buffer_t *input = connection->socket->input;
@@ -91,7 +91,7 @@ static void read_next(struct intake *intake)
         return;
     }
     h2o_timeout_link(thread->context.loop, &thread->soon, &intake->soon);
-    intake->soon.registered_at = 0; /* long ago, and so due also when the machine's clock is set back now */
+    intake->soon.registered_at = 0; /* long ago: it is due even if the machine's clock is set back */
 }
 
 static void read_start(struct intake *intake)
@@ -124,7 +124,7 @@ void intake_resume(struct intake *intake)
     read_start(intake);
 }
 
-/* Says 100 Continue past libh2o, which has sent nothing yet. It fits the empty send buffer. */
+/* Sends 100 Continue without libh2o. Nothing has been sent yet, so it fits the empty send buffer. */
 static void ask_for_body(struct intake *intake)
 {
     struct str text = STR("HTTP/1.1 100 Continue\r\n\r\n");
@@ -147,7 +147,7 @@ void intake_take(struct intake *intake, const struct intake_taker *taker, void *
 
 static void fail(struct intake *intake, enum err err, const char *why, bool left)
 {
-    intake->req->http1_is_persistent = 0; /* where the next request begins is in doubt */
+    intake->req->http1_is_persistent = 0; /* nobody knows where the next request begins */
     stop(intake, ENDED);
     intake->taker->failed(intake, err, why, left, intake->data);
 }
@@ -158,7 +158,7 @@ void intake_end_late(struct intake *intake)
     fail(intake, ERR_LATE, reply_sentence(intake->connection->thread, ERR_LATE), false);
 }
 
-/* Takes the body's bytes in piece_room to its front. Returns how many they are; *taken: how many bytes these were. */
+/* Moves the body's bytes in piece_room to its front. Returns their number; *taken: how many bytes it has read for that. */
 static size_t decode(struct intake *intake, size_t size, size_t *taken)
 {
     if (intake->length == INTAKE_LENGTH_UNKNOWN)
@@ -212,8 +212,8 @@ static void on_soon(h2o_timeout_entry_t *entry)
 }
 
 /*
- * Bytes in chunks are looked at before they are taken from the kernel, so that what the client sends behind the body stays there
- * for libh2o.
+ * Reads the next bytes of the body. The bytes of chunks are decoded before they are taken out of the kernel, so that what the
+ * client sends after the body stays there for libh2o.
  */
 static void on_readable(h2o_socket_t *socket, const char *err)
 {
@@ -233,7 +233,7 @@ static void on_readable(h2o_socket_t *socket, const char *err)
     }
     size_t size = decode(intake, (size_t)got, &taken);
     if (chunked)
-        (void)!recv(fd, NULL, taken, MSG_TRUNC); /* drops them */
+        (void)!recv(fd, NULL, taken, MSG_TRUNC); /* takes them out of the kernel */
     hand_on(intake, size);
 }
 
@@ -249,7 +249,7 @@ static void on_dispose(void *cell)
     intake->connection->intake = NULL;
 }
 
-/* Takes a body that has come whole with its head. Returns whether it has. ERR_BAD_REQUEST: the body is malformed. */
+/* Takes the body if it has come whole with its head; *whole: whether it has. ERR_BAD_REQUEST: the body is malformed. */
 static enum err take_at_once(struct intake *intake, struct request *request, bool *whole)
 {
     struct connection *connection = intake->connection;
@@ -263,7 +263,7 @@ static enum err take_at_once(struct intake *intake, struct request *request, boo
     *whole = has_all(intake);
     intake->received = 0;
     enum err err = intake->chunks.state == CHUNKS_BROKEN ? ERR_BAD_REQUEST : ERR_NONE;
-    intake->chunks = (struct chunks){.state = CHUNKS_SIZE}; /* it was a trial, unless */
+    intake->chunks = (struct chunks){.state = CHUNKS_SIZE}; /* so far it was a trial */
     if (!*whole)
         return err;
     remove_with_head(connection, taken);

@@ -9,7 +9,8 @@
  *
  * A handler of such a route finds the body in one of two places:
  * - request->body: the whole body, of at most INTAKE_WHOLE_MAX bytes; absent if there is none. This is so for a body with a
- *   Content-Length, and for a body in chunks that came together with the head. Such a body can be sent to a second worker.
+ *   Content-Length and without Expect, and for any body that came together with the head. Such a body can be sent to a second
+ *   worker.
  * - request->intake: any other body. It can't be sent twice, since nobody keeps its bytes.
  *
  * Before intake_take nothing is read, and no 100 Continue is sent to a client that waits for it. While an intake is paused
@@ -51,7 +52,7 @@ struct intake_taker {
     void (*failed)(struct intake *intake, enum err err, const char *why, bool left, void *data);
 };
 
-/* The length of the whole body in bytes, as the client announced it, or INTAKE_LENGTH_UNKNOWN if it comes in chunks. */
+/* Returns the length of the whole body in bytes, as the client announced it; INTAKE_LENGTH_UNKNOWN if it comes in chunks. */
 size_t intake_length(const struct intake *intake);
 
 /* Begins to read. Call it once. */
@@ -76,16 +77,16 @@ MUST_CHECK enum err intake_new(struct request *request, struct connection *conne
 /* Makes the intake fail with ERR_TOO_LARGE when the body is longer than `most` bytes; `why` is the sentence for that. */
 void intake_limit(struct intake *intake, size_t most, const char *why);
 
-/* How many bytes of the body have been read. */
+/* Returns how many bytes of the body have been read. */
 size_t intake_received(const struct intake *intake);
 
-/* The client was too slow. */
+/* Makes the intake fail with ERR_LATE: the client was too slow. */
 void intake_end_late(struct intake *intake);
 
-/* An answer begins. If the body is not whole, the answer is the last one of its connection. `req` need not have a body. */
+/* Call it before an answer begins. If the body is not whole, the answer is the last one of its connection. */
 void intake_before_answer(struct st_h2o_req_t *req);
 
-/* An answer ends. Reads no more of the body, and lets the client send the rest in vain, so that the answer does not look broken. */
+/* Call it when an answer ends. Gives up the body. The rest is read and dropped (linger.h): a reset could destroy the answer. */
 void intake_after_answer(struct st_h2o_req_t *req);
 
 #endif

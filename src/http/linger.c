@@ -15,7 +15,7 @@
 
 struct lingering {
     struct server_thread *thread;
-    struct lingering **holder; /* NULL once h2o has closed its side; either may end first */
+    struct lingering **holder; /* set to NULL when this ends; NULL once h2o has closed its side */
     h2o_socket_t *socket;
     h2o_linklist_t place; /* in thread->lingerings, the oldest first */
     int64_t until;        /* clock_ms */

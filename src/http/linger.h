@@ -12,12 +12,12 @@ struct server_thread;
 struct lingering;
 
 /*
- * Begins to read the rest of a connection that h2o will close, on a descriptor of its own. Sets *holder to what reads it, and
- * to NULL when that ends. Does nothing when *holder is set already, when too many connections linger, or when the thread stops.
+ * Begins to read the rest of a connection that h2o will close, on a descriptor of its own. Sets *holder to the object that reads
+ * it, and to NULL when that ends. Does nothing if *holder is set already, if too many connections linger, or if the thread stops.
  */
 void linger_begin(struct server_thread *thread, h2o_socket_t *socket, struct lingering **holder);
 
-/* Call it when h2o has closed its side and the holder goes: tells the client that nothing more comes. */
+/* Call it when h2o has closed its side and *holder goes away. Tells the client that nothing more comes. */
 void linger_alone(struct lingering *lingering);
 
 /* Ends the connections whose time is over. Returns the ms until the next call. */

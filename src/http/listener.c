@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #define ACCEPTS_PER_TURN 16
-#define PAUSE_MS 50 /* without descriptors, or without room, accept would fail in a busy loop */
+#define PAUSE_MS 50 /* without it, a thread without descriptors or room would try in a busy loop */
 
 static void on_readable(h2o_socket_t *listening, const char *err);
 
@@ -46,7 +46,7 @@ int32_t listeners_tick(void *data)
     return wait;
 }
 
-/* Makes room for a connection that waits in the kernel, in place of one that is idle; whether it could. */
+/* Ends an idle connection, to make room for one that waits in the kernel. Returns whether it could. */
 static bool make_room(struct listener *listener)
 {
     const struct server_thread *thread = listener->thread;
@@ -67,7 +67,7 @@ static void on_readable(h2o_socket_t *listening, const char *err)
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         if (listener->connections >= listener->connections_max) {
             if (i > 0)
-                return; /* if more wait, the loop says so */
+                return; /* the loop calls again if more wait */
             if (!make_room(listener)) {
                 listener_pause(listener);
                 return;
@@ -107,7 +107,7 @@ static void listener_stop(struct listener *listener)
 {
     if (listener->socket == NULL)
         return;
-    /* those that the kernel has accepted already would be reset */
+    /* connections that the kernel has accepted would be reset, so they are taken */
     h2o_socket_t *socket;
     while (listener->connections < listener->connections_max && (socket = h2o_evloop_socket_accept(listener->socket)) != NULL)
         connection_new(listener, socket);

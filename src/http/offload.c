@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define POOL_THREADS 1 /* a login costs tens of ms of a core: more threads would take it from the loops */
-#define POOL_NICE 5    /* likewise */
+#define POOL_NICE 5    /* so the loops go first */
 
 struct job {
     struct job *next;
@@ -26,7 +26,7 @@ struct queue {
 };
 
 struct offload {
-    int fd; /* an eventfd: something is in `finished` */
+    int fd; /* an eventfd, readable if jobs are in `finished` */
     h2o_socket_t *socket;
     pthread_mutex_t lock;
     struct queue finished;
@@ -67,7 +67,7 @@ static void hand_back(struct job *job)
     queue_add(&offload->finished, job);
     pthread_mutex_unlock(&offload->lock);
     if (write(offload->fd, &one, sizeof(one)) != sizeof(one))
-        abort(); /* it takes 2^64 of them */
+        abort(); /* only 2^64 unread jobs could fill it */
 }
 
 static void *serve(void *unused)
@@ -119,7 +119,7 @@ struct offload *offload_new(struct server_thread *thread)
     return offload;
 }
 
-/* The pool begins with its first work: most programs never need it. */
+/* Starts the pool. This is done with the first job, since most programs never have one. */
 static void start_pool(void)
 {
     for (int i = 0; i < POOL_THREADS; i++) {

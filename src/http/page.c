@@ -21,8 +21,8 @@ static bool is_named(struct str tags, struct str etag)
 }
 
 /*
- * The links of a page are relative to its path without a slash at the end. Answers a request with one by sending the client
- * there, with a relative address that also works behind a proxy that serves this under a path of its own.
+ * Redirects a request whose path ends in slashes to the path without them, since the links of a page are relative to that path.
+ * The address is relative, so that it also works behind a proxy that serves this under a prefix. Returns whether it has answered.
  */
 static bool redirect(struct request *request)
 {
@@ -37,7 +37,7 @@ static bool redirect(struct request *request)
     for (size_t i = 0; i < slashes; i++)
         buffer_append(&location, STR("../"));
     buffer_printf(&location, "%s", request->route->path + 1);
-    buffer_append(&location, (struct str){"", 1}); /* its NUL */
+    buffer_append(&location, (struct str){"", 1}); /* a NUL at its end */
     request_replace_header(request, "Location", location.ptr);
     buffer_fini(&location);
     reply_constant(request, 308, STR(""));

@@ -8,13 +8,13 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#define LEFT_MS 750 /* for the answer to a client that has no more to say: it may have left, or may be reading still */
+#define LEFT_MS 750 /* for the answer to a client that has closed its side: it may have left, or may still read */
 
 struct pending {
     struct request *request; /* NULL: answered, late, or gone */
     int holders;
     bool parked;
-    struct pending_set *set;    /* waits in it as long as request is set */
+    struct pending_set *set;    /* it is in this set as long as request is set */
     struct heap_entry deadline; /* in set->deadlines */
     struct client_watch watch;
     request_handler *late;
@@ -33,7 +33,7 @@ static void set_deadline(struct pending *pending, int64_t at)
     heap_insert(&pending->set->deadlines, &pending->deadline);
 }
 
-/* The request's time is over. */
+/* Answers a request whose time is over. */
 static void end_late(struct pending *pending, enum err err)
 {
     request_handler *late = pending->late;
@@ -44,7 +44,7 @@ static void end_late(struct pending *pending, enum err err)
         reply_error(request, err, NULL, NULL);
 }
 
-/* A client that has nothing more to say may be reading still: it gets its answer if that comes soon, and an answer in any case. */
+/* Ends the wait if the client has left. One that has only closed its side may still read, so its request gets LEFT_MS more. */
 static void on_left(struct client_watch *watch, bool reset)
 {
     struct pending *pending = H2O_STRUCT_FROM_MEMBER(struct pending, watch, watch);
@@ -137,7 +137,7 @@ void pending_release(struct pending *pending, enum err err)
 int32_t pending_tick(struct pending_set *set)
 {
     int64_t now = set->deadlines.count > 0 ? clock_ms() : 0;
-    /* no more than there are now: requests that begin to wait meanwhile belong to the next turn */
+    /* only those that wait now: requests that begin to wait meanwhile belong to the next turn */
     for (size_t left = set->deadlines.count; left > 0 && heap_wait(&set->deadlines, now, 1) == 0; left--) {
         struct pending *pending = of_deadline(heap_first(&set->deadlines));
         end_late(pending, pending->parked && server_thread_stopping(pending->request->thread) ? ERR_STOPPING : ERR_DEADLINE);

@@ -3,7 +3,7 @@
  *
  *                    pending_take             begins an answer
  *      waiting ────────────────────▶ taken ───────────────────▶ answered
- *         │ its deadline is over; it is parked and its client has left, or the program ends
+ *         │ its deadline is over, or its connection is reset; a parked one: its client leaves, or the program ends
  *         ├─────────────────────────▶ late ────────────────────▶ answered by `late`
  *         │ h2o disposes of it
  *         └─────────────────────────▶ gone

@@ -6,11 +6,11 @@
 
 #include "base/metrics.h"
 
-/* What bytes look like that libh2o does not take for a request, and a sentence about it. */
+/* Return what the bytes that libh2o has refused as a request look like; and a sentence about that. */
 enum metrics_closing refusal_suspect(struct str bytes);
 const char *refusal_describe(enum metrics_closing suspicion);
 
-/* Notes an answer that libh2o or connection_time.c has made. `detail` lives for ever; `address` is the client's. */
+/* Counts and logs an answer that libh2o or connection_time.c has made. `detail` lives for ever; `address` is the client's. */
 void refusal_note(int status, enum metrics_closing why, const char *detail, struct str address);
 
 #endif

@@ -14,8 +14,8 @@
 #define REQUESTED_HEADERS_MAX 1024 /* bytes of what a preflight asks for */
 
 /*
- * The level of a line about an answer. A write that is refused is logged as LOG_INFO at least, also where one that succeeds is
- * not.
+ * Returns the level of the log line about an answer. A refused write gets at least LOG_INFO, even on a route whose successful
+ * writes get less.
  */
 static enum log_level level_of(const struct route *route, int status)
 {
@@ -27,9 +27,9 @@ static enum log_level level_of(const struct route *route, int status)
 }
 
 /*
- * Failures come by the thousand when Redis is away, or when a client errs in a loop. So lines that are alike are counted: those
- * of one route and status, and, where the fault is ours, of one sentence. Clients have no influence on that sentence. LOG_DEBUG
- * shows every request.
+ * Failures come by the thousand when Redis is away, or when a client repeats an error in a loop. So similar lines are counted
+ * instead of written: those with the same route and status, and for a 5xx with the same sentence, which no client can influence.
+ * LOG_DEBUG shows every request.
  */
 static void log_request(const struct request *request, int status, const char *detail, const struct faults *faults)
 {
@@ -76,7 +76,7 @@ static void count(const struct request *request, int status)
     histogram_observe(&metrics->request_us[route], metrics_latency_bounds, clock_us() - request->received_at);
 }
 
-/* What begins every answer. */
+/* Does what every answer begins with. */
 static void begin(struct request *request, int status)
 {
     h2o_req_t *req = request->h2o;
@@ -88,7 +88,7 @@ static void begin(struct request *request, int status)
     req->res.reason = status_reason(status);
 }
 
-/* Begins the answer; whether it is to have no body. */
+/* Begins the answer. Returns whether it must have no body (HEAD). */
 static bool start(struct request *request, int status, struct str type, h2o_generator_t *generator)
 {
     h2o_req_t *req = request->h2o;
@@ -133,7 +133,7 @@ void reply_begin_upgrade(struct request *request)
     begin(request, 101);
 }
 
-/* What a request's pool holds of its answer. */
+/* The bytes of an answer, in the request's pool. */
 struct body {
     char *bytes;
     size_t size;
@@ -176,7 +176,7 @@ void reply_constant(struct request *request, int status, struct str body)
     finish(request, status, STR("application/json"), body);
 }
 
-/* What a request's pool holds of an answer that it shares with others. */
+/* An answer that requests share, in the pool of one of them. */
 struct share {
     void (*release)(void *owner);
     void *owner;
@@ -202,7 +202,7 @@ void reply_shared(struct request *request, struct str body, int age_s, void (*re
     char *age = h2o_mem_alloc_pool(&req->pool, 16);
     snprintf(age, 16, "%d", age_s);
     request_set_header(request, "Age", age);
-    request_set_header(request, "Cache-Control", "no-cache"); /* it is old enough as it is */
+    request_set_header(request, "Cache-Control", "no-cache"); /* caches must not make it older */
     log_request(request, 200, NULL, NULL);
     finish(request, 200, STR("application/json"), body);
 }
@@ -213,7 +213,7 @@ const char *reply_sentence(const struct server_thread *thread, enum err err)
     return config->explain != NULL ? config->explain(err) : status_reason(err_status(err));
 }
 
-/* A problem that is not ended: more members may follow. */
+/* Begins a problem. The caller may add members, and ends the object. */
 static void begin_problem(struct buffer *out, enum err err, const char *detail, const struct faults *faults)
 {
     json_begin_object(out, NULL);

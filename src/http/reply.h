@@ -1,5 +1,5 @@
 /*
- * Answers. Each function ends the request: nothing of it may be used afterwards.
+ * Answers. Each function that answers ends the request: nothing of it may be used afterwards.
  */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
@@ -26,7 +26,7 @@ void reply_bytes(struct request *request, int status, struct str type, struct st
 void reply_shared(struct request *request, struct str body, int age_s, void (*release)(void *owner), void *owner);
 
 /*
- * Answer with HTML that lives for ever, in the Content-Encoding that has been set; and with 304, since the client has it
+ * Answer with HTML that lives for ever, in the Content-Encoding that has been set; and with 304, because the client has it
  * already.
  */
 void reply_html(struct request *request, struct str html);
@@ -47,7 +47,7 @@ bool reply_begin(struct request *request, int status, struct str type, struct st
 /* The same with 101, which libh2o sends; for tunnel.c. */
 void reply_begin_upgrade(struct request *request);
 
-/* The sentence for an error that has no sentence of its own. */
+/* Returns the general sentence for an error, for answers without a more exact one. It lives for ever. */
 const char *reply_sentence(const struct server_thread *thread, enum err err);
 
 /* Appends a problem as JSON. */

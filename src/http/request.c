@@ -24,7 +24,7 @@ static void take_target(struct request *request)
     request->path = str_cut(&request->query, '?');
 }
 
-/* Decodes what a path has for a parameter. What can be no id becomes absent; a rest stays as it came. */
+/* Decodes the value of a parameter of the path. One that can't be an id becomes absent; a rest ("{name...}") stays as it came. */
 static void decode_parameter(struct request *request, struct route_parameter *parameter)
 {
     if (parameter->is_rest)
@@ -37,7 +37,7 @@ static void decode_parameter(struct request *request, struct route_parameter *pa
             parameter->value = (struct str){NULL, 0};
 }
 
-/* `path` with one slash for each run of them, and none at its end, in the request's pool. */
+/* Returns `path` with single slashes, and none at its end, in the request's pool. */
 static struct str without_slashes(struct request *request, struct str path)
 {
     char *room = h2o_mem_alloc_pool(&request->h2o->pool, path.len + 1);
@@ -59,9 +59,9 @@ static bool has_rest(const struct route_match *match)
 }
 
 /*
- * Clients put a base URL and a path together with a slash too many. A path that no row has is looked up again without them:
- * first without those at its beginning, which never mean anything, then without any; but in the rest of a path ("{path...}")
- * each may mean something.
+ * Finds the row of a request. Clients that join a base URL and a path often write a slash too many. So a path that no row has is
+ * looked up again: first without extra slashes at its beginning, then without any extra slashes. The second step ignores rows with
+ * a rest ("{path...}"), in which each slash may mean something.
  */
 static enum err find_row(struct request *request, const struct route *routes, struct route_match *match)
 {
@@ -161,7 +161,7 @@ bool request_is_head(const struct request *request)
     return h2o_memis(request->h2o->method.base, request->h2o->method.len, H2O_STRLIT("HEAD"));
 }
 
-/* Where the next header of that name is behind `at`; -1: there is none. */
+/* Returns the index of the next header of that name after `at`; -1: there is none. */
 static ssize_t find_header(const struct request *request, const char *name, ssize_t at)
 {
     const h2o_headers_t *headers = &request->h2o->headers;
@@ -214,7 +214,7 @@ void request_add_field(struct request *request, struct str name, struct str valu
     h2o_add_header_by_str(&req->pool, &req->res.headers, lower.base, lower.len, 0, name.ptr, value.ptr, value.len);
 }
 
-/* Whom a request's pool tells of its end. */
+/* Whom to tell when a request is disposed of; in its pool. */
 struct listener_of_end {
     void (*gone)(void *data);
     void *data;

@@ -17,18 +17,18 @@ struct request {
     struct st_h2o_req_t *h2o;
     struct server_thread *thread;
     const struct route *route;                               /* NULL: none matches */
-    struct route_parameter parameters[ROUTE_PARAMETERS_MAX]; /* decoded; read by request_parameter and by the log */
+    struct route_parameter parameters[ROUTE_PARAMETERS_MAX]; /* decoded; request_parameter and the log read them */
     struct str host;                /* the host[:port] that the client asked for, as it came; absent if it named none */
-    struct str path;                /* without the query; and without superfluous slashes, if it has no route with them */
+    struct str path;                /* without the query; without extra slashes, if no route has the path with them */
     struct str query;               /* the text after '?', still encoded; absent without '?' */
-    struct str body;                /* absent without one, and with `intake` */
+    struct str body;                /* absent if there is none, or if there is an intake */
     struct intake *intake;          /* the body comes in pieces; NULL: it does not */
-    struct str id;                  /* X-Request-Id, the client's or made */
+    struct str id;                  /* the client's X-Request-Id, or one that we have made */
     int64_t received_at;            /* clock_us */
     request_handler *before_answer; /* called when its answer begins; NULL: nothing is called */
     int app_state;                  /* for the handler; 0 at first */
     void *app_data;                 /* for the handler, from request_alloc; NULL at first */
-    void *waiting;                  /* likewise; NULL at first */
+    void *waiting;                  /* for the handler; NULL at first */
 };
 
 /*
@@ -53,7 +53,7 @@ struct str request_query(const struct request *request, const char *name, char *
  */
 struct str request_parameter(const struct request *request, const char *name);
 
-/* Memory of zeros, which is freed with the request. */
+/* Returns memory of zeros, which is freed with the request. */
 void *request_alloc(struct request *request, size_t size);
 
 /* Whether the request came to METRICS_PORT, which serves one path and is not public. */
@@ -73,7 +73,7 @@ struct request_field {
     struct str name, value;
 };
 
-#define REQUEST_FIELDS_MAX 100 /* that libh2o takes */
+#define REQUEST_FIELDS_MAX 100 /* more headers are refused by libh2o */
 
 /*
  * All headers in their order, repeated ones too, except Host, Content-Length, Transfer-Encoding, Expect and Upgrade, which

@@ -5,12 +5,12 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* How exactly a row matches a path; the more exact one hides the others. */
+/* How exactly a row matches a path. A more exact row hides the others. */
 enum match { MATCH_NONE, MATCH_REST, MATCH_PARAMETER, MATCH_LITERAL };
 
 /*
- * Takes in the parameter that stands at `open`, a '{' of the pattern, with the path's bytes from `from`. Returns the first byte
- * behind it.
+ * Reads a parameter: its name from the pattern at `open`, a '{', and its value from the path at `from`. Returns the first byte
+ * after the value.
  */
 static const char *take_parameter(struct route_parameter *parameter, const char *open, const char *from, const char *end)
 {
@@ -77,7 +77,7 @@ enum err route_find(const struct route *routes, struct str method, struct str pa
         if (this == MATCH_NONE || this < best)
             continue;
         bool takes_method = str_eq(method, str_from(route->method)) || str_eq(STR(ROUTE_ANY), str_from(route->method));
-        if (this > best) { /* what matched less exactly is hidden */
+        if (this > best) { /* less exact rows are hidden */
             best = this;
             methods = 0;
             match->route = NULL;

@@ -12,7 +12,7 @@
 struct request;
 typedef void request_handler(struct request *request);
 
-/* Whether a handler writes to the fleet. A client's own next reads see what it has written. */
+/* Whether a handler changes the fleet. A client's later reads see its own writes. */
 enum route_effect { READS, WRITES };
 
 /* How long a request may wait for its answer: request_timeout_ms, or quick_timeout_ms for health checks. */
@@ -37,9 +37,9 @@ struct route {
     enum log_level log_level; /* the level of the log line about a request that went well */
     enum route_body body;     /* STREAMED: of any type and encoding, up to server_config.upload_max */
     size_t body_max;          /* WHOLE: bytes; 0: SERVER_BODY_MAX */
-    bool exact;               /* a path with superfluous slashes is not taken for this one */
-    unsigned access;          /* who may ask; the layer that admits requests defines the values */
-    const void *data;         /* of the handler */
+    bool exact;               /* a path with extra slashes does not match this row */
+    unsigned access;          /* who may send the request; the layer that admits requests defines the values */
+    const void *data;         /* for the handler */
 };
 
 #define ROUTE_ANY "ANY"

@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #define NEVER_MS 100000000000 /* libh2o's own limit for requests and idle connections; ours are in connection_time.c */
-#define WARM_UP_MS 500        /* to become ready, before requests are taken in any case */
+#define WARM_UP_MS 500        /* how long a start waits to become ready before it takes requests in any case */
 #define METRICS_CONNECTIONS_MAX 16
-#define DRAIN_WAIT_MS 2500 /* for requests that wait when told to stop, whatever their deadlines */
-#define DRAIN_MS 3500      /* to finish the requests in flight after the order to stop */
+#define DRAIN_WAIT_MS 2500 /* after the order to stop: how long waiting requests may still wait */
+#define DRAIN_MS 3500      /* after the order to stop: how long the requests in flight may take */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -49,7 +49,7 @@ static int listen_on(const struct addrinfo *address, int port)
     return fd;
 }
 
-/* The port that a listener got. */
+/* Returns the port that a listener got; -1 if the system does not tell. */
 static int port_of(int fd)
 {
     struct sockaddr_storage name;
@@ -71,7 +71,7 @@ static bool port_is_taken(const struct addrinfo *address, int port)
     int on = 1;
     struct sockaddr_storage name;
     memcpy(&name, address->ai_addr, address->ai_addrlen);
-    ((struct sockaddr_in *)(void *)&name)->sin_port = htons((uint16_t)port); /* at the same place in sockaddr_in6 */
+    ((struct sockaddr_in *)(void *)&name)->sin_port = htons((uint16_t)port); /* sin6_port of sockaddr_in6 is at the same place */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     bool taken = bind(fd, (struct sockaddr *)&name, address->ai_addrlen) != 0 && errno == EADDRINUSE;
     close(fd);
@@ -107,7 +107,7 @@ static enum err listen_all(struct server *server, int *port, const char **why)
         errno = EINVAL;
         return ERR_INVALID;
     }
-    /* a machine without IPv6 still has everything under 0.0.0.0 */
+    /* on a machine without IPv6, 0.0.0.0 stands for all its addresses */
     int probe = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (probe == -1 && errno == EAFNOSUPPORT && strcmp(host, "::") == 0) {
         freeaddrinfo(address);
@@ -174,7 +174,7 @@ enum err server_new(const struct server_config *config, struct server **out, int
 static void on_waker_readable(h2o_socket_t *waker, const char *err)
 {
     (void)err;
-    h2o_socket_read_stop(waker); /* its work is to end the wait; the loop looks at `stopping` */
+    h2o_socket_read_stop(waker); /* it only ends the wait; the loop then looks at `stopping` */
 }
 
 /* --- what is done in each turn ------------------------------------------------------------------------------------------------ */
@@ -194,9 +194,9 @@ static int32_t answer_late(void *data)
 }
 
 /*
- * A timer of 0 ms: the loop calls it when everything that was ready in this run has been handled. libh2o's sockets must not be
- * written to from outside a run: a write that completes at once there, on a socket that has just changed its state, can abort
- * the next run.
+ * Runs the ticks. It is a timer of 0 ms, so the loop calls it when all events of this run have been handled. The ticks run inside
+ * a run because libh2o's sockets must not be written to outside of one: if such a write completes at once, and the socket has just
+ * changed its state, the next run can abort.
  */
 static void on_ticks_due(h2o_timeout_entry_t *entry)
 {
@@ -217,7 +217,7 @@ void server_thread_wants_ticks(struct server_thread *thread)
         thread->goes_on = true;
     else if (!h2o_timeout_is_linked(&thread->tick_entry)) {
         h2o_timeout_link(thread->context.loop, &thread->soon, &thread->tick_entry);
-        thread->tick_entry.registered_at = 0; /* long ago, and so due also when the machine's clock is set back now */
+        thread->tick_entry.registered_at = 0; /* long ago: it is due even if the machine's clock is set back */
     }
 }
 
@@ -292,7 +292,7 @@ void server_thread_stop(struct server_thread *thread)
     atomic_store(&thread->stopping, true);
     uint64_t one = 1;
     if (write(thread->waker_fd, &one, sizeof(one)) != sizeof(one))
-        return; /* awake already */
+        return; /* it is awake already */
 }
 
 bool server_thread_stopping(const struct server_thread *thread)
@@ -307,7 +307,7 @@ static void turn(struct server_thread *thread, int32_t wait_max)
     thread->ticked = thread->goes_on = false;
     thread->inside = true;
     h2o_evloop_run(thread->context.loop, wait < wait_max ? wait : wait_max);
-    while (!thread->ticked) { /* nobody has asked for them, or a signal has interrupted it */
+    while (!thread->ticked) { /* nobody has asked for ticks, or a signal has interrupted the run */
         server_thread_wants_ticks(thread);
         h2o_evloop_run(thread->context.loop, 0);
     }
@@ -316,7 +316,7 @@ static void turn(struct server_thread *thread, int32_t wait_max)
 
 void server_thread_run(struct server_thread *thread)
 {
-    server_thread_add_tick(thread, answer_late, thread); /* the last one: what the others answer is not late */
+    server_thread_add_tick(thread, answer_late, thread); /* the last tick: a request that another tick answers is not late */
     int64_t warm_at = clock_ms() + WARM_UP_MS;
     /* even after the order to stop: clients that have connected already wait for an answer */
     while (!thread->is_ready(thread->app) && clock_ms() < warm_at)
@@ -326,7 +326,7 @@ void server_thread_run(struct server_thread *thread)
         turn(thread, WAIT_MAX_MS);
 
     listeners_stop(thread);
-    thread->context.shutdown_requested = 1; /* answers close their connections; what else h2o does then is for HTTP/2 */
+    thread->context.shutdown_requested = 1; /* answers now close their connections; the rest of its effects concern HTTP/2 */
     pending_hurry(&thread->waiting, DRAIN_WAIT_MS);
     int64_t end = clock_ms() + DRAIN_MS;
     while ((thread->connections > 0 || thread->lingering > 0) && clock_ms() < end)

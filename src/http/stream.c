@@ -22,9 +22,9 @@ struct stream {
     enum state state;
     bool chunked;   /* we frame chunks */
     bool has_begun; /* the head has been written */
-    bool ends;      /* SENDING: it ends when this has been sent */
-    bool aborted;   /* it must not look whole */
-    char size[20];  /* SENDING: the frame of this chunk */
+    bool ends;      /* SENDING: the stream ends when the present write has been sent */
+    bool aborted;   /* the answer must not look whole */
+    char size[20];  /* SENDING: the size line of the present chunk */
     struct client_watch watch;
 };
 
@@ -75,7 +75,7 @@ static void on_left(struct client_watch *watch, bool reset)
     stream_abort(H2O_STRUCT_FROM_MEMBER(struct stream, watch, watch));
 }
 
-/* Says how long the answer is; whether chunks must be framed for that. libh2o would frame those of status 200 alone. */
+/* Sets the headers about the length. Returns whether we must frame chunks, since libh2o does that for status 200 alone. */
 static bool announce_length(struct request *request, size_t length)
 {
     h2o_req_t *req = request->h2o;
@@ -108,7 +108,7 @@ struct stream *stream_begin(struct request *request, int status, struct str type
         stream->chunked = announce_length(request, length);
     unsigned persistent = req->http1_is_persistent && !req->conn->ctx->shutdown_requested;
     bool is_head = reply_begin(request, status, type, &stream->generator);
-    req->http1_is_persistent = persistent & 1; /* libh2o gives it up where it does not frame chunks itself */
+    req->http1_is_persistent = persistent & 1; /* libh2o clears it if it does not frame chunks itself */
     if (is_head || bodiless) {
         stream->chunked = false;
         finish(stream);
@@ -132,7 +132,7 @@ void stream_write(struct stream *stream, const struct str pieces[], size_t count
         return;
     for (size_t i = 0; i < count; i++)
         total += pieces[i].len;
-    assert(total > 0 || !stream->has_begun); /* nothing of nothing would end it */
+    assert(total > 0 || !stream->has_begun); /* an empty write would end the answer */
     if (stream->chunked && total > 0)
         out[at++] = h2o_iovec_init(stream->size, (size_t)snprintf(stream->size, sizeof(stream->size), "%zx\r\n", total));
     for (size_t i = 0; i < count; i++)
@@ -163,7 +163,7 @@ void stream_abort(struct stream *stream)
     stream->ends = stream->aborted = true;
     stream->req->http1_is_persistent = 0;
     client_watch_end(&stream->watch);
-    if (socket != NULL) /* TCP answers that with a reset, at once; libh2o finds out by its next write, or by this one */
+    if (socket != NULL) /* makes TCP send a reset at once; libh2o notices with the present or next write */
         (void)!connect(h2o_socket_get_fd(socket), &nobody, sizeof(nobody));
     if (stream->state == READY)
         finish(stream);

@@ -9,7 +9,7 @@
  *     ENDING ◀─────────── (when it has been sent)
  *       │
  *       ▼
- *     gone        in any state: the client left, or everything has been sent; the stream is no more
+ *     gone        in any state: the client left, or everything has been sent; the stream ends
  *
  * All functions are for the request's own thread, from inside its loop: from a handler, a tick, or a callback of something in
  * the loop.
@@ -27,7 +27,7 @@
 
 struct stream;
 
-/* Who makes the pieces. */
+/* The maker of the pieces. */
 struct stream_maker {
     void (*drained)(struct stream *stream, void *data); /* the last write has been sent: the next write may come */
     void (*gone)(void *data);                           /* the stream is gone; called exactly once, as the last call */

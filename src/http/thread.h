@@ -22,18 +22,18 @@ struct server {
 /* A port on which a thread takes connections. */
 struct listener {
     struct server_thread *thread;
-    int fd;                   /* until connections_start; then -1 */
-    h2o_socket_t *socket;     /* NULL before, and once closed */
+    int fd;                   /* until listeners_start; then -1 */
+    h2o_socket_t *socket;     /* from listeners_start to listeners_stop; else NULL */
     h2o_hostconf_t *hosts[2]; /* for `accept`: the one host of this port, and a NULL */
     h2o_accept_ctx_t accept;
     int connections, connections_max;
     int64_t paused_until;        /* clock_ms; 0: it is not paused */
-    h2o_linklist_t silent, idle; /* its connections in these states, those of longest standing first */
+    h2o_linklist_t silent, idle; /* its connections in these states, the longest in the state first */
 };
 
 struct connection;
 
-#define WAIT_MAX_MS 1000 /* between two calls of the ticks */
+#define WAIT_MAX_MS 1000 /* at most, between two calls of the ticks */
 #define TICKS_MAX 32
 
 struct tick {
@@ -52,9 +52,9 @@ struct server_thread {
     int64_t bodies_checked_at;
     int connections;
     int connections_peak;     /* the most connections at a time since memory was last given back */
-    h2o_linklist_t receiving; /* connections with a part of a request, those looked at longest ago first */
+    h2o_linklist_t receiving; /* connections with a part of a request; the one whose last check is longest ago comes first */
     h2o_linklist_t lingerings;
-    int lingering; /* how many these are */
+    int lingering; /* how many lingerings there are */
     struct pending_set waiting;
     struct pending_set next_turn;      /* requests of connections that have had their share of this turn */
     struct client_watch *first_hidden; /* the clients whose end is hidden from epoll */
@@ -64,9 +64,9 @@ struct server_thread {
     uint32_t turn; /* the number of this turn of the loop */
     struct tick ticks[TICKS_MAX];
     size_t tick_count;
-    h2o_timeout_t soon; /* of tick_entry: 0 ms */
+    h2o_timeout_t soon; /* a timeout of 0 ms */
     h2o_timeout_entry_t tick_entry;
-    bool inside;   /* the loop runs: whatever is sent now is sent from inside the loop */
+    bool inside;   /* the loop runs, so answers may be sent */
     bool ticked;   /* the ticks have run in this turn; */
     bool goes_on;  /* and something has happened since: the next turn does not wait */
     int32_t wait;  /* ms until the ticks must be called again, whatever happens */
@@ -74,7 +74,7 @@ struct server_thread {
     size_t unread; /* bytes of answers that their clients have not taken yet */
     void *app;
     bool (*is_ready)(void *app);
-    uint64_t next_id; /* of requests that bring none */
+    uint64_t next_id; /* for the next request that has no id of its own */
 };
 
 /* listener.c: begins and ends to take connections. */

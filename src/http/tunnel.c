@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define CHECK_MS 250
-#define FINISHED_MS 10000 /* without a byte, of a client that is to close its end, too */
+#define FINISHED_MS 10000 /* without a byte, after which a FINISHED tunnel ends even if the client has not closed its end */
 
 enum state { BEGINNING, READY, SENDING, FINISHED };
 
@@ -24,17 +24,17 @@ struct tunnel {
     void *data;
     h2o_socket_t *socket; /* NULL while BEGINNING */
     enum state state;
-    bool finishing;            /* our end is to be closed */
-    bool ended;                /* the client's is */
-    bool paused;               /* nothing is read */
-    bool aborted;              /* BEGINNING: it ends as soon as libh2o has let go of it */
-    bool *gone;                /* set to true when it is gone, for callers of the other end; NULL: nobody calls it now */
-    int64_t active_at;         /* clock_ms of the latest byte either way */
-    h2o_linklist_t place;      /* in thread->tunnels */
-    h2o_timeout_entry_t early; /* what came behind the head is handed on */
+    bool finishing;       /* our end is closed, or will be after the present write */
+    bool ended;           /* the client's end is closed */
+    bool paused;          /* nothing is read from the client */
+    bool aborted;         /* BEGINNING: it ends as soon as libh2o has given up the connection */
+    bool *gone;           /* set to true when the tunnel is gone, for a function that calls the other end now; NULL: none does */
+    int64_t active_at;    /* clock_ms of the latest byte in either direction */
+    h2o_linklist_t place; /* in thread->tunnels */
+    h2o_timeout_entry_t early; /* hands on the bytes that came with the head */
 };
 
-/* What is read at once; nothing is kept in it. */
+/* Room for one read. Nothing is kept in it. */
 static _Thread_local char piece_room[TUNNEL_PIECE_MAX];
 
 static void on_readable(h2o_socket_t *socket, const char *err);
@@ -75,7 +75,7 @@ void tunnel_abort(struct tunnel *tunnel)
 
 /* --- to the client ----------------------------------------------------------------------------------------------------------- */
 
-/* Nothing is being sent: closes our end if that was asked for, else asks for more. The tunnel may be gone afterwards. */
+/* Goes on after a write: closes our end if that was asked for, else asks for more. The tunnel may be gone afterwards. */
 static void go_on(struct tunnel *tunnel)
 {
     if (!tunnel->finishing) {
@@ -136,7 +136,7 @@ static void hand_on(struct tunnel *tunnel, size_t size)
     tunnel->end->piece(tunnel, (struct str){piece_room, size}, tunnel->data);
 }
 
-/* What the client sent before it had the 101 stands in libh2o's buffer. */
+/* Hands on what the client sent before it got the 101: libh2o has read it into its buffer. */
 static void on_early(h2o_timeout_entry_t *entry)
 {
     struct tunnel *tunnel = H2O_STRUCT_FROM_MEMBER(struct tunnel, early, entry);
@@ -194,13 +194,13 @@ void tunnel_resume(struct tunnel *tunnel)
         h2o_socket_read_start(tunnel->socket, on_readable);
     } else if (!h2o_timeout_is_linked(&tunnel->early)) {
         h2o_timeout_link(thread->context.loop, &thread->soon, &tunnel->early);
-        tunnel->early.registered_at = 0; /* long ago, and so due also when the machine's clock is set back now */
+        tunnel->early.registered_at = 0; /* long ago: it is due even if the machine's clock is set back */
     }
 }
 
 /* --- its beginning and its time ---------------------------------------------------------------------------------------------- */
 
-/* libh2o has sent the 101 and forgotten the request, or the client has left before. */
+/* Begins to pass bytes: libh2o has sent the 101 and given up the connection. `socket` NULL: the client has left before. */
 static void on_begun(void *data, h2o_socket_t *socket, size_t request_size)
 {
     struct tunnel *tunnel = data;
@@ -239,7 +239,7 @@ struct tunnel *tunnel_begin(struct request *request, const struct tunnel_end *en
     return tunnel;
 }
 
-/* Whether the client has left, when reading does not show it. */
+/* Whether the client has left, for a tunnel that does not read from it. */
 static bool has_left(const struct tunnel *tunnel)
 {
     struct pollfd poller = {.fd = h2o_socket_get_fd(tunnel->socket)};
@@ -258,7 +258,7 @@ int32_t tunnel_tick(void *data)
     thread->tunnels_checked_at = now;
     for (h2o_linklist_t *at = list->next; at != list; at = next) {
         struct tunnel *tunnel = H2O_STRUCT_FROM_MEMBER(struct tunnel, place, at);
-        next = at->next; /* of another connection, which this one's end does not end */
+        next = at->next; /* closing this tunnel does not free the next one */
         int32_t most_ms = tunnel->state == FINISHED && tunnel->end->idle_ms > FINISHED_MS ? FINISHED_MS : tunnel->end->idle_ms;
         bool is_over = now - tunnel->active_at > most_ms || server_thread_stopping(thread);
         if (tunnel->state != BEGINNING && (is_over || ((tunnel->paused || tunnel->ended) && has_left(tunnel))))

@@ -26,7 +26,7 @@
 
 struct tunnel;
 
-/* What is at the other end. */
+/* The other end of a tunnel. */
 struct tunnel_end {
     void (*drained)(struct tunnel *tunnel, void *data); /* the 101 or the last write has been sent: write the next */
     void (*piece)(struct tunnel *tunnel, struct str bytes, void *data); /* from the client; valid during the call only */

@@ -112,7 +112,7 @@ void buffer_json_number(struct buffer *buffer, double number)
     assert(isfinite(number));
     char *to = buffer_reserve(buffer, 400); /* the longest double has 309 digits before its point */
     char *end;
-    if (fabs(number) < 1e9) { /* what is written by the thousand is small, and this ten times as fast as printf */
+    if (fabs(number) < 1e9) { /* most numbers are small, and this is ten times as fast as printf */
         int64_t millionths = llround(fabs(number) * 1e6);
         char *at = to;
         if (number < 0 && millionths > 0)
@@ -128,21 +128,21 @@ void buffer_json_number(struct buffer *buffer, double number)
     buffer->len += (size_t)(end - to);
 }
 
-/* The days from 1970-01-01 to 1 January of `year`, by the Gregorian calendar. */
+/* Returns the days from 1970-01-01 to 1 January of `year`, in the Gregorian calendar. */
 static int64_t days_before_year(int64_t year)
 {
     int64_t past = year - 1;
     return past * 365 + past / 4 - past / 100 + past / 400 - 719162;
 }
 
-/* gmtime_r takes the lock of the time zone, which threads that list workers would fight over. */
+/* Splits days since 1970 into a date. gmtime_r would take a lock, for which threads that list workers would wait. */
 static void civil_date(int64_t days, int64_t *year, int64_t *month, int64_t *day)
 {
     static const int days_before_month[2][13] = {
         {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365},
         {0, 31, 60, 91, 121, 152, 182, 213, 244, 274, 305, 335, 366},
     };
-    *year = 1970 + days / 365; /* leap days make it too late, by one year in this century */
+    *year = 1970 + days / 365; /* too late because of leap days, by one year in this century */
     while (days_before_year(*year) > days)
         --*year;
     int64_t day_of_year = days - days_before_year(*year);

@@ -59,7 +59,7 @@ static enum err set_number(const struct setting *setting, const char *value, int
     if (value[0] == '\0' && setting->default_[0] == '\0')
         return ERR_NONE;
     size_t digits = strspn(value, "0123456789");
-    long number = strtol(value, NULL, 10); /* LONG_MAX, which none may be, when it is too large for a long */
+    long number = strtol(value, NULL, 10); /* LONG_MAX, which no setting allows, if it is too large for a long */
     if (digits == 0 || value[digits] != '\0' || number < setting->low || number > setting->high) {
         snprintf(why, 256, "%s must be a whole number from %ld to %ld, not \"%.64s\"", setting->name, setting->low, setting->high,
                  value);
@@ -99,7 +99,7 @@ static enum err set(struct config *config, int i, const char *value, char why[25
     }
 }
 
-/* The setting of a flag, its value in *value (of "--port=80" or, from the next argument, of "--port 80"); -1: no such flag. */
+/* Finds the setting and the value of a flag, "--port=80" or "--port 80"; *taken: how many arguments. -1: no such flag. */
 static int find_flag(char **args, const char **value, int *taken)
 {
     if (strncmp(args[0], "--", 2) != 0)
@@ -122,7 +122,7 @@ enum err config_read(struct config *config, char **args, char why[256])
 {
     for (int i = 0; i < CONFIG_COUNT; i++) {
         const char *value = getenv(settings[i].name);
-        /* an empty variable is as good as none: compose files and shells make them easily */
+        /* an empty variable counts as none: compose files and shells easily make one */
         enum err err = set(config, i, value != NULL && value[0] != '\0' ? value : settings[i].default_, why);
         if (err != ERR_NONE)
             return err;
@@ -132,7 +132,7 @@ enum err config_read(struct config *config, char **args, char why[256])
         int taken = 0;
         int i = find_flag(args, &value, &taken);
         if (i == -1) {
-            /* without what follows a "=", which may be a password */
+            /* the message leaves out what follows a "=": it may be a password */
             size_t len = strcspn(args[0], "=");
             snprintf(why, 256, "there is no flag \"%.*s\"; --help lists all", len < 64 ? (int)len : 64, args[0]);
             return ERR_BAD_REQUEST;

@@ -35,7 +35,7 @@ static void write_labels(struct buffer *out, const struct label *labels, const c
         buffer_append(out, STR("}"));
 }
 
-/* Counts exactly; anything else with as many digits as it deserves. */
+/* Appends a whole number exactly, any other number with 12 digits. */
 static void write_value(struct buffer *out, double value)
 {
     bool whole = value >= -9e15 && value <= 9e15 && value == (double)(int64_t)value;

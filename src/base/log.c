@@ -51,7 +51,7 @@ static void add_json(struct buffer *line, enum log_level level, const char *even
     json_add_text(line, "message", str_from(message));
     for (; fields->name != NULL; fields++) {
         if (fields->text.ptr != NULL && fields->text.len == 0)
-            continue; /* nothing to say */
+            continue; /* empty values are left out */
         json_begin_value(line, str_from(fields->name));
         if (fields->text.ptr != NULL)
             add_json_string(line, fields->text);
@@ -90,8 +90,7 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
     /* the time without its quotes and date: 12:00:00.000 */
     memmove(line->ptr, line->ptr + 12, 12);
     line->len = 12;
-    buffer_printf(line, " %-5s %-8s", level_names[level],
-                  message); /* in columns; the line of a request is the one that is often there */
+    buffer_printf(line, " %-5s %-8s", level_names[level], message); /* padded, so that lines of requests stand in columns */
     for (; fields->name != NULL; fields++) {
         if (fields->text.ptr != NULL && fields->text.len == 0)
             continue;
@@ -104,14 +103,14 @@ static void add_text(struct buffer *line, enum log_level level, const char *mess
 }
 
 /*
- * Writes a line. Whoever reads the log may have stopped: a pipe takes no more then, and nobody else is to wait for that. Lines
- * are dropped until it takes some again; then their number is told.
+ * Writes a line. If the reader of the log has stopped, a pipe takes no more, and no thread may wait for that: lines are dropped
+ * until the pipe takes some again. Then a line tells how many were dropped.
  */
 static void put_line(struct buffer *line)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static size_t dropped = 0;
-    if (line->len > PIPE_BUF) { /* of more a pipe might take a part, and make us wait for the rest */
+    if (line->len > PIPE_BUF) { /* a pipe with room takes so many without making us wait */
         line->len = PIPE_BUF;
         line->ptr[PIPE_BUF - 1] = '\n';
     }

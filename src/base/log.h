@@ -12,11 +12,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 /* Sets what is logged and how; the defaults are LOG_INFO and text. Call it before any thread starts. */
 void log_init(enum log_level level, bool json);
 
-/* Whether lines of that level are written at all. Ask before you make costly arguments. */
+/* Whether lines of that level are written at all. Call it before you compute costly arguments. */
 bool log_enabled(enum log_level level);
 
 /*
- * A value of a line. Made by log_str, log_text and log_number; a name of NULL ends the list.
+ * A value of a line, made by log_str, log_text or log_number. A name of NULL ends the list.
  */
 struct log_field {
     const char *name;

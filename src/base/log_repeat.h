@@ -13,7 +13,7 @@
 
 #define LOG_REPEAT_MS 10000          /* after so long a silence, a line of that kind counts as the first again */
 #define LOG_REPEAT_LONGEST_MS 320000 /* the longest time between two lines that tell how many there were */
-#define LOG_COUNTED_MS 600000
+#define LOG_COUNTED_MS 600000        /* see log_write_counted */
 #define LOG_ALIKE_MAX 4
 
 /*

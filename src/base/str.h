@@ -32,7 +32,7 @@ static inline bool str_eq(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-/* Equal but for the case of ASCII letters. */
+/* Whether both are equal, if the case of ASCII letters is ignored. */
 static inline bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define WORKERS_MAX 1000 /* of one join token: a registration that finds it full looks at all of them */
+#define WORKERS_MAX 1000 /* workers of one join token: a registration that finds it full goes through all of them */
 
 static bool is_alphanumeric(char c)
 {
@@ -147,7 +147,7 @@ static void read_name(const cJSON *root, struct str *name, struct faults *faults
     }
 }
 
-/* A limit that is misspelt must not make a token without it. */
+/* Refuses unknown members: a misspelt limit must not make a token without that limit. */
 static void refuse_other_members(const cJSON *root, struct faults *faults)
 {
     const cJSON *item;

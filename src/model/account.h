@@ -32,7 +32,7 @@ void account_fini(struct account *account);
 struct token_request {
     bool join;              /* for workers; else for a program */
     struct str name;        /* what it is called */
-    struct str role;        /* of a program's */
+    struct str role;        /* of an api token */
     double expires_s;       /* seconds until it ends; 0: never */
     double max_workers;     /* of a join token; 0: any number */
     char tiers[8];          /* of a join token: "1,3"; empty: all */
@@ -42,7 +42,7 @@ struct token_request {
 
 /*
  * Reads {"kind", "name", "role", "expires_seconds", "max_workers", "tiers", "services"}, and nothing else.
- * Errors as those of registration_parse.
+ * The errors are those of registration_parse.
  */
 MUST_CHECK enum err token_request_parse(struct str body, struct token_request *out, struct faults *faults, const char **why);
 void token_request_fini(struct token_request *request);

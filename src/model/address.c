@@ -77,7 +77,7 @@ static bool read_ipv4(const char *text, struct place *place)
     return inet_ntop(AF_INET, bytes, place->host, sizeof(place->host)) != NULL;
 }
 
-/* A zone ("fe80::1%eth0") means something on its own machine alone. */
+/* Reads an IPv6 address, and drops its zone ("fe80::1%eth0"), which only means something on one machine. */
 static bool read_ipv6(struct str text, struct place *place)
 {
     char room[INET6_ADDRSTRLEN];
@@ -109,8 +109,8 @@ static bool ends_with(struct str text, struct str end)
 }
 
 /*
- * Letters, digits, hyphens and underscores in labels with dots between; the last label is no number, else it is an odd or broken
- * address.
+ * Reads a host name: labels of letters, digits, hyphens and underscores, with dots between. A name whose last label is a number is
+ * refused, since it is an odd or broken address.
  */
 static bool read_name(struct str text, struct place *place)
 {
@@ -179,7 +179,7 @@ static bool read_host_and_port(struct str text, struct place *place)
     return read_host(host, place) && (port.len == 0 || place->port > 0);
 }
 
-/* Whether others know the name: it has a dot, and ends as names of the own network don't. */
+/* Whether a host is a public name: it has a dot, and not the ending of a local network's names. */
 static bool is_public_name(const struct place *place)
 {
     static const struct str own[] = {{".local", 6}, {".lan", 4},          {".internal", 9},
@@ -204,7 +204,7 @@ bool place_is_web(const struct place *place)
     return is_scheme(place, "http") || is_scheme(place, "https");
 }
 
-/* Takes "scheme://" off the front of *text; true when there is one, or none at all (then scheme is ""). */
+/* Takes "scheme://" off the front of *text; without one, place->scheme is "". False if the scheme is malformed. */
 static bool take_scheme(struct str *text, struct place *place)
 {
     const char *mark = memmem(text->ptr, text->len, "://", 3);
@@ -213,7 +213,7 @@ static bool take_scheme(struct str *text, struct place *place)
         return true;
     size_t len = (size_t)(mark - text->ptr);
     if (len == 0 || len > ADDRESS_SCHEME_MAX || !is_letter(text->ptr[0]))
-        return memchr(text->ptr, '/', len) != NULL || memchr(text->ptr, '?', len) != NULL; /* it stands behind the host */
+        return memchr(text->ptr, '/', len) != NULL || memchr(text->ptr, '?', len) != NULL; /* this "://" is in the path or query */
     for (size_t i = 0; i < len; i++) {
         char c = lower(text->ptr[i]);
         if (!is_letter(c) && !is_digit(c) && c != '+' && c != '-' && c != '.') {
@@ -244,7 +244,7 @@ static void drop_default_port(struct place *place)
         place->port = 0;
 }
 
-/* Without the quotes or angle brackets around it. */
+/* Returns the text without quotes or angle brackets around it. */
 static struct str unquote(struct str text)
 {
     static const char pairs[][2] = {{'"', '"'}, {'\'', '\''}, {'<', '>'}};
@@ -254,7 +254,7 @@ static struct str unquote(struct str text)
     return text;
 }
 
-/* A scheme that lacks a slash or its colon: "https:/host", "https//host" would name a host "https". */
+/* Whether the scheme lacks a slash or its colon: "https:/host" and "https//host" would otherwise name a host "https". */
 static bool is_broken_scheme(struct str text)
 {
     static const struct str schemes[] = {{"https", 5}, {"http", 4}};
@@ -313,7 +313,7 @@ static bool is_mark(char c)
     return is_space(c) || (c != '\0' && strchr(",;|\"'<>()", c) != NULL);
 }
 
-/* One of the addresses; `alone`: there is no other, and a name without a dot is one. */
+/* Reads one address of a text. `alone`: it is the only one, so it may be a name without a dot. */
 static bool read_one_address(struct str text, bool alone, struct place *place)
 {
     memset(place, 0, sizeof(*place));
@@ -331,7 +331,7 @@ static bool read_one_address(struct str text, bool alone, struct place *place)
     return alone || strpbrk(place->host, ".:") != NULL;
 }
 
-/* The end of Docker's own networks on each host, 172.17.0.1 and its like: others reach it only if they are on the same host. */
+/* Whether it is the address of the host in one of Docker's networks (172.17.0.1): only the same host can reach it. */
 static bool is_bridge(const struct place *place)
 {
     unsigned char bytes[4];

@@ -9,7 +9,7 @@
 
 #define CAPABILITY_MAX 128
 
-/* A text for people and programs: no control characters. */
+/* Reads a text, which must have no control characters. */
 static void read_text(const cJSON *root, const char *name, size_t max, struct str *out, struct faults *faults)
 {
     json_get_string(root, name, max, name, out, faults);
@@ -74,7 +74,7 @@ static bool has_member(struct str json, struct str name)
     return found;
 }
 
-/* Whether one of the services or containers in a JSON array has it among its own capabilities. */
+/* Whether one of the services or containers in a JSON array has `name` among its own capabilities. */
 static bool is_advertised(struct str json, struct str name)
 {
     cJSON *list = json.len > 0 ? cJSON_ParseWithLength(json.ptr, json.len) : NULL;

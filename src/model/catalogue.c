@@ -54,7 +54,7 @@ bool catalogue_has_alias(const struct catalogue_service *service, struct str nam
     return false;
 }
 
-/* Sets *name to that of the service that has it as its name or alias; false when there is none. */
+/* Sets *name to the name of the service that is called `called`, by name or alias; false if there is none. */
 static bool find_called(struct str called, struct str *name)
 {
     for (size_t i = 0; i < catalogue_count; i++) {
@@ -66,7 +66,7 @@ static bool find_called(struct str called, struct str *name)
     return false;
 }
 
-/* Takes `end` off the end of *text; false when it does not end so, or is nothing else. */
+/* Cuts `end` off the end of *text; false if *text does not end with it, or is nothing else. */
 static bool cut_end(struct str *text, struct str end)
 {
     if (text->len <= end.len || memcmp(text->ptr + text->len - end.len, end.ptr, end.len) != 0)

@@ -12,7 +12,7 @@
 #define CATALOGUE_ALL_ROUTES_MAX 32 /* of all together */
 #define CATALOGUE_TIMEOUT_S 60      /* the default for the timeouts of the head and of silence */
 
-/* Requests for `from` and for what is below it are passed on to the service, with `to` in its place. Neither ends in a slash. */
+/* Requests for `from` and paths below it are passed on to the service, with `to` in place of `from`. Neither ends in a slash. */
 struct catalogue_route {
     struct str from; /* "/api/rag" */
     struct str to;   /* "/v2", or "" */

@@ -8,7 +8,7 @@
 
 #define NOT_UTF8 "needs the environment variable %s, which is not UTF-8"
 
-/* How many characters of `text` are the name of an environment variable; 0: it begins with none. */
+/* Returns the length of the name of a variable with which `text` begins; 0 if there is none, or it is too long. */
 static size_t variable_length(const char *text)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
@@ -16,7 +16,7 @@ static size_t variable_length(const char *text)
     return length <= CATALOGUE_VARIABLE_MAX ? length : 0;
 }
 
-/* Appends what the ${…} at `text`, which ends at `end`, stands for. False when it has not that form. */
+/* Appends the value of the ${…} from `text` to `end`. False if it does not have that form. */
 static bool replace(struct reading *reading, const struct member *member, const char *text, const char *end, struct buffer *out)
 {
     const char *name = text + strlen("${");
@@ -68,7 +68,7 @@ static void expand(struct reading *reading, const struct member *member, struct 
     }
 }
 
-/* Whether a variable of a container may have that name. */
+/* Whether a variable of a container may have that name; else adds a fault. */
 static bool check_variable(struct reading *reading, const struct member *member, const char *name)
 {
     size_t length = strlen(name);
@@ -117,7 +117,7 @@ static void read_env(struct reading *reading, const struct member *member, struc
     }
 }
 
-/* Variables of the coordinator's own environment that go into the container's under the same name, where they are set. */
+/* Adds the coordinator's variables that pass_env names, under the same names, if they are set. */
 static void read_pass_env(struct reading *reading, const struct member *member, const cJSON *env, struct buffer *out)
 {
     if (member->value == NULL)

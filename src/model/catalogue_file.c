@@ -1,5 +1,5 @@
 /*
- * The text and the tree that cJSON makes of it are walked side by side: the tree has the values, the text has the lines.
+ * Walks the text and the tree that cJSON makes of it side by side: the tree has the values, the text has the lines.
  */
 #include "model/catalogue_reading.h"
 
@@ -18,7 +18,7 @@
 
 /* The members of a service. */
 enum { NAME, TIER, CONTAINER, IMAGE, PORT, PRIORITY, ALIASES, ENV, PASS_ENV, OWN_COUNT };
-#define MEMBER_COUNT (OWN_COUNT + PASSING_COUNT) /* those of struct catalogue_passing come behind */
+#define MEMBER_COUNT (OWN_COUNT + PASSING_COUNT) /* then come those of struct catalogue_passing */
 
 static const struct {
     const char *name;
@@ -65,7 +65,7 @@ void reading_take_number(struct reading *reading, const struct member *member, i
         *out = (int)number;
 }
 
-/* Names of containers and images: no blanks, nothing that a shell or a terminal would stumble over. */
+/* Reads the name of a container or an image: printable ASCII without blanks, for shells and terminals. */
 static void read_word(struct reading *reading, const struct member *member, size_t max, struct str *out)
 {
     if (member->value == NULL)
@@ -82,8 +82,8 @@ static void read_word(struct reading *reading, const struct member *member, size
 }
 
 /*
- * Takes a name of the service `index`, which neither a service before it nor the service itself may have. In Redis a worker's
- * services stand with commas between; a "-" alone means none.
+ * Reads a name of the service `index`. Neither the service itself nor one before it may have that name already. A "-" alone is
+ * refused, since in Redis it means that a worker has no services.
  */
 static bool read_name(struct reading *reading, const struct member *member, size_t index, struct str *out)
 {
@@ -107,7 +107,7 @@ static bool read_name(struct reading *reading, const struct member *member, size
     return true;
 }
 
-/* Comes after the service's name. */
+/* Reads the aliases, after the service's name has been read. */
 static void read_aliases(struct reading *reading, const struct member *member, size_t index)
 {
     if (member->value == NULL)
@@ -154,7 +154,7 @@ bool reading_is_repeated(const cJSON *object, const cJSON *value)
     return cJSON_GetObjectItemCaseSensitive(object, value->string) != value;
 }
 
-/* Sorts the members of a service into found[]; those that don't belong there, or are missing, are faults. */
+/* Sorts the members of a service into found[]. Unknown, repeated and missing members are faults. */
 static void find_members(struct reading *reading, const struct member *service, struct member found[MEMBER_COUNT])
 {
     for (int i = 0; i < MEMBER_COUNT; i++) {

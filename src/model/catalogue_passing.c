@@ -42,11 +42,11 @@ static void read_timeouts(struct reading *reading, const struct member *member, 
     }
 }
 
-/* Whether it can be the beginning of a path: segments that are read in one way alone. */
+/* Whether it can be the beginning of a path, with segments that all programs read in the same way. */
 static bool is_prefix(struct str text)
 {
     static const char marks[] = "-_~!$&'()*+,;=:@.";
-    bool is_dots = true; /* of the segment at hand: empty, "." and ".." are none */
+    bool is_dots = true; /* the present segment is empty, "." or ".." so far */
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -59,7 +59,7 @@ static bool is_prefix(struct str text)
 
 #define PREFIX_RULE "1 to 128 characters of segments that begin with a slash, of letters, digits and -_~!$&'()*+,;=:@."
 
-/* The service that has the prefix already; -1: none. Counts the routes of all services. */
+/* Returns the service that has the prefix already; -1: none. *count: the routes read so far. */
 static int find_prefix(const struct reading *reading, size_t index, struct str from, size_t *count)
 {
     *count = 0;
@@ -73,7 +73,7 @@ static int find_prefix(const struct reading *reading, size_t index, struct str f
     return -1;
 }
 
-/* A route: `from` is the member's name, `to` its value. */
+/* Reads a route: `from` is the member's name, `to` its value. */
 static void read_route(struct reading *reading, const struct member *member, struct str name, size_t index)
 {
     struct catalogue_passing *out = &reading->file->services[index].passing;

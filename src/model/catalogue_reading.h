@@ -69,7 +69,7 @@ enum {
         PASSING_COUNT
 };
 
-/* Reads them into the service `index`, whose tier and routes decide about some defaults. */
+/* Reads these members into the service `index`. Its tier and name decide the default of "proxy". */
 void catalogue_read_passing(struct reading *reading, const struct member found[PASSING_COUNT], size_t index);
 
 /* Appends the variables of `env` and `pass_env` as catalogue_service.env has them. */

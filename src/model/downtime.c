@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-/* The two greatest units that are not 0: "6 min 12 s", "1 d 1 h", "45 min". */
+/* Appends a duration in its two greatest units, the second one unless it is 0: "6 min 12 s", "1 d 1 h", "45 min". */
 static void write_duration(struct buffer *out, int64_t seconds)
 {
     static const struct {

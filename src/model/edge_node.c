@@ -4,7 +4,7 @@
 
 #define DHT_PORT_DEFAULT 8468
 
-/* Decimal text as Redis has it; `missing` where it is none. */
+/* Reads decimal text from Redis; `missing` if it is no number. */
 static int64_t number_of(struct str text, int64_t missing)
 {
     int64_t number = 0;

@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-/* What an entry says of where it listens. */
+/* What an entry says about where it listens. */
 struct entry {
-    bool has_url;     /* `url` can be reached, or tells port and path */
+    bool has_url;     /* `url` is known; if others can't reach it, its port and path count */
     struct place url; /* points into the entry's JSON */
     int port;         /* 0: not told */
 };
@@ -27,7 +27,7 @@ static int read_port(const cJSON *item)
     return cJSON_IsString(item) ? port_of_text(str_from(item->valuestring)) : 0;
 }
 
-/* What nobody should follow, though it may have a host. */
+/* Whether a browser must not follow such a URL, even if it has a host. */
 static bool is_refused_scheme(const struct place *url)
 {
     static const char *const refused[] = {"javascript", "data", "file", "vbscript", "about", "blob"};
@@ -101,7 +101,7 @@ void endpoints_fini(struct endpoints *endpoints)
     endpoints->count = 0;
 }
 
-/* Counts what was appended to the text since `at`, unless it is there already. */
+/* Adds the URL that was appended to the text at `at`, unless it is there already. */
 static void keep(struct endpoints *endpoints, size_t at)
 {
     struct str url = {endpoints->text.ptr + at, endpoints->text.len - at};
@@ -114,7 +114,7 @@ static void keep(struct endpoints *endpoints, size_t at)
     endpoints->items[endpoints->count++].len = url.len;
 }
 
-/* Where the worker as a whole is reached; what was stored by an older coordinator is as it was told. */
+/* Where the worker as a whole is reached. Values that an older coordinator stored are in the form in which they came. */
 struct home {
     bool has_tunnel, has_host;
     struct place tunnel, host; /* point into the worker's fields */

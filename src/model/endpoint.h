@@ -12,7 +12,7 @@ struct cJSON;
 #define ENDPOINTS_MAX 32 /* of one worker for one service */
 
 struct endpoints {
-    struct buffer text; /* owned: the URLs, one behind the other */
+    struct buffer text; /* owned: the URLs, one after the other */
     size_t count;
     struct {
         size_t at, len;

@@ -9,7 +9,7 @@
 static bool read_number(struct str text, uint64_t *out)
 {
     uint64_t number = 0;
-    if (text.len == 0 || text.len > 19) /* of 19 digits, all fit */
+    if (text.len == 0 || text.len > 19) /* any number of 19 digits fits */
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9')

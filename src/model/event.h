@@ -18,20 +18,20 @@ struct event_id {
 
 struct event {
     struct event_id id;
-    struct str kind;                 /* "registered", "online", "updated", "offline", "removed", "conflict", "suspect" */
+    struct str kind;                 /* "registered", "online", "updated", …, or of tasks: "task.dead", "queue.paused", … */
     struct str reason;               /* "timeout", … */
-    struct str worker_id;            /* where it stands since: */
+    struct str worker_id;            /* the worker; the next three tell its state after the event */
     struct str tier;                 /* "1" to "4"; empty if it is no longer known */
     struct str status;               /* "healthy", …, "offline", "removed" */
     struct str services;             /* names with commas between */
-    struct str task_id, queue, type; /* for "task.dead" and "task.lost"; for "queue.paused" and "queue.limit" only the second */
+    struct str task_id, queue, type; /* for an event of tasks; for one of a queue only `queue` */
     struct str drain_reason, drained_from; /* for a drain; absent if not given */
 };
 
 /* Reads an id such as "1764020000000-0"; false if the text is not an id. */
 bool event_id_parse(struct str text, struct event_id *out);
 
-/* Writes an id into `room` and returns that. */
+/* Writes an id into `room`, and returns the text. */
 struct str event_id_text(struct event_id id, char room[EVENT_ID_MAX]);
 
 /* Whether `a` came after `b`. */

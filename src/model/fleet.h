@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-/* What happens to workers, and why; X(kind, reason). lua/KEYS.md says when. */
+/* What happens to workers, and why: X(kind, reason). lua/KEYS.md says when. */
 #define FLEET_EVENTS(X)                                                                                                            \
     X(registered, new)                                                                                                             \
     X(registered, again)                                                                                                           \
@@ -40,7 +40,7 @@ struct fleet {
     int64_t workers[TIER_COUNT + 1][WORKER_STATUS_COUNT]; /* by tier (1 to 4) and status */
     double load[TIER_COUNT + 1];                          /* sum over workers that are not offline */
     int64_t requests;                                     /* requests to workers that are under way */
-    int64_t tasks_completed;                              /* since the beginning, also by workers that are gone */
+    int64_t tasks_completed;                              /* since the beginning, including those of workers that are gone */
     int64_t events[FLEET_EVENT_COUNT];                    /* how often each has happened since the beginning */
 };
 

@@ -1,12 +1,12 @@
 /*
- * The text is compared as words: lower case, one blank for whatever is neither letter nor digit, a blank at both ends.
+ * Compares the text as words: in lower case, with one blank in place of all other characters in a row, and a blank at both ends.
  */
 #include "model/gpu.h"
 
 #include "base/buffer.h"
 #include "model/placeholder.h"
 
-/* A blank in a mark is the begin or the end of a word. */
+/* Marks of error texts. A blank in a mark is the beginning or the end of a word. */
 static const char *const error_marks[] = {
     " error",          "founderror ",
     "importerror ",    "runtimeerror ",
@@ -48,8 +48,8 @@ static const char *const error_marks[] = {
 };
 
 /*
- * What is no GPU though it has a name: none at all, processors, software, displays of virtual machines, chips of servers'
- * management.
+ * Marks of what is no GPU: words for none, processors, software renderers, displays of virtual machines, and management chips of
+ * servers.
  */
 static const char *const other_marks[] = {
     " none ",
@@ -168,13 +168,13 @@ static const char *const other_marks[] = {
     " 0 x ",
 };
 
-/* Words that say nothing when they stand alone. */
+/* Texts that name nothing. */
 static const char *const empty_words[] = {
     " no ",   " not ", " off ",  " empty ",  " nothing ", " absent ", " gpus ",  " inactive ", " zero ", " emulated ",
     " todo ", " tbd ", " nein ", " x86 64 ", " aarch64 ", " arm64 ",  " amd64 ", " i386 ",     " i686 ", " terminated ",
 };
 
-/* What listings of devices say of each display; nothing else is no card. */
+/* Words that listings of devices use for any display. A text with no other words names no card. */
 static const char *const device_words[] = {"vga", "compatible", "controller", "3d",   "display",     "device",  "adapter", "video",
                                            "rev", "standard",   "graphics",   "card", "description", "product", "vendor"};
 
@@ -219,7 +219,7 @@ static void write_words(struct buffer *out, struct str text)
     buffer_append(out, out->ptr[out->len - 1] != ' ' ? STR(" ") : STR(""));
 }
 
-/* "0", "1" and "0.0" count cards; "4090" names one. */
+/* Whether the text is a number of cards ("0", "1", "0.0"); "4090" names a card. */
 static bool is_small_number(struct str words)
 {
     size_t digits = 0;
@@ -240,7 +240,7 @@ static bool is_device_word(struct str word)
     return false;
 }
 
-/* "VGA compatible controller", "Device 1234:1111": a device's kind and numbers, without a name. */
+/* Whether the text has only the kind and numbers of a device: "VGA compatible controller", "Device 1234:1111". */
 static bool is_nameless(struct str words)
 {
     size_t known = 0;
@@ -255,7 +255,7 @@ static bool is_nameless(struct str words)
     return known > 0;
 }
 
-/* How much of a card's name a text must have: */
+/* How much a text must look like the name of a card. */
 enum likeness { LIKE_ANYTHING, HAS_A_MAKER, BEGINS_WITH_A_MAKER };
 
 /* Whether one card's text names a GPU. */
@@ -273,7 +273,7 @@ static bool is_card(struct buffer *room, struct str text, enum likeness needed)
     return needed == LIKE_ANYTHING || (needed == HAS_A_MAKER ? HAS(makers, words) : begins_with_a_maker(words));
 }
 
-/* Whether any of the cards in `text`, with one of `separators` between them, is one. */
+/* Whether one of the texts in `text`, with `separators` between them, names a GPU. */
 static bool has_card(struct buffer *room, struct str text, const char *separators, enum likeness needed)
 {
     while (text.len > 0) {
@@ -295,7 +295,7 @@ bool gpu_is_one(struct str gpu_type)
     if (placeholder_is(gpu_type))
         return false;
     write_words(&room, gpu_type);
-    /* a line of a traceback, or of a listing, looks like anything, and makers' names have commas: then it must look like a card */
+    /* lines of tracebacks and listings may look like anything, and makers' names have commas: such a line must look like a card */
     enum likeness needed = HAS(error_marks, buffer_str(&room))   ? BEGINS_WITH_A_MAKER
                            : HAS(other_marks, buffer_str(&room)) ? HAS_A_MAKER
                                                                  : LIKE_ANYTHING;

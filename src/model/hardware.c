@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#define BYTES_MAX 9e15 /* of a size that is told: a whole number up to there is exact in JSON */
+#define BYTES_MAX 9e15 /* the largest size that is written: whole numbers up to it are exact in JSON */
 
 static struct size read_size(const cJSON *capabilities, const char *name, const char *field, struct faults *faults)
 {
@@ -64,7 +64,7 @@ void hardware_store(struct buffer *out, const struct hardware *hardware)
     store_size(out, hardware->storage);
 }
 
-/* Reads decimal digits; -1 when there is anything else. */
+/* Reads decimal digits; -1 if there is anything else. */
 static double read_number(struct str text)
 {
     double number = 0;

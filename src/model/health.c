@@ -5,10 +5,10 @@
 
 #include <cjson/cJSON.h>
 
-#define TEXT_MAX 256 /* of a text, the bytes that are looked at */
+#define TEXT_MAX 256 /* bytes of a text that are read */
 #define DEPTH_MAX 3  /* {"State": {"Health": {"Status": "unhealthy"}}} */
 
-/* A text that has one of them as a word says that something is not well. */
+/* A text with one of these words says that the service is not well. */
 static const char *const bad_words[] = {
     "aborted",
     "absent",
@@ -118,17 +118,17 @@ static const char *const bad_words[] = {
     "zombie",
 };
 
-/* So do words that end so: "CreateContainerError". */
+/* So does a text with a word that ends in one of these: "CreateContainerError". */
 static const char *const bad_ends[] = {"error", "failed", "backoff"};
 
-/* So do these, but only alone. */
+/* So does one of these, if it is the whole text. */
 static const char *const bad_texts[] = {"no",          "false",   "0", "n", "ko", "out_of_service", "out of service",
                                         "no response", "complete"};
 
-/* Members of an object that tell how it is. */
+/* Members of an object whose text tells how the service is. */
 static const char *const verdicts[] = {"status", "health", "state", "phase", "condition", "status_code", "activestate", "substate"};
 
-/* And those that tell whether it is well: true, or a number that is not 0. */
+/* Members that tell whether the service is well: true, or a number that is not 0. */
 static const char *const answers[] = {"healthy",   "is_healthy", "ishealthy", "ok",        "running", "is_running",
                                       "available", "is_up",      "ready",     "is_ready",  "up",      "alive",
                                       "is_alive",  "online",     "reachable", "connected", "active",  "responding"};
@@ -146,7 +146,7 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* "503", "HTTP 503", "503 Service Unavailable", "0/1" as kubectl counts what is ready. */
+/* Whether it is like "503", "HTTP 503", "503 Service Unavailable", or "0/1", kubectl's count of ready containers. */
 static bool is_bad_number(struct str text)
 {
     size_t at = text.len > 5 && str_eq_nocase((struct str){text.ptr, 5}, STR("HTTP ")) ? 5 : 0, digits = 0;
@@ -186,12 +186,13 @@ static enum health read_text(struct str text)
 
 static enum health read_value(const cJSON *value, int depth);
 
-/* The worst that members of those names tell. */
+/* Returns the worst that the members with these names tell. */
 static enum health read_members(const cJSON *object, int depth)
 {
     enum health worst = HEALTH_UNTOLD;
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
-        enum health health = read_value(cJSON_GetObjectItem(object, verdicts[i]), depth + 1); /* in any case */
+        enum health health =
+            read_value(cJSON_GetObjectItem(object, verdicts[i]), depth + 1); /* names match in upper and lower case */
         worst = health > worst ? health : worst;
     }
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
@@ -210,7 +211,7 @@ static enum health read_value(const cJSON *value, int depth)
         return cJSON_IsTrue(value) ? HEALTH_WELL : HEALTH_UNWELL;
     if (cJSON_IsString(value))
         return read_text(str_from(value->valuestring));
-    if (cJSON_IsNumber(value) && value->valuedouble >= 400 && value->valuedouble < 600) /* of HTTP */
+    if (cJSON_IsNumber(value) && value->valuedouble >= 400 && value->valuedouble < 600) /* a status of HTTP */
         return HEALTH_UNWELL;
     if (!cJSON_IsObject(value) || depth >= DEPTH_MAX)
         return HEALTH_UNTOLD;

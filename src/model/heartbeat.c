@@ -34,7 +34,7 @@ static void read_worker_id(struct reading *reading, const cJSON *item)
     reading->out->worker_id = id;
 }
 
-/* The first bytes of `text`, at most `max`, that are whole characters. */
+/* Cuts a text to at most `max` bytes, after a whole character. */
 static struct str cut(struct str text, size_t max)
 {
     size_t len = 0, next;
@@ -55,7 +55,7 @@ static bool is_one_of(struct str text, const char *const *words)
     return false;
 }
 
-/* A short text in lower case; a long one stays as it is. */
+/* Returns a short text in lower case, in `room`; a long one as it is. */
 static struct str lower_case(struct str text, char room[WORD_MAX])
 {
     if (text.len > WORD_MAX)
@@ -82,7 +82,7 @@ static void read_status(struct reading *reading, const cJSON *item)
     }
 }
 
-/* A number, or a text that is one: "0.5", "0,5" and, where it is a percentage, "65 %". */
+/* Reads a number, or a text that is one: "0.5", "0,5" and, for a percentage, "65 %". False if it is no number. */
 static bool number_of(const cJSON *item, bool is_percent, double *number)
 {
     char room[64], *end;
@@ -101,7 +101,7 @@ static bool number_of(const cJSON *item, bool is_percent, double *number)
     return text.len > 0 && strspn(room, "0123456789.eE+-") == text.len && *end == '\0' && isfinite(*number);
 }
 
-/* Reads a number from 0 to `high` into *out. `counts_as_high`: a higher one is clear enough. */
+/* Reads a number from 0 to `high` into *out. `counts_as_high`: a higher one becomes `high`; else it is left out. */
 static void read_number(struct reading *reading, const cJSON *item, double high, bool counts_as_high, double *out)
 {
     double number;
@@ -138,7 +138,7 @@ static void read_gpu_utilization(struct reading *reading, const cJSON *item)
     read_number(reading, item, UTILIZATION_MAX, false, &reading->out->gpu_utilization);
 }
 
-/* If any of them can't be used, none are: what is not named is taken from the worker. */
+/* Reads the tasks. If one id is bad, all are left out: a task that the list lacks would be taken from the worker. */
 static void read_tasks(struct reading *reading, const cJSON *item)
 {
     struct heartbeat *out = reading->out;
@@ -193,7 +193,7 @@ static void keep_json(struct reading *reading, const char *field, struct str tex
         *out = text;
 }
 
-/* The name of a model that is told of as an object; absent when it has none. */
+/* Returns the name of a model that comes as an object; absent if it has none. */
 static struct str name_in(const cJSON *item)
 {
     static const char *const members[] = {"name", "model", "id"};
@@ -203,7 +203,7 @@ static struct str name_in(const cJSON *item)
     return name.len > 0 ? name : (struct str){NULL, 0};
 }
 
-/* Adds a model whose name does not simply stand in the array. */
+/* Adds the name of a model, to the text and to the parsed names. */
 static void add_model(struct reading *reading, cJSON *names, const char *name)
 {
     struct buffer *text = &reading->out->models;
@@ -213,7 +213,7 @@ static void add_model(struct reading *reading, cJSON *names, const char *name)
         abort();
 }
 
-/* Takes the names out of an array that has other things than names in it. */
+/* Takes the names out of an array that does not only have names. */
 static void take_names(struct reading *reading, const cJSON *models, cJSON *names)
 {
     size_t index = 0;
@@ -227,12 +227,12 @@ static void take_names(struct reading *reading, const cJSON *models, cJSON *name
             add_model(reading, names, name.ptr);
         if (name.ptr != NULL && cJSON_IsObject(item))
             faults_add(reading->ignored, field, "must be a string; its name is taken");
-        else if (name.ptr == NULL && !cJSON_IsNull(item)) /* what null stands for is named already */
+        else if (name.ptr == NULL && !cJSON_IsNull(item)) /* a null stands for a value that was named already */
             faults_add(reading->ignored, field, "must be a string");
     }
 }
 
-/* Names with commas between. */
+/* Reads names with commas between. */
 static void split_names(struct reading *reading, char *text, cJSON *names)
 {
     for (char *rest = text, *name; (name = strsep(&rest, ",")) != NULL;) {
@@ -289,7 +289,7 @@ static void read_services_status(struct reading *reading, const cJSON *item)
         faults_add(reading->ignored, "services_status", "must be an object");
 }
 
-/* All such members are read together, after the others. */
+/* Notes that there are such members. They are read together, after the others. */
 static void read_whereabouts(struct reading *reading, const cJSON *item)
 {
     (void)item;
@@ -298,7 +298,7 @@ static void read_whereabouts(struct reading *reading, const cJSON *item)
 
 static const struct member {
     const char *name;
-    void (*read)(struct reading *reading, const cJSON *item); /* of anything but null */
+    void (*read)(struct reading *reading, const cJSON *item); /* called unless the value is null */
 } members[] = {
     {"worker_id", read_worker_id},
     {"status", read_status},
@@ -339,7 +339,7 @@ static void read_members(struct reading *reading, const cJSON *root)
         faults_add(reading->faults, "worker_id", "is required");
 }
 
-/* Each member once: a fault's field may be a place within it. */
+/* Writes the name of each member that has faults, once. The field of a fault may be a place within the member. */
 static void write_ignored(struct buffer *out, const struct faults *ignored)
 {
     bool named[MEMBER_COUNT + 1] = {false};

@@ -17,7 +17,7 @@
 #define HEARTBEAT_SPECIALIZATION_MAX 128
 #define HEARTBEAT_STATUS_MAX 64 /* bytes of reported_status; a longer one is cut */
 #define HEARTBEAT_RANKED_MODELS_MAX 32
-#define HEARTBEAT_TASKS_MAX 256    /* tasks on which it says that it works */
+#define HEARTBEAT_TASKS_MAX 256    /* tasks that the worker may say it works on */
 #define HEARTBEAT_SILENCE_MAX 3600 /* seconds of expect_silence */
 
 struct heartbeat {
@@ -33,7 +33,7 @@ struct heartbeat {
     struct str services_status; /* JSON object, as it came */
     double active_requests;     /* a whole number */
     double gpu_utilization;     /* percent */
-    struct whereabouts where;   /* what it tells; complete after heartbeat_settle */
+    struct whereabouts where;   /* the addresses that it tells; complete after heartbeat_settle */
     double expect_silence;      /* seconds, at most HEARTBEAT_SILENCE_MAX */
     bool tells_tasks;           /* it says on which tasks it works: those of `tasks` */
 

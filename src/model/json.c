@@ -26,7 +26,7 @@ bool json_is_utf8(struct str text)
 static enum err build_tree(struct str text, cJSON **document, const char **why)
 {
     cJSON *parsed = cJSON_ParseWithLength(text.ptr, text.len);
-    if (parsed == NULL) { /* the fuzzers found no text that the scanner lets pass and cJSON does not; no reason to trust that */
+    if (parsed == NULL) { /* no fuzzer has found a text that the scanner accepts and cJSON refuses, but there may be one */
         *why = "The body is JSON that this server can't read.";
         return ERR_BAD_REQUEST;
     }
@@ -57,7 +57,7 @@ enum err json_parse_object(struct str text, cJSON **document, const char **why)
     return err == ERR_NONE ? build_tree(text, document, why) : err;
 }
 
-/* `text` without the mark that some programs put before UTF-8. */
+/* Returns `text` without the byte order mark that some programs put before it. */
 static struct str without_mark(struct str text)
 {
     return scan_begins_with_mark(text) ? (struct str){text.ptr + 3, text.len - 3} : text;
@@ -90,7 +90,7 @@ enum err json_parse_body(enum json_patience patience, struct str *text, struct b
     return err;
 }
 
-/* The next character of a name: a byte as it is, or what an escape means. */
+/* Takes the next character of a name: a byte, or what an escape means. */
 static int take_character(struct scanner *scan)
 {
     static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -102,7 +102,7 @@ static int take_character(struct scanner *scan)
     return byte == 'u' ? scan_hex4(scan) : letter != NULL ? meanings[letter - letters] : byte;
 }
 
-/* Whether a name as it stands in the text, escapes and all, is `name`, which is ASCII: cJSON compares what it decoded. */
+/* Whether a name in the text, with its escapes, means `name`, which is ASCII: cJSON compares decoded names, too. */
 static bool name_is(struct str raw, const char *name)
 {
     struct scanner scan = {.at = raw.ptr, .end = raw.ptr + raw.len};
@@ -164,7 +164,7 @@ bool json_has_several(struct str text, const char *name)
     return count > 1;
 }
 
-/* The member, unless it is absent, which null means too. */
+/* Returns a member; NULL if it is absent or null. */
 static const cJSON *find_member(const cJSON *object, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);

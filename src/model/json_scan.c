@@ -1,8 +1,8 @@
 /*
- * cJSON alone is too kind to strangers: it takes broken UTF-8, ends a string at \u0000, reads 1e999 as infinity, "01" as 1, and
- * recurses a thousand levels deep. And some members are kept as text and spliced into our answers, which must stay valid JSON.
- * So a strict scanner passes over the text first, by the grammar of RFC 8259; cJSON then only builds the tree. Of a body that
- * is read with patience, the scanner makes a copy in which null stands for each value that can't be used, and names these.
+ * cJSON alone is too lax for texts of strangers: it accepts broken UTF-8, ends a string at \u0000, reads 1e999 as infinity and "01"
+ * as 1, and recurses a thousand levels deep. Some members are kept as text and copied into our answers, which must stay valid JSON.
+ * So this strict scanner checks the text first, by the grammar of RFC 8259, and cJSON then only builds the tree. If a body is read
+ * with patience, the scanner makes a copy in which null replaces each value that can't be used, and names these values.
  */
 #include "model/json_scan.h"
 
@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NUMBER_MAX 63 /* cJSON reads no longer number */
+#define NUMBER_MAX 63 /* characters; cJSON reads no longer numbers */
 #define SUBJECT JSON_SUBJECT
 #define TOO_DEEP SUBJECT "is nested too deeply."
 
-/* `why` begins with SUBJECT. */
+/* Fails. `why` begins with SUBJECT. */
 static bool fail(struct scanner *scan, const char *why)
 {
     scan->why = why;
@@ -42,8 +42,8 @@ static size_t write_place(const struct place *place, char *room, size_t size)
 }
 
 /*
- * What stands from `start` to scan->at can't be used. A scanner with `patience` lets it pass, and `instead` stands for it in
- * the copy; others fail. `why` begins with SUBJECT.
+ * Handles text that can't be used, from `start` to scan->at. A scanner with `patience` writes `instead` in its place to the copy,
+ * and goes on; others fail. `why` begins with SUBJECT.
  */
 static bool mend(struct scanner *scan, enum json_patience patience, const char *start, struct str instead, const char *why)
 {
@@ -77,7 +77,7 @@ bool scan_take(struct scanner *scan, char byte)
     return true;
 }
 
-/* The four hex digits of a \u escape; -1 when they are not there. */
+/* Reads the four hex digits of a \u escape; -1 if they are not there. */
 int scan_hex4(struct scanner *scan)
 {
     if (scan->end - scan->at < 4)
@@ -97,7 +97,7 @@ int scan_hex4(struct scanner *scan)
     return value;
 }
 
-/* The string at hand can't be used for `why`: with patience it is passed over whole. */
+/* Notes why the current string can't be used. With patience the scanner goes on to its end; else it fails. */
 static bool spare(struct scanner *scan, const char *why)
 {
     if (scan->patience < JSON_PATIENT)
@@ -125,7 +125,7 @@ static bool scan_unicode_escape(struct scanner *scan)
     return spare(scan, SUBJECT "has one half of a surrogate pair (\\ud800 to \\udfff) without the other.");
 }
 
-/* After a backslash. */
+/* Reads an escape after its backslash. */
 static bool scan_escape(struct scanner *scan)
 {
     if (scan->at == scan->end)
@@ -149,7 +149,7 @@ static bool scan_escape(struct scanner *scan)
     }
 }
 
-/* A character that is no ASCII. */
+/* Reads a character that is not ASCII. */
 static bool scan_utf8(struct scanner *scan)
 {
     size_t length = utf8_length((struct str){scan->at, (size_t)(scan->end - scan->at)});
@@ -157,7 +157,7 @@ static bool scan_utf8(struct scanner *scan)
     return length > 0 || fail(scan, SUBJECT "is not valid UTF-8.");
 }
 
-/* Whoever calls it looks at scan->unusable. */
+/* Reads a string. The caller must look at scan->unusable. */
 static bool scan_string(struct scanner *scan)
 {
     scan->unusable = NULL;
@@ -210,7 +210,7 @@ static bool scan_word(struct scanner *scan, struct str word)
     return true;
 }
 
-/* NaN, Infinity or -Infinity, behind whose sign the scanner is. */
+/* Reads NaN or Infinity, after the sign, if there is one. */
 static bool scan_no_number(struct scanner *scan, const char *start)
 {
     if (!scan_word(scan, *scan->at == 'N' ? STR("NaN") : STR("Infinity")))
@@ -245,7 +245,7 @@ static bool scan_number(struct scanner *scan)
 }
 
 /*
- * A member's name and the colon behind it; *name becomes what stands between the quotes. Whoever calls it looks at
+ * Reads a member's name and the colon after it; *name becomes the text between the quotes. The caller must look at
  * scan->unusable.
  */
 bool scan_name(struct scanner *scan, struct str *name)
@@ -261,7 +261,7 @@ bool scan_name(struct scanner *scan, struct str *name)
     return true;
 }
 
-/* The name that stands from `start` to before scan->at can't be used. */
+/* Mends a name that can't be used. It begins at `start`; scan->at is already after the colon. */
 static bool mend_name(struct scanner *scan, const char *start, struct str name)
 {
     const char *value = scan->at;
@@ -316,13 +316,13 @@ static bool scan_array(struct scanner *scan)
     }
 }
 
-/* Arrays and objects in one another: of each, whether it is an object. */
+/* The arrays and objects that the scanner is in; for each, whether it is an object. */
 struct nest {
     bool *is_object;
     size_t depth;
 };
 
-/* From a value to the next one within the nest; from the last one to the end of the nest, whose depth is then 0. */
+/* Goes from a value to the next one within the nest; after the last one to the end of the nest, whose depth is then 0. */
 static bool scan_step(struct scanner *scan, struct nest *nest)
 {
     struct str name;
@@ -354,10 +354,10 @@ static bool scan_deep(struct scanner *scan)
 {
     const char *start = scan->at;
     struct mending *mending = scan->mending;
-    struct nest nest = {malloc((size_t)(scan->end - scan->at)), 0}; /* each takes a byte of the text */
+    struct nest nest = {malloc((size_t)(scan->end - scan->at)), 0}; /* each level takes a byte of the text at least */
     if (nest.is_object == NULL)
         abort();
-    scan->mending = NULL; /* the whole goes */
+    scan->mending = NULL; /* the whole value is replaced */
     bool well;
     do
         well = scan_step(scan, &nest);

@@ -43,8 +43,7 @@ bool scan_document(struct scanner *scan);
 bool scan_value(struct scanner *scan);
 
 /*
- * A member's name and the colon behind it; *name becomes what stands between the quotes. scan->unusable says whether it can be
- * used.
+ * A member's name and the colon after it; *name becomes the text between the quotes. scan->unusable says whether it can be used.
  */
 bool scan_name(struct scanner *scan, struct str *name);
 
@@ -54,7 +53,7 @@ void scan_space(struct scanner *scan);
 /* `byte`, if it is next. */
 bool scan_take(struct scanner *scan, char byte);
 
-/* The four hex digits of a \u escape; -1 when they are not there. */
+/* Reads the four hex digits of a \u escape and returns their value; -1 if they are not there. */
 int scan_hex4(struct scanner *scan);
 
 /* Whether `text` begins with a byte order mark. */

@@ -20,7 +20,7 @@ static void append_encoded(struct buffer *out, const char *value)
     }
 }
 
-/* Whether the label is one; else adds to *faults what is wrong with it. */
+/* Whether the label is valid; else adds to *faults what is wrong with it. */
 static bool check(const cJSON *label, const char *field, struct faults *faults)
 {
     struct str name = str_from(label->string);

@@ -26,7 +26,7 @@ enum err login_parse(struct str body, struct login *out, struct faults *faults, 
         return ERR_INVALID;
     }
     if (!id_is_valid(login.username))
-        login.username = STR("-"); /* nobody's name: no key is made of what is no id */
+        login.username = STR("-"); /* a name that nobody has: only a valid id may become part of a key */
     *out = login;
     return ERR_NONE;
 }

@@ -16,7 +16,7 @@ struct login {
     void *document; /* owned: the parsed JSON; the texts point into it */
 };
 
-/* As registration_parse. */
+/* Reads a login from a body. The errors are those of registration_parse. */
 MUST_CHECK enum err login_parse(struct str body, struct login *out, struct faults *faults, const char **why);
 
 /* Frees what a login holds, and clears the password. */

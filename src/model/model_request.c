@@ -5,7 +5,7 @@
 #define MAX_TOKENS_DEFAULT "512"
 #define TEMPERATURE_DEFAULT "0.7"
 
-/* The text of a JSON string into `room`; false when `json` is none, or has a NUL. More than `size` bytes of it are cut off. */
+/* Copies the text of a JSON string to `room`, cut to `size` bytes. False if `json` is no string, or has a NUL. */
 static bool read_string(struct str json, char *room, size_t size, size_t *len)
 {
     if (json.len < 2 || json.ptr[0] != '"')
@@ -75,7 +75,7 @@ static bool is_number(struct str json)
     return json.len > 0 && (json.ptr[0] == '-' || (json.ptr[0] >= '0' && json.ptr[0] <= '9'));
 }
 
-/* A number as it came; its default where there is none. */
+/* Returns a number as it came, or its default if there is none. */
 static struct str read_number(struct str body, const char *name, struct str fallback, struct faults *faults)
 {
     struct str json = json_member_text(body, name);

@@ -2,15 +2,15 @@
 
 #define WORD_MAX 16 /* longer than any of the words below */
 
-/* Letters and digits alone; "n/a" is "na". */
+/* Without punctuation and white space: "n/a" is "na". */
 static const char *const words[] = {
     "none",   "null",         "nil",           "na",         "nan",   "undefined", "unknown", "unset",
     "notset", "notavailable", "notapplicable", "notdefined", "false",
 };
 
 /*
- * How many bytes of punctuation or white space *text begins with; non-ASCII dashes, quotes and blanks count. 0: it begins with
- * none.
+ * Returns the bytes of the punctuation or white space character with which `text` begins; 0 if it begins with none. Non-ASCII
+ * dashes, quotes and blanks count, too.
  */
 static size_t punctuation(struct str text)
 {
@@ -23,7 +23,7 @@ static size_t punctuation(struct str text)
 }
 
 /*
- * Copies the letters and digits of `text` to `room`, in lower case. Returns how many; WORD_MAX when there are more than a word has.
+ * Copies the letters and digits of `text` to `room`, in lower case. Returns their number, at most WORD_MAX.
  */
 static size_t bare(struct str text, char room[WORD_MAX])
 {

@@ -19,11 +19,11 @@
 #include <stdlib.h>
 
 #define REGION_MAX 64
-#define LABELS_TEXT_MAX (LABELS_MAX * (LABEL_NAME_MAX + 3 * LABEL_VALUE_MAX + 2)) /* each byte may be encoded by three */
-#define TASKS_MAX 9007199254740991.0 /* 2^53 - 1: from there on a double skips whole numbers */
+#define LABELS_TEXT_MAX (LABELS_MAX * (LABEL_NAME_MAX + 3 * LABEL_VALUE_MAX + 2)) /* a byte may become three */
+#define TASKS_MAX 9007199254740991.0 /* 2^53 - 1: above it a double skips whole numbers */
 #define TIME_RULE "must be a time like \"2025-12-01T14:20:00.123456\", UTC unless it has a zone"
 
-/* The members that mean something here; each may be there once. */
+/* The members that are read; none may be repeated. */
 static const char *const known_members[] = {
     "worker_id",         "tier",           "status",        "current_load",
     "tasks_completed",   "last_heartbeat", "registered_at", "drained",
@@ -118,7 +118,7 @@ static void add_name(struct buffer *names, struct str name)
     buffer_append(names, name);
 }
 
-/* The elements of an optional array; NULL when it has none, or is none. */
+/* Returns the first element of an optional array; NULL if it has none, or is no array. */
 static const cJSON *first_of(const cJSON *root, const char *name, struct faults *faults)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(root, name);
@@ -169,7 +169,7 @@ static void read_containers(const cJSON *root, struct buffer *names, size_t *unk
     }
 }
 
-/* What can't be used of it is left out: the old registry took it as it came. */
+/* Reads addresses. Those that can't be used are left out, since the old registry did not check them. */
 static void read_whereabouts(const cJSON *root, struct whereabouts *where, struct faults *faults)
 {
     struct faults ignored = FAULTS_INIT;
@@ -180,7 +180,7 @@ static void read_whereabouts(const cJSON *root, struct whereabouts *where, struc
     faults_fini(&ignored);
 }
 
-/* What can't be read of it is what is unknown: the old registry took it as it came. */
+/* Reads the hardware. What can't be read counts as unknown, since the old registry did not check it. */
 static void read_hardware(const cJSON *root, struct buffer *out)
 {
     struct hardware hardware;
@@ -190,7 +190,7 @@ static void read_hardware(const cJSON *root, struct buffer *out)
     faults_fini(&ignored);
 }
 
-/* The text of a member that must have that type, minified to the end of record->text; absent when it is. */
+/* Minifies the text of a member of that type to *at, which it moves on. *out stays absent if there is no such member. */
 static void keep_json(struct str raw, cJSON *root, const char *name, int type, size_t max, char **at, struct str *out,
                       struct faults *faults)
 {
@@ -222,7 +222,7 @@ static void read_members(cJSON *root, struct str raw, struct record *out, size_t
     read_tier(root, &out->tier, faults);
     read_status(root, &out->status, faults);
     json_get_number(root, "current_load", 0, INFINITY, "current_load", &out->current_load, faults);
-    out->current_load = fmin(out->current_load, 1); /* agents round up */
+    out->current_load = fmin(out->current_load, 1); /* rounding may take it above 1 */
     read_whole_number(root, "tasks_completed", 0, TASKS_MAX, &out->tasks_completed, faults);
     read_time(root, "last_heartbeat", &out->last_heartbeat, faults);
     out->registered_at = out->last_heartbeat;
@@ -289,7 +289,7 @@ void record_fini(struct record *record)
     *record = (struct record){.id = {NULL, 0}};
 }
 
-/* As the file-based coordinator wrote times: UTC with microseconds, without a zone. */
+/* Writes a time as the file-based coordinator did: UTC with microseconds, without a zone. */
 static void write_time(struct buffer *out, const char *key, struct str milliseconds)
 {
     char room[16], *end;

@@ -11,7 +11,7 @@
 #include "model/whereabouts.h"
 #include "model/worker.h"
 
-#define RECORD_MAX ((size_t)256 * 1024) /* bytes as it stands in the file */
+#define RECORD_MAX ((size_t)256 * 1024) /* bytes of a record in the file */
 
 /* Texts that are missing or null are absent. */
 struct record {
@@ -25,16 +25,16 @@ struct record {
     bool drained;
     int64_t drained_at;                            /* ms since 1970; 0 if missing */
     struct str capabilities, services, containers; /* minified JSON, as in struct registration */
-    struct buffer hardware;                        /* likewise; owned */
+    struct buffer hardware;                        /* owned: see hardware_store */
     struct whereabouts where;                      /* owned */
     struct str region, instance_id, boot_id, fingerprint, drain_reason, drained_from;
     struct str location, labels;                /* labels as the registration has them, see labels_read */
-    char tls_fingerprint[TLS_FINGERPRINT_SIZE]; /* empty when it was not said */
-    double dht_port;                            /* 0 when it was not said */
+    char tls_fingerprint[TLS_FINGERPRINT_SIZE]; /* empty if it was not told */
+    double dht_port;                            /* 0 if it was not told */
     struct buffer assigned_services;            /* names with commas between */
     struct buffer provides;                     /* names with commas between: the assigned services and others that it provides */
 
-    void *document; /* owned, as the next: what the texts point into */
+    void *document; /* owned, like the next one: the texts point into them */
     char *text;
 };
 

@@ -99,14 +99,14 @@ static void read_services(const cJSON *services, struct registration *out, struc
     }
 }
 
-/* The name of an advertised service or container; absent when it has none that can be used. */
+/* Returns the name of an advertised service or container; absent if it has no usable name. */
 static struct str name_of(const cJSON *item)
 {
     struct str name = str_from(cJSON_GetStringValue(cJSON_IsObject(item) ? cJSON_GetObjectItemCaseSensitive(item, "name") : item));
     return id_is_valid(name) ? catalogue_name(name) : (struct str){NULL, 0};
 }
 
-/* Some agents have their services' manifest in `containers`; others have containers without names there. */
+/* Adds the names of containers, since some agents list their services there. Containers without names are skipped. */
 static void add_containers(const cJSON *containers, struct registration *out)
 {
     const cJSON *item;
@@ -133,7 +133,7 @@ static void read_containers(const cJSON *containers, struct faults *ignored, str
     }
 }
 
-/* An optional top-level array; NULL when it is absent, or none. */
+/* Returns an optional top-level array; NULL if it is absent, or no array. */
 static const cJSON *find_array(const cJSON *root, const char *name, struct faults *faults)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, name);
@@ -147,12 +147,12 @@ static const cJSON *find_array(const cJSON *root, const char *name, struct fault
 
 struct member {
     const char *name;
-    const cJSON *item; /* NULL: absent, *out stays so */
+    const cJSON *item; /* NULL: it is absent, and *out stays absent */
     size_t max;        /* bytes, minified */
     struct str *out;
 };
 
-/* Keeps the text of members, minified, in one block that is returned; NULL when all are absent. */
+/* Minifies the text of members into one block, which it returns; NULL if all members are absent. */
 static char *keep_text(struct str body, const struct member *members, size_t count, struct faults *faults)
 {
     char *text = NULL;
@@ -173,7 +173,7 @@ static char *keep_text(struct str body, const struct member *members, size_t cou
     return text;
 }
 
-/* What only an edge node says, and what it may leave out. */
+/* Reads the members of edge nodes, and allows what only an edge node may leave out. */
 static void read_edge(const cJSON *root, struct registration *out, struct faults *faults)
 {
     struct faults ignored = FAULTS_INIT;
@@ -194,7 +194,7 @@ static void read_edge(const cJSON *root, struct registration *out, struct faults
         faults_add(faults, "tunnel_url", "is required where nothing else says which node it is: worker_id, instance_id or url");
 }
 
-/* Some agents have them among their capabilities. What is wrong with them is left out: the worker is of use all the same. */
+/* Reads the labels. Some agents send them among the capabilities. If they are bad, the worker is registered without them. */
 static void read_labels(const cJSON *root, const cJSON *capabilities, struct registration *out)
 {
     const cJSON *own = cJSON_GetObjectItemCaseSensitive(root, "labels");
@@ -254,7 +254,7 @@ static enum err parse(struct str body, bool is_edge, struct registration *out, s
         return err;
     registration.document = root;
     read_root(root, body, is_edge, &registration, faults);
-    buffer_fini(&mended); /* what is kept of the text was copied */
+    buffer_fini(&mended); /* the kept parts of the text were copied */
     if (faults->count > 0) {
         registration_fini(&registration);
         return ERR_INVALID;
@@ -296,7 +296,7 @@ static void write_members(struct buffer *out, const cJSON *object)
     free(members);
 }
 
-/* Appends text that is the same for the same JSON, however its members are ordered and spaced. No deeper than JSON_DEPTH_MAX. */
+/* Appends text that is the same for the same JSON, however its members are ordered. Recurses at most JSON_DEPTH_MAX deep. */
 static void write_canonical(struct buffer *out, const cJSON *item)
 {
     if (cJSON_IsObject(item)) {
@@ -339,7 +339,8 @@ void registration_write_health(struct buffer *out, const struct registration *re
 
 void registration_write_machine(struct buffer *out, const struct registration *registration)
 {
-    static const char *const members[] = {"cpu_cores", "cpu_model", "gpu_type", "gpu_memory", "ram", "hostname"}; /* that stay */
+    static const char *const members[] = {"cpu_cores",  "cpu_model", "gpu_type",
+                                          "gpu_memory", "ram",       "hostname"}; /* that do not change while the machine runs */
     const cJSON *capabilities = cJSON_GetObjectItemCaseSensitive(registration->document, "capabilities");
     buffer_append(out, registration->boot_id.len > 0 ? STR("b:") : STR("h:"));
     if (registration->boot_id.len > 0) {

@@ -1,5 +1,5 @@
 /*
- * A file may be large, so it is never one tree: the strict scanner passes over its text once, then each record is parsed alone.
+ * A file may be large, so it is never parsed as a whole: the strict scanner checks its text once, then each record is parsed alone.
  */
 #include "model/registry_file.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A check under way. */
+/* A check of a file, while it goes on. */
 struct checking {
     const char *path;
     struct buffer *faults;
@@ -20,19 +20,19 @@ struct checking {
     size_t id_count, id_room;
 };
 
-/* Adds the line of a fault, if it is still one of those that are shown. */
+/* Adds a line for a fault, unless enough faults are shown already. */
 static void add_fault(struct checking *checking, const char *place, struct str id, const char *field, const char *message)
 {
     if (checking->fault_count++ >= REGISTRY_FAULTS_SHOWN)
         return;
     buffer_append(checking->faults, str_from(checking->path));
     buffer_printf(checking->faults, ":%zu: ", line_of(&checking->lines, place));
-    for (size_t i = 0; i < id.len && i < ID_MAX; i++) /* it may be anything */
+    for (size_t i = 0; i < id.len && i < ID_MAX; i++) /* it may have any characters */
         buffer_append(checking->faults, id.ptr[i] > ' ' && id.ptr[i] <= '~' ? (struct str){id.ptr + i, 1} : STR("?"));
     buffer_printf(checking->faults, ": %s%s%s\n", field, field[0] != '\0' ? " " : "", message);
 }
 
-/* The place of a field like "assigned_containers[2]" in a record; that of its id, when the record has no such member. */
+/* Returns the place of a field like "assigned_containers[2]" in a record; the place of its id, if the record lacks the member. */
 static const char *place_of(const struct json_item *item, const char *field)
 {
     char member[sizeof(((struct fault *)NULL)->field)];
@@ -64,7 +64,7 @@ static void check_record(struct checking *checking, const struct json_item *item
     checking->ids[checking->id_count++] = item->name;
 }
 
-/* By the id, then by its place in the file. */
+/* Orders ids by their text, then by their place in the file. */
 static int compare_ids(const void *a, const void *b)
 {
     const struct str *x = a, *y = b;
@@ -76,7 +76,7 @@ static int compare_ids(const void *a, const void *b)
     return order;
 }
 
-/* No valid id needs an escape, and others are refused: as texts alone, ids are the same or not. */
+/* Finds repeated ids. They are compared as they are in the text: valid ids need no escape, and others are refused anyway. */
 static void check_duplicates(struct checking *checking)
 {
     if (checking->id_count > 0)
@@ -122,6 +122,6 @@ bool registry_file_next(struct registry_file *file, struct record *record)
         return false;
     file->at = items.at;
     record_parse(item.name, item.value, record, &unknown, &faults);
-    faults_fini(&faults); /* there are none: it has been checked */
+    faults_fini(&faults); /* there are none: the file has been checked */
     return true;
 }

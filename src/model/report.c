@@ -18,7 +18,7 @@ static void read_name(const cJSON *root, const char *name, struct str *out, stru
         faults_add(faults, name, ID_RULE);
 }
 
-/* The lease that was given is "seq-nonce", which fits into a URL; the registry has a blank between. */
+/* Reads the lease. The worker got it as "seq-nonce", which fits into a URL; the registry has a blank in place of the dash. */
 static void read_lease(const cJSON *root, struct report *out, struct faults *faults)
 {
     struct str lease = out->names.lease;
@@ -104,14 +104,14 @@ static void read_progress(const cJSON *root, struct report *out, struct faults *
         faults_add(faults, "percent", "is required, or message");
 }
 
-/* Whether the body itself says whose result it brings, as that of the field's agent does. */
+/* Whether the body itself names the worker and the task of the result. */
 static bool names_both(const cJSON *root)
 {
     return cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "worker_id")) &&
            cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "task_id"));
 }
 
-/* A body that is the result: any JSON. */
+/* Checks a body that is the result itself: it may be any one JSON value. */
 static enum err check_value(struct str body, const char **why)
 {
     struct buffer wrapped = BUFFER_INIT;
@@ -142,7 +142,7 @@ static bool is_object(struct str body)
     return at < body.len && body.ptr[at] == '{';
 }
 
-/* Takes what the body brings; `root` NULL: it is no object. */
+/* Reads a report. `root` NULL: the body has no members, but is the result itself. */
 static enum err read_body(enum report_kind kind, const cJSON *root, struct str body, bool is_envelope, struct report *out,
                           struct faults *faults, const char **why)
 {

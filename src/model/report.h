@@ -29,9 +29,9 @@ struct report {
     struct str result;          /* COMPLETE: JSON, minified */
     struct str error;           /* FAIL: text, perhaps cut */
     bool retryable;             /* FAIL */
-    int64_t retry_after_ms;     /* FAIL; -1: as the task says */
+    int64_t retry_after_ms;     /* FAIL; -1: the task's own retry delay */
     int64_t extend_ms;          /* EXTEND */
-    double percent;             /* for PROGRESS; negative: not told */
+    double percent;             /* PROGRESS; negative: not told */
     struct str message;         /* PROGRESS; absent: not told */
 
     void *document; /* owned, like the next one: texts point into it */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define AMOUNTS_MAX 1024 /* sizes of one text, and the number before an "x" */
+#define AMOUNTS_MAX 1024 /* the most sizes in one text, and the largest number before an "x" */
 
 static bool is_digit(char c)
 {
@@ -37,7 +37,7 @@ static void skip_space(struct str *text)
         skip(text, 1);
 }
 
-/* Within one line. */
+/* Skips white space within a line. */
 static void skip_blanks(struct str *text)
 {
     while (text->len > 0 && (text->ptr[0] == ' ' || text->ptr[0] == '\t'))
@@ -53,7 +53,7 @@ static size_t count_digits(struct str text, size_t from)
 }
 
 /*
- * How many bytes the number at the front of `text` has with its groups of three digits, as "24,564" or "1.234.567"; 0: it has none.
+ * Returns the length of the number at the front of `text` if it has groups of three digits, as in "24,564" or "1.234.567"; else 0.
  */
 static size_t grouped_length(struct str text, char mark)
 {
@@ -68,7 +68,7 @@ static size_t grouped_length(struct str text, char mark)
     return goes_on || groups < (mark == ',' ? 1 : 2) ? 0 : len; /* "1.234" has a decimal point */
 }
 
-/* How many bytes of `text` stand before the decimal point; *mark: what separates groups there, 0: nothing. */
+/* Returns the length of a number up to its decimal point; *mark: what separates its groups, 0: nothing. */
 static size_t whole_length(struct str text, char *mark)
 {
     static const char marks[] = ",.";
@@ -77,7 +77,7 @@ static size_t whole_length(struct str text, char *mark)
         if (len > 0)
             return len;
     }
-    /* "1.234,5": one group is enough where the other mark follows */
+    /* "1.234,5": one group is enough if the other mark follows */
     size_t len = count_digits(text, 0);
     if (len >= 1 && len <= 3 && at(text, len) == marks[1] && count_digits(text, len + 1) == 3 && at(text, len + 4) == marks[0] &&
         is_digit(at(text, len + 5))) {
@@ -89,7 +89,7 @@ static size_t whole_length(struct str text, char *mark)
 
 /*
  * Takes a decimal number off the front of *text: "15", "15.6", "3,6", "24,564". strtod would also take "inf", "0x8" and "1e3".
- * A comma before four or more digits begins another number where the one before it has as many: "24564,24564".
+ * In "24564,24564" the comma begins another number, because the first has four digits or more, and three or more follow.
  */
 static bool take_number(struct str *text, double *number)
 {
@@ -117,7 +117,7 @@ static bool take_number(struct str *text, double *number)
     return at(*text, 0) != '.';
 }
 
-/* Takes a unit off the front of *text: its power of 1000 or 1024, 0 for bytes. -1: there is none; -2: what is there is no unit. */
+/* Takes a unit off the front of *text. Returns its power of 1000 or 1024, 0 for bytes; -1: there is none; -2: it is no unit. */
 static int take_unit(struct str *text, bool *is_binary)
 {
     static const char letters[] = "kmgtp";
@@ -159,7 +159,7 @@ struct size size_of_number(double number)
     return (struct size){number * 1e9, number * 1e9, number};
 }
 
-/* Takes "x", "X", "*" or "×" off the front of *text, with the white space around it; false when there is none. */
+/* Takes "x", "X", "*" or "×" off the front of *text, with the white space around it; false if there is none. */
 static bool take_times(struct str *text)
 {
     struct str rest = *text;
@@ -180,7 +180,7 @@ static bool is_count(double number)
     return number >= 1 && number <= AMOUNTS_MAX && floor(number) >= number;
 }
 
-/* Takes a size off the front of *text, with a count before or behind it: "8 GB", "2 x 24 GB", "24 GB x 2". */
+/* Takes a size off the front of *text, with a count before or after it: "8 GB", "2 x 24 GB", "24 GB x 2". */
 static bool take_amount(struct str *text, struct size *size)
 {
     double number, count = 1;
@@ -212,7 +212,7 @@ static bool is_separator(char c)
     return c == ',' || c == ';' || c == '+' || c == '|' || c == '\n' || c == '\r';
 }
 
-/* Takes what stands between two sizes off the front of *text, white space around it included; false when there is no separator. */
+/* Takes separators and white space off the front of *text; false if there is no separator. */
 static bool take_separator(struct str *text)
 {
     bool found = false;
@@ -227,8 +227,8 @@ static bool take_separator(struct str *text)
 }
 
 /*
- * Takes what names no size off the front of *text: the label of one ("MemTotal: 16318344 kB", "GPU 0: 24 GB"), and entries that
- * have others behind them, but no digit: a headline, or "[N/A]" of a card that tells none.
+ * Skips words before a size: its label ("MemTotal: 16318344 kB", "GPU 0: 24 GB"), and entries without a digit if others follow: a
+ * headline, or "[N/A]" for a card that tells no size.
  */
 static void skip_words(struct str *text)
 {
@@ -254,7 +254,7 @@ static void skip_words(struct str *text)
     }
 }
 
-/* Takes a remark in parentheses off the front of *text: "16.0 GB (15.9 GB usable)". */
+/* Skips a remark in parentheses: "16.0 GB (15.9 GB usable)". */
 static void skip_remark(struct str *text)
 {
     struct str rest = *text;
@@ -266,7 +266,7 @@ static void skip_remark(struct str *text)
     *text = rest;
 }
 
-/* Whether what is left is one entry without a digit. */
+/* Whether the rest of the text is one entry without a digit. */
 static bool is_wordy(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -301,7 +301,7 @@ bool size_parse(struct str text, struct size *size)
     return true;
 }
 
-/* Appends a number with three digits that count, and no zeros behind its decimal point. */
+/* Appends a number with three significant digits, and no zeros at the end of its decimals. */
 static void write_short(struct buffer *out, double number)
 {
     char room[32];

@@ -9,7 +9,7 @@
 
 /* One size, or several that were told together, such as those of several cards. */
 struct size {
-    double bytes;   /* of all together */
+    double bytes;   /* of all sizes together */
     double largest; /* bytes of the largest one */
     double shown;   /* the sum, in the GB that people expect to see: the told number, with units in steps of 1024 */
 };
@@ -27,7 +27,7 @@ static inline bool size_is_known(struct size size)
  * stands between groups of three digits ("24,564 MiB"). Several sizes stand in lines, or have commas, semicolons, bars or
  * plus signs between them; "2 x 24 GB" is two. Case and white space do not matter. Left out are labels ("MemTotal: 8192 kB"),
  * entries without a digit ("[N/A], 24564 MiB"), and remarks in parentheses behind a size.
- * Returns false, and leaves *size alone, when the text is no size ("Unknown (AMD)", "-1GB", "").
+ * Returns false, and leaves *size as it is, if the text is no size ("Unknown (AMD)", "-1GB", "").
  */
 bool size_parse(struct str text, struct size *size);
 

@@ -17,7 +17,7 @@
 #define YEAR_MS ((int64_t)366 * 86400 * 1000)
 #define DAY_MS ((int64_t)86400 * 1000)
 
-/* What a task demands of a worker; absent or negative where it demands nothing. */
+/* What a task demands of a worker. Absent or negative: it does not demand that. */
 struct demands {
     struct str service, model, worker_id, region;
     double tier;
@@ -34,7 +34,7 @@ static void read_id(const cJSON *object, const char *name, const char *field, st
         *out = text;
 }
 
-/* A text that people read: no control characters. */
+/* Reads a text, which must be not empty and have no control characters. */
 static void read_text(const cJSON *object, const char *name, size_t max, struct str *out, struct faults *faults)
 {
     json_get_string(object, name, max, name, out, faults);
@@ -50,7 +50,7 @@ static void read_text(const cJSON *object, const char *name, size_t max, struct 
     }
 }
 
-/* Seconds, with a fraction if need be, into milliseconds. */
+/* Reads seconds, perhaps with a fraction, as milliseconds. */
 static void read_seconds(const cJSON *root, const char *name, double low, double high, int64_t *ms, struct faults *faults)
 {
     double seconds = -1;
@@ -122,7 +122,7 @@ static void add_demand(struct buffer *shape, const char *name, struct str value)
     buffer_printf(shape, "%s=%.*s;", name, STR_PRINTF(value));
 }
 
-/* The most selective equality becomes the group, the rest the shape: see lua/KEYS.md. */
+/* Writes the demands: the most selective equality as the group, the rest as the shape; see lua/KEYS.md. */
 static void write_demands(struct submission *out, struct demands demands, struct str labels)
 {
     char tier[2] = {(char)('0' + (int)fmax(demands.tier, 0)), '\0'};

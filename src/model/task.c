@@ -84,7 +84,7 @@ static void add_attempt(struct buffer *out, struct str worker_id, struct str sta
     json_end_object(out);
 }
 
-/* The attempts, the last one last: those kept in `history`, and the one that is under way or has completed the task. */
+/* Adds the attempts, the last one last: those in `history`, and the one that is under way or has completed the task. */
 static void add_history(struct buffer *out, const struct task *task)
 {
     struct str lines[HISTORY_MAX], rest = task->fields[TASK_history];
@@ -112,7 +112,7 @@ static void add_history(struct buffer *out, const struct task *task)
 void task_write_members(struct buffer *out, const struct task *task, bool whole)
 {
     const struct str *fields = task->fields;
-    bool waits = is(task, "queued") || is(task, "scheduled"); /* nobody has it */
+    bool waits = is(task, "queued") || is(task, "scheduled"); /* no worker has it */
     json_add_text(out, "task_id", task->id);
     json_add_text(out, "queue", fields[TASK_queue]);
     json_add_text(out, "type", fields[TASK_type]);

@@ -35,7 +35,7 @@ static bool has_control_character(struct str text, bool has_addresses)
     return false;
 }
 
-/* The first place makes room for all of them: the others must stay where they are. */
+/* Writes a place to the text. The first call reserves room for all, since the texts of earlier ones must not move. */
 static struct str keep(struct whereabouts *where, const struct place *place)
 {
     if (where->text.ptr == NULL)
@@ -45,7 +45,7 @@ static struct str keep(struct whereabouts *where, const struct place *place)
     return (struct str){where->text.ptr + at, where->text.len - at};
 }
 
-/* A word for how the tunnel is, instead of where. */
+/* Whether the text tells the state of the tunnel instead of its URL. */
 static bool is_state(struct str text)
 {
     static const char *const words[] = {"pending",  "starting", "connecting", "error", "failed", "disabled",
@@ -82,7 +82,7 @@ void whereabouts_read_tunnel(struct whereabouts *where, const cJSON *root, const
         where->told_tunnel = told;
 }
 
-/* An address or several, of which one is taken. One that only the worker's own machine can reach waits for whereabouts_settle. */
+/* Reads an address, or one of several. whereabouts_settle decides about one that only the worker's own machine can reach. */
 static void read_address(struct whereabouts *where, const cJSON *root, const char *name, struct str *address,
                          struct faults *ignored, struct faults *faults)
 {
@@ -152,7 +152,7 @@ void whereabouts_settle(struct whereabouts *where, struct str caller, struct fau
     where->is_taken = where->ip_address.len == 0;
     if (where->is_taken)
         where->ip_address = caller;
-    where->origin = is_url(where->ip_address) ? caller : where->ip_address; /* a URL is another one at each start */
+    where->origin = is_url(where->ip_address) ? caller : where->ip_address; /* a tunnel may get another URL at each start */
 }
 
 void whereabouts_fini(struct whereabouts *where)

@@ -56,7 +56,7 @@ static bool is_json_number(struct str text)
     return i > start && i == text.len;
 }
 
-/* Reads a whole number, such as milliseconds since 1970; false when `text` is none that buffer_json_time could write. */
+/* Reads a whole number, such as milliseconds since 1970; false if it is none, or is after the year 9999. */
 static bool parse_whole(struct str text, int64_t *milliseconds)
 {
     const int64_t last = 253402300799999; /* the end of year 9999 */
@@ -117,7 +117,7 @@ static void write_age(struct buffer *out, struct str last_heartbeat, int64_t now
         json_add_null(out, "age_seconds");
 }
 
-/* The next name of a list with commas between; false at its end. */
+/* Takes the next name of a list with commas between; false at its end. */
 static bool next_name(struct str *list, struct str *name)
 {
     while (list->len > 0) {

@@ -56,7 +56,7 @@
     X(requests_served) /* requests to it that have ended, since the beginning */                                                   \
     X(stamp)           /* changes whenever the worker's addresses may have changed */
 
-/* Both, in the order in which they are read: */
+/* The fields of both, in the order in which they are read. */
 #define WORKER_FIELDS(X)                                                                                                           \
     WORKER_STATE_FIELDS(X)                                                                                                         \
     WORKER_REGISTRATION_FIELDS(X)

@@ -29,9 +29,9 @@ struct answer {
     size_t head_size;              /* bytes, status line and line ends included */
     int interim;                   /* answers of 1xx so far */
     size_t extension;              /* bytes of the present chunk's extension */
-    size_t trailers;               /* bytes behind the last chunk */
+    size_t trailers;               /* bytes after the last chunk */
     int64_t length;                /* -1: not known */
-    bool head_is_read;             /* of the final answer, not of an interim one */
+    bool head_is_read;             /* that of the final answer, not of an interim one */
     bool at_line_start, after_cr;
     bool in_trailers, done, upgraded;
     const char *fault;

@@ -1,6 +1,6 @@
 /*
  * The parser of a worker's answer (HTTP/1.1, RFC 9112). llhttp reads it strictly. This parser also refuses what llhttp accepts
- * and two readers could understand differently. It keeps the head alone and passes the body on as it comes.
+ * and two readers could understand differently. It keeps the head, and passes the body on as it comes.
  */
 #ifndef UPSTREAM_ANSWER_H
 #define UPSTREAM_ANSWER_H
@@ -24,7 +24,7 @@ struct answer;
 /* What the parser reports while it reads. Neither function may call answer_… for the same answer. */
 struct answer_events {
     void (*head)(void *data);                   /* the head is whole: answer_status and the other readers may be called */
-    void (*body)(void *data, struct str bytes); /* a piece of the body; valid during the call alone */
+    void (*body)(void *data, struct str bytes); /* a piece of the body; valid during the call only */
 };
 
 /* `is_head`: the request's method is HEAD, so no body follows. `upgrade`: WebSocket was asked for. */
@@ -32,8 +32,8 @@ struct answer *answer_new(const struct answer_events *events, void *data, bool i
 void answer_free(struct answer *answer);
 
 enum answer_state {
-    ANSWER_MORE,    /* goes on */
-    ANSWER_DONE,    /* is whole */
+    ANSWER_MORE,    /* the answer is not whole yet */
+    ANSWER_DONE,    /* the answer is whole */
     ANSWER_UPGRADE, /* 101: the bytes from here on belong to another protocol */
     ANSWER_BAD,     /* not an answer, or one that must not be passed on; answer_fault says why */
 };
@@ -47,7 +47,7 @@ enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *u
 /* Tells the parser that the connection has ended. Returns whether that makes the answer whole. */
 enum answer_state answer_end(struct answer *answer);
 
-/* What is wrong with the answer, for the log: static text. */
+/* Returns what is wrong with the answer, for the log: static text. */
 const char *answer_fault(const struct answer *answer);
 
 /* Parts of the head, valid as long as the answer. */

@@ -1,6 +1,6 @@
 /*
- * An exchange over a connection that was dialled, from inside: dial.c gets it a connection, exchange.c sends the request and reads
- * the answer. For these two alone.
+ * The inside of an exchange over a connection that we open: dial.c gets the connection, exchange.c sends the request and reads the
+ * answer. Only these two files use it.
  */
 #ifndef UPSTREAM_DIALLED_H
 #define UPSTREAM_DIALLED_H
@@ -28,34 +28,34 @@ struct dialled {
     struct exchange_request request; /* its target is the one below */
     struct target target;
 
-    struct lookup *lookup;                               /* looking up */
+    struct lookup *lookup;                               /* LOOKING_UP: the look-up; else NULL */
     struct network_address addresses[DIALLED_TRIES_MAX]; /* to try, in this order */
     size_t address_count;
-    size_t tries;          /* so far */
-    int64_t connect_until; /* connecting: clock_ms */
-    struct wire *wire;     /* from connecting on, until it is over */
+    size_t tries;          /* addresses tried so far */
+    int64_t connect_until; /* CONNECTING: clock_ms */
+    struct wire *wire;     /* from CONNECTING on, until OVER */
 
     struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* the data that is being sent; a chunk's size and end are pieces, too */
     size_t piece, piece_count;                    /* the first piece with something left; the number of pieces */
     char chunk_size[24];
-    bool sends_head; /* the pieces begin with the request's head, */
-    bool sends_last; /* end with its end */
+    bool sends_head; /* the pieces begin with the request's head */
+    bool sends_last; /* the pieces end with the request's end */
     bool sent_all;
-    bool may_send; /* the caller may give more */
+    bool may_send; /* the caller may give the next pieces */
 
     struct answer *answer;
-    char *buffer;      /* bytes that the caller looks at, or that are being read; NULL: none */
-    char *small;       /* the same for few bytes: a small copy */
-    struct str body;   /* the body's bytes of one read, joined */
-    bool head_is_read; /* by the parser */
+    char *buffer;      /* the bytes that were read, which the caller may still use; NULL: none */
+    char *small;       /* a copy of them, if they are few */
+    struct str body;   /* the bytes of the body from one read, joined */
+    bool head_is_read; /* the parser has read the answer's head */
     bool heard;        /* some byte of an answer has come */
     bool answered;     /* `answer` was called */
-    bool holding;      /* and exchange_next was not yet */
+    bool holding;      /* and exchange_next was not called since */
     bool delivered;    /* a byte of the request may have left */
     bool broken;       /* the worker takes nothing more; its answer may still be read */
-    bool again;        /* this is the second time: the kept connection was closed */
+    bool again;        /* this is the second attempt: the first, on a kept connection, found it closed */
 
-    bool failing; /* `failed` comes in the next turn, with: */
+    bool failing; /* `failed` will be called in the next turn, with: */
     enum exchange_fault fault;
     const char *why;
 };
@@ -63,14 +63,14 @@ struct dialled {
 /* dial.c: makes a connection to the next address, and then begins the exchange. */
 void dialled_connect(struct dialled *dialled);
 
-/* dial.c: ends and frees it. */
+/* dial.c: ends and frees the exchange. */
 void dialled_release(struct dialled *dialled);
 
 /* dial.c: calls `failed`, in the next turn; or now, which must be the caller's last act. */
 void dialled_fail_soon(struct dialled *dialled, enum exchange_fault fault, const char *why);
 void dialled_fail(struct dialled *dialled, enum exchange_fault fault, const char *why);
 
-/* exchange.c: begins, with a connection that can be written. */
+/* exchange.c: begins to send, on a connection that can be written. */
 void dialled_begin(struct dialled *dialled);
 
 /* exchange.c: handles the events of the wire. Each call must be the caller's last act. */

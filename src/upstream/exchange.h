@@ -56,7 +56,7 @@ const char *exchange_fault_sentence(enum exchange_fault fault);
 
 struct exchange_failure {
     enum exchange_fault fault;
-    const char *why; /* the cause, for the log; static text, or valid during the call alone; never NULL */
+    const char *why; /* the cause, for the log; static text, or valid during the call only; never NULL */
     bool delivered;  /* a byte of the request may have reached the worker: another worker might do the work a second time */
     bool answered;   /* `answer` was called: the client may have a part already */
 };
@@ -84,7 +84,7 @@ struct exchange_head {
  * exchange is over or freed: if nothing can have been delivered, or the request is `safe`, they may be sent again.
  */
 struct exchange_request {
-    const struct target *target; /* read during the call alone */
+    const struct target *target; /* only read during the call */
     struct str head;             /* request line, headers and the empty line, as they are sent */
     struct str body;             /* all of the body, or its beginning */
     bool more;                   /* the rest of the body comes by exchange_send */
@@ -92,7 +92,7 @@ struct exchange_request {
     bool is_head;                /* the method is HEAD */
     bool upgrade;                /* WebSocket is asked for */
     bool safe;                   /* it may be sent twice: GET, HEAD, or a request to an idempotent service */
-    int lookup_ms;               /* patience; 0: the default, as below */
+    int lookup_ms;               /* how long each phase may take; 0: the default, see below */
     int connect_ms, tls_ms;
     int head_ms;    /* from the request's last byte to the end of the answer's head */
     int silence_ms; /* between two reads of the answer, or two writes of the request; also after an upgrade */

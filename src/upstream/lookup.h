@@ -26,7 +26,7 @@ struct lookup_result {
 
 /* Makes what one loop needs. Call it in the loop's thread. */
 struct lookups *lookups_new(struct st_h2o_evloop_t *loop);
-void lookups_free(struct lookups *lookups); /* none of the loop's look-ups may be under way */
+void lookups_free(struct lookups *lookups); /* no look-up of the loop may be under way */
 
 /*
  * Whether a result for the name `text` is known; it may be a failure. Fills in *result. If the result is old, the name is looked

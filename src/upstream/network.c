@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define IPV4_AT 12 /* where an IPv4 address stands in a mapped one */
+#define IPV4_AT 12 /* the place of the IPv4 address in a mapped one */
 
 /* The special networks (IANA's registries of special-purpose addresses, RFC 6890). IPv4 in the mapped form. */
 static const struct {
@@ -47,12 +47,12 @@ static const struct {
 static const struct {
     const char *address;
     int bits;
-    size_t at;     /* where the IPv4 address stands */
-    bool inverted; /* with all bits turned */
+    size_t at;     /* the place of the IPv4 address */
+    bool inverted; /* all its bits are inverted */
 } embedding[] = {
     {"::", 96, 12, false},           /* IPv4-compatible, deprecated */
     {"64:ff9b::", 96, 12, false},    /* NAT64, RFC 6052 */
-    {"64:ff9b:1::", 48, 12, false},  /* NAT64 of a network's own, RFC 8215; as the /96 form has it */
+    {"64:ff9b:1::", 48, 12, false},  /* a network's own NAT64, RFC 8215, in the form of a /96 */
     {"2002::", 16, 2, false},        /* 6to4, RFC 3056 */
     {"2001::", 32, 12, true},        /* Teredo, RFC 4380 */
     {"::ffff:0:0:0", 96, 12, false}, /* SIIT, RFC 2765 */
@@ -61,7 +61,7 @@ static const struct {
 #define SPECIALS (sizeof(special) / sizeof(special[0]))
 #define EMBEDDINGS (sizeof(embedding) / sizeof(embedding[0]))
 
-/* The tables' addresses, read once: every request asks. */
+/* The tables' addresses, parsed once, since every request needs them. */
 static struct network_address special_at[SPECIALS], embedding_at[EMBEDDINGS], mapped, loopback, loopback_ipv4;
 
 static struct network_address parse_literal(const char *text)
@@ -158,7 +158,7 @@ enum network_verdict network_classify(const struct network_address *address)
             inner.bytes[IPV4_AT + byte] = address->bytes[embedding[i].at + byte] ^ (embedding[i].inverted ? 0xff : 0);
         enum network_verdict verdict = look_up(&inner);
         if (verdict != NETWORK_PUBLIC)
-            return NETWORK_FORBIDDEN; /* nobody writes a private address so who means well */
+            return NETWORK_FORBIDDEN; /* an honest worker never writes a private address in this form */
     }
     return worst;
 }
@@ -174,7 +174,7 @@ bool network_is_allowed(const struct network_address *address, const struct netw
     return false;
 }
 
-/* Reads the number of a prefix's bits; -1 when it is none. */
+/* Reads the number of a prefix's bits; -1 if the text is no such number. */
 static int read_bits(struct str text, int most)
 {
     int bits = 0;
@@ -188,7 +188,7 @@ static int read_bits(struct str text, int most)
     return bits <= most ? bits : -1;
 }
 
-/* Whether all of a network is forbidden, so that to allow it means nothing. */
+/* Whether all of a network is forbidden, so that allowing it would have no effect. */
 static bool lies_in_forbidden(const struct network *network)
 {
     need_tables();

@@ -32,7 +32,7 @@ struct network_list {
 
 /* The kinds of addresses. */
 enum network_verdict {
-    NETWORK_PUBLIC,    /* nothing */
+    NETWORK_PUBLIC,    /* all others: always */
     NETWORK_PRIVATE,   /* loopback, private, shared (CGNAT), unique local: only if the list allows it */
     NETWORK_FORBIDDEN, /* unspecified, link-local, multicast, reserved: never */
 };
@@ -47,8 +47,8 @@ socklen_t network_address_write(const struct network_address *address, uint16_t 
 bool network_is_loopback(const struct network_address *address);
 
 /*
- * The kind of an address. An IPv6 address that contains an IPv4 address (mapped, compatible, NAT64, 6to4, Teredo) counts as the
- * worse of the two.
+ * Returns the kind of an address. An IPv6 address with an IPv4 address in it (compatible, NAT64, 6to4, Teredo, SIIT) is forbidden
+ * if that IPv4 address is not public. A mapped address has the kind of its IPv4 address.
  */
 enum network_verdict network_classify(const struct network_address *address);
 

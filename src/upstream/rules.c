@@ -21,8 +21,8 @@ const char *rules_check_target(const struct upstream_rules *rules, const struct 
 }
 
 /*
- * Whether it is an address of this machine. The kernel knows them as they are now: it takes a machine's own address as the source
- * of what goes there. To connect a datagram socket sends nothing.
+ * Whether it is an address of this machine. The kernel is asked, since addresses change: for a destination on this machine it
+ * chooses the same address as the source. Connecting a datagram socket sends nothing.
  */
 static bool is_own(const struct network_address *address, int port)
 {
@@ -32,7 +32,7 @@ static bool is_own(const struct network_address *address, int port)
     socklen_t size = network_address_write(address, (uint16_t)port, &to);
     int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
-        return true; /* not known: better safe */
+        return true; /* it can't be found out, so the address counts as our own */
     bool reached = connect(fd, (struct sockaddr *)&to, size) == 0 && getsockname(fd, (struct sockaddr *)&from, &len) == 0;
     close(fd);
     return reached && network_address_read((struct sockaddr *)&from, &source) && memcmp(&source, address, sizeof(source)) == 0;

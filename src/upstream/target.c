@@ -31,7 +31,7 @@ static bool read_scheme(struct str *rest, bool *tls)
     return false;
 }
 
-/* Reads 1 to 65535 without zeros in front; 0 for anything else. */
+/* Reads a port of 1 to 65535 without leading zeros; 0 for anything else. */
 static uint16_t read_port(struct str text)
 {
     unsigned port = 0;
@@ -55,14 +55,14 @@ static const char *take_address(struct target *target, int family, const void *a
     else
         memcpy(&ipv6.sin6_addr, address, sizeof(ipv6.sin6_addr));
     target->is_address = true;
-    /* an IPv4 address that inet_pton takes is written like that already */
+    /* target->host has an IPv4 address already: inet_pton takes only the form that inet_ntop writes */
     if (!network_address_read(name, &target->address) ||
         (family == AF_INET6 && inet_ntop(family, address, target->host, sizeof(target->host)) == NULL))
         return "has a host that is none";
     return NULL;
 }
 
-/* The text between the brackets. inet_pton takes no zone. */
+/* Reads the text between the brackets. inet_pton refuses a zone. */
 static const char *read_ipv6(struct str text, struct target *target)
 {
     char room[INET6_ADDRSTRLEN];
@@ -85,7 +85,7 @@ static bool is_label(struct str label)
     return label.len > 0 && label.len <= LABEL_MAX;
 }
 
-/* Whether resolvers could take a host for a number ("2130706433", "0x7f.1"): it ends in what begins as a number. */
+/* Whether resolvers could take a host for a number ("2130706433", "0x7f.1"): its last label looks like one. */
 static bool ends_in_number(struct str last)
 {
     size_t digits = 0;
@@ -94,7 +94,7 @@ static bool ends_in_number(struct str last)
     return digits == last.len || (last.len >= 2 && last.ptr[0] == '0' && last.ptr[1] == 'x');
 }
 
-/* A name, or an IPv4 address; target->host has it in lower case. */
+/* Reads a name or an IPv4 address, which target->host has in lower case. */
 static const char *read_name(struct target *target)
 {
     struct in_addr ipv4;
@@ -141,7 +141,7 @@ static const char *read_authority(struct str text, struct target *target)
     return read_name(target);
 }
 
-/* The path: visible ASCII that stands for itself in a request line, and no segment that leads elsewhere. */
+/* Reads the path: visible ASCII without characters that a URL must encode, and without the segments "." and "..". */
 static const char *read_base(struct str path, struct target *target)
 {
     while (path.len > 0 && path.ptr[path.len - 1] == '/')

@@ -12,7 +12,7 @@
 #define RECORD_MAX 16384
 
 static SSL_CTX *context;
-static atomic_bool ready; /* `context` is made, and does not change any more */
+static atomic_bool ready; /* `context` is made, and no longer changes */
 
 static void *make_context(void *unused)
 {
@@ -74,7 +74,7 @@ static bool has_fingerprint(const SSL *ssl, const struct target *target)
            memcmp(digest, target->fingerprint, len) == 0;
 }
 
-/* What a call that did not succeed wants; TLS_NOTHING: it failed for good. */
+/* Returns what a call that did not succeed waits for; TLS_NOTHING: it has failed. */
 static enum tls_wants wants_of(const SSL *ssl, int result, int *err)
 {
     *err = SSL_get_error(ssl, result);
@@ -120,7 +120,7 @@ ssize_t tls_read(SSL *ssl, void *room, size_t size, enum tls_wants *wants)
 
 ssize_t tls_write(SSL *ssl, const struct iovec pieces[], size_t count, enum tls_wants *wants)
 {
-    /* one record for a head and a small body; what is tried again after EAGAIN is put together again in the same way */
+    /* joins a head and a small body into one record; a retry after EAGAIN joins the same bytes again */
     char record[RECORD_MAX];
     const void *bytes = pieces[0].iov_base;
     size_t size = pieces[0].iov_len < RECORD_MAX ? pieces[0].iov_len : RECORD_MAX;

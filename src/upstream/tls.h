@@ -1,5 +1,5 @@
 /*
- * TLS to workers: libssl on a socket of the caller's.
+ * TLS to workers: libssl on the caller's socket.
  */
 #ifndef UPSTREAM_TLS_H
 #define UPSTREAM_TLS_H

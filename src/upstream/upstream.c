@@ -49,7 +49,7 @@ void upstream_wait(struct upstream *upstream, struct waiter *waiter, int ms)
 {
     waiter->due = clock_ms() + ms;
     if (waiter->entry.place != 0 && waiter->entry.at <= waiter->due)
-        return; /* upstream_tick moves the entry to `due`: most deadlines are put off again and again, and moving each costs more */
+        return; /* upstream_tick moves the entry later: most deadlines are put off often, and moving each time would cost more */
     heap_remove(&upstream->moments, &waiter->entry);
     waiter->entry.at = waiter->due;
     heap_insert(&upstream->moments, &waiter->entry);

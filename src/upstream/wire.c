@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RECEIVE_BUFFER (256 * 1024) /* bytes that the kernel keeps of an answer whose client reads slowly; it doubles them */
-#define UNSENT_MAX (128 * 1024)     /* bytes of a request that it takes before it can send them */
+#define RECEIVE_BUFFER (256 * 1024) /* bytes of an answer that the kernel keeps for a slow client; it doubles the number */
+#define UNSENT_MAX (128 * 1024)     /* bytes of a request that the kernel takes beyond those that it can send */
 
-/* An idle connection has something to read: its end, or what nobody asked for; or something of TLS's own. */
+/* Closes an idle connection that has something to read, its end or bytes that nobody asked for, unless it is a record of TLS. */
 static void look_at_idle(struct wire *wire)
 {
     char byte;
@@ -36,13 +36,13 @@ static void shake_hands(struct wire *wire)
 static void on_readable(h2o_socket_t *socket, const char *err)
 {
     struct wire *wire = socket->data;
-    (void)err; /* who reads meets the error */
+    (void)err; /* the next read reports the error */
     if (wire->user == NULL) {
         look_at_idle(wire);
     } else if (wire->securing) {
         shake_hands(wire);
     } else if (wire->write_wants_read) {
-        wire->write_wants_read = false; /* what there is to read makes the loop call again */
+        wire->write_wants_read = false; /* the loop calls again for what is left to read */
         wire->handler(wire->user, WIRE_WRITABLE, NULL);
     } else {
         wire->handler(wire->user, WIRE_READABLE, NULL);
@@ -81,7 +81,7 @@ static void on_writable(h2o_socket_t *socket, const char *err)
     }
 }
 
-/* A socket that connects, or -1. What fails to be set costs memory or time alone. */
+/* Returns a socket that is connecting, or -1. An option that can't be set only costs memory or time. */
 static int begin_to_connect(const struct network_address *address, uint16_t port)
 {
     struct sockaddr_storage name;
@@ -121,7 +121,7 @@ void wire_secure(struct wire *wire, const struct target *target)
     wire->ssl = tls_new(h2o_socket_get_fd(wire->socket), target);
     wire->target = target;
     wire->securing = true;
-    wire_want_write(wire); /* the first step is ours */
+    wire_want_write(wire); /* the client takes the first step */
 }
 
 void wire_close(struct wire *wire)
@@ -129,7 +129,7 @@ void wire_close(struct wire *wire)
     pool_forget(wire);
     if (wire->ssl != NULL) {
         if (!wire->opening && !wire->securing)
-            SSL_shutdown(wire->ssl); /* our farewell; its answer does not matter */
+            SSL_shutdown(wire->ssl); /* sends close_notify, and does not wait for the worker's */
         SSL_free(wire->ssl);
     }
     h2o_socket_close(wire->socket);

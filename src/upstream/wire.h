@@ -16,7 +16,7 @@
 struct peer {
     struct peer *next;   /* in its bucket of the pool */
     size_t connections;  /* in use and idle; the peer is freed with the last one */
-    h2o_linklist_t idle; /* those used last first */
+    h2o_linklist_t idle; /* the idle ones, the latest used first */
     size_t idle_count;
     uint32_t hash;
     bool tls, pinned;
@@ -48,10 +48,10 @@ struct wire {
     wire_handler *handler;
     void *user;                              /* NULL: it is idle */
     const struct target *target;             /* during the TLS handshake; belongs to the user */
-    h2o_linklist_t of_peer, of_pool;         /* idle */
+    h2o_linklist_t of_peer, of_pool;         /* in the lists of idle connections */
     int64_t idle_since;                      /* clock_ms */
-    int keep_ms;                             /* how long the worker keeps it idle, if it has told that; */
-    bool read_wants_write, write_wants_read; /* TLS turns things round now and then */
+    int keep_ms;                             /* how long the worker keeps it idle; -1: it did not say */
+    bool read_wants_write, write_wants_read; /* TLS must write to go on reading, or read to go on writing */
     bool opening, securing;
     bool reused;
 };

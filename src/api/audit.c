@@ -64,7 +64,7 @@ static bool is_number(struct str text)
     return text.len > 0 && text.len < DIGITS_MAX; /* so that it fits Redis's 64 bits */
 }
 
-/* Whether a cursor can be an entry's id: "<ms>-<number>". No entry has the number 0 of both. */
+/* Whether a cursor can be an entry's id: "<ms>-<number>". "0-0" is no entry's id. */
 static bool is_entry_id(struct str id)
 {
     struct str rest = id, ms = str_cut(&rest, '-');

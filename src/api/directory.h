@@ -40,7 +40,7 @@ struct directory_entry {
     int64_t created_at, changed_at;
     int64_t expires_at; /* ms since 1970; 0: never */
     int64_t revoked_at; /* ms since 1970; 0: not revoked */
-    int64_t signed_out; /* of a user: those of its sessions that end before this, in seconds since 1970, have ended already */
+    int64_t signed_out; /* of a user, seconds since 1970: its sessions that would expire before this are ended */
     bool with_workers;  /* the revocation also ends the tokens of its workers */
 };
 

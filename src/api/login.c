@@ -232,15 +232,15 @@ void api_login(struct request *request)
 struct signing_out {
     struct api *api;
     struct pending *pending;
-    char member[DIRECTORY_NAME_MAX + 8]; /* of the user */
-    char ends[24];                       /* sessions that end before this have ended, in seconds since 1970 */
+    char member[DIRECTORY_NAME_MAX + 8]; /* "user:" and the name */
+    char ends[24]; /* signed_out: seconds since 1970; the user's sessions that would expire before it end now */
     char who[160], address[INET_TEXT_MAX];
-    bool at_once; /* all sessions that began until now */
+    bool at_once; /* it ends all sessions of the user that have begun until now */
 };
 
 static void on_logged_out(void *data, enum err err);
 
-/* Ends the user's sessions until now in place of the one, since there is no room for another entry of a single session. */
+/* Ends all sessions that the user has begun until now, because Redis takes no more entries of single ended sessions. */
 static void end_sessions(struct signing_out *out)
 {
     struct actor actor = {str_from(out->who), str_from(out->address), out->api->config->coordinator_id};
@@ -264,7 +264,8 @@ static void on_logged_out(void *data, enum err err)
         end_sessions(out);
         return;
     }
-    bool ended = err == ERR_EXISTS || (err == ERR_NO_SUCH && out->at_once); /* before: by another sign-out, with its user */
+    bool ended =
+        err == ERR_EXISTS || (err == ERR_NO_SUCH && out->at_once); /* another sign-out or the user's removal ended it before */
     struct request *request = api_resume(out->pending, ended ? ERR_NONE : err);
     if (request == NULL)
         return;

@@ -56,7 +56,7 @@ void shared_answer(struct request *request, enum shared_name name, shared_maker 
  */
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body);
 
-/* To be called in each turn of the loop: gives waiting requests the answers of other threads. Returns the ms until the next call. */
+/* To be called in each turn: gives waiting requests the answers of other threads. Returns the ms until the next call. */
 int32_t shared_tick(struct api *api);
 
 #endif

@@ -25,6 +25,7 @@ local HELD_MAX = 256 -- by one worker
 local LANES_MAX = 1000 -- looked at for one ask
 local PAGE = 16
 local FIXED = 9
+local ANSWER_FIELDS, TASK_FIELDS = 4, 11 -- strings of an answer before its tasks, and of each task
 local PATIENCE_MS = 15000 -- for which a task waits for another worker than the one that failed at it
 
 local now = clock_now()
@@ -170,6 +171,8 @@ end
 
 local function hold(worker, lane, task, nonce, request, answer)
   local lease_ms, now_text = task.lease_ms or '90000', ms_text(now)
+  local before = (#answer - ANSWER_FIELDS) / TASK_FIELDS
+  nonce = before > 0 and nonce .. '.' .. before or nonce -- no lease is that of another task, too
   local lease = (task.lease and ms_text((string.match(task.lease, '^%d+') or 0) + 1) or '1') .. ' ' .. nonce
   local ends = now + (task.lease_max_ms or 86400000)
   local deadline = math.min(ends, now + lease_ms)

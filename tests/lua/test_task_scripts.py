@@ -105,7 +105,7 @@ def test_asks_of_one_call_are_served_like_one_after_the_other(tasks):
         tasks.enqueue_all([{"id": f"t{number:02}", "queue": "pqp"[number % 3], "group": ["a", "s:ocr", "a", "a"][number % 4],
                             "priority": number % 5 // 3, "ttl": 60000 if number % 7 == 0 else ""} for number in range(70)])
         for task in tasks.ask("w", 4).tasks + tasks.ask("v", 4).tasks:
-            tasks.fail("wv"[int(task.lease[3:]) % 2], task.id, after="0")
+            tasks.fail("wv"[int(task.lease[3:].split(".")[0]) % 2], task.id, after="0")
         tasks.sweep(0)
         answers = tasks.ask_all(asks) if in_one_call else [tasks.ask_all([ask])[0] for ask in asks]
         tasks.check()
@@ -272,6 +272,17 @@ def test_a_result_that_is_not_kept(tasks):
     assert tasks.news("w", ["t"]) == (0, [], []) and tasks.news("v", ["t"]) == (0, ["t"], [])
     assert tasks.hash("t") == {} and tasks.queues()["q"]["completed"] == 0
     assert tasks.redis.hget("{rma}:queue:q", "completed") == "1"
+
+
+def test_the_leases_of_one_answer_differ(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(20)])
+    given = tasks.ask("w", 20, request="r").tasks
+    assert len({task.lease for task in given}) == 20
+    again = tasks.ask("w", 20, request="r").tasks
+    assert {task.id: task.lease for task in again} == {task.id: task.lease for task in given}
+    assert tasks.complete("w", "t0", given[1].lease) == tasks.fail("w", "t1", given[0].lease) == "conflict"
+    assert tasks.complete("w", "t1", given[1].lease) == "completed"
 
 
 def test_strangers_change_nothing(tasks):

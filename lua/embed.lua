@@ -8,6 +8,8 @@
 --   --: rest NAME    any number of strings after the arguments; in the script they start at ARGV[rest]
 --   --: use NAME     what the script needs of lib/NAME.lua goes in front, with the keys it touches
 --   --: finish NAME  (of a library) the function NAME is called when the script has ended, also by an error
+--   --: later NAME   from here to the line `--: now` are the function NAME, which most calls don't need, and what it alone needs;
+--                    they are made when it is called for the first time, together with what they alone need of the libraries
 -- Written: scripts.h and scripts.c, and for people and tests scripts/SCRIPT.lua (the whole text as Redis gets it) and
 -- scripts/SCRIPT.args (its keys and arguments in order).
 
@@ -61,7 +63,7 @@ local function include(script, path, open)
     fail(path, 'uses itself')
   end
   open[path] = true
-  local body, finish = {}, {}
+  local own, body, finish = {}, {}, {}
   for line in (read(path) .. '\n'):gmatch('(.-)\n') do
     local kind, name = line:match('^%-%-: (%a+) ([%a_][%w_]*)$')
     if kind == 'key' then
@@ -78,6 +80,9 @@ local function include(script, path, open)
       end
     elseif kind == 'finish' then
       finish[#finish + 1] = name
+    elseif kind == 'later' or line == '--: now' then
+      script.later = name or script.later
+      own[#own + 1], body = body, {}
     elseif line:find('^%-%-:') then
       fail(path, 'no such interface line: ' .. line)
     elseif line ~= '' and not line:find('^%s*%-%-') then -- comments are for readers of the file; in memory they would cost 160 KB
@@ -85,7 +90,14 @@ local function include(script, path, open)
     end
   end
   open[path] = nil
-  script.files[#script.files + 1] = { parts = path:find('/lib/') and split(body) or { body }, finish = finish }
+  if path:find('/lib/') then
+    script.files[#script.files + 1] = { parts = split(body), finish = finish }
+  else
+    own[#own + 1] = body
+    for i, lines in ipairs(own) do
+      script.own[i] = table.concat(lines, '\n')
+    end
+  end
 end
 
 -- Whether one of `names` is in `needed`.
@@ -98,9 +110,15 @@ local function is_needed(names, needed)
   return false
 end
 
--- Makes script.body, the texts that the script needs, of its files, and script.finish, in the order of the files.
-local function choose(script)
-  local needed, body, finish = {}, {}, {}
+-- Returns the parts of libraries that `text` needs, as a set, and the functions that finish them, in the order of the files.
+local function choose(script, text)
+  local needed, chosen, finish = {}, {}, {}
+  local function read_words(words)
+    for word in words:gmatch('[%a_][%w_]*') do
+      needed[word] = true
+    end
+  end
+  read_words(text)
   for at = #script.files, 1, -1 do
     local file = script.files[at]
     for i = #file.finish, 1, -1 do -- nothing is to be finished where nothing of the library is used
@@ -113,17 +131,29 @@ local function choose(script)
       end
     end
     for i = #file.parts, 1, -1 do
-      local part = file.parts[i]
-      if at == #script.files or is_needed(part.names, needed) then
-        local text = table.concat(part, '\n')
-        table.insert(body, 1, text)
-        for word in text:gmatch('[%a_][%w_]*') do
-          needed[word] = true
-        end
+      if is_needed(file.parts[i].names, needed) then
+        chosen[file.parts[i]] = true
+        read_words(table.concat(file.parts[i], '\n'))
       end
     end
   end
-  script.body, script.finish = body, finish
+  return chosen, finish
+end
+
+-- Makes script.libraries, script.later_libraries (lists of texts), and script.finish.
+local function link(script)
+  local before, later, after = unpack(script.own)
+  local all, finish = choose(script, table.concat(script.own, '\n'))
+  local now = later and choose(script, table.concat({ before, after, table.concat(finish, ' ') }, '\n')) or all
+  script.libraries, script.later_libraries, script.finish = {}, {}, finish
+  for _, file in ipairs(script.files) do
+    for _, part in ipairs(file.parts) do
+      local list = now[part] and script.libraries or all[part] and script.later_libraries
+      if list then
+        list[#list + 1] = table.concat(part, '\n')
+      end
+    end
+  end
 end
 
 -- When a script fails, its writes before the failure stay. So the script's own part is a function, and the functions that finish it
@@ -147,18 +177,55 @@ if not done then
 end
 return result]]
 
--- The text of a script's own part, followed by the calls of `functions`.
-local function finished(body, functions)
-  local text = { 'local function run()', body, 'end', RUN }
-  for _, name in ipairs(functions) do
-    text[#text + 1] = FINISH:gsub('NAME', name)
+-- What stands around the part of a script that is made later.
+local LATER = [[
+local NAME_made
+local function NAME_make()]]
+local NOW = [[
+NAME_made = NAME
+end
+local function NAME(...)
+  if not NAME_made then
+    NAME_make()
   end
-  text[#text + 1] = END
-  return table.concat(text, '\n')
+  return NAME_made(...)
+end]]
+
+-- The texts of a script's own part, with the libraries that are made later, and the calls of the functions that finish it.
+local function own_parts(script)
+  local before, later, after = unpack(script.own)
+  local parts, text = {}, {}
+  if #script.finish > 0 then
+    text[1] = 'local function run()'
+  end
+  text[#text + 1] = before
+  if later then
+    text[#text + 1] = LATER:gsub('NAME', script.later)
+    parts[1] = table.concat(text, '\n')
+    for _, library in ipairs(script.later_libraries) do
+      parts[#parts + 1] = library
+    end
+    text = { later, (NOW:gsub('NAME', script.later)), after }
+  end
+  if #script.finish > 0 then
+    text[#text + 1] = 'end\n' .. RUN
+    for _, name in ipairs(script.finish) do
+      text[#text + 1] = FINISH:gsub('NAME', name)
+    end
+    text[#text + 1] = END
+  end
+  parts[#parts + 1] = table.concat(text, '\n')
+  return parts
 end
 
 -- The text of a script, in parts: the check of its call and its names, then each library, then itself.
 local function assemble(script)
+  local bodies = {}
+  for _, list in ipairs({ script.libraries, own_parts(script) }) do
+    for _, body in ipairs(list) do
+      bodies[#bodies + 1] = body .. '\n'
+    end
+  end
   local text = {}
   local takes = #script.args .. (script.rest and ' or more' or '')
   text[#text + 1] = ('if #KEYS ~= %d or #ARGV %s %d then'):format(#script.keys, script.rest and '<' or '~=', #script.args)
@@ -168,7 +235,7 @@ local function assemble(script)
   local function name_positions(kind, names)
     for position, name in ipairs(names) do
       local variable = kind .. '_' .. name
-      for _, body in ipairs(script.body) do
+      for _, body in ipairs(bodies) do
         if body:find('%f[%w_]' .. variable .. '%f[^%w_]') then
           text[#text + 1] = ('local %s = %s[%d]'):format(variable, kind == 'key' and 'KEYS' or 'ARGV', position)
           break
@@ -181,11 +248,8 @@ local function assemble(script)
   if script.rest then
     text[#text + 1] = ('local rest = %d'):format(#script.args + 1)
   end
-  local parts = { table.concat(text, '\n') .. '\n' }
-  for at, body in ipairs(script.body) do
-    parts[#parts + 1] = (at == #script.body and #script.finish > 0 and finished(body, script.finish) or body) .. '\n'
-  end
-  return parts
+  table.insert(bodies, 1, table.concat(text, '\n') .. '\n')
+  return bodies
 end
 
 local function c_string(text)
@@ -198,9 +262,9 @@ end
 
 local scripts = {}
 for i = 2, #arg do
-  local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, files = {} }
+  local script = { name = arg[i]:match('([%w_]+)%.lua$'), keys = {}, args = {}, used = {}, files = {}, own = {} }
   include(script, arg[i], {})
-  choose(script)
+  link(script)
   script.parts = assemble(script)
   script.text = table.concat(script.parts)
   local _, err = (loadstring or load)(script.text, '=' .. script.name)

@@ -30,13 +30,14 @@
 --   removal        ms from then until it is removed
 --   revive         ms for which the registration of a removed worker is kept, so that a late heartbeat brings it back
 --   interval       ms between two heartbeats of a worker; edge_interval: of an edge node
---   heartbeats     for each heartbeat eight strings, then its fields:
+--   heartbeats     for each heartbeat nine strings, then its fields:
 --     id           of the worker; then a blank and the caller if that may not speak for all workers (see lib/owner.lua)
 --     status       as which it counts; "" for unchanged
 --     load         0 to 1; "" for unchanged
 --     silence      ms for which it announces silence; 0: none
---     ranking      "" for unchanged; else four words, "-" for none: active requests, specialization, loaded models with
---                  commas between (for these three "=" means unchanged), and services in the form of lib/health.lua
+--     ranking      "" for unchanged; else three words, "-" for none: active requests, specialization, and loaded models with
+--                  commas between; "=" means unchanged
+--     health       of its services, in the form of lib/health.lua; "" for unchanged
 --     ignored      names of the unusable members, with commas between
 --     from         the address from which it came, and the addresses that it tells ("203.0.113.7 ip_address=… port=…
 --                  tunnel_url=… vpn_ip=…"); "" for neither
@@ -57,34 +58,43 @@ if not timeout or not removal or not revive or not interval or not edge_interval
   return redis.error_reply('BADCALL timeout, removal, revive, interval and edge_interval are numbers')
 end
 
--- The heartbeat at ARGV[at], and where the next one is; nil when it is malformed.
-local function decode(at)
-  local extra = number_of(ARGV[at + 7])
-  local beat = { id = ARGV[at], status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
-    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], ignored = ARGV[at + 5], from = ARGV[at + 6],
-    first = at + 8, last = at + 7 + (extra or 0) }
-  if string.find(beat.id, ' ', 1, true) then
-    beat.id, beat.join = string.match(beat.id, '^(%S+) (%S+)$')
-  end
-  beat.is_odd = ARGV[at + 8] == 'reported_status'
-  if not beat.id or not extra or extra % 2 ~= 0 or extra < 0 or beat.last > #ARGV
-    or not beat.silence or beat.silence < 0 or beat.silence > 1e9
-    or (beat.status ~= '' and not status_is(beat.status)) or not string.find(beat.from .. ' ', '^[%x.:]* ')
-    or (beat.load_text ~= '' and not (beat.load and beat.load >= 0 and beat.load <= 1))
-    or (beat.ranking ~= '' and not string.find(beat.ranking, '^[%d=]%d* %S+ %S+ %S+$')) then
+local count = #ARGV
+
+-- Where the heartbeat at ARGV[at] ends, and the worker's id; nil when it is malformed.
+local function check(at)
+  local id, status, load, silence, ranking = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local health, from, extra = ARGV[at + 5], ARGV[at + 7], number_of(ARGV[at + 8])
+  if not extra or extra < 0 or extra % 2 ~= 0 or at + 8 + extra > count
+    or (status ~= '' and not status_is(status))
+    or (ranking ~= '' and not string.find(ranking, '^[%d=]%d* %S+ %S+$')) or string.find(health, '%s')
+    or not string.find(from .. ' ', '^[%x.:]* ') then
     return nil
   end
-  return beat, beat.last + 1
+  load, silence = load == '' and 0 or number_of(load), number_of(silence)
+  if not load or load < 0 or load > 1 or not silence or silence < 0 or silence > 1e9 then
+    return nil
+  end
+  local join
+  if string.find(id, ' ', 1, true) then
+    id, join = string.match(id, '^(%S+) (%S+)$')
+  end
+  return id and at + 8 + extra, id, join
 end
 
 -- Check everything before the first write, so that a malformed call changes nothing.
-local beats, at = {}, rest
-while at <= #ARGV do
-  beats[#beats + 1], at = decode(at)
-  if not at then
+local starts, ends, ids, joins, at = {}, {}, {}, {}, rest
+while at <= count do
+  local last, id, join = check(at)
+  if not last then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
+  local i = #ids + 1
+  starts[i], ends[i], ids[i], joins[i] = at, last, id, join or false
+  at = last + 1
 end
+
+local entries = ids[1] and redis.call('HMGET', key_ledger, unpack(ids))
+local is_moved = {} -- by id: entries has an older entry of the worker
 
 -- Numbers that most heartbeats share, as text, so that Redis need not convert them for each heartbeat.
 local function text(number)
@@ -94,8 +104,12 @@ local now_text, offline_at, removed_at = text(now), text(now + timeout), text(no
 
 local LOAD_STEP = 50000 -- millionths: the load in the ledger and in the ranks may differ from the reported one by less than this
 local TOLD_LATE = 1000 -- ms: from this lateness on it is checked whether the worker announced a silence
+local half = timeout / 2 -- ms
 local is_listened_to = redis.call('EXISTS', key_listening) == 1
 
+local conflicts = {} -- ids of workers whose conflict is news
+
+--: later take
 -- For a worker that the TTL has removed: takes its remains out of the fleet, and returns the place of its registration if that is
 -- kept.
 local function bring_back(id, entry)
@@ -120,29 +134,32 @@ local function bring_back(id, entry)
   return place
 end
 
--- Whether the ranking of a heartbeat changes nothing.
-local function is_same_ranking(place, given)
-  local words = place.ranking .. ' '
-  return string.sub(given, 1, #words) == words and not string.find(given, '!', #words, true)
-    and not string.find(place.services, '!', 1, true)
-end
-
--- Takes over the ranking of a heartbeat, except its unchanged words, and the health of its services.
-local function take_ranking(place, given, hash)
-  local words, were = { string.match(given, '^(%S+) (%S+) (%S+) (%S+)$') }, { string.match(place.ranking, '^(%S+) (%S+) (%S+)$') }
+-- Takes over the ranking of a heartbeat, except its unchanged words. Returns whether anything has changed.
+local function take_ranking(place, given)
+  if given == '' or given == place.ranking then
+    return false
+  end
+  local words, were = { string.match(given, '^(%S+) (%S+) (%S+)$') }, { string.match(place.ranking, '^(%S+) (%S+) (%S+)$') }
   for i = 1, 3 do
     words[i] = words[i] == '=' and were[i] or words[i]
   end
-  place.ranking = words[1] .. ' ' .. words[2] .. ' ' .. words[3]
-  local services = words[4] ~= '-' and health_apply(place.services, words[4]) or place.services
-  if services ~= place.services then
-    place.services = services
-    if health_unwell(services) ~= '' then
-      redis.call('HSET', hash, 'unwell', health_unwell(services))
-    else
-      redis.call('HDEL', hash, 'unwell')
-    end
+  place.ranking = table.concat(words, ' ')
+  return true
+end
+
+-- Takes over the health of a worker's services. Returns whether anything has changed.
+local function take_health(place, told, hash)
+  local services = told ~= '' and health_apply(place.services, told) or place.services
+  if services == place.services then
+    return false
   end
+  place.services = services
+  if health_unwell(services) ~= '' then
+    redis.call('HSET', hash, 'unwell', health_unwell(services))
+  else
+    redis.call('HDEL', hash, 'unwell')
+  end
+  return true
 end
 
 -- Adds the event that a heartbeat has changed a worker's status.
@@ -250,11 +267,8 @@ end
 -- the online key. But it must never be later than the true one. And while the worker sends heartbeats in time it must not be due,
 -- since older coordinators believe it. So it is written once in half the timeout. before: as in lateness.
 local function is_to_index(beat, before)
-  local half = timeout / 2
   return not before or before > now or beat.silence > timeout or math.floor(before / half) ~= math.floor(now / half)
 end
-
-local conflicts = {} -- ids of workers whose conflict is news
 
 -- Takes over the address from which a heartbeat came, and the addresses that it tells. Returns whether anything visible has
 -- changed. If two machines use the id, the address changes all the time, so that change does not count.
@@ -275,14 +289,18 @@ local function take_whereabouts(beat, place)
   return moved and not is_rival
 end
 
+-- The heartbeat of worker `id` at ARGV[at] to ARGV[last].
+local function decode(at, last, id, join)
+  return { id = id, join = join, status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
+    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], health = ARGV[at + 5], ignored = ARGV[at + 6], from = ARGV[at + 7],
+    first = at + 9, last = last, is_odd = ARGV[at + 9] == 'reported_status' }
+end
+
 -- Takes one heartbeat. Returns its character, its lateness, and the unusable members that are new.
-local function take(beat)
-  local id, live_until, gone_at = beat.id, offline_at, removed_at
+local function take(at, last, id, join)
+  local beat, live_until, gone_at = decode(at, last, id, join), offline_at, removed_at
   if beat.silence > timeout then
     live_until, gone_at = text(now + beat.silence), text(now + beat.silence + removal)
-  end
-  if beat.join and not owners_may(id, beat.join) then
-    return '4', '-', '-'
   end
   -- moments, not durations: keys and indexes must agree even if Redis is held up in the middle of this script
   local hash, result = key_worker .. id, '1'
@@ -325,10 +343,8 @@ local function take(beat)
     load = place.load
   end
   changed = changed or load ~= place.load
-  if beat.ranking ~= '' and not is_same_ranking(place, beat.ranking) then
-    take_ranking(place, beat.ranking, hash)
-    changed = true
-  end
+  changed = take_ranking(place, beat.ranking) or changed
+  changed = take_health(place, beat.health, hash) or changed
   place.status, place.load = status, load
   local moved = false
   if beat.from ~= '' and beat.from ~= whereabouts_address(place.caller) then
@@ -358,10 +374,64 @@ local function take(beat)
   return result, late, beat.ignored ~= '' and note_ignored(beat, hash) or '-'
 end
 
+--: now
+-- Takes a heartbeat that changes nothing but its worker's load, as most do, without the tables and the calls that `take` needs for
+-- the others. entry: the worker's ledger entry. Returns the heartbeat's lateness in ms; nil if the
+-- heartbeat is one for `take`.
+local function take_usual(at, last, id, entry)
+  local load, ranking, health, from = number_of(ARGV[at + 2]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 7]
+  if not entry or is_moved[id] or not load or ARGV[at + 1] ~= 'healthy' or ARGV[at + 3] ~= '0' or ARGV[at + 6] ~= ''
+    or string.find(health, '!', 1, true) then
+    return nil
+  end
+  local tier, counted, ranked, address = ledger_glance(entry)
+  if not tier or (ranking ~= '' and ranking ~= ranked) or (from ~= '' and from ~= address) then
+    return nil
+  end
+  local hash = key_worker .. id
+  local ends_at = redis.call('PEXPIRETIME', hash)
+  local before = ends_at - removal - timeout
+  local late = now - before - (tier == '4' and edge_interval or interval)
+  local is_due = math.floor(before / half) ~= math.floor(now / half) -- in the index `online`: see is_to_index
+  if ends_at <= 0 or before > now or late > TOLD_LATE
+    or is_due and redis.call('EXISTS', key_registration .. id) == 0 then
+    return nil
+  end
+  load = math.floor(load * 1000000 + 0.5)
+  redis.call('PEXPIREAT', hash, removed_at)
+  if not try_call('HSET', hash, 'last_heartbeat', now_text, 'status', 'healthy', 'current_load', ARGV[at + 2],
+    unpack(ARGV, at + 9, last)) then
+    return nil
+  end
+  if redis.call('PEXPIREAT', hash .. ':online', offline_at) == 0 then
+    redis.call('SET', hash .. ':online', 'healthy', 'PXAT', offline_at)
+  end
+  if is_listened_to then
+    redis.call('ZADD', key_lately, offline_at, id)
+  end
+  if is_due then
+    redis.call('ZADD', key_online, offline_at, id)
+  end
+  if math.abs(load - counted) >= LOAD_STEP then
+    places_shift(id, entry, load)
+    is_moved[id] = true
+  end
+  return late > 0 and text(late) or '0'
+end
+
 local results, late, news, has_news = {}, {}, {}, false
-for i, beat in ipairs(beats) do
-  results[i], late[i], news[i] = take(beat)
-  has_news = has_news or news[i] ~= '-'
+for i, id in ipairs(ids) do
+  results[i], news[i] = '1', '-'
+  if joins[i] and not owners_may(id, joins[i]) then
+    results[i], late[i] = '4', '-'
+  else
+    late[i] = take_usual(starts[i], ends[i], id, entries[i])
+    if not late[i] then
+      results[i], late[i], news[i] = take(starts[i], ends[i], id, joins[i])
+      is_moved[id] = true
+      has_news = has_news or news[i] ~= '-'
+    end
+  end
 end
 -- There may be news of tasks; task_news finds out.
 if redis.call('EXISTS', key_prefix .. 'groups', key_prefix .. 'news') > 0 then

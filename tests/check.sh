@@ -132,11 +132,12 @@ files_scripts() {
 }
 
 gate_scripts() {
-    # 231, 241: a script need not read all that the parts of a library set that it has
+    # 231, 241: a script need not read all that the parts of a library set that it has; 431: libraries that are made later stand
+    # among the script's own names
     failed=0
     for file in "$@"; do
         case $file in
-            */gen/scripts/* | tests/bad/*) luacheck --no-color -q --std redis "$file" --ignore 231 241 || failed=1 ;;
+            */gen/scripts/* | tests/bad/*) luacheck --no-color -q --std redis "$file" --ignore 231 241 431 || failed=1 ;;
             *) luacheck --no-color -q "$file" || failed=1 ;;
         esac
     done

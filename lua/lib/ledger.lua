@@ -20,6 +20,17 @@ local function ledger_read(entry)
     region = region, caller = caller }
 end
 
+-- Reads the tier, load, ranking and address in an entry, without the table that ledger_read makes. Returns nil unless the worker
+-- and all its services are healthy and nobody drains it.
+local function ledger_glance(entry)
+  local tier, load, ranking, address = string.match(entry,
+    '^([1-4]) healthy (%d+) %- [^%s!]+ (%d+ %S+ %S+) ?[^%s@~]* ?[@~]?(%S*)$')
+  if not tier or #load > 7 then
+    return nil
+  end
+  return tier, tonumber(load), ranking, address
+end
+
 -- The entry for a place.
 local function ledger_text(place)
   return place.tier .. ' ' .. place.status .. ' ' .. place.load .. ' ' .. place.drained .. ' ' .. place.services

@@ -104,3 +104,14 @@ local function places_move(id, entry, new, moment)
     redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)
   end
 end
+
+-- Changes the load of worker `id` in its place. entry: its ledger entry. The worker is not offline.
+local function places_shift(id, entry, load)
+  local place = ledger_read(entry)
+  counters_add(key_stats, place.tier .. ':load', load - place.load)
+  place.load = load
+  redis.call('HSET', key_ledger, id, ledger_text(place))
+  ranks_visit(place, requests_of(id), function(key, value)
+    redis.call('ZADD', key, value, id)
+  end)
+end

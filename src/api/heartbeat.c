@@ -86,9 +86,14 @@ static void add_token(struct buffer *body, const struct beating *beating)
 /* Answers the heartbeat. `news` NULL: there is none. */
 static void answer(struct beating *beating, enum err err, const struct task_news *news)
 {
-    struct buffer body = BUFFER_INIT;
     bool has_news = news != NULL && heartbeat_has_news(news);
-    bool is_plain = beating->ignored_len == 0 && !beating->revived && !has_news && beating->grant[0] == '\0';
+    if (beating->ignored_len == 0 && !beating->revived && !has_news && beating->grant[0] == '\0') {
+        struct request *plain = api_resume(beating->pending, err);
+        if (plain != NULL)
+            reply_constant(plain, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
+        return;
+    }
+    struct buffer body = BUFFER_INIT;
     json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
     json_add_text(&body, "message", STR("Heartbeat received"));
@@ -101,9 +106,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
     add_token(&body, beating);
     json_end_object(&body);
     struct request *request = api_resume(beating->pending, err);
-    if (request != NULL && is_plain)
-        reply_constant(request, 200, STR("{\"status\":\"ok\",\"message\":\"Heartbeat received\"}"));
-    else if (request != NULL)
+    if (request != NULL)
         reply_json(request, 200, &body);
     buffer_fini(&body);
 }

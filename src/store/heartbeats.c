@@ -155,13 +155,12 @@ static void add_number_field(struct batch *batch, enum worker_field field, doubl
     add_number(batch, value);
 }
 
-/* The values that decide ranks: active requests, specialization, loaded models, health of services; see lua/heartbeat.lua. */
+/* The values that decide ranks: active requests, specialization, loaded models; see lua/heartbeat.lua. */
 static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
 {
     struct buffer *ranking = &batch->ranking;
     ranking->len = 0;
-    if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL ||
-        heartbeat->services_status.ptr != NULL) {
+    if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL) {
         if (heartbeat->active_requests >= 0)
             buffer_printf(ranking, "%.0f ", heartbeat->active_requests);
         else
@@ -175,11 +174,15 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
             buffer_append(ranking, STR("="));
         else if (!heartbeat_write_model_names(ranking, heartbeat))
             buffer_append(ranking, STR("-"));
-        buffer_append(ranking, STR(" "));
-        if (!heartbeat_write_health(ranking, heartbeat))
-            buffer_append(ranking, STR("-"));
     }
     command_add(&batch->strings, buffer_str(ranking));
+}
+
+static void add_health(struct batch *batch, const struct heartbeat *heartbeat)
+{
+    batch->ranking.len = 0;
+    heartbeat_write_health(&batch->ranking, heartbeat);
+    command_add(&batch->strings, buffer_str(&batch->ranking));
 }
 
 static void add_told(struct buffer *out, const char *name, struct str value)
@@ -254,6 +257,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
         command_add(&batch->strings, STR(""));
     add_number(batch, heartbeat->expect_silence > 0 ? floor(heartbeat->expect_silence * 1000) : 0);
     add_ranking(batch, heartbeat);
+    add_health(batch, heartbeat);
     command_add(&batch->strings, buffer_str(&heartbeat->ignored));
     add_whereabouts(batch, &heartbeat->where);
     command_add_number(&batch->strings, (long long)extra);
@@ -264,7 +268,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 8 + extra;
+    batch->string_count += 9 + extra;
     if (batch->count >= (more ? BATCH_MAX : BATCH_FULL)) {
         batch_send(store);
         link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */

@@ -98,8 +98,8 @@ class Scripts:
                 whence=""):
         """What is "" is not told: it stays as before. `health`: as lua/lib/health.lua has it."""
         said = [str(word) for word in (active, special, models)]
-        ranking = " ".join([*(word or "=" for word in said), health or "-"]) if any(said) or health else ""
-        return [worker_id, status, load, silence, ranking, ignored, whence, len(fields), *fields]
+        ranking = " ".join(word or "=" for word in said) if any(said) else ""
+        return [worker_id, status, load, silence, ranking, health, ignored, whence, len(fields), *fields]
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""

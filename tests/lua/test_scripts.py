@@ -1,6 +1,7 @@
 """Each script alone: the whole state that it leaves, compared with what it should be."""
 
 import hashlib
+import random
 
 import pytest
 import redis as redis_library
@@ -351,6 +352,55 @@ def test_a_load_that_hardly_changes_moves_nothing(scripts):
         invariants.assert_hold(scripts.dump())
     scripts.heartbeat(scripts.beat_of("w", "degraded", load="0.999"), at=1)
     assert scripts.state()["ledger"][1]["w"].split()[2] == "999000", "with the status all is told"
+
+
+def test_usual_heartbeats_leave_what_the_others_leave(scripts):
+    """A heartbeat with a member that can't be used is no usual one."""
+    dice = random.Random(11)
+
+    def beat():
+        if dice.random() < 0.7:
+            return {"load": dice.choice(["0.5", "0.52", "0.6"]), "active": "2", "special": "rag", "models": "m", "health": "rag"}
+        return {"load": f"{dice.random():.3f}", "active": dice.choice(["", "2", "3"]), "models": dice.choice(["", "m"]),
+                "special": dice.choice(["", "rag"]), "health": dice.choice(["", "rag", "!rag"]),
+                "status": dice.choice(["", "healthy", "degraded"]), "whence": dice.choice(["", "10.0.0.1"]),
+                "silence": dice.choice([0, 0, 40_000, 700_000]), "fields": dice.choice([[], ["gpu_utilization", "7"]])}
+    rounds = [[beat() for _ in range(dice.choice([1, 2]))] for _ in range(120)]
+
+    def states(**more):
+        scripts.redis.flushall()
+        scripts.register("w")
+        for number, beats in enumerate(rounds):
+            scripts.redis.config_resetstat()
+            answer = scripts.heartbeat_and_more(*[scripts.beat_of("w", **beat, **more) for beat in beats], at=29 * number)
+            is_usual = "cmdstat_hget" not in scripts.redis.info("commandstats")
+            state = readable(scripts.state())
+            state["worker:w"][1].pop("ignored", None)
+            state["online"] = list(state.get("online", ({},))[0])  # its moments may be earlier ones, as the test below says
+            yield beats, is_usual, answer[:2], state
+    usual = 0
+    for (beats, is_usual, *left), (_, _, *others) in zip(list(states()), states(ignored="x")):
+        assert left == others, beats
+        usual += is_usual
+    assert usual > 20
+
+
+def test_the_usual_heartbeats_are_cheap(scripts):
+    """The calls of two that change nothing, then of one that changes the load."""
+    for worker in ("a", "b"):
+        scripts.register(worker)
+    fields = ["gpu_utilization", "7"]
+
+    def calls(at, *beats):
+        scripts.redis.config_resetstat()
+        scripts.heartbeat(*beats, at=at)
+        made = scripts.redis.info("commandstats")
+        return {name.removeprefix("cmdstat_"): of["calls"] for name, of in made.items()
+                if not name.endswith(("eval", "evalsha", "resetstat", "info"))}
+    assert calls(30, scripts.beat_of("a", fields=fields), scripts.beat_of("b", load="0.04", fields=fields)) == {
+        "time": 1, "hmget": 1, "exists": 2, "pexpiretime": 2, "pexpireat": 4, "hset": 2}
+    assert calls(31, scripts.beat_of("a", load="0.5")) == {
+        "time": 1, "hmget": 1, "exists": 3, "pexpiretime": 1, "pexpireat": 2, "hset": 2, "zadd": 1, "hincrby": 1}
 
 
 def test_the_index_of_live_workers_moves_once_in_half_the_timeout(scripts):
@@ -1196,10 +1246,10 @@ def test_malformed_heartbeats_are_refused_whole(scripts, changes):
 
 
 @pytest.mark.parametrize("beats", [
-    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0", "", ""], ["w", "healthy", "0", "0", "", "", "x"],
-    ["w", "healthy", "0", "0", "", "", "1", "field"], ["w", "healthy", "0", "0", "", "", "2", "field"],
-    ["w", "healthy", "0", "0", "", "", "-2"], ["w", "healthy", "0", "0", "", "", "0.5"],
-    ["w", "healthy", "0", "0", "", "", "0", "w", "healthy", "0", "0", "", "", "4", "a", "b"]], ids=" ".join)
+    ["w"], ["w", "healthy"], ["w", "healthy", "0", "0", "", "", ""], ["w", "healthy", "0", "0", "", "", "", "x"],
+    ["w", "healthy", "0", "0", "", "", "", "1", "field"], ["w", "healthy", "0", "0", "", "", "", "2", "field"],
+    ["w", "healthy", "0", "0", "", "", "", "-2"], ["w", "healthy", "0", "0", "", "", "", "0.5"],
+    ["w", "healthy", "0", "0", "", "", "", "0", "w", "healthy", "0", "0", "", "", "", "4", "a", "b"]], ids=" ".join)
 def test_heartbeats_of_a_wrong_length_are_refused_whole(scripts, beats):
     scripts.register("w")
     for before in ([], scripts.beat_of("w", "degraded")):

@@ -441,8 +441,10 @@ void api_key_rotate(struct request *request)
     const struct api *api = request_app(request);
     struct actor actor = admit_actor(request);
     struct signing_key key;
-    if (api->config->signing_key != NULL) {
-        reply_error(request, ERR_EXISTS, "The key that signs comes from JWT_KEY_FILE: put another key there and restart.", NULL);
+    if (api->config->signing_keys->count > 0) {
+        reply_error(request, ERR_EXISTS,
+                    "The key that signs comes from JWT_KEY_FILE: put another key there, before the present one, and restart.",
+                    NULL);
         return;
     }
     signing_key_make(&key);

@@ -26,8 +26,8 @@ enum auth_mode { AUTH_OFF, AUTH_WARN, AUTH_ON };
 
 struct api_config {
     enum auth_mode auth;
-    struct str private_token;              /* the only valid credential, an admin's; empty: the fleet's credentials are valid */
-    const struct signing_key *signing_key; /* of JWT_KEY_FILE; NULL: the one in Redis signs */
+    struct str private_token;                /* the only valid credential, an admin's; empty: the fleet's credentials are valid */
+    const struct signing_keys *signing_keys; /* of JWT_KEY_FILE; none: the one in Redis signs */
     struct str coordinator_id;
     struct str region;
     struct str version;

@@ -33,8 +33,7 @@ struct directory {
     int retries;
     int64_t read_at; /* clock_ms when the last reading that succeeded began; 0: none has succeeded */
     int64_t began_at;
-    struct signing_key own_key;
-    bool has_own_key;
+    const struct signing_keys *own_keys; /* of a file */
     unsigned generation, key_generation;
     struct waiting *waiting, *later; /* for the reading that is under way; for the next one */
 };
@@ -49,11 +48,9 @@ struct directory *directory_new(struct store *store, struct store *replica)
     return directory;
 }
 
-void directory_use_key(struct directory *directory, const struct signing_key *key)
+void directory_use_keys(struct directory *directory, const struct signing_keys *keys)
 {
-    if (signing_key_read(buffer_str(&key->private_pem), &directory->own_key) != ERR_NONE)
-        abort();
-    directory->has_own_key = true;
+    directory->own_keys = keys;
 }
 
 static int compare_members(const void *a, const void *b)
@@ -148,6 +145,24 @@ static void take_key(struct copy *copy, const struct credential *credential)
     }
 }
 
+static bool has_key(const struct copy *copy, const char *kid)
+{
+    for (size_t i = 0; i < copy->key_count; i++)
+        if (strcmp(copy->keys[i].kid, kid) == 0)
+            return true;
+    return false;
+}
+
+/* Adds the keys of the file, of which the first one signs. */
+static void add_own_keys(struct copy *copy, const struct signing_keys *own)
+{
+    for (size_t i = 0; i < own->count; i++)
+        if (!has_key(copy, own->keys[i].kid) && !add_key(copy, buffer_str(&own->keys[i].private_pem)))
+            abort();
+    if (own->count > 0)
+        set_text(copy->signs, sizeof(copy->signs), str_from(own->keys[0].kid));
+}
+
 static struct directory_entry *new_entry(struct copy *copy)
 {
     if (copy->count == copy->capacity) {
@@ -224,8 +239,7 @@ static void use_coming(struct directory *directory)
     directory->version = directory->version_coming;
     directory->version_coming = version;
     struct copy *copy = &directory->present;
-    if (directory->has_own_key && add_key(copy, buffer_str(&directory->own_key.private_pem)))
-        set_text(copy->signs, sizeof(copy->signs), str_from(directory->own_key.kid));
+    add_own_keys(copy, directory->own_keys);
     directory->generation++;
     directory->key_generation += !have_same_keys(copy, &old);
     copy_fini(&old);

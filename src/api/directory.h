@@ -76,8 +76,11 @@ unsigned directory_generation(const struct directory *directory);
 /* Grows whenever the keys have changed. Results that depend on older keys are then no longer valid. */
 unsigned directory_key_generation(const struct directory *directory);
 
-/* Makes the operator's key, from a file, the signing key. Call it before the first reading. */
-void directory_use_key(struct directory *directory, const struct signing_key *key);
+/*
+ * Makes the first of the operator's keys, from a file, the signing key; the others verify, too. Without any, the key in Redis
+ * signs. Call it before the first reading. `keys` must live as long as the directory.
+ */
+void directory_use_keys(struct directory *directory, const struct signing_keys *keys);
 
 /* Whether the copy may be used at once. If it is stale, it is read again meanwhile. */
 bool directory_is_fresh(struct directory *directory);

@@ -7,6 +7,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
@@ -97,21 +98,72 @@ void signing_key_make(struct signing_key *out)
     EVP_PKEY_free(pkey);
 }
 
-enum err signing_key_read(struct str pem, struct signing_key *out)
+/* Reads a private key as it stands in a PEM text. */
+static enum err decode(const char *name, const char *header, const unsigned char *bytes, long len, struct signing_key *out)
 {
-    if (pem.len == 0 || pem.len > SIGNING_KEY_PEM_MAX)
-        return ERR_INVALID;
-    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
-    if (bio == NULL)
-        abort();
-    /* with an empty passphrase OpenSSL does not ask at the terminal for one */
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)"");
-    BIO_free(bio);
+    /* a header, and another name, say that it is encrypted */
+    bool plain = header[0] == '\0' && (strcmp(name, "PRIVATE KEY") == 0 || strcmp(name, "EC PRIVATE KEY") == 0);
+    EVP_PKEY *pkey = plain ? d2i_AutoPrivateKey(NULL, &bytes, len) : NULL;
     if (pkey == NULL)
         return ERR_INVALID;
     enum err err = fill_in(pkey, out);
     EVP_PKEY_free(pkey);
     return err;
+}
+
+/* Reads the next private key of a PEM text. ERR_INVALID: it can't be used. ERR_NO_SUCH: there is no other. */
+static enum err read_next(BIO *bio, struct signing_key *out)
+{
+    enum err err = ERR_NO_SUCH;
+    char *name, *header;
+    unsigned char *bytes;
+    long len;
+    while (err == ERR_NO_SUCH && PEM_read_bio(bio, &name, &header, &bytes, &len) == 1) {
+        if (strstr(name, "PRIVATE KEY") != NULL)
+            err = decode(name, header, bytes, len, out);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_clear_free(bytes, (size_t)len);
+    }
+    if (err == ERR_NO_SUCH && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+        err = ERR_INVALID;
+    ERR_clear_error();
+    return err;
+}
+
+enum err signing_keys_read(struct str pem, struct signing_keys *out)
+{
+    struct signing_keys keys = {.count = 0};
+    struct signing_key key;
+    enum err err;
+    if (pem.len == 0)
+        return ERR_INVALID;
+    BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    if (bio == NULL)
+        abort();
+    while ((err = read_next(bio, &key)) == ERR_NONE && keys.count < SIGNING_KEYS_MAX)
+        keys.keys[keys.count++] = key;
+    BIO_free(bio);
+    if (err == ERR_NO_SUCH && keys.count > 0) {
+        *out = keys;
+        return ERR_NONE;
+    }
+    if (err == ERR_NONE)
+        signing_key_fini(&key);
+    while (keys.count > 0)
+        signing_key_fini(&keys.keys[--keys.count]);
+    return ERR_INVALID;
+}
+
+enum err signing_key_read(struct str pem, struct signing_key *out)
+{
+    struct signing_keys keys;
+    if (pem.len > SIGNING_KEY_PEM_MAX || signing_keys_read(pem, &keys) != ERR_NONE)
+        return ERR_INVALID;
+    *out = keys.keys[0];
+    while (keys.count > 1)
+        signing_key_fini(&keys.keys[--keys.count]);
+    return ERR_NONE;
 }
 
 void signing_key_fini(struct signing_key *key)

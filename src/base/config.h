@@ -60,7 +60,8 @@
     CHOICE(AUTH, "off",                                                                                                            \
            "whether credentials are needed: nobody needs any; those that the field does not have yet are told of; everybody does", \
            "off", "warn", "on")                                                                                                    \
-    TEXT(JWT_KEY_FILE, "", 0, 4096, "PEM file with the P-256 private key that signs tokens; default: one that is kept in Redis")   \
+    TEXT(JWT_KEY_FILE, "", 0, 4096,                                                                                                \
+         "PEM file with P-256 private keys: the first signs tokens, the others check them; default: one that is kept in Redis")    \
     CHOICE(LOG_LEVEL, "info", "the least that is logged", "debug", "info", "warn", "error")                                        \
     CHOICE(LOG_FORMAT, "", "how it is logged; default: text on a terminal, else json", "text", "json")
 

@@ -249,8 +249,7 @@ static void *serve(void *data)
     thread->api.verified = verified_new();
     thread->api.proxies = proxies_new();
     thread->api.offload = offload_new(thread->server);
-    if (instance->api_config.signing_key != NULL)
-        directory_use_key(thread->api.directory, instance->api_config.signing_key);
+    directory_use_keys(thread->api.directory, &instance->signing_keys);
     thread->api.upstream =
         upstream_new(server_thread_loop(thread->server), &instance->upstream_rules, wake_for_upstream, thread->server);
     tenures_init(&thread->api.tenures);

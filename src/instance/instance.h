@@ -27,9 +27,8 @@ extern const char instance_commit[];
 struct serving_thread;
 
 struct instance {
-    struct signing_key signing_key; /* of JWT_KEY_FILE */
-    bool has_signing_key;
-    struct buffer shared_secret; /* JWT_SECRET */
+    struct signing_keys signing_keys; /* of JWT_KEY_FILE; none: it is not set */
+    struct buffer shared_secret;      /* JWT_SECRET */
     struct config config;
     struct catalogue_file catalogue;
     struct address address;         /* of Redis; without REDIS_URL the caller sets it before instance_start */

@@ -22,10 +22,10 @@
 #define REGION_MAX 64
 
 /* Reads JWT_KEY_FILE, if it is set. */
-static enum err read_signing_key(struct instance *instance, char why[256])
+static enum err read_signing_keys(struct instance *instance, char why[256])
 {
     const char *path = instance->config.text[CONFIG_JWT_KEY_FILE].ptr;
-    char pem[SIGNING_KEY_PEM_MAX + 1];
+    char pem[SIGNING_KEYS_MAX * SIGNING_KEY_PEM_MAX];
     if (path[0] == '\0')
         return ERR_NONE;
     FILE *file = fopen(path, "re");
@@ -35,12 +35,11 @@ static enum err read_signing_key(struct instance *instance, char why[256])
     }
     size_t len = fread(pem, 1, sizeof(pem), file);
     fclose(file);
-    enum err err = signing_key_read((struct str){pem, len}, &instance->signing_key);
+    enum err err = len < sizeof(pem) ? signing_keys_read((struct str){pem, len}, &instance->signing_keys) : ERR_INVALID;
     explicit_bzero(pem, sizeof(pem));
-    instance->has_signing_key = err == ERR_NONE;
     if (err != ERR_NONE)
         snprintf(why, 256,
-                 "JWT_KEY_FILE: %.100s must have the private half of a P-256 key in PEM, without a passphrase: "
+                 "JWT_KEY_FILE: %.80s must have 1 to 8 private P-256 keys in PEM, without a passphrase; the first one signs: "
                  "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
                  path);
     return err;
@@ -145,7 +144,7 @@ static enum err read_settings(struct instance *instance, char **args, char why[2
     if (err == ERR_NONE)
         err = check_settings(instance, why);
     if (err == ERR_NONE)
-        err = read_signing_key(instance, why);
+        err = read_signing_keys(instance, why);
     if (err == ERR_NONE)
         err = shared_secret_read(&instance->shared_secret, why);
     if (err == ERR_NONE)
@@ -199,7 +198,7 @@ enum err instance_configure(struct instance *instance, char **args, char why[256
     };
     instance->api_config = (struct api_config){
         .auth = (enum auth_mode)config->number[CONFIG_AUTH],
-        .signing_key = instance->has_signing_key ? &instance->signing_key : NULL,
+        .signing_keys = &instance->signing_keys,
         .shared_secret = buffer_str(&instance->shared_secret),
         .coordinator_id = str_from(instance->id),
         .region = region,

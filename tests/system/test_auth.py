@@ -440,11 +440,14 @@ def test_a_strong_shared_secret_does_not(redis, start_coordinator, directory):
     assert start_coordinator(redis, JWT_SECRET="x" * 32, JWT_SECRET_FILE=directory / "secret").is_alive()
 
 
+def make_pem(curve=ec.SECP256R1, form=serialization.PrivateFormat.PKCS8, encryption=serialization.NoEncryption()):
+    return ec.generate_private_key(curve()).private_bytes(serialization.Encoding.PEM, form, encryption)
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o444])
 def test_a_key_that_everybody_can_read_is_warned_of(redis, start_coordinator, directory, mode):
     path = directory / "jwt.pem"
-    path.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    path.write_bytes(make_pem())
     path.chmod(mode)
     coordinator = start_coordinator(redis, JWT_KEY_FILE=path)
     lines = [line for line in coordinator.log_lines() if line["event"] == "key_file"]
@@ -733,6 +736,43 @@ def test_an_address_is_itself_in_the_form_of_ipv6_too(redis, start_coordinator):
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_another_key_of_the_file_takes_over_and_no_token_is_refused(redis, make_coordinator, directory):
+    """The steps of the document, on two coordinators, one of which has taken each step before the other."""
+    old, new = make_pem(form=serialization.PrivateFormat.TraditionalOpenSSL), make_pem()
+    files = [directory / "a.pem", directory / "b.pem"]
+    pair = [make_coordinator(redis, AUTH="on", JWT_KEY_FILE=file) for file in files]
+    token, admin = make_token(redis.client, "join"), bearer(make_token(redis.client))
+    steps = [(old, old), (old + new, old), (old + new, old + new), (new + old, old + new), (new + old, new + old)]
+    kids, given = [], []
+    for number, step in enumerate(steps):
+        for file, coordinator, pem in zip(files, pair, step):
+            if coordinator.is_running():
+                coordinator.stop()
+            file.write_bytes(pem)
+            coordinator.start().wait_until_ready()
+        for each, coordinator in enumerate(pair):
+            worker = f"w{number}-{each}"
+            answer = register(coordinator, token, worker_id=worker)
+            given.append((worker, bearer(answer.json["token"])))
+            kids.append(jwt.get_unverified_header(answer.json["token"])["kid"])
+        for worker, shown in given:
+            assert [beat(coordinator, worker, shown).status for coordinator in pair] == [200, 200], (number, worker)
+    assert len(set(kids)) == 2 and kids[:6] == [kids[0]] * 6 and kids[6:] == [kids[8], kids[0], kids[8], kids[8]]
+    published = pair[0].request("GET", "/.well-known/jwks.json").json["keys"]
+    assert sorted(key["kid"] for key in published) == sorted(set(kids))
+    assert pair[0].request("POST", "/api/auth/keys/rotate", headers=admin).status == 409
+
+
+@pytest.mark.parametrize("make", [
+    lambda: b"", lambda: b"x" * 50_000, lambda: make_pem(ec.SECP384R1), lambda: make_pem() + make_pem(ec.SECP384R1),
+    lambda: make_pem(encryption=serialization.BestAvailableEncryption(b"secret")), lambda: make_pem()[:100],
+    lambda: make_pem() + make_pem()[:100], lambda: make_pem() * 9])
+def test_a_file_with_a_key_that_cant_be_used_stops_the_start(redis, make_coordinator, directory, make):
+    (directory / "jwt.pem").write_bytes(make())
+    said = make_coordinator(redis, JWT_KEY_FILE=directory / "jwt.pem").refuses_to_start()
+    assert said.count("\n") == 1 and "JWT_KEY_FILE" in said and "openssl genpkey" in said
 
 
 def test_one_key_is_made_though_many_begin_at_once(redis, start_coordinator):

@@ -412,6 +412,43 @@ static void test_a_key_survives_being_written_and_read(void **state)
     assert_int_equal(signing_key_read(STR(""), &again), ERR_INVALID);
 }
 
+static void assert_keys(struct buffer *file, size_t count)
+{
+    struct signing_keys keys;
+    assert_int_equal(signing_keys_read(buffer_str(file), &keys), count > 0 ? ERR_NONE : ERR_INVALID);
+    if (count == 0)
+        return;
+    assert_int_equal(keys.count, count);
+    assert_string_equal(keys.keys[0].kid, key.kid);
+    assert_string_equal(keys.keys[count - 1].kid, count > 1 ? old_key.kid : key.kid);
+    while (keys.count > 0)
+        signing_key_fini(&keys.keys[--keys.count]);
+}
+
+static void test_a_file_has_the_key_that_signs_and_those_before(void **state)
+{
+    (void)state;
+    struct buffer file = BUFFER_INIT;
+    assert_keys(&file, 0);
+    buffer_append(&file, STR("# ours\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"));
+    assert_keys(&file, 0);
+    buffer_append(&file, buffer_str(&key.private_pem));
+    assert_keys(&file, 1);
+    buffer_append(&file, STR("\r\n# until Sunday:\n\n"));
+    buffer_append(&file, buffer_str(&key.public_pem));
+    for (size_t count = 2; count <= SIGNING_KEYS_MAX; count++) {
+        buffer_append(&file, buffer_str(&old_key.private_pem));
+        assert_keys(&file, count);
+    }
+    buffer_append(&file, buffer_str(&old_key.private_pem));
+    assert_keys(&file, 0);
+    buffer_fini(&file);
+    buffer_append(&file, buffer_str(&key.private_pem));
+    buffer_append(&file, (struct str){old_key.private_pem.ptr, old_key.private_pem.len / 2});
+    assert_keys(&file, 0);
+    buffer_fini(&file);
+}
+
 /* The text of a token's second part. */
 static void read_claims(struct str token, char claims[512])
 {
@@ -473,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_a_token_that_is_changed_by_one_bit),
         cmocka_unit_test(test_a_key_survives_being_written_and_read),
+        cmocka_unit_test(test_a_file_has_the_key_that_signs_and_those_before),
         cmocka_unit_test(test_a_dispatch_token_of_a_shared_secret),
         cmocka_unit_test(test_a_dispatch_token_of_our_key_opens_nothing_here),
     };

@@ -1,6 +1,6 @@
 #include "http/intake.h"
 
-#include "http/chunks.h"
+#include "base/chunks.h"
 #include "http/client_watch.h"
 #include "http/connection.h"
 #include "http/reply.h"

@@ -1,12 +1,13 @@
 #include "upstream/answer.h"
 
+#include "base/chunks.h"
+
 #include <llhttp.h>
 #include <stdlib.h>
 
 #define LENGTH_DIGITS_MAX 18
-#define CHUNK_MAX ((uint64_t)0x0fffffffffffffff) /* 15 hex digits */
-#define TEXT_BEGIN 1                             /* names and values begin here: an offset of 0 means "no value yet" */
-#define EXTENSION_MAX 256                        /* bytes of a chunk's extension */
+#define TEXT_BEGIN 1         /* names and values begin here: an offset of 0 means "no value yet" */
+#define EXTENSION_SPARED 256 /* bytes of each chunk's extension that do not count: an answer may have any number of chunks */
 
 #define HEADERS_ROOM 16 /* at first; doubled when it is full */
 
@@ -28,12 +29,12 @@ struct answer {
     size_t count, room;            /* of places */
     size_t head_size;              /* bytes, status line and line ends included */
     int interim;                   /* answers of 1xx so far */
-    size_t extension;              /* bytes of the present chunk's extension */
-    size_t trailers;               /* bytes after the last chunk */
     int64_t length;                /* -1: not known */
     bool head_is_read;             /* that of the final answer, not of an interim one */
     bool at_line_start, after_cr;
-    bool in_trailers, done, upgraded;
+    bool chunked; /* the body is, and llhttp does not read it */
+    bool done, upgraded;
+    struct chunks chunks;
     const char *fault;
 };
 
@@ -60,13 +61,6 @@ static void add_header(struct answer *answer)
     answer->places[answer->count++] = (struct place){.name = (uint32_t)answer->text.len};
 }
 
-/* Trailers are read and not passed on. */
-static int drop_trailer(struct answer *answer, size_t len)
-{
-    answer->trailers += len;
-    return answer->trailers > ANSWER_TRAILERS_MAX ? refuse(answer, "trailers that are larger than they may be") : 0;
-}
-
 /* Refuses control characters in the reason phrase, since llhttp accepts them. */
 static int on_reason(llhttp_t *parser, const char *at, size_t len)
 {
@@ -79,8 +73,6 @@ static int on_reason(llhttp_t *parser, const char *at, size_t len)
 static int on_field(llhttp_t *parser, const char *at, size_t len)
 {
     struct answer *answer = parser->data;
-    if (answer->in_trailers)
-        return drop_trailer(answer, len);
     /* the last header has its value already, or there is no header yet: a new one begins */
     if (answer->count == 0 || answer->places[answer->count - 1].value != 0) {
         if (answer->count == ANSWER_HEADERS_MAX)
@@ -96,8 +88,6 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
 static int on_field_complete(llhttp_t *parser)
 {
     struct answer *answer = parser->data;
-    if (answer->in_trailers)
-        return drop_trailer(answer, strlen(": \r\n"));
     struct place *place = answer->count > 0 ? &answer->places[answer->count - 1] : NULL;
     if (place == NULL || place->name_len == 0 || place->value != 0)
         return refuse(answer, "a header without a name");
@@ -108,8 +98,6 @@ static int on_field_complete(llhttp_t *parser)
 static int on_value(llhttp_t *parser, const char *at, size_t len)
 {
     struct answer *answer = parser->data;
-    if (answer->in_trailers)
-        return drop_trailer(answer, len);
     buffer_append(&answer->text, (struct str){at, len});
     answer->places[answer->count - 1].value_len += (uint32_t)len;
     return 0;
@@ -155,6 +143,7 @@ static const char *check_length(struct answer *answer)
     int status = answer->parser.status_code;
     if ((status < 200 || status == 204) && (chunked || answer->length > 0))
         return "a body where none may be";
+    answer->chunked = chunked;
     return NULL;
 }
 
@@ -226,22 +215,6 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
-static int on_chunk_header(llhttp_t *parser)
-{
-    struct answer *answer = parser->data;
-    answer->extension = 0;
-    answer->in_trailers = parser->content_length == 0;
-    return parser->content_length > CHUNK_MAX ? refuse(answer, "a chunk whose size is none") : 0;
-}
-
-static int on_extension(llhttp_t *parser, const char *at, size_t len)
-{
-    struct answer *answer = parser->data;
-    (void)at;
-    answer->extension += len;
-    return answer->extension > EXTENSION_MAX ? refuse(answer, "a chunk with an endless extension") : 0;
-}
-
 static int on_message_complete(llhttp_t *parser)
 {
     struct answer *answer = parser->data;
@@ -262,9 +235,6 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
-    .on_chunk_header = on_chunk_header,
-    .on_chunk_extension_name = on_extension,
-    .on_chunk_extension_value = on_extension,
     .on_message_complete = on_message_complete,
 };
 
@@ -281,6 +251,7 @@ struct answer *answer_new(const struct answer_events *events, void *data, bool i
     answer->upgrade = upgrade;
     answer->length = -1;
     answer->at_line_start = true;
+    answer->chunks.spared = EXTENSION_SPARED;
     buffer_append(&answer->text, STR(" ")); /* TEXT_BEGIN */
     return answer;
 }
@@ -334,12 +305,29 @@ static enum answer_state state_of(const struct answer *answer)
     return answer->upgraded ? ANSWER_UPGRADE : answer->done ? ANSWER_DONE : ANSWER_MORE;
 }
 
+/* Reads chunks strictly, which llhttp does not. Returns the number of the bytes that it read. */
+static size_t read_chunks(struct answer *answer, struct str bytes)
+{
+    size_t taken;
+    struct str body = {bytes.ptr, chunks_decode(&answer->chunks, (char *)(uintptr_t)bytes.ptr, bytes.len, &taken)};
+    if (body.len > 0)
+        answer->events->body(answer->data, body);
+    answer->done = answer->chunks.state == CHUNKS_END;
+    if (answer->chunks.state == CHUNKS_BROKEN)
+        refuse(answer, "a chunk or a trailer that is none");
+    return taken;
+}
+
 enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used)
 {
     *used = 0;
     while (*used < bytes.len && state_of(answer) == ANSWER_MORE) {
         struct str rest = {bytes.ptr + *used, bytes.len - *used};
         size_t size;
+        if (answer->head_is_read && answer->chunked) {
+            *used += read_chunks(answer, rest);
+            continue;
+        }
         const char *fault = choose_piece(answer, rest, &size);
         if (fault != NULL) {
             refuse(answer, fault);

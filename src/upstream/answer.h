@@ -10,10 +10,9 @@
 
 #include <stdint.h>
 
-#define ANSWER_HEAD_MAX 65536    /* bytes of all headers */
-#define ANSWER_HEADERS_MAX 100   /* their number */
-#define ANSWER_TRAILERS_MAX 4096 /* bytes of the trailers after the last chunk */
-#define ANSWER_INTERIM_MAX 8     /* how many 1xx answers may come before the real one */
+#define ANSWER_HEAD_MAX 65536  /* bytes of all headers */
+#define ANSWER_HEADERS_MAX 100 /* their number */
+#define ANSWER_INTERIM_MAX 8   /* how many 1xx answers may come before the real one */
 
 struct answer_header {
     struct str name, value; /* as they came, the value without blanks around it */
@@ -39,8 +38,8 @@ enum answer_state {
 };
 
 /*
- * Reads the next bytes. *used becomes the number of bytes that belong to the answer. Call it again only while the result is
- * ANSWER_MORE.
+ * Reads the next bytes, and moves what it takes out of chunks together. *used becomes the number of bytes that belong to the
+ * answer. Call it again only while the result is ANSWER_MORE.
  */
 enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used);
 

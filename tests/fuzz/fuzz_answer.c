@@ -43,10 +43,12 @@ static enum answer_state read_all(struct str text, size_t size, bool is_head, bo
     static const struct answer_events events = {on_head, on_body};
     struct answer *answer = answer_new(&events, body, is_head, upgrade);
     enum answer_state state = ANSWER_MORE;
+    char *room = malloc(text.len + 1);
     size_t used = 0;
     while (used < text.len && state == ANSWER_MORE) {
         size_t left = text.len - used, taken;
-        state = answer_read(answer, (struct str){text.ptr + used, left < size ? left : size}, &taken);
+        struct str piece = {memcpy(room, text.ptr + used, left < size ? left : size), left < size ? left : size};
+        state = answer_read(answer, piece, &taken);
         must(taken <= left);
         used += taken;
     }
@@ -58,6 +60,7 @@ static enum answer_state read_all(struct str text, size_t size, bool is_head, bo
     if (state == ANSWER_DONE && !is_head && answer_status(answer) != 304 && answer_length(answer) >= 0)
         must(body->len == (size_t)answer_length(answer));
     answer_free(answer);
+    free(room);
     return state;
 }
 

@@ -2,7 +2,7 @@
  * A body in chunks is the same however it is cut into pieces, and libh2o's parser, which is lax, reads the same of what ours
  * lets pass.
  */
-#include "http/chunks.h"
+#include "base/chunks.h"
 
 #include <stdint.h>
 #include <stdlib.h>

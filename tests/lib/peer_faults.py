@@ -243,13 +243,16 @@ HOSTILE_HEADS = {
 # The head may have passed already; then the client must see that the answer is broken.
 HOSTILE_BODIES = {
     **{f"chunk size {size!r}": answer(CODED, body=size + b"\r\nx\r\n0\r\n\r\n") for size in (
-        b"-5", b"5zz", b"+1", b"0x1", b"", b" 1", b"1 ", b"g", b"1\t", b"F" * 16, b"F" * 17, b"1" * 40, b"\x00")},
+        b"-5", b"5zz", b"+1", b"0x1", b"", b" 1", b"1 ", b"g", b"1\t", b"F" * 16, b"F" * 17, b"1" * 40, b"\x00", b"0" * 41 + b"1", b"0" * 15 + b"1")},
     "a chunk that ends with LF": answer(CODED, body=b"1\nx\r\n0\r\n\r\n"),
     "a chunk's data that end with LF": answer(CODED, body=b"1\r\nx\n0\r\n\r\n"),
     "a chunk longer than it says": answer(CODED, body=b"1\r\nxyz\r\n0\r\n\r\n"),
     "a last chunk that ends with LF": answer(CODED, body=b"1\r\nx\r\n0\n\n"),
     "an endless chunk extension": answer(CODED, body=b"1;" + b"a" * 100000 + b"\r\nx\r\n0\r\n\r\n"),
     "trailers over 4 KiB": answer(CODED, body=b"1\r\nx\r\n0\r\n" + b"X: y\r\n" * 1000 + b"\r\n"),
+    **{f"trailer {trailer!r}": answer(CODED, body=b"1\r\nx\r\n0\r\n" + trailer) for trailer in (
+        b"\n", b"X: a\n\r\n", b"X: a\r\n b\r\n\r\n", b"X : a\r\n\r\n", b": a\r\n\r\n", b"X: \x01\r\n\r\n", b"X\r\n\r\n")},
+    "a last chunk of many zeros": answer(CODED, body=b"1\r\nx\r\n" + b"0" * 5000 + b"\r\n\r\n"),
     "a chunk extension with a bare CR": answer(CODED, body=b"1;a\rb\r\nx\r\n0\r\n\r\n"),
     "a trailer with a bare CR": answer(CODED, body=b"1\r\nx\r\n0\r\nX: a\rb\r\n\r\n"),
 }

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
-#include "http/chunks.h"
+#include "base/chunks.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "http/chunks.h"
+#include "base/chunks.h"
 
 #include <string.h>
 
@@ -54,14 +54,24 @@ static enum chunks_state take_trailer(struct chunks *chunks, char c)
     case CHUNKS_TRAILER_NAME:
         return c == ':' ? drop(chunks, CHUNKS_TRAILER_VALUE) : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
     case CHUNKS_TRAILER_VALUE:
-        return c == '\r' ? CHUNKS_TRAILER_LF : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
+        return c == '\r' ? drop(chunks, CHUNKS_TRAILER_LF) : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
     case CHUNKS_TRAILER_LF:
-        return c == '\n' ? CHUNKS_TRAILER : CHUNKS_BROKEN;
+        return c == '\n' ? drop(chunks, CHUNKS_TRAILER) : CHUNKS_BROKEN;
     case CHUNKS_END_LF:
         return c == '\n' ? CHUNKS_END : CHUNKS_BROKEN;
     default:
         return CHUNKS_BROKEN;
     }
+}
+
+/* Returns the state after a line with a chunk's size. */
+static enum chunks_state end_size(struct chunks *chunks)
+{
+    chunks->digits = 0;
+    if (chunks->left == 0)
+        return CHUNKS_TRAILER;
+    chunks->dropped -= chunks->dropped < chunks->spared ? chunks->dropped : chunks->spared;
+    return CHUNKS_DATA;
 }
 
 /* Returns the state after a byte that is not data. */
@@ -73,8 +83,7 @@ static enum chunks_state take(struct chunks *chunks, char c)
     case CHUNKS_EXTENSION:
         return c == '\r' ? CHUNKS_SIZE_LF : is_text(c) ? drop(chunks, CHUNKS_EXTENSION) : CHUNKS_BROKEN;
     case CHUNKS_SIZE_LF:
-        chunks->digits = 0;
-        return c != '\n' ? CHUNKS_BROKEN : chunks->left > 0 ? CHUNKS_DATA : CHUNKS_TRAILER;
+        return c == '\n' ? end_size(chunks) : CHUNKS_BROKEN;
     case CHUNKS_DATA_CR:
         return c == '\r' ? CHUNKS_DATA_LF : CHUNKS_BROKEN;
     case CHUNKS_DATA_LF:

@@ -1,9 +1,9 @@
 /*
- * Reads the chunks of a request's body (RFC 9112, section 7.1) strictly: a size has 1 to 15 hexadecimal digits, and lines end
+ * Reads the chunks of a body (RFC 9112, section 7.1) strictly: a size has 1 to 15 hexadecimal digits, and lines end
  * with CR LF. Extensions and trailers are bounded, and dropped.
  */
-#ifndef HTTP_CHUNKS_H
-#define HTTP_CHUNKS_H
+#ifndef BASE_CHUNKS_H
+#define BASE_CHUNKS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,12 +24,13 @@ enum chunks_state {
     CHUNKS_BROKEN,
 };
 
-/* Begins as zeros. */
+/* Begins as zeros, but for `spared`. */
 struct chunks {
     enum chunks_state state;
     int digits;     /* digits of the present size so far */
     size_t left;    /* bytes of the present chunk that are still to come */
     size_t dropped; /* bytes of extensions and trailers so far */
+    size_t spared;  /* how many of these no longer count once a chunk's data begin */
 };
 
 /*

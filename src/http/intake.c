@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define SOCKET_BUFFER (256 * 1024) /* bytes of a body that the kernel keeps until we read them */
@@ -305,11 +306,21 @@ void intake_before_answer(h2o_req_t *req)
         req->http1_is_persistent = 0;
 }
 
+/* Whether bytes have come that nobody has read. */
+static bool has_more(h2o_req_t *req)
+{
+    h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);
+    int size = 0;
+    return socket != NULL && ioctl(h2o_socket_get_fd(socket), FIONREAD, &size) == 0 && size > 0;
+}
+
 void intake_after_answer(h2o_req_t *req)
 {
     struct intake *intake = intake_of(req);
-    if (intake == NULL || intake->whole)
-        return;
-    stop(intake, ENDED);
-    connection_linger(req);
+    if (intake != NULL && !intake->whole) {
+        stop(intake, ENDED);
+        connection_linger(req);
+    } else if (!req->http1_is_persistent && has_more(req)) {
+        connection_linger(req);
+    }
 }

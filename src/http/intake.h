@@ -86,7 +86,10 @@ void intake_end_late(struct intake *intake);
 /* Call it before an answer begins. If the body is not whole, the answer is the last one of its connection. */
 void intake_before_answer(struct st_h2o_req_t *req);
 
-/* Call it when an answer ends. Gives up the body. The rest is read and dropped (linger.h): a reset could destroy the answer. */
+/*
+ * An answer ends. Reads no more of the body. Lets the client send the rest in vain, and what it has sent behind the last request of
+ * its connection, so that the answer does not look broken.
+ */
 void intake_after_answer(struct st_h2o_req_t *req);
 
 #endif

@@ -371,6 +371,20 @@ def test_a_worker_may_refuse_an_upgrade(stage):
     raw.close()
 
 
+@pytest.mark.parametrize("extra", ["Connection: close\r\n", ASK], ids=["close", "upgrade"])
+def test_bytes_behind_a_connections_last_request_cost_no_answer(stage, extra):
+    """To close a connection on which bytes have come that nobody reads is to reset it, and with it goes what is on its way."""
+    body = b"z" * (8 * MEGABYTE)
+    service = stage.service(stage.peers.start(saying(reply(body, 403))))
+    raw = open_raw(stage, service, extra=extra, receive_buffer=4096)
+    data = read_until(raw, b"z")
+    raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    while piece := raw.recv(65536):
+        data += piece
+    assert statuses(data) == [403] and data.count(b"z" * 1000) == len(body) // 1000
+    raw.close()
+
+
 def test_websockets_without_traffic_cost_little(stage):
     coordinator, count = stage.coordinators[0], 200
     service = stage.service(stage.peers.start(echo_socket))

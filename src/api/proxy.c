@@ -195,7 +195,7 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
         metric_add(&metrics->passing[proxy->place].retries, 1);
     struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
     proxy->safe = proxy->passing->idempotent || str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
-                  str_eq(method, STR("OPTIONS")) || request_header(proxy->request, "idempotency-key").len > 0;
+                  str_eq(method, STR("OPTIONS")) || proxy_has_key(proxy->request);
 }
 
 static void go_to(struct proxy *proxy, const struct request_choice *choice)

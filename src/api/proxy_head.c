@@ -70,20 +70,40 @@ static void set_origin(const struct proxy *proxy, struct proxy_head *head, char 
     head->request_id = proxy->request->id;
 }
 
+/* Reads the client's headers, and what its Connection headers name. proxy_check_request has refused too many lines of Connection. */
+static size_t read_fields(const struct request *request, struct request_field fields[REQUEST_FIELDS_MAX],
+                          struct proxy_connection *connection)
+{
+    size_t count = request_fields(request, fields);
+    connection->count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_nocase(fields[i].name, STR("connection")))
+            (void)proxy_add_connection(connection, fields[i].value);
+    return count;
+}
+
+bool proxy_has_key(const struct request *request)
+{
+    struct request_field fields[REQUEST_FIELDS_MAX];
+    struct proxy_connection connection;
+    const struct proxy_trust none = {.cookies = false};
+    if (request_header(request, "idempotency-key").len == 0)
+        return false;
+    (void)read_fields(request, fields, &connection);
+    return proxy_goes_up(STR("idempotency-key"), &connection, &none);
+}
+
 void proxy_compose(struct proxy *proxy, const struct target *target)
 {
     const struct proxy_order *order = proxy->order;
     struct request_field fields[REQUEST_FIELDS_MAX];
-    struct proxy_connection connection = {.count = 0};
+    struct proxy_connection connection;
     struct proxy_trust trust = {.cookies = proxy->passing->set_cookie};
     trust.authorization = proxy->passing->pass_authorization && proxy_authorization_is_foreign(proxy->request);
     struct buffer token = BUFFER_INIT;
     char length[DIGITS_MAX], url[512], address[INET_TEXT_MAX], trace[55], authority[TARGET_AUTHORITY_MAX];
     struct proxy_head head = {.fields = fields, .connection = &connection, .trust = &trust, .type = order->type};
-    head.count = request_fields(proxy->request, fields);
-    for (size_t i = 0; i < head.count; i++)
-        if (str_eq_nocase(fields[i].name, STR("connection")))
-            (void)proxy_add_connection(&connection, fields[i].value); /* proxy_check_request has refused too many */
+    head.count = read_fields(proxy->request, fields, &connection);
     head.authority = target_authority(target, authority);
     head.method = order->method.ptr != NULL ? order->method : request_method(proxy->request);
     head.trace = begin_trace(trace);

@@ -102,6 +102,9 @@ struct request *proxy_take(struct proxy *proxy, int status);
 /* proxy_head.c: writes the head of the request to the worker to proxy->head. */
 void proxy_compose(struct proxy *proxy, const struct target *target);
 
+/* proxy_head.c: whether the worker gets an Idempotency-Key, and so knows a request that comes once more. */
+bool proxy_has_key(const struct request *request);
+
 /* proxy_failure.c: sets err and detail to why the attempt failed, counts it and logs it. */
 void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *failure);
 

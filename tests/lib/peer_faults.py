@@ -243,7 +243,8 @@ HOSTILE_HEADS = {
 # The head may have passed already; then the client must see that the answer is broken.
 HOSTILE_BODIES = {
     **{f"chunk size {size!r}": answer(CODED, body=size + b"\r\nx\r\n0\r\n\r\n") for size in (
-        b"-5", b"5zz", b"+1", b"0x1", b"", b" 1", b"1 ", b"g", b"1\t", b"F" * 16, b"F" * 17, b"1" * 40, b"\x00", b"0" * 41 + b"1", b"0" * 15 + b"1")},
+        b"-5", b"5zz", b"+1", b"0x1", b"", b" 1", b"1 ", b"g", b"1\t", b"F" * 16, b"F" * 17, b"1" * 40, b"\x00", b"0" * 41 + b"1",
+        b"0" * 15 + b"1")},
     "a chunk that ends with LF": answer(CODED, body=b"1\nx\r\n0\r\n\r\n"),
     "a chunk's data that end with LF": answer(CODED, body=b"1\r\nx\n0\r\n\r\n"),
     "a chunk longer than it says": answer(CODED, body=b"1\r\nxyz\r\n0\r\n\r\n"),

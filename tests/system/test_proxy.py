@@ -411,9 +411,13 @@ def test_no_post_is_delivered_twice(stage):
     assert (answer.status, answer.json["code"], answer.json["retryable"]) == (502, "outcome-unknown", False)
     assert "whether the request took effect is unknown" in answer.json["detail"] and answer.headers["Retry-After"] is None
     assert sum(len(peer.requests) for peer in peers) == 1
+    hidden = {"Idempotency-Key": "k", "Connection": "close, idempotency-KEY"}  # no worker gets it
+    answer = stage.ask("POST", f"/service/{service}/x", b"once", hidden)
+    assert (answer.status, answer.json["code"]) == (502, "outcome-unknown")
+    assert sum(len(peer.requests) for peer in peers) == 2
     answer = stage.ask("POST", f"/service/{service}/x", b"twice", {"Idempotency-Key": "k"})
     assert (answer.status, answer.json["code"]) == (502, "worker-failed")
-    assert sum(len(peer.requests) for peer in peers) == 3
+    assert sum(len(peer.requests) for peer in peers) == 4
 
 
 def test_an_answer_of_a_busy_worker_is_the_last_resort(stage, echo):

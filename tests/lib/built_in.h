@@ -1,4 +1,4 @@
-/* The built-in catalogue for tests of what uses it, with no variables of the environment. */
+/* The built-in catalogue, for tests of modules that use it. It gets no environment variables. */
 #ifndef LIB_BUILT_IN_H
 #define LIB_BUILT_IN_H
 
@@ -12,7 +12,7 @@ static inline char *no_variable(const char *variable)
     return NULL;
 }
 
-/* A group's set-up. */
+/* Set-up function of a test group: makes the built-in catalogue the catalogue. */
 static inline int use_built_in_catalogue(void **state)
 {
     (void)state;

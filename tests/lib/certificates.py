@@ -1,4 +1,4 @@
-"""An authority of the test's own, and certificates by it."""
+"""A certificate authority of the test's own, and certificates that it has signed."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ def _name(text):
 
 
 class Authority:
-    """Signs certificates. A program trusts them that is told SSL_CERT_FILE=authority.file."""
+    """Signs certificates. A program with SSL_CERT_FILE=authority.file trusts them."""
 
     def __init__(self, directory, name="authority"):
         self._directory, self._name = directory, name
@@ -34,7 +34,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def context(self, *names):
-        """An SSLContext of a server with a certificate for these names and addresses; its `fingerprint` is SHA-256, in hex."""
+        """Returns a server's SSLContext with a certificate for these names and addresses. Its `fingerprint` is SHA-256, in hex."""
         alternatives = []
         for name in names:
             try:

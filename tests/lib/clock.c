@@ -1,11 +1,11 @@
 /*
- * A wall clock that tests can move: preloaded into a process (LD_PRELOAD), it adds an offset in milliseconds to every way of asking
- * for the time of day. The offset is the first int64_t in the file that CLOCK_OFFSET_FILE names, read anew at each call, so one
- * write moves the clock of every process that shares the file. While the second one is not 0, the clock stands still at that
- * moment (ms since 1970). CLOCK_MONOTONIC keeps its own pace: timers go on as if nothing had happened.
+ * A wall clock that tests can move. Preloaded into a process (LD_PRELOAD), it adds an offset in milliseconds to all functions that
+ * tell the time of day. The offset is the first int64_t of the file that CLOCK_OFFSET_FILE names. It is read at each call, so one
+ * write moves the clock of every process that shares the file. While the second int64_t of the file is not 0, the clock stands
+ * still at that moment (ms since 1970). CLOCK_MONOTONIC is not changed, so timers go on as if nothing had happened.
  *
- * The kernel is asked directly, not through dlsym(RTLD_NEXT): nothing here can then be called before it is ready, neither by an
- * allocator's nor by a sanitizer's start-up code.
+ * The functions here ask the kernel directly and not through dlsym(RTLD_NEXT), so allocators and sanitizers may call them while
+ * they start up.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 enum { OFFSET, STANDING, NUMBERS };
 
-static const volatile int64_t *shared; /* NULL until the library is initialised, and for good without the file */
+static const volatile int64_t *shared; /* NULL until the library is initialised, and for ever if there is no file */
 
 __attribute__((constructor)) static void map_offset(void)
 {

@@ -1,4 +1,4 @@
-"""The movable wall clock: moves the clock of the processes that were started under it."""
+"""A wall clock that tests move, for the processes that are started with it; see clock.c."""
 
 import mmap
 import struct
@@ -8,8 +8,8 @@ import preloaded
 
 
 class Clock:
-    """An offset and a moment in a file; the processes started with environment() all see their wall clock moved by the one, or
-    standing still at the other."""
+    """An offset and a moment in a file. For processes that are started with environment(), the wall clock is moved by the offset,
+    or stands still at the moment."""
 
     def __init__(self, path):
         self._path = path
@@ -30,7 +30,7 @@ class Clock:
         self._map[:8] = struct.pack("=q", value)
 
     def now_ms(self):
-        """What the processes under this clock take for the present."""
+        """The present time by this clock, unless it stands still."""
         return time.time_ns() // 1_000_000 + self.offset_ms
 
     def advance(self, seconds):
@@ -41,5 +41,5 @@ class Clock:
         self.offset_ms += round(moment_ms) - self.now_ms()
 
     def stop_at(self, moment_ms):
-        """From now on it is the given moment, in ms since 1970, until it is stopped at another one."""
+        """Stops the clock at a moment, in ms since 1970; 0 lets it go on."""
         self._map[8:16] = struct.pack("=q", round(moment_ms))

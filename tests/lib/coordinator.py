@@ -1,4 +1,4 @@
-"""The real binary, started, talked to, hurt and stopped; what it leaves on stderr is looked at when it is gone."""
+"""Starts, asks, hurts and stops the real binary, and checks its stderr when it has ended."""
 
 import contextlib
 import json
@@ -24,14 +24,14 @@ RECYCLED_BY_A_THREAD = 32
 START_WITHIN = 15.0
 STOP_WITHIN = 5.0
 
-# What a service worker of the field registers with, at the least.
+# The least with which a service worker of the field registers.
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB", "storage": "466.0GB"}
 GPU_CAPABILITIES = {"cpu_cores": 16, "ram": "62.7GB", "storage": "915.3GB", "gpu_memory": "24564 MiB",
                     "gpu_type": "NVIDIA GeForce RTX 4090"}
 
 
 def environment(settings, clock=None):
-    """The environment of a coordinator: nothing of ours that could configure it by accident, sanitizers told what to do."""
+    """Returns the environment of a coordinator: its settings, options of sanitizers, and few variables of this process."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     kept.update(
         ASAN_OPTIONS="detect_leaks=1:exitcode=99",
@@ -44,7 +44,7 @@ def environment(settings, clock=None):
 
 
 class Coordinator:
-    """One instance. Settings are its environment variables; None takes a default of ours away."""
+    """One instance. Settings are its environment variables; None removes a default of this class."""
 
     def __init__(self, directory, name="coordinator", clock=None, prepare=None, program=project.BINARY, **settings):
         directory.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class Coordinator:
         return self._process.pid
 
     def send_signal(self, number):
-        """For a signal that ends the process, follow with wait_for_end()."""
+        """Sends a signal. After one that ends the process, call wait_for_end()."""
         if number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
             self._end_is_expected = True
         self._process.send_signal(number)
@@ -122,7 +122,7 @@ class Coordinator:
         return time.monotonic() - started
 
     def refuses_to_start(self, within=5.0):
-        """Starts it where it must not start: checks that it ends by itself, and not by a crash. Returns what it says."""
+        """Starts it and checks that it refuses to start: it ends by itself, and does not crash. Returns its stderr."""
         self.launch()
         self._end_is_expected = True
         code = self.wait_for_end(within)
@@ -135,7 +135,7 @@ class Coordinator:
         self._process.wait()
 
     def finish(self):
-        """The end of a test: stops it if need be; returns what was wrong with this instance over all its lives."""
+        """Call it at the end of a test. Stops the process if it runs, and returns what was wrong in all runs of this instance."""
         problems = []
         if self._process is not None:
             if self.is_running():
@@ -193,16 +193,16 @@ class Coordinator:
         return http_client.Connection(self.port, **more)
 
     def events(self, headers=None, query=""):
-        """A stream of GET /api/events, open."""
+        """Opens a stream of GET /api/events."""
         return event_stream.EventStream(self.port, headers, query=query)
 
     def raw(self, **more):
         return http_client.RawConnection(self.port, **more)
 
-    # -- the fleet, for tests that aren't about these requests themselves -----------------------------------------------------
+    # -- the fleet, for tests that are not about these requests -------------------------------------------------------------
 
     def register(self, worker_id=None, capabilities=None, **members):
-        """Registers a worker, a service worker unless told otherwise; returns the answer."""
+        """Registers a worker, by default a service worker; returns the answer."""
         body = {"capabilities": CAPABILITIES if capabilities is None else capabilities, **members}
         if worker_id is not None:
             body["worker_id"] = worker_id
@@ -234,7 +234,7 @@ class Coordinator:
         return self.get("/readyz").status == 200
 
     def wait_until_ready(self, within=5.0):
-        """Waits until it reaches its Redis, from each of its threads: the kernel spreads connections over them."""
+        """Waits until all its threads reach Redis. It asks many times, since the kernel spreads connections over the threads."""
         wait_until(lambda: all(self.is_ready() for _ in range(25)), within=within, what=f"{self.name} is ready")
         return self
 

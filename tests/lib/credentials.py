@@ -1,4 +1,4 @@
-"""Tokens and users put straight into Redis, for tests that need somebody who may."""
+"""Writes tokens and users directly to Redis, for tests that need credentials."""
 
 import base64
 import hashlib
@@ -8,13 +8,13 @@ PREFIX = "{rma}:"
 
 
 def token_text(kind="api", token_id="testtesttest", secret=None):
-    """The text of a token; always the same for the same id, unless a secret is given."""
+    """Returns the text of a token. It is the same for the same id, unless a secret is given."""
     secret = hashlib.sha256(token_id.encode()).digest() if secret is None else secret
     return f"rma{kind[0]}_{token_id}_{base64.urlsafe_b64encode(secret).rstrip(b'=').decode()}"
 
 
 def put(client, member, **fields):
-    """A credential as the coordinator's scripts leave it."""
+    """Writes a credential as the coordinator's scripts do."""
     client.hset(PREFIX + "credential:" + member, mapping={"created_at": 1, "changed_at": 1, "created_by": "nobody", **fields})
     client.zadd(PREFIX + "credentials", {member: 0})
     client.hincrby(PREFIX + "credential:", "version", 1)

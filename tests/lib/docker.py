@@ -1,4 +1,4 @@
-"""Containers, by the docker command."""
+"""Containers, started and asked with the docker command."""
 
 import json
 import subprocess
@@ -8,14 +8,14 @@ from waiting import wait_until
 
 
 def docker(*arguments, check=True, **more):
-    """Runs a docker command; returns what it says on stdout."""
+    """Runs a docker command; returns its stdout."""
     result = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=120, **more)
     assert not check or result.returncode == 0, result
     return result.stdout.strip()
 
 
 def run_once(image, *command, options=(), network="none"):
-    """Runs a container to its end; returns its exit code and all that it said."""
+    """Runs a container to its end; returns its exit code and its output."""
     result = subprocess.run(["docker", "run", "--rm", "--network", network, *map(str, options), image, *map(str, command)],
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     return result.returncode, result.stdout
@@ -47,7 +47,7 @@ class Container:
         return self
 
     def published(self, port):
-        """The port on this machine's loopback that leads to a port of the container."""
+        """Returns the loopback port of this machine that leads to a port of the container."""
         return int(self.inspect()["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
 
     def execute(self, *command, check=True):

@@ -1,4 +1,4 @@
-"""A client of GET /api/events: reads what comes, in a thread of its own, until it is told to stop."""
+"""A client of GET /api/events: a thread of its own reads the events until close()."""
 
 import contextlib
 import http.client
@@ -10,7 +10,7 @@ from waiting import wait_until
 
 
 class Event:
-    """One event; `id` and `data` are None where it has none."""
+    """One event. `id` and `data` are None if it has none."""
 
     def __init__(self, block):
         fields = dict(line.split(": ", 1) for line in block.split("\n"))
@@ -46,12 +46,12 @@ class EventStream:
 
     @property
     def blocks(self):
-        """Everything that has come so far and is whole."""
+        """All blocks that have come whole so far."""
         return [Event(block) for block in self.text.split("\n\n")[:-1]]
 
     @property
     def events(self):
-        """What a browser would hand to the page."""
+        """The blocks that a browser would give to the page: those with data."""
         return [event for event in self.blocks if event.data is not None]
 
     def of(self, *kinds):
@@ -72,7 +72,7 @@ class EventStream:
         return wait_until(lambda: condition(self), within=within, what=what or "the stream has it")
 
     def response(self):
-        """As much of the answer as has come with the first event, or the whole of an error: looks like http_client.Response."""
+        """Waits for the first event, or the end of an error. Returns what has come, which looks like http_client.Response."""
         self.wait_for(lambda stream: stream.ended or stream.events)
         self.body = self.text.encode()
         return self

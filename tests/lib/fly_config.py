@@ -1,13 +1,12 @@
-"""fly.toml and its runbook, held against each other and against what the program says of itself.
+"""Compares fly.toml and its runbook with each other, and with what the program says about itself.
 
-Each function takes plain data and returns a list of faults, so that a test can show it altered copies.
+Each function takes plain data and returns a list of faults, so that a test can give it altered copies.
 """
 
 import re
 import shlex
 
-# What flyctl reads (internal/appconfig of its sources, August 2026), as far as we use it: a key that it does not know is ignored by
-# Fly.
+# The keys that flyctl reads (internal/appconfig of its sources, August 2026), as far as we use them. Fly ignores unknown keys.
 KNOWN = {
     "": {"app", "primary_region", "kill_signal", "kill_timeout", "build", "deploy", "processes", "env", "http_service", "checks",
          "metrics",
@@ -63,7 +62,7 @@ VOLUME = "rma_data"
 OTHER_REGION = "ams"  # in the runbook's examples
 # The entry point of the image reads it for the role redis.
 REDIS_SECRET = "REDIS_PASSWORD"
-# Fly takes a kill_timeout of 300 s at most, checks every 2 to 60 s.
+# Fly allows a kill_timeout of at most 300 s, and an interval of 2 to 60 s for checks.
 KILL_TIMEOUT_MAX = 300
 CHECK_INTERVAL_MIN, CHECK_MAX = 2, 60
 
@@ -82,7 +81,7 @@ def megabytes(value):
 
 
 def settings_of_help(text):
-    """Each setting that --help lists, with its default ("" when it has none)."""
+    """Returns the settings that --help lists, with their defaults ("" if there is none)."""
     rows = re.findall(r"^  --[a-z-]+ +([A-Z_]+)\n +(.*)$", text, re.MULTILINE)
     return {name: (re.search(r" \(([^()]*)\)$", help_) or [None, ""])[1] for name, help_ in rows}
 
@@ -198,7 +197,7 @@ def _faults_of_redis(config):
 
 
 def _option(config, name):
-    """The value of an option of the group redis; None without it."""
+    """Returns the value of an option of the group redis; None if it is not given."""
     words = shlex.split(config["processes"]["redis"])
     return words[words.index(name) + 1] if name in words else None
 

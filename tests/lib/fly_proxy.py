@@ -1,16 +1,17 @@
 """A proxy that starts and stops coordinators as Fly's does, as far as Fly documents it.
 
-* A request goes to the least loaded started machine. When all of them are at their soft limit, a stopped one is started, if there
-  is one, and the request waits for it. At the hard limit of all of them a request waits, and gets 503 when that lasts.
+* A request goes to the started machine with the least load. If all of them are at their soft limit, the proxy starts a stopped one,
+  if there is one, and the request waits for it. If all of them are at their hard limit, a request waits, and then gets 503.
 * The proxy never makes machines: there are as many as it was given.
-* look(), which Fly does every few minutes, stops one machine: of several, when more than one is below its soft limit; the last one,
-  when it has no request at all. A machine gets the kill signal, and is killed when it has not ended after kill_timeout.
-* A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused or
-  found closed) goes elsewhere; one that was sent and not answered is not repeated, since nobody knows whether it was carried out:
-  502.
-* An event stream is passed on piece by piece, and is a request of its machine for as long as it lasts.
+* look() is what Fly does every few minutes. It stops one machine if several run and more than one is below its soft limit. It stops
+  the last machine if that has no request. A machine gets the kill signal, and is killed if it has not ended after kill_timeout.
+* A connection to a machine is kept for some seconds and used again. A request that was not sent (the connection was refused, or was
+  closed) goes to another machine. A request that was sent and not answered gets 502 and is not repeated, since nobody knows whether
+  it was carried out.
+* An event stream is passed on piece by piece, and counts as a request of its machine as long as it lasts.
 
-What Fly does not document is done the harder way for coordinators: a machine takes requests as soon as its port does, ready or not.
+Where Fly documents nothing, this proxy does what is harder for coordinators: a machine gets requests as soon as its port takes
+connections, ready or not.
 """
 
 import contextlib
@@ -29,12 +30,12 @@ from waiting import wait_until
 KEEP_CONNECTIONS = 4.0   # seconds
 START_WITHIN = 10.0
 WAIT_FOR_ROOM = 10.0
-# Of this process alone: a machine that is stopped leaves its port to whoever wants it.
+# An address that only this process uses: a stopped machine leaves its port to anybody who wants it.
 HOST = "127.{}.{}.{}".format(64 + (os.getpid() >> 16), os.getpid() >> 8 & 255, os.getpid() & 255)
 
 
 def may_stop(loads, soft_limit):
-    """Whether look() stops a machine, by the loads of the running ones (fly-proxy-autostop-autostart, August 2026)."""
+    """Whether look() stops a machine, given the loads of those that run (fly-proxy-autostop-autostart, August 2026)."""
     if len(loads) <= 1:
         return loads == [0]
     over = sum(load >= soft_limit for load in loads)
@@ -42,14 +43,14 @@ def may_stop(loads, soft_limit):
 
 
 def _pieces(response):
-    """What comes of a stream, as it comes, to its end or its breaking off."""
+    """Yields the pieces of a stream as they come, until it ends or breaks off."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         while piece := response.read1(65536):
             yield piece
 
 
 def _end_with(client, upstream):
-    """Ends a stream's connection to its machine as soon as the client leaves: the stream itself would find out with its next
+    """Ends a stream's connection to its machine as soon as the client leaves. The stream itself would only notice with its next
     event."""
     with contextlib.suppress(OSError):
         client.recv(1)
@@ -65,14 +66,14 @@ class Machine:
         coordinator.port = port
         self._now = now
         self.state = "stopped"  # starting, started, stopping
-        self.load = 0           # requests that it works on, or that wait for its start
+        self.load = 0           # requests that it handles, or that wait for its start
         self.starts = 0
         self.served = 0
         self.launched = None    # when it was started last
         self._idle = []         # (since, connection)
 
     def connect(self):
-        """A connection on which nothing was sent yet; OSError when its port is closed."""
+        """Returns a connection on which no request is under way; raises OSError if the port is closed."""
         while self._idle:
             since, connection = self._idle.pop()
             closed = select.select([connection.sock], [], [], 0)[0]
@@ -93,8 +94,8 @@ class Machine:
 
 
 class FlyProxy:
-    """Listens on a port of 127.0.0.1. `make_coordinator(HOST=…, PORT=…)` makes a coordinator that is not started yet. `now()` is
-    the time, in seconds, by which connections to machines grow old: that of a moved clock, where the coordinators have one."""
+    """Listens on a port of 127.0.0.1. `make_coordinator(HOST=…, PORT=…)` makes a coordinator that is not started yet. `now()` tells
+    the time in seconds, to which the age of connections refers: that of a moved clock, if the coordinators have one."""
 
     def __init__(self, make_coordinator, machines, limits, kill_signal="SIGTERM", kill_timeout=10.0, now=time.monotonic):
         self._soft_limit, self._hard_limit = limits
@@ -133,7 +134,7 @@ class FlyProxy:
         return sum(machine.starts for machine in self.machines)
 
     def look(self):
-        """What Fly does every few minutes. Returns the machine that it stops, or None."""
+        """Does what Fly does every few minutes. Returns the machine that it stops, or None."""
         with self._changed:
             running = [machine for machine in self.machines if machine.state == "started"]
             if not may_stop([machine.load for machine in running], self._soft_limit):
@@ -143,7 +144,7 @@ class FlyProxy:
         return machine
 
     def start(self, machine):
-        """As an operator does, or a deploy: starts it, and waits until it takes connections. Nothing when it runs."""
+        """Starts a machine, as operators and deploys do, and waits until it takes connections. Does nothing if it runs."""
         with self._changed:
             if machine.state != "stopped":
                 return
@@ -158,7 +159,7 @@ class FlyProxy:
             self._changed.notify_all()
 
     def stop(self, machine):
-        """Likewise begins to stop it."""
+        """Begins to stop a machine, as operators and deploys do."""
         with self._changed:
             if machine.state == "started":
                 self._begin_to_stop(machine)
@@ -206,8 +207,8 @@ class FlyProxy:
     # -- requests ---------------------------------------------------------------------------------------------------------
 
     def _choose(self, deadline):
-        """A machine with room, whose load the request now counts to, and whether the request has to start it; None when there is
-        none."""
+        """Returns a machine with room, to whose load the request now counts, and whether the request must start it; None, False if
+        there is none by the deadline."""
         with self._changed:
             while True:
                 there = [machine for machine in self.machines if machine.state in ("starting", "started")]
@@ -228,7 +229,7 @@ class FlyProxy:
                     return None, False
 
     def _connect(self, machine):
-        """A connection to a machine, as soon as its port takes one; None when it is gone."""
+        """Returns a connection to a machine, as soon as its port takes one; None if the machine stops or does not start."""
         while True:
             try:
                 return machine.connect()
@@ -244,8 +245,8 @@ class FlyProxy:
             self._changed.notify_all()
 
     def _forward(self, request, client, answer):
-        """Sends the request to a machine; answer(status, headers, body, rest) is called once: `rest` has the pieces of a stream, or
-        None. `client` is the socket that it came from."""
+        """Sends the request to a machine. Calls answer(status, headers, body, rest) once; `rest` yields the pieces of a stream, or
+        is None. `client` is the socket from which the request came."""
         deadline = time.monotonic() + WAIT_FOR_ROOM
         while True:
             machine, begins = self._choose(deadline)
@@ -256,7 +257,7 @@ class FlyProxy:
                     machine.coordinator.launch()
                 connection = self._connect(machine)
                 if connection is None:
-                    continue  # not sent: elsewhere
+                    continue  # the request was not sent: try another machine
                 with self._changed:
                     if machine.state == "starting":
                         machine.state = "started"
@@ -270,7 +271,7 @@ class FlyProxy:
         client, answer = to
         try:
             connection.request(method, path, body=body, headers=headers)
-            upstream = connection.sock  # forgotten by the connection when the answer is its last
+            upstream = connection.sock  # the connection forgets it if the answer is its last one
             response = connection.getresponse()
             is_stream = response.getheader("Content-Type", "").startswith("text/event-stream")
             content = b"" if is_stream else response.read()

@@ -1,4 +1,4 @@
-"""HTTP as clients of a coordinator speak it: one request on a connection of its own, many on one, or raw bytes."""
+"""HTTP clients of a coordinator: one request on a connection of its own, many on one connection, or raw bytes."""
 
 import http.client
 import json
@@ -27,7 +27,7 @@ class Response:
 
 
 def _encode(body, headers):
-    """A dict, list or None becomes JSON with its Content-Type, unless the caller set one; bytes and str go as they are."""
+    """Returns the body as bytes, and the headers. A dict or list becomes JSON, with its Content-Type unless the caller set one."""
     headers = dict(headers or {})
     if isinstance(body, (dict, list)):
         body = json.dumps(body)
@@ -38,7 +38,7 @@ def _encode(body, headers):
 
 
 class Connection:
-    """A keep-alive connection. It never repeats a request: what fails, fails in the test."""
+    """A keep-alive connection. It never repeats a request, so each failure is seen by the test."""
 
     def __init__(self, port, host="127.0.0.1", timeout=TIMEOUT):
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
@@ -60,13 +60,13 @@ class Connection:
 
 
 def request(port, method, path, body=None, headers=None, host="127.0.0.1", timeout=TIMEOUT):
-    """One request on a fresh connection."""
+    """Sends one request on a new connection; returns the answer."""
     with Connection(port, host, timeout) as connection:
         return connection.request(method, path, body, {"Connection": "close", **(headers or {})})
 
 
 class RawConnection:
-    """A TCP connection on which a test says exactly the bytes that it wants to say."""
+    """A TCP connection on which a test sends exactly the bytes that it gives."""
 
     def __init__(self, port, host="127.0.0.1", timeout=TIMEOUT):
         self.socket = socket.create_connection((host, port), timeout=timeout)
@@ -82,7 +82,7 @@ class RawConnection:
         return Response(raw, started)
 
     def read_to_end(self, within=TIMEOUT):
-        """All bytes until the server closes the connection; fails when it hasn't within the time."""
+        """Returns all bytes until the server closes the connection. Fails if the server does not close it in time."""
         self.socket.settimeout(within)
         deadline = time.monotonic() + within
         data = b""
@@ -109,5 +109,5 @@ class RawConnection:
 
 
 def statuses(data):
-    """The status codes of the HTTP/1 answers in a stream of bytes."""
+    """Returns the status codes of the HTTP/1 answers in a stream of bytes."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", data)]

@@ -1,4 +1,4 @@
-"""What must hold of the registry in Redis at any moment at which nothing is under way and every sweep has been made."""
+"""What must be true of the registry in Redis whenever no call is under way and all due sweeps have run."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def _get(dump, name, empty):
 
 
 def _under(dump, name):
-    """{rest of the key: (value, expiry)} of the keys whose name begins so."""
+    """{rest of the key: (value, expiry)} of the keys whose name begins with `name`."""
     return {key[len(PREFIX + name):]: (value, expiry) for key, (_, value, expiry) in dump.items() if key.startswith(PREFIX + name)}
 
 
@@ -35,7 +35,7 @@ def workers_of(dump):
 
 
 def registrations_of(dump):
-    """{id: (hash, moment at which it is forgotten; None: not foreseen)}"""
+    """{id: (hash, moment at which it expires; None: never)}"""
     return _under(dump, "registration:")
 
 
@@ -44,7 +44,7 @@ def normal_model(name):
 
 
 def models_of(fields):
-    """The names of the loaded models that can be asked for, with commas between; "-" for none."""
+    """Returns the names of the loaded models that requests can name, with commas between; "-" for none."""
     names = [normal_model(name) for name in json.loads(fields.get("loaded_models") or "[]")
              if re.fullmatch(r"[!-+.-~-]{1,128}", name) and normal_model(name) not in ("-", "=")]
     return ",".join(names[:MODELS_MOST]) or "-"
@@ -56,17 +56,17 @@ def specialization_of(fields):
 
 
 def services_of(registration, fields):
-    """Those that it provides, then with a "!" those of them that it says are not well, with commas between; "-" for none."""
+    """Returns the services that it provides, then the unhealthy ones with a "!", with commas between; "-" for none."""
     return ",".join([*_names(registration.get("provides")), *(f"!{name}" for name in _names(fields.get("unwell")))]) or "-"
 
 
 def region_of(registration):
-    """[its region], where it has one that can be asked for"""
+    """[its region], or [] if it has none that requests can name"""
     return re.findall(r"\A[A-Za-z0-9._:-]+\Z", registration.get("region", ""))
 
 
 def places_of(dump):
-    """{id: entry} that the ledger should have, by the workers' own keys."""
+    """{id: entry}: what the ledger should be, according to the workers' own keys."""
     places = {}
     registrations = registrations_of(dump)
     for worker_id, (fields, _) in workers_of(dump).items():
@@ -81,19 +81,19 @@ def places_of(dump):
 
 
 def is_near(entry, place):
-    """Whether a ledger entry is right: of the load of a live worker it knows what was told to less than LOAD_STEP."""
+    """Whether a ledger entry is right. Its load of a live worker may differ from the reported one by less than LOAD_STEP."""
     known, told = entry.split(" "), place.split(" ")
     load, exact = int(known.pop(2)), int(told.pop(2))
     return known == told and (load == exact or (known[1] != "offline" and abs(load - exact) < LOAD_STEP))
 
 
 def requests_of(dump):
-    """{id: requests that it has by leases}"""
+    """{id: requests that the worker has}"""
     return {worker_id: int(count) for worker_id, count in _get(dump, "requests", {}).items()}
 
 
 def leases_disagree(dump):
-    """What leases of requests and their counts differ in."""
+    """Returns how the leases of requests and their counts differ."""
     leases = [lease.split(" ") for leases, _ in _under(dump, "requests:").values() for lease in leases.values()]
     wrong = []
     for name, what in (("requests", 0), ("flights", 1)):
@@ -104,7 +104,7 @@ def leases_disagree(dump):
 
 
 def books_of(ledger, requests=None):
-    """(stats, services, {index: {id: rank}}) that follow from ledger entries, and from how many requests workers have."""
+    """Returns (stats, services, {index: {id: rank}}) as they follow from the ledger, and from the workers' numbers of requests."""
     requests = requests or {}
     stats, services, indexes = {"requests": sum(requests.values())}, {}, {}
     for worker_id, entry in ledger.items():
@@ -132,7 +132,7 @@ def books_of(ledger, requests=None):
 
 
 def recount(dump):
-    """The counters as a count of the workers' own keys gives them."""
+    """Returns the counters, counted from the workers' own keys."""
     return books_of(places_of(dump), requests_of(dump))[0]
 
 
@@ -142,17 +142,17 @@ def stored_counters(dump):
 
 
 def counted_events(dump):
-    """{kind:reason: count} of the events that the counters know."""
+    """{kind:reason: count} of the events, according to the counters."""
     return {name[len("event:"):]: int(value) for name, value in _get(dump, "stats", {}).items() if name.startswith("event:")}
 
 
 def of_workers(dump):
-    """The events that tell of workers."""
+    """Returns the events that are about workers."""
     return [(event_id, entry) for event_id, entry in _get(dump, "events", []) if "." not in entry["event"]]
 
 
 def told_events(dump):
-    """{kind:reason: count} of the events in the stream, of which the oldest may be gone."""
+    """{kind:reason: count} of the events in the stream, which may lack the oldest ones."""
     told = {}
     for _, entry in of_workers(dump):
         name = f"{entry['event']}:{entry['reason']}"
@@ -161,7 +161,7 @@ def told_events(dump):
 
 
 def told_statuses(dump):
-    """{id: status} of the workers that are there, as the events tell whoever has heard all of them."""
+    """{id: status} of the workers that are there, as a client knows it that has received all events."""
     statuses = {}
     for _, entry in of_workers(dump):
         statuses[entry["worker_id"]] = entry["status"]
@@ -174,7 +174,7 @@ def _indexes_of(dump):
 
 
 def _ranks_agree(dump, indexes):
-    """Whether the indexes are these; the next sweep brings the ranks of those in `stale` up to date."""
+    """Whether Redis has these indexes. Ranks of workers in `stale` may differ until the next sweep."""
     stale, found = _get(dump, "stale", ()), _indexes_of(dump)
     fresh = {name: {worker_id: rank for worker_id, rank in ranks.items() if worker_id not in stale}
              for name, ranks in indexes.items()}
@@ -183,7 +183,7 @@ def _ranks_agree(dump, indexes):
 
 
 def books_disagree(dump):
-    """What must agree even before a sweep, whatever time has done to the workers' own keys: the books with each other."""
+    """Returns how the ledger, the counters and the indexes disagree. They must agree at any moment, whatever keys have expired."""
     ledger = _get(dump, "ledger", {})
     online, offline = set(_get(dump, "online", {})), set(_get(dump, "offline", {}))
     found = []
@@ -213,7 +213,7 @@ def _identities_of(registration):
 
 
 def faults(dump):
-    """Everything in which the indexes, the ledger, the counters and the workers' own keys disagree; [] when all is well."""
+    """Returns how the indexes, the ledger, the counters and the workers' own keys disagree; [] if they agree."""
     found = []
 
     def expect(truth, complaint):
@@ -232,7 +232,7 @@ def faults(dump):
     expect(ids <= set(registrations), f"without a registration: {sorted(ids - set(registrations))}")
 
     places = places_of(dump)
-    # where it calls from, nobody else knows
+    # only the ledger knows the address from which a worker calls
     stands = {worker_id: re.sub(r" [@~][0-9a-fA-F.:]+$", "", entry) for worker_id, entry in ledger.items()}
     expect(stands.keys() == places.keys() and all(is_near(stands[worker_id], places[worker_id]) for worker_id in places),
            f"the ledger is {ledger}, should be {places}")

@@ -2,7 +2,7 @@
 --
 --   lua5.1 tests/lib/links.lua PAGE.md…
 --
--- Links to other hosts are not looked at.
+-- Links to other hosts are not checked.
 
 local bad = false
 

@@ -1,4 +1,4 @@
-"""Workers by the dozen: threads that register and beat without pause, and remember what the coordinator acknowledged."""
+"""Threads that register workers and send heartbeats all the time, and remember what the coordinator has acknowledged."""
 
 import contextlib
 import itertools
@@ -10,7 +10,7 @@ from waiting import wait_until
 
 
 class Attempt:
-    """One request of the load: how it ended (a status, or the exception that stood in its way) and how long it took."""
+    """One request of the load: how it ended (a status, or an exception) and how long it took."""
 
     def __init__(self, coordinator, kind, started, outcome, headers):
         self.coordinator = coordinator
@@ -29,7 +29,7 @@ class Attempt:
 
 
 class Load:
-    """Threads, spread over the coordinators; each registers a worker, beats it some times, and goes on to the next one."""
+    """Threads, spread over the coordinators. Each registers a worker, sends some heartbeats for it, and goes on to the next one."""
 
     def __init__(self, coordinators, threads=4, beats_per_worker=4, prefix="load", pause=0.002):
         self._coordinators = list(coordinators)
@@ -45,7 +45,7 @@ class Load:
 
     @contextlib.contextmanager
     def running(self):
-        """The load runs for as long as the block does; it is warm when the block begins."""
+        """Runs the load during the block, which begins when the load is warm."""
         workers = [threading.Thread(target=self._run, args=(index,), daemon=True) for index in range(self._threads)]
         for worker in workers:
             worker.start()
@@ -100,10 +100,10 @@ class Load:
                 self.beats[worker_id] = body["active_requests"]
         return attempt
 
-    # -- what came of it ----------------------------------------------------------------------------------------------------
+    # -- the outcome --------------------------------------------------------------------------------------------------------
 
     def since(self, moment):
-        """Attempts that began after a time.monotonic() moment."""
+        """Returns the attempts that began after a time.monotonic() moment."""
         with self._lock:
             return [attempt for attempt in self.attempts if attempt.started >= moment]
 
@@ -120,7 +120,7 @@ class Load:
         wait_until(all_did, within=within, what="the load succeeds again at every coordinator")
 
     def assert_nothing_acknowledged_is_lost(self, coordinator):
-        """Every acknowledged registration is listed and its newest acknowledged heartbeat (or a newer one) is what is stored."""
+        """Checks that every acknowledged registration is listed, with its newest acknowledged heartbeat or a newer one."""
         rows = coordinator.workers()
         missing = self.registered - rows.keys()
         assert not missing, f"{len(missing)} of {len(self.registered)} acknowledged registrations are lost: {sorted(missing)[:5]}"

@@ -1,11 +1,11 @@
 /*
- * Names and connections as a test scripts them: preloaded into a process (LD_PRELOAD), it answers getaddrinfo() out of the file
- * that NAMES_FILE names, and notes each look-up and each connect() in the file that NAMES_LOG names. Nothing leaves this machine:
- * a connection to an address that is neither loopback nor led to one by the script fails.
+ * Names and connections under the control of a test. Preloaded into a process (LD_PRELOAD), it answers getaddrinfo() from the file
+ * that NAMES_FILE names, and notes each look-up and each connect() in the file that NAMES_LOG names. Nothing leaves this machine: a
+ * connection fails unless its address is loopback, or the file leads it to loopback.
  *
- * Lines of the script, read anew at each call:
- *     NAME ANSWER…    what the look-ups of NAME get, one after the other; the last one stays. ANSWER is a comma list of addresses,
- *                     "none", or "slow:MS:" before either
+ * Lines of the file, which is read at each call:
+ *     NAME ANSWER…    the answers to the look-ups of NAME, one after the other; the last one is repeated. ANSWER is a comma list of
+ *                     addresses, or "none"; either may have "slow:MS:" before it
  *     ADDRESS>PORT    connections to ADDRESS go to that port of 127.0.0.1
  */
 #define _GNU_SOURCE
@@ -58,7 +58,7 @@ static int count_call(const char *name)
     return call;
 }
 
-/* Reads the script's line that begins with `word`, without that; false when there is none. */
+/* Reads the rest of the file's line that begins with `word`; false if there is none. */
 static int find_line(const char *word, char separator, char out[LINE])
 {
     const char *path = getenv("NAMES_FILE");
@@ -77,7 +77,7 @@ static int find_line(const char *word, char separator, char out[LINE])
     return found;
 }
 
-/* An entry for the address, as the system's freeaddrinfo() frees it; NULL when it is none. */
+/* Makes an entry for the address, which the system's freeaddrinfo() can free; NULL if the text is no address. */
 static struct addrinfo *make_entry(const char *address, int port, int type)
 {
     struct addrinfo *entry = calloc(1, sizeof(*entry) + sizeof(struct sockaddr_in6));
@@ -144,13 +144,13 @@ int getaddrinfo(const char *restrict name, const char *restrict service, const s
         note("resolve", name, port);
     if (find_line(name, ' ', line))
         return resolve(line, count_call(name), port, hints, out);
-    /* every way of writing an address that the system reads */
+    /* inet_aton reads every form of an address that the system reads */
     if (inet_aton(name, &v4) != 0 || strchr(name, ':') != NULL || strcmp(name, "localhost") == 0)
         return next(name, service, hints, out);
     return EAI_NONAME;
 }
 
-/* Whether the script lets the connection pass; *led becomes the port of this machine that it leads to, if any. */
+/* Whether the connection may be made. *led becomes the port of this machine to which the file leads it, if any. */
 static int find_way(const struct sockaddr *address, char *text, size_t size, int *port, int *led)
 {
     char line[LINE];
@@ -182,7 +182,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     socklen_t size = sizeof(type);
     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
     if ((address->sa_family != AF_INET && address->sa_family != AF_INET6) || type != SOCK_STREAM)
-        return (int)syscall(SYS_connect, fd, address, length); /* of a datagram socket: nothing is sent */
+        return (int)syscall(SYS_connect, fd, address, length); /* connecting a datagram socket sends nothing */
     char text[INET6_ADDRSTRLEN];
     int port, led = 0;
     int passes = find_way(address, text, sizeof(text), &port, &led);

@@ -1,11 +1,10 @@
-"""Names that resolve as a test says, and every connection that a coordinator makes, noted: see names.c."""
+"""Lets a test decide how names resolve, and notes every connection that a coordinator makes; see names.c."""
 
 import preloaded
 
 
 class Names:
-    """A coordinator that is started with these settings, start_coordinator(redis, **names.settings()), lives in this world of
-    names."""
+    """Names and connections of coordinators that are started with start_coordinator(redis, **names.settings())."""
 
     def __init__(self, directory):
         self._script = directory / "names"
@@ -18,12 +17,12 @@ class Names:
         return {"LD_PRELOAD": preloaded.build("names"), "NAMES_FILE": self._script, "NAMES_LOG": self._log}
 
     def resolve(self, name, *answers):
-        """What the look-ups of the name get, one after the other: "8.8.8.8,::1", "none", "slow:500:8.8.8.8"; the last one stays."""
+        """Sets the answers to look-ups of a name: "8.8.8.8,::1", "none", "slow:500:8.8.8.8". The last one is repeated."""
         self._lines[name] = f"{name} {' '.join(answers)}\n"
         self._write()
 
     def lead(self, address, port):
-        """Connections to the address, at any port, go to that port of this machine."""
+        """Makes connections to the address, at any port, go to that port of this machine."""
         self._lines[address] = f"{address}>{port}\n"
         self._write()
 
@@ -38,10 +37,10 @@ class Names:
 
     @property
     def connections(self):
-        """(address, port) of every connection that was tried, Redis's among them."""
+        """(address, port) of every connection that was tried, including those to Redis."""
         return self._noted("connect")
 
     @property
     def lookups(self):
-        """The names that were looked up, each time."""
+        """The names that were looked up, one for each look-up."""
         return [name for name, _ in self._noted("resolve")]

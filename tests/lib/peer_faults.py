@@ -1,4 +1,4 @@
-"""Each way in which a worker can fail or lie, as a behaviour for Peers.start()."""
+"""The ways in which a worker can fail or lie, each as a behaviour for Peers.start()."""
 
 import asyncio
 import dataclasses
@@ -14,7 +14,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/
 
 
 async def hang(connection):
-    """Accepts, and says and reads nothing."""
+    """Accepts the connection, and neither reads nor writes."""
     await connection.wait_until_gone()
 
 
@@ -27,13 +27,13 @@ async def close_at_once(connection):
 
 
 async def plainly(connection):
-    """What a server of plain HTTP says to a client that begins with TLS."""
+    """Answers as a server of plain HTTP answers a client that begins with TLS."""
     await connection.reader.read(1)
     await connection.send(reply(b"plain", 400))
 
 
 def after(data, end):
-    """Reads a request, says `data`, and then end(connection, request) happens."""
+    """Reads a request, sends `data`, and then calls end(connection, request)."""
 
     async def behave(connection):
         request = await connection.read_request()
@@ -45,7 +45,7 @@ def after(data, end):
 
 
 async def reset(connection, _):
-    await asyncio.sleep(0.02)  # what was said is on its way: a reset must not overtake it
+    await asyncio.sleep(0.02)  # so that the reset does not overtake the data that was sent
     connection.reset()
 
 
@@ -66,8 +66,8 @@ def late(seconds, body=b"late"):
 
 
 def stale(end):
-    """Answers the first request of a connection; the second one ends it unanswered, as a server does that has just given up
-    waiting."""
+    """Answers the first request of a connection. The second request ends the connection without an answer, as with a server that
+    has just given up waiting."""
 
     async def behave(connection):
         if await connection.read_request() is not None:
@@ -79,7 +79,7 @@ def stale(end):
 
 
 def stale_unread():
-    """Answers the first request of a connection and closes it at once, as a server does whose keep-alive is over."""
+    """Answers the first request of a connection and closes it at once, like a server whose keep-alive time is over."""
 
     async def behave(connection):
         if await connection.read_request() is not None:
@@ -90,19 +90,19 @@ def stale_unread():
 
 @dataclasses.dataclass
 class Fault:
-    """`behave` for Peers.start(), or how to make the peer. What must come of a request when there is a second, good worker:
-    `get` and `post` are the statuses that a client may see then; 200 is the other worker's."""
+    """`behave` for Peers.start(), or `make`, which makes the peer. `get` and `post` are the statuses that a client may get if there
+    is a second, good worker; 200 is that worker's answer."""
 
     behave: typing.Any = None
     make: typing.Any = None
-    tls: str = ""              # the certificate that the worker has: "good", "stranger", "other name"
+    tls: str = ""              # the worker's certificate: "good", "stranger", "other name"
     get: tuple = (200,)
     post: tuple = (502,)
-    alone: tuple = (502,)      # without a second worker, GET
-    cut: bool = False          # the answer has begun, so it must be seen to be cut off
+    alone: tuple = (502,)      # the statuses of a GET without a second worker
+    cut: bool = False          # the answer has begun, so the client must see that it is cut off
 
 
-# Before a byte of the request can have been sent, another worker serves it, whatever the method.
+# No byte of the request can have been sent, so another worker serves it, whatever the method.
 UNDELIVERED = {
     "refuses": Fault(make=lambda peers, tls: peers.refusing(), post=(200,)),
     "hangs at connect": Fault(make=lambda peers, tls: peers.unreachable(tls), post=(200,), alone=(502, 504)),
@@ -114,7 +114,7 @@ UNDELIVERED = {
     "has a certificate of another name": Fault(saying(reply(b"other")), tls="other name", post=(200,)),
 }
 
-# Once a byte of it may have been sent, only a GET gets another worker.
+# A byte of the request may have been sent, so only a GET gets another worker.
 DELIVERED = {
     "resets at accept": Fault(reset_at_once, post=(200, 502)),
     "closes at accept": Fault(close_at_once, post=(200, 502)),
@@ -129,7 +129,7 @@ DELIVERED = {
     "answers with a status line of another protocol": Fault(saying(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), get=(200, 502)),
 }
 
-# What it answers: only "busy" ones are tried elsewhere, and only for GET.
+# The worker answers. Another worker is tried only after 429, 502, 503 and 504, and only for a GET.
 ANSWERED = {
     "answers 500": Fault(saying(reply(b"5", 500)), get=(500,), post=(500,), alone=(500,)),
     "answers 502": Fault(saying(reply(b"5", 502)), post=(502,), alone=(502,)),
@@ -140,7 +140,7 @@ ANSWERED = {
     "answers late": Fault(late(0.4), get=(200,), post=(200,), alone=(200,)),
 }
 
-# Its answer has begun: nobody else may give another one, and a client must not take it for whole.
+# The answer has begun: no other worker may answer, and the client must see that the answer is not whole.
 CUT = {
     "closes in the body": Fault(after(TRICKLE + b"x" * 400, close)),
     "resets in the body": Fault(after(TRICKLE + b"x" * 400, reset)),
@@ -157,7 +157,7 @@ CUT = {
 
 
 def as_https(peer):
-    """The peer, told of as one that speaks TLS."""
+    """Returns the peer, with an https URL."""
     peer.scheme = "https"
     return peer
 
@@ -173,7 +173,7 @@ ONE = b"1\r\nx\r\n0\r\n\r\n"
 LENGTH = "Content-Length: 1"
 CODED = "Transfer-Encoding: chunked"
 
-# Refused with 502 before anything reaches the client.
+# These are refused with 502 before anything reaches the client.
 HOSTILE_HEADS = {
     "encoding gzip": answer("Transfer-Encoding: gzip", body=b"x"),
     "encoding gzip, chunked": answer("Transfer-Encoding: gzip, chunked", body=ONE),
@@ -240,7 +240,7 @@ HOSTILE_HEADS = {
     "one endless line": b"HTTP/1.1 200 " + b"a" * 300000,
 }
 
-# The head may have passed already; then the client must see that the answer is broken.
+# The head may have reached the client already; then the client must see that the answer is broken.
 HOSTILE_BODIES = {
     **{f"chunk size {size!r}": answer(CODED, body=size + b"\r\nx\r\n0\r\n\r\n") for size in (
         b"-5", b"5zz", b"+1", b"0x1", b"", b" 1", b"1 ", b"g", b"1\t", b"F" * 16, b"F" * 17, b"1" * 40, b"\x00", b"0" * 41 + b"1",
@@ -258,7 +258,7 @@ HOSTILE_BODIES = {
     "a trailer with a bare CR": answer(CODED, body=b"1\r\nx\r\n0\r\nX: a\rb\r\n\r\n"),
 }
 
-# Odd, but whole, and nobody is deceived: (bytes, the body that the client gets).
+# Odd answers that are whole and can only be read in one way: (bytes, the body that the client gets).
 HARMLESS = {
     "no reason": (answer(LENGTH, status="HTTP/1.1 200 ", body=b"x"), b"x"),
     "no reason and no blank": (answer(LENGTH, status="HTTP/1.1 200", body=b"x"), b"x"),

@@ -19,8 +19,8 @@ def event(value, name=None):
 
 
 class ModelServer:
-    """A vLLM. `models` are those that it has; `words` what it says to whatever it is asked, one token a word, `pause` seconds
-    apart. The behaviour is for Peers.start(); `tokens` counts what it has made, which is somebody's money."""
+    """A vLLM server. `models` are the models that it has. It answers every request with `words`, one token a word, `pause` seconds
+    apart. `behave` is for Peers.start(). `tokens` counts the tokens that it has made, which cost money."""
 
     def __init__(self, *models, words=("These", " are", " the", " words", "."), pause=0.0):
         self.models, self.words, self.pause = models, words, pause
@@ -42,7 +42,7 @@ class ModelServer:
             await paths[request.path](connection, request, asked)
 
     def _read(self, request):
-        """The body; or the bytes of the answer that refuses it."""
+        """Returns the body as a dict, or the bytes of an answer that refuses it."""
         try:
             asked = request.json
             assert isinstance(asked["model"], str)
@@ -59,7 +59,7 @@ class ModelServer:
         return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
     async def _say(self, connection, request, head, pieces, end):
-        """Streams what pieces(word, number) makes of each word; stops when the client has left."""
+        """Streams pieces(word, number) for each word. Stops when the client has left."""
         watch = asyncio.ensure_future(connection.wait_until_gone(request))
         try:
             await connection.send(head.encode())
@@ -72,7 +72,7 @@ class ModelServer:
             await connection.send(end + b"0\r\n\r\n")
         finally:
             watch.cancel()
-        connection.close()  # the watch has read ahead
+        connection.close()  # the watch has read bytes of the next request
 
     async def _chat(self, connection, request, asked):
         common = {"id": "chatcmpl-1", "created": 1, "model": asked["model"]}
@@ -122,7 +122,7 @@ class ModelServer:
                         event({"type": "response.completed", "response": whole}, "response.completed"))
 
     async def _generate(self, connection, request, asked):
-        """Ollama's own: a stream of lines unless told otherwise."""
+        """Answers a request of Ollama's own kind: with a stream of lines, unless the request says otherwise."""
         common = {"model": asked["model"], "created_at": "2026-01-01T00:00:00Z"}
         if asked.get("stream", True):
             await self._say(connection, request, NDJSON,

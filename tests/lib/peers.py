@@ -1,7 +1,7 @@
-"""Workers as a coordinator meets them: servers in this process, any number at once, each with a behaviour of its own.
+"""Workers for a coordinator: any number of servers in this process, each with a behaviour of its own.
 
-They run on one event loop in a thread of its own, and note every connection and every request that reaches them, whole or not. A
-behaviour is a coroutine that gets a Connection; serving(answer) makes one out of a coroutine that answers one request.
+They run on one event loop in a thread of its own. They note every connection and every request that reaches them, whole or not. A
+behaviour is a coroutine that gets a Connection; serving(answer) makes one from a coroutine that answers one request.
 """
 
 import asyncio
@@ -21,21 +21,21 @@ BROKEN = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")  # line ends that two servers cou
 
 
 class Request:
-    """What reached a worker, as far as it came. Moments are time.monotonic()."""
+    """A request that reached a worker, as far as it came. Moments are time.monotonic()."""
 
     def __init__(self, method, target, version, headers):
         self.method, self.target, self.version = method, target, version
         self.headers = headers    # (name, value) as they came
         self.body = b""
-        self.is_whole = False     # its body has come to its end
+        self.is_whole = False     # its whole body has come
         self.arrived = time.monotonic()
-        self.gone = None          # when the other end had left before it was whole, or answered
+        self.gone = None          # when the other end left, if it did before the request was whole or answered
 
     def values(self, name):
         return [value for known, value in self.headers if known.lower() == name.lower()]
 
     def header(self, name):
-        """The one value of the header; None without it."""
+        """Returns the one value of the header; None if there is no such header."""
         values = self.values(name)
         assert len(values) < 2, f"{name} came {len(values)} times"
         return values[0] if values else None
@@ -53,7 +53,7 @@ class Request:
 
 
 class Malformed(Exception):
-    """What came is no request that a strict server takes."""
+    """Raised for data that a strict server does not accept as a request."""
 
 
 class Connection:
@@ -63,10 +63,10 @@ class Connection:
         self.peer, self.reader, self.writer = peer, reader, writer
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    # -- what comes
+    # -- reading
 
     async def read_head(self):
-        """The next request, without its body; None when the other end has left instead."""
+        """Returns the next request, without its body; None if the other end has left."""
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as error:
@@ -90,7 +90,7 @@ class Connection:
         return request
 
     async def body_pieces(self, request):
-        """The pieces of the request's body as they come."""
+        """Yields the pieces of the request's body as they come."""
         encoding, length = request.header("transfer-encoding"), request.header("content-length")
         if encoding is not None:
             if encoding != "chunked" or length is not None:
@@ -112,7 +112,7 @@ class Connection:
         request.is_whole = True
 
     async def read_request(self):
-        """The next request with its body; None when there is none, or no whole one."""
+        """Returns the next request with its body; None if no whole one comes."""
         request = await self.read_head()
         if request is not None:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -131,15 +131,15 @@ class Connection:
         if request is not None and request.gone is None:
             request.gone = time.monotonic()
 
-    # -- what is said
+    # -- writing
 
     async def send(self, data):
-        """Returns when most of it is on its way."""
+        """Sends data. Returns when most of it has been sent."""
         self.writer.write(data)
         await self.writer.drain()
 
     def reset(self):
-        """The other end gets a reset, whatever else was on its way."""
+        """Sends a reset. Data that was not sent yet is lost."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
@@ -148,7 +148,7 @@ class Connection:
 
 
 def reply(body=b"", status=200, headers=(), reason="OK"):
-    """The bytes of a whole answer; a dict or list becomes JSON."""
+    """Returns the bytes of a whole answer. A dict or list becomes JSON."""
     lines = [f"{name}: {value}" for name, value in dict(headers).items()] if isinstance(headers, dict) else list(headers)
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
@@ -158,7 +158,7 @@ def reply(body=b"", status=200, headers=(), reason="OK"):
 
 
 def serving(answer):
-    """A behaviour that calls answer(connection, request) for each request that has come whole, on connections that are kept."""
+    """Returns a behaviour that calls answer(connection, request) for each whole request, and keeps connections open."""
 
     async def behave(connection):
         while (request := await connection.read_request()) is not None:
@@ -170,7 +170,7 @@ def serving(answer):
 
 
 def saying(data):
-    """A behaviour that answers every request with the same bytes, or with what data(request) gives."""
+    """Returns a behaviour that answers every request with the same bytes, or with those of data(request)."""
 
     async def answer(connection, request):
         await connection.send(data(request) if callable(data) else data)
@@ -179,16 +179,16 @@ def saying(data):
 
 
 class Peer:
-    """One worker's server: where it listens, and what has come to it."""
+    """One worker's server: its address, and what has reached it."""
 
     def __init__(self, peers, tls):
         self._peers = peers
         self.scheme = "https" if tls else "http"
         self.port = None
-        self.connections = 0     # that were accepted
-        self.open = 0            # that are open now
-        self.requests = []       # whose head has come, in order
-        self.malformed = []      # what came and is no request
+        self.connections = 0     # how many were accepted
+        self.open = 0            # how many are open now
+        self.requests = []       # those whose head has come, in order
+        self.malformed = []      # data that is no request
         self.errors = []         # of the behaviour itself
         self.server = None
 
@@ -205,7 +205,7 @@ class Peer:
         return [request for request in self.requests if mark in request.target]
 
     def stop_listening(self):
-        """From now on connections are refused; those that are open stay."""
+        """Refuses new connections from now on. Open ones stay."""
         self._peers.run(self._stop_listening())
 
     async def _stop_listening(self):
@@ -220,7 +220,7 @@ class Peer:
             pass
         except asyncio.CancelledError:
             return
-        except Exception as error:  # a fault of the behaviour must not pass for one of the coordinator
+        except Exception as error:  # a fault of the behaviour must not look like one of the coordinator
             self.errors.append(error)
         finally:
             self.open -= 1
@@ -237,7 +237,7 @@ class Peers:
         self._sockets = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(lambda loop, context: None if isinstance(context.get("exception"), OSError) else (
-            loop.default_exception_handler(context)))  # handshakes that fail are what some tests are about
+            loop.default_exception_handler(context)))  # some tests are about failing handshakes
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -246,12 +246,12 @@ class Peers:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(within)
 
     def call(self, function, *arguments):
-        """Calls the function on the loop, soon: for what a behaviour waits for."""
+        """Calls the function on the loop, soon; with it a test can wake a behaviour that waits."""
         self._loop.call_soon_threadsafe(function, *arguments)
 
     def start(self, behave, tls=None, host=HOST):
-        """A worker with this behaviour, serving(…), saying(…) or a coroutine that gets each connection. `tls` is an SSLContext;
-        host "" means all addresses of this machine."""
+        """Starts a worker with a behaviour: serving(…), saying(…), or a coroutine that gets each connection. `tls` is an
+        SSLContext. `host` "" means all addresses of this machine."""
         peer = Peer(self, tls)
 
         async def begin():
@@ -267,13 +267,13 @@ class Peers:
         return peer
 
     def refusing(self):
-        """A worker whose port is nobody's."""
+        """Makes a worker on whose port nobody listens."""
         peer = Peer(self, None)
         self._hold(peer)
         return peer
 
     def unreachable(self, tls=None):
-        """A worker that lets connections hang: its queue of them is full."""
+        """Makes a worker on which connections hang, because its queue of new connections is full."""
         peer = Peer(self, tls)
         listener = self._hold(peer)
         listener.listen(0)

@@ -1,4 +1,4 @@
-"""The libraries in C that tests preload into the processes that they start (LD_PRELOAD)."""
+"""Builds the C libraries that tests preload into processes (LD_PRELOAD)."""
 
 import subprocess
 import time
@@ -7,7 +7,7 @@ import project
 
 
 def build(name):
-    """Compiles tests/lib/NAME.c when its library is missing or older; returns the library's path."""
+    """Compiles tests/lib/NAME.c if its library is missing or older; returns the library's path."""
     source, library = project.ROOT / "tests" / "lib" / f"{name}.c", project.TEST_BUILD / f"{name}.so"
     if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
         library.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def cpu_seconds(pid):
-    """CPU time that the process has used so far, user and system."""
+    """Returns the CPU time that the process has used so far, user and system together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -20,7 +20,7 @@ def open_descriptors(pid):
 
 
 def is_running(pid):
-    """Whether the process exists and is no zombie."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -68,7 +68,7 @@ def listening_tcp_ports(pid):
 
 
 def living_in(directory):
-    """The ids of the processes that work in the directory, or name it in their command line."""
+    """Returns the ids of the processes whose working directory is the directory or below it, or whose command line names it."""
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():

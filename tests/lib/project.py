@@ -11,5 +11,5 @@ SCRIPTS = BUILD / "gen" / "scripts"
 TEST_BUILD = ROOT / "build" / "tests"
 LSAN_SUPPRESSIONS = ROOT / "tests" / "lib" / "lsan.supp"
 
-# Sanitizers make the coordinator some three times slower: limits on its own speed and size stretch with them.
+# Sanitizers make the coordinator about three times slower, so limits on its speed and size are larger with them.
 SANITIZED = MODE != "release"

@@ -1,4 +1,4 @@
-"""Prometheus's text format, read strictly; and promtool, which reads it as Prometheus does."""
+"""A strict reader of Prometheus's text format; and promtool, which reads it as Prometheus does."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ class Metrics:
     """A scrape: value("rma_workers", tier="2", status="healthy")."""
 
     def __init__(self, text, names=None):
-        """`names`: of the metrics that are kept, or all of them."""
+        """`names`: the metrics to keep; None: all of them."""
         self.text = text
         self.types = {}
         self.samples = {}  # name -> {frozenset of labels: value}
@@ -34,11 +34,11 @@ class Metrics:
         return self.samples[name][frozenset(labels.items())]
 
     def sum(self, name, **labels):
-        """Of all samples that have these labels, whatever others they have."""
+        """Returns the sum of all samples that have these labels, perhaps among others."""
         return sum(value for each, value in self.samples.get(name, {}).items() if set(labels.items()) <= each)
 
     def labels(self, name, label):
-        """All values of a label."""
+        """Returns all values of a label."""
         return {dict(labels)[label] for labels in self.samples.get(name, {})}
 
     def names(self):
@@ -53,5 +53,5 @@ def scrape(coordinator):
 
 
 def promtool(*arguments, **more):
-    """Runs it; returns what it says, of whatever it has to say."""
+    """Runs promtool; returns the finished process with its output."""
     return subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, **more)

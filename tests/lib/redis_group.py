@@ -9,11 +9,11 @@ from redis_server import free_port
 from waiting import wait_until
 
 NAME = "fleet"
-DOWN_AFTER_MS = 1000  # less, and a server that waits for the disk is taken for dead, even one just promoted
+DOWN_AFTER_MS = 1000  # with less, a server that waits for the disk counts as dead, even one that was just promoted
 
 
 class Sentinel:
-    """One redis-sentinel. It writes down what it learns in its configuration, so it can be killed and started again."""
+    """One redis-sentinel. It keeps what it learns in its configuration file, so it can be killed and started again."""
 
     def __init__(self, directory, primary, quorum, password=None):
         directory.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ class Sentinel:
         self.client = redis.Redis(port=self.port, password=password, decode_responses=True)
 
     def start(self):
-        # a redis-sentinel of its own package is the same program by another name
+        # the program redis-sentinel is the same one under another name
         self._process = subprocess.Popen(["redis-server", str(self._file), "--sentinel"], stdout=subprocess.DEVNULL,
                                          stderr=subprocess.STDOUT)
         wait_until(self.client.ping, within=10, what="the Sentinel answers PING")
@@ -65,7 +65,7 @@ class Sentinel:
 
 
 class Group:
-    """Servers of which the first begins as the primary, and Sentinels over them."""
+    """Servers, the first of which begins as the primary, and the Sentinels that watch them."""
 
     def __init__(self, servers, sentinels):
         self.servers = servers
@@ -76,7 +76,7 @@ class Group:
         return f"redis+sentinel://{user}{places}/{NAME}{options}"
 
     def wait_until_settled(self):
-        """Replicas are in step, and every Sentinel knows everybody."""
+        """Waits until the replicas are in step, and every Sentinel knows all replicas and Sentinels."""
         replicas, others = len(self.servers) - 1, len(self.sentinels) - 1
         wait_until(lambda: self.servers[0].client.info("replication")["connected_slaves"] == replicas, within=15)
         wait_until(lambda: all(server.client.info("replication").get("master_link_status") == "up" for server in self.servers[1:]),
@@ -86,12 +86,12 @@ class Group:
         return self
 
     def failovers(self):
-        """How many there have been, as far as the Sentinels know."""
+        """Returns how many failovers there were, as far as the Sentinels know."""
         return max(int(sentinel.client.sentinel_master(NAME)["config-epoch"])
                    for sentinel in self.sentinels if sentinel.is_running())
 
     def wait_for_failover(self, old, within=40):  # Sentinels that split their votes try again after 8 s
-        """Waits until all Sentinels that live name another server than `old`, and it is a primary; returns it."""
+        """Waits until all running Sentinels name the same server, which is not `old` and is a primary; returns it."""
         def other():
             ports = {sentinel.primary_port() for sentinel in self.sentinels if sentinel.is_running()}
             servers = [server for server in self.servers if server.port in ports]

@@ -1,4 +1,4 @@
-"""A private redis-server for one test: a unix socket, a loopback TCP port, an append-only file, and ways to make it suffer."""
+"""A private redis-server for one test: a unix socket, a loopback TCP port, an append-only file, and ways to disturb it."""
 
 import contextlib
 import itertools
@@ -13,14 +13,14 @@ import state
 from waiting import wait_until
 
 
-# Below the ports that the kernel gives out (net.ipv4.ip_local_port_range): else another test's connection may take the port before
-# the server that it is for, or while that one is restarted. Each of several test processes counts in a slice of its own.
+# The ports are below those that the kernel assigns (net.ipv4.ip_local_port_range). Otherwise a connection of another test could
+# take the port before its server does, or while its server restarts. Each test process uses a range of its own.
 SLICE = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "gw0")))) % 8
 PORTS = itertools.cycle(range(12000 + 2500 * SLICE, 14500 + 2500 * SLICE))
 
 
 def free_port():
-    """A TCP port that is free, and that nobody else will ask for."""
+    """Returns a free TCP port, which no other test will use."""
     for port in PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,8 +29,8 @@ def free_port():
 
 
 class RedisServer:
-    """appendfsync is "always": with "everysec", Redis answers before it writes while a sync is under way, and what a test finds
-    lost after kill -9 would be a matter of the disk."""
+    """A redis-server. Its appendfsync is "always": with "everysec", Redis may answer before it writes, while a sync is under way,
+    so the speed of the disk would decide what is lost after kill -9."""
 
     def __init__(self, directory, clock=None, password=None, program="redis-server"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ class RedisServer:
         self._program = program
         self.socket = directory / "redis.sock"
         self._environment = {**os.environ, **(clock.environment() if clock else {})}
-        # the thread of jemalloc waits until moments of the real clock, without a pause where that of the process is behind it
+        # jemalloc's thread waits for moments of the real clock; if the process's clock is behind it, the thread never pauses
         self._options = ("--jemalloc-bg-thread", "no") if clock else ()
         self._process = None
         self.client = redis.Redis(unix_socket_path=str(self.socket), password=password, decode_responses=True)
@@ -91,7 +91,7 @@ class RedisServer:
         return self.start(*options, within=within)
 
     def freeze(self):
-        """SIGSTOP: accepts connections (the kernel does) and never answers."""
+        """Sends SIGSTOP: the kernel still accepts connections, but Redis never answers."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self):

@@ -1,7 +1,7 @@
 """Regions: network namespaces with an IPv6 network between them, whose links can be cut. Needs root and iproute2.
 
-Whoever stands in a region (standing_in) opens sockets there, and so do the processes and threads that it starts. Nothing leaves the
-namespaces: the network has no way out.
+A thread in standing_in() opens its sockets in that region, and so do the processes and threads that it starts. Nothing leaves the
+namespaces, since their network has no route out.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ PREFIX = "fd00:6:"
 
 
 def why_not():
-    """Why there can be no regions here; None when there can."""
+    """Returns why this machine can have no regions; None if it can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     try:
@@ -57,7 +57,7 @@ class Region:
 
     @contextlib.contextmanager
     def standing_in(self):
-        """The calling thread is in this region for as long as the block lasts."""
+        """Puts the calling thread into this region during the block."""
         with open("/proc/thread-self/ns/net", "rb") as before, open(f"/var/run/netns/{self._namespace}", "rb") as here:
             _set_namespace(here.fileno())
             try:
@@ -66,7 +66,7 @@ class Region:
                 _set_namespace(before.fileno())
 
     def cut(self):
-        """What is sent to the other regions, or from them, is lost: nobody is told."""
+        """Cuts the region off: data to and from the other regions is lost, without an error."""
         _ip("link", "set", self._port, "nomaster", namespace=self._hub)
 
     def heal(self):

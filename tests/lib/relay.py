@@ -1,4 +1,4 @@
-"""A road to a server that can be cut: what is sent on it is then lost, and nobody is told."""
+"""A relay to a server that can be cut: data is then lost, without an error."""
 
 import contextlib
 import selectors
@@ -7,7 +7,7 @@ import threading
 
 
 class Relay:
-    """Listens on a port of 127.0.0.1, and passes each connection on to the port that where() names at its beginning."""
+    """Listens on a port of 127.0.0.1, and passes each connection on to the port that where() returns when it begins."""
 
     def __init__(self, where):
         self._where = where
@@ -25,7 +25,7 @@ class Relay:
         self.is_cut = True
 
     def heal(self):
-        """Connections of before are over by now: their ends have given them up."""
+        """Ends the cut. Both ends have given up the earlier connections by now."""
         self.is_cut = False
 
     def close(self):

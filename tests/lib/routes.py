@@ -1,16 +1,16 @@
-"""The script that chooses workers for requests, by what it does."""
+"""Calls the scripts that choose workers for requests."""
 
 import itertools
 
 import project
 
 PREFIX = "{rma}:"
-# of keys that are not called like their names
+# the names of keys that differ from what the scripts call them
 NAMES = {"prefix": "", "service": "service:", "model": "model:", "region": "region:"}
 
 
 class Choice:
-    """What a choice came to: a worker, or why there is none."""
+    """The outcome of a choice: a worker, or why there is none."""
 
     def __init__(self, text):
         self.text = text
@@ -25,7 +25,7 @@ class Choice:
 
 class Routes:
     def __init__(self, client, move_clock=None):
-        """move_clock: takes seconds, for the `at` of calls"""
+        """move_clock(seconds) moves the clock, for calls with `at`"""
         self.redis = client
         self._move_clock = move_clock
         self._leases = itertools.count(1)
@@ -37,7 +37,7 @@ class Routes:
         return self.redis.eval((project.SCRIPTS / f"{name}.lua").read_text(), len(keys), *keys, *words, *rest)
 
     def call(self, *things, at=None, thread="t1", region=""):
-        """things: lists of strings -> an answer for each"""
+        """Calls the script with things, which are lists of strings -> an answer for each"""
         if at is not None:
             self._move_clock(at)
         return self._run("route", *[word for thing in things for word in thing], thread=thread, region=region)
@@ -58,7 +58,7 @@ class Routes:
         return answer
 
     def request(self, services, outcome, at=None, **wish):
-        """A whole request -> (the choice, what its release came to)"""
+        """Chooses a worker and releases the lease -> (the choice, the answer to the release)"""
         choice = self.choose(services, at=at, **wish)
         return choice, self.release(choice, outcome) if choice.worker else None
 

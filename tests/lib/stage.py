@@ -1,5 +1,5 @@
-"""What the tests of one file share when requests are passed on: a Redis, coordinators, and workers that each provide a service of
-their own, so that no test sees what another one's workers did."""
+"""What the tests of one file share if they are about passing on requests: a Redis, coordinators and workers. Each case has a
+service of its own, so no test sees another test's workers."""
 
 import http.client
 import itertools
@@ -15,7 +15,7 @@ ALLOWED = "127.0.0.0/8,::1"
 
 
 def of_all(run, table, at_once=24):
-    """Calls run(name, case) for all cases of a table, many at once; fails with those that went wrong."""
+    """Calls run(name, case) for all cases of a table, many at once. Fails with a list of the cases that failed."""
     with ThreadPoolExecutor(at_once) as threads:
         done = [(name, threads.submit(run, name, case)) for name, case in table.items()]
     wrong = [f"{name}: {work.exception()!r}" for name, work in done if work.exception()]
@@ -63,8 +63,8 @@ class Stage:
         self._ids = itertools.count()
 
     def start(self, services=(), members=None, **settings):
-        """Starts a coordinator whose catalogue has these services beside those that service() gives out, which have these members
-        more. Unless told otherwise it allows workers on loopback."""
+        """Starts a coordinator. Its catalogue has these services, and those that service() returns, to which `members` are added.
+        By default it allows workers on loopback."""
         catalogue = self.directory / f"catalogue-{len(self.coordinators)}.json"
         numbered = [{"name": f"case-{number}", "tier": 2, "image": "x", "port": 9, **(members or {})} for number in range(SERVICES)]
         catalogue.write_text(json.dumps({"services": [*services, *numbered]}))
@@ -73,19 +73,19 @@ class Stage:
         return self.coordinators[-1]
 
     def service(self, *peers, name=None):
-        """The name of a service that just these workers provide; peers of Peers.start(), or URLs."""
+        """Returns the name of a service that only these workers provide. They are peers of Peers.start(), or URLs."""
         service = name or f"case-{next(self._numbers)}"
         for peer in peers:
             self.register(service, peer)
         return service
 
     def register(self, service, peer, **members):
-        """Makes the peer, or the URL, a worker that provides the service; returns its id."""
+        """Registers the peer, or the URL, as a worker that provides the service; returns its id."""
         worker_id = f"{service}-{next(self._ids)}"
         url = peer if isinstance(peer, str) else peer.url
         self.coordinators[0].register(worker_id, services=[{"name": service, "service_url": url}], **members)
         return worker_id
 
     def ask(self, method, target, body=None, headers=None, coordinator=None, **more):
-        """What a client gets for a request; see Outcome."""
+        """Sends a request; returns its Outcome."""
         return Outcome((coordinator or self.coordinators[0]).port, method, target, body, headers, **more)

@@ -1,4 +1,4 @@
-"""The whole content of a Redis as a dict, to be compared."""
+"""The whole content of a Redis as a dict, for comparisons."""
 
 
 # How the value of a key of each type is read, and shown.
@@ -13,7 +13,7 @@ _READ = {
 
 
 def _all(client, ask, items):
-    """The replies to ask(pipe, item) for all items."""
+    """Returns the replies to ask(pipe, item) for all items."""
     pipe = client.pipeline(transaction=False)
     for item in items:
         ask(pipe, item)
@@ -32,11 +32,11 @@ def _read(client):
 
 
 def dump(client, everything=False):
-    """{key: (type, value, moment of expiry in ms since 1970 or None)} of what there is; with `everything` also of what
-    time alone changes: the history, and the signs that coordinators serve.
+    """{key: (type, value, moment of expiry in ms since 1970 or None)} of all keys. Keys that change with time alone (the history,
+    and the signs that coordinators serve) are only included with `everything`.
 
-    Reading takes many commands, between which a late write may come: what is read twice alike was so at one moment. A fleet that
-    never rests is read ten times at most.
+    Reading takes many commands, and a write may come between them. So the content is read until two readings are the same, at most
+    ten times.
     """
     content = None
     for _ in range(10):
@@ -48,7 +48,7 @@ def dump(client, everything=False):
 
 
 def difference(before, after):
-    """A readable account of how two dumps differ; empty when they don't."""
+    """Returns a readable list of how two dumps differ; empty if they are equal."""
     lines = []
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):

@@ -1,4 +1,4 @@
-"""Tasks put into Redis by the coordinator's own script, for tests of what comes after that."""
+"""Submits tasks with the coordinator's own script, for tests of what happens to them later."""
 
 import itertools
 
@@ -8,7 +8,7 @@ IDS = itertools.count()
 
 
 def submit(redis, *tasks, queue="default", group="a", shape="", payload="{}", priority=0, due="", **fields):
-    """Makes tasks of these ids, or one of some id; -> their ids. `fields`: of the hash, as lua/KEYS.md has them."""
+    """Makes tasks with these ids, or one with any id -> their ids. `fields`: those of the task's hash, see lua/KEYS.md."""
     tasks = tasks or (f"task-{next(IDS)}",)
     fields = {"type": "work", "payload": payload, **fields}
     for name, value, default in (("group", group, "a"), ("shape", shape, ""), ("priority", priority, 0)):

@@ -1,4 +1,4 @@
-"""What must hold of tasks in Redis at any moment; lua/KEYS.md states it. Takes a dump as state.dump makes it."""
+"""What must be true of the tasks in Redis at any moment; lua/KEYS.md has the rules. Dumps are those of state.dump()."""
 
 PREFIX = "{rma}:"
 BAND = 2 ** 44
@@ -125,7 +125,7 @@ def _queues(dump, tasks, expect):
 
 
 def faults(dump, now):
-    """Everything in which the tasks, their indexes and the counters disagree; [] when all is well."""
+    """Returns how the tasks, their indexes and the counters disagree; [] if they agree."""
     found = []
 
     def expect(truth, complaint):

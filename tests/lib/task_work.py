@@ -1,4 +1,4 @@
-"""What workers do with tasks, by the scripts themselves: for tests of those who submit tasks and look at them."""
+"""Does what workers do with tasks, by calling the scripts, for tests of submitting and watching tasks."""
 
 import itertools
 
@@ -15,7 +15,7 @@ def _call(redis, name, *arguments):
 
 
 def lease(redis, worker_id, most=1):
-    """-> {id: lease} of the tasks that the worker is given."""
+    """Asks for tasks -> {id: lease} of those that the worker gets."""
     answer, = _call(redis, "task_lease", worker_id, most, "*", "-", f"n{next(_nonces)}", "0", "", "", 0)
     assert answer[0] in ("given", "none"), answer
     return {answer[at]: answer[at + 7] for at in range(4, len(answer), 11)}
@@ -32,7 +32,7 @@ def fail(redis, worker_id, task_id, held, error, again=False):
 
 
 def kill(redis, worker_id, error, most=1):
-    """Takes tasks and fails at them for good -> their ids, in order."""
+    """Takes tasks and makes each of them dead -> their ids, in order."""
     held = lease(redis, worker_id, most)
     for task_id, each in held.items():
         assert fail(redis, worker_id, task_id, each, error).startswith("failed dead")

@@ -1,4 +1,4 @@
-"""A program on a terminal: a pty that reads what it shows and types what a person would."""
+"""A program on a pseudo-terminal: a test reads what it shows, and types."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ class Terminal:
         self._set_size(slave, columns, rows)
         self._read = b""
         self.modes_before = termios.tcgetattr(slave)
-        self._slave = slave  # kept open: its modes are looked at in the end
+        self._slave = slave  # kept open, to read its modes at the end
 
         def own_it():
             os.setsid()
@@ -52,7 +52,7 @@ class Terminal:
 
     @property
     def output(self):
-        """All that was written so far; lines end in a newline alone."""
+        """All output so far. Lines end in a newline only."""
         return self._read.decode().replace("\r\n", "\n")
 
     @property

@@ -1,4 +1,4 @@
-"""Other versions of the coordinator, built from what is at hand: the one before format 1, and one of a format to come."""
+"""Builds other versions of the coordinator: the one before format 1, and one with a future format."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,7 @@ import subprocess
 
 import project
 
-# The last commit that knows no format of the data in Redis.
+# The last commit before the data in Redis had a format number.
 BEFORE_FORMAT_1 = "2f4d69478f0942bda63ff2c0a7ab1732e0efeeab"
 
 
@@ -23,8 +23,8 @@ def existing(name):
 
 
 def commit_before():
-    """BEFORE_FORMAT_1. Where it has another name, the one before the format came; in a clone that does not go back so far, its
-    oldest."""
+    """Returns BEFORE_FORMAT_1; if this clone does not have it, the commit before the one that added the format; if it does not have
+    that one either, the commit that added the format, as far as its history shows."""
     named = existing(BEFORE_FORMAT_1)
     if named:
         return named
@@ -34,7 +34,7 @@ def commit_before():
 
 @contextlib.contextmanager
 def alone(directory):
-    """For one of all test processes at a time: a build that others find when they come."""
+    """Lets one test process at a time build in the directory. The next ones find the build."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -46,14 +46,14 @@ def compiler():
 
 
 def build_before():
-    """Builds the version before format 1, once; returns the path of the program. Not optimized: it takes seconds, not a minute."""
+    """Builds the version before format 1, once; returns the path of the program. Without optimization this takes only seconds."""
     commit = commit_before()
     directory = project.ROOT / "build" / "before" / commit
     binary = directory / "build" / "release" / "rma-coordinator"
     with alone(directory):
         if not binary.exists():
             subprocess.run(["tar", "-x", "-C", str(directory)], input=git("archive", commit, "Makefile", "src", "lua"), check=True)
-            unpacked = project.ROOT / "build" / "node-llhttp"  # where Debian's package is not installed
+            unpacked = project.ROOT / "build" / "node-llhttp"  # exists if Debian's package is not installed
             if unpacked.exists() and not (directory / "build" / "node-llhttp").exists():
                 (directory / "build").mkdir(exist_ok=True)
                 (directory / "build" / "node-llhttp").symlink_to(unpacked)
@@ -66,7 +66,7 @@ def build_before():
 
 
 def build_newer(format_number, beside):
-    """Links this version anew as one of another format, beside which coordinators of `beside` and later may serve."""
+    """Builds this version with another format. Coordinators of format `beside` and later may serve beside it."""
     directory = project.BUILD / "tests" / f"format-{format_number}-{beside}"
     binary = directory / "rma-coordinator"
     show = "show:;@echo '$(CC)|$(CPPFLAGS) $(CFLAGS)|$(LDFLAGS)|$(LDLIBS)|$(BUILD)/main.o $(OBJECTS)'"

@@ -1,12 +1,12 @@
-"""Waiting for something to become true, with a deadline: the one place of the suite that sleeps."""
+"""Waits for a condition, with a deadline. This is the only place of the suite that sleeps."""
 
 import time
 
 
 def wait_until(condition, within=5.0, what=None, every=0.01):
-    """Polls condition() until it gives something true, and returns that. Fails after `within` seconds.
+    """Calls condition() until it returns something true, and returns that. Fails after `within` seconds.
 
-    An exception of the kind that a server in transition causes counts as "not yet".
+    An exception that a starting or stopping server can cause counts as "not yet".
     """
     deadline = time.monotonic() + within
     trouble = None
@@ -18,7 +18,7 @@ def wait_until(condition, within=5.0, what=None, every=0.01):
             trouble = None
         except (OSError, AssertionError, LookupError) as error:
             trouble = error
-        except Exception as error:  # redis-py's and http.client's own, without importing either here
+        except Exception as error:  # exceptions of redis-py and http.client, which are not imported here
             if type(error).__module__.split(".")[0] not in ("redis", "http"):
                 raise
             trouble = error
@@ -29,5 +29,5 @@ def wait_until(condition, within=5.0, what=None, every=0.01):
 
 
 def let_pass(seconds):
-    """Lets real time pass where the passing itself is the test (load that runs, a process that must stay calm)."""
+    """Lets real time pass, for tests in which something must last for that time (a load that runs, a process that stays idle)."""
     time.sleep(seconds)

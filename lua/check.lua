@@ -6,10 +6,10 @@
 --: use requests
 --: use try
 
--- Checks whether the data in Redis is consistent, without changing anything. If index is "", names are keys, without the prefix;
--- for an index of tasks, only whether other keys agree that it exists is checked. Else names are members of the index of tasks with
--- that name: their hashes must agree that they are in it. Returns a sentence for each fault. All keys that concern one thing are
--- read at one moment, so the fleet may go on meanwhile.
+-- Checks whether the data in Redis is consistent, without changing anything. If index is "", names are keys, without the prefix. Of
+-- a key that is an index of tasks, it only checks whether other keys agree that the index exists. Else names are members of the
+-- index of tasks that is called `index`: the hashes of these tasks must agree that they are in it. Returns a sentence for each
+-- fault. All keys that concern one thing are read at one moment, so the fleet may go on meanwhile.
 
 local HOLDERS, LEASES = 1000, 20000
 local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
@@ -82,7 +82,7 @@ local function check_member(index, id)
   if kind ~= 'held' and not score then
     return -- gone since it was listed
   elseif ENDED[kind] and score <= now then
-    return -- forgotten, and not trimmed yet
+    return -- expired, and not trimmed yet
   elseif kind == 'expiring' then
     expect(task and task.queue == queue and (task.state == 'queued' or task.state == 'scheduled'), index,
       ' has task ', id, ', which does not wait')

@@ -32,8 +32,8 @@ elseif not known and arg_mode == 'old' then
   return redis.error_reply('NOSUCH There is none of this name')
 end
 
--- Whether there are as many of the kind as there may be. Only then it looks for members that have expired, and removes them: nobody
--- reads the index, and so prunes it, while nothing changes.
+-- Whether there are as many members of the kind as there may be. If the index has so many, first removes the expired ones from it.
+-- Coordinators remove them when they read the index, but they don't read it while nothing changes.
 local function is_full()
   local from, to = '[' .. kind .. ':', '(' .. kind .. ';'
   if redis.call('ZLEXCOUNT', key_credentials, from, to) < max then

@@ -9,7 +9,7 @@
 -- Removes a user, a token or a key, and adds an entry to the audit. Returns the new version, or the error NOSUCH.
 
 if redis.call('EXISTS', key_credential .. arg_member) == 0 then
-  credentials_remove(arg_member) -- it went by itself
+  credentials_remove(arg_member) -- it has expired
   return redis.error_reply('NOSUCH There is none of this name')
 end
 credentials_remove(arg_member)

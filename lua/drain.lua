@@ -52,7 +52,7 @@ end
 changed = changed or (arg_drain == '1') ~= (place.drained == 'd')
 place.drained = arg_drain == '1' and 'd' or '-'
 local live = redis.call('EXISTS', hash .. ':online') == 1
-if live or place.status ~= 'offline' then -- it still counts as online where its key has ended, and no sweep has moved it yet
+if live or place.status ~= 'offline' then -- or its online key has expired, and no sweep has moved it yet
   place.status = arg_drain == '1' and 'draining' or status_is(reported) and reported or 'healthy'
 end
 if live then

@@ -18,8 +18,8 @@ if not max then
 end
 local now = clock_now()
 
--- The moment since which the first task of lane `key` from place `from` on waits; nil when there is none. And where the tasks of
--- the next priority begin.
+-- Returns since when (ms) the first task of lane `key` waits whose place is `from` or later; nil if there is none. And the place at
+-- which the tasks of the next priority begin.
 local function first_of(key, from)
   local id, place = unpack(redis.call('ZRANGE', key, from, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES'))
   if not id then

@@ -71,7 +71,7 @@
 --   max_services   the most services to assign
 --   health         the health of single services: names with commas between, "!" before unhealthy ones
 --   join           the join token with which it registers; with a dot and its grant if it shows a token of its own (see
---                  lib/owner.lua); "" for none. Such a worker may register again with the same token or without one
+--                  lib/owner.lua); "" for none. A worker that has a join token may register again with it, or without one
 --   grant          the grant that its own tokens carry from now on; "" for unchanged
 --   join_max       how many workers the join token may have; 0 for any number
 --   bucket         the bucket of the limit for new workers (see lib/limit.lua); "" for none
@@ -183,7 +183,7 @@ if arg_bucket ~= '' and not entry and redis.call('EXISTS', registration) == 0 th
     return wait
   end
 end
-if entry and redis.call('EXISTS', hash) == 0 then -- removed, and there were too many for the sweep to come to it
+if entry and redis.call('EXISTS', hash) == 0 then -- its time is over, but no sweep has removed it yet
   removal_archive(id, entry, removal, revive)
   entry = false
 end

@@ -1,7 +1,7 @@
 --: key prefix
 
--- How many requests of each service are under way, and how many of them have ended, ever (lib/route_leases.lua):
--- {service, under way, ended, …} in the order of the services' names, the numbers as they stand in Redis.
+-- Reads how many requests of each service are under way, and how many have ended so far (see lib/route_leases.lua). Returns
+-- {service, under way, ended, …} in the order of the services' names. The numbers are as Redis has them.
 
 local counts, names = {}, {}
 for at, hash in ipairs({ 'flights', 'served' }) do

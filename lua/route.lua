@@ -10,35 +10,45 @@
 --: use route_leases
 --: use standing
 
--- Chooses workers for requests, and takes back their leases, for `thread` of a coordinator that is in `region` ("" for none). Any
--- number of things, one after the other:
---   "choose", lease, services, model, others, session, excluded, seed   leases the best worker that provides one of `services`
---     (commas between). It is the one with the fewest requests, of those that have `model` ("" for any) loaded; else of all others,
---     or, if `others` is "silent", of those others alone that tell of no loaded models. Among equals it is the one with the lower
---     rank, where one outside of the region counts as if it were busier by half; among equals any, by `seed` (a number). Of
---     `session` ("" or a number up to SLOTS) it is the one that the session had before, unless that has more than one request and
---     more than 1.25 times as many as the mean. `excluded`: ids with blanks between that it must not be. -> "id service loaded
---     stamp mark", where loaded is "1" or "0", stamp changes when the worker's registration does, and mark is "t" where the request
---     tries a worker, "d" where its outcome counts, and "-"; or "! word": "none" provides it, "closed": none takes work, "tried":
---     all others are excluded, "open": breakers are.
---   "release", lease, outcome (see lib/outcomes.lua), for how many requests it was      -> "0" where there is none; "1", and behind
---     a blank what has become of the breaker of which service and worker
---   "report", id, service, outcome, trial ("t" or "")           an outcome without a lease -> likewise
---   "hold", lease, worker, service, model                       a lease that Redis has forgotten -> "1", "0" where it has not
---   "renew"                                                     the thread keeps its leases -> their names, blanks between
---   "list", services, model, others                             those that take work, all of the same standing, LISTED at most
---     -> an array of "id service loaded stamp mark", where the mark is "t" of one that may be tried with one request, "d" of one
---     whose outcomes count, and "-"; or "! word" as above
--- It looks at PAGE workers, those with the lowest ranks, and at more where these can't be chosen.
+-- Chooses workers for requests, and takes back their leases. thread: the coordinator's thread; region: its region ("" for none).
+-- things: any number of the following, one after the other. Returns an array with one result for each.
+--
+--   "choose", lease, services, model, others, session, excluded, seed
+--     Leases the best worker that provides one of `services` (names with commas between).
+--       * Workers that have `model` ("" for any) loaded come first. If none of them can be chosen, it looks at all others; or, if
+--         `others` is "silent", only at those that tell of no loaded models.
+--       * Among these, suspect workers come last, and healthy workers come before degraded ones. Then the fewest requests win, then
+--         the lowest rank. A worker outside of the region counts as if its load were greater by 0.5. `seed` (a number) decides
+--         among equals.
+--       * A session (a number up to SLOTS; "" for none) keeps the worker that it had before, unless that worker has more than one
+--         request and more than 1.25 times the mean.
+--       * Workers in `excluded` (ids with blanks between) are not chosen.
+--     Returns "id service loaded stamp mark". loaded: "1" or "0". stamp: it changes when the worker's registration does. mark: "t"
+--     if the request tries the worker, "d" if its outcome counts, else "-". Or it returns "! none": no worker provides a service;
+--     "! closed": none takes work; "! tried": all are excluded, or their breakers are open; "! open": all breakers are open.
+--   "release", lease, outcome, uses
+--     Ends a lease. outcome: see lib/outcomes.lua; uses: for how many requests it was. Returns "0" if there is no such lease; else
+--     "1"; or, if that opens or closes the worker's breaker, "1 opened service id" or "1 closed service id".
+--   "report", id, service, outcome, trial
+--     Takes the outcome of a request without a lease. trial: "t" if it has tried the worker, else "". Returns as "release" does.
+--   "hold", lease, id, service, model
+--     Makes a lease again that Redis has lost. Returns "1".
+--   "renew"
+--     Makes the thread's leases last longer. Returns their names with blanks between.
+--   "list", services, model, others
+--     Returns an array of workers that take work, all equally good but for their requests and ranks, at most LISTED: "id service
+--     loaded stamp mark" for each, with the mark "t" for a worker that one request must try. Or it returns "! word" as above.
+--
+-- It looks at the PAGE workers with the lowest ranks. It looks at more if none of these can be chosen, or if others may be better.
 
-local LEASES_MS = 13000 -- of threads, unless they renew them: those of a dead one end within 15 s, by a sweep each second
+local LEASES_MS = 13000 -- unless its thread renews them; so leases of a dead thread end within 15 s, by a sweep each second
 local PAGE, PAGES = 32, 8
 local LISTED = 128
-local FAR, REQUEST = 500000, 100000 -- in millionths of a load: being in another region, and each request
-local TRIAL_MS = 10000 -- of a trial without a lease
+local FAR, REQUEST = 500000, 100000 -- in millionths of a load: what another region adds, and each request
+local TRIAL_MS = 10000 -- how long a trial without a lease lasts
 local SLOTS = 16383
 local SESSIONS_MS = 3600000
-local STRINGS = { choose = 8, release = 4, report = 5, hold = 5, renew = 1, list = 4 } -- of one thing
+local STRINGS = { choose = 8, release = 4, report = 5, hold = 5, renew = 1, list = 4 } -- how many each thing has
 
 local now = clock_now()
 local _, TAKES = ranks_range('degraded') -- ranks of workers that take work are less than this
@@ -97,13 +107,13 @@ if not is_id(arg_thread) then
 end
 
 local region = is_id(arg_region) and arg_region
-local counts, live, pools = {}, {}, {} -- requests, and who is there, by worker; pools by name
+local counts, live, pools = {}, {}, {} -- by worker: its requests, whether it is live; by name: pools
 local holds = false -- whether the thread has leases
 
--- How good a choice a worker of this standing is, the lower the better; nil for none at all.
+-- How good a choice a worker of a standing is: a lower number is better. nil: it can't be chosen.
 local TIERS = { well = 0, trial = 0, forced = 0, suspect = 2 }
 
--- Those of an index that tell of no loaded models.
+-- Returns the workers of `list` that tell of no loaded models; in both lists ids and ranks alternate.
 local function silent_of(list)
   local ids, result = {}, {}
   for i = 1, #list, 2 do
@@ -119,7 +129,7 @@ local function silent_of(list)
   return result
 end
 
--- Adds those of an index to a pool: names and ranks alternate.
+-- Adds the workers of `list` to a pool; ids and ranks alternate. far: what is added to their ranks.
 local function add_to(pool, list, far)
   local ids, ranks = {}, {}
   list = pool.is_silent and silent_of(list) or list
@@ -159,7 +169,7 @@ local function extend(pool)
   return true
 end
 
--- The workers of a service, those that have `model` ("" for any) loaded; is_silent: those that tell of none.
+-- Returns the pool of a service's workers that have `model` ("" for any) loaded. is_silent: that tell of no loaded models.
 local function pool_of(service, model, is_silent)
   local name = service .. '/' .. (is_silent and ' ' or model)
   if not pools[name] then
@@ -173,7 +183,7 @@ local function pool_of(service, model, is_silent)
   return pools[name]
 end
 
--- Whether a worker is there, and not silent; one that is not is chosen no more.
+-- Whether a worker is live. If it is not, this call does not choose it any more.
 local function is_live(each)
   if live[each.id] == nil then
     live[each.id] = redis.call('EXISTS', key_prefix .. 'worker:' .. each.id .. ':online') == 1
@@ -182,8 +192,8 @@ local function is_live(each)
   return live[each.id]
 end
 
--- A worker's rank without its requests, which decides between workers that have as many. The index does not do: what it has of
--- their requests may be a second old.
+-- Returns a worker's rank without its requests, which decides between workers with equally many requests. The index does not have
+-- this rank: the number of requests in its ranks may be a second old.
 local function calm_of(each)
   if not each.calm then
     local place = ledger_read(redis.call('HGET', key_prefix .. 'ledger', each.id))
@@ -196,7 +206,7 @@ local function calm_of(each)
   return each.calm + each.far
 end
 
--- The best of a pool's workers, or `best` where that is no worse; how many are as good.
+-- Returns the best worker of a pool, or `best` if that is better; and how many are equally good, one of which it takes at random.
 local function best_of(pool, excluded, best, ties)
   for _, each in ipairs(pool) do
     local tier, count = each.tier, counts[each.id]
@@ -215,7 +225,7 @@ local function best_of(pool, excluded, best, ties)
   return best, ties
 end
 
--- The best of several pools, which are read further as long as only suspect workers are found, or those behind may have less to do.
+-- Returns the best worker of several pools. Reads further pages while it finds only suspect workers, or later ones may be better.
 local function best_of_all(list, excluded)
   local best, ties
   repeat
@@ -233,7 +243,7 @@ local function best_of_all(list, excluded)
   return best
 end
 
--- Why none of the workers in these pools can be chosen.
+-- Returns the word that says why none of the workers in these pools can be chosen.
 local function refusal_of(list, excluded)
   local word, provided = 'none', false
   for _, pool in ipairs(list) do
@@ -247,7 +257,7 @@ local function refusal_of(list, excluded)
   return word == 'none' and provided and 'closed' or word
 end
 
--- The session's worker, unless it has too much to do, or can't be chosen; and whether it is to have another one for good.
+-- Returns the session's worker; nil if it has too many requests or can't be chosen. Then whether the session moves away for good.
 local function of_session(list, key, session, excluded)
   local id = redis.call('HGET', key, session)
   local home, sum, count = nil, 0, 0
@@ -268,7 +278,7 @@ local function of_session(list, key, session, excluded)
   return not excluded[id] and counts[id] <= math.max(1, 1.25 * sum / count) and home or nil, false
 end
 
--- The pools of some services that have anybody in them.
+-- Returns the pools of several services; for a model, only those that are not empty.
 local function pools_of(services, model, is_silent)
   local list = {}
   for service in string.gmatch(services, '[^,]+') do
@@ -278,7 +288,7 @@ local function pools_of(services, model, is_silent)
   return list
 end
 
--- The best worker that provides one of the services, those that have `model` loaded before `others`; and the pools that it is from.
+-- Returns the best worker that provides one of the services, as "choose" says, and the pools from which it was chosen.
 local function best_for(services, model, others, excluded)
   local list = model ~= '' and pools_of(services, model) or {}
   local best = best_of_all(list, excluded)
@@ -289,7 +299,7 @@ local function best_for(services, model, others, excluded)
   return best, list
 end
 
--- Notes which request tries a worker; lease: nil for one without, which has TRIAL_MS.
+-- Notes that a request tries a worker. lease: nil if the request has none; then the trial lasts for TRIAL_MS.
 local function note_trial(service, id, lease)
   local entry = breakers_read(outcomes_text(service, id))
   entry.trial = lease and arg_thread .. '/' .. lease or string.format('@%.0f', now + TRIAL_MS)
@@ -338,7 +348,7 @@ local function choose(lease, services, model, others, session, given, seed)
   return table.concat({ best.id, best.service, best.has_model and '1' or '0', stamp_of(best.id), mark }, ' ')
 end
 
--- Forgets how workers stand when that may have changed.
+-- Forgets the pools if the standing of a worker may have changed.
 local function noted(outcome, change)
   if outcome == 'f' or outcome == 'c' or change then
     pools = {}

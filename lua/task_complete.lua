@@ -9,16 +9,15 @@
 --: use task_owners
 --: use try
 
--- Ends tasks with their results. results: for each the worker's id, the task's, its lease ("seq nonce"; "" for an agent that
--- has none), the result as JSON. Returns for each a word: "completed", also when it was completed by this lease before; "lost":
--- the lease is no longer the worker's; what it brings is kept apart; "conflict": it never was; "others":
--- the join token does not speak for the worker (see lib/task_owners.lua); "unknown": there is no such
--- task.
+-- Ends tasks with their results. results: for each the worker's id, the task's id, its lease ("seq nonce"; "" for an agent that has
+-- none), and the result as JSON. Returns a word for each: "completed", also if this lease had completed it before; "lost": the
+-- worker no longer has the lease, and its result is kept apart if the task still exists; "conflict": the worker never had the
+-- lease; "others": the join token does not speak for the worker (see lib/task_owners.lua); "unknown": there is no such task.
 
-local DONE_MS = 30000 -- for which a task of which nothing is kept is known as completed, for a worker that missed the answer
+local DONE_MS = 30000 -- a task whose result is not kept is known as completed for so long: its worker may have missed the answer
 local DAY = 86400000
 local FAILED_MS, FAILED = 600000, 5
-local KNOWN_MS = 3600000 -- failures: the other's success may come much later
+local KNOWN_MS = 3600000 -- how long failures are known: another worker may complete the task much later
 
 if (#ARGV - rest + 1) % 4 ~= 0 then
   return redis.error_reply('BADCALL malformed result')
@@ -35,14 +34,14 @@ local function mark(worker)
   end
 end
 
--- When a worker was started last, as far as its boot_id tells.
+-- Returns when a worker was last started (ms), as far as its boot_id tells.
 local function start_of(worker)
   local times = try_call('HMGET', key_prefix .. 'registration:' .. worker, 'restarted_at', 'registered_at') or {}
   return tonumber(times[1] or times[2] or '') or 0
 end
 
--- A task that others failed at has been completed after all: five such failures within ten minutes, since its last start, say
--- something of a worker.
+-- Counts the failures of other workers at a task that `worker` has completed. A worker is suspect if it has FAILED such failures
+-- within FAILED_MS, all since its last start.
 local function suspect(id, task, worker)
   task_history_find(task.history, function(of, _, outcome, ended)
     local started = outcome == 'failed' and of ~= worker and start_of(of)
@@ -84,7 +83,7 @@ local function complete(text, id, lease, result)
   if may == 'ended' then
     return 'completed'
   elseif may == 'lost' then
-    task_memory_need_not_be_free() -- others of this call may be in time
+    task_memory_need_not_be_free() -- else a full Redis refuses the call, whose other results may be in time
     if redis.call('HSETNX', key, 'late_by', worker) == 1 then
       redis.call('HSET', key, 'late_result', result)
     end

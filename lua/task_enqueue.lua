@@ -4,21 +4,34 @@
 --: use ms
 --: use task_moves
 
--- Takes new tasks. tasks: for each its id, queue, group and shape (see lib/task_lanes.lua), priority; when it is due ("" at
--- once, "+n" in n ms, else ms since 1970); the ms after which it expires while it waits ("" never); dedup key ("" none); what
--- to do where a live task has that key: "return" or "replace", and then a blank and who submits if only tasks of the same `by`
--- may be returned or replaced; digest of its idempotency key ("" none), and of its body; the number of strings that follow, and
--- these: names and values of its hash's fields. Returns {the present (ms), for each a word, a blank, and an id: "new"; "same",
--- that of the live task with its dedup key; "blocked", that of such a task of somebody else; "again", that of the task that the
--- idempotency key made, or was answered with; "other", the key was used with another body; "full", there are too many queues or
--- kinds of demands (id: that of the queue)}.
+-- Takes new tasks.
+--
+--   tasks          for each task twelve strings, then its fields:
+--     id
+--     queue
+--     group, shape its demands (see lib/task_lanes.lua)
+--     priority     -100 to 100
+--     due          when it is due: "" at once; "+n" in n ms; else ms since 1970
+--     ttl          the ms after which it expires if it still waits; "" never
+--     dedup        its dedup key; "" none
+--     on_conflict  what happens if a live task has that key: "return" or "replace"; then, if only tasks of the same submitter may
+--                  be returned or replaced, a blank and the submitter (`by`)
+--     idempotency  the digest of its idempotency key; "" none
+--     body         the digest of the request's body
+--     count        how many strings follow
+--     fields       names and values of the fields of its hash
+--
+-- Returns {the present (ms), then for each task a word, a blank and an id}. The words: "new"; "same": a live task, whose id it is,
+-- has the dedup key; "blocked": the same, but the task is somebody else's; "again": a request with the idempotency key was answered
+-- with the task of this id; "other": the idempotency key was used with another body; "full": there are too many queues or kinds of
+-- demands, and the id is the name of the queue.
 
 local IDEMPOTENT_MS = 86400000
 local FIXED = 12
 
 local now = clock_now()
 
--- Whether this is where a task can wait. Tasks of one call mostly are alike: what has been looked at is known.
+-- Whether queue, group, shape and priority are well formed. Most tasks of one call are alike, so it keeps the results.
 local lanes_known = {}
 
 local function is_lane(queue, group, shape, priority)
@@ -41,7 +54,7 @@ while at <= #ARGV do
   at = at + FIXED + extra
 end
 
--- What the idempotency key says: a word and an id; nil when it is new.
+-- Returns the answer if the idempotency key was used before, a word and an id; nil if it is new.
 local function replayed(digest, body)
   local made = digest ~= '' and redis.call('GET', key_prefix .. 'idempotency:' .. digest)
   if made then
@@ -50,7 +63,7 @@ local function replayed(digest, body)
   end
 end
 
--- What the live task that has the dedup key means: a word and its id; nil when there is none, or none any more.
+-- Looks for a live task with the dedup key, and cancels one that is to be replaced. Returns a word and its id; nil if none is left.
 local function in_the_way(queue, dedup, on_conflict)
   local id = dedup ~= '' and redis.call('GET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup)
   local old, what, by = id and task_moves_read(id), string.match(on_conflict, '^(%S+) ?(.*)$')

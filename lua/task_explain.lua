@@ -6,9 +6,9 @@
 -- some of the workers with leases of its queue, with blanks between; "deadline" (ms) of its lease; "position", "of": its place in
 -- its queue, and the length; "ahead": how many of the tasks before it have its group; "paused", "limit", "leased" of its queue;
 -- "able", "offline": how many live and offline workers could do it; "offline_since" (ms) of the worker that has been silent
--- longest; "closed": able workers that drain; "avoided_until" (ms): the able worker that failed at it last does not get it
--- before; "counted": how many workers it looked at; "all": how many there are; "average": ms
--- that the last tasks of its queue took}, or the error NOTASK.
+-- longest; "closed": able workers that drain; "avoided_until" (ms): the able worker that failed at it last does not get it before
+-- this moment; "counted": how many workers it looked at; "all": how many there are; "average": how many ms the last tasks of its
+-- queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
 local HOLDERS = 100
@@ -62,7 +62,7 @@ local function say_queue()
   say('held_by', #holders > 0 and table.concat(holders, ' '))
 end
 
--- The demand in a group's name: a worker's id, or a demand of the kind that a shape has.
+-- A group's name has a letter and a value: "w" and a worker's id, or one of these demands, which a shape may have, too.
 local GROUPS = { t = 'tier', s = 'service', m = 'model' }
 
 local function say_workers()
@@ -103,7 +103,7 @@ local function say_workers()
   say('all', redis.call('HLEN', key_prefix .. 'ledger'))
 end
 
--- How long the last tasks of its queue took.
+-- Says how long the last tasks of its queue took.
 local function say_average()
   local sum, count = 0, 0
   for _, id in ipairs(redis.call('ZRANGE', key_prefix .. 'completed:' .. task.queue, -20, -1)) do

@@ -3,8 +3,8 @@
 --: use clock
 --: use task_leases
 
--- Takes back tasks whose lease the worker never received, since its connection was gone before the answer. leases: for each
--- the id of the task and the lease ("seq nonce"). Returns how many it took back.
+-- Takes back tasks whose leases the worker never received, since its connection was closed before the answer. leases: for each the
+-- id of the task and the lease ("seq nonce"). Returns how many it took back.
 
 if (#ARGV - rest + 1) % 2 ~= 0 then
   return redis.error_reply('BADCALL malformed leases')

@@ -12,21 +12,31 @@
 --: use task_waiters
 --: use task_workers
 
--- Leases tasks to workers that ask. asks: for each nine strings: the worker's id; how many tasks at most; its queues, with
--- commas between ("*" all); the id of the ask ("-" none); a nonce; "again" for an agent that only ever works on one answer
--- after the other, "swept" if what is due has been moved on just now, else ""; as whom to park it when there is nothing
--- ("thread poll"; "" not at all); since when it waits ("" from now on), and for how many ms more. Returns for each an array: a
--- word: "given"; "parked"; "none"; "due": something is due that a sweep must move on first; "closed": the worker takes no work;
--- "others": the join token does not speak for it (see lib/task_owners.lua); "unknown"; then the present; the ids of tasks that
--- the worker has lost, and those that are to be cancelled, with blanks between; then for each task eleven strings: id, queue,
--- type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline, started_at.
+-- Leases tasks to workers that ask for them.
+--
+--   asks           for each ask nine strings:
+--     worker       the worker's id; then a blank and the caller, if that may not speak for all workers (see lib/task_owners.lua)
+--     max          the most tasks, 1 to 100
+--     queues       names with commas between; "*" for all
+--     request      the id of the ask: a repeated ask gets the same tasks; "-" for none
+--     nonce        makes the leases unique
+--     how          "again": the agent works on one answer after the other, and gets the tasks that it holds again; "swept": a sweep
+--                  has just moved on what is due; "": neither
+--     waiter       the name under which the ask is parked if there is nothing, "thread poll"; "": it is not parked
+--     since        since when it waits (ms); "": from now on
+--     wait         for how many more ms it is parked
+--
+-- Returns an array for each ask. Its first string is a word: "given"; "parked"; "none"; "due": a sweep must first move on what is
+-- due; "closed": the worker takes no work; "others": the caller may not speak for the worker; "unknown": it is not registered. Then
+-- come the present (ms); the ids of tasks that the worker has lost, and of tasks that it must cancel, with blanks between; and for
+-- each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline, started_at.
 
-local HELD_MAX = 256 -- by one worker
-local LANES_MAX = 1000 -- looked at for one ask
+local HELD_MAX = 256 -- the most tasks that one worker holds
+local LANES_MAX = 1000 -- the most of a group that are looked at for one ask
 local PAGE = 16
 local FIXED = 9
 local ANSWER_FIELDS, TASK_FIELDS = 4, 11 -- strings of an answer before its tasks, and of each task
-local PATIENCE_MS = 15000 -- for which a task waits for another worker than the one that failed at it
+local PATIENCE_MS = 15000 -- how long a task waits for another worker than the one that failed at it
 
 local now = clock_now()
 local at = rest
@@ -39,8 +49,8 @@ while at <= #ARGV do
   at = at + FIXED
 end
 
--- Several asks of one call often find the same lanes and come of the same worker: what one has read or changed of them is known
--- to the next one, and written once.
+-- Several asks of one call often look at the same lanes, or come from the same worker. So what one ask has read or changed is kept
+-- for the next one, and written once.
 local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, to be written when all are served
 local pages = {} -- by group: by where they begin: pages of `lanes:<group>`, each lane with its key and bound
 local begun = false -- whether a task was taken
@@ -61,7 +71,8 @@ local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
   answer[n + 10], answer[n + 11] = deadline, started_at
 end
 
--- Of what the worker holds, adds to the answer at most `max` tasks: those that the ask `request` was given ("-": any).
+-- Adds at most `max` of the tasks that the worker holds to the answer: those that the ask `request` was given ("-": all). Returns
+-- whether there are any.
 local function repeat_held(worker, answer, max, request)
   task_held_flush()
   local held, mine = redis.call('HGETALL', key_prefix .. 'held:' .. worker.id), {}
@@ -81,18 +92,18 @@ local function repeat_held(worker, answer, max, request)
   return #mine > 0
 end
 
--- Whether a task that the worker failed at waits for another one.
+-- Whether a task at which this worker failed still waits for another worker.
 local function is_avoided(task, worker)
   return task.avoid == worker.id and now < (task.available_at or 0) + PATIENCE_MS
     and redis.call('ZCARD', key_prefix .. 'online') > 1
 end
 
--- Of places and their bounds: the priority that they have, 0 the most urgent.
+-- Returns the band of a place or of a bound: all places of one priority are in one band, the most urgent ones in band 0.
 local function band_of(place)
   return math.floor(place / LANE_BAND)
 end
 
--- The lanes of a group from `from` on, one page.
+-- Returns a page of the lanes of a group, from number `from` on.
 local function page_of(group, from)
   local of = pages[group] or {}
   pages[group] = of
@@ -107,7 +118,7 @@ local function page_of(group, from)
   return of[from]
 end
 
--- Looks at the next lanes of a group; those that the worker may take from come into `pool`.
+-- Looks at the next page of a group's lanes, and adds those from which the worker may take tasks to `pool`.
 local function look(state, worker, queues, pool)
   local page = page_of(state.group, state.from)
   state.from = state.from + PAGE
@@ -127,9 +138,9 @@ local function look(state, worker, queues, pool)
   end
 end
 
--- The lane of `pool` to take from next, taken out of it: of the most urgent ones, one of the queue that was served the longest
--- ago, and of these the one that may have the least place. Then the place up to which it is so; the turn that its queue gets
--- when it is served; whether another queue waits as urgently. nil when there is none.
+-- Removes the lane from `pool` from which the next tasks are taken. It is one of the most urgent lanes, of the queue that was
+-- served the longest ago; among that queue's lanes, it is the one with the least bound. Returns the lane; the place up to which
+-- this is so; the turn that its queue gets when it is served; and whether another queue has lanes as urgent. nil: there is none.
 local function best_of(pool, states, worker, queues)
   local turns = pool.turns
   local best, index
@@ -215,7 +226,7 @@ local function take(lane, after, want, pool, worker, nonce, request, answer)
   if #taken > 0 then
     task_fronts_settle(key)
     task_queues_count(lane.queue, 'leased', #taken)
-    if not begun then -- first what a Redis that is full takes
+    if not begun then -- the first write must be one that a full Redis takes
       task_fronts_flush()
       begun = true
     end
@@ -265,7 +276,7 @@ local function lease(worker, queues, want, nonce, request, answer)
   return left < want
 end
 
--- Adds what the worker is to know of tasks that it holds or held. Returns whether there is anything.
+-- Adds to the answer which tasks the worker has lost, and which it must cancel. Returns whether there are any.
 local function tell_news(worker, answer)
   task_held_flush()
   local lost, cancel = task_news_take(worker.id)

@@ -71,8 +71,8 @@ local function list_leased()
   end
 end
 
--- How many members of a sorted set come before those that follow `score` and `id` in its order, or in the reverse one. Thousands
--- may have one score: they are in the order of their ids.
+-- Returns the rank of the first member of a sorted set that comes after `score` and `id`, in its order or in the reverse order.
+-- Thousands of members may have one score. These are in the order of their ids, so it searches by halves.
 local function rank_after(key, reverse, score, id)
   local low = redis.call('ZCOUNT', key, reverse and '(' .. score or '-inf', reverse and '+inf' or '(' .. score)
   local high = low + redis.call('ZCOUNT', key, score, score)

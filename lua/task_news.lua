@@ -54,7 +54,7 @@ local function compare(id, first, count, lost, cancel)
   end
   for i = 1, #held, 2 do
     holds[held[i]] = true
-    if named[held[i]] and string.find(held[i + 1], '^%d+ %d+ %d+ %d+ %S+ %S+ cancel$') then -- it may not have heard of it
+    if named[held[i]] and string.find(held[i + 1], '^%d+ %d+ %d+ %d+ %S+ %S+ cancel$') then -- it may not know this yet
       cancel[held[i]] = true
     end
     local since = string.match(held[i + 1], '^%d+ %d+ %d+ (%d+)')

@@ -41,7 +41,7 @@ if not lease_ms then
 end
 task_memory_need_not_be_free()
 if extend > 0 then
-  -- the bound in `leases` is unchanged: a look that is too early does no harm
+  -- the bound in `leases` is lowered at most: a look that is too early does no harm
   until_then = string.format('%.0f', math.min(tonumber(ends), clock_now() + extend))
   redis.call('HSET', held, arg_task_id, lease_ms .. ' ' .. until_then .. ' ' .. ends .. after)
   redis.call('ZADD', key_prefix .. 'leases', 'LT', until_then, worker)

@@ -1,6 +1,6 @@
 --: key audit
 
-local AUDITED = '10000' -- entries that are kept, and hardly more
+local AUDITED = '10000' -- entries that are kept at least; there are hardly more
 
 -- Adds an entry: who has done what to whom, and with what outcome. who: the caller's name, from the admission; from: the address;
 -- by: the instance.

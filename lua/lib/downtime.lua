@@ -24,7 +24,7 @@
 -- TTLs went on meanwhile, and keys that have expired are gone. For these the deadlines are taken from the indexes, and a worker's
 -- hash is made anew from its ledger entry. The next heartbeat tells the rest.
 
-local SHORTEST_MS = 1000 -- a sign of life is that much older than the end
+local SHORTEST_MS = 1000 -- the last sign of life may be older than the end of Redis by this
 local THREADS = 1000 -- threads of coordinators, more than any fleet has
 local LOOK, KEYS_SEEN = 'SCAN', 1000 -- the command need not be permitted
 
@@ -139,7 +139,7 @@ local function move_live(id, place, moment, down)
   local hash = key_worker .. id
   local heard, silent_until = unpack(try_call('HMGET', hash, 'last_heartbeat', 'silent_until') or {})
   heard, silent_until = tonumber(heard or ''), tonumber(silent_until or '')
-  if heard and heard > down.from + down.ms then -- heard of since, by an older coordinator that moves nothing
+  if heard and heard > down.from + down.ms then -- it has sent a heartbeat since, to an older coordinator, which moves nothing
     return false
   end
   local deadline = deadline_of(hash, moment, down)

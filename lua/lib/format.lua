@@ -46,7 +46,7 @@ end
 
 -- The functions that bring a worker forward, by the format that it has before.
 local FORWARD = {
-  -- Loaded models have their original form, unless a heartbeat has changed them since.
+  -- In format 0, loaded models are not in their normal form, unless a heartbeat has changed them since.
   ['0'] = function(id, entry, place)
     local active, special, models = string.match(place.ranking, '^(%S+) (%S+) (%S+)$')
     models = string.lower(models) .. ','
@@ -56,8 +56,8 @@ local FORWARD = {
   end,
 }
 
--- Begins to bring the data from format `found` to `format`. Where that was begun from a still older one, and has not ended, all is
--- done from that one on.
+-- Begins to bring the data from format `found` to `format`. If this was begun from an even older format before, and has not ended,
+-- it begins again from that one.
 local function format_begin(found, format)
   local begun = tonumber(redis.call('HGET', key_life, 'forward_from') or '')
   redis.call('SET', key_format, format)

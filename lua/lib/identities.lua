@@ -35,8 +35,8 @@ local function identities_of(id)
   return keys, twins
 end
 
--- Lets an identity's key lead to worker `id`, unless it leads to one for which the caller (see owner.lua; "": one that may speak
--- for all) may not speak: else that one could not register by it any more.
+-- Makes an identity's key lead to worker `id`, unless it leads to a worker for which the caller may not speak: that worker could no
+-- longer register by this identity. caller: see owner.lua; "": it may speak for all workers.
 local function identities_take(key, id, caller)
   local holder = try_call('GET', key)
   if not holder or owners_may(holder, caller) then

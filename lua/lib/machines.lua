@@ -13,7 +13,7 @@
 
 local FORMER = 4 -- machines that are remembered
 local SHOWN = 3600000 -- ms for which a conflict is shown after it was last noticed
-local SAME_HARDWARE = 3600000 -- ms: later than this, known hardware need not be another machine's: a part may have failed
+local SAME_HARDWARE = 3600000 -- ms: hardware that is back later than this need not be a second machine: a part may have failed
 local TURNS = 3 -- changes between two addresses that make a conflict: a worker that moves away and back makes two
 
 -- Notes that two machines use worker `id`. how: "registered" or "heartbeat", which showed it. If the conflict is new, it adds an

@@ -1,6 +1,6 @@
 local ms_texts = {} -- by number
 
--- A moment or a length in ms as Redis is to keep it. A script has few of them, and many tasks that need them.
+-- Returns a moment or a duration (ms) as text for Redis. It remembers the texts, since many tasks of a script need the same ones.
 local function ms_text(ms)
   local text = ms_texts[ms]
   if not text then

@@ -4,9 +4,9 @@
 -- Stores the outcomes of requests, see lib/breakers.lua.
 
 local SUSPECT_MS = 10000
-local ROW = 5 -- failures that open a breaker
-local MARKS, MARKS_MS = 10, 30000 -- or half of so many outcomes within so many ms
-local OPEN_MS, OPEN_MOST_MS = 10000, 300000 -- the first time that a breaker is open; it doubles each time, up to the second
+local ROW = 5 -- failures in a row that open a breaker
+local MARKS, MARKS_MS = 10, 30000 -- a breaker also opens if half of the last MARKS outcomes, all within MARKS_MS, are failures
+local OPEN_MS, OPEN_MOST_MS = 10000, 300000 -- how long a breaker is open at first, which doubles each time; and at most
 local KEPT_MS = 900000
 
 local known = {} -- by service: whether it has any outcomes
@@ -56,6 +56,7 @@ local function open(service, id, entry, now)
   return 'opened'
 end
 
+-- Forgets the outcomes of a worker. Returns "closed" if its breaker was open.
 local function forget(service, id, entry)
   redis.call('HDEL', key_prefix .. 'outcomes:' .. service, id)
   if entry.open > 0 then
@@ -72,8 +73,8 @@ local function is_too_much(entry, outcome, now)
   return entry.row >= ROW or (count >= MARKS and failed * 2 >= MARKS)
 end
 
--- Stores the outcome of a request to worker `id`: "s" served, "f" failed, "c" not reachable, "u" unknown. is_trial: its breaker was
--- open. Returns "opened" or "closed" if the breaker has changed so.
+-- Stores the outcome of a request to worker `id`: "s" served, "f" failed, "c" not reachable, "u" unknown. is_trial: the request has
+-- tried a worker whose breaker was open. Returns "opened" or "closed" if the breaker has changed.
 local function outcomes_note(service, id, outcome, is_trial, now)
   local text = (outcome ~= 'u' or is_trial) and outcomes_text(service, id)
   if not text and (outcome == 's' or outcome == 'u') then

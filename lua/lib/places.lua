@@ -43,7 +43,7 @@ local function places_registered(id)
   return place
 end
 
--- The index entries of a worker whose ledger entry can't be read: at least those of its services. How it was counted is not known.
+-- Returns a place whose index entries a worker has at least, if its ledger entry can't be read. How it was counted is not known.
 local function unread(id)
   local place = places_registered(id)
   if place then

@@ -1,8 +1,8 @@
 --: key requests
 
--- The number of requests of each worker, by the leases of all coordinators: `requests`, id → number; no entry for 0.
+-- `requests` has the number of requests of each worker, by the leases of all coordinators. No entry: 0.
 
-local has_any -- whether any worker has requests, read once; no script reads it before it makes a lease
+local has_any -- whether any worker has requests; read once, since no script reads it before it makes a lease
 
 -- The number of requests that worker `id` has.
 local function requests_of(id)

@@ -11,24 +11,25 @@
 --: use requests
 --: finish route_leases_flush
 
--- Requests that coordinators have sent to workers. `requests:<thread>` has of each request of a coordinator's thread "worker
--- service model marks": the model is "-" unless the worker has it loaded; of the marks, "t" says that the request tries a worker
--- whose breaker was open, "b" that the service has so many workers that choices go by their ranks, "-" nothing. `requesters`
--- has the threads by the moment at which their leases end unless they renew them.
+-- Leases of workers for requests. `requests:<thread>` has for each lease of a coordinator's thread "worker service model marks".
+-- The model is "-" unless the worker has it loaded. The marks: "t" or "-": whether the request tries a worker whose breaker was
+-- open; "b": the service has so many workers that choices depend on their ranks. `requesters` has the threads, with the moment at
+-- which their leases end unless they renew them.
 --
--- A worker's ranks follow how many requests it has, when the next sweep comes to it (`stale`): they may be many, and changes are.
--- Where choices go by them, those by which the worker was chosen do so at once.
+-- A worker's ranks depend on how many requests it has. A worker may have many ranks, and its requests change often, so a sweep
+-- writes the ranks: `stale` has the workers whose ranks it must write. With the mark "b", the ranks by which the worker was chosen
+-- are also written at once.
+--
+-- `flights` has how many requests of each service are under way; no entry: 0. `served` has how many have ended, and a worker's
+-- registration has how many of its requests have ended.
 
--- `flights` has how many requests each service has, none for 0. `served` has how many it has had, and a worker's registration has
--- how many that worker has had.
+local SERVICES_MAX = 1000 -- the most in `served`, since anybody may make up names of services
 
-local SERVICES_MAX = 1000 -- of those in `served`: anybody may make up names of services
-
-local touched = {} -- by id: the names of indexes that are to be written at once, "service" and "service/model"
+local touched = {} -- by id: the indexes that are written at once, "service" and "service/model"
 local leases_begun, leases_ended = {}, {} -- in this call, by service
-local served_of, served_by = {}, {} -- requests of those that have ended, by service and by worker
+local served_of, served_by = {}, {} -- requests that have ended in this call, by service and by worker
 
--- Adds `by` to the requests of worker `id`, which was chosen by these; returns how many there are now.
+-- Adds `by` to the number of requests of worker `id`, which was chosen for `service` and `model`. Returns the new number.
 local function add(id, by, service, model, marks)
   local names = touched[id] or {}
   touched[id] = names
@@ -44,7 +45,7 @@ local function add(id, by, service, model, marks)
   return math.max(count, 0)
 end
 
--- Leases worker `id` for a request; returns how many it now has, nil when the thread has a lease of that name already.
+-- Leases worker `id` for a request. Returns how many requests it now has; nil if the thread already has a lease of that name.
 local function route_leases_begin(thread, lease, id, service, model, marks)
   local value = id .. ' ' .. service .. ' ' .. model .. ' ' .. marks
   if redis.call('HSETNX', key_prefix .. 'requests:' .. thread, lease, value) == 0 then
@@ -54,8 +55,8 @@ local function route_leases_begin(thread, lease, id, service, model, marks)
   return add(id, 1, service, model, marks)
 end
 
--- Ends a lease, which was for `uses` requests, one after the other. Returns the worker's id, how many requests it still has, the
--- service, and what has become of its breaker for it; nil when there is no such lease.
+-- Ends a lease, which was for `uses` requests, one after the other. Returns the worker's id; how many requests it still has; the
+-- service; and "opened" or "closed" if its breaker for the service has changed. Returns nil if there is no such lease.
 local function route_leases_end(thread, lease, outcome, now, uses)
   local key = key_prefix .. 'requests:' .. thread
   local id, service, model, marks = string.match(redis.call('HGET', key, lease) or '', '^(%S+) (%S+) (%S+) (%S+)$')
@@ -87,8 +88,8 @@ local function write(id, names)
   end
 end
 
--- Adds `by` to what a hash has of `field`; none for 0, or where somebody's redis-cli has left no number. Returns how many there are
--- now.
+-- Adds `by` to a field of a hash. Deletes the field if the result is 0, or if somebody has written something else than a number
+-- with redis-cli. Returns the result, or 0.
 local function add_count(key, field, by)
   local count = by ~= 0 and redis.pcall('HINCRBY', key, field, by) or 0
   count = tonumber(count) or 0
@@ -98,7 +99,7 @@ local function add_count(key, field, by)
   return count
 end
 
--- Writes what has become of the leases of this call, by service and by worker.
+-- Writes how many leases this call has begun and ended, by service and by worker.
 local function count_leases()
   for service, count in pairs(served_of) do
     local key = key_prefix .. 'served'
@@ -119,7 +120,7 @@ local function count_leases()
   leases_begun, leases_ended, served_of, served_by = {}, {}, {}, {}
 end
 
--- Writes what has changed.
+-- Writes what this call has changed; called when the script ends.
 local function route_leases_flush()
   count_leases()
   local ids = {}
@@ -146,8 +147,8 @@ local function refresh(max)
   end
 end
 
--- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings ranks up to date, those of some
--- workers. Returns whether there may be more leases to end.
+-- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings the ranks of some workers up to date.
+-- Returns whether there may be more leases to end.
 local function route_leases_sweep(now, max)
   local dead = redis.call('ZRANGEBYSCORE', key_prefix .. 'requesters', '-inf', now, 'LIMIT', 0, 4)
   local ended = 0

@@ -8,8 +8,8 @@
 -- Ends tasks. A task that has ended is in `<state>:<queue>`, with the moment at which its hash expires, for listings. Whatever adds
 -- to these sets also trims them, by more than it adds.
 
-local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- of a queue, at the most
-local TRIMMED = 100 -- at once, at the least
+local KEPT = { completed = 1000000, dead = 100000, cancelled = 100000, expired = 100000 } -- the most tasks of a queue
+local TRIMMED = 100 -- removed at once, if there are so many; or more
 local newly_ended = {} -- by state, then by queue: moments and ids, to be added when the script ends
 
 -- Removes at most `most` expired tasks, and as many above the limit, from `<state>:<queue>`.
@@ -35,7 +35,7 @@ local function task_ends_flush()
   newly_ended = {}
 end
 
--- Trims sets to which nothing need be added any more.
+-- Trims a set, even if nothing is added to it any more.
 local function task_ends_trim(state, queue, now)
   task_ends_flush()
   trim(state, queue, now, TRIMMED)

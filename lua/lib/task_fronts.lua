@@ -2,16 +2,17 @@
 --: use many
 --: finish task_fronts_flush
 
--- The first tasks of lanes. The asks of one script call often take from the same lane: it is read in larger and larger pieces,
--- and what was taken is taken out of it when the script ends. So nothing else of the script may change a lane.
+-- Reads the first tasks of lanes, and takes tasks out of them. The asks of one script call often take from the same lane. So a lane
+-- is read in larger and larger pieces, and taken tasks are removed from it only when the script ends. Until then nothing else in
+-- the script may change the lane.
 
-local PIECE = 64 -- read at once beyond what is asked for, at the most
--- By lane's key: ids and places from `first` to `last`; what is `taken` and still in Redis, and how many of these are `settled`;
--- how many were read; whether that was the whole lane.
+local PIECE = 64 -- the most tasks that are read at once beyond those asked for
+-- By key of the lane: `ids` and `places` from `first` to `last`; `taken`: ids that were taken and are still in Redis, of which the
+-- first `settled` are removed at the end; `read`: how many were read; `whole`: whether that was the whole lane.
 local fronts = {}
 
--- The id and the place of a task of lane `key`: the one behind `passed` others that are not taken; nil when there is none. want:
--- how many more are asked for.
+-- Returns the id and the place of the task of lane `key` that follows `passed` others which are not taken; nil if there is none.
+-- want: how many more tasks are asked for.
 local function task_fronts_at(key, passed, want)
   local front = fronts[key]
   if not front then
@@ -31,7 +32,7 @@ local function task_fronts_at(key, passed, want)
   return front.ids[at], front.places[at]
 end
 
--- Takes this task; it stays in its lane if the script fails before task_fronts_settle.
+-- Takes the task that task_fronts_at returns. It stays in its lane if the script fails before task_fronts_settle.
 local function task_fronts_take(key, passed)
   local front = fronts[key]
   local ids, places = front.ids, front.places
@@ -47,7 +48,7 @@ local function task_fronts_settle(key)
   fronts[key].settled = #fronts[key].taken
 end
 
--- Takes what was taken out of the lanes.
+-- Removes the tasks that were taken, and settled, from their lanes.
 local function task_fronts_flush()
   for key, front in pairs(fronts) do
     many_call('ZREM', key, { unpack(front.taken, 1, front.settled) })

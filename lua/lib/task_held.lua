@@ -2,7 +2,7 @@
 --: use many
 --: finish task_held_flush
 
--- What workers are given: it is written when the script ends, into `held:<worker>` and `leases` (see lib/task_leases.lua).
+-- The tasks that workers are given. They are written when the script ends, into `held:<worker>` and `leases` (see task_leases.lua).
 
 local given, given_first = {}, {} -- by worker: ids and entries; the first moment at which one of them runs out
 

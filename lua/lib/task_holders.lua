@@ -25,8 +25,8 @@ local function task_holders_check(task, worker, lease, outcome)
   return found and not outcome and 'ended' or found and 'lost' or 'never'
 end
 
--- Likewise about a task that does not exist: "ended": this lease completed it, and its result is not kept; "lost": another lease
--- did, a moment ago; "unknown".
+-- Does the same for a task that does not exist. "ended": this lease completed it, and its result is not kept; "lost": another lease
+-- completed it a moment ago; "unknown": neither.
 local function task_holders_check_gone(id, worker, lease)
   local done = redis.call('GET', key_prefix .. 'done:' .. id)
   local mine = done and string.match(done, '^%S+') == worker and (lease == '' or done == worker .. ' ' .. lease)

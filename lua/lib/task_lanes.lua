@@ -26,7 +26,7 @@ local function task_lanes_flush()
   lane_entries = {}
 end
 
--- Puts task `id` into its lane, when the script ends. before: the place that it had, to stand there again; nil: at the end.
+-- Puts task `id` into its lane when the script ends. before: the place that it had, and gets again; nil: it gets the last place.
 local function task_lanes_put_later(id, group, queue, shape, priority, before)
   local band = (100 - priority) * LANE_BAND
   local place = before and math.max(band, before) or band + task_queues_next(queue)
@@ -44,13 +44,13 @@ local function task_lanes_put_later(id, group, queue, shape, priority, before)
   end
 end
 
--- Puts it there at once.
+-- Puts a task into its lane at once; the arguments are the same.
 local function task_lanes_put(...)
   task_lanes_put_later(...)
   task_lanes_flush()
 end
 
--- Takes an empty lane out of the indexes, and with its last lane the group.
+-- Removes an empty lane from the indexes, and its group if that has no other lane.
 local function task_lanes_drop(group, queue, shape)
   lane_bounds[task_lanes_key(group, queue, shape)] = nil
   redis.call('ZREM', key_prefix .. 'lanes:' .. group, queue .. ' ' .. shape)
@@ -70,7 +70,7 @@ local function task_lanes_remove(id, group, queue, shape)
   end
 end
 
--- Whether a task may make a lane, if it is a new one: each ask of a worker looks at all lanes of its groups.
+-- Whether a lane exists, or may still be made. Lanes are limited, since each ask of a worker looks at all lanes of its groups.
 local function task_lanes_room(group, queue, shape)
   local lanes = key_prefix .. 'lanes:' .. group
   local bound = redis.call('ZSCORE', lanes, queue .. ' ' .. shape)

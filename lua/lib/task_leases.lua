@@ -53,7 +53,7 @@ local function task_leases_release(worker, reason, incarnation, now)
   redis.call('ZREM', key_prefix .. 'news', worker)
 end
 
--- Takes one task from a worker that has never received or begun it. since: the lease must have begun before this moment.
+-- Takes one task from a worker that has never received or begun it. reason: for the task's history.
 local function task_leases_give_back(worker, id, reason, now)
   lose(worker, id, reason, '', now, false)
 end

@@ -17,8 +17,8 @@ local POISON = 3 -- a task that took down so many different incarnations of work
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
   'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type',
   'watchers' }
-local unheld = {} -- by `held:<worker>`: the tasks to be taken out of it when the script ends
-local freed = {} -- by queue: the room that leases have left in one with a limit
+local unheld = {} -- by `held:<worker>`: the tasks that are removed from it when the script ends
+local freed = {} -- by queue with a limit: how many of its leases have ended
 
 -- The fields of task `id` that the moves need; nil if it does not exist.
 local function task_moves_read(id)
@@ -42,7 +42,7 @@ local function tell_of(kind, reason, id, task)
     'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
 end
 
--- Queues a task that is in no index. front: at its former place, before tasks that came later.
+-- Queues a task that is in no index. front: it gets its former place, before tasks that came later. but: a worker not to be woken.
 local function task_moves_queue(id, task, now, front, but)
   redis.call('HSET', key_prefix .. 'task:' .. id, 'state', 'queued')
   task_lanes_put(id, task.group, task.queue, task.shape, task.priority, front and tonumber(task.place or 0) or nil)
@@ -77,8 +77,8 @@ local function task_moves_bury(id, task, reason, now, ...)
   tell_of('dead', reason, id, task)
 end
 
--- Ends the lease of a task: takes it from its holder; later: when the script ends. What a script writes first should be written at
--- once, since a Redis that is full takes it.
+-- Ends the lease of a task: removes it from the tasks of its holder, at once or (later) when the script ends. As a script's first
+-- write it must be done at once: a full Redis takes this write, and then all others.
 local function task_moves_unhold(id, task, later)
   local key = key_prefix .. 'held:' .. task.worker_id
   if later then

@@ -1,9 +1,9 @@
 --: key prefix
 
--- News for a worker about its tasks: `news:<worker>` has for each `lost` or `cancel`, see lib/task_leases.lua.
+-- News for a worker about its tasks: `news:<worker>` has for each task `lost` or `cancel`, see lib/task_leases.lua.
 
--- Takes the news of a worker that still matters: it does not hold what it lost, and holds what it is to cancel. Returns two lists
--- of ids: lost, and to be cancelled.
+-- Takes the news of a worker. Drops news that no longer matters: of a lost task that the worker holds again, and of a task to
+-- cancel that it no longer holds. Returns two lists of ids: lost tasks, and tasks to cancel.
 local function task_news_take(worker)
   local key, lists = key_prefix .. 'news:' .. worker, { lost = {}, cancel = {} }
   local news = redis.call('HGETALL', key)

@@ -45,8 +45,8 @@ local function task_queues_limited(queue)
   return settings_of(queue)[2]
 end
 
--- The number of the next task that is put into `queue`. The first one is the present, so that it comes after what a coordinator
--- has queued that counted otherwise.
+-- Returns the number of the next task that is put into `queue`. The first number is the present (ms), so that the task comes after
+-- tasks that a coordinator with another way of counting has queued.
 local function task_queues_next(queue)
   local last = tonumber(settings_of(queue)[4] or 0) + (queue_deltas[queue] and queue_deltas[queue].sequence or 0)
   local by = last == 0 and clock_now() or 1
@@ -54,7 +54,7 @@ local function task_queues_next(queue)
   return last + by
 end
 
--- The turn at which `queue` was served last: of several queues, the one with the least is next.
+-- Returns the turn at which `queue` was served last. Of several queues, the one with the least turn is next.
 local function task_queues_turn(queue)
   return queue_turns[queue] or tonumber(settings_of(queue)[5] or 0)
 end

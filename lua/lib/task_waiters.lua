@@ -7,7 +7,7 @@
 -- them instead, so that nobody who waits for another queue stands before it. "*" has all waiters, `w:<worker>` all of a worker.
 
 local LOOKED_AT = 256 -- the most waiters for one task
-local LISTS = 128 -- of one poll that names queues; one that would have more is in the lists of all queues
+local LISTS = 128 -- the most of a poll that names queues; one that would have more is in the lists for all queues
 local WAIT_MAX_MS = 90000 -- somewhat more than the longest wait of a poll
 
 -- Removes a waiter.
@@ -58,7 +58,7 @@ local function tell_thread(waiter, lane)
   return type(heard) == 'number' and heard > 0
 end
 
--- The first waiter of a list that was not passed over: kept as `waiter` (false: none) and `since`.
+-- Reads the first waiter of a list that was not passed over into list.waiter (false: none) and list.since. Returns the list.
 local function first_of(list)
   if list.waiter == nil then
     local found = redis.call('ZRANGE', list.key, list.passed, list.passed, 'WITHSCORES')

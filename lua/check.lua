@@ -12,6 +12,7 @@
 -- fault. All keys that concern one thing are read at one moment, so the fleet may go on meanwhile.
 
 local HOLDERS, LEASES = 1000, 20000
+local CANCELLING = '^%d+ %d+ %d+ %d+ %S+ %S+ cancel$' -- of entries in `held:…`
 local ENDED = { completed = true, dead = true, cancelled = true, expired = true }
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -56,7 +57,7 @@ local function check_task(id)
   if task.state == 'leased' then
     local entry = redis.call('HGET', key_prefix .. index, id)
     expect(entry, 'task ', id, ' is leased, but ', index, ' does not have it')
-    expect(not entry or (string.find(entry, ' cancel$') ~= nil) == (task.cancel ~= nil), 'task ', id, ' and ', index,
+    expect(not entry or (string.find(entry, CANCELLING) ~= nil) == (task.cancel ~= nil), 'task ', id, ' and ', index,
       ' differ on cancelling')
     expect(not entry or string.match(entry, '^%d+ %d+ %d+ (%d+)') == task.started_at, 'task ', id, ' and ', index,
       ' differ on when it began')

@@ -497,6 +497,7 @@ def test_a_cancel_is_told_until_it_is_heard(tasks):
     tasks.cancel("t")
     assert [tasks.news("w", ["t", "u"]) for _ in range(2)] == [(0, [], ["t"])] * 2
     assert tasks.news("w") == (0, [], []), "only what it names"
+    assert tasks.scripts.call("check", "task:t", "task:u", index="") == []
 
 
 def test_heartbeats_hear_of_tasks_only_while_there_is_something(tasks):

@@ -261,13 +261,23 @@ static void take_request(struct request *request)
         take_registration(request, registration_parse, on_registered);
 }
 
+/* The join token was good when the request came. It may have ended meanwhile: then nobody registers with it. */
+static void take_again(struct request *request)
+{
+    enum identification found = admit_found(request);
+    if (admit_principal(request)->kind == PRINCIPAL_JOIN)
+        take_request(request);
+    else
+        admit_refuse(request, found == CREDENTIAL_EXPIRED ? ERR_TOKEN_EXPIRED : ERR_TOKEN_REVOKED);
+}
+
 /* Goes on, with or without a signing key: without one the worker gets no token of its own and keeps using its join token. */
 static void on_prepared(void *data, enum err err)
 {
     (void)err;
     struct request *request = api_resume(data, ERR_NONE);
     if (request != NULL)
-        admit_identify(request, (struct str){NULL, 0}, take_request);
+        admit_identify(request, (struct str){NULL, 0}, take_again);
 }
 
 void api_register(struct request *request)

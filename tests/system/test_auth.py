@@ -17,6 +17,7 @@ import credentials
 import project
 from agents import HEARTBEATS, REGISTRATIONS
 from credentials import bearer, make_token
+from relay import Relay
 from submissions import submit
 from waiting import let_pass, wait_until
 
@@ -82,6 +83,23 @@ def test_a_revoked_token_is_refused_everywhere(redis, three_guarded):
     assert three_guarded[0].request("DELETE", "/api/auth/tokens/jointojointo", headers=bearer(admin)).status == 200
     for number, coordinator in enumerate(three_guarded):
         wait_until(lambda: as_code(beat(coordinator, f"w{number}", basic(token))) == (401, "token-revoked"), within=WITHIN)
+
+
+@pytest.mark.parametrize("path", ["/api/worker/register", "/api/edge/register"])
+def test_a_token_that_is_revoked_while_the_first_key_is_made_registers_nobody(redis, start_coordinator, path):
+    with contextlib.closing(Relay(lambda: redis.port)) as road:
+        coordinator = start_coordinator(THREADS=1, AUTH="on", REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        token = make_token(redis.client, "join", "jointojointo")
+        assert coordinator.get("/api/services/list", basic(token)).status == 200, "it is known from now on"
+        road.cut()
+        with ThreadPoolExecutor(1) as pool:
+            body = {"capabilities": CAPABILITIES, "worker_id": "w", "tunnel_url": "https://w.example"}
+            answer = pool.submit(coordinator.post, path, body, basic(token))
+            let_pass(0.1)  # until it waits for Redis; if that takes longer, the test finds less
+            credentials.put(redis.client, "token:jointojointo", revoked_at=1)
+            road.heal()
+            assert as_code(answer.result()) == (401, "token-revoked"), answer.result()
+        assert redis.client.keys("*worker*") == []
 
 
 def test_a_workers_own_token_outlives_a_join_token_unless_it_is_taken_along(redis, guarded):

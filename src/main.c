@@ -6,6 +6,7 @@
  * base/log.c.
  */
 #include "base/log.h"
+#include "base/process.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "instance/instance.h"
@@ -184,8 +185,25 @@ static int fail_unknown(const char *name)
     return fail(EXIT_USAGE, why);
 }
 
+/* Whoever lists the processes of this machine also sees their arguments: no password of a URL stays there. */
+static void hide_passwords(char **args)
+{
+    for (; *args != NULL; args++) {
+        char *rest = strstr(*args, "://"), *shown = *args;
+        if (rest == NULL || (strchr(rest, '@') == NULL && strstr(rest, "password=") == NULL))
+            continue;
+        rest += 3;
+        *args = strdup(shown);
+        if (*args == NULL)
+            abort();
+        memset(rest, '*', strlen(rest));
+    }
+}
+
 int main(int argc, char **argv)
 {
+    process_keep_secrets();
+    hide_passwords(argv);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             if (!cli_print_help(argv[1]))

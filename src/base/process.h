@@ -9,6 +9,12 @@
 /* Notes when the process began; to be called at its start. */
 void process_init(void);
 
+/*
+ * Keeps the process's memory, and so every secret in it, out of crash dumps (core(5)). Its children inherit that. Whoever needs
+ * such a dump writes 0x33 to /proc/PID/coredump_filter.
+ */
+void process_keep_secrets(void);
+
 /* Seconds since 1970 at process_init. */
 double process_start_seconds(void);
 

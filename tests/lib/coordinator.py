@@ -134,6 +134,12 @@ class Coordinator:
         self.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def crash(self):
+        """Ends it as an assertion of its own does."""
+        self._end_is_expected = True
+        self._process.send_signal(signal.SIGABRT)
+        self._process.wait()
+
     def finish(self):
         """Call it at the end of a test. Stops the process if it runs, and returns what was wrong in all runs of this instance."""
         problems = []

@@ -3,9 +3,14 @@
 import base64
 import contextlib
 import json
+import os
 import re
+import resource
+import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jwt
 import pytest
@@ -987,6 +992,43 @@ def test_nothing_leaks(redis, start_coordinator):
     for secret in secrets:
         assert all(secret not in text for text in said), secret
         assert secret not in kept, secret
+
+
+def unlimited_dumps():
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+
+def test_a_crash_dump_has_no_memory(start_redis, make_coordinator):
+    """There is the password of Redis, the shared secret, and what requests have brought."""
+    redis = start_redis(password="marked-secret-of-redis")
+    coordinator = make_coordinator(redis, AUTH="on", JWT_SECRET="marked-secret-" + "x" * 32, prepare=unlimited_dumps).start()
+    token = make_token(redis.client)
+    assert coordinator.request("GET", "/api/admin/stats", headers=bearer(token)).status == 200
+    assert int(Path(f"/proc/{coordinator.pid}/coredump_filter").read_text(), 16) == 0x10
+    coordinator.crash()
+    for dump in coordinator.directory.glob("core*"):  # where the system writes them there, and the build allows them
+        if dump.suffix != ".stderr":
+            assert b"marked-secret" not in dump.read_bytes() and token.encode() not in dump.read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--port", "0", "--redis-url", "redis://user:marked-secret@127.0.0.1:1"],
+    ["--port=0", "--redis-url=redis://127.0.0.1:1/?password=marked-secret"],
+    ["workers", "--redis-url", "redis://:marked-secret@127.0.0.1:1"],
+    ["workers", "--url", "http://worker:marked-secret@127.0.0.1:{port}"]])
+def test_no_list_of_processes_has_a_password(directory, arguments):
+    silent = socket.create_server(("127.0.0.1", 0))
+    arguments = [argument.format(port=silent.getsockname()[1]) for argument in arguments]
+    process = subprocess.Popen([str(project.BINARY), *arguments], cwd=directory, stderr=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]})
+    try:
+        shown = wait_until(lambda: "://***" in (text := Path(f"/proc/{process.pid}/cmdline").read_text()) and text, within=10)
+        assert "marked-secret" not in shown
+    finally:
+        process.kill()
+        process.wait()
+        silent.close()
 
 
 # -- the field's own libraries -----------------------------------------------------------------------------------------------------

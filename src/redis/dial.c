@@ -30,7 +30,7 @@ static void connect_context(struct dial *dial, redisAsyncContext *redis)
         dial->done(dial->data, NULL, why);
         return;
     }
-    fcntl(redis->c.fd, F_SETFD, FD_CLOEXEC); /* not for an embedded redis-server that is started later */
+    fcntl(redis->c.fd, F_SETFD, FD_CLOEXEC); /* an embedded redis-server that is started later must not inherit it */
     redis->data = dial;
     dial->redis = redis;
     adapter_attach(redis, dial->loop);

@@ -34,7 +34,7 @@ struct embedded {
     int redis_lock; /* for the next server; -1 if the running one has it, or nobody has it */
     pid_t pid;      /* 0: not running */
     int64_t started_at;
-    int64_t restart_at; /* when to start it; if it does not run */
+    int64_t restart_at; /* if it does not run: when to start it */
     int32_t backoff;
     int ends;       /* how often it has ended since it last ran for STABLE_MS */
     int end_status; /* if ends > 0: how it ended last, as waitpid says it */

@@ -148,7 +148,7 @@ static void link_heed(struct link *link, enum err err, struct str text)
     link_drop(link, err, why);
 }
 
-/* Loads a script that Redis does not have, and sends the call again behind it. False: this can't be done. */
+/* Loads a script that Redis does not have, and sends the call again after it. False: this can't be done. */
 static bool call_reload(struct link *link, struct call *call)
 {
     if (call->script == NO_SCRIPT || call->loads++ == SCRIPT_LOADS_MAX || link->redis == NULL)

@@ -24,7 +24,7 @@ struct follower *follower_new(struct store *store, const struct follow_callbacks
 void follower_start(struct follower *follower);
 void follower_stop(struct follower *follower);
 
-/* The id of the last event that was told, or of the newest event at the start. Returns false while it is not known. */
+/* Sets *out to the id of the last event that was told, or of the newest one at the start. Returns false while it is not known. */
 bool follower_newest(const struct follower *follower, struct event_id *out);
 
 /* Call it at the end of each turn of the loop. Returns the ms until its next call if nothing happens before. */

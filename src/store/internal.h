@@ -65,7 +65,7 @@ bool store_ignores_ttls(const struct store *store);
 MUST_CHECK enum err store_run_swept(struct store *store, enum script script, struct buffer *command, link_callback *callback,
                                     void *data);
 
-/* Returns the text of a reply that is a string, a status or an error; absent for any other reply. */
+/* Returns the text of a reply that is a string or a status; absent for any other reply. */
 struct str reply_text(const struct redisReply *reply);
 
 /* Returns the number in a reply that is an integer or a string of decimal digits; 0 for any other reply. */

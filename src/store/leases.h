@@ -66,13 +66,13 @@ MUST_CHECK enum err store_ask(struct store *store, const struct ask *ask, store_
  */
 typedef void store_wake_callback(void *data, struct str poll, struct str lane);
 
-/* Call it once for each thread, before the next three functions. */
+/* Takes the wakes of this thread. Call it once for each thread, before the functions below that are about wakes and ends. */
 void store_take_wakes(struct store *store, store_wake_callback *callback, void *data);
 
 /* Receives the id of a task that has ended. An absent id means that such messages before this call may have been lost. */
 typedef void store_end_callback(void *data, struct str task_id);
 
-/* Call it once for each thread, after store_take_wakes. */
+/* Takes the ends of tasks. Call it once for each thread, after store_take_wakes. */
 void store_take_ends(struct store *store, store_end_callback *callback, void *data);
 
 /* Asks for a message when the task ends, unless it has ended. There is no callback. */

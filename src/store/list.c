@@ -32,7 +32,7 @@ struct listing {
     enum err err;
     bool last_page;
     size_t waiting;         /* replies still to come */
-    size_t count, at;       /* workers of the page; the one whose hash comes next */
+    size_t count, at;       /* workers of the page; the one whose registration comes next */
     size_t deadlines_read;  /* replies with deadlines that have come, two for each worker */
     struct row_state state; /* of the worker whose registration comes next */
     int64_t *total;         /* of a discovery: becomes the number of all workers found */

@@ -16,7 +16,7 @@ struct row_state {
 void row_ask_state(struct buffer *command, struct str id);
 void row_ask_registration(struct buffer *command, struct str id, size_t end);
 
-/* Copies a state from the reply. */
+/* Copies a state from the reply to row_ask_state. */
 void row_keep(struct row_state *state, const struct redisReply *reply);
 
 /* Makes the state of a worker whose hash has expired. load: in millionths; heard: its last heartbeat, ms since 1970. */

@@ -1,5 +1,5 @@
 /*
- * The services that live workers provide: counters, and the workers of each.
+ * Reads the services that live workers provide: their counters, and the workers of each.
  */
 #include "model/id.h"
 #include "model/status.h"
@@ -68,7 +68,7 @@ static bool read_counter(struct str field, int64_t value, struct counted *out)
     return true;
 }
 
-/* Puts the counters of each service together. */
+/* Adds up the counters of each service. */
 static void read_counters(struct inventory *inventory, const struct redisReply *pairs)
 {
     size_t size = pairs != NULL && pairs->type == REDIS_REPLY_ARRAY ? pairs->elements / 2 : 0;

@@ -26,7 +26,7 @@ struct store_config {
     int worker_timeout_ms;        /* a worker silent for so long is removed; more than heartbeat_timeout_ms */
     int revive_ms;                /* a heartbeat brings a worker back if it was removed no longer ago */
     int interval_ms;              /* how often workers must send heartbeats; silent for 1.5 intervals: one is missed */
-    int edge_interval_ms;         /* the same of edge nodes */
+    int edge_interval_ms;         /* the same for edge nodes */
     int max_services;             /* assigned to one worker */
     int registrations_per_minute; /* new workers of one address in a minute, and ten times as many at once; 0: any number */
     bool sweeps;                  /* this store moves on workers that have fallen silent; else other stores do */
@@ -59,10 +59,10 @@ int32_t store_follow(struct store *store);
 
 bool store_is_up(const struct store *store);
 
-/* ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_READONLY, ERR_NOT_PERMITTED and others. */
+/* Returns ERR_NONE while the store is up; else why it is not: ERR_UNAVAILABLE, ERR_LOADING, ERR_NOT_PERMITTED and others. */
 enum err store_check(const struct store *store);
 
-/* The same in words, if they say more; valid until the link's next turn. */
+/* Returns the same in words; empty if there are none. Valid until the link's next turn. */
 const char *store_why(const struct store *store);
 
 /*
@@ -169,8 +169,8 @@ struct service {
 typedef void store_service_callback(void *data, const struct service *service);
 
 /*
- * Names every service that live workers provide, once each. On request it adds the ids of the workers, for some hundred
- * services.
+ * Names every service that live workers provide, once each. On request it adds the ids of the workers, for the first
+ * hundred services.
  */
 MUST_CHECK enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done,
                                    void *data);

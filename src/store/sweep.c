@@ -17,7 +17,7 @@
 #define LINES_MAX 50   /* log lines about single workers in a window; the others are only counted */
 #define LINES_WINDOW_MS 10000
 
-static atomic_bool has_queued; /* what the last sweep of any thread found */
+static atomic_bool has_queued; /* whether tasks were queued at the last sweep of any thread */
 
 static void log_moved(struct store *store, struct str kind, struct str worker_id, struct str silent_ms)
 {

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define DIGEST_SIZE 21 /* 80 bits in hex, and the end */
+#define DIGEST_SIZE 21 /* 80 bits in hex, and a NUL */
 
 struct registering {
     store_registered_callback *callback;

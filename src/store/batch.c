@@ -26,7 +26,7 @@ struct batches {
     bool any;
 };
 
-static void tell(struct things *things, enum err err, const struct redisReply *reply)
+static void tell_callers(struct things *things, enum err err, const struct redisReply *reply)
 {
     for (size_t i = 0; i < things->count; i++)
         things->callers[i].callback(things->callers[i].data, err, err == ERR_NONE ? reply : NULL, i);
@@ -41,7 +41,7 @@ static void things_free(struct things *things)
 }
 
 /* Copies an array, a text or a number. The caller frees the copy with freeReplyObject. */
-static struct redisReply *copy(const struct redisReply *reply)
+static struct redisReply *copy_reply(const struct redisReply *reply)
 {
     struct redisReply *made = store_alloc(sizeof(*made));
     made->type = reply->type;
@@ -55,7 +55,7 @@ static struct redisReply *copy(const struct redisReply *reply)
         made->elements = reply->elements;
         made->element = store_alloc(reply->elements * sizeof(struct redisReply *));
         for (size_t i = 0; i < reply->elements; i++)
-            made->element[i] = copy(reply->element[i]);
+            made->element[i] = copy_reply(reply->element[i]);
     }
     return made;
 }
@@ -65,25 +65,25 @@ static void on_reply(void *data, enum err err, const struct redisReply *reply)
 {
     struct things *things = data;
     if (err == ERR_NONE && link_min_replicas(things->store->link) > 0)
-        things->reply = copy(reply);
+        things->reply = copy_reply(reply);
     else
-        tell(things, err, reply);
+        tell_callers(things, err, reply);
 }
 
 static void on_kept(void *data, enum err err)
 {
     struct things *things = data;
-    tell(things, err, things->reply);
+    tell_callers(things, err, things->reply);
     things_free(things);
 }
 
 static void on_quick_reply(void *data, enum err err, const struct redisReply *reply)
 {
-    tell(data, err, reply);
+    tell_callers(data, err, reply);
     things_free(data);
 }
 
-static void send(struct store *store, enum script script)
+static void send_things(struct store *store, enum script script)
 {
     struct things *things = store->batches->open[script];
     const struct str *args = store->batches->args[script];
@@ -94,7 +94,7 @@ static void send(struct store *store, enum script script)
     enum err err = args != NULL ? link_run(store->link, script, &command, on_quick_reply, things)
                                 : store_run_replicated(store, script, &command, on_reply, on_kept, things);
     if (err != ERR_NONE) {
-        tell(things, err, NULL);
+        tell_callers(things, err, NULL);
         things_free(things);
     }
 }
@@ -132,7 +132,7 @@ void batch_add(struct store *store, enum script script, size_t strings, bool mor
     things->count++;
     store->batches->any = true;
     if (things->count >= (more ? THINGS_MAX : THINGS_FULL) || things->strings.len >= BYTES_MAX) {
-        send(store, script);
+        send_things(store, script);
         link_flush(store->link); /* Redis works on these while this thread reads the other requests of the turn */
     }
 }
@@ -144,5 +144,5 @@ void batch_flush(struct store *store)
     store->batches->any = false;
     for (int script = 0; script < SCRIPT_COUNT; script++)
         if (store->batches->open[script] != NULL)
-            send(store, (enum script)script);
+            send_things(store, (enum script)script);
 }

@@ -70,7 +70,7 @@ static void on_newest(void *data, enum err err, const struct redisReply *reply)
     free(reading);
 }
 
-static enum err ask(struct store *store, struct buffer *command, link_callback *callback, struct reading reading)
+static enum err send_query(struct store *store, struct buffer *command, link_callback *callback, struct reading reading)
 {
     struct reading *kept = store_alloc(sizeof(*kept));
     *kept = reading;
@@ -92,7 +92,7 @@ enum err store_events(struct store *store, struct event_id from, size_t max, sto
     command_add(&command, STR("+"));
     command_add(&command, STR("COUNT"));
     command_add_number(&command, (long long)max);
-    return ask(store, &command, on_events, (struct reading){.row = row, .done = done, .data = data});
+    return send_query(store, &command, on_events, (struct reading){.row = row, .done = done, .data = data});
 }
 
 enum err store_newest_event(struct store *store, store_event_id_callback *callback, void *data)
@@ -105,7 +105,7 @@ enum err store_newest_event(struct store *store, store_event_id_callback *callba
     command_add(&command, STR("-"));
     command_add(&command, STR("COUNT"));
     command_add_number(&command, 1);
-    return ask(store, &command, on_newest, (struct reading){.newest = callback, .data = data});
+    return send_query(store, &command, on_newest, (struct reading){.newest = callback, .data = data});
 }
 
 /* A reading of heartbeats. */

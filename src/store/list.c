@@ -48,7 +48,7 @@ struct listing {
 };
 
 /* Counts one more expected reply, or notes the error if the command was not sent. */
-static void asked(struct listing *listing, enum err err)
+static void count_sent(struct listing *listing, enum err err)
 {
     if (err == ERR_NONE)
         listing->waiting++;
@@ -56,9 +56,9 @@ static void asked(struct listing *listing, enum err err)
         listing->err = err;
 }
 
-static void ask(struct listing *listing, struct buffer *command, link_callback *callback)
+static void send_command(struct listing *listing, struct buffer *command, link_callback *callback)
 {
-    asked(listing, link_send(listing->store->link, command, callback, listing));
+    count_sent(listing, link_send(listing->store->link, command, callback, listing));
 }
 
 static struct str id_at(const struct listing *listing, size_t i)
@@ -66,7 +66,7 @@ static struct str id_at(const struct listing *listing, size_t i)
     return (struct str){listing->entries[i].id, listing->entries[i].len};
 }
 
-static void end(struct listing *listing)
+static void end_listing(struct listing *listing)
 {
     if (!listing->ended) {
         listing->ended = true;
@@ -80,20 +80,20 @@ static void free_if_over(struct listing *listing)
 {
     if (listing->waiting > 0)
         return;
-    end(listing);
+    end_listing(listing);
     buffer_fini(&listing->state.text);
     free(listing);
 }
 
 /* Counts one expected reply less. Returns false if the listing is over: the caller must not use it, since it may be freed. */
-static bool arrived(struct listing *listing, enum err err)
+static bool count_arrived(struct listing *listing, enum err err)
 {
     listing->waiting--;
     if (err != ERR_NONE && listing->err == ERR_NONE)
         listing->err = err;
     if (listing->err == ERR_NONE && !listing->ended)
         return true;
-    end(listing);
+    end_listing(listing);
     free_if_over(listing);
     return false;
 }
@@ -115,7 +115,7 @@ static void ask_for_ids(struct listing *listing, struct str after)
     command_add(&command, STR("0"));
     command_add_number(&command, PAGE);
     buffer_fini(&from);
-    ask(listing, &command, on_ids);
+    send_command(listing, &command, on_ids);
 }
 
 /* Makes a worker from its state and the reply with its registration; false if the worker does not exist (any more). */
@@ -130,7 +130,7 @@ static bool read_worker(const struct listing *listing, const struct redisReply *
 static void on_state(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (arrived(listing, err))
+    if (count_arrived(listing, err))
         row_keep(&listing->state, reply);
 }
 
@@ -147,7 +147,7 @@ static void recall_state(struct listing *listing, size_t i)
 static void on_worker(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     size_t i = listing->at++;
     struct worker worker = {.id = id_at(listing, i), .online = str_from(listing->entries[i].online)};
@@ -157,14 +157,14 @@ static void on_worker(void *data, enum err err, const struct redisReply *reply)
     if (read_worker(listing, reply, &worker))
         go_on = listing->row(listing->data, &worker, listing->now);
     if (!go_on || (listing->at == listing->count && listing->last_page))
-        end(listing);
+        end_listing(listing);
     free_if_over(listing);
 }
 
 static void on_online(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     for (size_t i = 0; i < listing->count; i++)
         copy_status(listing->entries[i].online, reply_text(reply_element(reply, i)));
@@ -174,7 +174,7 @@ static void on_online(void *data, enum err err, const struct redisReply *reply)
 static void on_ledger(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     for (size_t i = 0; i < listing->count; i++) {
         struct str entry = reply_text(reply_element(reply, i));
@@ -189,7 +189,7 @@ static void on_ledger(void *data, enum err err, const struct redisReply *reply)
 static void on_deadline(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     size_t i = listing->deadlines_read++ / 2;
     if (reply_number(reply) > 0)
@@ -199,7 +199,7 @@ static void on_deadline(void *data, enum err err, const struct redisReply *reply
 static void on_requests(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     for (size_t i = 0; i < listing->count; i++)
         listing->entries[i].requests = reply_number(reply_element(reply, i));
@@ -228,7 +228,7 @@ static void ask_by_id(struct listing *listing, enum key key, link_callback *call
     command_add(&command, key_name(key));
     for (size_t i = 0; i < listing->count; i++)
         command_add(&command, id_at(listing, i));
-    ask(listing, &command, callback);
+    send_command(listing, &command, callback);
 }
 
 /* Asks when each worker is offline or removed. It calls ZSCORE, since Redis's user need not be permitted to call ZMSCORE. */
@@ -241,7 +241,7 @@ static void ask_for_deadlines(struct listing *listing)
         command_add(&command, STR("ZSCORE"));
         command_add(&command, key_name(indexes[i % 2]));
         command_add(&command, id_at(listing, i / 2));
-        ask(listing, &command, on_deadline);
+        send_command(listing, &command, on_deadline);
     }
 }
 
@@ -254,7 +254,7 @@ static void ask_for_online(struct listing *listing)
         char room[KEY_MAX];
         command_add(&command, key_worker_online(room, id_at(listing, i)));
     }
-    ask(listing, &command, on_online);
+    send_command(listing, &command, on_online);
 }
 
 /* Asks for the workers of the page. */
@@ -270,23 +270,23 @@ static void ask_for_page(struct listing *listing)
     ask_by_id(listing, KEY_requests, on_requests);
     for (size_t i = 0; i < listing->count; i++) {
         row_ask_state(&command, id_at(listing, i));
-        ask(listing, &command, on_state);
+        send_command(listing, &command, on_state);
         row_ask_registration(&command, id_at(listing, i), listing->fields);
-        ask(listing, &command, on_worker);
+        send_command(listing, &command, on_worker);
     }
 }
 
 static void on_ids(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     take_ids(listing, reply, 0);
     listing->last_page = reply->elements < PAGE;
     if (listing->count > 0)
         ask_for_page(listing);
     else if (listing->last_page)
-        end(listing);
+        end_listing(listing);
     if (!listing->last_page) /* the next page's ids come after this page's workers; a page may have no valid id */
         ask_for_ids(listing, reply_text(reply_element(reply, PAGE - 1)));
     free_if_over(listing);
@@ -296,13 +296,13 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
 static void on_found(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (!arrived(listing, err))
+    if (!count_arrived(listing, err))
         return;
     *listing->total = reply_number(reply_element(reply, 0));
     take_ids(listing, reply, 1);
     listing->last_page = true;
     if (listing->count == 0)
-        end(listing);
+        end_listing(listing);
     else
         ask_for_page(listing);
     free_if_over(listing);
@@ -316,7 +316,7 @@ static int64_t time_of(const struct redisReply *reply)
 static void on_time(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
-    if (arrived(listing, err))
+    if (count_arrived(listing, err))
         listing->now = time_of(reply);
 }
 
@@ -334,7 +334,7 @@ static struct listing *listing_new(struct store *store, size_t capacity, store_r
         (struct listing){.store = store, .fields = WORKER_ROW_COUNT, .capacity = capacity, .row = row, .done = done, .data = data};
     struct buffer command = BUFFER_INIT;
     time_command(&command);
-    ask(listing, &command, on_time);
+    send_command(listing, &command, on_time);
     return listing;
 }
 
@@ -390,7 +390,7 @@ enum err store_discover(struct store *store, struct str service, struct str mode
     listing->total = total;
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_discover, args, 0);
-    asked(listing, store_run_swept(store, SCRIPT_discover, &command, on_found, listing));
+    count_sent(listing, store_run_swept(store, SCRIPT_discover, &command, on_found, listing));
     return listing_begun(listing);
 }
 

@@ -111,7 +111,7 @@ static bool is_excluded(const struct choosing *choosing, struct str id)
 }
 
 /* Picks a worker that a request must try; else a random one, those that have failed last. NULL: all are excluded or tried. */
-static struct entry *pick(struct list *list, const struct choosing *choosing)
+static struct entry *pick_entry(struct list *list, const struct choosing *choosing)
 {
     struct entry *picked = NULL;
     size_t start = list->count > 0 ? (size_t)(store_random() % list->count) : 0;
@@ -129,7 +129,7 @@ static struct entry *pick(struct list *list, const struct choosing *choosing)
 
 static void choose_from(struct list *list, struct choosing *choosing)
 {
-    struct entry *entry = pick(list, choosing);
+    struct entry *entry = pick_entry(list, choosing);
     if (entry == NULL) {
         choosing_refuse(choosing, list->count > 0 ? STR("tried") : buffer_str(&list->refusal));
         return;

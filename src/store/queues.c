@@ -63,7 +63,7 @@ static struct queue read_queue(const struct redisReply *reply, size_t at)
     return queue;
 }
 
-static enum err ask(struct queue_reading *reading);
+static enum err ask_for_page(struct queue_reading *reading);
 
 static void on_queues(void *data, enum err err, const struct redisReply *reply)
 {
@@ -77,7 +77,7 @@ static void on_queues(void *data, enum err err, const struct redisReply *reply)
         any = true;
     }
     if (err == ERR_NONE && any && reading->only.len == 0) {
-        err = ask(reading);
+        err = ask_for_page(reading);
         if (err == ERR_NONE)
             return;
     }
@@ -85,7 +85,7 @@ static void on_queues(void *data, enum err err, const struct redisReply *reply)
     reading_free(reading);
 }
 
-static enum err ask(struct queue_reading *reading)
+static enum err ask_for_page(struct queue_reading *reading)
 {
     struct str args[QUEUE_LIST_ARGS] = {
         [QUEUE_LIST_from] = buffer_str(&reading->from),
@@ -102,7 +102,7 @@ enum err store_queues(struct store *store, struct str only, store_queue_callback
     struct queue_reading *reading = store_alloc(sizeof(*reading));
     *reading = (struct queue_reading){.store = store, .row = row, .done = done, .data = data};
     buffer_append(&reading->only, only);
-    enum err err = ask(reading);
+    enum err err = ask_for_page(reading);
     if (err != ERR_NONE)
         reading_free(reading);
     return err;
@@ -115,8 +115,8 @@ static void on_set(void *data, enum err err, const struct redisReply *reply)
     waiter_end(data, err);
 }
 
-static enum err set(struct store *store, struct str queue, struct str field, struct str value, store_done_callback *done,
-                    void *data)
+static enum err set_setting(struct store *store, struct str queue, struct str field, struct str value, store_done_callback *done,
+                            void *data)
 {
     struct waiter *waiter = waiter_new(store, done, data);
     struct str args[QUEUE_SET_ARGS] = {[QUEUE_SET_queue] = queue, [QUEUE_SET_field] = field, [QUEUE_SET_value] = value};
@@ -130,7 +130,7 @@ static enum err set(struct store *store, struct str queue, struct str field, str
 
 enum err store_pause_queue(struct store *store, struct str queue, bool pause, store_done_callback *done, void *data)
 {
-    return set(store, queue, STR("paused"), pause ? STR("1") : STR(""), done, data);
+    return set_setting(store, queue, STR("paused"), pause ? STR("1") : STR(""), done, data);
 }
 
 enum err store_limit_queue(struct store *store, struct str queue, int64_t limit, store_done_callback *done, void *data)
@@ -138,5 +138,5 @@ enum err store_limit_queue(struct store *store, struct str queue, int64_t limit,
     char digits[24] = "";
     if (limit >= 0)
         snprintf(digits, sizeof(digits), "%lld", (long long)limit);
-    return set(store, queue, STR("limit"), str_from(digits), done, data);
+    return set_setting(store, queue, STR("limit"), str_from(digits), done, data);
 }

@@ -129,7 +129,7 @@ static void on_reported(void *data, enum err err, const struct redisReply *reply
 }
 
 /* Reports the outcome of a request without a lease if it is a failure, or if the mark says that all outcomes count. */
-static void report(struct request_lease *lease, enum request_outcome outcome)
+static void report_outcome(struct request_lease *lease, enum request_outcome outcome)
 {
     bool failed = outcome == REQUEST_FAILED || outcome == REQUEST_UNREACHABLE;
     struct str service = buffer_str(&lease->text), worker_id = str_cut(&service, ' ');
@@ -150,7 +150,7 @@ static void report(struct request_lease *lease, enum request_outcome outcome)
 void store_release(struct store *store, struct request_lease *lease, enum request_outcome outcome)
 {
     if (lease->state == LEASE_UNLEASED) {
-        report(lease, outcome);
+        report_outcome(lease, outcome);
         lease_free(lease);
     } else if (!spares_keep(requests_of(store), lease, outcome)) {
         lease_end(lease, outcome);
@@ -180,7 +180,7 @@ static void on_held(void *data, enum err err, const struct redisReply *reply, si
 }
 
 /* Makes Redis note a lease again that it has lost: its data was lost, or this thread stood still for longer than leases last. */
-static void hold(struct request_lease *lease)
+static void hold_lease(struct request_lease *lease)
 {
     struct buffer *out = batch_begin(lease->store, SCRIPT_route);
     struct str rest = buffer_str(&lease->text);
@@ -197,7 +197,7 @@ static void hold(struct request_lease *lease)
  * Compares this thread's leases with `numbers`, the leases that Redis has; both are in order. Ends leases that only Redis has, and
  * makes Redis note leases that it does not have.
  */
-static void compare(struct store *store, const uint64_t *numbers, size_t count)
+static void compare_leases(struct store *store, const uint64_t *numbers, size_t count)
 {
     struct request_lease *lease = requests_of(store)->first, *last = requests_of(store)->last, *next;
     size_t i = 0;
@@ -211,7 +211,7 @@ static void compare(struct store *store, const uint64_t *numbers, size_t count)
         if (i < count && numbers[i] == lease->number)
             i++;
         else if (lease->state == LEASE_HELD)
-            hold(lease);
+            hold_lease(lease);
         lease = next;
     }
 }
@@ -229,11 +229,11 @@ static void on_renewed(void *data, enum err err, const struct redisReply *reply,
         str_cut(&names, ' ');
     }
     qsort(numbers, count, sizeof(*numbers), by_number);
-    compare(store, numbers, count);
+    compare_leases(store, numbers, count);
     free(numbers);
 }
 
-static void renew(struct store *store)
+static void renew_leases(struct store *store)
 {
     struct buffer *out = batch_begin(store, SCRIPT_route);
     if (out == NULL)
@@ -265,7 +265,7 @@ int32_t requests_tick(struct store *store)
         end_unsent(requests);
     if (now >= requests->renew_at) {
         requests->renew_at = now + RENEW_MS;
-        renew(store);
+        renew_leases(store);
     }
     int32_t next = requests->unsent > 0 ? RETRY_MS : (int32_t)(requests->renew_at - now);
     return spares < next ? spares : next;

@@ -25,7 +25,7 @@ void row_ask_registration(struct buffer *command, struct str id, size_t end)
     ask_fields(command, key_registration(room, id), WORKER_STATE_COUNT, end);
 }
 
-static void keep(struct row_state *state, const struct str values[WORKER_STATE_COUNT])
+static void keep_values(struct row_state *state, const struct str values[WORKER_STATE_COUNT])
 {
     size_t size = 0;
     for (size_t field = 0; field < WORKER_STATE_COUNT; field++)
@@ -45,7 +45,7 @@ void row_keep(struct row_state *state, const struct redisReply *reply)
     struct str values[WORKER_STATE_COUNT];
     for (size_t field = 0; field < WORKER_STATE_COUNT; field++)
         values[field] = reply_text(reply_element(reply, field));
-    keep(state, values);
+    keep_values(state, values);
 }
 
 void row_recall(struct row_state *state, struct str status, int64_t load, int64_t heard)
@@ -57,5 +57,5 @@ void row_recall(struct row_state *state, struct str status, int64_t load, int64_
     values[WORKER_status] = status;
     values[WORKER_current_load] = str_from(load_room);
     values[WORKER_last_heartbeat] = str_from(heard_room);
-    keep(state, values);
+    keep_values(state, values);
 }

@@ -36,7 +36,7 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-static void end(struct inventory *inventory)
+static void end_inventory(struct inventory *inventory)
 {
     inventory->done(inventory->data, inventory->err);
     free(inventory->services);
@@ -90,7 +90,7 @@ static void read_counters(struct inventory *inventory, const struct redisReply *
     inventory->count = count > 0 ? kept + 1 : 0;
 }
 
-static void tell(struct inventory *inventory, const struct counted *counted, const struct str *ids, size_t id_count)
+static void tell_service(struct inventory *inventory, const struct counted *counted, const struct str *ids, size_t id_count)
 {
     int64_t healthy = counted->healthy > 0 ? counted->healthy : 0;
     struct service service = {{counted->name, counted->len}, healthy, counted->degraded, counted->draining, ids, id_count};
@@ -108,16 +108,16 @@ static void on_ids(void *data, enum err err, const struct redisReply *reply)
         size_t count = 0;
         for (size_t i = 0; i < STORE_SERVICE_IDS_MAX && reply_element(reply, i) != NULL; i++)
             ids[count++] = reply_text(reply_element(reply, i));
-        tell(inventory, counted, ids, count);
+        tell_service(inventory, counted, ids, count);
     }
     if (--inventory->waiting == 0)
-        end(inventory);
+        end_inventory(inventory);
 }
 
 static void ask_for_ids(struct inventory *inventory)
 {
     for (size_t i = NAMED_MAX; i < inventory->count; i++)
-        tell(inventory, &inventory->services[i], NULL, 0);
+        tell_service(inventory, &inventory->services[i], NULL, 0);
     for (size_t i = 0; i < inventory->count && i < NAMED_MAX; i++) {
         struct str prefix = key_name(KEY_service);
         char key[KEY_MAX];
@@ -148,10 +148,10 @@ static void on_counters(void *data, enum err err, const struct redisReply *reply
             ask_for_ids(inventory);
         else
             for (size_t i = 0; i < inventory->count; i++)
-                tell(inventory, &inventory->services[i], NULL, 0);
+                tell_service(inventory, &inventory->services[i], NULL, 0);
     }
     if (inventory->waiting == 0)
-        end(inventory);
+        end_inventory(inventory);
 }
 
 enum err store_services(struct store *store, bool with_ids, store_service_callback *row, store_callback *done, void *data)

@@ -42,7 +42,7 @@ static struct kept_site **set_of(struct store *store, struct str key)
 }
 
 /* Puts a site that was just read into its set, in place of its older entry, or of the last entry. */
-static void keep(struct kept_site **set, struct kept_site *made)
+static void keep_site(struct kept_site **set, struct kept_site *made)
 {
     size_t at = 0;
     while (at < WAYS - 1 && set[at] != NULL && !str_eq(buffer_str(&set[at]->key), buffer_str(&made->key)))
@@ -60,7 +60,7 @@ static bool is_fresh(const struct kept_site *kept, struct str key, struct str st
            age < (str_eq(stamp, STR("-")) ? STAMPLESS_MS : KEPT_MS);
 }
 
-static void tell(const struct kept_site *kept, uint64_t turn, site_callback *callback, void *data)
+static void tell_site(const struct kept_site *kept, uint64_t turn, site_callback *callback, void *data)
 {
     struct site site = {.url = {NULL, 0}};
     if (kept->endpoints.count > 0)
@@ -90,8 +90,8 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
         endpoints_find(&made->endpoints, worker, (struct str){key.ptr, finding->service_len});
         buffer_append(&made->tls_fingerprint, worker->fields[WORKER_tls_fingerprint]);
         made->read_at = clock_ms();
-        keep(set_of(finding->store, key), made);
-        tell(made, finding->turn, finding->callback, finding->data);
+        keep_site(set_of(finding->store, key), made);
+        tell_site(made, finding->turn, finding->callback, finding->data);
     } else {
         kept_site_free(made);
         finding->callback(finding->data, err, NULL);
@@ -110,7 +110,7 @@ void sites_find(struct store *store, struct str worker_id, struct str service, s
     struct kept_site **set = set_of(store, key);
     for (size_t i = 0; i < WAYS && set[i] != NULL; i++) {
         if (is_fresh(set[i], key, stamp)) {
-            tell(set[i], turn, callback, data);
+            tell_site(set[i], turn, callback, data);
             return;
         }
     }

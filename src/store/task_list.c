@@ -53,9 +53,9 @@ static bool read_hex(struct buffer *out, struct str hex)
     return hex.len % 2 == 0;
 }
 
-static enum err ask(struct listing *listing);
+static enum err ask_for_page(struct listing *listing);
 
-static void end(struct listing *listing, enum err err)
+static void end_listing(struct listing *listing, enum err err)
 {
     struct buffer next = BUFFER_INIT;
     if (err == ERR_NONE)
@@ -69,7 +69,7 @@ static void on_page(void *data, enum err err, const struct redisReply *reply)
 {
     struct listing *listing = data;
     if (err != ERR_NONE) {
-        end(listing, err);
+        end_listing(listing, err);
         return;
     }
     for (size_t i = 1; reply_element(reply, i + TASK_ROW_COUNT) != NULL; i += 1 + TASK_ROW_COUNT) {
@@ -82,14 +82,14 @@ static void on_page(void *data, enum err err, const struct redisReply *reply)
     listing->cursor.len = 0;
     buffer_append(&listing->cursor, reply_text(reply_element(reply, 0)));
     if (listing->cursor.len > 0 && listing->left > 0 && ++listing->rounds < ROUNDS) {
-        err = ask(listing);
+        err = ask_for_page(listing);
         if (err == ERR_NONE)
             return;
     }
-    end(listing, err);
+    end_listing(listing, err);
 }
 
-static enum err ask(struct listing *listing)
+static enum err ask_for_page(struct listing *listing)
 {
     char max[24];
     snprintf(max, sizeof(max), "%zu", listing->left);
@@ -117,7 +117,7 @@ enum err store_list_tasks(struct store *store, const struct task_filter *filter,
     buffer_append(&listing->type, filter->type);
     buffer_append(&listing->worker_id, filter->worker_id);
     buffer_append(&listing->error, filter->error);
-    enum err err = read_hex(&listing->cursor, cursor) ? ask(listing) : ERR_BAD_REQUEST;
+    enum err err = read_hex(&listing->cursor, cursor) ? ask_for_page(listing) : ERR_BAD_REQUEST;
     if (err != ERR_NONE)
         listing_free(listing);
     return err;

@@ -16,7 +16,7 @@ struct changing {
     void *data;
 };
 
-static void tell(struct changing *changing, enum err err, const struct task_change *change)
+static void tell_change(struct changing *changing, enum err err, const struct task_change *change)
 {
     changing->callback(changing->data, err, err == ERR_NONE ? change : NULL);
     free(changing);
@@ -56,7 +56,7 @@ static void on_submitted(void *data, enum err err, const struct redisReply *repl
         change.task_id = reply_text(reply_element(reply, index + 1));
         change.outcome = read_word(&change.task_id, &err);
     }
-    tell(data, err, &change);
+    tell_change(data, err, &change);
 }
 
 /* Makes an id: "t" and 20 hex digits. The random bytes come from a supply that the thread keeps. */
@@ -179,7 +179,7 @@ static void on_changed(void *data, enum err err, const struct redisReply *reply,
         change.state = reply_text(reply_element(reply, index));
         change.outcome = read_word(&change.state, &err);
     }
-    tell(data, err, &change);
+    tell_change(data, err, &change);
 }
 
 /* Calls a script that takes ids of tasks, with one id. */

@@ -11,7 +11,7 @@
  * Decodes a percent-encoded part of a URL into `room` of `size` bytes, and ends it with a NUL. Returns false if it is malformed,
  * does not fit, or has a NUL in it.
  */
-static bool decode(struct str text, char *room, size_t size)
+static bool decode_part(struct str text, char *room, size_t size)
 {
     struct str decoded;
     if (!percent_decode(text, false, room, size - 1, &decoded) || memchr(room, '\0', decoded.len) != NULL)
@@ -21,7 +21,7 @@ static bool decode(struct str text, char *room, size_t size)
 }
 
 /* Parses a decimal number of 0 to `max`; an absent or empty text is `otherwise`. */
-static bool number(struct str text, int max, int otherwise, int *out)
+static bool read_number(struct str text, int max, int otherwise, int *out)
 {
     int value = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -35,7 +35,7 @@ static bool number(struct str text, int max, int otherwise, int *out)
     return true;
 }
 
-static bool skip(struct str *text, struct str prefix)
+static bool skip_prefix(struct str *text, struct str prefix)
 {
     if (text->len < prefix.len || memcmp(text->ptr, prefix.ptr, prefix.len) != 0)
         return false;
@@ -49,13 +49,14 @@ static bool parse_options(struct str rest, bool sentinels, struct address *out, 
 {
     while (rest.ptr != NULL) {
         struct str option = str_cut(&rest, '&');
-        bool good = skip(&option, STR("db=")) ? option.len > 0 && number(option, DB_MAX, 0, &out->db)
-                    : skip(&option, STR("user=")) || skip(&option, STR("username=")) ? decode(option, out->user, sizeof(out->user))
-                    : skip(&option, STR("password=")) ? decode(option, out->password, sizeof(out->password))
-                    : sentinels && skip(&option, STR("sentinel_user="))
-                        ? decode(option, out->sentinel_user, sizeof(out->sentinel_user))
-                        : sentinels && skip(&option, STR("sentinel_password=")) &&
-                              decode(option, out->sentinel_password, sizeof(out->sentinel_password));
+        bool good = skip_prefix(&option, STR("db=")) ? option.len > 0 && read_number(option, DB_MAX, 0, &out->db)
+                    : skip_prefix(&option, STR("user=")) || skip_prefix(&option, STR("username="))
+                        ? decode_part(option, out->user, sizeof(out->user))
+                    : skip_prefix(&option, STR("password=")) ? decode_part(option, out->password, sizeof(out->password))
+                    : sentinels && skip_prefix(&option, STR("sentinel_user="))
+                        ? decode_part(option, out->sentinel_user, sizeof(out->sentinel_user))
+                        : sentinels && skip_prefix(&option, STR("sentinel_password=")) &&
+                              decode_part(option, out->sentinel_password, sizeof(out->sentinel_password));
         if (!good) {
             *why = sentinels
                        ? "only db=N, user=, password=, sentinel_user= and sentinel_password=, with & between, may follow the ?"
@@ -76,7 +77,7 @@ static enum err take_credentials(struct str *authority, struct address *out, con
     struct str user = str_cut(&password, ':');
     authority->len -= (size_t)(at + 1 - authority->ptr);
     authority->ptr = at + 1;
-    if (decode(user, out->user, sizeof(out->user)) && decode(password, out->password, sizeof(out->password)))
+    if (decode_part(user, out->user, sizeof(out->user)) && decode_part(password, out->password, sizeof(out->password)))
         return ERR_NONE;
     *why = user.len > ADDRESS_SECRET_MAX || password.len > ADDRESS_SECRET_MAX
                ? "the user and the password may have at most 512 bytes each"
@@ -102,7 +103,7 @@ static enum err parse_unix(struct str rest, struct address *out, const char **wh
                 return err;
         }
     }
-    if (!decode(path, out->path, sizeof(out->path)) || out->path[0] != '/') {
+    if (!decode_part(path, out->path, sizeof(out->path)) || out->path[0] != '/') {
         *why = "the path of the socket must be absolute and at most 107 bytes long: unix:///run/redis.sock, "
                "unix://user:password@/run/redis.sock";
         return ERR_INVALID;
@@ -114,16 +115,16 @@ static enum err parse_unix(struct str rest, struct address *out, const char **wh
 static enum err parse_endpoint(struct str text, int default_port, struct endpoint *out, const char **why)
 {
     struct str host;
-    if (skip(&text, STR("["))) { /* an IPv6 address */
+    if (skip_prefix(&text, STR("["))) { /* an IPv6 address */
         host = str_cut(&text, ']');
-        if (text.ptr == NULL || (text.len > 0 && !skip(&text, STR(":")))) {
+        if (text.ptr == NULL || (text.len > 0 && !skip_prefix(&text, STR(":")))) {
             *why = "an IPv6 address stands in brackets: redis://[fdaa::3]:6379";
             return ERR_INVALID;
         }
     } else {
         host = str_cut(&text, ':');
     }
-    if (host.len == 0 || !decode(host, out->host, sizeof(out->host))) {
+    if (host.len == 0 || !decode_part(host, out->host, sizeof(out->host))) {
         *why = "the host is missing: redis://[user:password@]host:port/db";
         return ERR_INVALID;
     }
@@ -131,7 +132,7 @@ static enum err parse_endpoint(struct str text, int default_port, struct endpoin
         *why = "an IPv6 address stands in brackets: redis://[fdaa::3]:6379";
         return ERR_INVALID;
     }
-    if (!number(text, 65535, default_port, &out->port) || out->port == 0) {
+    if (!read_number(text, 65535, default_port, &out->port) || out->port == 0) {
         *why = "the port must be 1 to 65535";
         return ERR_INVALID;
     }
@@ -146,8 +147,9 @@ static const char *find_options(struct str text)
 {
     for (struct str rest = text; rest.len > 0; rest.ptr++, rest.len--) {
         struct str option = {rest.ptr + 1, rest.len - 1};
-        if (rest.ptr[0] == '?' && (skip(&option, STR("db=")) || skip(&option, STR("user")) || skip(&option, STR("password=")) ||
-                                   skip(&option, STR("sentinel_")) || memchr(rest.ptr, '@', rest.len) == NULL))
+        if (rest.ptr[0] == '?' &&
+            (skip_prefix(&option, STR("db=")) || skip_prefix(&option, STR("user")) || skip_prefix(&option, STR("password=")) ||
+             skip_prefix(&option, STR("sentinel_")) || memchr(rest.ptr, '@', rest.len) == NULL))
             return rest.ptr;
     }
     return NULL;
@@ -177,9 +179,9 @@ static enum err parse_tcp(struct str rest, struct address *out, const char **why
         err = parse_endpoint(authority, 6379, &out->tcp, why);
     if (err != ERR_NONE)
         return err;
-    (void)skip(&rest, STR("/"));
+    (void)skip_prefix(&rest, STR("/"));
     struct str db = str_cut(&rest, '?');
-    if (!number(db, DB_MAX, 0, &out->db)) {
+    if (!read_number(db, DB_MAX, 0, &out->db)) {
         *why = "the database after the last / must be a number";
         return ERR_INVALID;
     }
@@ -197,7 +199,7 @@ static enum err parse_sentinels(struct str rest, struct address *out, const char
 {
     struct str authority;
     enum err err = cut_authority(&rest, &authority, why);
-    (void)skip(&rest, STR("/"));
+    (void)skip_prefix(&rest, STR("/"));
     struct str name = str_cut(&rest, '?');
     if (err == ERR_NONE)
         err = take_credentials(&authority, out, why);
@@ -210,7 +212,7 @@ static enum err parse_sentinels(struct str rest, struct address *out, const char
     }
     if (err != ERR_NONE)
         return err;
-    if (name.len == 0 || !decode(name, out->primary, sizeof(out->primary))) {
+    if (name.len == 0 || !decode_part(name, out->primary, sizeof(out->primary))) {
         *why = "the name that the Sentinels know the primary by is missing: redis+sentinel://host:port,host:port/name";
         return ERR_INVALID;
     }
@@ -268,7 +270,7 @@ bool endpoint_read(struct str text, struct endpoint *out)
         return false;
     size_t host_len = (size_t)(colon - text.ptr);
     int port;
-    if (!number((struct str){colon + 1, text.len - host_len - 1}, 65535, 0, &port) || port == 0)
+    if (!read_number((struct str){colon + 1, text.len - host_len - 1}, 65535, 0, &port) || port == 0)
         return false;
     if (host_len > 0) {
         memcpy(out->host, text.ptr, host_len);

@@ -55,7 +55,7 @@ static bool read_place(const struct redisReply *reply, char history[HISTORY_MAX 
     return true;
 }
 
-static void answered(struct side *side, enum err err)
+static void note_answer(struct side *side, enum err err)
 {
     side->asking = false;
     bool is_refused = err == ERR_INTERNAL || err == ERR_NOT_PERMITTED;
@@ -67,7 +67,7 @@ static void on_primary(void *data, enum err err, const struct redisReply *reply)
     struct replica *replica = data;
     char history[HISTORY_MAX + 1];
     int64_t offset;
-    answered(&replica->primary, err);
+    note_answer(&replica->primary, err);
     if (err != ERR_NONE || !read_place(reply, history, &offset))
         return;
     const struct sample *newest = &replica->samples[(replica->first + replica->count - 1) % SAMPLES];
@@ -89,7 +89,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
     struct replica *replica = data;
     char history[HISTORY_MAX + 1];
     int64_t offset;
-    answered(&replica->follower, err);
+    note_answer(&replica->follower, err);
     if (err != ERR_NONE || !read_place(reply, history, &offset) || strcmp(history, replica->history) != 0) {
         replica->complete_until = 0;
         return;
@@ -102,7 +102,7 @@ static void on_follower(void *data, enum err err, const struct redisReply *reply
     }
 }
 
-static void ask(struct replica *replica, struct side *side, link_callback *callback, int64_t now)
+static void ask_place(struct replica *replica, struct side *side, link_callback *callback, int64_t now)
 {
     if (side->asking || now < side->ask_at || !link_is_up(side->link))
         return;
@@ -139,7 +139,7 @@ bool replica_is_alone(const struct replica *replica)
 int32_t replica_tick(struct replica *replica)
 {
     int64_t now = clock_ms();
-    ask(replica, &replica->primary, on_primary, now);
-    ask(replica, &replica->follower, on_follower, now);
+    ask_place(replica, &replica->primary, on_primary, now);
+    ask_place(replica, &replica->follower, on_follower, now);
     return ASK_INTERVAL_MS;
 }

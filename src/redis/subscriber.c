@@ -26,7 +26,7 @@ struct subscriber {
     int64_t retry_at, give_up_at; /* clock_ms */
 };
 
-static void drop(struct subscriber *subscriber, const char *why)
+static void drop_connection(struct subscriber *subscriber, const char *why)
 {
     redisAsyncContext *redis = subscriber->redis;
     if (why != NULL) {
@@ -48,7 +48,7 @@ static void on_disconnect(const redisAsyncContext *redis, int status)
     if (redis != subscriber->redis)
         return;
     subscriber->redis = NULL; /* hiredis frees it */
-    drop(subscriber, "the connection was closed");
+    drop_connection(subscriber, "the connection was closed");
 }
 
 static void on_auth(redisAsyncContext *redis, void *data, void *privdata)
@@ -56,7 +56,7 @@ static void on_auth(redisAsyncContext *redis, void *data, void *privdata)
     struct subscriber *subscriber = privdata;
     const redisReply *reply = data;
     if (redis == subscriber->redis && reply != NULL && reply->type == REDIS_REPLY_ERROR)
-        drop(subscriber, reply->str);
+        drop_connection(subscriber, reply->str);
 }
 
 /* Receives from the channel: {"subscribe", its name, 1} once, then {"message", its name, text} for each message. */
@@ -67,7 +67,7 @@ static void on_push(redisAsyncContext *redis, void *data, void *privdata)
     if (redis != subscriber->redis || reply == NULL) /* without a reply the connection is lost; see on_disconnect */
         return;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
-        drop(subscriber, reply->type == REDIS_REPLY_ERROR ? reply->str : "what answers there is no Redis");
+        drop_connection(subscriber, reply->type == REDIS_REPLY_ERROR ? reply->str : "what answers there is no Redis");
         return;
     }
     const redisReply *message = reply->element[2];
@@ -93,7 +93,7 @@ static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
     struct buffer command = BUFFER_INIT;
     subscriber->dialling = false;
     if (redis == NULL) {
-        drop(subscriber, why);
+        drop_connection(subscriber, why);
         return;
     }
     redis->data = subscriber;
@@ -109,7 +109,7 @@ static void on_dialled(void *data, redisAsyncContext *redis, const char *why)
     send_command(subscriber, &command, on_push);
 }
 
-static void dial(struct subscriber *subscriber)
+static void dial_redis(struct subscriber *subscriber)
 {
     subscriber->dialling = true;
     subscriber->give_up_at = clock_ms() + ATTEMPT_MS;
@@ -151,11 +151,11 @@ int32_t subscriber_tick(struct subscriber *subscriber)
         return 1000;
     if (busy && link_is_up(subscriber->link) && subscriber->address->path[0] == '\0' &&
         !endpoint_eq(&subscriber->endpoint, link_endpoint(subscriber->link)))
-        drop(subscriber, NULL); /* the primary is another one now */
+        drop_connection(subscriber, NULL); /* the primary is another one now */
     else if (busy && !subscriber->listening && now >= subscriber->give_up_at)
-        drop(subscriber, "connecting took too long");
+        drop_connection(subscriber, "connecting took too long");
     if (!subscriber->dialling && subscriber->redis == NULL && now >= subscriber->retry_at && link_is_up(subscriber->link))
-        dial(subscriber);
+        dial_redis(subscriber);
     if (subscriber->redis != NULL)
         adapter_flush(subscriber->redis);
     if (subscriber->listening)

@@ -27,7 +27,7 @@ static int value_of(char c, char c62, char c63)
     return c == c62 ? 62 : c == c63 ? 63 : -1;
 }
 
-static bool decode(struct str text, char c62, char c63, unsigned char *room, size_t size, size_t *len)
+static bool decode_text(struct str text, char c62, char c63, unsigned char *room, size_t size, size_t *len)
 {
     unsigned bits = 0, held = 0; /* the last `held` bits of `bits` are not yet a whole byte */
     size_t written = 0;
@@ -55,7 +55,7 @@ static bool decode(struct str text, char c62, char c63, unsigned char *room, siz
 
 bool base64url_decode(struct str text, void *room, size_t size, size_t *len)
 {
-    return decode(text, '-', '_', room, size, len);
+    return decode_text(text, '-', '_', room, size, len);
 }
 
 bool base64_decode(struct str text, void *room, size_t size, size_t *len)
@@ -64,5 +64,5 @@ bool base64_decode(struct str text, void *room, size_t size, size_t *len)
         return false;
     for (int padding = 0; padding < 2 && text.len > 0 && text.ptr[text.len - 1] == '='; padding++)
         text.len--;
-    return decode(text, '+', '/', room, size, len);
+    return decode_text(text, '+', '/', room, size, len);
 }

@@ -30,7 +30,7 @@ static bool is_known_to_everybody(struct str secret)
     return false;
 }
 
-static enum err check(const char *name, struct str secret, char why[256])
+static enum err check_secret(const char *name, struct str secret, char why[256])
 {
     if (secret.len >= SECRET_MIN && !is_known_to_everybody(secret))
         return ERR_NONE;
@@ -46,7 +46,7 @@ enum err shared_secret_read(struct buffer *out, char why[256])
 {
     const char *value = getenv("JWT_SECRET"), *path = getenv("JWT_SECRET_FILE");
     if (value != NULL && value[0] != '\0') {
-        enum err err = check("JWT_SECRET", str_from(value), why);
+        enum err err = check_secret("JWT_SECRET", str_from(value), why);
         if (err != ERR_NONE)
             return err;
         buffer_append(out, str_from(value));
@@ -63,7 +63,7 @@ enum err shared_secret_read(struct buffer *out, char why[256])
     fclose(file);
     while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
         secret.len--; /* editors add a newline, which is no part of the secret */
-    enum err err = check("JWT_SECRET_FILE", secret, why);
+    enum err err = check_secret("JWT_SECRET_FILE", secret, why);
     if (err == ERR_NONE && out->len == 0)
         buffer_append(out, secret);
     explicit_bzero(text, sizeof(text));

@@ -15,7 +15,7 @@ static bool is_plain(struct str text)
 }
 
 /* Reads "scheme://host[:port][/path]". On an error *why says what is wrong. */
-static enum err read(struct str text, struct place *place, const char **why)
+static enum err read_place(struct str text, struct place *place, const char **why)
 {
     *why = "it must be a URL like https://host.example";
     if (text.len == 0 || memmem(text.ptr, text.len, "://", 3) == NULL)
@@ -39,7 +39,7 @@ enum err web_read_public_url(struct str text, struct buffer *out, char why[256])
     text = str_trim(text);
     if (text.len == 0)
         return ERR_NONE;
-    enum err err = read(text, &place, &fault);
+    enum err err = read_place(text, &place, &fault);
     if (err == ERR_NONE && !place_is_web(&place)) {
         fault = "it must be an http or https URL";
         err = ERR_INVALID;
@@ -66,7 +66,7 @@ static enum err read_origin(struct str text, struct buffer *out, const char **wh
         memcpy(room + before, text.ptr + before + 2, text.len - before - 2);
         text = (struct str){room, text.len - 2};
     }
-    enum err err = read(text, &place, why);
+    enum err err = read_place(text, &place, why);
     if (err != ERR_NONE)
         return err;
     *why = "an origin has no path";

@@ -2,6 +2,7 @@
 
 #include "api/admit.h"
 #include "api/common.h"
+#include "api/heartbeat.h"
 #include "api/tenure.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -123,17 +124,6 @@ static void write_lease(struct buffer *out, const struct lease *lease)
     json_end_object(out);
 }
 
-/* Adds ids, which have blanks between, as an array; adds nothing if there are none. */
-static void write_ids(struct buffer *out, const char *key, struct str ids)
-{
-    if (ids.len == 0)
-        return;
-    json_begin_array(out, key);
-    while (ids.len > 0)
-        json_add_text(out, NULL, str_cut(&ids, ' '));
-    json_end_array(out);
-}
-
 static void reply_answer(struct request *request, const struct asked *answer)
 {
     struct buffer body = BUFFER_INIT;
@@ -144,8 +134,7 @@ static void reply_answer(struct request *request, const struct asked *answer)
         write_lease(&body, &lease);
     }
     json_end_array(&body);
-    write_ids(&body, "tasks_lost", answer->lost);
-    write_ids(&body, "tasks_cancel", answer->cancel);
+    heartbeat_write_news(&body, &(struct task_news){.lost = answer->lost, .cancel = answer->cancel});
     json_end_object(&body);
     reply_json(request, 200, &body);
 }

@@ -204,7 +204,7 @@ static void go_to(struct proxy *proxy, const struct request_choice *choice)
     take_choice(proxy, choice);
     const char *why = target_read(choice->url, &target);
     if (why == NULL && target.tls && choice->tls_fingerprint.len > 0 && !target_pin(&target, choice->tls_fingerprint))
-        why = "has a certificate's fingerprint that is none";
+        why = "has an unusable certificate fingerprint";
     if (why != NULL) {
         const struct exchange_failure failure = {.fault = EXCHANGE_FORBIDDEN, .why = why};
         on_failed(proxy, &failure);
@@ -219,7 +219,7 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
 {
     static const char *const sentences[] = {
         [REQUEST_NO_WORKERS] = "No live worker provides this service.",
-        [REQUEST_NONE_TAKES] = "All workers of this service are draining, or say that it is not well.",
+        [REQUEST_NONE_TAKES] = "All workers of this service are draining, or report that it is not well.",
         [REQUEST_ALL_TRIED] = "All workers of this service have been tried.",
         [REQUEST_ALL_OPEN] = "All workers of this service have failed too often lately; they are tried again soon.",
         [REQUEST_NO_ADDRESS] = "Nobody knows where the workers of this service can be reached.",

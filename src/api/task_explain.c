@@ -193,7 +193,7 @@ static void say_under_way(struct account *account)
     struct str worker_id = text_of(account, "worker_id");
     int64_t started = number_of(account, "started_at"), deadline = number_of(account, "deadline");
     bool cancelling = text_of(account, "cancel").len > 0;
-    buffer_printf(&text, "Worker %.*s works on it since ", STR_PRINTF(worker_id));
+    buffer_printf(&text, "Worker %.*s has been working on it since ", STR_PRINTF(worker_id));
     write_moment(&text, started > 0 ? started : account->now);
     buffer_append(&text, cancelling ? STR(" and will be told to cancel it.") : STR("."));
     struct buffer *out = begin_reason(account, cancelling ? "cancelling" : "under-way", &text);

@@ -146,19 +146,6 @@ static void take_report(struct reports *reports, struct store *store, struct str
         on_change(item, err, NULL);
 }
 
-/* Counts the elements of a JSON array, up to REPORTS_MAX + 1; 0 for anything else. */
-static size_t count_elements(struct str list)
-{
-    size_t count = 0;
-    if (list.ptr == NULL || list.ptr[0] != '[')
-        return 0;
-    struct json_items items = json_items(list);
-    struct json_item item;
-    while (count <= REPORTS_MAX && json_next(&items, &item))
-        count++;
-    return count;
-}
-
 /* Reads the worker that all reports are from. Returns an absent text, and adds a fault, if the body does not name it. */
 static struct str read_worker(struct str body, char room[ID_MAX], struct faults *faults)
 {
@@ -182,7 +169,7 @@ static void take_all(struct request *request, enum report_kind kind)
     }
     struct str worker_id = read_worker(request->body, room, &faults);
     struct str list = json_member_text(request->body, "results");
-    size_t count = count_elements(list);
+    size_t count = api_count_elements(list, REPORTS_MAX);
     bool fits = count >= 1 && count <= REPORTS_MAX;
     if (!fits)
         faults_add(&faults, "results", "must be an array of 1 to %d", REPORTS_MAX);

@@ -175,7 +175,7 @@ enum err greeting_judge_format(const struct redisReply *reply, char why[GREETING
     bool is_number = is_text && reply->len > 0 && strspn(reply->str, "0123456789") == reply->len;
     if (is_number && strtol(reply->str, NULL, 10) <= KEYS_FORMAT)
         return ERR_NONE;
-    snprintf(why, GREETING_WHY_MAX, "The data in Redis is of %s%.20s, this version knows %d: it touches nothing, start a newer one",
+    snprintf(why, GREETING_WHY_MAX, "The data in Redis is of %s%.20s, this version knows %d: it changes nothing, start a newer one",
              is_number ? "format " : "a format that is no number", is_number ? reply->str : "", KEYS_FORMAT);
     return ERR_NEWER;
 }

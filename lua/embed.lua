@@ -8,9 +8,9 @@
 --   --: rest NAME    any number of strings after the arguments; in the script they start at ARGV[rest]
 --   --: use NAME     what the script needs of lib/NAME.lua goes in front, with the keys it touches
 --   --: finish NAME  (of a library) the function NAME is called when the script has ended, also by an error
---   --: later NAME   from here to the line `--: now` are the function NAME, which most calls don't need, and what it alone needs;
---                    they are made when it is called for the first time, together with what they alone need of the libraries
--- Written: scripts.h and scripts.c, and for people and tests scripts/SCRIPT.lua (the whole text as Redis gets it) and
+--   --: later NAME   the lines up to `--: now` are the function NAME, which most calls don't need, and what it alone needs; they
+--                    are made when NAME is first called, together with those parts of libraries that they alone need
+-- It writes scripts.h and scripts.c, and for people and tests scripts/SCRIPT.lua (the whole text as Redis gets it) and
 -- scripts/SCRIPT.args (its keys and arguments in order).
 
 local output = arg[1]
@@ -121,7 +121,7 @@ local function choose(script, text)
   read_words(text)
   for at = #script.files, 1, -1 do
     local file = script.files[at]
-    for i = #file.finish, 1, -1 do -- nothing is to be finished where nothing of the library is used
+    for i = #file.finish, 1, -1 do -- a library of which nothing is used has nothing to finish
       for _, part in ipairs(file.parts) do
         if is_needed(part.names, needed) then
           table.insert(finish, 1, file.finish[i])
@@ -177,7 +177,7 @@ if not done then
 end
 return result]]
 
--- What stands around the part of a script that is made later.
+-- The text around the part of a script that is made later.
 local LATER = [[
 local NAME_made
 local function NAME_make()]]

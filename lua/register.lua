@@ -128,8 +128,8 @@ local function silent_twin(looks_like)
   end
 end
 
--- Which worker is this? worker_id decides; else instance_id; else tunnel_url, except that two instances that share a tunnel are
--- still two workers.
+-- Finds out which worker this is. worker_id decides; else instance_id; else tunnel_url, except that two instances that share a
+-- tunnel are still two workers; else a silent twin. If nothing decides, it is a new worker, whose id it returns.
 local function identify()
   if arg_worker_id ~= '' then
     return arg_worker_id

@@ -183,7 +183,7 @@ end
 local function hold(worker, lane, task, nonce, request, answer)
   local lease_ms, now_text = task.lease_ms or '90000', ms_text(now)
   local before = (#answer - ANSWER_FIELDS) / TASK_FIELDS
-  nonce = before > 0 and nonce .. '.' .. before or nonce -- no lease is that of another task, too
+  nonce = before > 0 and nonce .. '.' .. before or nonce -- so that no two tasks have the same lease
   local lease = (task.lease and ms_text((string.match(task.lease, '^%d+') or 0) + 1) or '1') .. ' ' .. nonce
   local ends = now + (task.lease_max_ms or 86400000)
   local deadline = math.min(ends, now + lease_ms)

@@ -17,8 +17,8 @@ local function life_sign_leave(now)
   redis.call('SET', key_alive, string.format('%.0f', now))
 end
 
--- The writes of `write` go into this Redis's own file alone, not to replicas. Else a replica that is cut off would count as late
--- although the fleet is at rest.
+-- Calls `write`, whose writes go into this Redis's own file alone, and not to replicas. Else a replica that is cut off would count
+-- as late although nothing happens in the fleet.
 local function life_write_here(write)
   redis.set_repl(redis.REPL_AOF)
   write()

@@ -12,7 +12,7 @@
 --: use requests
 --: use try
 
--- The place of each worker in the fleet's counters and indexes, and the only function that changes it.
+-- The place of each worker in the fleet's counters and indexes, and the only functions that change it.
 --
 -- A worker's hash and online key expire even when no coordinator runs. So the `ledger` remembers, without a TTL, how the worker is
 -- counted and indexed. A script that meets a worker whose keys have expired brings the ledger, the counters and the indexes up to

@@ -39,7 +39,7 @@ local function lose(worker, id, reason, incarnation, now, news)
   end
 end
 
--- Takes all its tasks from a worker. incarnation: the start of the worker that held them.
+-- Takes all tasks from a worker. incarnation: the start of the worker that held them.
 local function task_leases_release(worker, reason, incarnation, now)
   local held = redis.call('HKEYS', key_prefix .. 'held:' .. worker)
   if #held == 0 then -- writes nothing in that case, so that a full Redis can still refuse the script's next write
@@ -64,7 +64,7 @@ local function task_leases_deadline(entry, beaten, silent_until)
   return math.min(tonumber(ends or 0), math.max(tonumber(until_then or 0), beaten + (lease_ms or 0), silent_until))
 end
 
--- Takes at most `max` tasks with expired leases from a worker. Returns how many tasks it looked at.
+-- Takes at most `max` tasks with expired leases from a worker. Returns how many it took.
 local function task_leases_look(worker, now, max)
   local key = key_prefix .. 'held:' .. worker
   local held = redis.call('HGETALL', key)

@@ -63,7 +63,7 @@ local function task_queues_serve(queue, turn)
   queue_turns[queue] = turn
 end
 
--- Makes `queue` if it does not exist. Returns false if there are too many queues. Writes.
+-- Makes `queue` if it does not exist. Returns false if there are too many queues.
 local function task_queues_make(queue)
   local all = key_prefix .. 'queues'
   return redis.call('SISMEMBER', all, queue) == 1

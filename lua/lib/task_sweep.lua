@@ -2,8 +2,7 @@
 --: use memory
 --: use task_leases
 
--- Moves on tasks whose moment has come: tasks that are due, that expire, or whose leases have run out. Returns whether there may be
--- more.
+-- Moves on tasks whose moment has come: tasks that are due, that expire, or whose leases have run out.
 
 local SETS = 16 -- sets of the agenda, and workers, for one call
 
@@ -42,7 +41,7 @@ local function move_on(kind, queue, now, max)
   return #ids
 end
 
--- Moves on at most `max` tasks, some 8 µs each.
+-- Moves on at most `max` tasks, some 8 µs each. Returns whether there may be more.
 local function task_sweep_run(now, max)
   local left = max
   local agenda = redis.call('ZRANGEBYSCORE', key_prefix .. 'agenda', '-inf', now, 'LIMIT', 0, SETS)

@@ -155,6 +155,15 @@ bool admit_is_enforced(const struct request *request)
            (api->config->auth == AUTH_ON || (api->config->auth == AUTH_WARN && (request->route->access & ACCESS_FIELD) == 0));
 }
 
+enum role admit_role_now(const struct request *request)
+{
+    struct principal principal = *admit_principal(request);
+    if (!admit_is_enforced(request))
+        return principal.role;
+    enum err err = admit_check_again(request_app(request), &principal, request->route->access);
+    return err == ERR_NONE ? principal.role : ROLE_NONE;
+}
+
 /* Says in the problem which role or token the route takes. */
 void admit_refuse(struct request *request, enum err err)
 {

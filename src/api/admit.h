@@ -81,6 +81,9 @@ bool admit_is_enforced(const struct request *request);
  */
 enum err admit_check_again(const struct api *api, struct principal *principal, unsigned access);
 
+/* The sender's present role, which may be less than when a request came that has waited. */
+enum role admit_role_now(const struct request *request);
+
 /* Answers a request that is refused, or whose credential has ended since it was admitted. */
 void admit_refuse(struct request *request, enum err err);
 

@@ -264,8 +264,8 @@ static void on_page(void *data, enum err err, const struct credentials_page *pag
         read_page(directory, (struct str){NULL, 0});
         return;
     }
-    directory->version_coming.len = 0;
-    buffer_append(&directory->version_coming, page->version);
+    if (first) /* of several versions, the oldest: then the next reading reads all again */
+        buffer_append(&directory->version_coming, page->version);
     if (page->more) {
         read_page(directory, page->last);
         return;

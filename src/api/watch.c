@@ -30,9 +30,10 @@ struct watch {
 bool watch_is_permitted(struct request *request, const struct task *task)
 {
     const struct principal *principal = admit_principal(request);
-    if (principal->kind == PRINCIPAL_NONE || principal->role >= ROLE_OPERATOR)
+    enum role role = admit_role_now(request);
+    if (principal->kind == PRINCIPAL_NONE || role >= ROLE_OPERATOR)
         return true;
-    return principal->role == ROLE_USER && str_eq(task->fields[TASK_by], admit_actor(request).who);
+    return role == ROLE_USER && str_eq(task->fields[TASK_by], admit_actor(request).who);
 }
 
 void watch_answer(struct request *request, const struct task *task)

@@ -95,11 +95,13 @@ void api_undrain(struct request *request)
         drain(request, false, (struct str){NULL, 0});
 }
 
-/* Containers may have secrets in their variables: with AUTH=on those are for operators, and for the worker when it registers. */
+/*
+ * Containers may have secrets in their variables: unless AUTH is off, those are for operators, and for the worker when it
+ * registers.
+ */
 static bool sees_secrets(const struct request *request)
 {
-    const struct api *api = request_app(request);
-    return api->config->auth != AUTH_ON || admit_principal(request)->role >= ROLE_OPERATOR;
+    return !admit_is_enforced(request) || admit_principal(request)->role >= ROLE_OPERATOR;
 }
 
 static void on_worker(void *data, enum err err, const struct worker *worker, int64_t now)

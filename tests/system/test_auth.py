@@ -90,6 +90,38 @@ def test_a_revoked_token_is_refused_everywhere(redis, three_guarded):
         wait_until(lambda: as_code(beat(coordinator, f"w{number}", basic(token))) == (401, "token-revoked"), within=WITHIN)
 
 
+class BusyRoad(Relay):
+    """While the first page of credentials is on its way, they change: each time that it is read, but 6 times at the most."""
+
+    def __init__(self, redis, change):
+        self._redis, self._change, self._changes = redis, change, 0
+        super().__init__(lambda: redis.port)
+
+    def _pass(self, one):
+        peeked = one.recv(65536, socket.MSG_PEEK) if one in self._pairs else b""
+        super()._pass(one)
+        if b"token:aaaaaaaaaaaa" in peeked and self._changes < 6:
+            self._changes += 1
+            self._redis.client.hincrby(credentials.PREFIX + "credential:", "version", 1)
+            if self._changes == 6:
+                self._change()
+
+
+def test_a_revocation_among_many_changes_is_not_missed(redis, start_coordinator):
+    """It comes while the list is being read, whose first part does not have it and whose last part is newer."""
+    token = make_token(redis.client, token_id="aaaaaaaaaaaa")
+    for number in range(300):
+        make_token(redis.client, token_id=f"b{number:011d}".translate(str.maketrans("0189", "efgh")))
+
+    def revoke():
+        redis.client.hset(credentials.PREFIX + "credential:token:aaaaaaaaaaaa", "revoked_at", 1)
+
+    with contextlib.closing(BusyRoad(redis, revoke)) as road:
+        coordinator = start_coordinator(THREADS=1, AUTH="on", REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        wait_until(lambda: as_code(coordinator.request("GET", "/api/admin/stats", headers=bearer(token))) == (401, "token-revoked"),
+                   within=WITHIN)
+
+
 @pytest.mark.parametrize("path", ["/api/worker/register", "/api/edge/register"])
 def test_a_token_that_is_revoked_while_the_first_key_is_made_registers_nobody(redis, start_coordinator, path):
     with contextlib.closing(Relay(lambda: redis.port)) as road:
@@ -171,8 +203,9 @@ def test_off_asks_nobody_but_who_changes_credentials(coordinator):
         assert as_code(coordinator.request(method, path, body)) == (401, "unauthenticated")
 
 
-def test_who_only_views_gets_no_containers_secrets(redis, start_coordinator):
-    coordinator = start_coordinator(redis, AUTH="on", JWT_SECRET="a secret of the containers, long enough")
+@pytest.mark.parametrize("mode", ["warn", "on"])
+def test_who_only_views_gets_no_containers_secrets(redis, start_coordinator, mode):
+    coordinator = start_coordinator(redis, AUTH=mode, JWT_SECRET="a secret of the containers, long enough")
     sent = {"worker_id": "w", "capabilities": {"cpu_cores": 4, "ram": "8GB"}, "services": ["upload"]}
     registered = coordinator.request("POST", "/api/worker/register", sent, bearer(make_token(redis.client, "join")))
     assert registered.status == 200 and "JWT_SECRET" in registered.body.decode()

@@ -176,6 +176,26 @@ def test_a_lost_role_ends_what_it_had_open(stage):
         assert not listens.ended, "a viewer may"
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_lost_role_shows_no_more_in_an_answer_that_it_waited_for(stage, ends):
+    """A viewer sees no payload, also of a task for whose end an operator has begun to wait."""
+    admin, token = sign_in(stage, f"lowered-{ends}".lower(), "operator")
+    task, = submit(stage.redis, payload='{"mark":"secret"}')
+    coordinator = stage.coordinators[1]
+    assert coordinator.request("GET", f"/api/tasks/{task}", headers=bearer(token)).json["payload"] == {"mark": "secret"}
+    with contextlib.ExitStack() as stack:
+        raw = open_raw(stack, coordinator, f"/api/tasks/{task}?wait={30 if ends else 4}", bearer(token))
+        answer = stage.coordinators[2].request("PATCH", f"/api/auth/users/lowered-{ends}".lower(), {"role": "viewer"}, admin)
+        assert answer.status == 200, answer
+        wait_until(lambda: all(coordinator.request("GET", "/api/admin/audit", headers=bearer(token)).status == 403
+                               for _ in range(25)), within=WITHIN)
+        if ends:
+            assert coordinator.request("DELETE", f"/api/tasks/{task}", headers=admin).status == 200
+        answer = raw.read_response()
+    assert answer.status == 200 and answer.json["state"] == ("cancelled" if ends else "queued")
+    assert "payload" not in answer.json and "secret" not in answer.body.decode()
+
+
 @pytest.mark.parametrize("whose", ["join", "own"])
 def test_a_workers_poll_ends_with_its_token(stage, whose):
     admin, token_id = bearer(make_token(stage.redis.client)), {"join": "jointojointo", "own": "ownownownown"}[whose]

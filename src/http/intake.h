@@ -87,8 +87,8 @@ void intake_end_late(struct intake *intake);
 void intake_before_answer(struct st_h2o_req_t *req);
 
 /*
- * An answer ends. Reads no more of the body. Lets the client send the rest in vain, and what it has sent behind the last request of
- * its connection, so that the answer does not look broken.
+ * Call it when an answer ends. Gives up the body. The rest is read and dropped (linger.h), and so is what has come behind the last
+ * request of its connection: a reset could destroy the answer.
  */
 void intake_after_answer(struct st_h2o_req_t *req);
 

@@ -16,6 +16,7 @@ struct account {
     int64_t left_out;
     char service_room[ID_MAX], model_room[MODEL_NAME_MAX], chosen_room[ID_MAX];
     struct str service, model, chosen; /* model absent: any */
+    bool closed;                       /* no request for the service is passed on */
 };
 
 static const char *const codes[] = {
@@ -31,9 +32,19 @@ static int64_t seconds_left(const struct route_row *row)
     return (row->left_ms + 999) / 1000;
 }
 
+/* Whether the worker provides the service, and gets no request for it, however it stands. */
+static bool is_closed(const struct account *account, const struct route_row *row)
+{
+    return account->closed && row->standing != ROUTE_NOT_SERVICE;
+}
+
 /* Appends why a worker may be chosen, or not, as a sentence. */
 static void write_reason(struct buffer *out, const struct account *account, const struct route_row *row)
 {
+    if (is_closed(account, row)) {
+        buffer_printf(out, "Requests for %.*s are not passed on to any worker.", STR_PRINTF(account->service));
+        return;
+    }
     switch (row->standing) {
     case ROUTE_ELIGIBLE:
         buffer_printf(out, "It has %" PRId64 " request%s in flight and a load of %.2f.", row->in_flight,
@@ -73,7 +84,7 @@ static void on_row(void *data, const struct route_row *row)
 {
     struct account *account = data;
     struct buffer *out = &account->rows, reason = BUFFER_INIT;
-    bool eligible = row->standing <= ROUTE_NO_MODEL;
+    bool closed = is_closed(account, row), eligible = row->standing <= ROUTE_NO_MODEL && !closed;
     if (eligible && account->chosen.len == 0) {
         account->chosen = (struct str){account->chosen_room, row->worker_id.len};
         memcpy(account->chosen_room, row->worker_id.ptr, row->worker_id.len);
@@ -82,7 +93,7 @@ static void on_row(void *data, const struct route_row *row)
     json_begin_object(out, NULL);
     json_add_text(out, "worker_id", row->worker_id);
     json_add_bool(out, "eligible", eligible);
-    json_add_text(out, "code", str_from(codes[row->standing]));
+    json_add_text(out, "code", closed ? err_code(ERR_SERVICE_CLOSED) : str_from(codes[row->standing]));
     json_add_text(out, "text", buffer_str(&reason));
     json_add_text(out, "status", row->status);
     if (account->model.len > 0)
@@ -163,6 +174,7 @@ void api_route_explain(struct request *request)
     service = catalogue_name(service);
     account->pending = pending;
     account->service = (struct str){account->service_room, service.len};
+    account->closed = catalogue_passing(service)->closed;
     memcpy(account->service_room, service.ptr, service.len);
     if (model.len > 0)
         account->model = (struct str){account->model_room, model.len};

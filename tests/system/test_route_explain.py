@@ -93,6 +93,16 @@ def test_nobody_can_be_chosen(coordinator):
     assert codes(explain(coordinator, service="llm-inference")) == {"w": "other-service"}, "under any of the service's names"
 
 
+def test_nobody_gets_requests_for_a_service_that_is_closed(coordinator):
+    coordinator.register("store", services=[{"name": "redis", "port": 6379}])
+    coordinator.register("w", **LLM)
+    assert coordinator.get("/service/redis/x").json["code"] == "service-closed"
+    answer = explain(coordinator, service="redis")
+    assert (answer["chosen"], answer["text"]) == (None, "No worker can be chosen for redis.")
+    assert codes(answer) == {"store": "service-closed", "w": "other-service"} and not answer["workers"][0]["eligible"]
+    assert answer["workers"][0]["text"] == "Requests for redis are not passed on to any worker."
+
+
 def test_a_large_fleet_is_cut(coordinator):
     for number in range(230):
         coordinator.register(f"w{number:03}", **LLM)

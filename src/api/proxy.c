@@ -101,8 +101,8 @@ static void on_answer(void *data, struct str bytes, bool last)
         proxy->status = proxy->exchange->head.status;
         if (proxy->order->failed != NULL && proxy->status >= 400) {
             refuse_answer(proxy);
-        } else if (asks_for_another(proxy->status) && proxy->attempt == 1 && may_try_again(proxy, true)) {
-            proxy->is_held = true;
+        } else if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
+            proxy->is_held = proxy->was_held = true;
             proxy->held = bytes;
             proxy->held_last = last;
             choose(proxy);

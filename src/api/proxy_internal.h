@@ -52,7 +52,8 @@ struct proxy {
      */
     struct str held;
     bool is_held, held_last;
-    bool safe; /* the request may be done twice */
+    bool was_held; /* another worker was asked because one was busy: that happens once */
+    bool safe;     /* the request may be done twice */
 
     enum err err;         /* why the last attempt failed */
     struct buffer detail; /* the sentence about it; ends with a NUL */

@@ -114,6 +114,15 @@ def test_a_post_that_may_be_delivered_twice_gets_another_worker(stage, why):
         assert bodies == [b"x", b"x"]
 
 
+def test_a_busy_worker_behind_one_that_fails_is_not_the_last(stage):
+    """Whichever of the three is asked first."""
+    for end in (close, reset, close, reset):
+        busy = stage.peers.start(saying(reply(b"busy", 503)))
+        service = stage.service(stage.peers.start(after(b"", end)), busy, stage.good)
+        got = [stage.ask("GET", f"/service/{service}/x") for _ in range(6)]
+        assert [(each.status, each.body) for each in got] == [(200, GOOD)] * 6, got
+
+
 def test_up_to_three_workers_are_tried(stage):
     service = stage.service(*(stage.peers.refusing() for _ in range(2)), stage.good)
     got = stage.ask("POST", f"/service/{service}/x", b"x")

@@ -49,9 +49,11 @@ static struct str translate(const struct proxy *proxy, struct request *request, 
     struct str found =
         proxy_public_location(location, authority, buffer_str(&proxy->base), proxy->order->target.to, proxy->order->prefix, &room);
     if (found.ptr != NULL) {
-        char *copy = request_alloc(request, found.len);
-        memcpy(copy, found.ptr, found.len);
-        location = (struct str){copy, found.len};
+        struct str front = proxy_front(request);
+        char *copy = request_alloc(request, front.len + found.len);
+        memcpy(copy, front.ptr, front.len);
+        memcpy(copy + front.len, found.ptr, found.len);
+        location = (struct str){copy, front.len + found.len};
     }
     buffer_fini(&room);
     return location;

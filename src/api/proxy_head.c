@@ -59,6 +59,20 @@ static struct str prefix_of(const struct proxy_order *order)
     return prefix;
 }
 
+struct str proxy_front(const struct request *request)
+{
+    const struct api *api = request_app(request);
+    struct str rest = api->config->public_url;
+    const char *scheme_end = rest.len > 0 ? memmem(rest.ptr, rest.len, "://", 3) : NULL;
+    if (scheme_end == NULL)
+        return STR("");
+    rest = (struct str){scheme_end + 3, rest.len - (size_t)(scheme_end + 3 - rest.ptr)};
+    struct str authority = str_cut(&rest, '/');
+    if (rest.ptr == NULL || !str_eq_nocase(authority, client_asked_host(request)))
+        return STR("");
+    return (struct str){rest.ptr - 1, rest.len + 1};
+}
+
 /* Sets the client's address, the public URL and the request's id. The texts are in `room`, `address` and the request. */
 static void set_origin(const struct proxy *proxy, struct proxy_head *head, char room[512], char address[INET_TEXT_MAX])
 {
@@ -66,6 +80,7 @@ static void set_origin(const struct proxy *proxy, struct proxy_head *head, char 
     head->scheme = str_cut(&url, ':');
     head->host = url.len > 2 ? (struct str){url.ptr + 2, url.len - 2} : STR("");
     head->address = client_address(proxy->request, address);
+    head->front = proxy_front(proxy->request);
     head->prefix = prefix_of(proxy->order);
     head->request_id = proxy->request->id;
 }

@@ -233,8 +233,12 @@ static void add_origin(struct buffer *out, const struct proxy_head *head)
         add(out, STR("X-Forwarded-For"), head->address);
     add(out, STR("X-Forwarded-Host"), head->host);
     add(out, STR("X-Forwarded-Proto"), head->scheme);
-    if (head->prefix.len > 0)
-        add(out, STR("X-Forwarded-Prefix"), head->prefix);
+    if (head->front.len + head->prefix.len > 0) {
+        buffer_append(out, STR("X-Forwarded-Prefix: "));
+        buffer_append(out, head->front);
+        buffer_append(out, head->prefix);
+        buffer_append(out, STR("\r\n"));
+    }
     add(out, STR("Via"), STR("1.1 " PROXY_NAME));
     add(out, STR("X-Request-Id"), head->request_id);
 }

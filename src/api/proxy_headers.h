@@ -69,6 +69,7 @@ struct proxy_head {
     const struct proxy_connection *connection;
     const struct proxy_trust *trust;
     struct str address, scheme, host, prefix; /* the client's address; scheme, host and prefix of the public URL */
+    struct str front;                         /* the path in front of the prefix: see proxy_front */
     struct str request_id;
     struct str trace;         /* the traceparent to send if the client sent no valid one */
     struct str authorization; /* the value to send; absent: the client's, if the service is trusted with it */

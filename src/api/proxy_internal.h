@@ -103,6 +103,12 @@ struct request *proxy_take(struct proxy *proxy, int status);
 /* proxy_head.c: writes the head of the request to the worker to proxy->head. */
 void proxy_compose(struct proxy *proxy, const struct target *target);
 
+/*
+ * proxy_head.c: returns the path of PUBLIC_URL, under which a proxy serves the coordinator. Empty if there is none, or if the client
+ * has asked another host than that of PUBLIC_URL.
+ */
+struct str proxy_front(const struct request *request);
+
 /* proxy_head.c: whether the worker gets an Idempotency-Key, and so knows a request that comes once more. */
 bool proxy_has_key(const struct request *request);
 

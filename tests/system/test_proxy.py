@@ -222,6 +222,17 @@ def test_a_redirect_is_the_clients_to_follow(stage):
     assert len(peer.requests) == 3
 
 
+def test_the_public_path_has_that_of_public_url_in_front(stage, redis, start_coordinator):
+    """A proxy serves the coordinator under a path: only who asks that proxy gets to see it."""
+    peer = stage.peers.start(saying(lambda request: reply(b"", 307, {"Location": f"http://{request.header('host')}/y"})))
+    coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1", PUBLIC_URL="https://Pub.example/rma/")
+    coordinator.register("w1", services=[{"name": "up", "service_url": peer.url}])
+    for host, front in (("pub.EXAMPLE", "/rma"), ("127.0.0.1:9", ""), ("pub.example:8443", "")):
+        answer = coordinator.request("GET", "/service/up/x", headers={"Host": host})
+        assert answer.headers["Location"] == f"{front}/service/up/y", host
+        assert peer.requests[-1].header("x-forwarded-prefix") == f"{front}/service/up", host
+
+
 def test_a_request_in_circles_ends(stage, echo):
     service, peer = echo
     before = len(peer.requests)

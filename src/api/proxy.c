@@ -99,7 +99,7 @@ static void on_answer(void *data, struct str bytes, bool last)
     proxy->holders++;
     if (proxy->status == 0) {
         proxy->status = proxy->exchange->head.status;
-        if (proxy->order->failed != NULL && proxy->status >= 400) {
+        if (proxy->order->failed != NULL && proxy->status >= 300) {
             refuse_answer(proxy);
         } else if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
             proxy->is_held = proxy->was_held = true;

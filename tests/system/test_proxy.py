@@ -565,7 +565,8 @@ def models(make_stage):
                 *({"name": name, "tier": 2, "image": "i", "port": 1} for name in ("rag", "ner"))]
     stage.start(services)
     stage.served = {name: stage.peers.start(saying(lambda request: reply({"said": 1}, 500 if b"broken" in request.body
-                                                                         or "broken" in request.target else 200)))
+                                                                         or "broken" in request.target else
+                                                                         302 if b"moved" in request.body else 200)))
                     for name in ("vision", "vllm", "rag", "ner")}
     stage.ids = {name: stage.register(name, peer) for name, peer in stage.served.items()}
     stage.coordinators[0].beat(stage.ids["vllm"], loaded_models=["Llama3:8b", "qwen"])
@@ -592,8 +593,9 @@ def test_inference(models, path, body, service, target, arrives):
 
 
 def test_inference_errors(models, redis, start_coordinator):
-    answer = models.ask("POST", "/api/inference/llm", json.dumps({"model": "m", "prompt": "broken"}))
-    assert answer.status == 502 and answer.json["detail"].startswith("Worker request failed: ")
+    for prompt in ("broken", "moved"):  # a redirect would lead the client away from what it asked
+        answer = models.ask("POST", "/api/inference/llm", json.dumps({"model": "m", "prompt": prompt}))
+        assert answer.status == 502 and answer.json["detail"].startswith("Worker request failed: ")
     empty = start_coordinator(redis)
     for path, who in (("llm", "vLLM"), ("vision", "vision"), ("rag/query?query=x", "RAG"), ("graph/extract?text=x", "NER")):
         answer = empty.post(f"/api/inference/{path}", {"model": "m", "prompt": "p"})

@@ -93,23 +93,30 @@ static void refuse_answer(struct proxy *proxy)
     proxy_fail(proxy, ERR_WORKER_FAILED, proxy->detail.ptr);
 }
 
+/* Begins to answer the client with what the worker has answered. */
+static void begin_answer(struct proxy *proxy, struct str bytes, bool last)
+{
+    if (proxy->order->failed != NULL && proxy->status >= 300)
+        refuse_answer(proxy);
+    else if (proxy->status == 101)
+        proxy_begin_tunnel(proxy, bytes, last);
+    else
+        proxy_answer(proxy, bytes, last);
+}
+
 static void on_answer(void *data, struct str bytes, bool last)
 {
     struct proxy *proxy = data;
     proxy->holders++;
     if (proxy->status == 0) {
         proxy->status = proxy->exchange->head.status;
-        if (proxy->order->failed != NULL && proxy->status >= 300) {
-            refuse_answer(proxy);
-        } else if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
+        if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
             proxy->is_held = proxy->was_held = true;
             proxy->held = bytes;
             proxy->held_last = last;
             choose(proxy);
-        } else if (proxy->status == 101) {
-            proxy_begin_tunnel(proxy, bytes, last);
         } else {
-            proxy_answer(proxy, bytes, last);
+            begin_answer(proxy, bytes, last);
         }
     } else if (proxy->tunnel != NULL) {
         proxy_tunnel_go_on(proxy, bytes, last);
@@ -231,7 +238,7 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
         metric_add(&metrics->passing[proxy->place].refusals[refusal], 1);
     if (proxy->is_held) {
         proxy->is_held = false;
-        proxy_answer(proxy, proxy->held, proxy->held_last);
+        begin_answer(proxy, proxy->held, proxy->held_last);
     } else if (proxy->attempt > 0) {
         proxy_fail(proxy, proxy->err, proxy->detail.ptr);
     } else if (err == ERR_NO_WORKER) {

@@ -293,6 +293,16 @@ def test_the_old_interface_without_workers_and_with_failing_ones(make_stage):
         assert got.status == 502 and isinstance(got.json["detail"], str), got
 
 
+def test_the_old_interface_asks_another_worker_where_that_is_safe(make_stage):
+    stage = make_stage()
+    stage.start(SERVICE_CATALOG=None)
+    for answer in (reply(b"busy", 503), reply({"said": 1})):
+        stage.register("vllm", stage.peers.start(saying(answer)), capabilities=GPU_CAPABILITIES)
+    got = [stage.ask("POST", "/api/inference/llm", json.dumps({"model": "m", "prompt": "p"}), {"Idempotency-Key": f"k{number}"})
+           for number in range(8)]
+    assert [each.status for each in got] == [200] * 8, got
+
+
 def test_streams_of_lines_pass_as_they_come(old):
     """Ollama's own interface through its service: NDJSON."""
     with old.coordinators[0].raw() as raw:

@@ -85,7 +85,7 @@ static void set_origin(const struct proxy *proxy, struct proxy_head *head, char 
     head->request_id = proxy->request->id;
 }
 
-/* Reads the client's headers, and what its Connection headers name. proxy_check_request has refused too many lines of Connection. */
+/* Reads the client's headers, and what its Connection headers name. proxy_check_request has refused too many of these. */
 static size_t read_fields(const struct request *request, struct request_field fields[REQUEST_FIELDS_MAX],
                           struct proxy_connection *connection)
 {

@@ -104,8 +104,8 @@ struct request *proxy_take(struct proxy *proxy, int status);
 void proxy_compose(struct proxy *proxy, const struct target *target);
 
 /*
- * proxy_head.c: returns the path of PUBLIC_URL, under which a proxy serves the coordinator. Empty if there is none, or if the client
- * has asked another host than that of PUBLIC_URL.
+ * proxy_head.c: returns the path of PUBLIC_URL, under which a proxy serves the coordinator. Empty if there is none, or if the
+ * client has asked another host than that of PUBLIC_URL.
  */
 struct str proxy_front(const struct request *request);
 

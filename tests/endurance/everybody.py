@@ -83,6 +83,8 @@ class Worker(Client):
                              {"worker_id": self.name, "status": self.dice.choice(["healthy", "healthy", "degraded"]),
                                                                "current_load": self.dice.random(),
                               "loaded_models": ["llama3.2:3b"]})
+        if status == 404:
+            self.answers["worker unknown"] += 1
         if status == 404 or self.dice.random() < 0.005:
             self.ask("DELETE", f"/api/worker/unregister/{self.name}")
             self.begin()

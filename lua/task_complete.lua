@@ -25,6 +25,7 @@ end
 local now = clock_now()
 local completed, total = {}, 0 -- by worker; of all
 
+--: later suspect
 local function mark(worker)
   local state, place = key_prefix .. 'worker:' .. worker, ledger_read(redis.call('HGET', key_prefix .. 'ledger', worker))
   if place and redis.call('EXISTS', state) == 1 and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
@@ -62,6 +63,7 @@ local function suspect(id, task, worker)
   end)
 end
 
+--: now
 local function read(key)
   local values = redis.call('HMGET', key, 'state', 'worker_id', 'lease', 'queue', 'dedup', 'result_ttl', 'history', 'watchers')
   return { state = values[1], worker_id = values[2], lease = values[3], queue = values[4], dedup = values[5],

@@ -63,9 +63,10 @@ local function replayed(digest, body)
   end
 end
 
+--: later in_the_way
 -- Looks for a live task with the dedup key, and cancels one that is to be replaced. Returns a word and its id; nil if none is left.
 local function in_the_way(queue, dedup, on_conflict)
-  local id = dedup ~= '' and redis.call('GET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup)
+  local id = redis.call('GET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup)
   local old, what, by = id and task_moves_read(id), string.match(on_conflict, '^(%S+) ?(.*)$')
   if old and by ~= '' and redis.call('HGET', key_prefix .. 'task:' .. id, 'by') ~= by then
     return 'blocked ' .. id
@@ -77,6 +78,7 @@ local function in_the_way(queue, dedup, on_conflict)
   return old and 'same ' .. id
 end
 
+--: now
 local function remember(idempotency, body, id)
   if idempotency ~= '' then
     redis.call('SET', key_prefix .. 'idempotency:' .. idempotency, id .. ' ' .. body, 'PX', IDEMPOTENT_MS)
@@ -105,7 +107,7 @@ local function take(id, queue, group, shape, priority)
   if not lane[4] then
     return 'full ' .. queue
   end
-  local blocking = in_the_way(queue, dedup, ARGV[at + 8])
+  local blocking = dedup ~= '' and in_the_way(queue, dedup, ARGV[at + 8])
   if blocking then
     local same = string.match(blocking, '^same (.*)$')
     if same then

@@ -14,7 +14,8 @@ const TASK_COLUMNS = [
 
 const tasks = {
   rows: null, // Rows
-  filters: {}, list: [], known: new Set(), cursor: null, more: false, reading: null, why: '', end: 0,
+  filters: {}, told: {}, // told: what the fields show of the filters; an error of many lines is one in a field
+  list: [], known: new Set(), cursor: null, more: false, reading: null, why: '', end: 0,
   left: null, // the task that was opened from here
   address: null, scrolledTo: 0,
 };
@@ -94,7 +95,11 @@ function filtersOf(address) {
 }
 
 function takeFilters() {
-  for (const name of TASK_FILTERS) tasks.filters[name] = byId('tasks-' + name).value.trim();
+  for (const name of TASK_FILTERS) {
+    const {value} = byId('tasks-' + name);
+    if (value !== tasks.told[name]) tasks.filters[name] = value.trim();
+    tasks.told[name] = value;
+  }
   const address = '#/tasks' + queryOf(tasks.filters);
   tasks.address = address;
   history.replaceState(null, '', address);
@@ -138,7 +143,10 @@ function openTasks(query) {
     return;
   }
   Object.assign(tasks, {address, filters: filtersOf(address)});
-  for (const name of TASK_FILTERS) byId('tasks-' + name).value = tasks.filters[name];
+  for (const name of TASK_FILTERS) {
+    byId('tasks-' + name).value = tasks.filters[name];
+    tasks.told[name] = byId('tasks-' + name).value;
+  }
   document.title = `${tasksTitle()} – RMA Coordinator`;
   tasks.rows.measure();
   readTasksAnew();

@@ -263,6 +263,22 @@ test('dead tasks are grouped by error, and retried together after a dry run', as
   await end(page);
 });
 
+test('an error of many lines stays a filter whatever else is typed', async () => {
+  fake.queue('default');
+  for (const [id, type] of [['a', 'echo'], ['b', 'other']]) fake.task(id, {type, state: 'dead', error: 'Traceback:\n  in main '});
+  fake.task('c', {state: 'dead', error: 'Traceback:\n  in other'});
+  const page = await open(browser, proxy.url + '#/work');
+  await page.getByRole('link', {name: 'in main'}).click();
+  await waitUntil(async () => await taskRows(page).count() === 2, 'both are there');
+  await page.getByRole('searchbox', {name: 'Type'}).fill('echo');
+  await waitUntil(async () => await taskRows(page).count() === 1, 'one is left');
+  assert.equal(new URLSearchParams(new URL(page.url()).hash.split('?')[1]).get('error'), 'Traceback:\n  in main ');
+  await page.getByRole('searchbox', {name: 'Error'}).fill('other');
+  await page.getByRole('searchbox', {name: 'Type'}).fill('');
+  await waitUntil(async () => await taskRows(page).count() === 1 && page.url().endsWith('error=other'), 'another error');
+  await end(page);
+});
+
 test('a worker’s page lists what it holds', async () => {
   for (let i = 0; i < 25; i++)
     fake.task(`t${i}`, {state: 'leased', worker_id: 'rag-berlin', started_at: ago(65), progress: {percent: i, message: NASTY}});

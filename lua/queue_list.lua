@@ -9,7 +9,9 @@
 -- alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, for how many ms
 -- the oldest queued task has waited ("" for none), its fields {name, value, …}}.
 
-local LANES, BANDS = 64, 16 -- lanes, and priorities of each, that it looks into for the oldest task
+-- For the oldest task it looks into so many lanes of each queue, and so many priorities of each; and into the first priority of so
+-- many more lanes, of all queues together: a job for all workers makes a lane for each of them.
+local LANES, BANDS, MORE_LANES = 64, 16, 2000
 local BAND = 17592186044416 -- of places, see lib/task_lanes.lua
 
 local max = number_of(arg_max)
@@ -30,21 +32,23 @@ local function first_of(key, from)
   return since, string.format('%.0f', place - place % BAND + BAND)
 end
 
+local more_lanes = MORE_LANES
+
 local function queued_of(queue)
   local count, oldest = 0, nil
   for at, lane in ipairs(redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)) do
     local group, shape = string.match(lane, '^(%S+) (.*)$')
     local key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
     count = count + redis.call('ZCARD', key)
-    if at <= LANES then
-      local since, from = first_of(key, '-inf')
-      for _ = 1, BANDS do
-        if not since then
-          break
-        end
-        oldest = math.min(since, oldest or since)
-        since, from = first_of(key, from)
+    local bands = at <= LANES and BANDS or math.min(more_lanes, 1)
+    more_lanes = more_lanes - (at > LANES and bands or 0)
+    local from = '-inf'
+    for _ = 1, bands do
+      local since, following = first_of(key, from)
+      if not since then
+        break
       end
+      oldest, from = math.min(since, oldest or since), following
     end
   end
   return count, oldest

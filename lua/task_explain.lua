@@ -11,6 +11,7 @@
 -- queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
+local LANES = 2000 -- of the queue, 1 µs each: a job for all workers makes one for each of them
 local HOLDERS = 100
 local PATIENCE_MS = 15000 -- as in task_lease
 
@@ -34,7 +35,7 @@ end
 local function say_position()
   local place = redis.call('ZSCORE', task_lanes_key(task.group, task.queue, task.shape), arg_task_id)
   local before, alike, all = 0, 0, 0
-  for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. task.queue, 64)) do
+  for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. task.queue, LANES)) do
     local group, shape = string.match(lane, '^(%S+) (.*)$')
     local key = task_lanes_key(group, task.queue, shape)
     all = all + redis.call('ZCARD', key)
@@ -74,12 +75,13 @@ local function say_workers()
   local able, offline, closed, counted, since, cursor = 0, 0, 0, 0, nil, '0'
   local avoids = false
   repeat
-    local page = redis.call('HSCAN', key_prefix .. 'ledger', cursor, 'COUNT', 500)
+    local page = letter == 'w' and { '0', { value, redis.call('HGET', key_prefix .. 'ledger', value) } }
+      or redis.call('HSCAN', key_prefix .. 'ledger', cursor, 'COUNT', 500)
     cursor = page[1]
     for at = 1, #page[2], 2 do
       local id, place = page[2][at], ledger_read(page[2][at + 1])
       counted = counted + 1
-      if place and (letter ~= 'w' or id == value) and task_workers_fits(task_workers_of(id, place), shape) then
+      if place and task_workers_fits(task_workers_of(id, place), shape) then
         if place.status == 'offline' then
           offline = offline + 1
           local last = tonumber(redis.call('HGET', key_prefix .. 'worker:' .. id, 'last_heartbeat') or '')
@@ -100,7 +102,7 @@ local function say_workers()
   local avoided_until = (tonumber(task.available_at or '') or 0) + PATIENCE_MS
   say('avoided_until', avoids and avoided_until > now and redis.call('ZCARD', key_prefix .. 'online') > 1 and avoided_until)
   say('counted', counted)
-  say('all', redis.call('HLEN', key_prefix .. 'ledger'))
+  say('all', letter == 'w' and 1 or redis.call('HLEN', key_prefix .. 'ledger'))
 end
 
 -- Says how long the last tasks of its queue took.

@@ -754,6 +754,29 @@ def test_the_oldest_is_the_one_that_has_waited_longest(tasks):
     assert oldest["delayed"] <= 4 and oldest["retried"] <= 4 and oldest["mixed"] >= 62, oldest
 
 
+def test_a_job_for_all_workers_hides_no_task(tasks):
+    """A queue has a lane for each of them then."""
+    tasks.at(0)
+    tasks.worker("w7")
+    queues = ("a", "b", "c", "d")
+    tasks.enqueue_all([{"queue": queue, "group": "w:w7"} for queue in queues])
+    tasks.at(60)
+    tasks.enqueue_all([{"id": f"{queue}{number}", "queue": queue, "group": f"w:w{number}"}
+                       for queue in queues for number in range(100, 300)])
+    told = tasks.queues()
+    assert [(told[queue]["queued"], int(told[queue]["oldest"])) for queue in queues] == [(201, 60000)] * 4
+    assert [(told["position"], told["of"]) for told in map(tasks.explain, ("a100", "b299"))] == [("2", "201"), ("201", "201")]
+
+
+def test_the_worker_that_a_task_demands_is_found_among_many(tasks):
+    tasks.redis.hset("{rma}:ledger", mapping={f"x{number}": "2 healthy 0 - rag 0 - -" for number in range(4000)})
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "t", "group": "w:w"}, {"id": "u", "group": "w:nobody"},
+                       {"id": "v", "group": "w:w", "shape": "tier=1"}])
+    assert [tasks.explain(task)["able"] for task in "tuv"] == ["1", "0", "0"]
+    assert tasks.explain("u")["all"] <= tasks.explain("u")["counted"] == "1"
+
+
 @pytest.mark.parametrize("state", ["cancelled", "dead", "expired"])
 def test_so_many_that_have_ended_are_kept(tasks, state):
     key = f"{{rma}}:{state}:q"

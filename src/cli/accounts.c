@@ -7,6 +7,7 @@
 #include "cli/text.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,20 +113,38 @@ static bool read_line(char room[PASSWORD_ROOM])
     return whole;
 }
 
+static struct termios shown; /* how the terminal was before it hid what is typed */
+
+/* Ends as the signal does by default, but not before what is typed can be seen again. */
+static void on_signal(int number)
+{
+    tcsetattr(STDIN_FILENO, TCSANOW, &shown);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void handle_signals(void (*handler)(int))
+{
+    signal(SIGINT, handler);
+    signal(SIGTERM, handler);
+    signal(SIGHUP, handler);
+}
+
 /* Reads a line of standard input. At a terminal it asks the question first, and does not show what is typed. */
 static bool read_hidden(const char *question, char room[PASSWORD_ROOM])
 {
-    struct termios before, quiet;
-    bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    bool terminal = tcgetattr(STDIN_FILENO, &shown) == 0;
     if (terminal) {
-        quiet = before;
+        struct termios quiet = shown;
+        handle_signals(on_signal);
         quiet.c_lflag &= (tcflag_t)~ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
         fprintf(stderr, "%s", question);
     }
     bool read = read_line(room);
     if (terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+        handle_signals(SIG_DFL);
         fprintf(stderr, "\n");
     }
     return read;

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import http_client
 import project
 from credentials import bearer, make_token
-from test_operator import DONE, FAILED, USAGE, environment, run
+from test_operator import DONE, FAILED, USAGE, environment, run, terminal  # noqa: F401
 from waiting import wait_until
 
 TOKEN = re.compile(r"^rma[ja]_[a-z2-7]{12}_[A-Za-z0-9_-]{43}\n$")
@@ -42,6 +43,38 @@ def test_the_first_admin_is_made_and_signs_in(straight, guarded):
     assert user["username"] == "anna" and user["role"] == "viewer"
     assert guarded.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"}).status == 401
     assert straight("users", "remove", "anna").returncode == DONE
+    assert straight("users", "list", "--json").stdout == '{"users":[]}\n'
+
+
+def asked(terminal, redis, *arguments):
+    started = terminal(*arguments, settings={"REDIS_URL": redis.url})
+    wait_until(lambda: "Password: " in started.output, within=10)
+    return started
+
+
+def test_a_terminal_does_not_show_the_password(redis, guarded, terminal):
+    started = asked(terminal, redis, "users", "add", "anna", "--role", "viewer")
+    started.type("correct horse\n")
+    wait_until(lambda: "Once more: " in started.output, within=10)
+    started.type("correct horse\n")
+    assert started.wait_for_end() == DONE and "horse" not in started.output and "anna may sign in." in started.output
+    assert started.modes() == started.modes_before
+    assert guarded.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"}).status == 200
+
+
+def test_a_terminal_shows_again_what_is_typed_after_an_interruption(redis, terminal):
+    started = asked(terminal, redis, "users", "add", "anna", "--role", "viewer")
+    started.type("correct\x03")
+    assert started.wait_for_end() == -signal.SIGINT
+    assert started.modes() == started.modes_before
+
+
+def test_two_different_passwords_change_nothing(redis, straight, terminal):
+    started = asked(terminal, redis, "users", "add", "anna", "--role", "viewer")
+    started.type("correct horse\n")
+    wait_until(lambda: "Once more: " in started.output, within=10)
+    started.type("battery staple\n")
+    assert started.wait_for_end() == USAGE and "two different" in started.output
     assert straight("users", "list", "--json").stdout == '{"users":[]}\n'
 
 

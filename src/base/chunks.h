@@ -24,13 +24,13 @@ enum chunks_state {
     CHUNKS_BROKEN,
 };
 
-/* Begins as zeros, but for `spared`. */
+/* Begins as zeros, except `spared`, which the caller sets. */
 struct chunks {
     enum chunks_state state;
     int digits;     /* digits of the present size so far */
     size_t left;    /* bytes of the present chunk that are still to come */
     size_t dropped; /* bytes of extensions and trailers so far */
-    size_t spared;  /* how many of these no longer count once a chunk's data begin */
+    size_t spared;  /* for each chunk, how many dropped bytes are not counted */
 };
 
 /*

@@ -1,6 +1,6 @@
 /*
  * Gathers all that is wrong with one request, so that the client learns everything at once. A second list ("ignored") holds
- * what was left out of a request that is served all the same.
+ * what was left out of a request that is served without it.
  */
 #ifndef BASE_FAULTS_H
 #define BASE_FAULTS_H

@@ -36,7 +36,7 @@ struct str inet_client(struct str address, char room[INET_TEXT_MAX])
     text[address.len] = '\0';
     if (inet_pton(AF_INET6, text, &network) != 1)
         return address;
-    if (IN6_IS_ADDR_V4MAPPED(&network)) /* as proxies write it that listen for both kinds */
+    if (IN6_IS_ADDR_V4MAPPED(&network)) /* the form that proxies write if they listen for both kinds */
         return str_from(inet_ntop(AF_INET, &network.s6_addr[12], room, INET_TEXT_MAX));
     memset(&network.s6_addr[8], 0, 8);
     return str_from(inet_ntop(AF_INET6, &network, room, INET_TEXT_MAX));

@@ -20,8 +20,8 @@ bool inet_is_address(struct str text);
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 
 /*
- * Returns what limits count a client by. For an IPv6 address this is its network (/64), in `room`, since one client may use all
- * of it; but for one that stands for an IPv4 address (::ffff:192.0.2.1) it is that. For anything else it is the text itself.
+ * Returns the text by which limits count a client. For an IPv6 address it is the address's network (/64), in `room`, since one
+ * client may use all of it. For an IPv4 address in IPv6 form (::ffff:192.0.2.1) it is the IPv4 address. Else it is the text itself.
  */
 struct str inet_client(struct str address, char room[INET_TEXT_MAX]);
 

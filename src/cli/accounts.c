@@ -16,7 +16,7 @@
 
 #define PASSWORD_ROOM 512
 
-/* A command behind a command: "add" of "users add". */
+/* The second word of a command: "add" of "users add". */
 struct verb {
     const char *name; /* "users add" */
     int (*run)(struct options *options);
@@ -247,7 +247,7 @@ static double read_duration(const char *text)
     double number = strtod(text, &end);
     const char *unit = strchr("smhd", *end);
     static const double seconds[] = {1, 60, 3600, 86400};
-    size_t digits = strspn(text, "0123456789."); /* strtod would also take "inf", "0x8" and "1e3" */
+    size_t digits = strspn(text, "0123456789."); /* strtod would also accept "inf", "0x8" and "1e3" */
     if (digits == 0 || end != text + digits || number <= 0 || number > 1e9 || (*end != '\0' && (unit == NULL || end[1] != '\0')))
         return NAN;
     return number * (*end == '\0' ? 1 : seconds[unit - "smhd"]);

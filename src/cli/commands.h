@@ -20,7 +20,7 @@ enum takes {
     TAKES_ROLE = 2048,
     TAKES_TOKEN = 4096,
     TAKES_WITH_WORKERS = 8192,
-    TAKES_SECOND = 16384, /* a word behind the ID */
+    TAKES_SECOND = 16384, /* a word after the ID */
     TAKES_MODEL = 32768,
 };
 

@@ -152,7 +152,7 @@ void feed_join(struct feed *feed, struct request *request, struct buffer *first)
     send_next(follower);
 }
 
-/* Drops the followers that are too far behind. Their data is freed when they are gone, since it may still be being sent. */
+/* Drops the followers that are too far behind. Their data is freed when they are gone, since libh2o may still be sending it. */
 static void drop_laggards(struct feed *feed)
 {
     h2o_linklist_t *next;

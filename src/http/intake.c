@@ -306,7 +306,7 @@ void intake_before_answer(h2o_req_t *req)
         req->http1_is_persistent = 0;
 }
 
-/* Whether bytes have come that nobody has read. */
+/* Whether the kernel has bytes of the client that nobody has read. */
 static bool has_more(h2o_req_t *req)
 {
     h2o_socket_t *socket = req->conn->callbacks->get_socket(req->conn);

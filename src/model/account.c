@@ -82,7 +82,7 @@ static void read_kind(const cJSON *root, bool *join, struct faults *faults)
         faults_add(faults, "kind", "must be join (for workers) or api (for a program)");
 }
 
-/* A limit that came out empty must not make a token without it. */
+/* Refuses an empty list: it must not make a token without that limit. */
 static void refuse_empty(const cJSON *list, const char *name, struct faults *faults)
 {
     if (cJSON_IsArray(list) && list->child == NULL)

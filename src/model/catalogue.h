@@ -66,7 +66,7 @@ const struct catalogue_service *catalogue_find(struct str name);
 
 /*
  * The place of the service of that name in the catalogue, for tables of `most` places. The last place is for all other
- * services: those that the catalogue does not have, or has further behind.
+ * services: those that the catalogue does not have, or has at a later place.
  */
 size_t catalogue_place(struct str name, size_t most);
 

@@ -159,7 +159,7 @@ static void read_requirements(const cJSON *requirements, struct submission *out,
     read_whole(requirements, "tier", 1, 4, "requirements.tier", &demands.tier, faults);
     read_id(requirements, "service", "requirements.service", &demands.service, faults);
     if (demands.service.ptr != NULL)
-        demands.service = catalogue_name(demands.service); /* as workers' services are called, too */
+        demands.service = catalogue_name(demands.service); /* workers' services have the catalogue's names, too */
     read_id(requirements, "worker_id", "requirements.worker_id", &demands.worker_id, faults);
     read_id(requirements, "region", "requirements.region", &demands.region, faults);
     json_get_string(requirements, "model", SIZE_MAX, "requirements.model", &demands.model, faults);

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 #define LENGTH_DIGITS_MAX 18
-#define TEXT_BEGIN 1         /* names and values begin here: an offset of 0 means "no value yet" */
-#define EXTENSION_SPARED 256 /* bytes of each chunk's extension that do not count: an answer may have any number of chunks */
+#define TEXT_BEGIN 1 /* names and values begin here: an offset of 0 means "no value yet" */
+#define EXTENSION_SPARED                                                                                                           \
+    256 /* bytes of each chunk's extension that are not counted, since an answer may have any number of chunks */
 
 #define HEADERS_ROOM 16 /* at first; doubled when it is full */
 
@@ -32,7 +33,7 @@ struct answer {
     int64_t length;                /* -1: not known */
     bool head_is_read;             /* that of the final answer, not of an interim one */
     bool at_line_start, after_cr;
-    bool chunked; /* the body is, and llhttp does not read it */
+    bool chunked; /* the body comes in chunks, which llhttp does not read */
     bool done, upgraded;
     struct chunks chunks;
     const char *fault;
@@ -305,7 +306,7 @@ static enum answer_state state_of(const struct answer *answer)
     return answer->upgraded ? ANSWER_UPGRADE : answer->done ? ANSWER_DONE : ANSWER_MORE;
 }
 
-/* Reads chunks strictly, which llhttp does not. Returns the number of the bytes that it read. */
+/* Reads chunks, since llhttp reads them less strictly. Returns how many bytes it has read. */
 static size_t read_chunks(struct answer *answer, struct str bytes)
 {
     size_t taken;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define ANSWER_HEAD_MAX 65536  /* bytes of all headers */
-#define ANSWER_HEADERS_MAX 100 /* their number */
+#define ANSWER_HEADERS_MAX 100 /* headers */
 #define ANSWER_INTERIM_MAX 8   /* how many 1xx answers may come before the real one */
 
 struct answer_header {
@@ -38,8 +38,8 @@ enum answer_state {
 };
 
 /*
- * Reads the next bytes, and moves what it takes out of chunks together. *used becomes the number of bytes that belong to the
- * answer. Call it again only while the result is ANSWER_MORE.
+ * Reads the next bytes, and changes them: it moves the data of chunks together. *used becomes the number of bytes that belong to
+ * the answer. Call it again only while the result is ANSWER_MORE.
  */
 enum answer_state answer_read(struct answer *answer, struct str bytes, size_t *used);
 

@@ -10,8 +10,8 @@
 void process_init(void);
 
 /*
- * Keeps the process's memory, and so every secret in it, out of crash dumps (core(5)). Its children inherit that. Whoever needs
- * such a dump writes 0x33 to /proc/PID/coredump_filter.
+ * Keeps the process's memory, and so every secret in it, out of crash dumps (core(5)). Its children inherit that. To get such a
+ * dump, write 0x33 to /proc/PID/coredump_filter.
  */
 void process_keep_secrets(void);
 

@@ -113,9 +113,9 @@ static bool read_line(char room[PASSWORD_ROOM])
     return whole;
 }
 
-static struct termios shown; /* how the terminal was before it hid what is typed */
+static struct termios shown; /* the terminal's modes before it hides what is typed */
 
-/* Ends as the signal does by default, but not before what is typed can be seen again. */
+/* Restores the terminal's modes, then ends the program as the signal does by default. */
 static void on_signal(int number)
 {
     tcsetattr(STDIN_FILENO, TCSANOW, &shown);

@@ -9,8 +9,8 @@
 -- alone. Returns {the present (ms), then for each: name, queued, scheduled, completed, dead, cancelled, expired, for how many ms
 -- the oldest queued task has waited ("" for none), its fields {name, value, …}}.
 
--- For the oldest task it looks into so many lanes of each queue, and so many priorities of each; and into the first priority of so
--- many more lanes, of all queues together: a job for all workers makes a lane for each of them.
+-- For the oldest task it looks into LANES lanes of each queue, and into BANDS priorities of each lane. It also looks into the first
+-- priority of MORE_LANES more lanes, of all queues together, since a job for all workers makes a lane for each of them.
 local LANES, BANDS, MORE_LANES = 64, 16, 2000
 local BAND = 17592186044416 -- of places, see lib/task_lanes.lua
 

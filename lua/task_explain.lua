@@ -11,7 +11,7 @@
 -- queue took}, or the error NOTASK.
 
 local COUNTED = 2000 -- workers, some 2 µs each
-local LANES = 2000 -- of the queue, 1 µs each: a job for all workers makes one for each of them
+local LANES = 2000 -- the most of the queue, 1 µs each; a job for all workers makes one for each of them
 local HOLDERS = 100
 local PATIENCE_MS = 15000 -- as in task_lease
 

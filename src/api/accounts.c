@@ -354,16 +354,16 @@ void api_token_add(struct request *request)
     token_request_fini(&wanted);
 }
 
-/* Reads whether the revocation also ends the tokens of the workers. False: the request has been answered. */
-static bool read_with_workers(struct request *request, bool *with_workers)
+/* Reads a query parameter that is on or off; off unless given. False: the request has been answered. */
+static bool read_switch(struct request *request, const char *name, bool *on)
 {
     char room[8];
-    struct str text = request_query(request, "with_workers", room, sizeof(room));
-    *with_workers = str_eq(text, STR("1")) || str_eq(text, STR("true"));
-    if (text.len == 0 || *with_workers || str_eq(text, STR("0")) || str_eq(text, STR("false")))
+    struct str text = request_query(request, name, room, sizeof(room));
+    *on = str_eq(text, STR("1")) || str_eq(text, STR("true"));
+    if (text.len == 0 || *on || str_eq(text, STR("0")) || str_eq(text, STR("false")))
         return true;
     struct faults faults = FAULTS_INIT;
-    faults_add(&faults, "with_workers", "must be 1 or true, or 0 or false");
+    faults_add(&faults, name, "must be 1 or true, or 0 or false");
     api_refuse(request, ERR_INVALID, NULL, &faults);
     return false;
 }
@@ -379,7 +379,7 @@ void api_token_revoke(struct request *request)
         reply_error(request, ERR_NO_SUCH, NULL, NULL);
         return;
     }
-    if (!read_with_workers(request, &with_workers))
+    if (!read_switch(request, "with_workers", &with_workers))
         return;
     int64_t revoked_at = clock_wall_ms();
     snprintf(now, sizeof(now), "%lld", (long long)revoked_at);
@@ -426,9 +426,17 @@ void api_key_list(struct request *request)
 
 static void on_rotated(void *data, enum err err, struct str kid)
 {
-    struct request *request = api_resume(data, err);
+    struct request *request = api_resume(data, err == ERR_TOO_MANY ? ERR_NONE : err);
     if (request == NULL)
         return;
+    if (err == ERR_TOO_MANY) {
+        reply_error(
+            request, err,
+            "As many keys are known as there can be. Each ends 25 hours after another has taken its place; forget=1 ends all "
+            "of them now, and all sessions and workers' own tokens with them.",
+            NULL);
+        return;
+    }
     struct buffer body = BUFFER_INIT;
     json_begin_object(&body, NULL);
     json_add_text(&body, "kid", kid);
@@ -441,6 +449,9 @@ void api_key_rotate(struct request *request)
     const struct api *api = request_app(request);
     struct actor actor = admit_actor(request);
     struct signing_key key;
+    bool forget;
+    if (!read_switch(request, "forget", &forget))
+        return;
     if (api->config->signing_keys->count > 0) {
         reply_error(request, ERR_EXISTS,
                     "The key that signs comes from JWT_KEY_FILE: put another key there, before the present one, and restart.",
@@ -449,7 +460,7 @@ void api_key_rotate(struct request *request)
     }
     signing_key_make(&key);
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending,
-             store_signing_key(api->store, &actor, str_from(key.kid), buffer_str(&key.private_pem), true, on_rotated, pending));
+    api_sent(pending, store_signing_key(api->store, &actor, str_from(key.kid), buffer_str(&key.private_pem),
+                                        forget ? "forget" : "rotate", on_rotated, pending));
     signing_key_fini(&key);
 }

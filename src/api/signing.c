@@ -52,7 +52,7 @@ static void make_key(struct preparing *preparing)
     struct signing_key key;
     signing_key_make(&key);
     enum err err = store_signing_key(preparing->api->store, &preparing->actor, str_from(key.kid), buffer_str(&key.private_pem),
-                                     false, on_made, preparing);
+                                     "first", on_made, preparing);
     signing_key_fini(&key);
     if (err != ERR_NONE)
         finish(preparing, err);

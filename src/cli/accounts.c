@@ -322,7 +322,8 @@ static int list_keys(struct options *options)
 
 static int rotate_keys(struct options *options)
 {
-    return change(options, "POST", "/api/auth/keys/rotate", NULL, "Another key signs");
+    return change(options, "POST", options->forget ? "/api/auth/keys/rotate?forget=1" : "/api/auth/keys/rotate", NULL,
+                  "Another key signs");
 }
 
 int cli_users(char **args)

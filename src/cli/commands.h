@@ -22,6 +22,7 @@ enum takes {
     TAKES_WITH_WORKERS = 8192,
     TAKES_SECOND = 16384, /* a word after the ID */
     TAKES_MODEL = 32768,
+    TAKES_FORGET = 65536,
 };
 
 struct cli_command {

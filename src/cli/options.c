@@ -60,6 +60,8 @@ static const struct flag {
     {"--tiers", "N,N", TAKES_TOKEN, TEXT(tiers), "of a join token: workers of these tiers alone"},
     {"--services", "NAME,NAME", TAKES_TOKEN, TEXT(services), "of a join token: for these services alone"},
     {"--with-workers", NULL, TAKES_WITH_WORKERS, SWITCH(with_workers), "its workers lose their own tokens, too"},
+    {"--forget", NULL, TAKES_FORGET, SWITCH(forget),
+     "the old ones end at once, and all sessions and workers' own tokens with them"},
     {"--json", NULL, TAKES_ALWAYS, SWITCH(json), "prints what the coordinator answered"},
     {"--url", "URL", TAKES_ALWAYS, TEXT(url),
      "of any coordinator of the fleet (COORDINATOR_URL): http://host:8080, https://host/prefix"},

@@ -19,7 +19,7 @@ struct options {
     const char *queue, *state, *type, *worker, *error, *limit;
     const char *file, *model, *priority, *delay, *max_attempts, *dedup_key, *idempotency_key;
     const char *role, *kind, *name, *expires, *max_workers, *tiers, *services;
-    bool watch, yes, json, wait, follow, dry_run, with_workers;
+    bool watch, yes, json, wait, follow, dry_run, with_workers, forget;
     char *settings[2 * OPTIONS_SETTINGS_MAX + 1]; /* flags that say where Redis is, for config_read, up to a NULL */
 };
 

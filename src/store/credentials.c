@@ -136,7 +136,7 @@ enum err store_password(struct store *store, struct str name, store_text_callbac
     return err;
 }
 
-enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem, bool rotate,
+enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem, const char *mode,
                            store_text_callback *callback, void *data)
 {
     char keep[24];
@@ -144,7 +144,7 @@ enum err store_signing_key(struct store *store, const struct actor *actor, struc
     struct str args[SIGNING_KEY_ARGS] = {
         [SIGNING_KEY_kid] = kid,
         [SIGNING_KEY_pem] = pem,
-        [SIGNING_KEY_mode] = rotate ? STR("rotate") : STR("first"),
+        [SIGNING_KEY_mode] = str_from(mode),
         [SIGNING_KEY_keep] = str_from(keep),
         [SIGNING_KEY_who] = actor->who,
         [SIGNING_KEY_from] = actor->address,

@@ -72,11 +72,12 @@ typedef void store_text_callback(void *data, enum err err, struct str text);
 MUST_CHECK enum err store_password(struct store *store, struct str name, store_text_callback *callback, void *data);
 
 /*
- * Makes the key `kid`, with the private half `pem`, the signing key if there is none yet or if `rotate` is set. The callback
- * gets the name of the key that signs from now on. It may be a key of another coordinator.
+ * Makes the key `kid`, with the private half `pem`, the signing key. "first": if there is none yet. "rotate": in place of the
+ * present one, which stays known until its last token has ended. "forget": in place of all keys, which are known no more. The
+ * callback gets the name of the key that signs from now on. It may be a key of another coordinator.
  */
-MUST_CHECK enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem, bool rotate,
-                                      store_text_callback *callback, void *data);
+MUST_CHECK enum err store_signing_key(struct store *store, const struct actor *actor, struct str kid, struct str pem,
+                                      const char *mode, store_text_callback *callback, void *data);
 
 /* Adds an entry to the audit, without waiting for the reply. */
 void store_audit(struct store *store, const struct actor *actor, const char *action, struct str target, const char *outcome);

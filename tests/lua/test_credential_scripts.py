@@ -211,3 +211,12 @@ def test_what_has_expired_takes_no_room(scripts):
     scripts.at(2)
     put(scripts, "session:s3", most=3)
     assert read(scripts)[2].keys() == {"session:s3"}
+
+
+def test_keys_that_are_forgotten_are_known_no_more(scripts):
+    for number in range(60):
+        sign(scripts, f"k{number}", mode="rotate")
+    put(scripts, "user:anna", role="viewer")
+    assert sign(scripts, "new", mode="forget") == "new"
+    assert read(scripts)[2].keys() == {"key:new", "user:anna"} and scripts.redis.keys("*key:k*") == []
+    assert sign(scripts, "later") == "new" and sign(scripts, "next", mode="rotate") == "next"

@@ -851,6 +851,36 @@ def test_rotation_refuses_no_valid_token(redis, three_guarded):
         assert beat(coordinator, "v", new).status == 200, "what is not known yet is looked for"
 
 
+def test_whoever_has_stolen_a_key_has_nothing_when_it_is_forgotten(redis, start_coordinator, anna):
+    """Rotation leaves the keys before for the tokens that are out. That is not enough when a key is out."""
+    coordinator, admin, answer = anna
+    join = make_token(redis.client, "join")
+    shown = [bearer(answer.json["access_token"]), bearer(register(coordinator, join, worker_id="w").json["token"])]
+    assert coordinator.request("POST", "/api/auth/keys/rotate?forget=yes", headers=admin).status == 422
+    kid = coordinator.request("POST", "/api/auth/keys/rotate", headers=admin).json["kid"]
+    assert coordinator.request("GET", "/api/admin/stats", headers=shown[0]).status == 200
+    kid = coordinator.request("POST", "/api/auth/keys/rotate?forget=1", headers=admin).json["kid"]
+    for each in (coordinator, start_coordinator(redis, AUTH="on")):
+        wait_until(lambda: [each.request("GET", "/api/admin/stats", headers=shown[0]).status, beat(each, "w", shown[1]).status] ==
+                   [401, 401], within=WITHIN)
+        assert [key["kid"] for key in each.request("GET", "/.well-known/jwks.json").json["keys"]] == [kid]
+    again = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"}).json["access_token"]
+    assert coordinator.request("GET", "/api/admin/stats", headers=bearer(again)).status == 200
+    assert register(coordinator, join, worker_id="w").status == 200
+
+
+def test_a_full_set_of_keys_says_what_to_do(redis, guarded):
+    admin = bearer(make_token(redis.client))
+    for number in range(59):
+        key = f"key:{number:043d}"
+        redis.client.hset(credentials.PREFIX + "credential:" + key, "pem", "")
+        redis.client.zadd(credentials.PREFIX + "credentials", {key: 0})
+    assert guarded.request("POST", "/api/auth/keys/rotate", headers=admin).status == 200
+    full = guarded.request("POST", "/api/auth/keys/rotate", headers=admin)
+    assert as_code(full) == (409, "too-many") and "forget=1" in full.json["detail"]
+    assert guarded.request("POST", "/api/auth/keys/rotate?forget=true", headers=admin).status == 200
+
+
 def test_a_new_key_is_known_everywhere_at_once(redis, three_guarded):
     """Whoever is given a token may show it to any instance and thread, and to somebody who checks it by the published keys; and the
     tokens of the keys before go on."""

@@ -216,7 +216,8 @@ EXERCISES = {
         422: [as_admin("viewerviewer", query="?with_workers=yes")],
         401: [Request("viewerviewer")], 403: [Request("viewerviewer", headers=VIEWER)]},
     "GET /api/auth/keys": {200: [as_admin()], **ADMINS_ALONE},
-    "POST /api/auth/keys/rotate": {200: [as_admin()], **ADMINS_ALONE},
+    "POST /api/auth/keys/rotate": {200: [as_admin(), as_admin(query="?forget=0")], 422: [as_admin(query="?forget=yes")],
+                                   **ADMINS_ALONE},
     "GET /api/admin/audit": {
         200: [Request(), Request(query="?limit=1"), Request(query="?cursor=1-0")],
         422: [Request(query="?limit=0"), Request(query="?limit=501"), Request(query="?cursor=x")]},

@@ -3,7 +3,9 @@
  */
 #include "api/api.h"
 #include "base/json_writer.h"
+#include "base/percent.h"
 #include "http/reply.h"
+#include "model/labels.h"
 #include "store/tasks.h"
 
 #include <inttypes.h>
@@ -43,6 +45,16 @@ static struct buffer *begin_reason(struct account *account, const char *code, co
 
 /* -- its demands --------------------------------------------------------------------------------------------------------------- */
 
+/* The value is encoded, see labels_read. */
+static void write_label(struct buffer *out, struct str name, struct str value)
+{
+    char room[LABEL_VALUE_MAX];
+    struct str decoded;
+    if (!percent_decode(value, false, room, sizeof(room), &decoded))
+        decoded = value;
+    buffer_printf(out, "labelled %.*s=%.*s", STR_PRINTF(name), STR_PRINTF(decoded));
+}
+
 /* Appends "of tier 1", "with service ocr" for "tier=1", "service=ocr". */
 static void write_demand(struct buffer *out, struct str demand)
 {
@@ -57,7 +69,7 @@ static void write_demand(struct buffer *out, struct str demand)
     else if (str_eq(name, STR("region")))
         buffer_printf(out, "in region %.*s", STR_PRINTF(value));
     else if (name.len > 6 && memcmp(name.ptr, "label.", 6) == 0)
-        buffer_printf(out, "labelled %.*s=%.*s", (int)name.len - 6, name.ptr + 6, STR_PRINTF(value));
+        write_label(out, (struct str){name.ptr + 6, name.len - 6}, value);
     else
         buffer_printf(out, "with %.*s %.*s", STR_PRINTF(name), STR_PRINTF(value));
 }

@@ -152,7 +152,7 @@ static void add_explanation(struct buffer *out, const cJSON *explanation)
     cJSON_ArrayForEach(reason, cJSON_GetObjectItemCaseSensitive(explanation, "reasons"))
     {
         struct str more = member_text(reason, "text");
-        if (more.len == 0 || str_eq(more, text))
+        if (more.len == 0 || strstr(text.ptr, more.ptr) != NULL)
             continue;
         buffer_append(out, STR("  - "));
         text_show(out, more, SIZE_MAX);

@@ -84,9 +84,9 @@ function showWhy({parts, task, explained}) {
   const told = explained && (task.state === 'queued' || task.state === 'scheduled' || explained.text);
   parts.why.hidden = !told;
   if (!told) return;
-  const reasons = (explained.reasons || []).map(({text}) => plainText(text)).filter(text => text && text !== explained.text);
-  const eta = explained.eta_seconds;
-  parts.why.replaceChildren(make('header', '', make('h2', '', 'Why it waits')), make('p', 'text', plainText(explained.text)),
+  const words = plainText(explained.text), eta = explained.eta_seconds;
+  const reasons = (explained.reasons || []).map(({text}) => plainText(text)).filter(text => text && !words.includes(text));
+  parts.why.replaceChildren(make('header', '', make('h2', '', 'Why it waits')), make('p', 'text', words),
     reasons.length ? make('ul', '', ...reasons.map(text => make('li', '', text))) : '',
     typeof eta === 'number' ? make('p', 'soft text', `It begins in about ${duration(eta * 1000)}, at the present pace.`) : '');
 }
@@ -117,9 +117,10 @@ function showTask() {
     figure('', 'Lease', task.lease_seconds ? duration(task.lease_seconds * 1000) : '–'));
   parts.life.replaceChildren(...lifeOf(task).map(lifeItem));
   const demands = Object.entries(task.requirements || {}).map(([name, value]) => [name.replaceAll('_', ' '), value]);
-  parts.details.replaceChildren(factCard('Demands', demands), factCard('Times and names', [['Created', dateOf(task.created_at)],
-    ['Available', dateOf(task.available_at)], ['Started', dateOf(task.started_at)], ['Finished', dateOf(task.finished_at)],
-    ['Expires', dateOf(task.expires_at)], ['Dedup key', task.dedup_key]]));
+  parts.details.replaceChildren(factCard('Demands', demands, 'Any worker may do it.'),
+    factCard('Times and names', [['Created', dateOf(task.created_at)],
+      ['Available', dateOf(task.available_at)], ['Started', dateOf(task.started_at)], ['Finished', dateOf(task.finished_at)],
+      ['Expires', dateOf(task.expires_at)], ['Dedup key', task.dedup_key]]));
   showValues(shownTask);
 }
 

@@ -263,6 +263,26 @@ test('dead tasks are grouped by error, and retried together after a dry run', as
   await end(page);
 });
 
+test('figures stay in their places, and a task without demands or more reasons says so once', async () => {
+  fake.queue('default', {oldest_seconds: 4012345});
+  for (let i = 0; i < 2500; i++) fake.task(`t${i}`);
+  const page = await open(browser, proxy.url + '#/work');
+  await shows(page.locator('#work-figures'), 'oldest 46 d');
+  for (const width of [1280, 1000, 390]) {
+    await page.setViewportSize({width, height: 900});
+    assert.deepEqual(await page.locator('#work-figures dd').evaluateAll(all =>
+      all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)), []);
+  }
+  const texts = ['Queue default is paused.', 'It is number 1 of 2.'];
+  fake.explained.set('t1', {task_id: 't1', state: 'queued', text: texts.join(' '), eta_seconds: null, position: 1,
+    reasons: texts.map(text => ({code: 'x', text}))});
+  await page.goto(proxy.url + '#/task/t1');
+  await shows(page.locator('.explained'), texts.join(' '));
+  assert.equal(await page.locator('.explained li').count(), 0);
+  await shows(page.locator('#task'), 'Any worker may do it.');
+  await end(page);
+});
+
 test('an error of many lines stays a filter whatever else is typed', async () => {
   fake.queue('default');
   for (const [id, type] of [['a', 'echo'], ['b', 'other']]) fake.task(id, {type, state: 'dead', error: 'Traceback:\n  in main '});

@@ -415,7 +415,9 @@ def test_labels_of_any_text(redis, coordinator):
 @pytest.mark.parametrize("requirements, words", [
     ({}, ""), ({"tier": 1}, " of tier 1"), ({"model": "Llama3:latest"}, " with model llama3"), ({"worker_id": "w9"}, " with id w9"),
     ({"min_gpu_memory": "16GB"}, " with 16.0 GB of GPU memory"), ({"region": "fra"}, " in region fra"),
-    ({"service": "ocr", "labels": {"rack": "b"}}, " with service ocr and labelled rack=b")], ids=str)
+    ({"service": "ocr", "labels": {"rack": "b"}}, " with service ocr and labelled rack=b"),
+    ({"labels": {"a.b": "Z\u00fcrich; 7%=" + "\u00e9" * 58, "c": ""}},
+     " labelled a.b=Z\u00fcrich; 7%=" + "\u00e9" * 58 + " and labelled c=")], ids=str)
 def test_what_is_demanded_in_words(coordinator, requirements, words):
     explained, _ = explain(coordinator, submit(coordinator, requirements=requirements).json["task_id"])
     assert explained["text"] == f"No live worker{words} takes work."

@@ -68,7 +68,7 @@ static bool cut_begin(struct str *text, struct str begin)
 /* Takes `path` off the front of *text. False if *text does not begin with it, or the segment goes on after it. */
 static bool cut_path(struct str *text, struct str path)
 {
-    if (text->len < path.len || memcmp(text->ptr, path.ptr, path.len) != 0)
+    if (text->len < path.len || (path.len > 0 && memcmp(text->ptr, path.ptr, path.len) != 0))
         return false;
     if (text->len > path.len && strchr("/?#", text->ptr[path.len]) == NULL)
         return false;

@@ -10,6 +10,7 @@
 #define PATIENCE_MS (24 * 3600 * 1000)
 
 static void choose(struct proxy *proxy);
+static void go_to_other(struct proxy *proxy);
 
 struct proxies *proxies_new(void)
 {
@@ -126,12 +127,29 @@ static void on_answer(void *data, struct str bytes, bool last)
     proxy_let_go(proxy);
 }
 
+/*
+ * Whether to ask the worker that failed at its other URL, where another program may listen. Not if the worker was silent: then all
+ * of the machine may be.
+ */
+static bool may_go_to_other(const struct proxy *proxy, const struct exchange_failure *failure)
+{
+    bool is_silent = failure->fault == EXCHANGE_CONNECT_TIMEOUT || failure->fault == EXCHANGE_TLS_TIMEOUT ||
+                     failure->fault == EXCHANGE_LOOKUP_TIMEOUT || failure->fault == EXCHANGE_OVERLOADED;
+    return proxy->other_url.len > 0 && !is_silent && !proxy->is_held && proxy_is_waited_for(proxy) &&
+           may_try_again(proxy, failure->delivered);
+}
+
 static void on_failed(void *data, const struct exchange_failure *failure)
 {
     struct proxy *proxy = data;
     proxy->holders++;
     proxy_note_failure(proxy, failure);
     proxy_end_exchange(proxy);
+    if (may_go_to_other(proxy, failure)) {
+        go_to_other(proxy);
+        proxy_let_go(proxy);
+        return;
+    }
     enum request_outcome outcome = failure->fault == EXCHANGE_OVERLOADED ? REQUEST_UNKNOWN
                                    : failure->delivered                  ? REQUEST_FAILED
                                                                          : REQUEST_UNREACHABLE;
@@ -198,6 +216,9 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
     memcpy(proxy->worker_id, choice->worker_id.ptr, len);
     proxy->worker_id[len] = '\0';
     proxy_count(proxy, proxy_service_place(choice->service));
+    proxy->other_url.len = proxy->fingerprint.len = 0;
+    buffer_append(&proxy->other_url, choice->other_url);
+    buffer_append(&proxy->fingerprint, choice->tls_fingerprint);
     if (proxy->attempt > 1)
         metric_add(&metrics->passing[proxy->place].retries, 1);
     struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
@@ -205,12 +226,13 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
                   str_eq(method, STR("OPTIONS")) || proxy_has_key(proxy->request);
 }
 
-static void go_to(struct proxy *proxy, const struct request_choice *choice)
+/* Sends the request to a URL of the chosen worker. */
+static void go_to(struct proxy *proxy, struct str url)
 {
     struct target target;
-    take_choice(proxy, choice);
-    const char *why = target_read(choice->url, &target);
-    if (why == NULL && target.tls && choice->tls_fingerprint.len > 0 && !target_pin(&target, choice->tls_fingerprint))
+    struct str fingerprint = buffer_str(&proxy->fingerprint);
+    const char *why = target_read(url, &target);
+    if (why == NULL && target.tls && fingerprint.len > 0 && !target_pin(&target, fingerprint))
         why = "has an unusable certificate fingerprint";
     if (why != NULL) {
         const struct exchange_failure failure = {.fault = EXCHANGE_FORBIDDEN, .why = why};
@@ -219,6 +241,18 @@ static void go_to(struct proxy *proxy, const struct request_choice *choice)
     }
     proxy_compose(proxy, &target);
     dial(proxy, &target);
+}
+
+/* Asks the same worker again, under the same lease. */
+static void go_to_other(struct proxy *proxy)
+{
+    struct buffer url = proxy->other_url;
+    proxy->other_url = BUFFER_INIT;
+    proxy->attempt++;
+    proxy->status = 0;
+    metric_add(&metrics->passing[proxy->place].retries, 1);
+    go_to(proxy, buffer_str(&url));
+    buffer_fini(&url);
 }
 
 /* No other worker can serve the request: the client gets the held answer, or the last failure. */
@@ -276,7 +310,8 @@ static void take_or_leave(struct proxy *proxy, const struct request_choice *choi
             proxy_end_exchange(proxy);
             proxy_release(proxy, proxy_outcome(proxy));
         }
-        go_to(proxy, choice);
+        take_choice(proxy, choice);
+        go_to(proxy, choice->url);
     }
 }
 

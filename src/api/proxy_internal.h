@@ -38,6 +38,7 @@ struct proxy {
     int attempt; /* the number of the present one, from 1; 0: no worker is chosen yet */
     char worker_id[ID_MAX + 1];
     struct buffer base;                      /* the path of the worker's URL */
+    struct buffer other_url, fingerprint;    /* of the same worker, for one more attempt; empty: there is none */
     const struct catalogue_passing *passing; /* of the chosen service */
     bool has_model;                          /* the worker has the order's model loaded */
     struct buffer tried;                     /* ids of the workers that are not asked again, with blanks between */

@@ -11,6 +11,8 @@ void proxy_let_go(struct proxy *proxy)
     if (--proxy->holders > 0)
         return;
     buffer_fini(&proxy->base);
+    buffer_fini(&proxy->other_url);
+    buffer_fini(&proxy->fingerprint);
     buffer_fini(&proxy->tried);
     buffer_fini(&proxy->head);
     buffer_fini(&proxy->piece);

@@ -80,6 +80,7 @@ static void on_site(void *data, enum err err, const struct site *site)
         choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
     } else {
         choice.url = site->url;
+        choice.other_url = site->other;
         choice.tls_fingerprint = site->tls_fingerprint;
         choosing_end(choosing, ERR_NONE, &choice, REQUEST_NO_WORKERS);
     }

@@ -29,6 +29,7 @@ struct request_choice {
     struct str worker_id;
     struct str service; /* of the wish's services, the one for which the worker was chosen */
     struct str url;     /* "http://10.0.0.7:8102", "https://gpu.example/llm": as the worker told it, checked by endpoint.h alone */
+    struct str other_url;       /* where the worker provides the service, too; absent: nowhere */
     struct str tls_fingerprint; /* SHA-256 of the worker's certificate as 64 hex digits; absent: the host's name is checked */
     bool has_model;             /* the worker has the wish's model loaded */
     struct request_lease *lease;

@@ -106,7 +106,8 @@ void lists_drop(struct lists *lists, struct str worker_id, struct str service);
 
 /* Where a worker provides a service. */
 struct site {
-    struct str url; /* absent: it is not known */
+    struct str url;   /* absent: it is not known */
+    struct str other; /* another one of its URLs; absent: there is one only */
     struct str tls_fingerprint;
 };
 typedef void site_callback(void *data, enum err err, const struct site *site);

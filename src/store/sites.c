@@ -65,6 +65,8 @@ static void tell_site(const struct kept_site *kept, uint64_t turn, site_callback
     struct site site = {.url = {NULL, 0}};
     if (kept->endpoints.count > 0)
         site.url = endpoints_at(&kept->endpoints, turn % kept->endpoints.count);
+    if (kept->endpoints.count > 1)
+        site.other = endpoints_at(&kept->endpoints, (turn + 1) % kept->endpoints.count);
     if (kept->tls_fingerprint.len > 0)
         site.tls_fingerprint = buffer_str(&kept->tls_fingerprint);
     callback(data, ERR_NONE, &site);

@@ -123,6 +123,18 @@ def test_a_busy_worker_behind_one_that_fails_is_not_the_last(stage):
         assert [(each.status, each.body) for each in got] == [(200, GOOD)] * 6, got
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_worker_is_asked_at_its_other_url_when_one_fails(stage, method):
+    """As one is whose first container has ended: nobody else provides the service."""
+    for peer in (stage.peers.refusing(), *([stage.peers.start(after(b"", close))] if method == "GET" else [])):
+        service = stage.service()
+        urls = [{"name": service, "service_url": url} for url in (peer.url, stage.good.url)]
+        stage.coordinators[0].register(f"{service}-two", services=urls)
+        got = [stage.ask(method, f"/service/{service}/x", b"x" if method == "POST" else None) for _ in range(12)]
+        assert [(each.status, each.body) for each in got] == [(200, GOOD)] * 12, got
+        assert {each.headers["X-RMA-Attempt"] for each in got} == {"1", "2"}
+
+
 def test_up_to_three_workers_are_tried(stage):
     service = stage.service(*(stage.peers.refusing() for _ in range(2)), stage.good)
     got = stage.ask("POST", f"/service/{service}/x", b"x")

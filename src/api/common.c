@@ -79,6 +79,19 @@ bool api_check_id(struct request *request, const char *name)
     return false;
 }
 
+bool api_query_switch(struct request *request, const char *name, bool *on)
+{
+    char room[8];
+    struct str text = request_query(request, name, room, sizeof(room));
+    *on = str_eq(text, STR("1")) || str_eq(text, STR("true"));
+    if (text.len == 0 || *on || str_eq(text, STR("0")) || str_eq(text, STR("false")))
+        return true;
+    struct faults faults = FAULTS_INIT;
+    faults_add(&faults, name, "must be 1 or true, or 0 or false");
+    api_refuse(request, ERR_INVALID, NULL, &faults);
+    return false;
+}
+
 struct str api_query_model(const struct request *request, char room[MODEL_NAME_MAX], struct faults *faults)
 {
     char asked_room[MODEL_NAME_MAX + 1];

@@ -85,7 +85,7 @@ static void read_kind(const cJSON *root, bool *join, struct faults *faults)
 /* Refuses an empty list: it must not make a token without that limit. */
 static void refuse_empty(const cJSON *list, const char *name, struct faults *faults)
 {
-    if (cJSON_IsArray(list) && list->child == NULL)
+    if (list != NULL && cJSON_IsArray(list) && list->child == NULL)
         faults_add(faults, name, "must not be empty; leave it out for a token without this limit");
 }
 

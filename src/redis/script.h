@@ -22,8 +22,6 @@ extern const struct script_text script_texts[SCRIPT_COUNT];
 /* The commands that a Redis user needs beside SCRIPT_COMMANDS, in the form of ACL SETUSER. */
 #define STORE_COMMANDS "+evalsha +mget +script|load +subscribe +wait +xrange +xrevrange +zrangebylex"
 
-#define SCRIPT_ARGS_MAX 16 /* no script names more arguments than this */
-
 /* Computes the scripts' digests. Call it once, before any thread starts, after keys_init. */
 void scripts_init(void);
 

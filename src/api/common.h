@@ -55,8 +55,8 @@ bool api_check_id(struct request *request, const char *name);
 void api_query_number(const struct request *request, const char *name, int most, int *out, struct faults *faults);
 
 /*
- * Reads a parameter of the query that is on or off ("1", "true", "0", "false") into *on: off if it is not given. Returns false if it
- * is something else; then the request has been answered.
+ * Reads a parameter of the query that is on or off ("1", "true", "0", "false") into *on: off if it is not given. Returns false if
+ * it is something else; then the request has been answered.
  */
 MUST_CHECK bool api_query_switch(struct request *request, const char *name, bool *on);
 

@@ -6,14 +6,15 @@ const QUEUES_AGAIN_MS = 5000;
 const QUEUE_PAGE = 500;
 const ERROR_FILTER_MAX = 256; // bytes: a part of an error finds it
 const DEAD_AGAIN_MS = 30000;
-const DEAD_READ = 500; // of the newest dead tasks, which are grouped
+const DEAD_READ = 500; // dead tasks, which are grouped: the newest of each of the queues that have most
+const DEAD_QUEUES = 10;
 
 const QUEUE_COLUMNS = ['Queue', 'Waiting', 'Running', 'Scheduled', 'Dead', 'Oldest', 'New / min', 'Done / min', ''];
 
 const work = {
   queues: [], why: '', samples: new Samples(QUEUES_AGAIN_MS / 2),
   rows: new Map(), // parts of rows by queue
-  groups: [], deadMore: false, deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0, deadAt: 0,
+  groups: [], deadRead: false, deadWhy: '', deadShown: 0, deadCount: 0, deadAt: 0,
   drawn: '', ages: [], // which groups are drawn, and their cells that tick
   queuesAgain: null,
 };
@@ -134,15 +135,12 @@ function groupDead(tasks) {
 }
 
 async function refreshDead() {
-  const tasks = [];
-  let cursor = null;
+  const tasks = [], ill = work.queues.filter(({counts}) => counts.dead > 0).sort((a, b) => b.counts.dead - a.counts.dead);
+  const limit = Math.floor(DEAD_READ / Math.min(DEAD_QUEUES, Math.max(1, ill.length)));
   try {
-    do {
-      const page = await get('api/tasks' + queryOf({state: 'dead', limit: 100, cursor}));
-      tasks.push(...page.tasks);
-      cursor = page.next_cursor;
-    } while (cursor && tasks.length < DEAD_READ);
-    Object.assign(work, {groups: groupDead(tasks), deadMore: Boolean(cursor), deadRead: true, deadShown: tasks.length});
+    for (const {queue} of ill.slice(0, DEAD_QUEUES))
+      tasks.push(...(await get('api/tasks' + queryOf({queue, state: 'dead', limit}))).tasks);
+    Object.assign(work, {groups: groupDead(tasks), deadRead: true, deadShown: tasks.length});
   } catch (error) {
     Object.assign(work, {deadRead: false, deadWhy: error.message});
   }
@@ -169,7 +167,7 @@ function makeDeadRow({queue, error, types, count: many}, age) {
 }
 
 function showDead() {
-  const {groups, deadMore, deadRead} = work;
+  const {groups, deadShown, deadCount, deadRead} = work;
   byId('dead').hidden = groups.length === 0;
   const drawn = JSON.stringify(groups.map(({queue, error, types, count: many}) => [queue, error, [...types], many]));
   if (drawn !== work.drawn) { // else what has the focus keeps it
@@ -177,7 +175,7 @@ function showDead() {
     byId('dead-rows').replaceChildren(...groups.map((group, at) => makeDeadRow(group, work.ages[at])));
   }
   groups.forEach(({last}, at) => setText(work.ages[at], last ? ageOf(last) + ' ago' : '–'));
-  const read = deadMore ? `the newest ${count(work.deadShown)}, by error` : 'by error';
+  const read = deadShown < deadCount ? `the newest ${count(deadShown)} of ${count(deadCount)}, by error` : 'by error';
   setText(byId('dead-summary'), deadRead ? read : work.deadWhy);
 }
 

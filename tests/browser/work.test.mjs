@@ -299,6 +299,16 @@ test('an error of many lines stays a filter whatever else is typed', async () =>
   await end(page);
 });
 
+test('a queue with many dead tasks hides no other one', async () => {
+  for (const queue of ['a', 'b']) fake.queue(queue);
+  for (let i = 0; i < 800; i++) fake.task(`a${i}`, {queue: 'a', state: 'dead', error: 'timeout'});
+  fake.task('b1', {queue: 'b', state: 'dead', error: 'out of memory'});
+  const page = await open(browser, proxy.url + '#/work');
+  await waitUntil(async () => await page.locator('#dead-rows tr').count() === 2, 'both errors are there');
+  assert.equal(await page.locator('#dead-summary').textContent(), 'the newest 251 of 801, by error');
+  await end(page);
+});
+
 test('a worker’s page lists what it holds', async () => {
   for (let i = 0; i < 25; i++)
     fake.task(`t${i}`, {state: 'leased', worker_id: 'rag-berlin', started_at: ago(65), progress: {percent: i, message: NASTY}});

@@ -49,7 +49,8 @@ end
 
 local function list_leased()
   local worker = from[1] == '*' and from[3] or ''
-  local ids = redis.call('ZRANGEBYLEX', key_prefix .. 'workers', worker == '' and '-' or '[' .. worker, '+', 'LIMIT', 0, LOOKED_AT)
+  local ids = arg_worker_id ~= '' and { arg_worker_id }
+    or redis.call('ZRANGEBYLEX', key_prefix .. 'workers', worker == '' and '-' or '[' .. worker, '+', 'LIMIT', 0, LOOKED_AT)
   for _, id in ipairs(ids) do
     local held = redis.call('HGETALL', key_prefix .. 'held:' .. id)
     local tasks = {}

@@ -1011,6 +1011,18 @@ def test_thousands_with_one_moment_are_listed_at_the_same_cost(tasks, state):
     assert sorted(found) == ids and most < 20
 
 
+def test_what_one_worker_holds_is_listed_at_once(tasks):
+    tasks.redis.zadd("{rma}:workers", {f"a{number}": 0 for number in range(600)})
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(5)])
+    tasks.ask("w", 5)
+    filters = {"queue": "", "state": "leased", "type": "", "worker_id": "w", "error": "", "max": 3}
+    cursor, *words = tasks.scripts.call("task_list", cursor="", **filters)
+    assert words[::20] == ["t0", "t1", "t2"]
+    cursor, *words = tasks.scripts.call("task_list", cursor=cursor, **filters)
+    assert (cursor, words[::20]) == ("", ["t3", "t4"])
+
+
 def test_why_a_task_waits(tasks):
     tasks.worker("w", services="ocr")
     tasks.worker("gone", services="ner")

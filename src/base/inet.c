@@ -26,18 +26,28 @@ struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char ro
     return text != NULL ? str_from(text) : STR("");
 }
 
+static bool parse_ipv6(struct str text, struct in6_addr *address)
+{
+    char room[INET_TEXT_MAX];
+    if (text.len == 0 || text.len >= sizeof(room))
+        return false;
+    memcpy(room, text.ptr, text.len);
+    room[text.len] = '\0';
+    return inet_pton(AF_INET6, room, address) == 1;
+}
+
+struct str inet_normal(struct str text, char room[INET_TEXT_MAX])
+{
+    struct sockaddr_storage name = {.ss_family = AF_INET6};
+    bool is_ipv6 = parse_ipv6(text, &((struct sockaddr_in6 *)(void *)&name)->sin6_addr);
+    return is_ipv6 ? inet_text(&name, sizeof(name), room) : text;
+}
+
 struct str inet_client(struct str address, char room[INET_TEXT_MAX])
 {
     struct in6_addr network;
-    if (address.len == 0 || address.len >= INET_TEXT_MAX)
+    if (!parse_ipv6(address, &network))
         return address;
-    char text[INET_TEXT_MAX];
-    memcpy(text, address.ptr, address.len);
-    text[address.len] = '\0';
-    if (inet_pton(AF_INET6, text, &network) != 1)
-        return address;
-    if (IN6_IS_ADDR_V4MAPPED(&network)) /* the form that proxies write if they listen for both kinds */
-        return str_from(inet_ntop(AF_INET, &network.s6_addr[12], room, INET_TEXT_MAX));
     memset(&network.s6_addr[8], 0, 8);
     return str_from(inet_ntop(AF_INET6, &network, room, INET_TEXT_MAX));
 }

@@ -20,8 +20,14 @@ bool inet_is_address(struct str text);
 struct str inet_text(const struct sockaddr_storage *name, socklen_t len, char room[INET_TEXT_MAX]);
 
 /*
+ * Returns the text of an address as inet_text writes it, in `room`: proxies that listen for both kinds write ::ffff:192.0.2.1 for
+ * 192.0.2.1. What is no IPv6 address is returned as it is.
+ */
+struct str inet_normal(struct str text, char room[INET_TEXT_MAX]);
+
+/*
  * Returns the text by which limits count a client. For an IPv6 address it is the address's network (/64), in `room`, since one
- * client may use all of it. For an IPv4 address in IPv6 form (::ffff:192.0.2.1) it is the IPv4 address. Else it is the text itself.
+ * client may use all of it. Else it is the text itself.
  */
 struct str inet_client(struct str address, char room[INET_TEXT_MAX]);
 

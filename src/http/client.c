@@ -47,6 +47,8 @@ struct str client_address(const struct request *request, char room[INET_TEXT_MAX
     if (proxies > 0 && said.ptr == NULL)
         said = forwarded_client(lines, find_lines(request, "x-forwarded-for", lines), proxies);
     if (said.ptr != NULL) {
+        char plain[INET_TEXT_MAX];
+        said = inet_normal(said, plain);
         memcpy(room, said.ptr, said.len);
         return (struct str){room, said.len};
     }

@@ -787,6 +787,10 @@ def test_an_address_is_itself_in_the_form_of_ipv6_too(redis, start_coordinator):
                                    {"X-Forwarded-For": address}).status
 
     assert [guess(number, f"::ffff:192.0.2.{number}") for number in range(12)] == [401] * 12
+    admin = bearer(make_token(redis.client))
+    headers = {**basic(make_token(redis.client, "join")), "X-Forwarded-For": "::FFFF:192.0.2.7"}
+    assert register(coordinator, headers=headers, worker_id="w").status == 200
+    assert coordinator.request("GET", "/api/worker/w", headers=admin).json["ip_address"] == "192.0.2.7"
     forms = ["192.0.2.200", "::ffff:192.0.2.200", "::FFFF:c000:2c8", "[::ffff:192.0.2.200]:555"]
     assert [guess(100 + number, forms[number % 4]) for number in range(12)] == [401] * 10 + [429] * 2
 

@@ -43,6 +43,14 @@ static void on_gone(void *data)
     proxy_let_go(proxy);
 }
 
+/* Why a request gets no answer when the wait is over. A worker may have a request that is on its way. */
+static enum err late_err(const struct proxy *proxy)
+{
+    if (!proxy->hurried)
+        return proxy->is_parked ? ERR_CLIENT_LEFT : ERR_DEADLINE;
+    return proxy->exchange != NULL && !proxy->safe ? ERR_OUTCOME_UNKNOWN : ERR_STOPPING;
+}
+
 /*
  * The wait is over. Before a worker is asked: Redis is late. After that: the client has left, or the program ends; a request gets
  * a moment more when the program ends.
@@ -56,16 +64,19 @@ static void on_late(struct request *request)
         proxy->pending = pending_new(request, on_late, 0);
         return;
     }
+    enum err err = late_err(proxy);
+    const char *detail = err == ERR_DEADLINE ? "Redis did not answer in time; the request was sent to no worker."
+                         : err == ERR_OUTCOME_UNKNOWN
+                             ? "This coordinator is shutting down; whether the request took effect is unknown."
+                             : NULL;
     proxy_end_exchange(proxy);
     proxy_release(proxy, REQUEST_UNKNOWN);
     pending_release(proxy->pending, ERR_INTERNAL);
     proxy->pending = NULL;
-    enum err err = proxy->hurried ? ERR_STOPPING : proxy->is_parked ? ERR_CLIENT_LEFT : ERR_DEADLINE;
     metric_add(&metrics->passing[proxy->place].requests[status_place(err_status(err))], 1);
     if (err == ERR_CLIENT_LEFT)
         metric_add(&metrics->passing[proxy->place].clients_gone, 1);
-    reply_error(request, err, err == ERR_DEADLINE ? "Redis did not answer in time; the request was sent to no worker." : NULL,
-                NULL);
+    reply_error(request, err, detail, NULL);
 }
 
 /* Whether another worker may be asked after this failure. */

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
@@ -453,27 +454,37 @@ def test_where_requests_may_not_go(redis, stage, start_coordinator, echo):
 
 
 def test_a_request_that_is_on_its_way_when_the_coordinator_is_told_to_stop(redis, stage, start_coordinator):
-    """It gets its answer when that comes within the time of a shutdown."""
+    """It gets its answer when that comes within the time of a shutdown. Else only what can be done twice may be sent again."""
     may_answer = asyncio.Event()
 
     async def answer(connection, request):
-        await may_answer.wait()
+        await (may_answer.wait() if "x" in request.path else connection.wait_until_gone(request))
         await connection.send(reply(b"whole"))
 
     async def release():
         may_answer.set()
 
+    def is_refused():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", coordinator.port)) != 0
+
     peer = stage.peers.start(serving(answer))
     coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
     coordinator.register("w", services=[{"name": "slow", "service_url": peer.url}])
-    with http_client.RawConnection(coordinator.port) as raw:
+    with http_client.RawConnection(coordinator.port) as raw, ThreadPoolExecutor(2) as threads:
         raw.send("POST /service/slow/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
-        wait_until(lambda: peer.requests)
+        unanswered = {method: threads.submit(stage.ask, method, "/service/slow/y", coordinator=coordinator)
+                      for method in ("GET", "POST")}
+        wait_until(lambda: len(peer.requests) == 3)
         coordinator.send_signal(signal.SIGTERM)
-        wait_until(lambda: coordinator.log_lines() and any(line["event"] == "stopping" for line in coordinator.log_lines()))
+        wait_until(is_refused)
         stage.peers.run(release())
         answer = raw.read_response()
         assert (answer.status, answer.body, answer.headers["Connection"]) == (200, b"whole", "close")
+        problem = unanswered["GET"].result().json
+        assert (problem["status"], problem["code"], problem["retryable"]) == (503, "shutting-down", True)
+        problem = unanswered["POST"].result().json
+        assert (problem["status"], problem["code"], problem["retryable"]) == (502, "outcome-unknown", False)
     assert coordinator.wait_for_end() == 0
 
 

@@ -76,7 +76,7 @@ static void on_late(struct request *request)
     metric_add(&metrics->passing[proxy->place].requests[status_place(err_status(err))], 1);
     if (err == ERR_CLIENT_LEFT)
         metric_add(&metrics->passing[proxy->place].clients_gone, 1);
-    reply_error(request, err, detail, NULL);
+    proxy_reply_error(request, err, detail);
 }
 
 /* Whether another worker may be asked after this failure. */

@@ -31,6 +31,18 @@ static enum err err_of(const struct proxy *proxy, const struct exchange_failure 
     return is_late(failure->fault) ? ERR_WORKER_LATE_UNKNOWN : ERR_OUTCOME_UNKNOWN;
 }
 
+static bool begins(struct str path, struct str prefix)
+{
+    return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
+}
+
+void proxy_reply_error(struct request *request, enum err err, const char *detail)
+{
+    if (begins(request->path, STR("/v1/")) && err_status(err) >= 500 && !err_is_retryable(err))
+        request_set_header(request, "X-Should-Retry", "false");
+    reply_error(request, err, detail, NULL);
+}
+
 void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *failure)
 {
     const char *sentence = exchange_fault_sentence(failure->fault), *begin = proxy->order->failed;
@@ -64,7 +76,7 @@ static void answer(struct proxy *proxy, enum err err, const char *detail)
     if (request != NULL && proxy->worker_id[0] != '\0')
         request_name_worker(request, str_from(proxy->worker_id));
     if (request != NULL)
-        reply_error(request, err, detail, NULL);
+        proxy_reply_error(request, err, detail);
 }
 
 static void on_service(void *data, const struct service *service)
@@ -112,11 +124,6 @@ void proxy_fail(struct proxy *proxy, enum err err, const char *detail)
 }
 
 /* -- the problem --------------------------------------------------------------------------------------------------------------- */
-
-static bool begins(struct str path, struct str prefix)
-{
-    return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
-}
 
 /* Adds OpenAI's error object. Its clients show nothing else, so it names the first of several faults. */
 static void describe_openai(enum err err, const char *detail, const struct faults *faults, struct buffer *out)

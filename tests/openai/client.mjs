@@ -88,6 +88,9 @@ const steps = {
     async failing_worker() {
         return failure(chat('broken'))
     },
+    async lost() {
+        return failure(chat('lost', {}, { maxRetries: 2 }))
+    },
     async cut_off() {
         return failure(chat('cut', { stream: true }).then((stream) => gather(stream, (part) => part.choices[0]?.delta?.content)))
     },

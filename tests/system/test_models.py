@@ -31,6 +31,7 @@ def stage(make_stage):
     add(stage, "ollama", "vision", ModelServer(QWEN, "shared", words=("An", " image", "."), pause=PAUSE))
     add(stage, "broken", "vllm", None, saying(reply({"error": {"message": "out of memory", "type": "server_error"}}, 500)),
         ["broken"])
+    add(stage, "lost", "vllm", None, after(b"", reset), ["lost"])
     add(stage, "cut", "vllm", None,
         after(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + CHUNKED.partition(b"\r\n")[2] + event(
         {"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "begun"}}]}), reset), ["cut"])
@@ -73,6 +74,8 @@ def test_the_official_client(stage):
     assert got["refused_by_the_worker"]["message"] == "400 max_tokens must be at least 1, got 0."
     assert got["without_a_model"]["status"] in (400, 422) and "model must be" in got["without_a_model"]["message"]
     assert got["failing_worker"]["status"] == 500 and "out of memory" in got["failing_worker"]["message"]
+    assert got["lost"]["status"] == 502 and got["lost"]["code"] == "outcome-unknown"
+    assert len(stage.servers["lost"][0].requests) == 1, "the client has repeated what a worker may have done"
     assert got["cut_off"]["kind"] is not None, "a stream that was cut off looked whole"
     assert got["abort"]["pieces"] == [" word"] * 3 and got["leave"] is True
     assert got["patience"]["kind"] == "APIConnectionTimeoutError"

@@ -2,6 +2,7 @@
  * Heartbeats. Those that arrive in one turn of the loop share script calls. Under load this saves most calls and most of their
  * cost; a single heartbeat does not wait.
  */
+#include "base/digits.h"
 #include "model/id.h"
 #include "store/batch.h"
 #include "store/counters.h"
@@ -161,10 +162,12 @@ static void add_ranking(struct batch *batch, const struct heartbeat *heartbeat)
     struct buffer *ranking = &batch->ranking;
     ranking->len = 0;
     if (heartbeat->active_requests >= 0 || heartbeat->specialization.ptr != NULL || heartbeat->loaded_models.ptr != NULL) {
-        if (heartbeat->active_requests >= 0)
-            buffer_printf(ranking, "%.0f ", heartbeat->active_requests);
+        char room[DIGITS_MAX];
+        if (heartbeat->active_requests < 0)
+            buffer_append(ranking, STR("="));
         else
-            buffer_append(ranking, STR("= "));
+            buffer_append(ranking, (struct str){room, digits_decimal((uint64_t)heartbeat->active_requests, room)});
+        buffer_append(ranking, STR(" "));
         if (heartbeat->specialization.ptr == NULL)
             buffer_append(ranking, STR("="));
         else

@@ -105,7 +105,9 @@ local now_text, offline_at, removed_at = text(now), text(now + timeout), text(no
 local LOAD_STEP = 50000 -- millionths: the load in the ledger and in the ranks may differ from the reported one by less than this
 local TOLD_LATE = 1000 -- ms: from this lateness on it is checked whether the worker announced a silence
 local half = timeout / 2 -- ms
-local is_listened_to = redis.call('EXISTS', key_listening) == 1
+local awaited = redis.call('EXISTS', key_listening, key_prefix .. 'groups', key_prefix .. 'news') -- mostly 0
+local is_listened_to = awaited > 0 and redis.call('EXISTS', key_listening) == 1
+local may_have_news = awaited > (is_listened_to and 1 or 0)
 
 local conflicts = {} -- ids of workers whose conflict is news
 
@@ -434,7 +436,7 @@ for i, id in ipairs(ids) do
   end
 end
 -- There may be news of tasks; task_news finds out.
-if redis.call('EXISTS', key_prefix .. 'groups', key_prefix .. 'news') > 0 then
+if may_have_news then
   for i, result in ipairs(results) do
     results[i] = result == '1' and '3' or result
   end

@@ -6,7 +6,24 @@ import json
 import socket
 import threading
 
+from jsonschema import Draft202012Validator, RefResolver
+
+import project
 from waiting import wait_until
+
+DOCUMENT = json.loads((project.ROOT / "src" / "api" / "openapi.json").read_text())
+SCHEMAS = DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["x-event-data"]
+
+
+def assert_as_documented(stream):
+    """Each event has a kind of openapi.json, and the data that it says."""
+    for event in stream.events:
+        if event.kind in SCHEMAS:
+            faults = list(Draft202012Validator(SCHEMAS[event.kind], resolver=RefResolver("", DOCUMENT)).iter_errors(event.data))
+            assert not faults, (event, faults)
+            assert (event.id is None) == (event.kind == "heartbeats")
+        else:
+            assert event.kind in ("stats", "reset", "unavailable"), event
 
 
 class Event:

@@ -75,6 +75,28 @@ def test_help_lists_every_setting_with_its_default():
         assert default in result.stdout, f"--help does not say that {name} is {default}"
 
 
+def table_of(path):
+    """{name: default} of the settings in the table of a document."""
+    settings, text = {}, (project.ROOT / path).read_text()
+    for names, default in re.findall(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| ([^|]*) \|", text, re.MULTILINE):
+        names = re.findall(r"[A-Z_]+", names)
+        defaults = default.split(", ") if len(names) > 1 else [default]
+        assert len(defaults) == len(names), names
+        settings |= dict(zip(names, (each.strip("`") for each in defaults)))
+    return settings
+
+
+@pytest.mark.parametrize("path", ["docs/configuration.md", "README.md"])
+def test_the_documents_have_every_setting_with_its_default(path):
+    described = table_of(path)
+    settings = dict(re.findall(r"^  --[a-z-]+ +([A-Z_]+)\n      (.*)$", run("--help").stdout, re.MULTILINE))
+    assert set(described) == set(settings) if path != "README.md" else set(described) < set(settings)
+    for name, default in described.items():
+        told = re.search(r" \(([^()]*)\)$", settings[name])
+        if told and told[1] != "0":  # 0 often stands for something that the document has in words
+            assert default.split(" ")[0].rstrip(";,") == told[1], name
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["serve", "--version"], ["--port=1", "--version"]])
 def test_version(arguments):
     result = run(*arguments)

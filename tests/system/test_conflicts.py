@@ -3,7 +3,7 @@
 import pytest
 
 import invariants
-from event_stream import EventStream
+from event_stream import EventStream, assert_as_documented
 
 HARDWARE = {"a": {"cpu_cores": 8, "ram": "15.6GB"}, "b": {"cpu_cores": 64, "ram": "251GB"}}
 
@@ -67,6 +67,7 @@ def test_two_boot_ids_in_turn(fleet, identity, address):
                 machine.register().beat()
                 fleet.clock.advance(20)
         stream.wait_for(lambda stream: any(kind == "conflict" for kind, *_ in stream.workers))
+        assert_as_documented(stream)
     assert one.id == two.id
     assert_conflict(fleet, one.id)
 

@@ -2,28 +2,31 @@
 
 import itertools
 import json
+import re
 import signal
 import socket
 
 import pytest
-from jsonschema import Draft202012Validator, RefResolver
 
 import project
+from event_stream import SCHEMAS, assert_as_documented
 from waiting import let_pass, wait_until
 
-DOCUMENT = json.loads((project.ROOT / "src" / "api" / "openapi.json").read_text())
-SCHEMAS = DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["x-event-data"]
+LIVE_EVENTS = (project.ROOT / "docs" / "api.md").read_text().partition("## Live events\n")[2].partition("\n## ")[0]
 OFFLINE, REMOVED = 300, 1800
 
 
-def assert_as_documented(stream):
-    for event in stream.events:
-        if event.kind in SCHEMAS:
-            faults = list(Draft202012Validator(SCHEMAS[event.kind], resolver=RefResolver("", DOCUMENT)).iter_errors(event.data))
-            assert not faults, (event, faults)
-            assert (event.id is not None) == event.kind.startswith("worker.")
-        else:
-            assert event.kind in ("stats", "reset", "unavailable"), event
+def test_the_documents_have_every_kind():
+    told = set()
+    for script in (project.ROOT / "lua").rglob("*.lua"):
+        text = script.read_text()
+        told |= {"worker." + kind for match in re.findall(r"events_tell\((.*?),", text) for kind in re.findall(r"'(\w+)'", match)}
+        told |= {"worker." + kind for kind in re.findall(r"was == 'offline' and '(\w+)' or", text)}
+        told |= {"worker." + kind for kind in re.findall(r"'event', '(\w+)',", text)}
+        told |= {"task." + kind for kind in re.findall(r"\btell_of\('(\w+)'", text)}
+        told |= {"queue." + kind for kind in re.findall(r"arg_field ~= '(\w+)'", text)}
+    assert len(told) >= 11 and told == set(SCHEMAS) - {"heartbeats"}
+    assert told == set(re.findall(r"`((?:worker|task|queue)\.\w+)`", LIVE_EVENTS))
 
 
 def test_it_begins_with_how_the_fleet_is(coordinator):

@@ -12,7 +12,7 @@ import pytest
 
 import project
 import task_invariants
-from event_stream import EventStream
+from event_stream import EventStream, assert_as_documented
 from submissions import state_of, submit
 from waiting import wait_until
 
@@ -326,6 +326,7 @@ def test_a_worker_that_fails_where_others_succeed_is_shown(redis, coordinator):
             assert complete(coordinator, task, "good").status == 200
         stream.wait_for(lambda stream: ("suspect", "tasks", "bad") in stream.workers)
         event, = stream.of("worker.suspect")
+        assert_as_documented(stream)
     row = coordinator.worker("bad")
     assert (event.data["status"], event.data["tier"], event.data["services"]) == ("healthy", row["tier"], row["assigned_services"])
     assert row["suspect_since"] and coordinator.workers()["bad"]["suspect_since"] == row["suspect_since"]
@@ -426,12 +427,15 @@ def test_events_tell_of_tasks_that_die_and_are_lost(redis, coordinator):
         coordinator.post(f"/api/worker/task-fail?worker_id=w&task_id={first['task_id']}&lease={first['lease']}",
                          {"retryable": False})
         coordinator.post("/api/queues/default/pause")
+        coordinator.request("PUT", "/api/queues/default", {"limit": 7})
         coordinator.unregister("w")
-        stream.wait_for(lambda stream: len(stream.of("task.dead", "task.lost", "queue.paused")) == 3, within=10)
-        told = stream.of("task.dead", "task.lost", "queue.paused")
+        kinds = ("task.dead", "task.lost", "queue.paused", "queue.limit")
+        stream.wait_for(lambda stream: len(stream.of(*kinds)) == 4, within=10)
+        told = stream.of(*kinds)
+        assert_as_documented(stream)
         names = [(event.kind, event.data["task_id"], event.data["queue"], event.data["reason"]) for event in told]
     assert names == [("task.dead", "t1", "default", "fatal"), ("queue.paused", None, "default", "1"),
-                     ("task.lost", second["task_id"], "default", "unregistered")]
+                     ("queue.limit", None, "default", "7"), ("task.lost", second["task_id"], "default", "unregistered")]
 
 
 # -- what is not done --------------------------------------------------------------------------------------------------------------

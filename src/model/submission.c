@@ -99,13 +99,18 @@ static void check_names(const cJSON *requirements, struct faults *faults)
 {
     static const char *const known[] = {"tier", "service", "model", "worker_id", "min_gpu_memory", "region", "labels"};
     const cJSON *item;
+    bool told[sizeof(known) / sizeof(known[0])] = {false};
     cJSON_ArrayForEach(item, requirements)
     {
         size_t i = 0;
         while (i < sizeof(known) / sizeof(known[0]) && strcmp(item->string, known[i]) != 0)
             i++;
-        if (i < sizeof(known) / sizeof(known[0]))
+        if (i < sizeof(known) / sizeof(known[0])) {
+            if (told[i]) /* readers of JSON differ in which one counts */
+                faults_add(faults, "requirements", "names %s twice", known[i]);
+            told[i] = true;
             continue;
+        }
         char field[96] = "requirements";
         if (id_is_valid(str_from(item->string)))
             snprintf(field, sizeof(field), "requirements.%.60s", item->string);

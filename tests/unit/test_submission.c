@@ -148,6 +148,7 @@ static void faults(void **state)
         {"{'type':'t','requirements':{'gpu':true}}", "requirements.gpu"},
         {"{'type':'t','requirements':{'tier':5}}", "requirements.tier"},
         {"{'type':'t','requirements':{'service':'a b'}}", "requirements.service"},
+        {"{'type':'t','requirements':{'tier':1,'model':'m','tier':1}}", "requirements"},
         {"{'type':'t','requirements':{'model':'a b'}}", "requirements.model"},
         {"{'type':'t','requirements':{'model':'a;b'}}", "requirements.model"},
         {"{'type':'t','requirements':{'min_gpu_memory':'lots'}}", "requirements.min_gpu_memory"},

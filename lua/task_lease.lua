@@ -31,7 +31,6 @@
 -- come the present (ms); the ids of tasks that the worker has lost, and of tasks that it must cancel, with blanks between; and for
 -- each task eleven strings: id, queue, type, payload, priority, attempt, max_attempts, lease, lease_ms, deadline, started_at.
 
-local HELD_MAX = 256 -- the most tasks that one worker holds
 local LANES_MAX = 1000 -- the most of a group that are looked at for one ask
 local PAGE = 16
 local FIXED = 9
@@ -272,7 +271,7 @@ local function lease(worker, queues, want, nonce, request, answer)
       task_queues_serve(lane.queue, turn)
     end
   end
-  worker.holds = worker.holds + want - left
+  worker.room = worker.room - (want - left)
   return left < want
 end
 
@@ -308,9 +307,9 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
     answer[1] = 'closed'
     return answer
   end
-  worker.holds = worker.holds or redis.call('HLEN', key_prefix .. 'held:' .. id)
-  local room = HELD_MAX - worker.holds
-  if room > 0 and lease(worker, queues, math.min(max, room), nonce, request, answer) or tell_news(worker, answer) then
+  worker.room = worker.room or task_workers_room(id)
+  if worker.room > 0 and lease(worker, queues, math.min(max, worker.room), nonce, request, answer)
+    or tell_news(worker, answer) then
     answer[1] = 'given'
   elseif how ~= 'swept' and is_due() then
     answer[1] = 'due'

@@ -86,7 +86,8 @@ local function task_waiters_wake(group, queue, shape, count, now, but)
     if not worker then
       task_waiters_remove(waiter, entry)
       redis.call('ZREM', list.key, waiter)
-    elseif id ~= but and task_workers_takes(worker) and task_waiters_names(queues, queue) and task_workers_fits(worker, shape) then
+    elseif id ~= but and task_workers_takes(worker) and task_waiters_names(queues, queue) and task_workers_fits(worker, shape)
+      and task_workers_room(id) > 0 then
       task_waiters_remove(waiter, entry)
       woken = woken + (tell_thread(waiter, group .. ' ' .. queue .. ' ' .. shape) and 1 or 0)
     else

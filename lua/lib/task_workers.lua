@@ -49,6 +49,13 @@ local function task_workers_takes(worker)
   return worker.status == 'healthy' or worker.status == 'degraded'
 end
 
+local HELD_MAX = 256 -- the most tasks that one worker holds
+
+-- How many more tasks worker `id` may hold.
+local function task_workers_room(id)
+  return HELD_MAX - redis.call('HLEN', key_prefix .. 'held:' .. id)
+end
+
 -- The rarely needed facts, from its registration.
 local function details_of(worker)
   if not worker.details then

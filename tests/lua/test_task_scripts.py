@@ -830,6 +830,24 @@ def test_dead_threads_and_polls_that_are_over_are_passed_over(tasks):
     assert told() == [("x", "2")]
 
 
+def test_a_worker_that_may_hold_no_more_stands_before_nobody(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("full")
+    tasks.worker("v")
+    for _ in range(6):
+        tasks.enqueue_all([{} for _ in range(50)])
+    while tasks.ask("full", 100).ids:
+        pass
+    tasks.ask("v", 100)
+    park(tasks, "full", "x 1")
+    park(tasks, "v", "x 2")
+    tasks.enqueue("t")
+    assert told() == [("x", "2")]
+    tasks.complete("full", tasks.redis.hkeys("{rma}:held:full")[0])
+    tasks.enqueue("u")
+    assert told() == [("x", "1")]
+
+
 def test_waiters_for_other_queues_sleep_on(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")

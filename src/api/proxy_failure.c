@@ -31,14 +31,9 @@ static enum err err_of(const struct proxy *proxy, const struct exchange_failure 
     return is_late(failure->fault) ? ERR_WORKER_LATE_UNKNOWN : ERR_OUTCOME_UNKNOWN;
 }
 
-static bool begins(struct str path, struct str prefix)
-{
-    return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
-}
-
 void proxy_reply_error(struct request *request, enum err err, const char *detail)
 {
-    if (begins(request->path, STR("/v1/")) && err_status(err) >= 500 && !err_is_retryable(err))
+    if (err_status(err) >= 500 && !err_is_retryable(err))
         request_set_header(request, "X-Should-Retry", "false");
     reply_error(request, err, detail, NULL);
 }
@@ -124,6 +119,11 @@ void proxy_fail(struct proxy *proxy, enum err err, const char *detail)
 }
 
 /* -- the problem --------------------------------------------------------------------------------------------------------------- */
+
+static bool begins(struct str path, struct str prefix)
+{
+    return path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0;
+}
 
 /* Adds OpenAI's error object. Its clients show nothing else, so it names the first of several faults. */
 static void describe_openai(enum err err, const char *detail, const struct faults *faults, struct buffer *out)

@@ -41,7 +41,6 @@
 --
 -- It looks at the PAGE workers with the lowest ranks. It looks at more if none of these can be chosen, or if others may be better.
 
-local LEASES_MS = 13000 -- unless its thread renews them; so leases of a dead thread end within 15 s, by a sweep each second
 local PAGE, PAGES = 32, 8
 local LISTED = 128
 local FAR, REQUEST = 500000, 100000 -- in millionths of a load: what another region adds, and each request
@@ -416,6 +415,6 @@ while at <= #ARGV do
   at = at + strings
 end
 if holds then
-  redis.call('ZADD', key_prefix .. 'requesters', string.format('%.0f', now + LEASES_MS), arg_thread)
+  route_leases_renew(arg_thread, now)
 end
 return result

@@ -88,12 +88,12 @@ local function end_gone()
   return #gone
 end
 
--- Makes `moment` (ms) the end of worker `id` in `index`, and the present the moment when it was last heard of.
-local function bring_forward(id, index, moment)
+-- Makes `moment` (ms) the end of worker `id` in `index`. heard: its last heartbeat, which was not in the future.
+local function bring_forward(id, index, moment, heard)
   local hash = key_worker .. id
   begin_to_write()
   redis.call('ZADD', index, moment, id)
-  redis.call('HSET', hash, 'last_heartbeat', string.format('%.0f', now))
+  redis.call('HSET', hash, 'last_heartbeat', string.format('%.0f', heard))
   redis.call('HDEL', hash, 'silent_until')
   redis.call('PEXPIREAT', hash .. ':online', string.format('%.0f', moment))
   redis.call('PEXPIREAT', hash, string.format('%.0f', now + timeout + removal))
@@ -104,9 +104,10 @@ local function bring_forward(id, index, moment)
 end
 
 -- Redis's clock may have been set back. Then moments in `index` are further in the future than they can be, and a silent worker
--- would stay there for days. A worker whose last heartbeat is in the future counts as one with a heartbeat now. This looks at
--- workers from `ahead` ms on, at other ones in each call, since some may rightly be there: they have announced a silence. Returns
--- how many it moved.
+-- would stay there for days. A worker whose last heartbeat is in the future counts as one with a heartbeat now. If a downtime was
+-- measured while the clock was ahead, moments are too late without such a heartbeat: `moment` is the latest one for a worker that
+-- has announced no silence. This looks at workers from `ahead` ms on, at other ones in each call, since some may rightly be there:
+-- they have announced a silence. Returns how many it moved.
 local function end_future(index, ahead, moment)
   local first = redis.call('ZCOUNT', index, '-inf', now + ahead)
   local count = redis.call('ZCARD', index) - first
@@ -114,14 +115,15 @@ local function end_future(index, ahead, moment)
     return 0
   end
   first = first + (count > max and now % count or 0)
-  local brought = 0
+  local brought, is_set_back = 0, life_is_set_back(now)
   local list = redis.call('ZRANGE', index, first, first + max - 1, 'WITHSCORES')
   for at = 1, #list, 2 do
     local id = list[at]
-    local heard = tonumber(try_call('HGET', key_worker .. id, 'last_heartbeat') or '')
+    local heard, announced = unpack(try_call('HMGET', key_worker .. id, 'last_heartbeat', 'silent_until') or {})
+    heard = tonumber(heard or '')
     local ends_at = redis.call('PEXPIRETIME', index == key_online and key_worker .. id .. ':online' or key_worker .. id)
-    if heard and heard > now then
-      bring_forward(id, index, moment)
+    if heard and (heard > now or (is_set_back and not announced and tonumber(list[at + 1]) > moment)) then
+      bring_forward(id, index, moment, math.min(heard, now))
       brought = brought + 1
     elseif ends_at > 0 and ends_at < tonumber(list[at + 1]) then -- it has sent a heartbeat since
       begin_to_write()

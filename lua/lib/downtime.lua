@@ -106,11 +106,28 @@ local function restore(hash, place, heard)
   try_call('HSET', hash, unpack(fields))
 end
 
--- Moves the leases of the tasks that a worker holds. beaten, silent_until: its last heartbeat, and until when it may be silent.
+-- Moves the end of the news about a worker's tasks. News that has expired is told again of the tasks to cancel.
+local function move_news(id, cancelled, down)
+  local news, moment = key_prefix .. 'news:' .. id, tonumber(redis.call('ZSCORE', key_prefix .. 'news', id) or '')
+  if not moment or moment <= down.from then
+    return
+  end
+  for _, task in ipairs(cancelled) do
+    redis.call('HSETNX', news, task, 'cancel')
+  end
+  redis.call('PEXPIREAT', news, ms_text(moment + down.ms))
+  redis.call('ZADD', key_prefix .. 'news', ms_text(moment + down.ms), id)
+end
+
+-- Moves the leases of the tasks that a worker holds, and the news about them. beaten, silent_until: its last heartbeat, and until
+-- when it may be silent.
 local function move_leases(id, beaten, silent_until, down)
   local key = key_prefix .. 'held:' .. id
-  local held = redis.call('EXISTS', key) == 1 and redis.call('HGETALL', key) or {}
+  local held, cancelled = redis.call('EXISTS', key) == 1 and redis.call('HGETALL', key) or {}, {}
   for at = 1, #held, 2 do
+    if string.find(held[at + 1], ' cancel$') then
+      cancelled[#cancelled + 1] = held[at]
+    end
     local lease, _, ends, rest = string.match(held[at + 1], '^(%d+) (%d+) (%d+)( .*)$')
     if lease then
       local deadline = task_leases_deadline(held[at + 1], beaten, silent_until)
@@ -121,6 +138,7 @@ local function move_leases(id, beaten, silent_until, down)
   if look and look > 0 then
     redis.call('ZADD', key_prefix .. 'leases', 'XX', ms_text(look + down.ms), id)
   end
+  move_news(id, cancelled, down)
 end
 
 -- Moves the entries of workers that look alike: until when each was there, or is not expected.
@@ -150,8 +168,11 @@ local function move_live(id, place, moment, down)
   if removed_at < 0 and gone_at > down.now then
     restore(hash, place, math.min(moment - down.timeout, down.from))
   end
-  if (silent_until or deadline - down.timeout) > down.from then
-    try_call('HSET', hash, 'silent_until', ms_text((silent_until or deadline) + down.ms))
+  if not heard and deadline - down.timeout > down.from then -- an announced silence: its end is the deadline
+    silent_until = deadline
+  end
+  if silent_until and silent_until > down.from then
+    try_call('HSET', hash, 'silent_until', ms_text(silent_until + down.ms))
   end
   redis.call('PEXPIREAT', hash, ms_text(gone_at))
   redis.call('ZADD', key_online, ms_text(offline_at), id)

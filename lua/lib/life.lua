@@ -13,7 +13,21 @@ local function life_sign_found()
   return tonumber(try_call('GET', key_alive) or '')
 end
 
+-- Notes that the clock was set back after a sign.
+local function life_set_back(at)
+  redis.pcall('HSET', key_life, 'set_back_from', string.format('%.0f', at))
+end
+
+-- Whether the clock was set back, and has not reached again what it said before.
+local function life_is_set_back(now)
+  return (tonumber(try_call('HGET', key_life, 'set_back_from') or '') or 0) > now
+end
+
 local function life_sign_leave(now)
+  local at = life_sign_found()
+  if at and at - now >= SIGN_MS then
+    life_set_back(at)
+  end
   redis.call('SET', key_alive, string.format('%.0f', now))
 end
 
@@ -36,7 +50,7 @@ local function life_sign_renew(now)
     redis.pcall('PERSIST', key_stats) -- see memory.lua
     redis.pcall('SET', key_alive, string.format('%.0f', now))
     if now < at then -- the clock was set back
-      redis.pcall('HSET', key_life, 'set_back_from', string.format('%.0f', at))
+      life_set_back(at)
     end
   end
   if math.floor(at / MINUTE) ~= math.floor(now / MINUTE) then

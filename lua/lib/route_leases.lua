@@ -23,6 +23,7 @@
 -- `flights` has how many requests of each service are under way; no entry: 0. `served` has how many have ended, and a worker's
 -- registration has how many of its requests have ended.
 
+local LEASES_MS = 13000 -- unless its thread renews them; so leases of a dead thread end within 15 s, by a sweep each second
 local SERVICES_MAX = 1000 -- the most in `served`, since anybody may make up names of services
 
 local touched = {} -- by id: the indexes that are written at once, "service" and "service/model"
@@ -147,9 +148,19 @@ local function refresh(max)
   end
 end
 
+-- Notes that a thread lives and has its leases still.
+local function route_leases_renew(thread, now)
+  redis.call('ZADD', key_prefix .. 'requesters', string.format('%.0f', now + LEASES_MS), thread)
+end
+
 -- Ends leases of threads that have not renewed them, at most `max` or a few more, and brings the ranks of some workers up to date.
 -- Returns whether there may be more leases to end.
 local function route_leases_sweep(now, max)
+  -- threads that renewed them before Redis's clock was set back
+  local ahead = redis.call('ZRANGEBYSCORE', key_prefix .. 'requesters', '(' .. now + LEASES_MS, '+inf', 'LIMIT', 0, 4)
+  for _, thread in ipairs(ahead) do
+    route_leases_renew(thread, now)
+  end
   local dead = redis.call('ZRANGEBYSCORE', key_prefix .. 'requesters', '-inf', now, 'LIMIT', 0, 4)
   local ended = 0
   for _, thread in ipairs(dead) do

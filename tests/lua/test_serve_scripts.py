@@ -7,6 +7,7 @@ import redis as redis_library
 
 import invariants
 from scripts import NOW, REMOVAL, REVIVE, TIMEOUT, Scripts
+from tasks import Tasks
 from waiting import wait_until
 
 OFFLINE, REMOVED = 300, 1800
@@ -230,6 +231,63 @@ def test_an_outage_after_the_clock_was_set_back(scripts):
     scripts.sweep_once(250)
     scripts.sweep_once(60)
     assert finish(scripts, at=3600, run="r2")[1] == [(5, 3_540_000)]
+
+
+def test_a_heartbeat_after_the_last_sign_announces_no_silence(scripts):
+    alive(scripts)
+    assert scripts.heartbeat(Scripts.beat_of("w1"), Scripts.beat_of("w2", silence=900_000), at=0.5) == "11"
+    finish(scripts, at=400, run="r2")
+    assert scripts.redis.hget("{rma}:worker:w1", "silent_until") is None
+    assert int(scripts.redis.hget("{rma}:worker:w2", "silent_until")) == NOW + 900_500 + 400_000
+    scripts.at(400)
+    assert scripts.redis.pexpiretime("{rma}:worker:w1:online") == NOW + 300_500 + 400_000
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_is_set_right_after_it_was_ahead_when_redis_returned(scripts, restarts):
+    """A machine starts with a wrong clock. The downtime then seemed longer than it was."""
+    alive(scripts)
+    scripts.heartbeat(Scripts.beat_of("w0", silence=900_000), at=1)
+    scripts.heartbeat(Scripts.beat_of("w4", status="offline"), at=1)
+    finish(scripts, at=7200, run="r2")
+    scripts.sweep_once(7201)
+    assert scripts.heartbeat(Scripts.beat_of("w3"), at=7202) == "1"
+    before = scripts.redis.hgetall("{rma}:worker:w1")
+    finish(scripts, at=60, run="r3" if restarts else "r2")
+    assert sweep(scripts, 60) == [], "nobody is reported for it"
+    assert {worker: at for worker, at in ends(scripts).items() if worker != "w0"} == {"w1": 360, "w2": 360, "w3": 360}
+    assert scripts.redis.hgetall("{rma}:worker:w1") == before, "its last heartbeat is known"
+    assert scripts.heartbeat(Scripts.beat_of("w2"), at=70) == "1"
+    assert [event[2] for event in sweep(scripts, 361)] == ["w1", "w3"]
+    sweep(scripts, 61 + REMOVED)
+    assert scripts.redis.zrange("{rma}:workers", 0, -1) == ["w0", "w2"]
+    invariants.assert_hold(scripts.dump())
+
+
+@pytest.mark.parametrize("down", [600, 5000])
+def test_a_worker_hears_that_a_task_is_cancelled_after_any_outage(scripts, down):
+    tasks = Tasks(scripts)
+    for worker in ("w", "v"):
+        tasks.worker(worker)
+    tasks.enqueue_all([{"id": "t1"}, {"id": "t2"}])
+    tasks.ask("w")
+    tasks.ask("v")
+    serve(scripts, run="r1")
+    scripts.sweep_once(1)
+    assert [tasks.cancel(task) for task in ("t1", "t2")] == ["cancelling"] * 2
+    assert tasks.news("v") == (0, [], ["t2"])
+    finish(scripts, at=down, run="r2")
+    scripts.sweep(down)
+    assert tasks.news("w") == (0, [], ["t1"]) and tasks.news("v") == (0, [], [])
+    assert not scripts.redis.exists("{rma}:news")
+
+
+def test_leases_of_requests_end_although_the_clock_was_set_back(scripts):
+    scripts.redis.zadd("{rma}:requesters", {"thread": NOW + 3_600_000})
+    scripts.sweep_once(0)
+    assert scripts.redis.zscore("{rma}:requesters", "thread") == NOW + 13_000
+    scripts.sweep_once(14)
+    assert not scripts.redis.exists("{rma}:requesters")
 
 
 def test_who_has_beaten_since_is_not_moved(scripts):

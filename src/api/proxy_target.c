@@ -1,20 +1,14 @@
 #include "api/proxy_target.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "base/ascii.h"
 
 /* Takes the next byte off the front of *text, and decodes it if it is percent-encoded. */
 static char take_byte(struct str *text)
 {
     char byte = text->ptr[0];
     size_t used = 1;
-    if (byte == '%' && text->len >= 3 && hex_digit(text->ptr[1]) >= 0 && hex_digit(text->ptr[2]) >= 0) {
-        byte = (char)(hex_digit(text->ptr[1]) * 16 + hex_digit(text->ptr[2]));
+    if (byte == '%' && text->len >= 3 && ascii_hex_value(text->ptr[1]) >= 0 && ascii_hex_value(text->ptr[2]) >= 0) {
+        byte = (char)(ascii_hex_value(text->ptr[1]) * 16 + ascii_hex_value(text->ptr[2]));
         used = 3;
     }
     *text = (struct str){text->ptr + used, text->len - used};

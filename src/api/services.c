@@ -8,6 +8,7 @@
 #include "model/endpoint.h"
 #include "model/id.h"
 #include "model/model_name.h"
+#include "model/status.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static struct str service_status(const struct service *service)
 {
     if (service->healthy > 0)
         return STR("available");
-    return service->degraded > 0 ? STR("degraded") : STR("draining");
+    return service->degraded > 0 ? worker_status_words[WORKER_DEGRADED] : worker_status_words[WORKER_DRAINING];
 }
 
 /* Begins the object of a service. The caller ends it. */

@@ -1,18 +1,11 @@
 #include "base/chunks.h"
 
+#include "base/ascii.h"
+
 #include <string.h>
 
 #define DIGITS_MAX 15
 #define DROPPED_MAX 4096 /* bytes of extensions and trailers of one body */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* Whether a character may stand in a line before its end: no control character but a tab. */
 static bool is_text(char c)
@@ -22,14 +15,13 @@ static bool is_text(char c)
 
 static bool is_name(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return ascii_is_alphanumeric(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 /* Returns the state after a byte of a line with a chunk's size. */
 static enum chunks_state take_size(struct chunks *chunks, char c)
 {
-    int value = hex_value(c);
+    int value = ascii_hex_value(c);
     if (value >= 0 && ++chunks->digits <= DIGITS_MAX) {
         chunks->left = chunks->left << 4 | (size_t)value;
         return CHUNKS_SIZE;

@@ -1,5 +1,7 @@
 #include "base/hosts.h"
 
+#include "base/ascii.h"
+
 /* Returns a host without its port, and without the dot that may end a full name. */
 static struct str name_of(struct str host)
 {
@@ -20,7 +22,7 @@ static bool is_made_of_plain_characters(struct str name)
     static const char marks[] = "-._:[]";
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        bool alphanumeric = ascii_is_alphanumeric(c);
         if (!alphanumeric && memchr(marks, c, sizeof(marks) - 1) == NULL)
             return false;
     }

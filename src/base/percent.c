@@ -1,15 +1,6 @@
 #include "base/percent.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/ascii.h"
 
 bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size, struct str *out)
 {
@@ -17,9 +8,9 @@ bool percent_decode(struct str text, bool plus_is_space, char *room, size_t size
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            if (i + 2 >= text.len || hex_digit(text.ptr[i + 1]) < 0 || hex_digit(text.ptr[i + 2]) < 0)
+            if (i + 2 >= text.len || ascii_hex_value(text.ptr[i + 1]) < 0 || ascii_hex_value(text.ptr[i + 2]) < 0)
                 return false;
-            c = (char)(hex_digit(text.ptr[i + 1]) * 16 + hex_digit(text.ptr[i + 2]));
+            c = (char)(ascii_hex_value(text.ptr[i + 1]) * 16 + ascii_hex_value(text.ptr[i + 2]));
             i += 2;
         } else if (c == '+' && plus_is_space) {
             c = ' ';
@@ -36,8 +27,7 @@ void percent_encode(struct buffer *out, struct str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.ptr[i];
-        if ((byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
-            (byte != '\0' && strchr("-._~", byte) != NULL))
+        if (ascii_is_alphanumeric(text.ptr[i]) || (byte != '\0' && strchr("-._~", byte) != NULL))
             buffer_append(out, (struct str){text.ptr + i, 1});
         else
             buffer_printf(out, "%%%02X", byte);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "model/id.h"
 #include "model/json.h"
+#include "model/status.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,7 +58,7 @@ static void add_row(struct table *table, const cJSON *worker)
     /* an offline worker may be drained, too */
     bool drained = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(worker, "drained"));
     buffer_append(&text, status);
-    buffer_append(&text, drained && !str_eq(status, STR("draining")) ? STR(", drained") : STR(""));
+    buffer_append(&text, drained && !str_eq(status, worker_status_words[WORKER_DRAINING]) ? STR(", drained") : STR(""));
     struct str reason = member_text(worker, "drain_reason");
     buffer_append(&text, drained && reason.len > 0 ? STR(": ") : STR(""));
     buffer_append(&text, drained ? reason : STR(""));

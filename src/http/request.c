@@ -1,5 +1,6 @@
 #include "http/request.h"
 
+#include "base/ascii.h"
 #include "base/percent.h"
 #include "http/thread.h"
 
@@ -127,7 +128,7 @@ bool request_is_made_of(struct str text, const char *marks)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        bool letter = ascii_is_alphanumeric(c);
         if (!letter && (c == '\0' || strchr(marks, c) == NULL))
             return false;
     }

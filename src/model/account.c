@@ -1,5 +1,6 @@
 #include "model/account.h"
 
+#include "base/ascii.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/tier.h"
@@ -9,17 +10,12 @@
 
 #define WORKERS_MAX 1000 /* workers of one join token: a registration that finds it full goes through all of them */
 
-static bool is_alphanumeric(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 bool account_name_is_valid(struct str name)
 {
-    if (name.len == 0 || name.len > ACCOUNT_NAME_MAX || !is_alphanumeric(name.ptr[0]))
+    if (name.len == 0 || name.len > ACCOUNT_NAME_MAX || !ascii_is_alphanumeric(name.ptr[0]))
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_alphanumeric(name.ptr[i]) && name.ptr[i] != '.' && name.ptr[i] != '_' && name.ptr[i] != '-')
+        if (!ascii_is_alphanumeric(name.ptr[i]) && name.ptr[i] != '.' && name.ptr[i] != '_' && name.ptr[i] != '-')
             return false;
     return true;
 }

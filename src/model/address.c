@@ -1,5 +1,6 @@
 #include "model/address.h"
 
+#include "base/ascii.h"
 #include "model/placeholder.h"
 
 #include <arpa/inet.h>
@@ -9,26 +10,6 @@
 #define NO_URL "must be a URL like \"https://host.example\""
 #define NO_ADDRESS "must be an address that other machines can reach"
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 static struct str cut_front(struct str text, size_t len)
 {
     return (struct str){text.ptr + len, text.len - len};
@@ -36,9 +17,9 @@ static struct str cut_front(struct str text, size_t len)
 
 static struct str trim(struct str text)
 {
-    while (text.len > 0 && is_space(text.ptr[0]))
+    while (text.len > 0 && ascii_is_space(text.ptr[0]))
         text = cut_front(text, 1);
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
+    while (text.len > 0 && ascii_is_space(text.ptr[text.len - 1]))
         text.len--;
     return text;
 }
@@ -53,7 +34,7 @@ int port_of_text(struct str text)
     int port = 0;
     text = trim(text);
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_digit(text.ptr[i]) || port > 65535)
+        if (!ascii_is_digit(text.ptr[i]) || port > 65535)
             return 0;
         port = port * 10 + (text.ptr[i] - '0');
     }
@@ -121,7 +102,7 @@ static bool read_name(struct str text, struct place *place)
     size_t label = 0;
     bool is_number = true;
     for (size_t i = 0; i < text.len; i++) {
-        char c = lower(text.ptr[i]);
+        char c = ascii_lower(text.ptr[i]);
         place->host[i] = c;
         if (c == '.') {
             if (label == 0)
@@ -131,10 +112,11 @@ static bool read_name(struct str text, struct place *place)
             continue;
         }
         bool is_inner = c == '-' || c == '_';
-        if ((!is_letter(c) && !is_digit(c) && !is_inner) || (label == 0 && c == '-') || ++label > LABEL_MAX)
+        if ((!ascii_is_letter(c) && !ascii_is_digit(c) && !is_inner) || (label == 0 && c == '-') || ++label > LABEL_MAX)
             return false;
-        bool is_hex = label >= 2 && text.ptr[i + 1 - label] == '0' && lower(text.ptr[i + 2 - label]) == 'x'; /* "0x7f000001" */
-        is_number = is_number && (is_digit(c) || (is_hex && (label == 2 || (c >= 'a' && c <= 'f'))));
+        bool is_hex =
+            label >= 2 && text.ptr[i + 1 - label] == '0' && ascii_lower(text.ptr[i + 2 - label]) == 'x'; /* "0x7f000001" */
+        is_number = is_number && (ascii_is_digit(c) || (is_hex && (label == 2 || (c >= 'a' && c <= 'f'))));
     }
     place->host[text.len] = '\0';
     struct str host = {place->host, text.len};
@@ -186,7 +168,7 @@ static bool is_public_name(const struct place *place)
                                      {".home", 5},  {".localdomain", 12}, {".docker", 7}};
     struct str host = str_from(place->host);
     char last = host.ptr[host.len - 1];
-    if (memchr(host.ptr, '.', host.len) == NULL || memchr(host.ptr, ':', host.len) != NULL || is_digit(last))
+    if (memchr(host.ptr, '.', host.len) == NULL || memchr(host.ptr, ':', host.len) != NULL || ascii_is_digit(last))
         return false;
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (ends_with(host, own[i]))
@@ -212,11 +194,11 @@ static bool take_scheme(struct str *text, struct place *place)
     if (mark == NULL)
         return true;
     size_t len = (size_t)(mark - text->ptr);
-    if (len == 0 || len > ADDRESS_SCHEME_MAX || !is_letter(text->ptr[0]))
+    if (len == 0 || len > ADDRESS_SCHEME_MAX || !ascii_is_letter(text->ptr[0]))
         return memchr(text->ptr, '/', len) != NULL || memchr(text->ptr, '?', len) != NULL; /* this "://" is in the path or query */
     for (size_t i = 0; i < len; i++) {
-        char c = lower(text->ptr[i]);
-        if (!is_letter(c) && !is_digit(c) && c != '+' && c != '-' && c != '.') {
+        char c = ascii_lower(text->ptr[i]);
+        if (!ascii_is_letter(c) && !ascii_is_digit(c) && c != '+' && c != '-' && c != '.') {
             place->scheme[0] = '\0';
             return c == '/' || c == '?';
         }
@@ -310,7 +292,7 @@ const char *place_read_url(struct str text, struct place *place)
 
 static bool is_mark(char c)
 {
-    return is_space(c) || (c != '\0' && strchr(",;|\"'<>()", c) != NULL);
+    return ascii_is_space(c) || (c != '\0' && strchr(",;|\"'<>()", c) != NULL);
 }
 
 /* Reads one address of a text. `alone`: it is the only one, so it may be a name without a dot. */

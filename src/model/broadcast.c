@@ -3,6 +3,7 @@
 #include "model/catalogue.h"
 #include "model/json.h"
 #include "model/minify.h"
+#include "model/status.h"
 #include "model/submission.h"
 
 #include <stdlib.h>
@@ -104,7 +105,8 @@ bool broadcast_reaches(const struct broadcast *job, const struct worker *worker)
 {
     const struct str *fields = worker->fields;
     struct str status = worker_status(worker), tier = fields[WORKER_tier];
-    if ((!str_eq(tier, STR("1")) && !str_eq(tier, STR("2"))) || str_eq(status, STR("offline")) || str_eq(status, STR("draining")))
+    if ((!str_eq(tier, STR("1")) && !str_eq(tier, STR("2"))) || str_eq(status, worker_status_words[WORKER_OFFLINE]) ||
+        str_eq(status, worker_status_words[WORKER_DRAINING]))
         return false;
     return job->capability.len == 0 || has_member(fields[WORKER_capabilities], job->capability) ||
            is_provided(fields[WORKER_provides], catalogue_name(job->capability)) ||

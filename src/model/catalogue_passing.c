@@ -1,6 +1,7 @@
 /*
  * The members of a service that say how requests are passed on to it.
  */
+#include "base/ascii.h"
 #include "model/catalogue_reading.h"
 
 #define PREFIX_MAX 128
@@ -49,7 +50,7 @@ static bool is_prefix(struct str text)
     bool is_dots = true; /* the present segment is empty, "." or ".." so far */
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        bool letter = ascii_is_alphanumeric(c);
         if (c == '/' ? i > 0 && is_dots : !letter && strchr(marks, c) == NULL)
             return false;
         is_dots = c == '/' || (is_dots && c == '.');

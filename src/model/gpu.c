@@ -3,6 +3,7 @@
  */
 #include "model/gpu.h"
 
+#include "base/ascii.h"
 #include "base/buffer.h"
 #include "model/placeholder.h"
 
@@ -210,9 +211,8 @@ static void write_words(struct buffer *out, struct str text)
     buffer_append(out, STR(" "));
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        bool is_word = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c + ('a' - 'A'));
+        bool is_word = ascii_is_alphanumeric(c) || (unsigned char)c >= 0x80;
+        c = ascii_lower(c);
         if (is_word || out->ptr[out->len - 1] != ' ')
             buffer_append(out, is_word ? (struct str){&c, 1} : STR(" "));
     }

@@ -1,5 +1,6 @@
 #include "model/health.h"
 
+#include "base/ascii.h"
 #include "model/catalogue.h"
 #include "model/id.h"
 
@@ -141,11 +142,6 @@ static bool is_one_of(struct str word, const char *const *words, size_t count)
     return false;
 }
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* Whether it is like "503", "HTTP 503", "503 Service Unavailable", or "0/1", kubectl's count of ready containers. */
 static bool is_bad_number(struct str text)
 {
@@ -176,7 +172,7 @@ static enum health read_text(struct str text)
     if (is_one_of(text, bad_texts, sizeof(bad_texts) / sizeof(bad_texts[0])) || is_bad_number(text))
         return HEALTH_UNWELL;
     for (size_t at = 0, end; at < text.len; at = end + 1) {
-        for (end = at; end < text.len && is_letter(text.ptr[end]);)
+        for (end = at; end < text.len && ascii_is_letter(text.ptr[end]);)
             end++;
         if (is_bad_word((struct str){text.ptr + at, end - at}))
             return HEALTH_UNWELL;

@@ -1,5 +1,6 @@
 #include "model/heartbeat.h"
 
+#include "base/ascii.h"
 #include "base/json_writer.h"
 #include "base/utf8.h"
 #include "model/health.h"
@@ -61,7 +62,7 @@ static struct str lower_case(struct str text, char room[WORD_MAX])
     if (text.len > WORD_MAX)
         return text;
     for (size_t i = 0; i < text.len; i++)
-        room[i] = text.ptr[i] >= 'A' && text.ptr[i] <= 'Z' ? (char)(text.ptr[i] + ('a' - 'A')) : text.ptr[i];
+        room[i] = ascii_lower(text.ptr[i]);
     return (struct str){room, text.len};
 }
 

@@ -1,14 +1,11 @@
 #include "model/iso_time.h"
 
+#include "base/ascii.h"
+
 #include <time.h>
 
 #define END_OF_9999 INT64_C(253402300800000)
 #define FRACTION_MAX 9 /* digits */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static bool take(struct str *text, char c)
 {
@@ -26,7 +23,7 @@ static bool take_number(struct str *text, size_t digits, int low, int high, int 
     if (text->len < digits)
         return false;
     for (size_t i = 0; i < digits; i++) {
-        if (!is_digit(text->ptr[i]))
+        if (!ascii_is_digit(text->ptr[i]))
             return false;
         value = value * 10 + (text->ptr[i] - '0');
     }
@@ -51,7 +48,7 @@ static bool take_fraction(struct str *text, int *milliseconds)
         return true;
     int unit = 100;
     size_t digits = 0;
-    for (; text->len > 0 && is_digit(text->ptr[0]); digits++) {
+    for (; text->len > 0 && ascii_is_digit(text->ptr[0]); digits++) {
         *milliseconds += (text->ptr[0] - '0') * unit;
         unit /= 10;
         text->ptr++;

@@ -1,5 +1,6 @@
 #include "model/labels.h"
 
+#include "base/ascii.h"
 #include "model/id.h"
 
 #include <cjson/cJSON.h>
@@ -13,7 +14,7 @@ static int by_name(const void *a, const void *b)
 static void append_encoded(struct buffer *out, const char *value)
 {
     for (const char *at = value; *at != '\0'; at++) {
-        if (strchr("._:-", *at) != NULL || (*at >= '0' && *at <= '9') || (*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z'))
+        if (strchr("._:-", *at) != NULL || ascii_is_alphanumeric(*at))
             buffer_append(out, (struct str){at, 1});
         else
             buffer_printf(out, "%%%02X", (unsigned)(unsigned char)*at);

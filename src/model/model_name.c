@@ -1,5 +1,7 @@
 #include "model/model_name.h"
 
+#include "base/ascii.h"
+
 struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
 {
     static const struct str tag = {":latest", 7};
@@ -11,7 +13,7 @@ struct str model_name_normal(struct str name, char room[MODEL_NAME_MAX])
         char c = name.ptr[i];
         if (c <= ' ' || c > '~' || c == ',')
             return none;
-        room[i] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+        room[i] = ascii_lower(c);
     }
     struct str normal = {room, name.len};
     if (normal.len > tag.len && memcmp(room + normal.len - tag.len, tag.ptr, tag.len) == 0)

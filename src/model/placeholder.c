@@ -1,5 +1,7 @@
 #include "model/placeholder.h"
 
+#include "base/ascii.h"
+
 #define WORD_MAX 16 /* longer than any of the words below */
 
 /* Without punctuation and white space: "n/a" is "na". */
@@ -16,7 +18,7 @@ static size_t punctuation(struct str text)
 {
     unsigned char c = (unsigned char)text.ptr[0];
     if (c < 0x80)
-        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ? 0 : 1;
+        return ascii_is_alphanumeric(text.ptr[0]) ? 0 : 1;
     if (text.len >= 3 && memcmp(text.ptr, "\xe2\x80", 2) == 0)
         return 3;
     return text.len >= 2 && memcmp(text.ptr, "\xc2\xa0", 2) == 0 ? 2 : 0;
@@ -32,7 +34,7 @@ static size_t bare(struct str text, char room[WORD_MAX])
         size_t skipped = punctuation(text);
         if (skipped == 0) {
             char c = text.ptr[0];
-            room[len++] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+            room[len++] = ascii_lower(c);
             skipped = 1;
         }
         text.ptr += skipped;

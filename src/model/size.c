@@ -1,24 +1,11 @@
 #include "model/size.h"
 
+#include "base/ascii.h"
+
 #include <math.h>
 #include <stdio.h>
 
 #define AMOUNTS_MAX 1024 /* the most sizes in one text, and the largest number before an "x" */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 static char at(struct str text, size_t i)
 {
@@ -33,7 +20,7 @@ static void skip(struct str *text, size_t len)
 
 static void skip_space(struct str *text)
 {
-    while (text->len > 0 && is_space(text->ptr[0]))
+    while (text->len > 0 && ascii_is_space(text->ptr[0]))
         skip(text, 1);
 }
 
@@ -47,7 +34,7 @@ static void skip_blanks(struct str *text)
 static size_t count_digits(struct str text, size_t from)
 {
     size_t end = from;
-    while (is_digit(at(text, end)))
+    while (ascii_is_digit(at(text, end)))
         end++;
     return end - from;
 }
@@ -64,7 +51,7 @@ static size_t grouped_length(struct str text, char mark)
         len += 4;
         groups++;
     }
-    bool goes_on = at(text, len) == mark && is_digit(at(text, len + 1));
+    bool goes_on = at(text, len) == mark && ascii_is_digit(at(text, len + 1));
     return goes_on || groups < (mark == ',' ? 1 : 2) ? 0 : len; /* "1.234" has a decimal point */
 }
 
@@ -80,7 +67,7 @@ static size_t whole_length(struct str text, char *mark)
     /* "1.234,5": one group is enough if the other mark follows */
     size_t len = count_digits(text, 0);
     if (len >= 1 && len <= 3 && at(text, len) == marks[1] && count_digits(text, len + 1) == 3 && at(text, len + 4) == marks[0] &&
-        is_digit(at(text, len + 5))) {
+        ascii_is_digit(at(text, len + 5))) {
         *mark = '.';
         return len + 4;
     }
@@ -99,7 +86,7 @@ static bool take_number(struct str *text, double *number)
     if (whole == 0)
         return false;
     for (size_t i = 0; i < whole; i++)
-        if (is_digit(text->ptr[i]))
+        if (ascii_is_digit(text->ptr[i]))
             value = value * 10 + (text->ptr[i] - '0');
     skip(text, whole);
     char point = at(*text, 0);
@@ -125,7 +112,7 @@ static int take_unit(struct str *text, bool *is_binary)
     size_t len = 0;
     for (; len < text->len; len++) {
         char c = text->ptr[len];
-        c = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+        c = ascii_lower(c);
         if (c < 'a' || c > 'z' || c == 'x')
             break;
         if (len == sizeof(room) - 1)
@@ -220,7 +207,7 @@ static bool take_separator(struct str *text)
         char c = text->ptr[0];
         if (is_separator(c))
             found = true;
-        else if (!is_space(c))
+        else if (!ascii_is_space(c))
             break;
     }
     return found;
@@ -239,11 +226,12 @@ static void skip_words(struct str *text)
             char c = text->ptr[len];
             if (c == ':' && has_letter)
                 label = len + 1;
-            has_letter = has_letter || is_letter(c);
-            has_digit = has_digit || is_digit(c);
-            end = is_space(c) ? end : len + 1;
+            has_letter = has_letter || ascii_is_letter(c);
+            has_digit = has_digit || ascii_is_digit(c);
+            end = ascii_is_space(c) ? end : len + 1;
         }
-        if (has_digit && label > 0 && (is_letter(text->ptr[end - 1]) || text->ptr[end - 1] == ')')) { /* "error: 404" has no unit */
+        if (has_digit && label > 0 &&
+            (ascii_is_letter(text->ptr[end - 1]) || text->ptr[end - 1] == ')')) { /* "error: 404" has no unit */
             skip(text, label);
             skip_space(text);
         }
@@ -270,7 +258,7 @@ static void skip_remark(struct str *text)
 static bool is_wordy(struct str text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (is_digit(text.ptr[i]) || is_separator(text.ptr[i]))
+        if (ascii_is_digit(text.ptr[i]) || is_separator(text.ptr[i]))
             return false;
     return true;
 }

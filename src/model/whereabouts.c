@@ -1,5 +1,6 @@
 #include "model/whereabouts.h"
 
+#include "base/ascii.h"
 #include "model/address.h"
 #include "model/json.h"
 #include "model/placeholder.h"
@@ -7,21 +8,16 @@
 #define NO_ADDRESS "must be an address that other machines can reach"
 #define NO_URL "must be an http or https URL that other machines can reach"
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Reads a text that names a place, and trims white space. Absent: there is no such text, or it is a placeholder. */
 static struct str read_text(const cJSON *root, const char *name, struct faults *faults)
 {
     struct str text = {NULL, 0};
     json_get_string(root, name, WHEREABOUTS_MAX, name, &text, faults);
-    while (text.len > 0 && is_space(text.ptr[0])) {
+    while (text.len > 0 && ascii_is_space(text.ptr[0])) {
         text.ptr++;
         text.len--;
     }
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
+    while (text.len > 0 && ascii_is_space(text.ptr[text.len - 1]))
         text.len--;
     return placeholder_is(text) && !str_eq(text, STR("::")) ? (struct str){NULL, 0} : text;
 }
@@ -30,7 +26,7 @@ static struct str read_text(const cJSON *root, const char *name, struct faults *
 static bool has_control_character(struct str text, bool has_addresses)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) && !(has_addresses && is_space(text.ptr[i])))
+        if (((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) && !(has_addresses && ascii_is_space(text.ptr[i])))
             return true;
     return false;
 }

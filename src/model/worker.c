@@ -1,5 +1,6 @@
 #include "model/worker.h"
 
+#include "base/ascii.h"
 #include "base/json_writer.h"
 #include "model/catalogue.h"
 #include "model/hardware.h"
@@ -32,18 +33,13 @@ bool worker_is_healthy(const struct worker *worker)
     return str_eq(status, worker_status_words[WORKER_HEALTHY]) || str_eq(status, worker_status_words[WORKER_DRAINING]);
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Whether `text` is a decimal number that JSON takes as it stands: "-12.5", but not "01", "1.", "1e5" or "nan". */
 static bool is_json_number(struct str text)
 {
     size_t i = 0, start;
     if (i < text.len && text.ptr[i] == '-')
         i++;
-    for (start = i; i < text.len && is_digit(text.ptr[i]);)
+    for (start = i; i < text.len && ascii_is_digit(text.ptr[i]);)
         i++;
     if (i == start || (text.ptr[start] == '0' && i > start + 1))
         return false;
@@ -51,7 +47,7 @@ static bool is_json_number(struct str text)
         return true;
     if (text.ptr[i++] != '.')
         return false;
-    for (start = i; i < text.len && is_digit(text.ptr[i]);)
+    for (start = i; i < text.len && ascii_is_digit(text.ptr[i]);)
         i++;
     return i > start && i == text.len;
 }
@@ -64,7 +60,7 @@ static bool parse_whole(struct str text, int64_t *milliseconds)
     if (text.len == 0 || text.len > 15)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_digit(text.ptr[i]))
+        if (!ascii_is_digit(text.ptr[i]))
             return false;
         value = value * 10 + (text.ptr[i] - '0');
     }

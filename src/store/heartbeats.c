@@ -4,6 +4,7 @@
  */
 #include "base/digits.h"
 #include "model/id.h"
+#include "model/status.h"
 #include "store/batch.h"
 #include "store/counters.h"
 #include "store/internal.h"
@@ -248,7 +249,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     batch->callers[batch->count].callback = callback;
     batch->callers[batch->count].data = data;
     batch->callers[batch->count].has_ignored = heartbeat->ignored.len > 0;
-    batch->somebody_leaves |= str_eq(heartbeat->status, STR("offline"));
+    batch->somebody_leaves |= str_eq(heartbeat->status, worker_status_words[WORKER_OFFLINE]);
     batch->count++;
 
     size_t extra = 2 * count_present(heartbeat);

@@ -3,6 +3,7 @@
  * script, so that Redis serves other clients between them.
  */
 #include "model/id.h"
+#include "model/status.h"
 #include "store/internal.h"
 #include "store/row.h"
 
@@ -180,7 +181,7 @@ static void on_ledger(void *data, enum err err, const struct redisReply *reply)
         struct str entry = reply_text(reply_element(reply, i));
         (void)str_cut(&entry, ' ');
         struct str status = str_cut(&entry, ' ');
-        copy_status(listing->entries[i].online, str_eq(status, STR("offline")) ? STR("") : status);
+        copy_status(listing->entries[i].online, str_eq(status, worker_status_words[WORKER_OFFLINE]) ? STR("") : status);
         listing->entries[i].load = entry.len > 0 ? strtoll(entry.ptr, NULL, 10) : 0;
     }
 }

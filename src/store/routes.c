@@ -5,6 +5,7 @@
 #include "model/catalogue.h"
 #include "model/id.h"
 #include "model/model_name.h"
+#include "model/status.h"
 #include "store/internal.h"
 #include "store/requests.h"
 
@@ -195,7 +196,8 @@ static int by_choice(const struct route_row *a, const struct route_row *b)
         return a->has_model ? -1 : 1;
     if (a->standing != b->standing)
         return a->standing < b->standing ? -1 : 1;
-    bool a_degraded = str_eq(a->status, STR("degraded")), b_degraded = str_eq(b->status, STR("degraded"));
+    bool a_degraded = str_eq(a->status, worker_status_words[WORKER_DEGRADED]),
+         b_degraded = str_eq(b->status, worker_status_words[WORKER_DEGRADED]);
     if (a_degraded != b_degraded)
         return a_degraded ? 1 : -1;
     if (a->in_flight != b->in_flight)
@@ -216,9 +218,9 @@ static enum route_standing read_standing(const struct str *texts, bool has_model
     } words[] = {{"suspect", ROUTE_SUSPECT}, {"tried", ROUTE_TRIAL}, {"open", ROUTE_OPEN}};
     if (!str_eq(texts[2], STR("1")))
         return ROUTE_NOT_SERVICE;
-    if (str_eq(texts[1], STR("offline")))
+    if (str_eq(texts[1], worker_status_words[WORKER_OFFLINE]))
         return ROUTE_OFFLINE;
-    if (str_eq(texts[1], STR("draining")))
+    if (str_eq(texts[1], worker_status_words[WORKER_DRAINING]))
         return ROUTE_DRAINING;
     if (str_eq(texts[3], STR("1")))
         return ROUTE_UNWELL;

@@ -1,6 +1,7 @@
 /*
  * Lists tasks, in pages.
  */
+#include "base/ascii.h"
 #include "store/internal.h"
 #include "store/tasks.h"
 
@@ -36,15 +37,10 @@ static void write_hex(struct buffer *out, struct str text)
         buffer_printf(out, "%02x", (unsigned)(unsigned char)text.ptr[i]);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_hex(struct buffer *out, struct str hex)
 {
     for (size_t i = 0; i + 1 < hex.len; i += 2) {
-        int high = hex_digit(hex.ptr[i]), low = hex_digit(hex.ptr[i + 1]);
+        int high = ascii_hex_value(hex.ptr[i]), low = ascii_hex_value(hex.ptr[i + 1]);
         if (high < 0 || low < 0)
             return false;
         char byte = (char)(high * 16 + low);

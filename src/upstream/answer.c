@@ -1,5 +1,6 @@
 #include "upstream/answer.h"
 
+#include "base/ascii.h"
 #include "base/chunks.h"
 
 #include <llhttp.h>
@@ -154,7 +155,7 @@ static bool is_token(struct str name)
     static const char marks[] = "!#$%&'*+-.^_`|~";
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool alphanumeric = ascii_is_alphanumeric(c);
         if (!alphanumeric && (c == '\0' || strchr(marks, c) == NULL))
             return false;
     }

@@ -1,20 +1,11 @@
 #include "upstream/target.h"
 
+#include "base/ascii.h"
 #include "base/digits.h"
 
 #include <arpa/inet.h>
 
 #define LABEL_MAX 63
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static char to_lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
 
 /* Reads "http://" or "https://". */
 static bool read_scheme(struct str *rest, bool *tls)
@@ -38,7 +29,7 @@ static uint16_t read_port(struct str text)
     if (text.len == 0 || text.len > 5 || text.ptr[0] == '0')
         return 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_digit(text.ptr[i]))
+        if (!ascii_is_digit(text.ptr[i]))
             return 0;
         port = port * 10 + (unsigned)(text.ptr[i] - '0');
     }
@@ -79,7 +70,7 @@ static bool is_label(struct str label)
     for (size_t i = 0; i < label.len; i++) {
         char c = label.ptr[i];
         bool inner = c == '-' && i > 0 && i + 1 < label.len;
-        if (!inner && !is_digit(c) && !(c >= 'a' && c <= 'z') && c != '_')
+        if (!inner && !ascii_is_digit(c) && !(c >= 'a' && c <= 'z') && c != '_')
             return false;
     }
     return label.len > 0 && label.len <= LABEL_MAX;
@@ -89,7 +80,7 @@ static bool is_label(struct str label)
 static bool ends_in_number(struct str last)
 {
     size_t digits = 0;
-    while (digits < last.len && is_digit(last.ptr[digits]))
+    while (digits < last.len && ascii_is_digit(last.ptr[digits]))
         digits++;
     return digits == last.len || (last.len >= 2 && last.ptr[0] == '0' && last.ptr[1] == 'x');
 }
@@ -136,7 +127,7 @@ static const char *read_authority(struct str text, struct target *target)
     if (host.len == 0 || host.len > TARGET_HOST_MAX || memchr(host.ptr, '\0', host.len) != NULL)
         return "has a host that is none";
     for (size_t i = 0; i < host.len; i++)
-        target->host[i] = to_lower(host.ptr[i]);
+        target->host[i] = ascii_lower(host.ptr[i]);
     target->host[host.len] = '\0';
     return read_name(target);
 }
@@ -175,18 +166,12 @@ const char *target_read(struct str url, struct target *target)
     return fault != NULL ? fault : read_base((struct str){url.ptr + authority, url.len - authority}, target);
 }
 
-static int hex_digit(char c)
-{
-    c = to_lower(c);
-    return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool target_pin(struct target *target, struct str hex)
 {
     unsigned char read[TARGET_FINGERPRINT_SIZE];
     size_t count = 0, at = 0;
     for (; count < sizeof(read) && at + 2 <= hex.len; count++) {
-        int high = hex_digit(hex.ptr[at]), low = hex_digit(hex.ptr[at + 1]);
+        int high = ascii_hex_value(hex.ptr[at]), low = ascii_hex_value(hex.ptr[at + 1]);
         if (high < 0 || low < 0)
             return false;
         read[count] = (unsigned char)(high << 4 | low);

@@ -27,7 +27,7 @@ struct proxy_order *proxy_order_new(struct request *request)
 
 size_t proxy_service_place(struct str service)
 {
-    return catalogue_place(service, METRICS_SERVICES_MAX);
+    return catalogue_place(service, PASSING_SERVICES_MAX);
 }
 
 /* The request is gone. This is the last call for it, whatever its outcome; only a tunnel lives longer. */
@@ -73,9 +73,9 @@ static void on_late(struct request *request)
     proxy_release(proxy, REQUEST_UNKNOWN);
     pending_release(proxy->pending, ERR_INTERNAL);
     proxy->pending = NULL;
-    metric_add(&metrics->passing[proxy->place].requests[status_place(err_status(err))], 1);
+    metric_add(&passing_counts_own(proxy->place)->requests[status_place(err_status(err))], 1);
     if (err == ERR_CLIENT_LEFT)
-        metric_add(&metrics->passing[proxy->place].clients_gone, 1);
+        metric_add(&passing_counts_own(proxy->place)->clients_gone, 1);
     proxy_reply_error(request, err, detail);
 }
 
@@ -231,7 +231,7 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
     buffer_append(&proxy->other_url, choice->other_url);
     buffer_append(&proxy->fingerprint, choice->tls_fingerprint);
     if (proxy->attempt > 1)
-        metric_add(&metrics->passing[proxy->place].retries, 1);
+        metric_add(&passing_counts_own(proxy->place)->retries, 1);
     struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
     proxy->safe = proxy->passing->idempotent || str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
                   str_eq(method, STR("OPTIONS")) || proxy_has_key(proxy->request);
@@ -261,7 +261,7 @@ static void go_to_other(struct proxy *proxy)
     proxy->other_url = BUFFER_INIT;
     proxy->attempt++;
     proxy->status = 0;
-    metric_add(&metrics->passing[proxy->place].retries, 1);
+    metric_add(&passing_counts_own(proxy->place)->retries, 1);
     go_to(proxy, buffer_str(&url));
     buffer_fini(&url);
 }
@@ -280,7 +280,7 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
         "No worker that takes requests has this model loaded, or can load it; GET /v1/models lists the models that are loaded.";
     bool lacks_model = proxy->among == SILENT && (refusal == REQUEST_NO_WORKERS || refusal == REQUEST_NONE_TAKES);
     if (err == ERR_NO_WORKER)
-        metric_add(&metrics->passing[proxy->place].refusals[refusal], 1);
+        metric_add(&passing_counts_own(proxy->place)->refusals[refusal], 1);
     if (proxy->is_held) {
         proxy->is_held = false;
         begin_answer(proxy, proxy->held, proxy->held_last);

@@ -59,7 +59,7 @@ static void on_failed(struct intake *intake, enum err err, const char *why, bool
     } else {
         struct request *request = proxy_take(proxy, left ? err_status(ERR_CLIENT_LEFT) : err_status(err));
         if (left)
-            metric_add(&metrics->passing[proxy->place].clients_gone, 1);
+            metric_add(&passing_counts_own(proxy->place)->clients_gone, 1);
         if (request != NULL)
             reply_error(request, left ? ERR_CLIENT_LEFT : err, left ? NULL : why, NULL);
     }

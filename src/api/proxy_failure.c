@@ -48,7 +48,7 @@ void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *fail
     buffer_printf(&proxy->detail, "%s%s (worker %s)%s.", begin != NULL ? begin : "The request was not served: ", sentence,
                   proxy->worker_id, is_unknown ? "; whether the request took effect is unknown" : "");
     buffer_append(&proxy->detail, (struct str){"", 1});
-    metric_add(&metrics->passing[proxy->place].faults[failure->fault], 1);
+    metric_add(&passing_counts_own(proxy->place)->faults[failure->fault], 1);
     log_repeatable(LOG_WARN, "passing", "a worker failed a request", 3, log_text("cause", exchange_fault_word(failure->fault)),
                    log_str("service", services), log_str("worker_id", str_from(proxy->worker_id)), log_text("why", failure->why),
                    log_number("attempt", proxy->attempt), log_text("delivered", failure->delivered ? "perhaps" : "no"),

@@ -11,6 +11,7 @@
 #include "http/tunnel.h"
 #include "model/catalogue.h"
 #include "model/id.h"
+#include "store/counters.h"
 #include "store/requests.h"
 #include "upstream/exchange.h"
 

@@ -42,8 +42,8 @@ enum request_outcome proxy_outcome(const struct proxy *proxy)
 void proxy_count(struct proxy *proxy, size_t place)
 {
     if (proxy->counted)
-        metric_add(&metrics->passing[proxy->place].in_flight, (uint64_t)-1);
-    metric_add(&metrics->passing[place].in_flight, 1);
+        metric_add(&passing_counts_own(proxy->place)->in_flight, (uint64_t)-1);
+    metric_add(&passing_counts_own(place)->in_flight, 1);
     proxy->place = place;
     proxy->counted = true;
 }
@@ -57,23 +57,23 @@ struct request *proxy_take(struct proxy *proxy, int status)
         pending_release(pending, ERR_INTERNAL);
     if (request == NULL)
         return NULL;
-    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    struct passing_counts *counts = passing_counts_own(proxy->place);
     metric_add(&counts->requests[status_place(status)], 1);
     proxy->answered_at = clock_us();
-    histogram_observe(&counts->head_us, metrics_passing_bounds, proxy->answered_at - proxy->began_at);
+    histogram_observe(&counts->head_us, passing_bounds, proxy->answered_at - proxy->began_at);
     return request;
 }
 
 void proxy_finish(struct proxy *proxy)
 {
-    struct metrics_passing *counts = &metrics->passing[proxy->place];
+    struct passing_counts *counts = passing_counts_own(proxy->place);
     tenure_end(&proxy->tenure);
     if (!proxy->ended && proxy->exchange != NULL) /* the worker neither failed nor came to an end: the client's side ended first */
         metric_add(&counts->clients_gone, 1);
     proxy_end_exchange(proxy);
     proxy_release(proxy, REQUEST_UNKNOWN);
     metric_add(&counts->in_flight, (uint64_t)-1);
-    histogram_observe(&counts->duration_us, metrics_passing_bounds, clock_us() - proxy->began_at);
+    histogram_observe(&counts->duration_us, passing_bounds, clock_us() - proxy->began_at);
 }
 
 bool proxy_is_waited_for(const struct proxy *proxy)

@@ -11,7 +11,7 @@
 #define US_PER_SECOND 1e6
 #define OTHERS "(others)" /* the label of all services that the catalogue does not have */
 
-_Static_assert(EXCHANGE_FAULT_COUNT <= METRICS_FAULTS_MAX, "each fault has a counter");
+_Static_assert(EXCHANGE_FAULT_COUNT <= PASSING_FAULTS_MAX, "each fault has a counter");
 
 static const char *const refusals[] = {
     [REQUEST_NO_WORKERS] = "no-workers",  [REQUEST_NONE_TAKES] = "none-takes", [REQUEST_ALL_TRIED] = "all-tried",
@@ -19,20 +19,22 @@ static const char *const refusals[] = {
 };
 #define REFUSALS (sizeof(refusals) / sizeof(refusals[0]))
 
+_Static_assert(REFUSALS <= PASSING_REFUSALS_MAX, "each reason has a counter");
+
 static size_t places(void)
 {
-    return catalogue_count < METRICS_SERVICES_MAX ? catalogue_count : METRICS_SERVICES_MAX - 1;
+    return catalogue_count < PASSING_SERVICES_MAX ? catalogue_count : PASSING_SERVICES_MAX - 1;
 }
 
 /* Returns the label of the service at a place; absent if no service has the place. */
 static struct str name_of(size_t place)
 {
-    if (place == METRICS_SERVICES_MAX - 1)
+    if (place == PASSING_SERVICES_MAX - 1)
         return STR(OTHERS);
     return place < places() ? catalogue[place].name : (struct str){NULL, 0};
 }
 
-static bool has_any(const struct metrics_passing *counts)
+static bool has_any(const struct passing_counts *counts)
 {
     for (size_t i = 0; i <= STATUS_COUNT; i++)
         if (metric_read(&counts->requests[i]) > 0)
@@ -45,8 +47,8 @@ static void write_each(struct buffer *out, const struct metrics *sum, const char
                        size_t offset)
 {
     exposition_family(out, name, type, help);
-    for (size_t i = 0; i < METRICS_SERVICES_MAX; i++) {
-        const struct metrics_passing *counts = &sum->passing[i];
+    for (size_t i = 0; i < PASSING_SERVICES_MAX; i++) {
+        const struct passing_counts *counts = passing_counts_in(sum, i);
         if (has_any(counts))
             exposition_sample(out, name, LABELS({"service", name_of(i)}),
                               (double)metric_read((const struct metric *)((const char *)counts + offset)));
@@ -56,11 +58,11 @@ static void write_each(struct buffer *out, const struct metrics *sum, const char
 static void write_times(struct buffer *out, const struct metrics *sum, const char *name, const char *help, size_t offset)
 {
     exposition_family(out, name, "histogram", help);
-    for (size_t i = 0; i < METRICS_SERVICES_MAX; i++) {
-        const struct metrics_passing *counts = &sum->passing[i];
+    for (size_t i = 0; i < PASSING_SERVICES_MAX; i++) {
+        const struct passing_counts *counts = passing_counts_in(sum, i);
         if (has_any(counts))
             exposition_histogram(out, name, LABELS({"service", name_of(i)}),
-                                 (const struct histogram *)((const char *)counts + offset), metrics_passing_bounds, US_PER_SECOND);
+                                 (const struct histogram *)((const char *)counts + offset), passing_bounds, US_PER_SECOND);
     }
 }
 
@@ -68,9 +70,9 @@ static void write_codes(struct buffer *out, const struct metrics *sum)
 {
     exposition_family(out, "rma_passed_requests_total", "counter",
                       "Requests for services, by the status that the client got; (others): services outside the catalogue.");
-    for (size_t i = 0; i < METRICS_SERVICES_MAX; i++)
+    for (size_t i = 0; i < PASSING_SERVICES_MAX; i++)
         for (size_t j = 0; j <= STATUS_COUNT; j++) {
-            uint64_t count = metric_read(&sum->passing[i].requests[j]);
+            uint64_t count = metric_read(&passing_counts_in(sum, i)->requests[j]);
             char code[16] = "other";
             if (status_at(j) != 0)
                 snprintf(code, sizeof(code), "%d", status_at(j));
@@ -83,9 +85,9 @@ static void write_codes(struct buffer *out, const struct metrics *sum)
 static void write_causes(struct buffer *out, const struct metrics *sum)
 {
     exposition_family(out, "rma_passed_faults_total", "counter", "Attempts that a worker failed, by the cause.");
-    for (size_t i = 0; i < METRICS_SERVICES_MAX; i++)
+    for (size_t i = 0; i < PASSING_SERVICES_MAX; i++)
         for (int fault = 0; fault < EXCHANGE_FAULT_COUNT; fault++) {
-            uint64_t count = metric_read(&sum->passing[i].faults[fault]);
+            uint64_t count = metric_read(&passing_counts_in(sum, i)->faults[fault]);
             if (count > 0)
                 exposition_sample(
                     out, "rma_passed_faults_total",
@@ -94,9 +96,9 @@ static void write_causes(struct buffer *out, const struct metrics *sum)
         }
     exposition_family(out, "rma_passed_refused_total", "counter",
                       "Times that no worker was chosen, by the reason; breakers-open: all have failed too often lately.");
-    for (size_t i = 0; i < METRICS_SERVICES_MAX; i++)
+    for (size_t i = 0; i < PASSING_SERVICES_MAX; i++)
         for (size_t j = 0; j < REFUSALS; j++) {
-            uint64_t count = metric_read(&sum->passing[i].refusals[j]);
+            uint64_t count = metric_read(&passing_counts_in(sum, i)->refusals[j]);
             if (count > 0)
                 exposition_sample(out, "rma_passed_refused_total",
                                   LABELS({"service", name_of(i)}, {"reason", str_from(refusals[j])}), (double)count);
@@ -118,20 +120,20 @@ void proxy_write_metrics(struct buffer *out, const struct metrics *sum)
 {
     write_codes(out, sum);
     write_times(out, sum, "rma_passed_head_seconds", "Time from a request until its answer began.",
-                offsetof(struct metrics_passing, head_us));
+                offsetof(struct passing_counts, head_us));
     write_times(out, sum, "rma_passed_duration_seconds", "Time from a request until its answer had ended.",
-                offsetof(struct metrics_passing, duration_us));
+                offsetof(struct passing_counts, duration_us));
     write_each(out, sum, "rma_passed_in_flight", "gauge", "Requests that this instance has in flight.",
-               offsetof(struct metrics_passing, in_flight));
+               offsetof(struct passing_counts, in_flight));
     write_each(out, sum, "rma_passed_retries_total", "counter", "Attempts after the first one of a request.",
-               offsetof(struct metrics_passing, retries));
+               offsetof(struct passing_counts, retries));
     write_each(out, sum, "rma_passed_breakers_opened_total", "counter",
                "Times that a worker gets no requests of the service for a while, since they fail.",
-               offsetof(struct metrics_passing, opened));
+               offsetof(struct passing_counts, opened));
     write_each(out, sum, "rma_passed_breakers_closed_total", "counter", "Times that such a worker gets requests again.",
-               offsetof(struct metrics_passing, closed));
+               offsetof(struct passing_counts, closed));
     write_each(out, sum, "rma_passed_clients_gone_total", "counter", "Clients that left before their answer was whole.",
-               offsetof(struct metrics_passing, clients_gone));
+               offsetof(struct passing_counts, clients_gone));
     write_causes(out, sum);
     write_connections(out, sum);
 }

@@ -9,8 +9,6 @@ _Static_assert(sizeof(struct metrics) % sizeof(struct metric) == 0, "nothing but
 
 const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS] = {100,   250,   500,    1000,   2500,   5000,    10000,
                                                            25000, 50000, 100000, 250000, 500000, 1000000, 2500000};
-const int64_t metrics_passing_bounds[HISTOGRAM_BUCKETS] = {1000,    2500,    5000,     10000,    25000,     100000,    250000,
-                                                           1000000, 2500000, 10000000, 30000000, 120000000, 300000000, 600000000};
 static const char *const methods[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"};
 
 static struct metrics nobodys;

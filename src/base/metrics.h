@@ -33,13 +33,7 @@ extern const int64_t metrics_latency_bounds[HISTOGRAM_BUCKETS];
 #define METRICS_SCRIPTS_MAX 48 /* one place for each Lua script, then one for all other commands */
 #define METRICS_COUNTERS_MAX 64
 #define METRICS_HISTOGRAMS_MAX 8
-
-#define METRICS_SERVICES_MAX 64 /* services that requests are passed on to; the last place is for all others */
-#define METRICS_FAULTS_MAX 16   /* ways in which a worker fails a request */
-#define METRICS_REFUSALS_MAX 8  /* reasons for which no worker is chosen */
-
-/* Upper bounds for the time that workers take, in microseconds: from 1 ms to 10 minutes. */
-extern const int64_t metrics_passing_bounds[HISTOGRAM_BUCKETS];
+#define METRICS_UPPER_MAX 8192 /* numbers of upper layers whose shape they choose */
 
 /* The methods that are counted each for itself; the last one stands for all others. */
 enum metrics_method {
@@ -68,26 +62,13 @@ enum metrics_closing {
     CLOSING_COUNT
 };
 
-/* Requests that were passed on to the workers of one service. */
-struct metrics_passing {
-    struct metric requests[STATUS_COUNT + 1]; /* by the status that the client got */
-    struct histogram head_us, duration_us;    /* from the request until its answer began, and until it had ended */
-    struct metric in_flight;                  /* gauge */
-    struct metric retries;                    /* attempts after the first */
-    struct metric opened, closed;             /* breakers of workers that this instance's requests have opened and closed */
-    struct metric clients_gone;               /* clients that left before their answer was whole */
-    struct metric faults[METRICS_FAULTS_MAX];
-    struct metric refusals[METRICS_REFUSALS_MAX];
-};
-
 /* It has no members but struct metric, since metrics_sum adds up the structs of all threads as arrays. */
 struct metrics {
     struct metric requests[METRICS_ROUTES_MAX][METHOD_COUNT][STATUS_COUNT + 1];
     struct histogram request_us[METRICS_ROUTES_MAX];
     struct metric connections, waiting, event_streams; /* gauges */
     struct metric closings[CLOSING_COUNT];
-    struct metrics_passing passing[METRICS_SERVICES_MAX];
-    struct metric upstream_busy, upstream_idle; /* gauges: connections to workers */
+    struct metric upstream_busy, upstream_idle; /* gauges: connections to servers upstream */
     struct metric upstream_connects, upstream_reuses;
 
     struct histogram command_us[METRICS_SCRIPTS_MAX];
@@ -97,6 +78,7 @@ struct metrics {
     /* The numbers of upper layers, which alone know their meaning; see store/counters.h. */
     struct metric counters[METRICS_COUNTERS_MAX];
     struct histogram histograms[METRICS_HISTOGRAMS_MAX];
+    struct metric upper[METRICS_UPPER_MAX];
 };
 
 /* The struct in which the calling thread counts. Before metrics_thread_start nobody reads it. */

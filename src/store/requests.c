@@ -7,13 +7,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "model/catalogue.h"
 #include "store/batch.h"
+#include "store/counters.h"
 #include "store/routing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+const int64_t passing_bounds[HISTOGRAM_BUCKETS] = {1000,    2500,    5000,     10000,    25000,     100000,    250000,
+                                                   1000000, 2500000, 10000000, 30000000, 120000000, 300000000, 600000000};
 
 #define RENEW_MS 4000 /* less than a third of the time that leases last, LEASES_MS in lua/route.lua */
 #define RETRY_MS 200  /* between two attempts to end leases */
@@ -71,7 +74,7 @@ static void note_breaker(struct str answer)
     struct str change = str_cut(&answer, ' '), service = str_cut(&answer, ' ');
     if (change.len == 0)
         return;
-    struct metrics_passing *counts = &metrics->passing[catalogue_place(service, METRICS_SERVICES_MAX)];
+    struct passing_counts *counts = passing_counts_own(catalogue_place(service, PASSING_SERVICES_MAX));
     if (str_eq(change, STR("opened"))) {
         metric_add(&counts->opened, 1);
         log_event(LOG_WARN, "breaker_opened", "requests of a service fail at a worker, which gets none for a while",

@@ -96,6 +96,9 @@ local function complete(text, id, lease, result)
   task_moves_unhold(id, task, total > 0)
   local keep = tonumber(task.result_ttl) or DAY
   if keep > 0 then
+    if task.history then
+      redis.call('HDEL', key, 'error') -- of an attempt before; the history has it
+    end
     task_ends_put(id, task, 'completed', now, keep, 'result', result)
   else
     redis.call('DEL', key)

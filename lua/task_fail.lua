@@ -62,6 +62,7 @@ local function fail(name, id, lease, err, retryable, after, random)
   end
   local again_at = string.format('%.0f', now + (after ~= '' and after or backoff(task, random)))
   redis.call('HSET', key, 'state', 'scheduled', 'available_at', again_at)
+  redis.call('HDEL', key, 'progress') -- of the attempt that is over
   task_agenda_add('scheduled', task.queue, id, again_at)
   if task.expires_at then
     task_agenda_add('expiring', task.queue, id, task.expires_at)

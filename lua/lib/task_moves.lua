@@ -126,6 +126,7 @@ local function task_moves_lose(id, task, reason, incarnation, now)
   elseif task.expires_at and tonumber(task.expires_at) <= now then
     task_moves_end(id, task, 'expired', now)
   else
+    redis.call('HDEL', key, 'progress') -- of the attempt that is over
     task_moves_queue(id, task, now, true, incarnation ~= '' and task.worker_id or nil)
   end
 end

@@ -550,6 +550,29 @@ def test_delays(tasks, how, low, high):
     assert low * 1000 <= again_at - before <= high * 1000 + 900
 
 
+def test_a_completed_task_has_no_error(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    tasks.fail("w", "t", error="out of memory", after="0")
+    tasks.sweep(1)
+    assert tasks.hash("t")["error"] == "out of memory"
+    tasks.ask("w")
+    tasks.complete("w", "t")
+    assert "error" not in tasks.hash("t") and "out of memory" in tasks.hash("t")["history"]
+
+
+def test_the_next_attempt_begins_without_progress(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": task} for task in ("failed", "lost", "dead")])
+    for task in tasks.ask("w", 3).tasks:
+        assert tasks.touch("w", task.id, percent="50")[0] == "held"
+    tasks.fail("w", "failed")
+    tasks.fail("w", "dead", retryable=False)
+    tasks.scripts.unregister("w")
+    assert [tasks.hash(task).get("progress") for task in ("failed", "lost", "dead")] == [None, None, "50 "]
+
+
 def test_a_backoff_of_its_own(tasks):
     tasks.worker("w")
     tasks.enqueue("t", fields={"backoff": "1000 3000", "max_attempts": "9"})

@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/log_repeat.h"
+#include "base/mask.h"
 #include "base/metrics.h"
 #include "http/client.h"
 #include "http/reply.h"
@@ -58,11 +59,14 @@ void admit_note_operation(struct request *request)
     const struct principal *principal = admit_principal(request);
     if (principal->kind != PRINCIPAL_USER && principal->kind != PRINCIPAL_PROGRAM)
         return;
-    char action[128];
+    char action[128], target[ID_MAX + 1] = "";
     struct actor actor = admit_actor(request);
-    struct str target = request->parameters[0].value;
+    struct str id = request->parameters[0].value;
     snprintf(action, sizeof(action), "%s %s", route->method, route->path);
-    store_audit(api->store, &actor, action, id_is_valid(target) ? target : STR(""), "admitted");
+    if (id_is_valid(id))
+        snprintf(target, sizeof(target), "%.*s", STR_PRINTF(id));
+    mask_tokens(target, strlen(target));
+    store_audit(api->store, &actor, action, str_from(target), "admitted");
 }
 
 static void go_on(struct request *request)

@@ -8,6 +8,7 @@
 #include "auth/base64.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/mask.h"
 #include "http/client.h"
 #include "http/offload.h"
 #include "http/reply.h"
@@ -44,6 +45,7 @@ static void refuse(struct signing_in *in)
 {
     char target[DIRECTORY_NAME_MAX + 8];
     snprintf(target, sizeof(target), "user:%s", in->name);
+    mask_tokens(target, strlen(target));
     store_audit(in->api->store, &in->actor, "login", str_from(target), "refused");
     struct request *request = end(in, ERR_NONE);
     if (request != NULL)

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/mask.h"
 #include "base/utf8.h"
 
 #include <limits.h>
@@ -143,6 +144,7 @@ void log_write(enum log_level level, const char *event, const char *message, con
         add_json(&line, level, event, message, fields);
     else
         add_text(&line, level, message, fields);
+    mask_tokens(line.ptr, line.len);
     buffer_append(&line, STR("\n"));
     put_line(&line);
     buffer_fini(&line);

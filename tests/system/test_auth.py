@@ -1061,6 +1061,28 @@ def test_nothing_leaks(redis, start_coordinator):
         assert secret not in kept, secret
 
 
+def test_a_token_where_none_belongs_is_in_no_log(redis, start_coordinator):
+    """Somebody takes it for its id, or for a name. The answer may have it: that goes to whoever sent it."""
+    coordinator = start_coordinator(redis, AUTH="on", LOG_LEVEL="debug")
+    admin, lost = bearer(make_token(redis.client)), make_token(redis.client, token_id="lostlostlost", role="viewer")
+    session = register(coordinator, make_token(redis.client, "join"), worker_id="w").json["token"]
+    for token in (lost, session):
+        for method, path in (("DELETE", "/api/auth/tokens/"), ("DELETE", "/api/auth/users/"), ("GET", "/api/worker/"),
+                             ("GET", "/api/tasks/"), ("POST", "/api/worker/drain/"), ("GET", "/service/"), ("GET", "/service/x/"),
+                             ("GET", "/api/admin/audit?cursor="), ("DELETE", "/api/worker/unregister/")):
+            coordinator.request(method, path + token, headers=admin)
+        coordinator.request("POST", f"/api/worker/{token}/drain", headers=admin)
+        coordinator.request("POST", "/api/auth/login", {"username": token[:64], "password": token})
+        coordinator.request("GET", "/api/admin/stats", headers={"X-Request-Id": token})
+    wait_until(lambda: any(entry["action"] == "login" for entry in
+                           coordinator.request("GET", "/api/admin/audit", headers=admin).json["entries"]))
+    said = [coordinator.stderr(), *(coordinator.request("GET", path, headers=admin).body.decode()
+                                    for path in ("/metrics", "/api/admin/audit"))]
+    for text in said:
+        assert lost.split("_", 2)[2][:20] not in text and session[40:60] not in text and session[-60:-40] not in text
+    assert "rmaa_lostlostlost_***" in said[0], "which token it is can be seen"
+
+
 def unlimited_dumps():
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))

@@ -45,6 +45,11 @@ static const struct {
     {STR("\x1b[31m\t\r\x7f"), "\"\\x1b[31m\\x09\\x0d\\x7f\""},
     {STR("a\0b"), "\"a\\x00b\""},
     {STR("\xc2\x9b\xff"), "\"\\xc2\\x9b\\xff\""},
+    {STR("rmaj_abcdefghijkl_secret-Secret"), "rmaj_abcdefghijkl_*************"},
+    {STR("/x/rmaa_abcdefghijkl_se?y=rmaa_abcdefghijkl_cr"), "\"/x/rmaa_abcdefghijkl_**?y=rmaa_abcdefghijkl_**\""},
+    {STR("eyJhbGciOiJFUzI1NiJ9.e30.c2ln/eyJhbGciOiI"), "eyJhbGciOi*******************/eyJhbGciOi*"},
+    {STR("rmaj_"), "rmaj_"},
+    {STR("rmaj_abcdefghijkl_"), "rmaj_abcdefghijkl_"},
 };
 
 static void test_text(void **state)

@@ -9,7 +9,7 @@
 #define POOL_IDLE_MAX 512      /* idle connections; above this number the oldest is closed */
 #define POOL_PEER_IDLE_MAX 128 /* idle connections to one peer */
 #define POOL_IDLE_MS 30000     /* the longest time for which an idle connection is kept */
-#define POOL_FRESH_MS 4000     /* the same for requests that must not be sent twice: less than common servers keep one */
+#define POOL_FRESH_MS 1500     /* the same for requests that must not be sent twice: less than any common server keeps one */
 
 #define POOL_BUCKETS 256 /* a power of two */
 

@@ -1,5 +1,6 @@
 /* Requests to workers: what is sent, what comes back, and every way in which a worker may fail. */
 #include "far_end.h"
+#include "upstream/internal.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -296,6 +297,37 @@ static void test_a_kept_connection_that_was_closed(void **state)
         assert_false(has_something(listener));
         forget(&seen);
         close(fd);
+        RUN_UNTIL(upstream_count(upstream).idle == 0);
+    }
+}
+
+/* Makes the kept connection as old as if it had been idle for `ms`. */
+static void age_kept(int64_t ms)
+{
+    H2O_STRUCT_FROM_MEMBER(struct wire, of_pool, upstream->pool.idle.next)->idle_since -= ms;
+}
+
+/* Servers that keep a connection for two seconds may close it while a request is on its way. */
+static void test_a_kept_connection_that_may_be_closed_any_moment(void **state)
+{
+    (void)state;
+    char room[4096];
+    for (int safe = 0; safe < 2; safe++) {
+        struct seen seen = {.exchange = NULL};
+        int kept = make_kept(), fd = kept;
+        age_kept(1600);
+        dial(&seen, url, (struct exchange_request){.head = POST, .body = STR("hi"), .safe = safe});
+        if (safe)
+            read_until(fd, "\r\n\r\nhi", room, sizeof(room));
+        else
+            fd = take_request(listener);
+        say(fd, STR(OK "Content-Length: 2\r\n\r\nhi"));
+        RUN_UNTIL(is_over(&seen));
+        assert_true(seen.whole);
+        forget(&seen);
+        close(kept);
+        if (fd != kept)
+            close(fd);
         RUN_UNTIL(upstream_count(upstream).idle == 0);
     }
 }
@@ -760,6 +792,7 @@ int main(void)
         TEST(test_a_caller_that_holds_has_time),
         TEST(test_a_worker_that_takes_no_body),
         TEST(test_a_kept_connection_that_was_closed),
+        TEST(test_a_kept_connection_that_may_be_closed_any_moment),
         TEST(test_a_kept_connection_that_is_closed_on_a_request),
         TEST(test_an_answer_that_began_is_not_asked_for_again),
         TEST(test_a_kept_connection_that_speaks),

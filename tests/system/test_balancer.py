@@ -26,13 +26,13 @@ def balance(directory):
     """Starts a balancer before the given ports; returns its port."""
     started = []
 
-    def start(*ports):
+    def start(*ports, changes=()):
         port, health = free_port(), free_port()
         servers = "\n".join(f"    server s{number} 127.0.0.1:{number}" for number in ports)
         text, templates = re.subn(r"^    server-template .*$", servers, CONFIG.read_text(), flags=re.MULTILINE)
         assert templates == 2
         for own, tests_ in [("bind :::8080 v4v6", f"bind 127.0.0.1:{port}"), ("bind :::8081 v4v6", f"bind 127.0.0.1:{health}"),
-                            (" resolvers network init-addr none resolve-prefer ipv4", "")]:
+                            (" resolvers network init-addr none resolve-prefer ipv4", ""), *changes]:
             assert own in text
             text = text.replace(own, tests_)
         config = directory / "haproxy.cfg"
@@ -240,6 +240,32 @@ def test_event_streams_pass_piece_by_piece(serve, balance):
                 assert piece, seen
                 seen += piece
             event.set()
+
+
+WAITING = ["/api/worker/tasks?worker_id=w&wait=60", "/api/tasks/t?wait=60", "/service/rag/query", "/api/upload/file",
+           "/v1/chat/completions", "/api/inference/llm", "/api/an-operators-own-route"]
+
+
+def test_requests_that_wait_may_take_longer_than_those_that_a_coordinator_answers_itself(serve, balance):
+    finish = threading.Event()
+
+    def late(handler):
+        finish.wait(timeout=20)
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"ok")
+
+    port = balance(serve(late).port, changes=[("timeout client 60s", "timeout client 200ms"), ("server 20s", "server 400ms")])
+    clients = [http_client.RawConnection(port) for _ in WAITING]
+    for client, path in zip(clients, WAITING):
+        client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert http_client.request(port, "POST", "/api/worker/register", {}).status == 504
+    assert http_client.request(port, "POST", "/api/admin/x", {}).status == 504
+    finish.set()
+    for client, path in zip(clients, WAITING):
+        with client:
+            assert client.socket.recv(4096).startswith(b"HTTP/1.1 200 "), path
 
 
 def test_asked_to_end_it_finishes_what_is_in_flight(serve, directory, balance):

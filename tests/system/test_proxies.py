@@ -1,9 +1,11 @@
 """The recipes of docs/proxies.md: each proxy runs with just that in front of a real coordinator."""
 
+import asyncio
 import http.client
 import json
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -11,6 +13,7 @@ import http_client
 import project
 from coordinator import CAPABILITIES
 from event_stream import EventStream
+from peers import reply
 from redis_server import free_port
 from test_idle import metric
 from waiting import let_pass, wait_until
@@ -52,7 +55,7 @@ def haproxy(directory, port, upstream):
 @pytest.fixture(params=[nginx, caddy, haproxy], ids=lambda make: make.__name__)
 def front(request, directory, redis, start_coordinator):
     """A proxy, its port in place of the coordinator's own."""
-    coordinator = start_coordinator(redis, TRUST_PROXY=1, THREADS=1)
+    coordinator = start_coordinator(redis, TRUST_PROXY=1, THREADS=1, UPSTREAM_ALLOW="127.0.0.1")
     port = free_port()
     command = request.param(directory, port, coordinator.port)
     with (directory / "proxy.log").open("wb") as log:
@@ -141,3 +144,53 @@ def test_a_bulk_request_passes_and_so_does_a_refusal(front):
     assert answer.status == 200, text[:300]
     answer, text = ask(port, "POST", "/api/worker/heartbeat", {"worker_id": "w1", "note": "x" * 100_000})
     assert answer.status == 413 and json.loads(text)["code"] == "body-too-large"
+
+
+def test_requests_to_workers_pass(front, peers):
+    """Large bodies, answers in pieces, and WebSockets."""
+    coordinator, port = front
+    go_on = threading.Event()
+
+    async def work(connection):
+        while (request := await connection.read_request()) is not None:
+            if request.path == "/pieces":
+                await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+                await asyncio.to_thread(go_on.wait, 20)
+                await connection.send(b"3\r\ntwo\r\n0\r\n\r\n")
+            elif request.path == "/socket":
+                await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                      b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+                await connection.send(await connection.reader.readexactly(5))
+            else:
+                await connection.send(reply({"bytes": len(request.body)}))
+
+    coordinator.register("w", services=[{"name": "rag", "service_url": peers.start(work).url}])
+    with http_client.RawConnection(port) as client:
+        client.send("GET /service/rag/socket HTTP/1.1\r\nHost: coordinator.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        wait_for(client, b"\r\n\r\n", b"HTTP/1.1 101 ")
+        client.send("hello")
+        wait_for(client, b"hello")
+    with http_client.RawConnection(port) as client:
+        client.send("GET /service/rag/pieces HTTP/1.1\r\nHost: coordinator.example\r\n\r\n")
+        wait_for(client, b"one", b"HTTP/1.1 200 ")
+        go_on.set()
+        wait_for(client, b"two")
+    answer, text = ask(port, "POST", "/service/rag/upload", "x" * 3_000_000)
+    assert (answer.status, json.loads(text)) == (200, {"bytes": 3_000_002}), "with its quotes"
+
+
+def wait_for(client, text, begin=b""):
+    """Reads until `text` has come; what has come by then begins with `begin`."""
+    seen = b""
+    while text not in seen:
+        piece = client.socket.recv(4096)
+        assert piece, seen
+        seen += piece
+    assert seen.startswith(begin), seen
+
+
+@pytest.mark.parametrize(("language", "patience"), [("nginx", "proxy_read_timeout 1h;"), ("haproxy", "timeout server 1h"),
+                                                    ("haproxy", "timeout tunnel 1h")])
+def test_requests_may_wait_as_long_as_the_coordinator_lets_them(language, patience):
+    assert patience in recipe(language, [])

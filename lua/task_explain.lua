@@ -90,7 +90,7 @@ local function say_workers()
           closed = closed + 1
         else
           able = able + 1
-          avoids = avoids or task.state == 'queued' and id == task.avoid
+          avoids = avoids or task.state == 'queued' and id == task.avoid and letter ~= 'w'
         end
       end
     end

@@ -91,9 +91,9 @@ local function repeat_held(worker, answer, max, request)
   return #mine > 0
 end
 
--- Whether a task at which this worker failed still waits for another worker.
-local function is_avoided(task, worker)
-  return task.avoid == worker.id and now < (task.available_at or 0) + PATIENCE_MS
+-- Whether a task at which this worker failed still waits for another worker; not if it is for this one alone.
+local function is_avoided(task, worker, group)
+  return task.avoid == worker.id and now < (task.available_at or 0) + PATIENCE_MS and group ~= 'w:' .. worker.id
     and redis.call('ZCARD', key_prefix .. 'online') > 1
 end
 
@@ -210,7 +210,7 @@ local function take(lane, after, want, pool, worker, nonce, request, answer)
       break
     end
     local task = read(id)
-    if is_avoided(task, worker) or (task.expires_at and tonumber(task.expires_at) <= now) then
+    if is_avoided(task, worker, lane.group) or (task.expires_at and tonumber(task.expires_at) <= now) then
       lane.passed = lane.passed + 1
       if lane.passed > PAGE then
         after = -1

@@ -50,7 +50,7 @@ local function task_moves_queue(id, task, now, front, but)
     task_agenda_add('expiring', task.queue, id, task.expires_at)
   end
   if not task_queues_closed(task.queue) then
-    task_waiters_wake(task.group, task.queue, task.shape, 1, now, but)
+    task_waiters_wake(task.group, task.queue, task.shape, 1, now, task.group ~= 'w:' .. (but or '') and but or nil)
   end
 end
 

@@ -625,6 +625,19 @@ def test_a_retry_prefers_another_worker(tasks):
     assert tasks.ask("v").ids == ["t"], "but it does not wait for ever"
 
 
+def test_a_retry_that_one_worker_alone_may_do_waits_for_no_other(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.enqueue("t", group="w:w")
+    tasks.ask("w")
+    tasks.fail("w", "t", after="1000")
+    park(tasks, "w", "x 1")
+    tasks.sweep(1.1)
+    assert told() == [("x", "1")] and "avoided_until" not in tasks.explain("t")
+    assert tasks.ask("w").ids == ["t"]
+
+
 @pytest.mark.parametrize("failed", [1, 2, 3, 10])
 def test_retries_that_wait_for_another_worker_hold_up_nothing(tasks, failed):
     tasks.worker("w")

@@ -56,12 +56,17 @@ local FORWARD = {
   end,
 }
 
--- Begins to bring the data from format `found` to `format`. If this was begun from an even older format before, and has not ended,
+-- Whether coordinators of `format` may serve beside those that have brought the data forward.
+local function format_serves_beside(format)
+  return (tonumber(try_call('HGET', key_life, 'beside') or '') or 0) <= format
+end
+
+-- Begins to bring the data from format `found` to `format`, whose coordinators serve beside those of format `beside` and later. If this was begun from an even older format before, and has not ended,
 -- it begins again from that one.
-local function format_begin(found, format)
+local function format_begin(found, format, beside)
   local begun = tonumber(redis.call('HGET', key_life, 'forward_from') or '')
   redis.call('SET', key_format, format)
-  redis.call('HSET', key_life, 'forward_from', math.min(begun or found, found), 'forward_after', '')
+  redis.call('HSET', key_life, 'forward_from', math.min(begun or found, found), 'forward_after', '', 'beside', beside)
 end
 
 -- Goes on with at most `max` workers. Returns whether there is more to do, and, at the end, from which format the data was brought

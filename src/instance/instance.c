@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define SWEEP_INTERVAL_MS 1000
+#define SERVE_INTERVAL_MS 10000
 #define HISTORY_INTERVAL_MS 10000 /* several times a minute, so that an instance that ends leaves no gap */
 #define COUNT_INTERVAL_MS 2600    /* longer than an answer may take */
 #define FOUND_WITHIN_MS 400       /* how long the log's line "listening" waits for the number of workers */
@@ -32,6 +33,7 @@ struct serving_thread {
     struct link *link, *replica_link; /* the second is NULL if there is no replica to read from */
     struct store *store;
     struct api api;
+    int64_t serve_at;             /* clock_ms, when to look at the format again */
     int64_t sweep_at, history_at; /* clock_ms; 0: another thread does it */
     int64_t count_at;             /* when to count the workers at the start; 0: they are counted, or another thread does it */
 };
@@ -68,17 +70,22 @@ static bool is_ready(void *data)
     return store_is_up(api->store);
 }
 
-/* Does the work that the fleet needs now and then, and that any instance may do. Returns the ms until the next time. */
+/*
+ * Does the work that the fleet needs now and then, and that any instance may do. Each thread looks at the format of the data itself,
+ * since each has a connection of its own. Returns the ms until the next time.
+ */
 static int32_t keep_house(struct serving_thread *thread)
 {
     int64_t now = clock_ms();
+    if (now >= thread->serve_at && store_serve(thread->store) == ERR_NONE)
+        thread->serve_at = now + SERVE_INTERVAL_MS;
     if (thread->sweep_at == 0)
         return 1000;
     if (now >= thread->sweep_at) {
         thread->sweep_at = now + SWEEP_INTERVAL_MS;
         store_sweep(thread->store);
     }
-    if (now >= thread->history_at && store_serve(thread->store) == ERR_NONE && store_keep_history(thread->store) == ERR_NONE &&
+    if (now >= thread->history_at && store_keep_history(thread->store) == ERR_NONE &&
         store_ready(thread->store, NULL, NULL) == ERR_NONE) /* which logs what is not permitted */
         thread->history_at = now + HISTORY_INTERVAL_MS;
     return (int32_t)(thread->sweep_at - now);

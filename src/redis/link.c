@@ -131,14 +131,16 @@ static void link_came_up(struct link *link)
 }
 
 /*
- * Drops the link if the error is about the server and not about the command: the server has become a replica, or another node has
- * our keys ("MOVED 3999 10.0.0.2:6381"). The next attempt then looks for the right server.
+ * Drops the link if the error is about the server and not about the command: the server has become a replica, another node has our
+ * keys ("MOVED 3999 10.0.0.2:6381"), or its data is of a newer format. The next attempt then looks for the right server, or waits.
  */
 static void link_heed(struct link *link, enum err err, struct str text)
 {
     char why[GREETING_WHY_MAX];
-    if (err != ERR_READONLY && err != ERR_MASTER_DOWN && err != ERR_MOVED)
+    if (err != ERR_READONLY && err != ERR_MASTER_DOWN && err != ERR_MOVED && err != ERR_NEWER)
         return;
+    if (err == ERR_NEWER)
+        (void)str_cut(&text, ' '); /* the word that names the error; the sentence behind it says all */
     snprintf(why, sizeof(why), "%.*s", STR_PRINTF(text));
     if (err == ERR_MOVED) {
         (void)str_cut(&text, ' ');

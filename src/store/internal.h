@@ -33,7 +33,6 @@ struct store {
     /* Decimal texts of ms: until a worker is offline, from then until it is removed, and so on. */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;
     bool is_barred;                  /* the work that must be done before serving is not done yet */
-    bool is_outdated;                /* the data is of a newer format now, which has been logged */
     bool serving;                    /* a call of `serve` that nobody waits for is under way */
     bool sweeping;                   /* a sweep that nobody waits for is under way */
     bool more_to_sweep;              /* the last sweep has left work for another one */

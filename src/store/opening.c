@@ -7,6 +7,7 @@
 #include "store/internal.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ static void serve_command(struct store *store, const struct link *link, struct b
     struct str args[SERVE_ARGS] = {
         [SERVE_format] = str_from(format),
         [SERVE_beside] = str_from(beside),
+        [SERVE_serves] = link_is_up(link) && !store->is_barred ? STR("1") : STR("0"),
         [SERVE_instance] = store->config->instance,
         [SERVE_run] = str_from(server->run),
         [SERVE_uptime] = str_from(uptime),
@@ -134,17 +136,24 @@ void store_look_first(struct store *store)
     link_set_opener(store->link, serves ? open_primary : open_reader, store);
 }
 
+/* Logs once that the data is of a newer format, in spite of which this instance may serve. */
+static void note_newer(bool is_newer)
+{
+    static atomic_bool told;
+    if (atomic_exchange(&told, is_newer) || !is_newer)
+        return;
+    log_event(LOG_WARN, "format_newer",
+              "the data is of a newer format now: this instance serves until it connects again, start the newer version for it");
+}
+
 static void on_served(void *data, enum err err, const struct redisReply *reply)
 {
     struct store *store = data;
     store->serving = false;
-    if (err == ERR_NEWER && !store->is_outdated)
-        log_event(
-            LOG_WARN, "format_newer",
-            "the data is of a newer format now: this instance serves until it connects again, start the newer version for it");
-    store->is_outdated = err == ERR_NEWER;
-    if (err == ERR_NONE)
+    if (err == ERR_NONE) {
+        note_newer(str_eq(reply_text(reply_element(reply, 0)), STR("n")));
         store->is_barred = take_reply(reply);
+    }
     if (err == ERR_NONE && store->is_barred && store_serve(store) != ERR_NONE)
         return; /* the next sweep calls it again */
 }

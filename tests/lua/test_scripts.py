@@ -1161,7 +1161,7 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test",
         "version": "",
         "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done",
-        "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "instance": "a",
+        "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "serves": "0", "instance": "a",
         "cursor": "0", "thread": "t", "run": "r1", "uptime": 0, "loaded": "0"}
 NUMBERS = {"register": ("timeout", "removal", "revive", "missed", "tier", "max_services", "join_max"),
            "heartbeat": ("timeout", "removal", "revive", "interval", "edge_interval"), "stats": (),

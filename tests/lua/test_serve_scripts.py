@@ -21,7 +21,7 @@ def serve(scripts, at=0, **args):
 
 def call(scripts, at, **args):
     scripts.at(at)
-    return scripts.call("serve", **{"format": 1, "beside": 0, "instance": "a", "run": "", "uptime": 0, "loaded": "0",
+    return scripts.call("serve", **{"format": 1, "beside": 0, "serves": "0", "instance": "a", "run": "", "uptime": 0, "loaded": "0",
                                     "timeout": TIMEOUT,
                                     "removal": REMOVAL, "revive": REVIVE, "max": 100, **args})
 
@@ -50,7 +50,7 @@ def test_older_data_is_brought_forward_in_bounded_steps_whoever_comes(scripts):
         # nobody waits for it: heartbeats go on in between
         assert scripts.heartbeat(Scripts.beat_of("w4", load="0.5")) == "1"
     assert steps == 2
-    assert scripts.redis.get("{rma}:format") == "1" and not scripts.redis.exists("{rma}:life")
+    assert scripts.redis.get("{rma}:format") == "1" and scripts.redis.hgetall("{rma}:life") == {"beside": "0"}
     entries = {worker: entry.split(" ")[7] for worker, entry in scripts.redis.hgetall("{rma}:ledger").items()}
     assert entries == {"w0": "llama3,qwen2:7b", "w1": "-", "w2": ":latest,m", "w3": "a,b:latest", "w4": "m"}
     assert scripts.redis.exists("{rma}:model:rag/llama3") and not scripts.redis.exists("{rma}:model:rag/Llama3:latest")
@@ -117,6 +117,22 @@ def test_one_that_can_serve_beside_older_ones_does(scripts):
     serve(scripts, instance="old")
     assert serve(scripts, at=1, instance="new", format=2, beside=1) == (False, "1")
     assert scripts.redis.zrange("{rma}:instances", 0, -1) == ["1 old", "2 new"]
+    before = scripts.dump()
+    assert call(scripts, at=2, instance="old", serves="1") == ["n", ""]
+    with pytest.raises(redis_library.ResponseError, match="^NEWER "):
+        serve(scripts, at=2, instance="old")
+    assert scripts.dump() == before
+
+
+def test_one_that_was_not_seen_serves_no_longer_beside_one_that_cannot(scripts):
+    """It was frozen for so long that the newer one did not wait for it."""
+    serve(scripts, instance="old")
+    assert serve(scripts, at=31, instance="new", format=3, beside=2) == (False, "1")
+    before = scripts.dump()
+    with pytest.raises(redis_library.ResponseError, match="^NEWER "):
+        serve(scripts, at=32, instance="old", serves="1")
+    assert scripts.dump() == before
+    assert call(scripts, at=32, instance="mid", format=2, beside=1, serves="1") == ["n", ""]
 
 
 # -- time in which Redis was not running -------------------------------------------------------------------------------------------

@@ -44,13 +44,21 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
     coordinator.register("w")
 
 
-def test_one_that_is_connected_says_so_and_serves_on(coordinator, redis):
-    """A rolling deploy: the newer version waits for those beside which it can't serve."""
+def test_one_that_is_connected_says_so_and_serves_on_if_it_may(coordinator, redis, start_redis, start_coordinator):
+    """A rolling deploy: the newer version waits for those beside which it can't serve. But it does not see one that is frozen."""
     coordinator.register("w")
     redis.client.set("{rma}:format", "7")
+    other_redis = start_redis()
+    frozen = start_coordinator(other_redis, THREADS=3)
+    frozen.register("w")
+    other_redis.client.hset("{rma}:life", "beside", "2")
+    other_redis.client.set("{rma}:format", "7")
     wait_until(lambda: events(coordinator, "format_newer"), within=15)
     coordinator.beat("w")
     assert redis.client.get("{rma}:format") == "7"
+    wait_until(lambda: all(frozen.get("/api/admin/workers").json.get("code") == "registry-newer" for _ in range(25)), within=15)
+    assert "of format 7" in frozen.get("/health").json["detail"] and not events(frozen, "format_newer")
+    assert {line["why"][:38] for line in events(frozen, "redis_left")} == {"The data in Redis is of format 7, this"}
 
 
 def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory, redis, start_coordinator, make_coordinator):

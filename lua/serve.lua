@@ -28,8 +28,9 @@
 -- them has said for a while that it serves. Data of a newer format is not touched: the error is NEWER. A coordinator that serves
 -- already, and may serve beside those that have brought the data forward, goes on instead.
 --
--- Returns {"1" if there is more to do, "n" if the data is of a newer format, else "0"; the old format, if this call brought the last worker forward, else ""; and, if
--- this call moved the deadline of the last worker, how many live workers there were, and by how many ms}.
+-- Returns {"1" if there is more to do, "n" if the data is of a newer format, else "0"; the old format, if this call brought the
+-- last worker forward, else ""; and, if this call moved the deadline of the last worker, how many live workers there were, and by
+-- how many ms}.
 
 local format, beside, max = number_of(arg_format), number_of(arg_beside), number_of(arg_max)
 local timeout, removal, revive, uptime =

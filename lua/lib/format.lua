@@ -61,8 +61,8 @@ local function format_serves_beside(format)
   return (tonumber(try_call('HGET', key_life, 'beside') or '') or 0) <= format
 end
 
--- Begins to bring the data from format `found` to `format`, whose coordinators serve beside those of format `beside` and later. If this was begun from an even older format before, and has not ended,
--- it begins again from that one.
+-- Begins to bring the data from format `found` to `format`, whose coordinators serve beside those of format `beside` and later. If
+-- this was begun from an even older format before, and has not ended, it begins again from that one.
 local function format_begin(found, format, beside)
   local begun = tonumber(redis.call('HGET', key_life, 'forward_from') or '')
   redis.call('SET', key_format, format)

@@ -71,8 +71,8 @@ static bool is_ready(void *data)
 }
 
 /*
- * Does the work that the fleet needs now and then, and that any instance may do. Each thread looks at the format of the data itself,
- * since each has a connection of its own. Returns the ms until the next time.
+ * Does the work that the fleet needs now and then, and that any instance may do. Each thread looks at the format of the data, since
+ * each has a connection of its own. Returns the ms until the next time.
  */
 static int32_t keep_house(struct serving_thread *thread)
 {

@@ -72,12 +72,10 @@ static enum jwt_result check_jwt(const struct directory *directory, struct verif
 static const struct directory_entry *find(const struct directory *directory, const char *kind, const char *name)
 {
     char member[DIRECTORY_NAME_MAX + 16];
-    size_t kind_len = strlen(kind), name_len = strlen(name), len = kind_len + 1 + name_len;
-    if (len > sizeof(member))
+    size_t len = strlen(kind) + 1 + strlen(name);
+    if (len >= sizeof(member))
         return NULL;
-    memcpy(member, kind, kind_len); /* each request comes here, and printf is slow */
-    member[kind_len] = ':';
-    memcpy(member + kind_len + 1, name, name_len);
+    stpcpy(stpcpy(stpcpy(member, kind), ":"), name); /* each request comes here, and printf is slow */
     return directory_find(directory, (struct str){member, len});
 }
 

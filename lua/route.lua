@@ -44,7 +44,6 @@
 local PAGE, PAGES = 32, 8
 local LISTED = 128
 local FAR, REQUEST = 500000, 100000 -- in millionths of a load: what another region adds, and each request
-local TRIAL_MS = 10000 -- how long a trial without a lease lasts
 local SLOTS = 16383
 local SESSIONS_MS = 3600000
 local STRINGS = { choose = 8, release = 4, report = 5, hold = 5, renew = 1, list = 4 } -- how many each thing has
@@ -300,7 +299,7 @@ end
 
 -- Notes that a request tries a worker. lease: nil if the request has none; then the trial lasts for TRIAL_MS.
 local function note_trial(service, id, lease)
-  local entry = breakers_read(outcomes_text(service, id))
+  local entry = breakers_read(outcomes_text(service, id), now)
   entry.trial = lease and arg_thread .. '/' .. lease or string.format('@%.0f', now + TRIAL_MS)
   outcomes_write(service, id, entry)
 end

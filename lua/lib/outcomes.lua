@@ -3,10 +3,9 @@
 
 -- Stores the outcomes of requests, see lib/breakers.lua.
 
-local SUSPECT_MS = 10000
 local ROW = 5 -- failures in a row that open a breaker
 local MARKS, MARKS_MS = 10, 30000 -- a breaker also opens if half of the last MARKS outcomes, all within MARKS_MS, are failures
-local OPEN_MS, OPEN_MOST_MS = 10000, 300000 -- how long a breaker is open at first, which doubles each time; and at most
+local OPEN_MS = 10000 -- how long a breaker is open at first, which doubles each time
 local KEPT_MS = 900000
 
 local known = {} -- by service: whether it has any outcomes
@@ -80,7 +79,7 @@ local function outcomes_note(service, id, outcome, is_trial, now)
   if not text and (outcome == 's' or outcome == 'u') then
     return nil
   end
-  local entry, change = breakers_read(text), nil
+  local entry, change = breakers_read(text, now), nil
   if is_trial and outcome == 's' then
     return forget(service, id, entry)
   elseif entry.open > 0 and not is_trial then

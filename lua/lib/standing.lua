@@ -27,7 +27,7 @@ local function standing_of(service, text, now)
   if not text then
     return 'well'
   end
-  local entry = breakers_read(text)
+  local entry = breakers_read(text, now)
   if entry.open > now then
     return entry.open > bound_of(service, now) and 'open' or 'forced', entry
   elseif entry.open > 0 then

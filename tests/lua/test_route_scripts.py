@@ -442,6 +442,22 @@ def test_the_only_worker_is_never_left_alone(scripts, routes):
         assert routes.request("llm", "c")[0].worker == "w"
 
 
+def test_what_was_noted_before_the_clock_was_set_back_keeps_nobody_away(scripts, routes):
+    add(scripts, "a", "b", "c", "d")
+    fail(routes, "a", 5, others="b c d", at=250)
+    fail(routes, "b", outcome="c", others="a c d", at=250)
+    assert ("a", "t") in routes.list("llm", at=261)
+    fail(routes, "b", outcome="c", others="a c d", at=261)
+    scripts.at(-600)
+    assert {worker: row[8] for worker, row in routes.explain("llm").items()} == {"a": "trial", "b": "well", "c": "well", "d": "well"}
+    trial = routes.choose("llm", excluded="b c d", at=-600)
+    assert routes.choose("llm", excluded="b c d", at=-600).refusal == "tried"
+    assert routes.release(trial, "f") == "1 opened llm a"
+    assert routes.choose("llm", excluded="b c d", at=-581).worker is None
+    trial = routes.choose("llm", excluded="b c d", at=-580)
+    assert routes.release(trial) == "1 closed llm a"
+
+
 def test_what_failed_before_the_breaker_opened_does_not_open_it_anew(scripts, routes):
     add(scripts, "a", "b")
     held = [routes.choose("llm", excluded="b") for _ in range(8)]

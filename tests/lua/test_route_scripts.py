@@ -449,7 +449,8 @@ def test_what_was_noted_before_the_clock_was_set_back_keeps_nobody_away(scripts,
     assert ("a", "t") in routes.list("llm", at=261)
     fail(routes, "b", outcome="c", others="a c d", at=261)
     scripts.at(-600)
-    assert {worker: row[8] for worker, row in routes.explain("llm").items()} == {"a": "trial", "b": "well", "c": "well", "d": "well"}
+    assert {worker: row[8] for worker, row in routes.explain("llm").items()} == {
+        "a": "trial", "b": "well", "c": "well", "d": "well"}
     trial = routes.choose("llm", excluded="b c d", at=-600)
     assert routes.choose("llm", excluded="b c d", at=-600).refusal == "tried"
     assert routes.release(trial, "f") == "1 opened llm a"

@@ -7,31 +7,9 @@
 #include "base/buffer.h"
 #include "model/heartbeat.h"
 #include "model/id.h"
+#include "unit/quoted.h"
 
 #include <stdlib.h>
-
-/* The JSON texts here have ' for ", for the reader's sake. The copy ends where the text ends. */
-static struct str quote(const char *text)
-{
-    size_t len = strlen(text);
-    char *copy = malloc(len + 1);
-    assert_non_null(copy);
-    for (size_t i = 0; i < len; i++)
-        copy[i] = text[i] == '\'' ? '"' : text[i];
-    return (struct str){copy, len};
-}
-
-static void expect_text(struct str found, const char *expected)
-{
-    if (expected == NULL) {
-        assert_null(found.ptr);
-        return;
-    }
-    struct str text = quote(expected);
-    if (!str_eq(found, text))
-        fail_msg("\"%.*s\" instead of \"%.*s\"", STR_PRINTF(found), STR_PRINTF(text));
-    free((char *)text.ptr);
-}
 
 static enum err parse_body(struct str body, struct heartbeat *out, struct faults *faults, struct faults *ignored)
 {

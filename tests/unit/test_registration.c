@@ -7,20 +7,10 @@
 #include "base/buffer.h"
 #include "model/id.h"
 #include "model/registration.h"
+#include "unit/quoted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-/* The JSON texts here have ' for ", for the reader's sake. The copy ends where the text ends. */
-static struct str quote(const char *text)
-{
-    size_t len = strlen(text);
-    char *copy = malloc(len + 1);
-    assert_non_null(copy);
-    for (size_t i = 0; i < len; i++)
-        copy[i] = text[i] == '\'' ? '"' : text[i];
-    return (struct str){copy, len};
-}
 
 static enum err parse_body(struct str body, struct registration *out, struct faults *faults)
 {
@@ -43,18 +33,6 @@ static struct registration parse(const char *text)
     assert_int_equal(err, ERR_NONE);
     free((char *)body.ptr);
     return out;
-}
-
-static void expect_text(struct str found, const char *expected)
-{
-    if (expected == NULL) {
-        assert_null(found.ptr);
-        return;
-    }
-    struct str text = quote(expected);
-    if (!str_eq(found, text))
-        fail_msg("\"%.*s\" instead of \"%.*s\"", STR_PRINTF(found), STR_PRINTF(text));
-    free((char *)text.ptr);
 }
 
 static void expect_faults(struct str body, size_t count, const char *const fields[], const char *const messages[])

@@ -5,30 +5,12 @@
 #include <cmocka.h>
 
 #include "model/submission.h"
+#include "unit/quoted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define NOW ((int64_t)1900000000000)
-
-/* The JSON texts here have ' for ", for the reader's sake. */
-static struct str quote(const char *text)
-{
-    size_t len = strlen(text);
-    char *copy = malloc(len + 1);
-    assert_non_null(copy);
-    for (size_t i = 0; i < len; i++)
-        copy[i] = text[i] == '\'' ? '"' : text[i];
-    return (struct str){copy, len};
-}
-
-static void expect(struct str found, const char *expected)
-{
-    struct str text = quote(expected);
-    if (!str_eq(found, text))
-        fail_msg("\"%.*s\" instead of \"%.*s\"", STR_PRINTF(found), STR_PRINTF(text));
-    free((char *)text.ptr);
-}
 
 /* Group and shape of what a task demands. */
 static void expect_demands(const char *requirements, const char *group, const char *shape)
@@ -42,8 +24,8 @@ static void expect_demands(const char *requirements, const char *group, const ch
     enum err err = submission_parse(body, NOW, &submission, &faults, &why);
     if (err != ERR_NONE)
         fail_msg("%s: %s", requirements, faults.count > 0 ? faults.items[0].message : why);
-    expect(buffer_str(&submission.group), group);
-    expect(buffer_str(&submission.shape), shape);
+    expect_text(buffer_str(&submission.group), group);
+    expect_text(buffer_str(&submission.shape), shape);
     submission_fini(&submission);
     free((char *)body.ptr);
 }
@@ -69,10 +51,10 @@ static void the_least_task(void **state)
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     assert_int_equal(submission_parse(body, NOW, &submission, &faults, &why), ERR_NONE);
-    expect(submission.type, "t");
-    expect(submission.queue, "default");
-    expect(submission.payload, "null");
-    expect(buffer_str(&submission.group), "a");
+    expect_text(submission.type, "t");
+    expect_text(submission.queue, "default");
+    expect_text(submission.payload, "null");
+    expect_text(buffer_str(&submission.group), "a");
     assert_null(submission.requirements.ptr);
     assert_int_equal(submission.priority, 0);
     assert_int_equal(submission.lease_ms, -1);
@@ -91,8 +73,8 @@ static void everything(void **state)
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     assert_int_equal(submission_parse(body, NOW, &submission, &faults, &why), ERR_NONE);
-    expect(submission.payload, "{'a':[1,2]}");
-    expect(submission.dedup_key, "user 5 é");
+    expect_text(submission.payload, "{'a':[1,2]}");
+    expect_text(submission.dedup_key, "user 5 é");
     assert_true(submission.replace);
     assert_int_equal(submission.priority, -100);
     assert_int_equal(submission.delay_ms, 1500);

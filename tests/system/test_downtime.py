@@ -94,7 +94,7 @@ def moment(row):
 
 
 @pytest.mark.parametrize(("seconds", "words"),
-                         [(2, "2 s"), (6 * MINUTE + 12, "6 min 12 s"), (45 * MINUTE, "45 min"), (25 * HOUR, "1 d 1 h")])
+                         [(2, "2 s"), (6 * MINUTE + 12, "6 min 12 s"), (45 * MINUTE + 5, "45 min 5 s"), (25 * HOUR, "1 d 1 h")])
 def test_an_outage_is_charged_to_nobody(fleet, seconds, words):
     first, second = fleet.start(), fleet.start()
     before = fill(fleet, first)

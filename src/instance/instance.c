@@ -77,7 +77,7 @@ static bool is_ready(void *data)
 static int32_t keep_house(struct serving_thread *thread)
 {
     int64_t now = clock_ms();
-    if (now >= thread->serve_at && store_serve(thread->store) == ERR_NONE)
+    if (thread->instance->store_config.sweeps && now >= thread->serve_at && store_serve(thread->store) == ERR_NONE)
         thread->serve_at = now + SERVE_INTERVAL_MS;
     if (thread->sweep_at == 0)
         return 1000;

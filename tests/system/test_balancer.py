@@ -154,8 +154,11 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Listener(http.server.ThreadingHTTPServer):
+            request_queue_size = 64  # with the usual 5, connections at the same moment are refused
+            daemon_threads = True
+
+        self._server = Listener(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

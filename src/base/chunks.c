@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define DIGITS_MAX 15
+#define SIZE_DIGITS_MAX 15
 #define DROPPED_MAX 4096 /* bytes of extensions and trailers of one body */
 
 /* Whether a character may stand in a line before its end: no control character but a tab. */
@@ -22,7 +22,7 @@ static bool is_name(char c)
 static enum chunks_state take_size(struct chunks *chunks, char c)
 {
     int value = ascii_hex_value(c);
-    if (value >= 0 && ++chunks->digits <= DIGITS_MAX) {
+    if (value >= 0 && ++chunks->digits <= SIZE_DIGITS_MAX) {
         chunks->left = chunks->left << 4 | (size_t)value;
         return CHUNKS_SIZE;
     }

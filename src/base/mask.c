@@ -1,6 +1,8 @@
 #include "base/mask.h"
 
-#include "base/str.h"
+#include "base/ascii.h"
+
+#include <string.h>
 
 /* How tokens begin, and how many characters from there on may be shown. */
 static const struct {
@@ -10,7 +12,7 @@ static const struct {
 
 static bool is_of_token(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '.';
+    return ascii_is_alphanumeric(c) || c == '_' || c == '-' || c == '.';
 }
 
 void mask_tokens(char *text, size_t len)

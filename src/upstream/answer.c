@@ -7,9 +7,8 @@
 #include <stdlib.h>
 
 #define LENGTH_DIGITS_MAX 18
-#define TEXT_BEGIN 1 /* names and values begin here: an offset of 0 means "no value yet" */
-#define EXTENSION_SPARED                                                                                                           \
-    256 /* bytes of each chunk's extension that are not counted, since an answer may have any number of chunks */
+#define TEXT_BEGIN 1         /* names and values begin here: an offset of 0 means "no value yet" */
+#define EXTENSION_SPARED 256 /* bytes of each chunk's extension that don't count: an answer may have any number of chunks */
 
 #define HEADERS_ROOM 16 /* at first; doubled when it is full */
 

@@ -30,8 +30,9 @@
 --   removal        ms from then until it is removed
 --   revive         ms for which the registration of a removed worker is kept, so that a late heartbeat brings it back
 --   interval       ms between two heartbeats of a worker; edge_interval: of an edge node
---   heartbeats     for each heartbeat nine strings, then its fields:
---     id           of the worker; then a blank and the caller if that may not speak for all workers (see lib/owner.lua)
+--   heartbeats     for each heartbeat ten strings, then its fields:
+--     id           of the worker
+--     caller       who may not speak for all workers (see lib/owner.lua); "" for who may
 --     status       as which it counts; "" for unchanged
 --     load         0 to 1; "" for unchanged
 --     silence      ms for which it announces silence; 0: none
@@ -60,11 +61,11 @@ end
 
 local count = #ARGV
 
--- Where the heartbeat at ARGV[at] ends, and the worker's id; nil when it is malformed.
+-- Where the heartbeat at ARGV[at] ends; nil when it is malformed.
 local function check(at)
-  local id, status, load, silence, ranking = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local health, from, extra = ARGV[at + 5], ARGV[at + 7], number_of(ARGV[at + 8])
-  if not extra or extra < 0 or extra % 2 ~= 0 or at + 8 + extra > count
+  local status, load, silence, ranking = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+  local health, from, extra = ARGV[at + 6], ARGV[at + 8], number_of(ARGV[at + 9])
+  if not extra or extra < 0 or extra % 2 ~= 0 or at + 9 + extra > count
     or (status ~= '' and not status_is(status))
     or (ranking ~= '' and not string.find(ranking, '^[%d=]%d* %S+ %S+$')) or string.find(health, '%s')
     or not string.find(from .. ' ', '^[%x.:]* ') then
@@ -74,22 +75,18 @@ local function check(at)
   if not load or load < 0 or load > 1 or not silence or silence < 0 or silence > 1e9 then
     return nil
   end
-  local join
-  if string.find(id, ' ', 1, true) then
-    id, join = string.match(id, '^(%S+) (%S+)$')
-  end
-  return id and at + 8 + extra, id, join
+  return at + 9 + extra
 end
 
 -- Check everything before the first write, so that a malformed call changes nothing.
-local starts, ends, ids, joins, at = {}, {}, {}, {}, rest
+local starts, ends, ids, at = {}, {}, {}, rest
 while at <= count do
-  local last, id, join = check(at)
+  local last = check(at)
   if not last then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
   local i = #ids + 1
-  starts[i], ends[i], ids[i], joins[i] = at, last, id, join or false
+  starts[i], ends[i], ids[i] = at, last, ARGV[at]
   at = last + 1
 end
 
@@ -284,23 +281,23 @@ local function take_whereabouts(beat, place)
   if was ~= '' and address ~= was then
     in_turn, is_rival = machines_move(beat.id, address, was, now, 2 * (place.tier == '4' and edge_interval or interval))
   end
-  local moved = whereabouts_take(beat.id, place, told, address, beat.join or '', now)
+  local moved = whereabouts_take(beat.id, place, told, address, beat.caller, now)
   if in_turn and machines_conflict(beat.id, place, 'heartbeat', now) then
     conflicts[#conflicts + 1] = beat.id
   end
   return moved and not is_rival
 end
 
--- The heartbeat of worker `id` at ARGV[at] to ARGV[last].
-local function decode(at, last, id, join)
-  return { id = id, join = join, status = ARGV[at + 1], load = number_of(ARGV[at + 2]), load_text = ARGV[at + 2],
-    silence = number_of(ARGV[at + 3]), ranking = ARGV[at + 4], health = ARGV[at + 5], ignored = ARGV[at + 6], from = ARGV[at + 7],
-    first = at + 9, last = last, is_odd = ARGV[at + 9] == 'reported_status' }
+-- The heartbeat at ARGV[at] to ARGV[last].
+local function decode(at, last)
+  return { id = ARGV[at], caller = ARGV[at + 1], status = ARGV[at + 2], load = number_of(ARGV[at + 3]), load_text = ARGV[at + 3],
+    silence = number_of(ARGV[at + 4]), ranking = ARGV[at + 5], health = ARGV[at + 6], ignored = ARGV[at + 7], from = ARGV[at + 8],
+    first = at + 10, last = last, is_odd = ARGV[at + 10] == 'reported_status' }
 end
 
 -- Takes one heartbeat. Returns its character, its lateness, and the unusable members that are new.
-local function take(at, last, id, join)
-  local beat, live_until, gone_at = decode(at, last, id, join), offline_at, removed_at
+local function take(at, last, id)
+  local beat, live_until, gone_at = decode(at, last), offline_at, removed_at
   if beat.silence > timeout then
     live_until, gone_at = text(now + beat.silence), text(now + beat.silence + removal)
   end
@@ -381,8 +378,8 @@ end
 -- the others. entry: the worker's ledger entry. Returns the heartbeat's lateness in ms; nil if the
 -- heartbeat is one for `take`.
 local function take_usual(at, last, id, entry)
-  local load, ranking, health, from = number_of(ARGV[at + 2]), ARGV[at + 4], ARGV[at + 5], ARGV[at + 7]
-  if not entry or is_moved[id] or not load or ARGV[at + 1] ~= 'healthy' or ARGV[at + 3] ~= '0' or ARGV[at + 6] ~= ''
+  local load, ranking, health, from = number_of(ARGV[at + 3]), ARGV[at + 5], ARGV[at + 6], ARGV[at + 8]
+  if not entry or is_moved[id] or not load or ARGV[at + 2] ~= 'healthy' or ARGV[at + 4] ~= '0' or ARGV[at + 7] ~= ''
     or string.find(health, '!', 1, true) then
     return nil
   end
@@ -401,8 +398,8 @@ local function take_usual(at, last, id, entry)
   end
   load = math.floor(load * 1000000 + 0.5)
   redis.call('PEXPIREAT', hash, removed_at)
-  if not try_call('HSET', hash, 'last_heartbeat', now_text, 'status', 'healthy', 'current_load', ARGV[at + 2],
-    unpack(ARGV, at + 9, last)) then
+  if not try_call('HSET', hash, 'last_heartbeat', now_text, 'status', 'healthy', 'current_load', ARGV[at + 3],
+    unpack(ARGV, at + 10, last)) then
     return nil
   end
   if redis.call('PEXPIREAT', hash .. ':online', offline_at) == 0 then
@@ -424,12 +421,13 @@ end
 local results, late, news, has_news = {}, {}, {}, false
 for i, id in ipairs(ids) do
   results[i], news[i] = '1', '-'
-  if joins[i] and not owners_may(id, joins[i]) then
+  local caller = ARGV[starts[i] + 1]
+  if caller ~= '' and not owners_may(id, caller) then
     results[i], late[i] = '4', '-'
   else
     late[i] = take_usual(starts[i], ends[i], id, entries[i])
     if not late[i] then
-      results[i], late[i], news[i] = take(starts[i], ends[i], id, joins[i])
+      results[i], late[i], news[i] = take(starts[i], ends[i], id)
       is_moved[id] = true
       has_news = has_news or news[i] ~= '-'
     end

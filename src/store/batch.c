@@ -4,12 +4,12 @@
 
 #include <stdlib.h>
 
-#define THINGS_MAX 50  /* in one call, so that it occupies Redis for well under a millisecond */
-#define THINGS_FULL 16 /* sent at once: they save most of the cost, and Redis works on them while this thread goes on */
 #define BYTES_MAX ((size_t)1 << 20) /* in one call */
+#define CALLS_MAX 2                 /* one on which Redis works, and one that it finds when it is done with that */
 
 struct things {
     struct store *store;
+    enum script script;
     struct buffer strings; /* the arguments, as they are sent */
     size_t string_count;
     struct redisReply *reply; /* owned: a copy, kept until the replicas have the write; NULL: no copy is needed */
@@ -17,7 +17,7 @@ struct things {
     struct {
         batch_callback *callback;
         void *data;
-    } callers[THINGS_MAX];
+    } callers[BATCH_MAX];
 };
 
 struct batches {
@@ -25,6 +25,16 @@ struct batches {
     const struct str *args[SCRIPT_COUNT]; /* see batch_use */
     bool any;
 };
+
+bool batch_may_go(const struct store *store, enum script script)
+{
+    return store->calls_under_way[script] < CALLS_MAX;
+}
+
+bool batch_is_full(const struct store *store, enum script script, size_t count, bool more)
+{
+    return count >= (more || !batch_may_go(store, script) ? BATCH_MAX : BATCH_FULL);
+}
 
 static void tell_callers(struct things *things, enum err err, const struct redisReply *reply)
 {
@@ -64,6 +74,7 @@ static struct redisReply *copy_reply(const struct redisReply *reply)
 static void on_reply(void *data, enum err err, const struct redisReply *reply)
 {
     struct things *things = data;
+    things->store->calls_under_way[things->script]--;
     if (err == ERR_NONE && link_min_replicas(things->store->link) > 0)
         things->reply = copy_reply(reply);
     else
@@ -79,8 +90,10 @@ static void on_kept(void *data, enum err err)
 
 static void on_quick_reply(void *data, enum err err, const struct redisReply *reply)
 {
-    tell_callers(data, err, reply);
-    things_free(data);
+    struct things *things = data;
+    things->store->calls_under_way[things->script]--;
+    tell_callers(things, err, reply);
+    things_free(things);
 }
 
 static void send_things(struct store *store, enum script script)
@@ -93,7 +106,9 @@ static void send_things(struct store *store, enum script script)
     buffer_append(&command, buffer_str(&things->strings));
     enum err err = args != NULL ? link_run(store->link, script, &command, on_quick_reply, things)
                                 : store_run_replicated(store, script, &command, on_reply, on_kept, things);
-    if (err != ERR_NONE) {
+    if (err == ERR_NONE) {
+        store->calls_under_way[script]++;
+    } else {
         tell_callers(things, err, NULL);
         things_free(things);
     }
@@ -120,6 +135,7 @@ struct buffer *batch_begin(struct store *store, enum script script)
     if (*open == NULL)
         *open = store_alloc(sizeof(**open));
     (*open)->store = store;
+    (*open)->script = script;
     return &(*open)->strings;
 }
 
@@ -131,7 +147,7 @@ void batch_add(struct store *store, enum script script, size_t strings, bool mor
     things->callers[things->count].data = data;
     things->count++;
     store->batches->any = true;
-    if (things->count >= (more ? THINGS_MAX : THINGS_FULL) || things->strings.len >= BYTES_MAX) {
+    if (batch_is_full(store, script, things->count, more) || things->strings.len >= BYTES_MAX) {
         send_things(store, script);
         link_flush(store->link); /* Redis works on these while this thread reads the other requests of the turn */
     }
@@ -142,7 +158,10 @@ void batch_flush(struct store *store)
     if (store->batches == NULL || !store->batches->any)
         return;
     store->batches->any = false;
-    for (int script = 0; script < SCRIPT_COUNT; script++)
-        if (store->batches->open[script] != NULL)
+    for (int script = 0; script < SCRIPT_COUNT; script++) {
+        bool may_go = batch_may_go(store, (enum script)script);
+        if (store->batches->open[script] != NULL && may_go)
             send_things(store, (enum script)script);
+        store->batches->any |= store->batches->open[script] != NULL;
+    }
 }

@@ -1,6 +1,5 @@
 /*
- * Heartbeats. Those that arrive in one turn of the loop share script calls. Under load this saves most calls and most of their
- * cost; a single heartbeat does not wait.
+ * Heartbeats. They share script calls as batch.h tells, but what many of them have in common is worked out once for a call.
  */
 #include "base/digits.h"
 #include "model/id.h"
@@ -13,10 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define BATCH_MAX 50  /* of one call */
-#define BATCH_FULL 16 /* enough to save its cost, few enough that Redis and this thread work side by side */
-
 struct batch {
+    struct store *store;
     struct buffer strings; /* what the script takes after its named arguments, as it goes over the wire */
     size_t string_count;
     struct buffer number, ranking; /* room to write one in */
@@ -79,6 +76,7 @@ static void batch_end(struct batch *batch, enum err err, struct str results, str
 static void on_batch(void *data, enum err err, const struct redisReply *reply)
 {
     struct batch *batch = data;
+    batch->store->calls_under_way[SCRIPT_heartbeat]--;
     struct str results = reply_text(reply_element(reply, 0));
     if (err == ERR_NONE && results.len != batch->count)
         err = ERR_INTERNAL;
@@ -107,15 +105,18 @@ static void batch_send(struct store *store)
     script_begin(&command, SCRIPT_heartbeat, args, batch->string_count);
     buffer_append(&command, buffer_str(&batch->strings));
     enum err err = link_run(store->link, SCRIPT_heartbeat, &command, on_batch, batch);
-    if (err != ERR_NONE)
+    if (err != ERR_NONE) {
         batch_end(batch, err, (struct str){NULL, 0}, (struct str){NULL, 0});
-    else if (somebody_leaves)
+        return;
+    }
+    store->calls_under_way[SCRIPT_heartbeat]++;
+    if (somebody_leaves)
         store_sweep_first(store);
 }
 
 int32_t store_tick(struct store *store)
 {
-    if (store->batch != NULL)
+    if (store->batch != NULL && batch_may_go(store, SCRIPT_heartbeat))
         batch_send(store);
     int32_t requests = requests_tick(store), confirmer;
     batch_flush(store);
@@ -220,21 +221,6 @@ static void add_whereabouts(struct batch *batch, const struct whereabouts *where
     command_add(&batch->strings, buffer_str(text));
 }
 
-/* The worker's id, and behind a blank the join token that it must have registered with. */
-static void add_worker(struct batch *batch, const struct heartbeat *heartbeat)
-{
-    struct buffer *text = &batch->number;
-    if (heartbeat->join.len == 0) {
-        command_add(&batch->strings, heartbeat->worker_id);
-        return;
-    }
-    text->len = 0;
-    buffer_append(text, heartbeat->worker_id);
-    buffer_append(text, STR(" "));
-    buffer_append(text, heartbeat->join);
-    command_add(&batch->strings, buffer_str(text));
-}
-
 enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat, bool more, store_heartbeat_callback *callback,
                          void *data)
 {
@@ -246,6 +232,7 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     if (store->batch == NULL)
         store->batch = store_alloc(sizeof(*store->batch));
     struct batch *batch = store->batch;
+    batch->store = store;
     batch->callers[batch->count].callback = callback;
     batch->callers[batch->count].data = data;
     batch->callers[batch->count].has_ignored = heartbeat->ignored.len > 0;
@@ -253,7 +240,8 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     batch->count++;
 
     size_t extra = 2 * count_present(heartbeat);
-    add_worker(batch, heartbeat);
+    command_add(&batch->strings, heartbeat->worker_id);
+    command_add(&batch->strings, heartbeat->join);
     command_add(&batch->strings, heartbeat->status);
     if (heartbeat->current_load >= 0)
         add_number(batch, heartbeat->current_load);
@@ -272,8 +260,8 @@ enum err store_heartbeat(struct store *store, const struct heartbeat *heartbeat,
     add_text_field(batch, WORKER_services_status, heartbeat->services_status);
     add_number_field(batch, WORKER_active_requests, heartbeat->active_requests);
     add_number_field(batch, WORKER_gpu_utilization, heartbeat->gpu_utilization);
-    batch->string_count += 9 + extra;
-    if (batch->count >= (more ? BATCH_MAX : BATCH_FULL)) {
+    batch->string_count += 10 + extra;
+    if (batch_is_full(store, SCRIPT_heartbeat, batch->count, more)) {
         batch_send(store);
         link_flush(store->link); /* Redis begins with these while the rest of the turn's requests are read */
     }

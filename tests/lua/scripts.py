@@ -94,12 +94,11 @@ class Scripts:
 
     @staticmethod
     def beat_of(worker_id, status="healthy", load="0", silence=0, active="", special="", models="", fields=(), health="",
-                ignored="",
-                whence=""):
+                ignored="", whence="", caller=""):
         """What is "" is not told: it stays as before. `health`: as lua/lib/health.lua has it."""
         said = [str(word) for word in (active, special, models)]
         ranking = " ".join(word or "=" for word in said) if any(said) else ""
-        return [worker_id, status, load, silence, ranking, health, ignored, whence, len(fields), *fields]
+        return [worker_id, caller, status, load, silence, ranking, health, ignored, whence, len(fields), *fields]
 
     def heartbeat(self, *beats, at=0, timeout=TIMEOUT, revive=REVIVE):
         """-> one character for each of the beats (see beat_of)"""

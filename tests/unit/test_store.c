@@ -16,6 +16,8 @@
 #include "redis/keys.h"
 #include "redis/link.h"
 #include "redis/script.h"
+#include "store/batch.h"
+#include "store/internal.h"
 #include "store/leases.h"
 #include "store/store.h"
 
@@ -25,7 +27,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BATCH 16 /* heartbeats of one call */
 
 static struct {
     char directory[32];
@@ -101,7 +102,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static int answers[3 * BATCH]; /* how often each heartbeat was answered */
+static int answers[3 * BATCH_FULL]; /* how often each heartbeat was answered */
 static size_t answered;
 static enum err last_answer;
 
@@ -145,21 +146,21 @@ static void test_a_full_batch_that_the_link_refuses_ends_at_once(void **state)
     (void)state;
     fill_the_link();
 
-    for (size_t i = 0; i < BATCH - 1; i++)
+    for (size_t i = 0; i < BATCH_FULL - 1; i++)
         beat(i);
     assert_int_equal(answered, 0);
-    beat(BATCH - 1);
-    assert_int_equal(answered, BATCH);
+    beat(BATCH_FULL - 1);
+    assert_int_equal(answered, BATCH_FULL);
     assert_int_equal(last_answer, ERR_OVERLOADED);
-    for (size_t i = BATCH; i < 2 * BATCH + 1; i++)
+    for (size_t i = BATCH_FULL; i < 2 * BATCH_FULL + 1; i++)
         beat(i);
-    assert_int_equal(answered, 2 * BATCH);
+    assert_int_equal(answered, 2 * BATCH_FULL);
     store_tick(all.store);
-    assert_int_equal(answered, 2 * BATCH + 1);
+    assert_int_equal(answered, 2 * BATCH_FULL + 1);
     assert_int_equal(last_answer, ERR_OVERLOADED);
     store_tick(all.store);
-    for (size_t i = 0; i < 3 * BATCH; i++)
-        assert_int_equal(answers[i], i < 2 * BATCH + 1);
+    for (size_t i = 0; i < 3 * BATCH_FULL; i++)
+        assert_int_equal(answers[i], i < 2 * BATCH_FULL + 1);
 }
 
 /* Counts the bytes 1 in what has come, until it is `wanted` of them or nothing comes any more. */
@@ -178,19 +179,57 @@ static size_t count_ones(size_t wanted)
     return count;
 }
 
+/* Answers the oldest `calls` calls. */
+static void answer(size_t calls)
+{
+    static const char reply[] = "*0\r\n";
+    for (size_t i = 0; i < calls; i++)
+        assert_int_equal(write(all.peer, reply, sizeof(reply) - 1), sizeof(reply) - 1);
+    int before = all.store->calls_under_way[SCRIPT_task_unpark];
+    for (int64_t deadline = clock_ms() + 2000;
+         all.store->calls_under_way[SCRIPT_task_unpark] > before - (int)calls && clock_ms() < deadline;)
+        h2o_evloop_run(all.loop, 1);
+}
+
+static void test_what_comes_while_two_calls_are_under_way_shares_the_next(void **state)
+{
+    (void)state;
+    for (size_t calls = 1; calls <= 2; calls++) {
+        store_unpark(all.store, STR("thread \1"));
+        store_tick(all.store);
+        assert_int_equal(count_ones(1), 1);
+        assert_int_equal(all.store->calls_under_way[SCRIPT_task_unpark], calls);
+    }
+    for (size_t i = 0; i < BATCH_FULL + 1; i++) {
+        store_unpark(all.store, STR("thread \1"));
+        store_tick(all.store);
+    }
+    assert_int_equal(all.store->calls_under_way[SCRIPT_task_unpark], 2);
+    answer(1);
+    store_tick(all.store);
+    assert_int_equal(count_ones(BATCH_FULL + 1), BATCH_FULL + 1);
+    assert_int_equal(all.store->calls_under_way[SCRIPT_task_unpark], 2);
+    answer(2);
+}
+
 static void test_no_poll_stays_a_waiter_when_thousands_end_at_once(void **state)
 {
     (void)state;
-    const size_t polls = LINK_IN_FLIGHT_MAX + 1000;
+    const size_t polls = LINK_IN_FLIGHT_MAX + 1000, last = polls % BATCH_MAX;
     for (size_t i = 0; i < polls; i++)
         store_unpark(all.store, STR("thread \1"));
     store_tick(all.store);
-    assert_int_equal(count_ones(polls), polls);
+    assert_int_equal(count_ones(polls - last), polls - last);
+    answer(polls / BATCH_MAX);
+    store_tick(all.store);
+    assert_int_equal(count_ones(last), last);
+    answer(1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_comes_while_two_calls_are_under_way_shares_the_next),
         cmocka_unit_test(test_no_poll_stays_a_waiter_when_thousands_end_at_once), /* before the link is full */
         cmocka_unit_test(test_a_full_batch_that_the_link_refuses_ends_at_once),
     };

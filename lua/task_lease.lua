@@ -38,6 +38,7 @@ local ANSWER_FIELDS, TASK_FIELDS = 4, 11 -- strings of an answer before its task
 local PATIENCE_MS = 15000 -- how long a task waits for another worker than the one that failed at it
 
 local now = clock_now()
+local wanted = 0 -- how many tasks the asks that are not served yet want
 local at = rest
 while at <= #ARGV do
   local max, wait = number_of(ARGV[at + 1]), number_of(ARGV[at + 8])
@@ -45,7 +46,7 @@ while at <= #ARGV do
     or not string.find(ARGV[at + 3], '^%S+$') or not string.find(ARGV[at + 4], '^%S+$') then
     return redis.error_reply('BADCALL malformed ask')
   end
-  at = at + FIXED
+  wanted, at = wanted + max, at + FIXED
 end
 
 -- Several asks of one call often look at the same lanes, or come from the same worker. So what one ask has read or changed is kept
@@ -201,7 +202,7 @@ end
 local function take(lane, after, want, pool, worker, nonce, request, answer)
   local key, taken, following = lane.key, {}
   while true do
-    local id, place = task_fronts_at(key, lane.passed, want - #taken)
+    local id, place = task_fronts_at(key, lane.passed, want - #taken, wanted)
     following = id and tonumber(place)
     if not id or #taken == want or following > after then
       break
@@ -247,9 +248,15 @@ local function take(lane, after, want, pool, worker, nonce, request, answer)
   return #taken
 end
 
--- Leases at most `want` tasks to the worker.
-local function lease(worker, queues, want, nonce, request, answer)
-  local pool, states = { turns = {} }, {} -- pool: lanes, and the turns of their queues
+local choice -- what the ask before chose from: its worker and queues, its pool of lanes with the turns of their queues, and states
+
+-- Returns the lanes from which a worker may take tasks. An ask like the one before it goes on with what that has left.
+local function choose(worker, queues)
+  if choice and choice.worker == worker and choice.queues == queues then
+    return choice.pool, choice.states
+  end
+  local pool, states = { turns = {} }, {}
+  choice = { worker = worker, queues = queues, pool = pool, states = states }
   worker.present = worker.present or redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))
   for i, present in ipairs(worker.present) do
     if present == 1 then
@@ -258,6 +265,12 @@ local function lease(worker, queues, want, nonce, request, answer)
       look(state, worker, queues, pool)
     end
   end
+  return pool, states
+end
+
+-- Leases at most `want` tasks to the worker.
+local function lease(worker, queues, want, nonce, request, answer)
+  local pool, states = choose(worker, queues)
   local left = want
   while left > 0 do
     local lane, after, turn, shared = best_of(pool, states, worker, queues)
@@ -324,6 +337,7 @@ end
 local result = {}
 at = rest
 while at <= #ARGV do
+  wanted = wanted - ARGV[at + 1]
   result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
     ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
   at = at + FIXED

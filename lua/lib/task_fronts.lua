@@ -6,14 +6,14 @@
 -- is read in larger and larger pieces, and taken tasks are removed from it only when the script ends. Until then nothing else in
 -- the script may change the lane.
 
-local PIECE = 64 -- the most tasks that are read at once beyond those asked for
+local PIECE, FIRST_PIECE = 64, 16 -- the most tasks that are read at once beyond those asked for; the first time
 -- By key of the lane: `ids` and `places` from `first` to `last`; `taken`: ids that were taken and are still in Redis, of which the
 -- first `settled` are removed at the end; `read`: how many were read; `whole`: whether that was the whole lane.
 local fronts = {}
 
 -- Returns the id and the place of the task of lane `key` that follows `passed` others which are not taken; nil if there is none.
--- want: how many more tasks are asked for.
-local function task_fronts_at(key, passed, want)
+-- want: how many more tasks are asked for; later: how many are wanted after that by the other asks of the call.
+local function task_fronts_at(key, passed, want, later)
   local front = fronts[key]
   if not front then
     front = { ids = {}, places = {}, first = 1, last = 0, taken = {}, settled = 0, read = 0, whole = false }
@@ -21,7 +21,8 @@ local function task_fronts_at(key, passed, want)
   end
   local at = front.first + passed
   if at > front.last and not front.whole then
-    local from, count = #front.taken + front.last - front.first + 1, math.max(want + 1, math.min(front.read, PIECE))
+    local from, ahead = #front.taken + front.last - front.first + 1, math.max(FIRST_PIECE, math.min(front.read, PIECE))
+    local count = want + 1 + math.min(later, ahead)
     local found = redis.call('ZRANGE', key, from, from + count - 1, 'WITHSCORES')
     for i = 1, #found, 2 do
       front.last = front.last + 1

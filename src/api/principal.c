@@ -27,15 +27,17 @@ struct verified *verified_new(void)
     return verified;
 }
 
-/* Returns the place of a token: the one that holds it, or the one to put it in. */
-static struct verified_token **find_place(struct verified *verified, const char *digest, unsigned generation)
+/* Returns the place of a token: the one that holds it (*holds), or the one to put it in. */
+static struct verified_token **find_place(struct verified *verified, const char *digest, unsigned generation, bool *holds)
 {
     struct verified_token **places = verified->places[strtoul((char[]){digest[0], digest[1], digest[2], '\0'}, NULL, 16) % SETS];
     struct verified_token **free_one = &places[0];
+    *holds = false;
     for (size_t i = 0; i < WAYS; i++) {
         if (places[i] == NULL)
             return &places[i];
-        if (secret_digests_are_equal(places[i]->digest, digest))
+        *holds = secret_digests_are_equal(places[i]->digest, digest);
+        if (*holds)
             return &places[i];
         bool is_older = places[i]->generation != generation || places[i]->claims.expires_at < (*free_one)->claims.expires_at;
         if ((*free_one)->generation == generation && is_older)
@@ -44,28 +46,34 @@ static struct verified_token **find_place(struct verified *verified, const char 
     return free_one;
 }
 
-/* Checks a JWT. The signature of a JWT that was checked before is not checked again. */
+/*
+ * Checks a JWT. The signature of a JWT that was checked before is not checked again. If the JWT is fine, *claims are what it says,
+ * valid until the next JWT is checked.
+ */
 static enum jwt_result check_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
-                                 struct jwt_claims *claims)
+                                 const struct jwt_claims **claims)
 {
     char digest[SECRET_DIGEST_LEN + 1];
     size_t count;
     const struct signing_key *signs, *keys = directory_keys(directory, &count, &signs);
     unsigned generation = directory_key_generation(directory);
+    bool holds;
     secret_digest(token, digest);
-    struct verified_token **place = find_place(verified, digest, generation);
-    if (*place != NULL && (*place)->generation == generation && secret_digests_are_equal((*place)->digest, digest)) {
-        *claims = (*place)->claims;
-        return claims->expires_at + JWT_LEEWAY > now / 1000 ? JWT_FINE : JWT_EXPIRED;
+    struct verified_token **place = find_place(verified, digest, generation, &holds);
+    if (holds && (*place)->generation == generation) {
+        *claims = &(*place)->claims;
+        return (*claims)->expires_at + JWT_LEEWAY > now / 1000 ? JWT_FINE : JWT_EXPIRED;
     }
-    enum jwt_result result = jwt_check(keys, count, token, now / 1000, claims);
+    struct jwt_claims found;
+    enum jwt_result result = jwt_check(keys, count, token, now / 1000, &found);
     if (result != JWT_FINE)
         return result;
     if (*place == NULL && (*place = malloc(sizeof(**place))) == NULL)
         abort();
     memcpy((*place)->digest, digest, sizeof(digest));
     (*place)->generation = generation;
-    (*place)->claims = *claims;
+    (*place)->claims = found;
+    *claims = &(*place)->claims;
     return JWT_FINE;
 }
 
@@ -118,14 +126,14 @@ static enum identification identify_user(const struct directory *directory, cons
 static enum identification identify_jwt(const struct directory *directory, struct verified *verified, struct str token, int64_t now,
                                         struct principal *out)
 {
-    struct jwt_claims claims;
+    const struct jwt_claims *claims;
     enum jwt_result result = check_jwt(directory, verified, token, now, &claims);
     if (result != JWT_FINE)
         return result == JWT_EXPIRED ? CREDENTIAL_EXPIRED : result == JWT_UNKNOWN_KEY ? CREDENTIAL_UNKNOWN : CREDENTIAL_INVALID;
-    struct principal principal = {.expires_at = claims.expires_at};
-    memcpy(principal.name, claims.subject, sizeof(principal.name));
+    struct principal principal = {.expires_at = claims->expires_at};
+    memcpy(principal.name, claims->subject, sizeof(principal.name));
     enum identification found =
-        claims.worker ? identify_worker(directory, &claims, &principal) : identify_user(directory, &claims, &principal);
+        claims->worker ? identify_worker(directory, claims, &principal) : identify_user(directory, claims, &principal);
     if (found == IDENTIFIED)
         *out = principal;
     return found;

@@ -110,9 +110,10 @@ static int count_digits(int64_t value)
 void buffer_json_number(struct buffer *buffer, double number)
 {
     assert(isfinite(number));
-    char *to = buffer_reserve(buffer, 400); /* the longest double has 309 digits before its point */
+    bool is_small = fabs(number) < 1e9; /* most are, and for them this is ten times as fast as printf */
+    char *to = buffer_reserve(buffer, is_small ? 32 : 400); /* the longest double has 309 digits before its point */
     char *end;
-    if (fabs(number) < 1e9) { /* most numbers are small, and this is ten times as fast as printf */
+    if (is_small) {
         int64_t millionths = llround(fabs(number) * 1e6);
         char *at = to;
         if (number < 0 && millionths > 0)

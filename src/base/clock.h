@@ -15,10 +15,12 @@ static inline int64_t clock_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* Milliseconds since the same moment. */
+/* Milliseconds since the same moment, a few less than clock_us tells. It takes a fifth of the time, and each request asks often. */
 static inline int64_t clock_ms(void)
 {
-    return clock_us() / 1000;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Milliseconds since 1970, for timestamps that people read. */

@@ -10,12 +10,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -261,7 +261,8 @@ static void print_time(void)
 int main(int argc, char **argv)
 {
     static struct connection connections[CONNECTIONS_MAX];
-    struct pollfd polled[CONNECTIONS_MAX];
+    struct epoll_event events[CONNECTIONS_MAX];
+    int epoll = epoll_create1(0);
     if (argc != 7)
         fail("usage", "tasks add|work http|beanstalk PORT CONNECTIONS BULK COUNT");
     load.adds = strcmp(argv[1], "add") == 0;
@@ -272,17 +273,19 @@ int main(int argc, char **argv)
     memset(load.payload, 'x', PAYLOAD);
     for (size_t i = 0; i < count; i++) {
         connections[i].fd = dial(argv[3]);
-        polled[i] = (struct pollfd){.fd = connections[i].fd, .events = POLLIN};
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &connections[i]};
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event) != 0)
+            fail("epoll", strerror(errno));
     }
     print_time();
     for (size_t i = 0; i < count; i++)
         go_on(&connections[i]);
     while (load.done < load.count) {
-        if (poll(polled, count, 60000) <= 0)
+        int ready = epoll_wait(epoll, events, CONNECTIONS_MAX, 60000);
+        if (ready <= 0)
             fail("nothing comes any more", "");
-        for (size_t i = 0; i < count && load.done < load.count; i++)
-            if (polled[i].revents != 0)
-                read_some(&connections[i]);
+        for (int i = 0; i < ready && load.done < load.count; i++)
+            read_some(events[i].data.ptr);
     }
     print_time();
     return 0;

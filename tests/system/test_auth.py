@@ -564,6 +564,34 @@ def test_no_limit_of_registrations(redis, start_coordinator):
     assert not list(redis.client.scan_iter("{rma}:limit:*"))
 
 
+REFUSALS_AT_ONCE = 1000  # of a thread in a second: src/api/admit.c
+
+
+def test_whoever_is_refused_again_and_again_waits(redis, start_coordinator):
+    """And nobody else does."""
+    coordinator = start_coordinator(redis, AUTH="on", THREADS=1)
+    join = make_token(redis.client, "join")
+    assert register(coordinator, join, worker_id="w").status == 200
+    stranger, count = coordinator.raw(timeout=60), 3 * REFUSALS_AT_ONCE
+
+    def read():
+        data = b""
+        while data.count(b"HTTP/1.1 401 ") < count:
+            data += stranger.socket.recv(1 << 20)
+
+    began = time.monotonic()
+    stranger.send(b"GET /api/admin/workers HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+    with ThreadPoolExecutor(1) as pool:
+        refused = pool.submit(read)
+        beside = [beat(coordinator, "w", basic(join))]
+        while not refused.done():
+            beside.append(beat(coordinator, "w", basic(join)))
+    assert refused.exception() is None
+    assert time.monotonic() - began > 1, "the refusals of three seconds came in one"
+    assert {answer.status for answer in beside} == {200}
+    stranger.close()
+
+
 # -- the matrix --------------------------------------------------------------------------------------------------------------------
 
 ROLES = ("viewer", "user", "operator", "admin")

@@ -76,6 +76,11 @@ static void wait_late_handler(struct request *request)
     waiting = pending_new(request, late_answer, 0);
 }
 
+static void delay_handler(struct request *request)
+{
+    pending_delay(request, server.config.request_timeout_ms, late_answer);
+}
+
 static void naive_handler(struct request *request)
 {
     naive_waiting = request;
@@ -84,6 +89,7 @@ static void naive_handler(struct request *request)
 static const struct route routes[] = {
     {"GET", "/wait", wait_handler, .access = 0},
     {"GET", "/wait-late", wait_late_handler, .access = 0},
+    {"GET", "/delay", delay_handler, .access = 0},
     {"GET", "/naive", naive_handler, .access = 0},
     {.path = NULL},
 };
@@ -130,6 +136,29 @@ static int set_up(void **state)
     wire.answers = wire.status = late_calls = 0;
     server.config.request_timeout_ms = 1000000;
     return 0;
+}
+
+static void test_delayed(void **state)
+{
+    (void)state;
+    struct fake *fake = receive("/delay");
+    pending_tick(&thread.waiting);
+    assert_int_equal(late_calls, 0);
+    pending_hurry(&thread.waiting, 1000000); /* the program ends */
+    pending_tick(&thread.waiting);
+    assert_int_equal(late_calls, 1);
+    assert_int_equal(wire.status, 503);
+    dispose(fake);
+
+    fake = receive("/delay");
+    dispose(fake);
+    assert_int_equal(thread.waiting.deadlines.count, 0);
+    server.config.request_timeout_ms = 0;
+    fake = receive("/delay");
+    assert_int_equal(late_calls, 1);
+    pending_tick(&thread.waiting);
+    assert_int_equal(late_calls, 2);
+    dispose(fake);
 }
 
 static void test_answered(void **state)
@@ -269,7 +298,7 @@ int main(void)
     if (getenv("NAIVE") != NULL)
         return cmocka_run_group_tests(naive, NULL, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_answered, set_up),
+        cmocka_unit_test_setup(test_delayed, set_up), cmocka_unit_test_setup(test_answered, set_up),
         cmocka_unit_test_setup(test_disposed_while_waiting, set_up),
         cmocka_unit_test_setup(test_disposed_after_the_answer, set_up),
         cmocka_unit_test_setup(test_deadline, set_up),

@@ -61,7 +61,11 @@ class Connection:
 
     def __init__(self, peer, reader, writer):
         self.peer, self.reader, self.writer = peer, reader, writer
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._set(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _set(self, level, option, value):
+        if not self.writer.transport.is_closing():  # else the other end has reset it, and there is no socket any more
+            self.writer.get_extra_info("socket").setsockopt(level, option, value)
 
     # -- reading
 
@@ -140,7 +144,7 @@ class Connection:
 
     def reset(self):
         """Sends a reset. Data that was not sent yet is lost."""
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._set(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     def close(self):

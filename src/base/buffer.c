@@ -110,7 +110,7 @@ static int count_digits(int64_t value)
 void buffer_json_number(struct buffer *buffer, double number)
 {
     assert(isfinite(number));
-    bool is_small = fabs(number) < 1e9; /* most are, and for them this is ten times as fast as printf */
+    bool is_small = fabs(number) < 1e9;                     /* most are, and for them this is ten times as fast as printf */
     char *to = buffer_reserve(buffer, is_small ? 32 : 400); /* the longest double has 309 digits before its point */
     char *end;
     if (is_small) {

@@ -25,11 +25,11 @@ struct confirmer {
 struct store {
     struct link *link;
     const struct store_config *config;
-    struct replica *replica;   /* NULL: this is the primary's store */
-    struct batch *batch;       /* heartbeats that are not sent yet; NULL: none */
-    struct wakes *wakes;       /* of the primary's store; NULL before store_take_wakes */
-    struct requests *requests; /* see routing.h; NULL until the first request is sent to a worker */
-    struct batches *batches;   /* calls that are not sent yet, see batch.h */
+    struct replica *replica;           /* NULL: this is the primary's store */
+    struct batch *batch;               /* heartbeats that are not sent yet; NULL: none */
+    struct wakes *wakes;               /* of the primary's store; NULL before store_take_wakes */
+    struct requests *requests;         /* see routing.h; NULL until the first request is sent to a worker */
+    struct batches *batches;           /* calls that are not sent yet, see batch.h */
     int calls_under_way[SCRIPT_COUNT]; /* of batches */
     /* Decimal texts of ms: until a worker is offline, from then until it is removed, and so on. */
     struct buffer timeout, removal, revive, interval, edge_interval, missed, missed_edge;

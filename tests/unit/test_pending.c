@@ -298,7 +298,8 @@ int main(void)
     if (getenv("NAIVE") != NULL)
         return cmocka_run_group_tests(naive, NULL, NULL);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_delayed, set_up), cmocka_unit_test_setup(test_answered, set_up),
+        cmocka_unit_test_setup(test_delayed, set_up),
+        cmocka_unit_test_setup(test_answered, set_up),
         cmocka_unit_test_setup(test_disposed_while_waiting, set_up),
         cmocka_unit_test_setup(test_disposed_after_the_answer, set_up),
         cmocka_unit_test_setup(test_deadline, set_up),

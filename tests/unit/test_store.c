@@ -27,7 +27,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-
 static struct {
     char directory[32];
     struct address address;

@@ -422,7 +422,9 @@ local results, late, news, has_news = {}, {}, {}, false
 for i, id in ipairs(ids) do
   results[i], news[i] = '1', '-'
   local caller = ARGV[starts[i] + 1]
-  if caller ~= '' and not owners_may(id, caller) then
+  -- the worker's hash is in the processor's caches anyway; its registration is not
+  local is_known = caller == '' or redis.pcall('HGET', key_worker .. id, 'speaker') == caller
+  if not is_known and not owners_may(id, caller) then
     results[i], late[i] = '4', '-'
   else
     late[i] = take_usual(starts[i], ends[i], id, entries[i])
@@ -430,6 +432,9 @@ for i, id in ipairs(ids) do
       results[i], late[i], news[i] = take(starts[i], ends[i], id)
       is_moved[id] = true
       has_news = has_news or news[i] ~= '-'
+    end
+    if not is_known and results[i] ~= '0' then
+      redis.call('HSET', key_worker .. id, 'speaker', caller)
     end
   end
 end

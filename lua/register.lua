@@ -329,7 +329,7 @@ if stood and stood.status ~= 'offline' then
   place.status, place.load, place.ranking = redis.call('HGET', hash, 'status'), stood.load, stood.ranking
 end
 place.services = health_apply(place.services, arg_health)
-redis.call('HDEL', hash, 'unwell')
+redis.call('HDEL', hash, 'unwell', 'speaker')
 if health_marks(place.services) ~= '' then
   redis.call('HSET', hash, 'unwell', health_unwell(place.services))
 end

@@ -416,6 +416,23 @@ def test_the_index_of_live_workers_moves_once_in_half_the_timeout(scripts):
     assert len(scores) <= 21
 
 
+def test_who_speaks_for_a_worker_is_remembered_until_it_registers_anew(scripts):
+    boot = ["boot_id", "b"]  # its state stays when it registers anew
+
+    def beat(caller):
+        return scripts.heartbeat(scripts.beat_of("w", caller=caller))
+
+    scripts.register("w", join="office", grant="1", fields=boot)
+    assert beat("home") == "4" and beat("office") == "1" and beat("office.1") == "1"
+    scripts.redis.hset("{rma}:registration:w", "grant", "office.0")
+    assert beat("office.1") == "1", "the registration was read again"
+    scripts.register("w", join="office", grant="2", fields=boot)
+    assert beat("office.1") == "4"
+    assert beat("office.2") == "1"
+    assert beat("office.1") == "4" and beat("office.2") == "1"
+    assert beat("home.7") == "4"
+
+
 def test_a_sweep_asks_the_worker_s_own_key_before_it_believes_the_index(scripts):
     scripts.register("w")
     scripts.heartbeat(scripts.beat_of("w"), at=OFFLINE - 10)

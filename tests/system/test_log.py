@@ -280,3 +280,33 @@ def test_on_a_terminal_it_is_text_in_columns(redis):
     assert re.search(
         rf'^\S+ info  refused   status=400  method=POST  route={REGISTER}  detail=".*"  ms=\d+  address=127.0.0.1  request_id=\w+$',
         lines[2])
+
+
+# -- the document ------------------------------------------------------------------------------------------------------------------
+
+CALL = re.compile(r"^\s+(?:log_event|log_repeatable|log_write(?:_repeatable|_counted)?|warn_once)\(([^;]*);", re.MULTILINE)
+LEVELS = {"debug", "info", "warn", "error"}
+
+
+def events_of(source):
+    """[(event, its levels)] of the calls in a source file."""
+    for call in CALL.findall(source):
+        level, event, _ = call.split(",", 2)
+        if '"' not in event:  # a variable, or a parameter
+            event = "".join(re.findall(rf"\b{event.strip()} = ([^;]*);", source))
+        names = re.findall(r'"(\w+)"', event)
+        assert names or "const char *event," in source, call
+        levels = {"warn"} if level.startswith("&") else {word.lower() for word in re.findall(r"LOG_([A-Z]+)", level)}
+        yield from ((name, levels or LEVELS) for name in names)
+
+
+def test_the_document_has_every_event_and_its_levels():
+    told = {"log_dropped": {"warn"}}  # put together by hand, since there may be no memory for it
+    for path in (project.ROOT / "src").rglob("*.c"):
+        for event, levels in events_of(path.read_text()) if not path.name.startswith("log") else []:
+            told.setdefault(event, set()).update(levels)
+    told["log_repeats"] = {"warn"}
+    table = (project.ROOT / "docs" / "operations.md").read_text().partition("| event | level |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| ([^|]+) \|[^|]+\|[^|]+\|$", table, re.MULTILINE)
+    described = {name: set(re.findall(r"`(\w+)`", levels)) for names, levels in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(told) > 30 and described == told

@@ -14,7 +14,7 @@
 -- worker no longer has the lease, and its result is kept apart if the task still exists; "conflict": the worker never had the
 -- lease; "others": the join token does not speak for the worker (see lib/task_owners.lua); "unknown": there is no such task.
 
-local DONE_MS = 30000 -- a task whose result is not kept is known as completed for so long: its worker may have missed the answer
+local UNKEPT_MS = 30000 -- how long a task whose result is not kept is: its worker may have missed the answer, and clients may wait
 local DAY = 86400000
 local FAILED_MS, FAILED = 600000, 5
 local KNOWN_MS = 3600000 -- how long failures are known: another worker may complete the task much later
@@ -78,8 +78,7 @@ local function complete(text, id, lease, result)
   local key = key_prefix .. 'task:' .. id
   local task = read(key)
   if not task.state then
-    local gone = task_holders_check_gone(id, worker, lease)
-    return gone == 'ended' and 'completed' or gone
+    return 'unknown'
   end
   local may = task_holders_check(task, worker, lease, 'completed')
   if may == 'ended' then
@@ -101,11 +100,8 @@ local function complete(text, id, lease, result)
     end
     task_ends_put(id, task, 'completed', now, keep, 'result', result)
   else
-    redis.call('DEL', key)
-    redis.call('SET', key_prefix .. 'done:' .. id, worker .. ' ' .. task.lease, 'PX', DONE_MS)
-    task_queues_count(task.queue, 'completed', 1)
-    task_ends_free(id, task.queue, task.dedup)
-    task_ends_tell(id, task.watchers)
+    redis.call('HDEL', key, 'payload', 'error')
+    task_ends_put(id, task, 'completed', now, UNKEPT_MS)
   end
   completed[worker], total = (completed[worker] or 0) + 1, total + 1
   if task.history then

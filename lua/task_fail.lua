@@ -36,7 +36,7 @@ local function fail(name, id, lease, err, retryable, after, random)
   end
   local task = task_moves_read(id)
   if not task then
-    return task_holders_check_gone(id, worker, lease) == 'unknown' and 'unknown' or 'lost'
+    return 'unknown'
   end
   local may = task_holders_check(task, worker, lease, 'failed')
   if may == 'ended' then

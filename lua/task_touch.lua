@@ -26,7 +26,7 @@ end
 local key = key_prefix .. 'task:' .. arg_task_id
 local values = redis.call('HMGET', key, 'state', 'worker_id', 'lease', 'history', 'cancel')
 if not values[1] then
-  return { task_holders_check_gone(arg_task_id, worker, arg_lease) == 'unknown' and 'unknown' or 'lost', '0', '0' }
+  return { 'unknown', '0', '0' }
 end
 local task = { state = values[1], worker_id = values[2], lease = values[3], history = values[4] }
 local may = task_holders_check(task, worker, arg_lease, '')

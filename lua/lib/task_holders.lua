@@ -25,20 +25,10 @@ local function task_holders_check(task, worker, lease, outcome)
   return found and not outcome and 'ended' or found and 'lost' or 'never'
 end
 
--- Does the same for a task that does not exist. "ended": this lease completed it, and its result is not kept; "lost": another lease
--- completed it a moment ago; "unknown": neither.
-local function task_holders_check_gone(id, worker, lease)
-  local done = redis.call('GET', key_prefix .. 'done:' .. id)
-  local mine = done and string.match(done, '^%S+') == worker and (lease == '' or done == worker .. ' ' .. lease)
-  return mine and 'ended' or done and 'lost' or 'unknown'
-end
-
 -- Whether the last attempt of the worker at task `id` has ended with its own report.
 local function task_holders_reported(worker, id)
   local state, holder, history = unpack(redis.call('HMGET', key_prefix .. 'task:' .. id, 'state', 'worker_id', 'history'))
-  if not state then
-    return task_holders_check_gone(id, worker, '') == 'ended'
-  elseif state == 'completed' and holder == worker then
+  if state == 'completed' and holder == worker then
     return true
   end
   local failed = false

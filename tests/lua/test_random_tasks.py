@@ -235,6 +235,5 @@ def test_tasks_and_indexes_agree(tasks, seed):
         tasks.sweep(life.seconds)
     left = {key for key in tasks.scripts.dump() if key.startswith(
         tuple("{rma}:" + name for name in ("task:", "ready:", "lanes:", "groups", "held:", "scheduled:", "expiring:", "completed:",
-                                           "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:",
-                                           "done:")))}
+                                           "dead:", "cancelled:", "expired:", "dedup:", "agenda", "leases", "queue_lanes:")))}
     assert left <= {"{rma}:leases"}, left

@@ -264,13 +264,16 @@ def test_complete_once_and_again(tasks):
 
 def test_a_result_that_is_not_kept(tasks):
     tasks.worker("w")
-    tasks.enqueue("t", fields={"result_ttl": "0"}, dedup="d")
+    tasks.enqueue("t", fields={"result_ttl": "0", "payload": '"long"'}, dedup="d")
     task = tasks.ask("w").tasks[0]
     assert [tasks.complete("w", "t", task.lease) for _ in range(2)] == ["completed", "completed"]
-    assert tasks.complete("v", "t") == tasks.complete("w", "t", "1 other") == "lost"
-    assert tasks.fail("w", "t", task.lease) == tasks.fail("v", "t") == tasks.touch("w", "t", task.lease)[0] == "lost"
+    assert tasks.complete("v", "t") == tasks.complete("w", "t", "1 other") == tasks.fail("v", "t") == "conflict"
+    assert tasks.fail("w", "t", task.lease) == tasks.touch("w", "t", task.lease)[0] == "lost"
     assert tasks.news("w", ["t"]) == (0, [], []) and tasks.news("v", ["t"]) == (0, ["t"], [])
-    assert tasks.hash("t") == {} and tasks.queues()["q"]["completed"] == 0
+    kept = tasks.hash("t")
+    assert kept["state"] == "completed" and not kept.keys() & {"result", "payload"}, "those who wait read how it ended"
+    assert 0 < tasks.redis.pttl("{rma}:task:t") <= 30_000
+    assert not tasks.redis.exists("{rma}:dedup:q d")
     assert tasks.redis.hget("{rma}:queue:q", "completed") == "1"
 
 

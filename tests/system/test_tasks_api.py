@@ -98,6 +98,8 @@ def test_the_task_of_a_key_is_answered_as_it_is_by_then(redis, coordinator):
     (_, held), = task_work.lease(redis, "w").items()
     assert submit(coordinator, key, result_ttl_seconds=0).json["state"] == "leased"
     assert task_work.complete(redis, "w", task_id, held) == "completed"
+    assert submit(coordinator, key, result_ttl_seconds=0).json["state"] == "completed"
+    redis.client.delete(f"{{rma}}:task:{task_id}")
     gone = submit(coordinator, key, result_ttl_seconds=0)
     assert (gone.status, gone.json) == (200, {"task_id": task_id, "state": None})
 
@@ -281,10 +283,11 @@ def test_dead_ones_are_tried_again(redis, coordinator):
     assert (blocked.status, blocked.json["code"]) == (409, "dedup-key-taken")
 
 
-def test_waiting_for_the_end(redis, start_coordinator):
+@pytest.mark.parametrize("kept, result", [({}, 17), ({"result_ttl_seconds": 0}, None)], ids=["kept", "not kept"])
+def test_waiting_for_the_end(redis, start_coordinator, kept, result):
     one, other = start_coordinator(redis), start_coordinator(redis)
     one.register("w")
-    task_id = submit(one).json["task_id"]
+    task_id = submit(one, **kept).json["task_id"]
     held = task_work.lease(redis, "w")[task_id]
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(other.get(f"/api/tasks/{task_id}?wait=30", timeout=40)))
@@ -296,8 +299,9 @@ def test_waiting_for_the_end(redis, start_coordinator):
     task_work.complete(redis, "w", task_id, held, "17")
     for thread in threads:
         thread.join(10)
-    assert [(answer.status, answer.json["state"], answer.json["result"]) for answer in answers] == [(200, "completed", 17)] * 5
+    assert [(answer.status, answer.json["state"], answer.json["result"]) for answer in answers] == [(200, "completed", result)] * 5
     assert one.get(f"/api/tasks/{task_id}?wait=30").json["state"] == "completed", "at once"
+    assert one.get(f"/api/tasks/{task_id}").json["type"] == "t"
     assert one.get("/api/tasks/nobody?wait=30").status == one.get("/api/tasks/nobody?wait=0").status == 404
 
 

@@ -154,6 +154,11 @@ static void on_failed(void *data, const struct exchange_failure *failure)
 {
     struct proxy *proxy = data;
     proxy->holders++;
+    if (proxy->tunnel != NULL && proxy->held_last) {
+        proxy_tunnel_drop(proxy);
+        proxy_let_go(proxy);
+        return;
+    }
     proxy_note_failure(proxy, failure);
     proxy_end_exchange(proxy);
     if (may_go_to_other(proxy, failure)) {

@@ -159,6 +159,9 @@ void proxy_tunnel_go_on(struct proxy *proxy, struct str bytes, bool last);
 /* proxy_tunnel.c: lets the client send more. Called when the bytes before have left for the worker. */
 void proxy_tunnel_drained(struct proxy *proxy);
 
+/* proxy_tunnel.c: lets go of the worker, which had ended its direction in order and now has closed the other one, too. */
+void proxy_tunnel_drop(struct proxy *proxy);
+
 /* proxy_token.c: whether the client's Authorization holds no credential of this fleet, not even an invalid one. */
 bool proxy_authorization_is_foreign(const struct request *request);
 

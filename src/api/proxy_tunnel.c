@@ -95,3 +95,10 @@ void proxy_tunnel_drained(struct proxy *proxy)
     else
         tunnel_resume(proxy->tunnel);
 }
+
+void proxy_tunnel_drop(struct proxy *proxy)
+{
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, REQUEST_SERVED);
+    tunnel_resume(proxy->tunnel); /* to see the client's end; what it sends until then reaches nobody */
+}

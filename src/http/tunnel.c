@@ -15,6 +15,7 @@
 
 #define CHECK_MS 250
 #define FINISHED_MS 10000 /* without a byte, after which a FINISHED tunnel ends even if the client has not closed its end */
+#define ENDED_MS 60000    /* the same for a tunnel whose client has closed its end: most such clients have left */
 
 enum state { BEGINNING, READY, SENDING, FINISHED };
 
@@ -239,11 +240,22 @@ struct tunnel *tunnel_begin(struct request *request, const struct tunnel_end *en
     return tunnel;
 }
 
-/* Whether the client has left, for a tunnel that does not read from it. */
+/*
+ * Whether the client has left, for a tunnel that does not read from it. Once our end is closed, POLLHUP only says that the client's
+ * is closed, too: its last bytes may still have to be read.
+ */
 static bool has_left(const struct tunnel *tunnel)
 {
     struct pollfd poller = {.fd = h2o_socket_get_fd(tunnel->socket)};
-    return poll(&poller, 1, 0) == 1 && (poller.revents & (POLLERR | POLLHUP)) != 0;
+    int signs = tunnel->state == FINISHED ? POLLERR : POLLERR | POLLHUP;
+    return poll(&poller, 1, 0) == 1 && (poller.revents & signs) != 0;
+}
+
+/* For how long nothing may pass. */
+static int32_t most_idle_ms(const struct tunnel *tunnel)
+{
+    int32_t most_ms = tunnel->state == FINISHED ? FINISHED_MS : tunnel->ended ? ENDED_MS : tunnel->end->idle_ms;
+    return most_ms < tunnel->end->idle_ms ? most_ms : tunnel->end->idle_ms;
 }
 
 int32_t tunnel_tick(void *data)
@@ -259,8 +271,7 @@ int32_t tunnel_tick(void *data)
     for (h2o_linklist_t *at = list->next; at != list; at = next) {
         struct tunnel *tunnel = H2O_STRUCT_FROM_MEMBER(struct tunnel, place, at);
         next = at->next; /* closing this tunnel does not free the next one */
-        int32_t most_ms = tunnel->state == FINISHED && tunnel->end->idle_ms > FINISHED_MS ? FINISHED_MS : tunnel->end->idle_ms;
-        bool is_over = now - tunnel->active_at > most_ms || server_thread_stopping(thread);
+        bool is_over = now - tunnel->active_at > most_idle_ms(tunnel) || server_thread_stopping(thread);
         if (tunnel->state != BEGINNING && (is_over || ((tunnel->paused || tunnel->ended) && has_left(tunnel))))
             tunnel_close(tunnel);
     }

@@ -32,7 +32,7 @@ struct tunnel_end {
     void (*piece)(struct tunnel *tunnel, struct str bytes, void *data); /* from the client; valid during the call only */
     void (*ended)(struct tunnel *tunnel, void *data);                   /* the client sends no more, but may still read */
     void (*gone)(void *data); /* the tunnel is gone; called exactly once, as the last call */
-    int32_t idle_ms;          /* the tunnel ends after so long without a byte in either direction */
+    int32_t idle_ms;          /* the tunnel ends after so long without a byte, or earlier if one direction has ended */
 };
 
 /*

@@ -52,6 +52,7 @@ struct dialled {
     bool answered;     /* `answer` was called */
     bool holding;      /* and exchange_next was not called since */
     bool delivered;    /* a byte of the request may have left */
+    bool half_closed;  /* RAW: the worker sends nothing more, but may still read */
     bool broken;       /* the worker takes nothing more; its answer may still be read */
     bool again;        /* this is the second attempt: the first, on a kept connection, found it closed */
 

@@ -107,6 +107,15 @@ void dialled_begin(struct dialled *dialled)
     wait_for_worker(dialled);
 }
 
+/* Waits for the worker; or fails, if the worker has ended its direction of a tunnel and the other is broken. */
+static void go_on_waiting(struct dialled *dialled)
+{
+    if (dialled->broken && dialled->half_closed)
+        dialled_fail_soon(dialled, EXCHANGE_CUT, "it takes nothing more");
+    else
+        wait_for_worker(dialled);
+}
+
 static bool op_send(struct exchange *exchange, const struct str pieces[], size_t count, bool last)
 {
     struct dialled *dialled = dialled_of(exchange);
@@ -117,7 +126,7 @@ static bool op_send(struct exchange *exchange, const struct str pieces[], size_t
     dialled->may_send = false;
     prepare(dialled, (struct str){NULL, 0}, pieces, count, last);
     bool gone = send_pieces(dialled);
-    wait_for_worker(dialled);
+    go_on_waiting(dialled);
     return gone;
 }
 
@@ -132,7 +141,7 @@ void dialled_on_writable(struct dialled *dialled)
     if (dialled->broken)
         return;
     bool gone = send_pieces(dialled);
-    wait_for_worker(dialled);
+    go_on_waiting(dialled);
     if (gone && dialled->may_send)
         dialled->exchange.events->writable(dialled->exchange.data);
 }
@@ -181,7 +190,7 @@ static void deliver(struct dialled *dialled, struct str bytes, bool last)
         dialled->broken = dialled->broken || (dialled->sends_head && dialled->piece == 0);
     }
     dialled->answered = dialled->holding = true;
-    if (!last)
+    if (dialled->state != DIALLED_OVER)
         wait_for_worker(dialled);
     dialled->exchange.events->answer(dialled->exchange.data, bytes, last);
 }
@@ -275,11 +284,9 @@ static void end_answer(struct dialled *dialled, bool in_order, const char *why)
 {
     dialled->body.len = 0;
     if (dialled->state == DIALLED_RAW && in_order) {
-        struct wire *wire = dialled->wire;
-        dialled->wire = NULL;
-        dialled->state = DIALLED_OVER;
-        upstream_forget(dialled->upstream, &dialled->waiter);
-        wire_close(wire);
+        wire_read_stop(dialled->wire);
+        dialled->half_closed = true;
+        go_on_waiting(dialled);
         deliver(dialled, dialled->body, true);
     } else if (dialled->head_is_read && in_order && answer_end(dialled->answer) == ANSWER_DONE) {
         finish(dialled, false);

@@ -10,7 +10,8 @@
  *     at any time: failed
  *
  * The events come from the loop, one at a time, and never from within a function of this header. After `failed`, or after an
- * answer's last bytes, no event comes any more. The caller may free the exchange at any time, also from within an event. That
+ * answer's last bytes, no event comes any more; only after an upgrade, `writable` and `failed` may follow the worker's last bytes,
+ * since the direction to the worker goes on. The caller may free the exchange at any time, also from within an event. That
  * ends everything at once, and closes the connection unless the answer was whole.
  *
  * The caller sets the pace: the next bytes of an answer come only after exchange_next, and the exchange asks for the next bytes
@@ -66,7 +67,8 @@ struct exchange_events {
     void (*writable)(void *data);
     /*
      * The first call comes when the head is whole: exchange->head then has it, and there may be no bytes yet. Each later call has
-     * bytes, or is the last one, or both. The bytes don't change until exchange_next or exchange_free. `last`: the answer is whole.
+     * bytes, or is the last one, or both. The bytes don't change until exchange_next or exchange_free. `last`: the answer is whole;
+     * after an upgrade, the worker has ended its direction.
      */
     void (*answer)(void *data, struct str bytes, bool last);
     void (*failed)(void *data, const struct exchange_failure *failure);

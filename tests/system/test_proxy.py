@@ -316,12 +316,14 @@ def test_a_client_that_leaves_ends_the_workers_request(stage):
     lease_is_back(stage, service)
 
 
+def has_no_lease(stage, service):
+    """Whether no request counts as in flight."""
+    rows = stage.coordinators[0].get(f"/api/route/explain?service={service}").json["workers"]
+    return all(row["requests_in_flight"] == 0 for row in rows)
+
+
 def lease_is_back(stage, service):
-    """No request counts as in flight any more."""
-    def none_in_flight():
-        rows = stage.coordinators[0].get(f"/api/route/explain?service={service}").json["workers"]
-        return all(row["requests_in_flight"] == 0 for row in rows)
-    wait_until(none_in_flight)
+    wait_until(lambda: has_no_lease(stage, service))
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------------------------
@@ -717,6 +719,60 @@ def test_a_websocket(stage, sockets):
         assert raw.read_to_end() == b"bye"
     wait_until(lambda: peer.open == 0)
     lease_is_back(stage, service)
+
+
+def test_one_end_of_a_websocket_may_go_on_when_the_other_has_ended(stage):
+    """As through any relay of TCP: the end of one direction is passed on, and the other direction goes on until it ends, too."""
+    large = bytes(range(256)) * 16384
+    heard = []
+
+    async def behave(connection):
+        request = await connection.read_head()
+        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+        if request.path == "/worker":
+            connection.writer.write_eof()
+        data = b""
+        while piece := await connection.reader.read(65536):
+            data += piece
+        heard.append(data)
+        if request.path == "/client":
+            await connection.send(large)
+
+    peer = stage.peers.start(behave)
+    service = stage.service(peer)
+    for who in ("worker", "client"):
+        with http_client.RawConnection(stage.coordinators[0].port) as raw:
+            raw.send(f"GET /service/{service}/{who} HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n")
+            read_until(raw, b"bye")
+            if who == "worker":
+                assert raw.read_to_end() == b""
+            raw.send(large)
+            raw.socket.shutdown(socket.SHUT_WR)
+            assert raw.read_to_end() == (large if who == "client" else b"")
+        wait_until(lambda: peer.open == 0)
+    assert heard == [large, large]
+    lease_is_back(stage, service)
+
+
+def test_a_websocket_whose_worker_has_left_takes_no_room_on_it(stage):
+    """The worker closes both directions: what the client still sends reaches nobody, and that is no failure of the worker."""
+    async def behave(connection):
+        await connection.read_head()
+        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+
+    coordinator, large = stage.coordinators[0], bytes(8 * MIB)
+    service = stage.service(stage.peers.start(behave))
+    with http_client.RawConnection(coordinator.port) as raw:
+        raw.send(f"GET /service/{service}/x HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n")
+        read_until(raw, b"bye")
+        assert raw.read_to_end() == b""
+
+        def lets_go():
+            raw.send(b"more")
+            return has_no_lease(stage, service)
+        wait_until(lets_go, within=2)
+        raw.send(large)
+    assert not any(line["event"] == "passing" and line.get("service") == service for line in coordinator.log_lines())
 
 
 def test_a_websocket_that_is_left_or_refused(stage, sockets):

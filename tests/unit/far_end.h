@@ -98,7 +98,7 @@ static inline void see_answer(void *data, struct str bytes, bool last)
 static inline void see_failed(void *data, const struct exchange_failure *failure)
 {
     struct seen *seen = data;
-    assert_false(seen->whole || seen->failed);
+    assert_false((seen->whole && seen->exchange->head.status != 101) || seen->failed);
     assert_true(failure->answered == (seen->answers > 0));
     seen->failed = true;
     seen->failure = *failure;

@@ -646,6 +646,28 @@ static void test_another_protocol(void **state)
     forget(&seen);
 }
 
+/* The worker's end of its own direction ends only that one; `failed` tells when the worker takes nothing more, either. */
+static void test_another_protocol_in_one_direction(void **state)
+{
+    (void)state;
+    char room[64];
+    struct seen seen = {.exchange = NULL};
+    dial(&seen, url, (struct exchange_request){.upgrade = true, .silence_ms = 5000});
+    int fd = take_request(listener);
+    say(fd, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nbye"));
+    shutdown(fd, SHUT_WR);
+    RUN_UNTIL(is_over(&seen));
+    assert_true(seen.whole);
+    struct str pieces[] = {STR("to worker")};
+    assert_true(exchange_send(seen.exchange, pieces, 1, false));
+    read_until(fd, "to worker", room, sizeof(room));
+    close(fd);
+    for (int64_t end = clock_ms() + 5000; exchange_send(seen.exchange, pieces, 1, false) && clock_ms() < end;)
+        poll(NULL, 0, 1);
+    RUN_UNTIL(seen.failed);
+    forget(&seen);
+}
+
 static void test_an_upgrade_that_is_refused(void **state)
 {
     (void)state;
@@ -804,6 +826,7 @@ int main(void)
         TEST(test_an_answer_before_the_whole_request),
         TEST(test_an_answer_before_the_whole_head),
         TEST(test_another_protocol),
+        TEST(test_another_protocol_in_one_direction),
         TEST(test_an_upgrade_that_is_refused),
         TEST(test_forbidden_places),
         TEST(test_descriptors_run_out),

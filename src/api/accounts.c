@@ -195,7 +195,8 @@ static void change_user(struct request *request, struct str name, bool made, con
     *change = (struct user_change){.api = request_app(request), .pending = pending, .made = made};
     snprintf(change->actor_who, sizeof(change->actor_who), "%.*s", STR_PRINTF(actor.who));
     snprintf(change->actor_address, sizeof(change->actor_address), "%.*s", STR_PRINTF(actor.address));
-    change->actor = (struct actor){str_from(change->actor_who), str_from(change->actor_address), actor.coordinator};
+    change->actor =
+        (struct actor){str_from(change->actor_who), str_from(change->actor_address), actor.coordinator, actor.reaches_redis};
     snprintf(change->member, sizeof(change->member), "user:%.*s", STR_PRINTF(name));
     snprintf(change->role, sizeof(change->role), "%.*s", STR_PRINTF(account->role));
     if (account->password.ptr == NULL) {

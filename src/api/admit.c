@@ -57,6 +57,7 @@ struct actor admit_actor(struct request *request)
         .who = api->config->private_token.len > 0 ? api->config->client : principal_label(&admission->principal, admission->label),
         .address = client_address(request, admission->address),
         .coordinator = api->config->coordinator_id,
+        .reaches_redis = api->config->private_token.len > 0,
     };
 }
 

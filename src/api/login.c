@@ -221,7 +221,7 @@ void api_login(struct request *request)
     struct str address = client_address(request, in->address);
     if (address.ptr != in->address)
         snprintf(in->address, sizeof(in->address), "%.*s", STR_PRINTF(address));
-    in->actor = (struct actor){STR("nobody"), {in->address, address.len}, in->api->config->coordinator_id};
+    in->actor = (struct actor){STR("nobody"), {in->address, address.len}, in->api->config->coordinator_id, false};
     char rooms[2][48], network[INET_TEXT_MAX];
     const struct str names[] = {bucket("address", inet_client(address, network), rooms[0]),
                                 bucket("name", str_from(in->name), rooms[1])};
@@ -245,7 +245,7 @@ static void on_logged_out(void *data, enum err err);
 /* Ends all sessions that the user has begun until now, because Redis takes no more entries of single ended sessions. */
 static void end_sessions(struct signing_out *out)
 {
-    struct actor actor = {str_from(out->who), str_from(out->address), out->api->config->coordinator_id};
+    struct actor actor = {str_from(out->who), str_from(out->address), out->api->config->coordinator_id, false};
     struct credential_field fields[] = {{"signed_out", str_from(out->ends)}};
     struct credential_change change = {.member = str_from(out->member),
                                        .action = "logout",

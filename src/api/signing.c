@@ -77,7 +77,8 @@ static void keep_actor(struct preparing *preparing, const struct actor *actor)
     const char *at = texts->ptr;
     preparing->actor = (struct actor){{at, actor->who.len},
                                       {at + actor->who.len, actor->address.len},
-                                      {at + actor->who.len + actor->address.len, actor->coordinator.len}};
+                                      {at + actor->who.len + actor->address.len, actor->coordinator.len},
+                                      actor->reaches_redis};
 }
 
 void signing_prepare(struct api *api, const struct actor *actor, directory_callback *callback, void *data)

@@ -60,6 +60,7 @@
     X(ERR_EXISTS, 409, "EXISTS", "name-taken", false)                                                                              \
     X(ERR_NO_SUCH, 404, "NOSUCH", "not-found", false)                                                                              \
     X(ERR_TOO_MANY, 409, "TOOMANY", "too-many", false)                                                                             \
+    X(ERR_LAST_ADMIN, 409, "LASTADMIN", "last-admin", false)                                                                       \
     X(ERR_TASK_NOT_FOUND, 404, "NOTASK", "task-not-found", false)                                                                  \
     X(ERR_QUEUE_NOT_FOUND, 404, "", "queue-not-found", false)                                                                      \
     X(ERR_TASK_ENDED, 409, "", "task-ended", false)                                                                                \

@@ -28,10 +28,15 @@ enum err store_credential_put(struct store *store, const struct actor *actor, co
     if (change->ends_at > 0)
         snprintf(end, sizeof(end), "%lld", (long long)change->ends_at);
     struct str args[CREDENTIAL_PUT_ARGS] = {
-        [CREDENTIAL_PUT_member] = change->member, [CREDENTIAL_PUT_mode] = change->mode == CREDENTIAL_NEW ? STR("new") : STR("old"),
-        [CREDENTIAL_PUT_max] = str_from(most),    [CREDENTIAL_PUT_ends_at] = str_from(end),
-        [CREDENTIAL_PUT_who] = actor->who,        [CREDENTIAL_PUT_from] = actor->address,
-        [CREDENTIAL_PUT_by] = actor->coordinator, [CREDENTIAL_PUT_action] = str_from(change->action),
+        [CREDENTIAL_PUT_member] = change->member,
+        [CREDENTIAL_PUT_mode] = change->mode == CREDENTIAL_NEW ? STR("new") : STR("old"),
+        [CREDENTIAL_PUT_max] = str_from(most),
+        [CREDENTIAL_PUT_ends_at] = str_from(end),
+        [CREDENTIAL_PUT_who] = actor->who,
+        [CREDENTIAL_PUT_from] = actor->address,
+        [CREDENTIAL_PUT_by] = actor->coordinator,
+        [CREDENTIAL_PUT_action] = str_from(change->action),
+        [CREDENTIAL_PUT_keep_admin] = actor->reaches_redis ? STR("0") : STR("1"),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_credential_put, args, 2 * change->field_count);
@@ -48,7 +53,7 @@ enum err store_credential_remove(struct store *store, const struct actor *actor,
     struct str args[CREDENTIAL_REMOVE_ARGS] = {
         [CREDENTIAL_REMOVE_member] = member,           [CREDENTIAL_REMOVE_who] = actor->who,
         [CREDENTIAL_REMOVE_from] = actor->address,     [CREDENTIAL_REMOVE_by] = actor->coordinator,
-        [CREDENTIAL_REMOVE_action] = str_from(action),
+        [CREDENTIAL_REMOVE_action] = str_from(action), [CREDENTIAL_REMOVE_keep_admin] = actor->reaches_redis ? STR("0") : STR("1"),
     };
     struct buffer command = BUFFER_INIT;
     script_begin(&command, SCRIPT_credential_remove, args, 0);

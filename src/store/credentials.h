@@ -11,6 +11,7 @@ struct actor {
     struct str who;         /* "user:anna", "token:<id>", "worker:<id>", "nobody" */
     struct str address;     /* the client's */
     struct str coordinator; /* the instance */
+    bool reaches_redis;     /* a command that needs no coordinator: it may do without an admin */
 };
 
 /* A field of a credential and its value. An empty value removes the field. */
@@ -35,11 +36,11 @@ struct credential_change {
     size_t field_count;
 };
 
-/* Makes or changes a credential. Waits until replicas confirm it where Redis demands that. */
+/* Makes or changes a credential. ERR_LAST_ADMIN: the last admin would have another role. Waits until replicas confirm it where Redis demands that. */
 MUST_CHECK enum err store_credential_put(struct store *store, const struct actor *actor, const struct credential_change *change,
                                          store_callback *callback, void *data);
 
-/* Removes a credential. ERR_NO_SUCH: no credential has that name. */
+/* Removes a credential. ERR_NO_SUCH: no credential has that name. ERR_LAST_ADMIN: it is the last admin. */
 MUST_CHECK enum err store_credential_remove(struct store *store, const struct actor *actor, const char *action, struct str member,
                                             store_callback *callback, void *data);
 

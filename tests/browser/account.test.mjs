@@ -163,6 +163,16 @@ test('an admin makes users, changes and removes them', async () => {
   assert.notEqual(again, made);
   assert.deepEqual((await login('anna', again)).json.user, {username: 'anna', role: 'operator'});
 
+  await page.getByRole('button', {name: 'Remove admin'}).click();
+  await page.getByRole('dialog').getByRole('button', {name: 'Remove'}).click();
+  await page.getByRole('dialog').getByText('This is the last admin; make another one first.').waitFor();
+  await page.getByRole('button', {name: 'Cancel'}).click();
+  await page.getByRole('button', {name: 'Change admin'}).click();
+  await page.getByRole('dialog').getByLabel('Role').selectOption('viewer');
+  await page.getByRole('dialog').getByRole('button', {name: 'Change'}).click();
+  await page.getByRole('dialog').getByText('This is the last admin; make another one first.').waitFor();
+  await page.getByRole('button', {name: 'Cancel'}).click();
+
   await page.getByRole('button', {name: 'Remove otto'}).click();
   await page.getByRole('dialog').getByRole('button', {name: 'Remove'}).click();
   await page.getByText('The user is gone').waitFor();

@@ -6,13 +6,14 @@ import redis as redis_module
 WHO = {"who": "user:anna", "from": "192.0.2.7", "by": "here"}
 
 
-def put(scripts, member, mode="new", most=10, ends_at="", **fields):
+def put(scripts, member, mode="new", most=10, ends_at="", keep_admin="0", **fields):
     pairs = [text for pair in fields.items() for text in pair]
-    return scripts.call("credential_put", *pairs, member=member, mode=mode, max=most, ends_at=ends_at, action="test", **WHO)
+    return scripts.call("credential_put", *pairs, member=member, mode=mode, max=most, ends_at=ends_at, keep_admin=keep_admin,
+                        action="test", **WHO)
 
 
-def remove(scripts, member):
-    return scripts.call("credential_remove", member=member, action="test", **WHO)
+def remove(scripts, member, keep_admin="0"):
+    return scripts.call("credential_remove", member=member, keep_admin=keep_admin, action="test", **WHO)
 
 
 def read(scripts, version="", after="", most=100, prune="1"):
@@ -90,6 +91,28 @@ def test_a_name_is_taken_once_and_only_what_is_there_changes(scripts):
     refused("NOSUCH", put, scripts, "user:bert", mode="old", role="viewer")
     refused("NOSUCH", remove, scripts, "user:bert")
     assert read(scripts)[2].keys() == {"user:anna"} and read(scripts)[2]["user:anna"]["role"] == "admin"
+
+
+def test_one_admin_stays(scripts):
+    put(scripts, "token:api", role="admin")
+    put(scripts, "user:anna", role="admin")
+    put(scripts, "user:otto", role="operator")
+    for role in ("viewer", "operator", "", "Admin"):
+        before = scripts.state()
+        refused("LASTADMIN", put, scripts, "user:anna", mode="old", keep_admin="1", role=role, password="$y$other")
+        refused("LASTADMIN", remove, scripts, "user:anna", keep_admin="1")
+        assert scripts.state() == before
+    put(scripts, "user:anna", mode="old", keep_admin="1", role="admin", password="$y$other")
+    put(scripts, "user:otto", mode="old", keep_admin="1", role="admin")
+    put(scripts, "user:anna", mode="old", keep_admin="1", role="user")
+    refused("LASTADMIN", remove, scripts, "user:otto", keep_admin="1")
+    remove(scripts, "user:anna", keep_admin="1")
+    put(scripts, "token:api", mode="old", keep_admin="1", role="viewer", revoked_at="1")
+    remove(scripts, "token:api", keep_admin="1")
+    put(scripts, "user:otto", mode="old", role="viewer")
+    put(scripts, "user:otto", mode="old", role="admin")
+    remove(scripts, "user:otto")
+    assert read(scripts)[2] == {}
 
 
 def test_a_field_is_taken_away_by_an_empty_value(scripts):
@@ -211,6 +234,20 @@ def test_what_has_expired_takes_no_room(scripts):
     scripts.at(2)
     put(scripts, "session:s3", most=3)
     assert read(scripts)[2].keys() == {"session:s3"}
+
+
+def test_a_full_kind_costs_little(scripts):
+    """Expired ones at both ends of 1,000 are found, yet no call looks at all of them."""
+    kept, gone = [f"token:k{number:03d}" for number in range(1000)], ["token:a", "token:z"]
+    for member in kept:
+        scripts.redis.hset(f"{{rma}}:credential:{member}", "name", "x")
+    scripts.redis.zadd("{rma}:credentials", dict.fromkeys(kept + gone, 0))
+    scripts.redis.config_resetstat()
+    put(scripts, "token:b", most=1002)
+    put(scripts, "token:y", most=1002)
+    refused("TOOMANY", put, scripts, "token:k0005", most=1002)
+    assert scripts.redis.info("commandstats")["cmdstat_exists"]["calls"] < 400
+    assert scripts.redis.zcard("{rma}:credentials") == 1002
 
 
 def test_keys_that_are_forgotten_are_known_no_more(scripts):

@@ -1175,8 +1175,8 @@ GOOD = {"timeout": TIMEOUT, "removal": REMOVAL, "revive": REVIVE, "missed": MISS
         "model": "", "told_tunnel": "", "looks": "", "origin": "",
         "caller": "", "machine": "", "region": "", "random": "0.5", "indexed": "0", "last_heartbeat": NOW,
         "status": "healthy", "load": "0", "since": NOW, "interval": 30_000, "edge_interval": 60_000,
-        "member": "user:anna", "mode": "new", "ends_at": "", "who": "user:anna", "from": "::1", "by": "here", "action": "test",
-        "version": "",
+        "member": "user:anna", "mode": "new", "ends_at": "", "keep_admin": "1", "who": "user:anna", "from": "::1", "by": "here",
+        "action": "test", "version": "",
         "index": "", "after": "", "prune": "1", "kid": "k", "pem": "p", "keep": 1000, "target": "user:anna", "outcome": "done",
         "burst": 3, "bucket": "register:here", "format": 1, "beside": 0, "serves": "0", "instance": "a",
         "cursor": "0", "thread": "t", "run": "r1", "uptime": 0, "loaded": "0"}

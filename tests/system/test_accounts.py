@@ -46,6 +46,17 @@ def test_the_first_admin_is_made_and_signs_in(straight, guarded):
     assert straight("users", "list", "--json").stdout == '{"users":[]}\n'
 
 
+def test_the_last_admin_goes_by_redis_alone(straight, guarded, redis):
+    assert straight("users", "add", "anna", "--role", "admin", stdin="correct horse\n").returncode == DONE
+    settings = {"COORDINATOR_URL": guarded.url, "RMA_TOKEN": make_token(redis.client)}
+    for arguments in (("remove", "anna"), ("role", "anna", "viewer")):
+        refused = run("users", *arguments, settings=settings)
+        assert refused.returncode == FAILED and "make another one first" in refused.stderr
+    assert straight("users", "role", "anna", "viewer").returncode == DONE
+    assert straight("users", "role", "anna", "admin").returncode == DONE
+    assert straight("users", "remove", "anna").returncode == DONE
+
+
 def asked(terminal, redis, *arguments):
     started = terminal(*arguments, settings={"REDIS_URL": redis.url})
     wait_until(lambda: "Password: " in started.output, within=10)

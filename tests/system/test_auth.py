@@ -738,6 +738,34 @@ def test_a_changed_role_holds(anna):
     wait_until(lambda: coordinator.request("GET", "/api/admin/audit", headers=token).status == 403, within=WITHIN)
 
 
+def test_one_admin_stays(redis, start_coordinator, anna):
+    """Of two who remove each other at once through two instances, one does. What reaches Redis itself may do without an admin."""
+    coordinator, admin, _ = anna
+    others = [coordinator, start_coordinator(redis, AUTH="on")]
+    for name in ("otto", "ida"):
+        body = {"username": name, "password": "correct horse", "role": "admin"}
+        assert coordinator.request("POST", "/api/auth/users", body, admin).status == 201
+    tokens = {name: bearer(coordinator.request("POST", "/api/auth/login", {"username": name, "password": "correct horse"}).json[
+        "access_token"]) for name in ("otto", "ida")}
+
+    def remove(at, who, whom):
+        return at.request("DELETE", f"/api/auth/users/{whom}", headers=tokens[who])
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(remove, others, ("otto", "ida"), ("ida", "otto")))
+    assert 200 in {answer.status for answer in answers}, answers
+    left, = [user["username"] for user in coordinator.request("GET", "/api/auth/users", headers=admin).json["users"]
+             if user["role"] == "admin"]
+    path = f"/api/auth/users/{left}"
+    for by in (tokens[left], admin):
+        for method, body in (("DELETE", None), ("PATCH", {"role": "operator"}), ("PATCH", {"role": "user", "password": "battery st"})):
+            refused = coordinator.request(method, path, body, by)
+            assert as_code(refused) == (409, "last-admin") and "rma-coordinator users" in refused.json["detail"], refused
+    assert coordinator.request("PATCH", path, {"role": "admin", "password": "battery staple"}, admin).status == 200
+    assert coordinator.request("PATCH", "/api/auth/users/anna", {"role": "admin"}, admin).status == 200
+    assert coordinator.request("PATCH", path, {"role": "viewer"}, admin).status == 200
+    assert as_code(coordinator.request("DELETE", "/api/auth/users/anna", headers=admin)) == (409, "last-admin")
+
+
 def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
     coordinator, _, answer = anna
     cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}

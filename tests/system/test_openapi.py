@@ -195,10 +195,11 @@ EXERCISES = {
         **admins_alone({"username": "bert", "password": "correct horse", "role": "viewer"})},
     "PATCH /api/auth/users/{name}": {
         200: [as_admin("anna", body={"role": "user"}), as_admin("anna", body={"password": "correct horse"})],
-        404: [as_admin("nobody", body={"role": "user"})],
+        404: [as_admin("nobody", body={"role": "user"})], 409: [as_admin("root", body={"role": "user"})],
         422: [as_admin("anna", body=body) for body in ({}, {"role": "root"}, {"password": "short"})],
         **admins_alone({"role": "user"})},
-    "DELETE /api/auth/users/{name}": {200: [as_admin("anna")], 404: [as_admin("nobody")], **ADMINS_ALONE},
+    "DELETE /api/auth/users/{name}": {
+        200: [as_admin("anna")], 404: [as_admin("nobody")], 409: [as_admin("root")], **ADMINS_ALONE},
     "GET /api/auth/tokens": {200: [as_admin()], **ADMINS_ALONE},
     "POST /api/auth/tokens": {
         201: [as_admin(body={"kind": "join", "name": "site", "max_workers": 3, "tiers": [1, 2], "services": ["rag"],
@@ -461,12 +462,13 @@ def tasks_of_all_states(redis, coordinator):
 
 
 def add_credentials(redis, coordinator):
-    """An admin, a viewer, a user, and somebody who has tried a password too often."""
+    """An admin, a viewer, two users, and somebody who has tried a password too often."""
     credentials.make_token(redis.client, token_id="adminadminad")
     credentials.make_token(redis.client, token_id="viewerviewer", role="viewer")
-    answer = coordinator.request("POST", "/api/auth/users", {"username": "anna", "password": "correct horse", "role": "operator"},
-                                 ADMIN)
-    assert answer.status == 201, answer
+    for name, role in (("anna", "operator"), ("root", "admin")):
+        body = {"username": name, "password": "correct horse", "role": role}
+        answer = coordinator.request("POST", "/api/auth/users", body, ADMIN)
+        assert answer.status == 201, answer
     redis.client.set("{rma}:limit:login:name:" + hashlib.sha256(b"often").hexdigest()[:20], 2**43)
 
 

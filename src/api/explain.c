@@ -71,6 +71,7 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_CLIENT_LEFT] = "The client left before its answer began.",
     [ERR_UNREACHABLE] = "No worker of the service can be reached; the request was not delivered.",
     [ERR_WORKER_FAILED] = "The worker failed before it answered; try again.",
+    [ERR_WORKER_REFUSED] = "The worker refuses the request; the same request would be refused again.",
     [ERR_OUTCOME_UNKNOWN] = "The worker failed after the request was sent to it; whether the request took effect is unknown.",
     [ERR_WORKER_LATE] = "The worker did not answer in time; try again.",
     [ERR_WORKER_LATE_UNKNOWN] = "The worker did not answer in time; whether the request took effect is unknown.",

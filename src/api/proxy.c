@@ -93,6 +93,12 @@ static bool asks_for_another(int status)
     return status == 429 || (status >= 502 && status <= 504);
 }
 
+/* Whether the same request may get another status later. */
+static bool may_change(int status)
+{
+    return status == 408 || status == 425 || status == 429 || (status >= 500 && status != 501);
+}
+
 /* Answers with a problem in place of the worker's error, because the coordinator made the worker's request, not the client. */
 static void refuse_answer(struct proxy *proxy)
 {
@@ -102,7 +108,7 @@ static void refuse_answer(struct proxy *proxy)
     buffer_append(&proxy->detail, (struct str){"", 1});
     proxy_end_exchange(proxy);
     proxy_release(proxy, proxy_outcome(proxy));
-    proxy_fail(proxy, ERR_WORKER_FAILED, proxy->detail.ptr);
+    proxy_fail(proxy, may_change(proxy->status) ? ERR_WORKER_FAILED : ERR_WORKER_REFUSED, proxy->detail.ptr);
 }
 
 /* Begins to answer the client with what the worker has answered. */

@@ -164,6 +164,8 @@ void proxy_describe(const struct request *request, enum err err, const char *det
     json_add_text(out, "error", str_from(error));
     json_add_text(out, "message", str_from(detail));
     json_add_text(out, "service", service);
+    if (!is_gateway && status != 503)
+        return;
     json_begin_array(out, "available_services");
     if (api->proxies->services.names.len > 0)
         json_add_raw(out, NULL, buffer_str(&api->proxies->services.names));

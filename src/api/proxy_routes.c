@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "api/proxy.h"
 #include "api/proxy_headers.h"
+#include "api/proxy_internal.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
@@ -50,7 +51,7 @@ bool proxy_check_request(struct request *request)
     if (why != NULL)
         reply_error(request, ERR_BAD_REQUEST, why, NULL);
     else if (hops >= PROXY_HOPS_MAX)
-        reply_error(request, ERR_LOOP, NULL, NULL);
+        proxy_reply_error(request, ERR_LOOP, NULL);
     else if (!may_pass(request_method(request)))
         reply_error(request, ERR_METHOD, "This method is not passed on.", NULL);
     else

@@ -74,6 +74,7 @@
     X(ERR_CLIENT_LEFT, 499, "", "client-left", false)                                                                              \
     X(ERR_UNREACHABLE, 502, "", "worker-unreachable", true)                                                                        \
     X(ERR_WORKER_FAILED, 502, "", "worker-failed", true)                                                                           \
+    X(ERR_WORKER_REFUSED, 502, "", "worker-refused", false)                                                                        \
     X(ERR_OUTCOME_UNKNOWN, 502, "", "outcome-unknown", false)                                                                      \
     X(ERR_WORKER_LATE, 504, "", "worker-late", true)                                                                               \
     X(ERR_WORKER_LATE_UNKNOWN, 504, "", "worker-late-outcome-unknown", false)                                                      \

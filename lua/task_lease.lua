@@ -316,20 +316,19 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
     answer[1] = 'given'
     return answer
   end
-  if not task_workers_takes(worker) then
-    answer[1] = 'closed'
-    return answer
-  end
-  worker.room = worker.room or task_workers_room(id)
+  local takes = task_workers_takes(worker)
+  worker.room = worker.room or takes and task_workers_room(id) or 0
   if worker.room > 0 and lease(worker, queues, math.min(max, worker.room), nonce, request, answer)
     or tell_news(worker, answer) then
     answer[1] = 'given'
-  elseif how ~= 'swept' and is_due() then
+  elseif takes and how ~= 'swept' and is_due() then
     answer[1] = 'due'
   elseif waiter ~= '' and wait > 0 then
     task_memory_need_not_be_free()
-    task_waiters_add(waiter, worker, queues, since ~= '' and since or now, now + wait)
+    task_waiters_add(waiter, id, takes and worker.groups or { 'w:' .. id }, queues, since ~= '' and since or now, now + wait)
     answer[1] = 'parked'
+  elseif not takes then
+    answer[1] = 'closed'
   end
   return answer
 end

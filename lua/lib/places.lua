@@ -10,6 +10,7 @@
 --: use ledger
 --: use ranks
 --: use requests
+--: use task_waiters
 --: use try
 
 -- The place of each worker in the fleet's counters and indexes, and the only functions that change it.
@@ -67,8 +68,9 @@ local function places_move(id, entry, new, moment)
     end
     redis.call('HSET', key_ledger, id, text)
   end
-  if old and new and old.status == new.status and old.tier == new.tier and old.services == new.services
-    and old.region == new.region and (old.ranking == new.ranking or ranks_kind(old.ranking) == ranks_kind(new.ranking)) then
+  local alike = old and new and old.tier == new.tier and old.services == new.services and old.region == new.region
+    and (old.ranking == new.ranking or ranks_kind(old.ranking) == ranks_kind(new.ranking))
+  if alike and old.status == new.status then
     -- the usual heartbeat: only the load and the active requests have changed
     counters_add(key_stats, new.tier .. ':load', new.load - old.load)
     ranks_visit(new, requests_of(id), function(key, value)
@@ -102,6 +104,9 @@ local function places_move(id, entry, new, moment)
     redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)
   elseif (old.status == 'offline') ~= (new.status == 'offline') then
     redis.call('ZREM', new.status == 'offline' and key_online or key_offline, id)
+  end
+  if new and task_workers_takes(new) and not (alike and task_workers_takes(old)) then
+    task_waiters_call(id) -- it may be able to do tasks that wait
   end
 end
 

@@ -3,8 +3,9 @@
 
 -- Polls of workers that are parked in a thread of a coordinator until there is a task; first come, first served. A waiter is named
 -- "thread poll". `parked` has for each "deadline worker_id queues list list…", and `parked:<list>` has the waiters by the moment
--- since when they wait. The lists are the worker's groups. A poll that names few queues is in a list `group;queue` for each of
--- them instead, so that nobody who waits for another queue stands before it. "*" has all waiters, `w:<worker>` all of a worker.
+-- since when they wait. The lists are the worker's groups; `w:<worker>` alone while the worker takes no work. A poll that names few
+-- queues is in a list `group;queue` for each of them instead, so that nobody who waits for another queue stands before it. "*" has
+-- all waiters, `w:<worker>` all of a worker.
 
 local LOOKED_AT = 256 -- the most waiters for one task
 local LISTS = 128 -- the most of a poll that names queues; one that would have more is in the lists for all queues
@@ -19,12 +20,12 @@ local function task_waiters_remove(waiter, entry)
   end
 end
 
-local function lists_of(worker, queues)
+local function lists_of(id, groups, queues)
   local _, commas = string.gsub(queues, ',', '')
-  local for_all = queues == '*' or (commas + 1) * #worker.groups > LISTS
+  local for_all = queues == '*' or (commas + 1) * #groups > LISTS
   local lists = { '*' }
-  for _, group in ipairs(worker.groups) do
-    if for_all or group == 'w:' .. worker.id then
+  for _, group in ipairs(groups) do
+    if for_all or group == 'w:' .. id then
       lists[#lists + 1] = group
     else
       for queue in string.gmatch(queues, '[^,]+') do
@@ -35,10 +36,10 @@ local function lists_of(worker, queues)
   return lists
 end
 
--- queues: names with commas between, or "*" for all.
-local function task_waiters_add(waiter, worker, queues, since, deadline)
-  local lists = lists_of(worker, queues)
-  local entry = string.format('%.0f', deadline) .. ' ' .. worker.id .. ' ' .. queues .. ' ' .. table.concat(lists, ' ')
+-- Adds a waiter of worker `id`. queues: names with commas between, or "*" for all.
+local function task_waiters_add(waiter, id, groups, queues, since, deadline)
+  local lists = lists_of(id, groups, queues)
+  local entry = string.format('%.0f', deadline) .. ' ' .. id .. ' ' .. queues .. ' ' .. table.concat(lists, ' ')
   redis.call('HSET', key_prefix .. 'parked', waiter, entry)
   for _, list in ipairs(lists) do
     redis.call('ZADD', key_prefix .. 'parked:' .. list, since, waiter)
@@ -107,7 +108,7 @@ local function task_waiters_prune(now, max)
   return #gone
 end
 
--- Wakes all waiters of a worker, since there is news for it.
+-- Wakes all waiters of a worker, since there is news for it, or it can do more.
 local function task_waiters_call(id)
   for _, waiter in ipairs(redis.call('ZRANGE', key_prefix .. 'parked:w:' .. id, 0, LOOKED_AT - 1)) do
     task_waiters_remove(waiter)

@@ -408,7 +408,7 @@ def test_draining_offline_and_unknown_workers_get_nothing(tasks):
     tasks.enqueue("t")
     tasks.worker("w")
     tasks.scripts.drain("w")
-    assert tasks.ask("w", waiter="x 1", wait=1000).word == "closed"
+    assert tasks.ask("w").word == "closed" and tasks.ask("w", waiter="x 1", wait=1000).word == "parked"
     tasks.scripts.drain("w", False)
     tasks.scripts.heartbeat(tasks.scripts.beat_of("w", "offline"))
     assert tasks.ask("w").word == "closed"
@@ -977,6 +977,72 @@ def test_a_woken_waiter_keeps_its_turn(tasks):
     assert tasks.ask("w", waiter="x 1", since=str(NOW), wait=20_000).word == "parked"
     tasks.enqueue()
     assert told() == [("x", "1")]
+
+
+def beat(tasks, **said):
+    assert tasks.scripts.heartbeat(tasks.scripts.beat_of("w", **said)) in "123"
+
+
+@pytest.mark.parametrize("task, before, after", [
+    ({}, lambda tasks: tasks.scripts.drain("w"), lambda tasks: tasks.scripts.drain("w", False)),
+    ({}, lambda tasks: beat(tasks, status="draining"), lambda tasks: beat(tasks)),
+    ({}, lambda tasks: beat(tasks, status="draining"), lambda tasks: beat(tasks, status="degraded")),
+    ({}, lambda tasks: beat(tasks, status="offline"), lambda tasks: beat(tasks)),
+    ({}, lambda tasks: beat(tasks, status="offline"), lambda tasks: tasks.worker("w")),
+    ({"group": "s:rag"}, lambda tasks: beat(tasks, health="!rag"), lambda tasks: beat(tasks, health="rag")),
+    ({"group": "s:ner"}, lambda tasks: None, lambda tasks: tasks.worker("w", services="rag,ner")),
+    ({"group": "m:m"}, lambda tasks: None, lambda tasks: beat(tasks, models="m")),
+    ({"shape": "label.rack=b"}, lambda tasks: None, lambda tasks: tasks.worker("w", services="rag", labels="rack=b")),
+    ({"shape": "region=fra"}, lambda tasks: None, lambda tasks: tasks.worker("w", services="rag", region="fra")),
+    ({}, lambda tasks: tasks.set_queue("q", "paused", "1"), lambda tasks: tasks.set_queue("q", "paused", "")),
+    ({}, lambda tasks: tasks.set_queue("q", "limit", "0"), lambda tasks: tasks.set_queue("q", "limit", "1"))],
+    ids=["undrained", "healthy", "degraded", "online", "registered", "well", "service", "model", "label", "region", "resumed",
+         "limit"])
+def test_a_worker_that_becomes_able_is_woken(tasks, task, before, after):
+    told = wakes(tasks, "x")
+    tasks.worker("w", services="rag")
+    before(tasks)
+    tasks.enqueue("t", **task)
+    park(tasks, "w", "x 1")
+    park(tasks, "w", "x 2", queues="q")
+    assert told() == []
+    after(tasks)
+    assert {("x", "1")} <= set(told())
+    tasks.check()
+    assert tasks.ask("w").ids == ["t"]
+
+
+def test_a_worker_that_becomes_no_abler_is_not_woken(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    park(tasks, "w", "x 1")
+    for said in ({"load": "0.5"}, {"status": "degraded"}, {}, {"active": 3}, {"status": "draining"}, {"status": "draining"}):
+        beat(tasks, **said)
+    assert told() == []
+
+
+def test_a_drained_workers_poll_stands_before_nobody(tasks):
+    told = wakes(tasks, "x", "y")
+    tasks.worker("w")
+    tasks.worker("v")
+    tasks.scripts.drain("w")
+    for number in range(300):
+        park(tasks, "w", f"x {number}")
+    park(tasks, "v", "y 1")
+    tasks.enqueue("t")
+    assert told() == [("y", "1")]
+
+
+def test_a_drained_workers_poll_is_told_what_to_cancel(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    tasks.scripts.drain("w")
+    park(tasks, "w", "x 1")
+    assert tasks.cancel("t") == "cancelling" and told() == [("x", "1")]
+    answer = tasks.ask("w", waiter="x 1", wait=30_000)
+    assert (answer.word, answer.ids, answer.cancel) == ("given", [], ["t"])
 
 
 @pytest.mark.parametrize("end", ["complete", "complete, and nothing is kept", "fail", "cancel", "expire"])

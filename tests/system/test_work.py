@@ -175,6 +175,17 @@ def test_a_poll_that_nothing_comes_for_ends_with_nothing(redis, coordinator):
     wait_until(lambda: parked(redis) == 0)
 
 
+def test_a_parked_poll_gets_what_waits_once_its_worker_is_undrained(redis, coordinator):
+    coordinator.register("w")
+    coordinator.post("/api/worker/w/drain")
+    submit(redis, "t")
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    started = time.monotonic()
+    coordinator.post("/api/worker/w/undrain")
+    assert ids(poll.answer()) == ["t"] and time.monotonic() - started < 2, "not with the next look"
+
+
 def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
     for number in range(20):
         coordinator.register(f"w{number}")

@@ -22,6 +22,7 @@
 /* What is known of the sender of a request. Lives as long as the request. */
 struct admission {
     struct principal principal;
+    bool open; /* the request is served whoever sends it: the principal is for the audit alone */
     enum identification found;
     enum err refusal;      /* why the request is refused */
     struct str token;      /* the token to check in place of the headers; absent: the headers are checked */
@@ -40,7 +41,7 @@ const struct principal *admit_principal(const struct request *request)
 {
     static const struct principal nobody = {.kind = PRINCIPAL_NONE};
     const struct admission *admission = request->app_data;
-    return admission != NULL ? &admission->principal : &nobody;
+    return admission != NULL && !admission->open ? &admission->principal : &nobody;
 }
 
 enum identification admit_found(const struct request *request)
@@ -65,7 +66,7 @@ void admit_note_operation(struct request *request)
 {
     const struct api *api = request_app(request);
     const struct route *route = request->route;
-    const struct principal *principal = admit_principal(request);
+    const struct principal *principal = &admission_of(request)->principal;
     if (principal->kind != PRINCIPAL_USER && principal->kind != PRINCIPAL_PROGRAM)
         return;
     char action[128], target[ID_MAX + 1] = "";
@@ -76,6 +77,12 @@ void admit_note_operation(struct request *request)
         snprintf(target, sizeof(target), "%.*s", STR_PRINTF(id));
     mask_tokens(target, strlen(target));
     store_audit(api->store, &actor, action, str_from(target), "admitted");
+}
+
+/* Whether the audit has it when a user or a program does it. A task's cancellation is in it unless the task is the user's own. */
+static bool is_operation(const struct route *route)
+{
+    return route->effect == WRITES && (route->access & ACCESS_OPERATOR || (route->access & ACCESS_USER && route->method[0] == 'D'));
 }
 
 static void go_on(struct request *request)
@@ -122,6 +129,12 @@ static bool is_safe(const struct request *request)
     return request_upgrade(request).len == 0 && (str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")));
 }
 
+/* Whether a page of another site may have sent it with somebody's cookie. */
+static bool may_be_forged(const struct request *request, const struct principal *principal)
+{
+    return principal->by_cookie && !is_safe(request) && !admit_is_from_own_page(request);
+}
+
 /* Returns why the principal, identified in that way, may not use a route of that access; ERR_NONE: it may. */
 static enum err refusal_for(const struct principal *principal, enum identification found, unsigned access)
 {
@@ -150,9 +163,7 @@ static enum err refusal_of(const struct request *request, const struct admission
     enum err err = refusal_for(principal, admission->found, request->route->access);
     if (err != ERR_NONE || request->route->access & ACCESS_ANYONE)
         return err;
-    if (principal->by_cookie && !is_safe(request) && !admit_is_from_own_page(request))
-        return ERR_CROSS_SITE;
-    return ERR_NONE;
+    return may_be_forged(request, principal) ? ERR_CROSS_SITE : ERR_NONE;
 }
 
 enum err admit_check_again(const struct api *api, struct principal *principal, unsigned access)
@@ -206,6 +217,12 @@ void admit_refuse_other(struct request *request)
         reply_error(request, ERR_OTHERS, NULL, NULL);
 }
 
+/* Whether AUTH=off serves everybody. It does not at an admin's routes: a stranger's credentials would be good with AUTH=on. */
+static bool is_open(const struct request *request)
+{
+    return ((const struct api *)request_app(request))->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
+}
+
 /* Logs that a request would have been refused with AUTH=on. */
 static void log_unenforced(struct request *request, enum err err)
 {
@@ -250,23 +267,36 @@ static void refuse(struct request *request, enum err err)
         refuse_late(request);
 }
 
+/* Serves a request though its sender lacks the right, which `err` says. One with a good credential is named in the audit. */
+static void go_on_open(struct request *request, enum err err)
+{
+    struct admission *admission = admission_of(request);
+    if ((err != ERR_NONE && err != ERR_FORBIDDEN) || may_be_forged(request, &admission->principal))
+        admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
+    admission->open = true;
+    go_on(request);
+}
+
 static void decide(struct request *request)
 {
     const struct api *api = request_app(request);
     struct admission *admission = admission_of(request);
     enum err err = refusal_of(request, admission);
+    if (is_open(request)) {
+        go_on_open(request, err);
+        return;
+    }
     bool enforced = api->config->auth != AUTH_WARN || (request->route->access & ACCESS_FIELD) == 0;
     if (err != ERR_NONE)
         metric_add(&metrics->counters[ADMIT_COUNTERS + (enforced ? (size_t)ADMIT_REASONS : 0) + reason_of(err)], 1);
     if (err != ERR_NONE && !enforced) {
         log_unenforced(request, err);
-        admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
-        err = ERR_NONE;
-    }
-    if (err != ERR_NONE)
+        go_on_open(request, err);
+    } else if (err != ERR_NONE) {
         refuse(request, err);
-    else
+    } else {
         go_on(request);
+    }
 }
 
 /* Whether this thread's copy of the directory lacks something that a newer copy may have. */
@@ -347,13 +377,11 @@ void api_admit(struct request *request)
     const struct api *api = request_app(request);
     if (request->route->effect == WRITES)
         request->before_answer = reading_note_write;
-    /* AUTH=off does not open an admin's routes: a credential that a stranger made would be good once AUTH is switched on */
-    bool open = api->config->auth == AUTH_OFF && request->route->access != ACCESS_ADMIN;
     /* a route for anyone does not wait until Redis knows more about a credential */
-    open = open || request->route->access & ACCESS_ANYONE;
+    bool anyone = request->route->access & ACCESS_ANYONE || request_is_at_metrics_port(request);
     if (api->config->private_token.len > 0)
         admit_privately(request);
-    else if (open || request_is_at_metrics_port(request))
+    else if (anyone || (is_open(request) && !is_operation(request->route)))
         go_on(request);
     else
         admit_identify(request, (struct str){NULL, 0}, decide);

@@ -1018,6 +1018,36 @@ def test_the_audit_has_both_changes_of_a_user(anna):
     assert (entry["action"], entry["target"]) == ("user.role+password", "user:anna")
 
 
+def test_who_is_served_without_need_of_a_credential_is_named_all_the_same(redis, start_coordinator):
+    """By a good credential, whatever its role; a page of another origin does nothing in one's name."""
+    coordinator = start_coordinator(redis, AUTH="off")
+    viewer, admin = (make_token(redis.client, role=role, token_id=role.ljust(12, "a")) for role in ("viewer", "admin"))
+    body = {"username": "anna", "password": "correct horse", "role": "viewer"}
+    assert coordinator.request("POST", "/api/auth/users", body, bearer(admin)).status == 201
+    signed_in = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"})
+    cookie = {"Cookie": signed_in.headers["Set-Cookie"].split(";")[0]}
+    assert register(coordinator, worker_id="w").status == 200
+    drain, (task,) = ("POST", "/api/worker/w/drain"), submit(redis)
+    for method, path, headers in ((*drain, bearer(viewer)), (*drain, cookie | {"Sec-Fetch-Site": "same-origin"}),
+                                  (*drain, cookie | {"Sec-Fetch-Site": "cross-site"}), (*drain, bearer(viewer + "x")), (*drain, None),
+                                  ("DELETE", f"/api/tasks/{task}", bearer(viewer)),
+                                  ("PUT", "/api/queues/default", bearer(admin)), ("DELETE", "/api/worker/unregister/w", None)):
+        body = {"limit": 3} if method == "PUT" else {} if method == "POST" else None
+        answer = coordinator.request(method, path, body, headers)
+        assert answer.status == 200, (method, path, answer)
+    warns = start_coordinator(redis, AUTH="warn")
+    assert register(warns, worker_id="v").status == 200
+    assert warns.request("DELETE", "/api/worker/unregister/v", headers=bearer(viewer)).status == 200
+
+    def acts():
+        return [(entry["who"], entry["action"]) for entry in coordinator.request("GET", "/api/admin/audit").json["entries"]
+                if " " in entry["action"]]
+    wait_until(lambda: acts() == [
+        ("token:vieweraaaaaa", "DELETE /api/worker/unregister/{worker_id}"), ("token:adminaaaaaaa", "PUT /api/queues/{queue}"),
+        ("token:vieweraaaaaa", "DELETE /api/tasks/{task_id}"), ("user:anna", "POST /api/worker/{worker_id}/drain"),
+        ("token:vieweraaaaaa", "POST /api/worker/{worker_id}/drain")])
+
+
 def test_a_cursor_of_the_audit_is_an_entrys(redis, guarded):
     admin = bearer(make_token(redis.client))
     for cursor in ("-", "5-", "-5", "0-0", "1-2-3", "x", "18446744073709551616-1", "1-18446744073709551616", "9" * 60):

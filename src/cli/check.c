@@ -181,6 +181,7 @@ static void print_document(const struct checking *checking)
 {
     struct buffer out = BUFFER_INIT;
     json_begin_object(&out, NULL);
+    json_add_text(&out, "redis", str_from(checking->connection.place));
     json_add_integer(&out, "keys", (int64_t)checking->keys);
     json_add_integer(&out, "tasks", (int64_t)checking->tasks);
     json_add_raw(&out, "faults", buffer_str(&checking->document));
@@ -198,15 +199,21 @@ enum err transfer_check(const struct transfer *transfer, char why[TRANSFER_WHY_M
     struct checking checking = {.json = transfer->json};
     snprintf(why, TRANSFER_WHY_MAX, "what answers there is no Redis");
     json_begin_array(&checking.document, NULL);
-    enum err err = connection_open(&checking.connection, transfer, why);
+    enum err err = connection_find_data(transfer->config, why);
+    if (err == ERR_NONE)
+        err = connection_open(&checking.connection, transfer, why);
     if (err == ERR_NONE)
         err = check_all(&checking);
     connection_close(&checking.connection);
     json_end_array(&checking.document);
     if (err == ERR_NONE && checking.json)
         print_document(&checking);
+    else if (err == ERR_NONE && checking.keys == 0)
+        printf("No key in the Redis at %s begins with %.*s, so there was nothing to check.\n", checking.connection.place,
+               STR_PRINTF(transfer->config->text[CONFIG_KEY_PREFIX]));
     else if (err == ERR_NONE && checking.faults == 0)
-        printf("%zu keys agree, of %zu tasks among others.\n", checking.keys, checking.tasks);
+        printf("%zu keys, of %zu tasks among others, agree in the Redis at %s.\n", checking.keys, checking.tasks,
+               checking.connection.place);
     if (err == ERR_NONE && checking.faults > 0) {
         snprintf(why, TRANSFER_WHY_MAX, "%zu of what %zu keys say does not agree", checking.faults, checking.keys);
         err = ERR_INVALID;

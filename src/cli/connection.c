@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define CONNECT_TIMEOUT_S 5
 #define SENTINEL_TIMEOUT_S 1
@@ -73,6 +75,19 @@ static enum err find_primary(struct address *address, char why[TRANSFER_WHY_MAX]
             return ERR_NONE;
         }
     return address->sentinel_count > 0 ? ERR_UNAVAILABLE : ERR_NONE;
+}
+
+enum err connection_find_data(const struct config *config, char why[TRANSFER_WHY_MAX])
+{
+    const char *data_dir = config->text[CONFIG_DATA_DIR].ptr;
+    char path[PATH_MAX];
+    struct stat status;
+    int len = snprintf(path, sizeof(path), "%s/appendonlydir", data_dir);
+    if (config->text[CONFIG_REDIS_URL].len > 0 || (len > 0 && (size_t)len < sizeof(path) && stat(path, &status) == 0))
+        return ERR_NONE;
+    snprintf(why, TRANSFER_WHY_MAX, "REDIS_URL is not set, and no coordinator has its data in DATA_DIR %.100s; set one of them",
+             data_dir);
+    return ERR_INVALID;
 }
 
 /* Connects to the Redis of a coordinator that runs in DATA_DIR, or else starts one there. */

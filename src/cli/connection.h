@@ -19,6 +19,12 @@ struct connection {
 };
 
 /*
+ * Checks that there is a Redis to read from: REDIS_URL is set, or a coordinator has served from DATA_DIR. For commands that only
+ * read: without either, connection_open would start a new Redis, which has nothing. ERR_INVALID: `why` says what to set.
+ */
+MUST_CHECK enum err connection_find_data(const struct config *config, char why[TRANSFER_WHY_MAX]);
+
+/*
  * Connects to the Redis of REDIS_URL, or to the private one of DATA_DIR. If no coordinator runs there, it starts that server
  * for as long as the connection lasts. `why` must live until connection_close, which is needed in any case.
  */

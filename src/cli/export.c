@@ -286,18 +286,14 @@ static enum err write_workers(struct export *export, char why[TRANSFER_WHY_MAX])
 enum err transfer_export(const struct transfer *transfer, char why[TRANSFER_WHY_MAX])
 {
     static struct export export;
-    struct stat status;
     export = (struct export){.coordinator_url = transfer->config->text[CONFIG_PUBLIC_URL]};
-    const char *data_dir = transfer->config->text[CONFIG_DATA_DIR].ptr;
-    if (transfer->config->text[CONFIG_REDIS_URL].len == 0 && stat(data_dir, &status) != 0) {
-        snprintf(why, TRANSFER_WHY_MAX, "there is no DATA_DIR %.120s to export from", data_dir); /* export makes none */
-        return ERR_INVALID;
-    }
     if (transfer->json) {
         snprintf(why, TRANSFER_WHY_MAX, "--json is for import: what export writes is JSON");
         return ERR_BAD_REQUEST;
     }
-    enum err err = output_open(&export.output, transfer->file, why);
+    enum err err = connection_find_data(transfer->config, why);
+    if (err == ERR_NONE)
+        err = output_open(&export.output, transfer->file, why);
     if (err == ERR_NONE)
         err = connection_open(&export.connection, transfer, why);
     if (err == ERR_NONE)

@@ -1,12 +1,12 @@
 """The command `check`: finds what does not agree in Redis, finds nothing where all is well, and changes nothing."""
 
 import json
-import os
 import subprocess
 
 import pytest
 import redis as redis_library
 
+import coordinator as coordinator_module
 import project
 from load import Load
 from routes import Routes
@@ -14,10 +14,14 @@ from submissions import submit
 from waiting import wait_until
 
 
+def run_check(*options, **settings):
+    return subprocess.run([project.BINARY, "check", *options], env=coordinator_module.environment(settings), capture_output=True,
+                          text=True, timeout=60)
+
+
 def check(redis, *options):
     """-> (exit code, lines of faults)"""
-    environment = {**os.environ, "REDIS_URL": redis.url}
-    done = subprocess.run([project.BINARY, "check", *options], env=environment, capture_output=True, text=True, timeout=60)
+    done = run_check(*options, REDIS_URL=redis.url)
     return done.returncode, done.stdout.splitlines()
 
 
@@ -48,15 +52,33 @@ def fleet(redis, coordinator):
 def test_nothing_is_found_where_all_is_well(redis, fleet):
     before = redis.dump()
     code, lines = check(redis)
-    assert code == 0 and len(lines) == 1 and "agree" in lines[0], lines
+    assert code == 0 and len(lines) == 1 and f"agree in the Redis at 127.0.0.1:{redis.port}" in lines[0], lines
     code, lines = check(redis, "--json")
     answer = json.loads(lines[0])
-    assert code == 0 and answer["faults"] == [] and answer["tasks"] == 255
+    assert code == 0 and answer["faults"] == [] and answer["tasks"] == 255 and answer["redis"] == f"127.0.0.1:{redis.port}"
     assert redis.dump() == before
 
 
-def test_an_empty_redis_is_well(redis):
-    assert check(redis)[0] == 0
+def test_an_empty_redis_is_well_and_said_to_be_empty(redis):
+    assert check(redis) == (0, [f"No key in the Redis at 127.0.0.1:{redis.port} begins with {{rma}}, so there was nothing to check."])
+    assert json.loads(check(redis, "--json")[1][0])["keys"] == 0
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_without_a_redis_nothing_is_checked(directory, exists):
+    """Not one of its own either, in which all would agree."""
+    data = directory / "data"
+    if exists:
+        data.mkdir()
+    done = run_check(DATA_DIR=data)
+    assert done.returncode == 1 and done.stdout == "" and "REDIS_URL is not set" in done.stderr, done
+    assert (list(data.iterdir()) if exists else data.exists()) in ([], False)
+
+
+def test_the_data_of_a_coordinator_that_was_stopped(start_coordinator, directory):
+    start_coordinator(DATA_DIR=directory / "data").stop()
+    done = run_check(DATA_DIR=directory / "data")
+    assert done.returncode == 0 and f"agree in the Redis at {directory / 'data'}/redis.sock" in done.stdout, done
 
 
 @pytest.mark.parametrize("arguments", [["t1"], ["t1", "t2"], ["--json", "t1"], ["--all"]], ids=" ".join)

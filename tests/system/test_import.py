@@ -547,10 +547,12 @@ def test_standard_output_that_is_full_or_closed(redis, take_over):
         assert result.returncode == 1 and "standard output can't be written" in result.stderr, result
 
 
-def test_export_makes_no_data_directory(run, directory):
-    result = run("export", DATA_DIR=directory / "none")
-    assert result.returncode == 1 and "there is no DATA_DIR" in result.stderr
-    assert not (directory / "none").exists()
+def test_export_makes_no_data(run, directory):
+    (directory / "empty").mkdir()
+    for name in ("none", "empty"):
+        result = run("export", DATA_DIR=directory / name)
+        assert result.returncode == 1 and result.stdout == "" and "REDIS_URL is not set" in result.stderr
+        assert not list(directory.glob(name + "/*")) and not (directory / "none").exists()
 
 
 # -- a terminal -----------------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@
 #include <stdio.h>
 
 /*
- * A thread answers so many refusals in a second at once, and holds up the others. A stranger sends its next request when it has
- * the answer to the one before, so its flood shrinks to 20 requests a second on each connection, and agents keep the thread's time.
+ * A thread answers so many refusals in a second at once. It holds up as many by REFUSAL_DELAY_MS, as many by twice that, and so on.
+ * A stranger sends its next request when it has the answer to the one before, so its flood shrinks, on many connections too, and
+ * agents keep the thread's time.
  */
 #define REFUSALS_AT_ONCE 1000
 #define REFUSAL_DELAY_MS 50
+#define REFUSAL_DELAY_MAX_MS 400
 
 /* What is known of the sender of a request. Lives as long as the request. */
 struct admission {
@@ -258,11 +260,12 @@ static void refuse(struct request *request, enum err err)
     static __thread int64_t second;
     static __thread int refusals;
     int64_t now = clock_ms() / 1000;
-    refusals = now == second ? refusals + 1 : 1;
+    refusals = now == second ? refusals + 1 : 0;
     second = now;
+    int delay = refusals / REFUSALS_AT_ONCE * REFUSAL_DELAY_MS;
     admission_of(request)->refusal = err;
-    if (refusals > REFUSALS_AT_ONCE)
-        pending_delay(request, REFUSAL_DELAY_MS, refuse_late);
+    if (delay > 0)
+        pending_delay(request, delay < REFUSAL_DELAY_MAX_MS ? delay : REFUSAL_DELAY_MAX_MS, refuse_late);
     else
         refuse_late(request);
 }

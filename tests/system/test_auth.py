@@ -592,6 +592,25 @@ def test_whoever_is_refused_again_and_again_waits(redis, start_coordinator):
     stranger.close()
 
 
+def test_many_connections_help_little_against_that(redis, start_coordinator):
+    """The more refusals a second has, the longer each waits. All of these come in one second of the coordinator's clock."""
+    coordinator = start_coordinator(redis, AUTH="on", THREADS=1)
+    connections, each = 400, 12
+    with contextlib.ExitStack() as stack:
+        strangers = [coordinator.raw(timeout=60) for _ in range(connections)]
+        for stranger in strangers:
+            stack.callback(stranger.close)
+        wait_until(lambda: time.monotonic() % 1 < 0.05, every=0.001)
+        began = time.monotonic()
+        for stranger in strangers:
+            stranger.send(b"GET /api/admin/workers HTTP/1.1\r\nHost: x\r\n\r\n" * each)
+        for stranger in strangers:
+            data = b""
+            while data.count(b"HTTP/1.1 401 ") < each:
+                data += stranger.socket.recv(1 << 20)
+        assert time.monotonic() - began > 0.75
+
+
 # -- the matrix --------------------------------------------------------------------------------------------------------------------
 
 ROLES = ("viewer", "user", "operator", "admin")

@@ -75,11 +75,11 @@ const char *sentinel_read(const redisReply *reply, struct endpoint *out)
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING || reply->element[0]->len > ADDRESS_HOST_MAX)
         return "what answers there is no Sentinel";
-    int port = (int)strtol(reply->element[1]->str, NULL, 10);
+    long port = strtol(reply->element[1]->str, NULL, 10);
     if (port < 1 || port > 65535 || reply->element[0]->len == 0)
         return "what answers there is no Sentinel";
     memcpy(out->host, reply->element[0]->str, reply->element[0]->len + 1);
-    out->port = port;
+    out->port = (int)port;
     return NULL;
 }
 

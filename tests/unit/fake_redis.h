@@ -9,6 +9,8 @@
  *
  * What a coordinator asks in its greeting has good answers unless the test says otherwise. Fakes and what was made over them
  * live until the test program ends.
+ *
+ * The clock for deadlines stands still, except that each turn of the loop takes 1 ms. fake_pass moves it on.
  */
 #ifndef TESTS_FAKE_REDIS_H
 #define TESTS_FAKE_REDIS_H
@@ -17,9 +19,11 @@
 #include <fcntl.h>
 #include <h2o.h>
 #include <h2o/hostinfo.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -56,6 +60,21 @@ struct fake_redis {
 
 static struct fake_redis *fakes[FAKES_MAX];
 static size_t fake_count_all;
+static int64_t fake_now_ms = 1000000000;
+
+/* Stands in for the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = (struct timespec){.tv_sec = fake_now_ms / 1000, .tv_nsec = fake_now_ms % 1000 * 1000000};
+    return 0;
+}
+
+static inline void fake_pass(int64_t ms)
+{
+    fake_now_ms += ms;
+}
 
 static inline h2o_loop_t *fake_loop(void)
 {
@@ -88,6 +107,7 @@ static inline void fake_listen(struct fake_redis *fake)
     fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_true(fake->listener >= 0);
     assert_int_equal(setsockopt(fake->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    assert_int_equal(setsockopt(fake->listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0); /* as Redis does */
     assert_int_equal(bind(fake->listener, (struct sockaddr *)&name, size), 0);
     assert_int_equal(listen(fake->listener, FAKE_PEERS_MAX), 0);
     assert_int_equal(getsockname(fake->listener, (struct sockaddr *)&name, &size), 0);
@@ -257,14 +277,15 @@ static inline void fake_turn(void)
     for (size_t i = 0; i < fake_count_all; i++)
         fake_serve(fakes[i]);
     h2o_evloop_run(fake_loop(), 1);
+    fake_pass(1);
 }
 
 /* Runs the loop and all fakes, with `tick` in each turn, until `condition` is true. */
 #define fake_wait(condition, tick)                                                                                                 \
     do {                                                                                                                           \
-        int64_t fake_deadline = clock_ms() + FAKE_WITHIN_MS;                                                                       \
+        int64_t fake_deadline = clock_wall_ms() + FAKE_WITHIN_MS;                                                                  \
         while (!(condition)) {                                                                                                     \
-            if (clock_ms() > fake_deadline)                                                                                        \
+            if (clock_wall_ms() > fake_deadline)                                                                                   \
                 fail_msg("not within %d ms: %s", FAKE_WITHIN_MS, #condition);                                                      \
             (void)(tick);                                                                                                          \
             fake_turn();                                                                                                           \

@@ -20,6 +20,34 @@ static const struct {
         {0, "Error"},
 };
 
+/* Those of workers' answers that the metrics count together. */
+static const struct {
+    int status;
+    const char *reason;
+} rare[] = {
+    {203, "Non-Authoritative Information"},
+    {205, "Reset Content"},
+    {207, "Multi-Status"},
+    {300, "Multiple Choices"},
+    {301, "Moved Permanently"},
+    {303, "See Other"},
+    {307, "Temporary Redirect"},
+    {402, "Payment Required"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
+    {416, "Range Not Satisfiable"},
+    {421, "Misdirected Request"},
+    {423, "Locked"},
+    {424, "Failed Dependency"},
+    {425, "Too Early"},
+    {426, "Upgrade Required"},
+    {428, "Precondition Required"},
+    {451, "Unavailable For Legal Reasons"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+    {511, "Network Authentication Required"},
+};
+
 int err_status(enum err err)
 {
     return errors[err].status;
@@ -59,5 +87,9 @@ int status_at(size_t place)
 
 const char *status_reason(int status)
 {
-    return statuses[status_place(status)].reason;
+    size_t place = status_place(status);
+    for (size_t i = 0; place == STATUS_COUNT && i < sizeof(rare) / sizeof(rare[0]); i++)
+        if (rare[i].status == status)
+            return rare[i].reason;
+    return statuses[place].reason;
 }

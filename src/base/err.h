@@ -145,7 +145,7 @@ bool err_is_retryable(enum err err);
 /* The error that an error reply of Redis means, by its first word; ERR_INTERNAL when the word is unknown. */
 enum err err_from_reply(struct str reply);
 
-/* The reason phrase of an HTTP status, "Error" for one that is not in the table. */
+/* The reason phrase of an HTTP status, "Error" for one that nobody uses. */
 const char *status_reason(int status);
 
 /* The place of a status in the table (STATUS_COUNT if it has none), and the status at a place (0 for STATUS_COUNT). */

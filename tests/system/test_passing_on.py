@@ -3,9 +3,11 @@ byte."""
 
 import gzip
 import json
+from http import HTTPStatus
 
 import pytest
 
+import http_client
 from http_client import statuses
 from peer_faults import answer
 from peers import reply, saying, serving
@@ -255,8 +257,8 @@ ANSWERS = {
     307: ["Location: ../x"],
     308: ["Location: /x"], 400: ["Content-Type: application/json"], 401: ['WWW-Authenticate: Bearer realm="x"'], 402: [], 403: [],
     404: [],
-    405: ["Allow: GET"], 406: [], 409: [], 410: [], 412: [], 413: [], 415: [], 416: [], 418: [], 422: ["X-Errors: 3"], 423: [],
-    451: [], 500: ["Content-Type: text/html"], 501: [], 507: [],
+    405: ["Allow: GET"], 406: [], 409: [], 410: [], 412: [], 413: [], 415: [], 416: [], 421: [], 422: ["X-Errors: 3"], 423: [],
+    424: [], 425: [], 428: [], 451: [], 500: ["Content-Type: text/html"], 501: [], 505: [], 507: [],
 }
 
 
@@ -275,6 +277,17 @@ def test_answers_pass_with_their_status_and_headers(stage):
 def by_target(target):
     status = int(target.rpartition("/")[2])
     return status, ANSWERS[status]
+
+
+def test_a_status_has_its_reason_phrase(stage):
+    """That of IANA's registry, whatever the worker says."""
+    since_rfc_9110 = {413: "Payload Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+    service = stage.service(stage.peers.start(saying(lambda request: reply(b"", *by_target(request.target)))))
+    for status in ANSWERS:
+        with http_client.RawConnection(stage.coordinators[0].port) as raw:
+            raw.send(f"POST /service/{service}/{status} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            line = raw.read_to_end().partition(b"\r\n")[0].decode()
+        assert line == f"HTTP/1.1 {status} {since_rfc_9110.get(status) or HTTPStatus(status).phrase}"
 
 
 def test_answers_without_a_body(stage):

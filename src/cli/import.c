@@ -179,6 +179,7 @@ static void print_outcome_as_json(const struct import *import)
     const size_t *counts = import->counts;
     struct buffer out = BUFFER_INIT;
     json_begin_object(&out, NULL);
+    json_add_text(&out, "redis", str_from(import->connection.place));
     json_add_integer(&out, "workers", (int64_t)import->done);
     json_add_integer(&out, "taken_over", (int64_t)taken_over(import));
     json_add_integer(&out, "live", (int64_t)counts[LIVE]);
@@ -199,8 +200,9 @@ static void print_outcome(const struct import *import, bool json)
         return;
     }
     printf("%zu of %zu workers taken over: %zu live, %zu offline, %zu archived (they are back with their next heartbeat); "
-           "%zu known before\n",
-           taken_over(import), import->done, counts[LIVE], counts[OFFLINE], counts[ARCHIVED], counts[KNOWN]);
+           "%zu known before; in the Redis at %s\n",
+           taken_over(import), import->done, counts[LIVE], counts[OFFLINE], counts[ARCHIVED], counts[KNOWN],
+           import->connection.place);
     if (unknown > 0)
         printf("%zu assigned containers are not in the service catalogue: those assignments were left out\n", unknown);
 }

@@ -79,7 +79,9 @@ def take_over(run, redis):
     def take_over(path, **settings):
         result = run("import", path, "--json", REDIS_URL=redis.url, **settings)
         assert result.returncode == 0 and result.stderr == "", result
-        return json.loads(result.stdout)
+        outcome = json.loads(result.stdout)
+        assert outcome.pop("redis") == f"127.0.0.1:{redis.port}"
+        return outcome
     return take_over
 
 
@@ -134,6 +136,7 @@ def test_the_whole_move_before_the_first_start(run, start_coordinator, directory
     result = run("import", OLD_REGISTRY, DATA_DIR=directory / "data")
     assert result.returncode == 0 and result.stderr == "", result
     assert result.stdout.startswith(f"{len(OLD)} of {len(OLD)} workers taken over: ")
+    assert result.stdout.endswith(f"; in the Redis at {directory / 'data'}/redis.sock\n")
     assert [pid for pid in processes.living_in(directory / "data")] == [], "the server that was started for it is gone"
     check_move(start_coordinator(DATA_DIR=directory / "data"))
 
@@ -496,7 +499,7 @@ def test_export_and_import_into_an_empty_redis(redis, start_redis, coordinator, 
 
     other = start_redis()
     result = run("import", "out.json", "--json", REDIS_URL=other.url)
-    assert json.loads(result.stdout) == counts(live=5, offline=1, archived=len(OLD)), result
+    assert json.loads(result.stdout) == {"redis": f"127.0.0.1:{other.port}", **counts(live=5, offline=1, archived=len(OLD))}, result
     after = json.loads(run("export", REDIS_URL=other.url).stdout)
     assert after.keys() == before.keys()
     for worker_id, row in before.items():

@@ -176,6 +176,18 @@ def test_the_audit_has_all_of_it(scripts):
     assert all((entry["who"], entry["from"], entry["by"]) == tuple(WHO.values()) for entry in entries)
 
 
+def test_strangers_do_not_wash_out_the_audit(scripts):
+    """What they are refused has so many entries, and then one a minute. All that is done has one."""
+    def note(outcome, times=1):
+        return [scripts.call("audit", action="login", target="user:bert", outcome=outcome, **WHO) for _ in range(times)]
+    put(scripts, "user:anna", role="admin")
+    assert note("refused", 1003) == ["1"] * 1000 + ["0"] * 3
+    assert note("done") == note("admitted") == ["1"]
+    scripts.at(60)
+    assert note("refused", 2) == ["1", "0"]
+    assert scripts.redis.xlen("{rma}:audit") == 1 + 1000 + 2 + 1
+
+
 # -- limits ------------------------------------------------------------------------------------------------------------------------
 
 

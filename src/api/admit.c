@@ -318,7 +318,13 @@ static enum identification identify(struct request *request, struct admission *a
         admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
         return CREDENTIAL_INVALID;
     }
-    return principal_identify(api->directory, api->verified, authorization, cookie, clock_wall_ms(), &admission->principal);
+    enum identification found =
+        principal_identify(api->directory, api->verified, authorization, cookie, clock_wall_ms(), &admission->principal);
+    bool is_served_anyhow = is_open(request) && (request->route->access & ACCESS_ANYONE) == 0;
+    if (!is_served_anyhow || !may_be_forged(request, &admission->principal))
+        return found;
+    admission->principal = (struct principal){.kind = PRINCIPAL_NONE};
+    return IDENTIFIED;
 }
 
 /*

@@ -528,6 +528,20 @@ def test_a_worker_learns_who_asks_and_never_the_credential(stage, redis, start_c
         assert (answer.status, answer.json["code"], answer.json["service"]) == (401, "unauthenticated", "up")
 
 
+def test_another_page_asks_in_nobodys_name(stage, redis, start_coordinator):
+    """A browser may add the session to it, and AUTH=off serves it."""
+    peer = stage.peers.start(saying(reply(b"ok")))
+    coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1", JWT_SECRET=SECRET)
+    coordinator.register("w1", services=[{"name": "up", "service_url": peer.url}])
+    body = {"username": "anna", "password": "correct horse", "role": "user"}
+    assert coordinator.request("POST", "/api/auth/users", body, bearer(make_token(redis.client))).status == 201
+    cookie = coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": "correct horse"}).headers["Set-Cookie"]
+    for site, named in (("same-origin", True), ("same-site", False)):
+        headers = {"Cookie": cookie.split(";")[0], "Sec-Fetch-Site": site}
+        assert coordinator.request("POST", "/service/up/x", {}, headers).status == 200
+        assert (peer.requests[-1].header("authorization") is not None) == named, site
+
+
 def test_a_service_that_is_trusted_with_more(stage, redis, start_coordinator, directory):
     peer = stage.peers.start(saying(reply(b"<p>", headers=["Content-Type: text/html", "Set-Cookie: a=b", "Set-Cookie: "
                                                                                                          "rma_session=evil"])))

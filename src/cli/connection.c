@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "redis/embedded.h"
 #include "redis/greeting.h"
+#include "redis/refusal.h"
 #include "redis/sentinel.h"
 
 #include <errno.h>
@@ -154,8 +155,7 @@ static enum err wait_until_loaded(struct connection *connection, const struct ad
 {
     enum err err;
     int64_t end = clock_ms() + LOADING_TIMEOUT_MS;
-    while ((err = greet(connection, GREETING_PROBE, address)) != ERR_NONE && connection->redis->err == 0 && clock_ms() < end &&
-           strstr(connection->why, "LOADING") != NULL)
+    while ((err = greet(connection, GREETING_PROBE, address)) != ERR_NONE && connection->refusal == ERR_LOADING && clock_ms() < end)
         poll(NULL, 0, 50);
     return err;
 }
@@ -214,6 +214,7 @@ void connection_flush(struct connection *connection)
 redisReply *connection_receive(struct connection *connection)
 {
     void *got = NULL;
+    connection->refusal = ERR_NONE;
     if (redisGetReply(connection->redis, &got) != REDIS_OK) {
         bool silent = connection->redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
         snprintf(connection->why, TRANSFER_WHY_MAX, "Redis at %.120s %s%.80s", connection->place,
@@ -223,6 +224,7 @@ redisReply *connection_receive(struct connection *connection)
     redisReply *reply = got;
     if (reply->type != REDIS_REPLY_ERROR)
         return reply;
+    connection->refusal = refusal_read((struct str){reply->str, reply->len});
     snprintf(connection->why, TRANSFER_WHY_MAX, "Redis at %.120s says: %.100s", connection->place, reply->str);
     freeReplyObject(reply);
     return NULL;

@@ -15,7 +15,8 @@ struct connection {
     struct redisContext *redis;
     struct embedded *embedded; /* the server in DATA_DIR, if this command started it */
     char place[ADDRESS_PLACE_MAX];
-    char *why; /* where to say what is wrong, in TRANSFER_WHY_MAX bytes */
+    char *why;        /* where to say what is wrong, in TRANSFER_WHY_MAX bytes */
+    enum err refusal; /* what the last reply stands for, if it was an error; else ERR_NONE */
 };
 
 /*

@@ -424,6 +424,23 @@ def test_something_else_answers(run):
     assert result.returncode == 1 and "is no Redis" in result.stderr
 
 
+def test_only_a_redis_that_loads_its_data_is_waited_for(run):
+    """What it says begins with the word LOADING, and not: has that word somewhere."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        probes = []
+
+        def answer():
+            connection, _ = server.accept()
+            while data := connection.recv(65536):
+                if b"EXISTS" in data:
+                    probes.append(data)
+                loading = b"-LOADING Redis is loading the dataset in memory\r\n" if len(probes) < 4 else b"-ERR no LOADING here\r\n"
+                connection.sendall(loading if b"EXISTS" in data else b"+OK\r\n")
+        threading.Thread(target=answer, daemon=True).start()
+        result = run("import", OLD_REGISTRY, REDIS_URL=f"redis://127.0.0.1:{server.getsockname()[1]}")
+    assert result.returncode == 1 and "no LOADING here" in result.stderr and len(probes) == 4
+
+
 def test_redis_refuses_writes(run, redis):
     redis.client.config_set("maxmemory", 1)
     result = run("import", OLD_REGISTRY, REDIS_URL=redis.url)

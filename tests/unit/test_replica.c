@@ -273,7 +273,9 @@ static void test_what_does_not_say_is_not_believed(void **state)
         "$-1\r\n",
         "$26\r\nx\r\nslave_repl_offset:200\r\n\r\n",
         "$20\r\nx\r\nmaster_replid:a\r\n\r\n",
-        "$87\r\nx\r\nmaster_replid:00000000011111111112222222222333333333344\r\nslave_repl_offset:200\r\n1234\r\n",
+        "$132\r\nx\r\nmaster_replid:"
+        "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\nslave_repl_offset:"
+        "200\r\n\r\n",
     };
     static const char *const history = "0123456789012345678901234567890123456789"; /* as long as Redis's */
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {

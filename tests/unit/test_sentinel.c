@@ -89,8 +89,10 @@ static void test_those_that_do_not_know_are_passed_over(void **state)
     const struct fake_redis *firsts[] = {dead, unknowing};
     for (size_t i = 0; i < 2; i++) {
         struct sentinel *sentinel = new_asking(watched_by(firsts[i], knowing, ""), &found[i]);
+        int64_t before = clock_ms();
         sentinel_ask(sentinel);
         fake_wait(found[i].answers > 0, sentinel_tick(sentinel));
+        assert_true(clock_ms() - before < SENTINEL_TIMEOUT_MS); /* at once */
         assert_int_equal(found[i].answers, 1);
         assert_int_equal(found[i].primary.port, primary->port);
         assert_string_equal(found[i].primary.host, "127.0.0.1");
@@ -119,9 +121,12 @@ static void test_one_that_is_silent_is_passed_over(void **state)
     assert_int_equal(found.primary.port, primary->port);
 
     /* the one that has answered is asked first the next time, over the same connection */
-    int asked = fake_count(silent, "SENTINEL");
+    int asked = fake_count(silent, "SENTINEL"), known = fake_count(knowing, "SENTINEL");
     sentinel_ask(sentinel);
+    sentinel_ask(sentinel); /* it is under way */
     fake_wait(found.answers > 1, sentinel_tick(sentinel));
+    assert_int_equal(fake_count(knowing, "SENTINEL"), known + 1);
+    assert_true(knowing->peers[0].fd != -1 && knowing->peers[1].fd == -1);
     assert_int_equal(fake_count(silent, "SENTINEL"), asked);
     fake_pass(2 * SENTINEL_TIMEOUT_MS); /* nothing is under way now */
     assert_true(sentinel_tick(sentinel) > SENTINEL_TIMEOUT_MS);
@@ -259,7 +264,8 @@ static void test_a_password_is_sent_and_a_refused_one_is_the_reason(void **state
     static const struct {
         const char *options;
         bool needed;
-    } secrets[] = {{"", false}, {"?sentinel_password=p", true}, {"?sentinel_user=u&sentinel_password=p", true}};
+    } secrets[] = {
+        {"", false}, {"?sentinel_user=u", true}, {"?sentinel_password=p", true}, {"?sentinel_user=u&sentinel_password=p", true}};
     for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
         struct buffer out = BUFFER_INIT;
         assert_true(sentinel_auth(&out, watched_by(a, b, secrets[i].options)) == secrets[i].needed);

@@ -292,6 +292,27 @@ static void test_the_end_of_a_connection(void **state)
     }
 }
 
+/* TLS's farewell ends one direction, too. */
+static void test_another_protocol_in_one_direction(void **state)
+{
+    (void)state;
+    struct seen seen = {.exchange = NULL};
+    struct str pieces[] = {STR("to worker")};
+    worker.says = STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nbye");
+    dial_tls(&seen, "127.0.0.1", NULL, (struct exchange_request){.upgrade = true});
+    RUN_UNTIL(seen.answers == 1);
+    worker.takes = 1000;
+    SSL_shutdown(worker.ssl);
+    RUN_UNTIL(is_over(&seen));
+    assert_true(seen.whole);
+    assert_true(exchange_send(seen.exchange, pieces, 1, false));
+    RUN_UNTIL(str_eq(buffer_str(&worker.got), pieces[0]));
+    assert_true(exchange_send(seen.exchange, NULL, 0, true));
+    RUN_UNTIL(worker.fd == -1);
+    assert_false(seen.failed);
+    forget(&seen);
+}
+
 /* Megabytes both ways, in pieces of any size. */
 static void test_large_bodies(void **state)
 {
@@ -357,6 +378,7 @@ int main(int argc, char **argv)
         TEST(test_no_tls_at_all),
         TEST(test_a_worker_that_hangs_up_within_the_handshake),
         TEST(test_the_end_of_a_connection),
+        TEST(test_another_protocol_in_one_direction),
         TEST(test_large_bodies),
         TEST(test_who_frees_within_the_handshake),
     };

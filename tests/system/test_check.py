@@ -60,7 +60,8 @@ def test_nothing_is_found_where_all_is_well(redis, fleet):
 
 
 def test_an_empty_redis_is_well_and_said_to_be_empty(redis):
-    assert check(redis) == (0, [f"No key in the Redis at 127.0.0.1:{redis.port} begins with {{rma}}, so there was nothing to check."])
+    code, lines = check(redis)
+    assert code == 0 and lines[0].startswith(f"No key in the Redis at 127.0.0.1:{redis.port} begins with {{rma}}"), lines
     assert json.loads(check(redis, "--json")[1][0])["keys"] == 0
 
 

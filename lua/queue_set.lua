@@ -2,6 +2,7 @@
 --: arg field
 --: arg value
 --: use clock
+--: use stream
 --: use task_lanes
 --: use task_memory
 --: use task_queues
@@ -28,8 +29,7 @@ else
   redis.call('HDEL', key, arg_field)
 end
 if before ~= arg_value then
-  redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'queue.' .. arg_field, 'reason', arg_value,
-    'queue', arg_queue)
+  stream_add('queue.' .. arg_field, arg_value, 'queue', arg_queue)
 end
 if not task_queues_closed(arg_queue) then
   local now, left = clock_now(), WOKEN

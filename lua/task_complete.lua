@@ -2,6 +2,7 @@
 --: use clock
 --: use health
 --: use ledger
+--: use stream
 --: use task_ends
 --: use task_holders
 --: use task_memory
@@ -30,8 +31,8 @@ local function mark(worker)
   local state, place = key_prefix .. 'worker:' .. worker, ledger_read(redis.call('HGET', key_prefix .. 'ledger', worker))
   if place and redis.call('EXISTS', state) == 1 and redis.call('HSETNX', state, 'suspect_since', now) == 1 then
     redis.call('HINCRBY', key_prefix .. 'stats', 'event:suspect:tasks', 1)
-    redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'suspect', 'reason', 'tasks', 'worker_id', worker,
-      'tier', place.tier, 'status', place.status, 'services', place.services ~= '-' and health_names(place.services) or '')
+    stream_add('suspect', 'tasks', 'worker_id', worker, 'tier', place.tier, 'status', place.status,
+      'services', place.services ~= '-' and health_names(place.services) or '')
   end
 end
 

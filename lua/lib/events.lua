@@ -1,16 +1,12 @@
---: key events
 --: use counters
 --: use health
---: use try
-
-local EVENTS = '5000' -- events that are kept at least, for clients that ask for missed events
+--: use stream
 
 -- Adds an event about worker `id`, and counts it. `kind` and `reason` are listed in KEYS.md. place: the worker's new place; nil if
 -- it is not known. Then names and values of more fields.
 local function events_tell(kind, reason, id, place, ...)
   counters_add(key_stats, 'event:' .. kind .. ':' .. reason, 1)
   place = place or { tier = '', status = '', services = '-' }
-  try_call('XADD', key_events, 'MAXLEN', '~', EVENTS, '*', 'event', kind, 'reason', reason, 'worker_id', id, 'tier', place.tier,
-    'status', kind == 'removed' and kind or place.status,
+  stream_add(kind, reason, 'worker_id', id, 'tier', place.tier, 'status', kind == 'removed' and kind or place.status,
     'services', place.services ~= '-' and health_names(place.services) or '', ...)
 end

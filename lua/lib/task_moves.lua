@@ -1,5 +1,6 @@
 --: key prefix
 --: use many
+--: use stream
 --: use task_agenda
 --: use task_ends
 --: use task_history
@@ -38,8 +39,7 @@ end
 
 -- Adds an event about a task.
 local function tell_of(kind, reason, id, task)
-  redis.call('XADD', key_prefix .. 'events', 'MAXLEN', '~', 5000, '*', 'event', 'task.' .. kind, 'reason', reason, 'task_id', id,
-    'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
+  stream_add('task.' .. kind, reason, 'task_id', id, 'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
 end
 
 -- Queues a task that is in no index. front: it gets its former place, before tasks that came later. but: a worker not to be woken.

@@ -35,19 +35,10 @@ void dispatch_token_sign(const struct signing_key *key, struct str subject, stru
                          struct buffer *out)
 {
     char sub[JWT_SUBJECT_MAX + 1], aud[JWT_SUBJECT_MAX + 1];
-    jwt_t *jwt;
     snprintf(sub, sizeof(sub), "%.*s", STR_PRINTF(subject));
     snprintf(aud, sizeof(aud), "%.*s", STR_PRINTF(worker_id));
-    if (jwt_new(&jwt) != 0 ||
-        jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)key->private_pem.ptr, (int)key->private_pem.len) != 0 ||
-        jwt_add_header(jwt, "kid", key->kid) != 0 || jwt_add_grant(jwt, "iss", JWT_ISSUER) != 0 ||
-        jwt_add_grant(jwt, "sub", sub) != 0 || jwt_add_grant(jwt, "aud", aud) != 0 ||
-        jwt_add_grant_int(jwt, "exp", (long)expires_at) != 0)
+    jwt_t *jwt = jwt_begin(key, sub, expires_at);
+    if (jwt_add_grant(jwt, "aud", aud) != 0)
         abort();
-    char *text = jwt_encode_str(jwt);
-    if (text == NULL)
-        abort();
-    buffer_append(out, str_from(text));
-    free(text); /* libjwt 1.10 takes it from malloc */
-    jwt_free(jwt);
+    jwt_end(jwt, out);
 }

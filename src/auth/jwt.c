@@ -9,23 +9,34 @@
 
 #define SIGNATURE_BYTES 64
 
-void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, struct buffer *out)
+struct jwt *jwt_begin(const struct signing_key *key, const char *subject, int64_t expires_at)
 {
     jwt_t *jwt;
     const struct buffer *pem = &key->private_pem;
     if (jwt_new(&jwt) != 0 || jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)pem->ptr, (int)pem->len) != 0 ||
         jwt_add_header(jwt, "kid", key->kid) != 0 || jwt_add_grant(jwt, "iss", JWT_ISSUER) != 0 ||
-        jwt_add_grant(jwt, "sub", claims->subject) != 0 ||
-        jwt_add_grant(jwt, "role", claims->worker ? "worker" : role_name(claims->role)) != 0 ||
-        jwt_add_grant(jwt, claims->worker ? "join" : "sid", claims->grant) != 0 ||
-        jwt_add_grant_int(jwt, "exp", (long)claims->expires_at) != 0)
+        jwt_add_grant(jwt, "sub", subject) != 0 || jwt_add_grant_int(jwt, "exp", (long)expires_at) != 0)
         abort();
+    return jwt;
+}
+
+void jwt_end(struct jwt *jwt, struct buffer *out)
+{
     char *text = jwt_encode_str(jwt);
     if (text == NULL)
         abort();
     buffer_append(out, str_from(text));
     free(text); /* libjwt 1.10 takes it from malloc */
     jwt_free(jwt);
+}
+
+void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, struct buffer *out)
+{
+    jwt_t *jwt = jwt_begin(key, claims->subject, claims->expires_at);
+    if (jwt_add_grant(jwt, "role", claims->worker ? "worker" : role_name(claims->role)) != 0 ||
+        jwt_add_grant(jwt, claims->worker ? "join" : "sid", claims->grant) != 0)
+        abort();
+    jwt_end(jwt, out);
 }
 
 /* Reads the name of the key from a header. False: the header is not, byte for byte, one that we write. */

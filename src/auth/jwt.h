@@ -34,6 +34,10 @@ enum jwt_result { JWT_FINE, JWT_EXPIRED, JWT_INVALID, JWT_UNKNOWN_KEY };
 /* Appends a token with these claims, signed by `key`. subject and grant are visible ASCII without quotes and backslashes. */
 void jwt_issue(const struct signing_key *key, const struct jwt_claims *claims, struct buffer *out);
 
+/* Begins a token that `key` signs; `subject` as above. More claims may be added to it. jwt_end appends its text to `out`. */
+struct jwt *jwt_begin(const struct signing_key *key, const char *subject, int64_t expires_at);
+void jwt_end(struct jwt *jwt, struct buffer *out);
+
 /* Checks a token against our `count` keys; `now` in seconds since 1970. With JWT_FINE, *out has its claims. */
 enum jwt_result jwt_check(const struct signing_key *keys, size_t count, struct str token, int64_t now, struct jwt_claims *out);
 

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #define PAGE 200 /* keys that one call checks */
-#define PAGE_TEXT "200"
 
 struct checking {
     struct connection connection;
@@ -81,32 +80,22 @@ static const char *scan_of(struct str name)
 /* Checks all members of an index. */
 static enum err check_index(struct checking *checking, struct str key, struct str name)
 {
-    const char *scan = scan_of(name);
-    char cursor[24] = "0";
+    char cursor[CONNECTION_CURSOR_MAX] = "0";
     enum err err = ERR_NONE;
     do {
-        struct buffer command = BUFFER_INIT;
         struct str ids[PAGE];
         size_t count = 0;
-        command_begin(&command, 5);
-        command_add(&command, str_from(scan));
-        command_add(&command, key);
-        command_add(&command, str_from(cursor));
-        command_add(&command, STR("COUNT"));
-        command_add(&command, STR(PAGE_TEXT));
-        struct redisReply *reply = connection_ask(&checking->connection, &command);
+        struct redisReply *reply = connection_scan(&checking->connection, scan_of(name), key, STR(""), cursor);
         if (reply == NULL)
             return ERR_UNAVAILABLE;
-        const struct redisReply *page = reply->elements == 2 ? reply->element[1] : NULL;
-        for (size_t i = 0; page != NULL && i + 1 < page->elements && err == ERR_NONE; i += 2) {
-            ids[count++] = text_of(page->element[i]); /* a small index comes whole, whatever COUNT says */
+        const struct redisReply *page = reply->element[1];
+        for (size_t i = 0; i + 1 < page->elements && err == ERR_NONE; i += 2) {
+            ids[count++] = text_of(page->element[i]);
             if (count == PAGE || i + 3 >= page->elements) {
                 err = check_names(checking, name, ids, count);
                 count = 0;
             }
         }
-        snprintf(cursor, sizeof(cursor), "%s",
-                 page != NULL && reply->element[0]->type == REDIS_REPLY_STRING ? reply->element[0]->str : "0");
         freeReplyObject(reply);
     } while (err == ERR_NONE && strcmp(cursor, "0") != 0);
     return err;
@@ -136,41 +125,15 @@ static enum err check_page(struct checking *checking, const struct redisReply *p
     return err == ERR_NONE ? check_names(checking, STR(""), names, count) : err;
 }
 
-/* Appends the pattern that matches all keys of the fleet. In the prefix it escapes the characters that patterns give a meaning. */
-static void write_pattern(struct buffer *out)
-{
-    struct str prefix = key_name(KEY_prefix);
-    for (size_t i = 0; i < prefix.len; i++) {
-        if (strchr("*?[]\\", prefix.ptr[i]) != NULL)
-            buffer_append(out, STR("\\"));
-        buffer_append(out, (struct str){prefix.ptr + i, 1});
-    }
-    buffer_append(out, STR("*"));
-}
-
 static enum err check_all(struct checking *checking)
 {
-    char cursor[24] = "0";
+    char cursor[CONNECTION_CURSOR_MAX] = "0";
     enum err err = ERR_NONE;
     do {
-        struct buffer command = BUFFER_INIT, pattern = BUFFER_INIT;
-        write_pattern(&pattern);
-        command_begin(&command, 6);
-        command_add(&command, STR("SCAN"));
-        command_add(&command, str_from(cursor));
-        command_add(&command, STR("MATCH"));
-        command_add(&command, buffer_str(&pattern));
-        command_add(&command, STR("COUNT"));
-        command_add(&command, STR(PAGE_TEXT));
-        buffer_fini(&pattern);
-        struct redisReply *reply = connection_ask(&checking->connection, &command);
+        struct redisReply *reply = connection_scan(&checking->connection, "SCAN", STR(""), key_name(KEY_prefix), cursor);
         if (reply == NULL)
             return ERR_UNAVAILABLE;
-        if (reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING)
-            err = ERR_INTERNAL;
-        else
-            err = check_page(checking, reply->element[1]);
-        snprintf(cursor, sizeof(cursor), "%s", err == ERR_NONE ? reply->element[0]->str : "0");
+        err = check_page(checking, reply->element[1]);
         freeReplyObject(reply);
     } while (err == ERR_NONE && strcmp(cursor, "0") != 0);
     return err;

@@ -1,6 +1,7 @@
 #include "cli/connection.h"
 
 #include "base/clock.h"
+#include "redis/command.h"
 #include "redis/embedded.h"
 #include "redis/greeting.h"
 #include "redis/refusal.h"
@@ -234,4 +235,33 @@ redisReply *connection_ask(struct connection *connection, struct buffer *command
 {
     connection_send(connection, command);
     return connection_receive(connection);
+}
+
+redisReply *connection_scan(struct connection *connection, const char *command, struct str key, struct str prefix,
+                            char cursor[CONNECTION_CURSOR_MAX])
+{
+    struct buffer text = BUFFER_INIT, pattern = BUFFER_INIT;
+    buffer_append(&pattern, prefix); /* KEY_PREFIX has no character to which a pattern gives a meaning */
+    buffer_append(&pattern, STR("*"));
+    command_begin(&text, key.len > 0 ? 7 : 6);
+    command_add(&text, str_from(command));
+    if (key.len > 0)
+        command_add(&text, key);
+    command_add(&text, str_from(cursor));
+    command_add(&text, STR("MATCH"));
+    command_add(&text, buffer_str(&pattern));
+    command_add(&text, STR("COUNT"));
+    command_add(&text, STR("1000"));
+    buffer_fini(&pattern);
+    redisReply *reply = connection_ask(connection, &text);
+    if (reply == NULL)
+        return NULL;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING &&
+        reply->element[1]->type == REDIS_REPLY_ARRAY) {
+        snprintf(cursor, CONNECTION_CURSOR_MAX, "%s", reply->element[0]->str);
+        return reply;
+    }
+    snprintf(connection->why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", connection->place);
+    freeReplyObject(reply);
+    return NULL;
 }

@@ -49,4 +49,14 @@ struct redisReply *connection_receive(struct connection *connection);
 /* Sends one command and waits for its reply. */
 struct redisReply *connection_ask(struct connection *connection, struct buffer *command);
 
+#define CONNECTION_CURSOR_MAX 24
+
+/*
+ * Reads a page of the keys that begin with `prefix`, by SCAN, or of the members of `key` that do, by HSCAN or ZSCAN: `command` says
+ * which. `cursor` is "0" at first, and becomes that of the next page, "0" after the last. Returns the reply, whose element[1] is
+ * the page, an array; release it with freeReplyObject. NULL: as connection_receive.
+ */
+struct redisReply *connection_scan(struct connection *connection, const char *command, struct str key, struct str prefix,
+                                   char cursor[CONNECTION_CURSOR_MAX]);
+
 #endif

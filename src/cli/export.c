@@ -80,42 +80,24 @@ static struct str text_of(const redisReply *reply)
 }
 
 /* Gathers the ids of one page of SCAN. `cursor` becomes that of the next page, "0" after the last. */
-static enum err scan_page(struct export *export, char cursor[32])
+static enum err scan_page(struct export *export, char cursor[CONNECTION_CURSOR_MAX])
 {
-    struct buffer command = BUFFER_INIT, pattern = BUFFER_INIT;
     struct str prefix = key_name(KEY_registration);
-    buffer_append(&pattern, prefix);
-    buffer_append(&pattern, STR("*"));
-    command_begin(&command, 6);
-    command_add(&command, STR("SCAN"));
-    command_add(&command, str_from(cursor));
-    command_add(&command, STR("MATCH"));
-    command_add(&command, buffer_str(&pattern));
-    command_add(&command, STR("COUNT"));
-    command_add(&command, STR("1000"));
-    buffer_fini(&pattern);
-    redisReply *reply = connection_ask(&export->connection, &command);
+    redisReply *reply = connection_scan(&export->connection, "SCAN", STR(""), prefix, cursor);
     if (reply == NULL)
         return ERR_UNAVAILABLE;
-    enum err err = ERR_NONE;
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->type == REDIS_REPLY_STRING) {
-        const redisReply *keys = reply->element[1];
-        snprintf(cursor, 32, "%s", reply->element[0]->str);
-        for (size_t i = 0; keys->type == REDIS_REPLY_ARRAY && i < keys->elements; i++) {
-            struct str id = text_of(keys->element[i]);
-            if (id.len <= prefix.len)
-                continue;
-            id.ptr += prefix.len;
-            id.len -= prefix.len;
-            if (id_is_valid(id))
-                ids_add(&export->ids, id);
-        }
-    } else {
-        snprintf(export->connection.why, TRANSFER_WHY_MAX, "what answers at %.120s is no Redis", export->connection.place);
-        err = ERR_UNAVAILABLE;
+    const redisReply *keys = reply->element[1];
+    for (size_t i = 0; i < keys->elements; i++) {
+        struct str id = text_of(keys->element[i]);
+        if (id.len <= prefix.len)
+            continue;
+        id.ptr += prefix.len;
+        id.len -= prefix.len;
+        if (id_is_valid(id))
+            ids_add(&export->ids, id);
     }
     freeReplyObject(reply);
-    return err;
+    return ERR_NONE;
 }
 
 static void send_reads(struct export *export, struct str id)
@@ -254,7 +236,7 @@ static void output_close(struct output *output)
 
 static enum err write_workers(struct export *export, char why[TRANSFER_WHY_MAX])
 {
-    char cursor[32] = "0";
+    char cursor[CONNECTION_CURSOR_MAX] = "0";
     enum err err = ERR_NONE;
     do
         err = scan_page(export, cursor);

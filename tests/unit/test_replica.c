@@ -140,11 +140,13 @@ static void test_a_server_that_does_not_permit_info_is_asked_seldom(void **state
     primary_is_at("d", 100);
     follower_is_at("d", 100);
     fake_wait(replica_complete_until(all.replica) > 0, tick());
+    int64_t before = replica_complete_until(all.replica);
     snprintf(all.primary_says, sizeof(all.primary_says), "-NOPERM this user has no permissions to run the 'info' command\r\n");
     ask_both(); /* a question may have been on its way */
     ask_both();
     int primary = fake_count(all.primary, "INFO");
     int64_t kept = replica_complete_until(all.replica);
+    assert_true(kept >= before);
     for (int64_t end = clock_ms() + REFUSED_ASK_MS - 2 * ASK_MS - 1000; clock_ms() < end;)
         ask_both();
     assert_int_equal(fake_count(all.primary, "INFO"), primary);
@@ -174,15 +176,17 @@ static void test_a_primary_that_lost_data_begins_anew(void **state)
     follower_is_at("c", 1000);
     fake_wait(replica_complete_until(all.replica) > 0, tick());
     ask_both();
+    primary_is_at("c", 1050);
+    ask_both();
     primary_is_at("c", 1100);
     ask_both();
     assert_true(replica_complete_until(all.replica) > 0);
-    primary_is_at("c", 50);
-    follower_is_at("c", 10);
+    primary_is_at("c", 1075);
+    follower_is_at("c", 1010);
     ask_both();
     ask_both();
     assert_int_equal(replica_complete_until(all.replica), 0);
-    follower_is_at("c", 60);
+    follower_is_at("c", 1080);
     ask_both();
     int64_t asked_at = ask_both();
     assert_in_range(replica_complete_until(all.replica), asked_at - ASK_MS - 50, asked_at);

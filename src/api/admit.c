@@ -356,10 +356,16 @@ void admit_identify(struct request *request, struct str token, request_handler *
     admission->token = token;
     admission->found = identify(request, admission);
     bool brought = admission->found != IDENTIFIED || admission->principal.kind != PRINCIPAL_NONE;
-    if (!brought || (!is_miss(admission->found) && directory_is_fresh(api->directory)))
+    /* users and tokens outlast their maker, who may have been removed a moment ago */
+    bool lasts = admission->found == IDENTIFIED && request->route->access == ACCESS_ADMIN && !is_safe(request);
+    if (!brought)
         then(request);
     else if (is_miss(admission->found))
         directory_look_again(api->directory, on_directory, api_wait(request, 0));
+    else if (lasts)
+        directory_refresh(api->directory, on_directory, api_wait(request, 0));
+    else if (directory_is_fresh(api->directory))
+        then(request);
     else
         directory_catch_up(api->directory, on_directory, api_wait(request, 0));
 }

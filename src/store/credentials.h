@@ -36,7 +36,10 @@ struct credential_change {
     size_t field_count;
 };
 
-/* Makes or changes a credential. ERR_LAST_ADMIN: the last admin would have another role. Waits until replicas confirm it where Redis demands that. */
+/*
+ * Makes or changes a credential. Waits until replicas confirm it where Redis demands that. ERR_LAST_ADMIN: the last admin would
+ * have another role.
+ */
 MUST_CHECK enum err store_credential_put(struct store *store, const struct actor *actor, const struct credential_change *change,
                                          store_callback *callback, void *data);
 

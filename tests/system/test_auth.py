@@ -757,6 +757,25 @@ def test_a_changed_role_holds(anna):
     wait_until(lambda: coordinator.request("GET", "/api/admin/audit", headers=token).status == 403, within=WITHIN)
 
 
+def test_a_removed_admin_leaves_nothing_behind(redis, start_coordinator):
+    """Not even through an instance that has read the credentials a moment ago: tokens and users outlast their maker."""
+    one, other = (start_coordinator(redis, AUTH="on", THREADS=1) for _ in range(2))
+    root = bearer(make_token(redis.client))
+    for name in ("root", "otto", "ida"):
+        body = {"username": name, "password": "correct horse", "role": "admin"}
+        assert one.request("POST", "/api/auth/users", body, root).status == 201
+    for name, change in (("otto", ("DELETE", None)), ("ida", ("PATCH", {"role": "viewer"}))):
+        answer = one.request("POST", "/api/auth/login", {"username": name, "password": "correct horse"})
+        token = bearer(answer.json["access_token"])
+        wait_until(lambda: other.request("GET", "/api/auth/users", headers=token).status == 200)
+        assert one.request(change[0], f"/api/auth/users/{name}", change[1], root).status == 200
+        for path, body in (("tokens", {"kind": "api", "name": "stays", "role": "admin"}), ("keys/rotate", None),
+                           ("users", {"username": "mallory", "password": "correct horse", "role": "admin"})):
+            assert other.request("POST", "/api/auth/" + path, body, token).status in (401, 403), path
+    names = {user["username"] for user in one.request("GET", "/api/auth/users", headers=root).json["users"]}
+    assert names == {"root", "ida"} and len(one.request("GET", "/api/auth/tokens", headers=root).json["tokens"]) == 1
+
+
 def test_one_admin_stays(redis, start_coordinator, anna):
     """Of two who remove each other at once through two instances, one does. What reaches Redis itself may do without an admin."""
     coordinator, admin, _ = anna
@@ -776,7 +795,8 @@ def test_one_admin_stays(redis, start_coordinator, anna):
              if user["role"] == "admin"]
     path = f"/api/auth/users/{left}"
     for by in (tokens[left], admin):
-        for method, body in (("DELETE", None), ("PATCH", {"role": "operator"}), ("PATCH", {"role": "user", "password": "battery st"})):
+        for method, body in (("DELETE", None), ("PATCH", {"role": "operator"}),
+                             ("PATCH", {"role": "user", "password": "battery 1"})):
             refused = coordinator.request(method, path, body, by)
             assert as_code(refused) == (409, "last-admin") and "rma-coordinator users" in refused.json["detail"], refused
     assert coordinator.request("PATCH", path, {"role": "admin", "password": "battery staple"}, admin).status == 200
@@ -1048,7 +1068,8 @@ def test_who_is_served_without_need_of_a_credential_is_named_all_the_same(redis,
     assert register(coordinator, worker_id="w").status == 200
     drain, (task,) = ("POST", "/api/worker/w/drain"), submit(redis)
     for method, path, headers in ((*drain, bearer(viewer)), (*drain, cookie | {"Sec-Fetch-Site": "same-origin"}),
-                                  (*drain, cookie | {"Sec-Fetch-Site": "cross-site"}), (*drain, bearer(viewer + "x")), (*drain, None),
+                                  (*drain, cookie | {"Sec-Fetch-Site": "cross-site"}),
+                                  (*drain, bearer(viewer + "x")), (*drain, None),
                                   ("DELETE", f"/api/tasks/{task}", bearer(viewer)),
                                   ("PUT", "/api/queues/default", bearer(admin)), ("DELETE", "/api/worker/unregister/w", None)):
         body = {"limit": 3} if method == "PUT" else {} if method == "POST" else None

@@ -22,7 +22,7 @@ def test_the_documents_have_every_kind():
         text = script.read_text()
         told |= {"worker." + kind for match in re.findall(r"events_tell\((.*?),", text) for kind in re.findall(r"'(\w+)'", match)}
         told |= {"worker." + kind for kind in re.findall(r"was == 'offline' and '(\w+)' or", text)}
-        told |= {"worker." + kind for kind in re.findall(r"'event', '(\w+)',", text)}
+        told |= {"worker." + kind for kind in re.findall(r"stream_add\('(\w+)',", text)}
         told |= {"task." + kind for kind in re.findall(r"\btell_of\('(\w+)'", text)}
         told |= {"queue." + kind for kind in re.findall(r"arg_field ~= '(\w+)'", text)}
     assert len(told) >= 11 and told == set(SCHEMAS) - {"heartbeats"}

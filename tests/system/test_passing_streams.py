@@ -376,7 +376,7 @@ def test_bytes_behind_a_connections_last_request_cost_no_answer(stage, extra):
     """To close a connection on which bytes have come that nobody reads is to reset it, and with it goes what is on its way."""
     body = b"z" * (8 * MEGABYTE)
     service = stage.service(stage.peers.start(saying(reply(body, 403))))
-    raw = open_raw(stage, service, extra=extra, receive_buffer=4096)
+    raw = open_raw(stage, service, extra=extra, receive_buffer=65536)
     data = read_until(raw, b"z")
     raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     while piece := raw.recv(65536):

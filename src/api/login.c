@@ -75,7 +75,8 @@ static void set_cookie(struct request *request, struct str token, int seconds)
     struct buffer cookie = BUFFER_INIT;
     char room[512];
     const struct api *api = request_app(request);
-    bool secure = is_https(client_base_url(request, room, sizeof(room))) || is_https(api->config->public_url);
+    bool secure = is_https(client_base_url(request, room, sizeof(room))) || is_https(api->config->public_url) ||
+                  is_https(request_header(request, "origin")); /* the page itself knows, without TRUST_PROXY too */
     buffer_append(&cookie, STR(SESSION_COOKIE "="));
     buffer_append(&cookie, token);
     buffer_append(&cookie, STR("; Path="));

@@ -821,6 +821,17 @@ def test_a_cookie_takes_a_proof_that_the_page_itself_asks(anna):
         assert answer.status == status, (headers, answer)
 
 
+def test_a_page_that_came_by_tls_gets_a_cookie_that_goes_by_tls_alone(anna):
+    """Also where nobody has told the coordinator of the proxy in front of it: a browser's page says whence it is."""
+    coordinator, _, answer = anna
+    host, body = coordinator.url.split("//")[1], {"username": "anna", "password": "correct horse"}
+    cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0], "Sec-Fetch-Site": "same-origin"}
+    for path, headers in (("login", {}), ("logout", cookie)):
+        for scheme in ("http", "https"):
+            said = coordinator.request("POST", "/api/auth/" + path, body, {**headers, "Origin": f"{scheme}://{host}"})
+            assert said.status == 200 and said.headers["Set-Cookie"].endswith("; Secure") == (scheme == "https"), (path, scheme)
+
+
 def test_two_credentials_are_none(redis, guarded):
     """Whoever stands in front may have looked at the other one."""
     admin = make_token(redis.client)

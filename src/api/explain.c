@@ -18,8 +18,9 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_EXISTS] = "There is one of this name already; choose another name.",
     [ERR_NO_SUCH] = "There is nothing of this name.",
     [ERR_TOO_MANY] = "There can be no more of these; remove some that nobody needs.",
-    [ERR_LAST_ADMIN] = "This is the last admin; make another one first. The command \"rma-coordinator users\", which reaches Redis "
-                       "itself, may do it without.",
+    [ERR_LAST_ADMIN] =
+        ("This is the last admin; make another one first. The command \"rma-coordinator users\", which reaches Redis "
+         "itself, may do it without."),
     [ERR_PATH_NOT_FOUND] = "There is no such path; GET /api lists what there is.",
     [ERR_WORKER_NOT_FOUND] = "Worker not found", /* agents in the field compare it */
     [ERR_METHOD] = "This path does not take that method; the Allow header lists those it takes.",

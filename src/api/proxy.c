@@ -76,7 +76,7 @@ static void on_late(struct request *request)
     metric_add(&passing_counts_own(proxy->place)->requests[status_place(err_status(err))], 1);
     if (err == ERR_CLIENT_LEFT)
         metric_add(&passing_counts_own(proxy->place)->clients_gone, 1);
-    proxy_reply_error(request, err, detail);
+    reply_error(request, err, detail, NULL);
 }
 
 /* Whether another worker may be asked after this failure. */

@@ -31,13 +31,6 @@ static enum err err_of(const struct proxy *proxy, const struct exchange_failure 
     return is_late(failure->fault) ? ERR_WORKER_LATE_UNKNOWN : ERR_OUTCOME_UNKNOWN;
 }
 
-void proxy_reply_error(struct request *request, enum err err, const char *detail)
-{
-    if (err_status(err) >= 500 && !err_is_retryable(err))
-        request_set_header(request, "X-Should-Retry", "false");
-    reply_error(request, err, detail, NULL);
-}
-
 void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *failure)
 {
     const char *sentence = exchange_fault_sentence(failure->fault), *begin = proxy->order->failed;
@@ -71,7 +64,7 @@ static void answer(struct proxy *proxy, enum err err, const char *detail)
     if (request != NULL && proxy->worker_id[0] != '\0')
         request_name_worker(request, str_from(proxy->worker_id));
     if (request != NULL)
-        proxy_reply_error(request, err, detail);
+        reply_error(request, err, detail, NULL);
 }
 
 static void on_service(void *data, const struct service *service)

@@ -114,12 +114,6 @@ struct str proxy_front(const struct request *request);
 /* proxy_head.c: whether the worker gets an Idempotency-Key, and so knows a request that comes once more. */
 bool proxy_has_key(const struct request *request);
 
-/*
- * proxy_failure.c: answers with a problem. OpenAI's clients repeat whatever gets a 5xx: they are told if the request must not be
- * repeated.
- */
-void proxy_reply_error(struct request *request, enum err err, const char *detail);
-
 /* proxy_failure.c: sets err and detail to why the attempt failed, counts it and logs it. */
 void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *failure);
 

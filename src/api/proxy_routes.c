@@ -4,7 +4,6 @@
 #include "api/api.h"
 #include "api/proxy.h"
 #include "api/proxy_headers.h"
-#include "api/proxy_internal.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
 #include "model/id.h"
@@ -51,7 +50,7 @@ bool proxy_check_request(struct request *request)
     if (why != NULL)
         reply_error(request, ERR_BAD_REQUEST, why, NULL);
     else if (hops >= PROXY_HOPS_MAX)
-        proxy_reply_error(request, ERR_LOOP, NULL);
+        reply_error(request, ERR_LOOP, NULL, NULL);
     else if (!may_pass(request_method(request)))
         reply_error(request, ERR_METHOD, "This method is not passed on.", NULL);
     else

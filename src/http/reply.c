@@ -240,6 +240,8 @@ void reply_error(struct request *request, enum err err, const char *detail, cons
     int status = err_status(err);
     if (err_is_retryable(err))
         request_set_header(request, "Retry-After", RETRY_AFTER_SECONDS);
+    else if (status >= 500)
+        request_set_header(request, "X-Should-Retry", "false");
     struct buffer body = BUFFER_INIT;
     begin_problem(&body, err, detail, faults);
     if (request->thread->server->config.describe != NULL)

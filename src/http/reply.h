@@ -35,7 +35,10 @@ void reply_not_modified(struct request *request);
 /* Answers with 200 and a body of another type. The buffer's bytes are taken. */
 void reply_body(struct request *request, struct str type, struct buffer *body);
 
-/* Answers with a problem (RFC 9457). `detail` NULL: the error's own sentence. `faults` may be NULL. */
+/*
+ * Answers with a problem (RFC 9457). `detail` NULL: the error's own sentence. `faults` may be NULL. OpenAI's clients repeat
+ * whatever gets a 5xx, so X-Should-Retry tells them if that can't help.
+ */
 void reply_error(struct request *request, enum err err, const char *detail, const struct faults *faults);
 
 /* Answers a CORS preflight, or any other OPTIONS. */

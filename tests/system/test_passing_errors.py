@@ -6,7 +6,7 @@ import json
 import pytest
 
 from peer_faults import after, close
-from peers import reply
+from peers import reply, serving
 from stage import of_all
 
 TYPE = {"Content-Type": "application/json"}
@@ -23,19 +23,20 @@ async def silent(connection):
     await connection.wait_until_gone()
 
 
-async def as_asked(connection):
+async def as_asked(connection, request):
     """What the body's model says: it closes, it is silent, or it answers with that status."""
-    request = await connection.read_request()
-    model = request.json["model"]
-    if model == "silent":
+    asked = request.json["model"]
+    if asked == "silent":
         await connection.wait_until_gone()
-    elif model != "closes":
-        await connection.send(says(int(model)))
+    elif asked == "closes":
+        connection.close()
+    else:
+        await connection.send(says(int(asked)))
 
 
 REFUSED, FAILED = (302, 400, 401, 404, 422, 501), (408, 425, 429, 500, 502, 503, 504)
 WORKERS = {"refuses": None, "closes": after(b"", close), "babbles": after(b"hello\r\n\r\n", close), "silent": silent,
-           "vision": None, "vllm": as_asked}
+           "vision": None, "vllm": serving(as_asked)}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ local DUE = {
       task_agenda_remove('expiring', task.queue, id)
       task_moves_end(id, task, 'expired', now)
     else
-      task_moves_queue(id, task, now, false, task.avoid)
+      local others = task.avoid and redis.call('ZCARD', key_prefix .. 'online') > 1 -- as in task_lease
+      task_moves_queue(id, task, now, false, others and task.avoid or nil)
     end
   end,
   expiring = function(id, task, now)

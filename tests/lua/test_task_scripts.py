@@ -641,6 +641,18 @@ def test_a_retry_that_one_worker_alone_may_do_waits_for_no_other(tasks):
     assert tasks.ask("w").ids == ["t"]
 
 
+def test_the_only_worker_is_woken_for_its_own_retry(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    tasks.fail("w", "t", after="1000")
+    park(tasks, "w", "x 1")
+    tasks.sweep(1.1)
+    assert told() == [("x", "1")]
+    assert tasks.ask("w").ids == ["t"]
+
+
 @pytest.mark.parametrize("failed", [1, 2, 3, 10])
 def test_retries_that_wait_for_another_worker_hold_up_nothing(tasks, failed):
     tasks.worker("w")

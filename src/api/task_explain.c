@@ -17,7 +17,7 @@ struct account {
     const struct explanation *told;
     struct buffer reasons, text;
     int64_t now;
-    bool waits_for_nobody; /* the task waits neither for a paused queue nor for a worker that can do it */
+    bool may_begin; /* the task waits neither for a paused queue nor for a worker that can do it, nor expires first */
 };
 
 static struct str text_of(const struct account *account, const char *name)
@@ -28,6 +28,12 @@ static struct str text_of(const struct account *account, const char *name)
 static int64_t number_of(const struct account *account, const char *name)
 {
     return explanation_number(account->told, name, -1);
+}
+
+/* Returns how many tasks of its queue are under way. */
+static int64_t leased_of(const struct account *account)
+{
+    return explanation_number(account->told, "leased", 0);
 }
 
 /* Begins the object of a reason with its code and its sentence. The caller adds other members and ends it. */
@@ -117,6 +123,19 @@ static void say_not_before(struct account *account)
     buffer_fini(&text);
 }
 
+static void say_expires_first(struct account *account, int64_t moment)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_append(&text, STR("It never begins, since it expires at "));
+    write_moment(&text, moment);
+    buffer_append(&text, STR("."));
+    struct buffer *out = begin_reason(account, "expires-first", &text);
+    json_add_time(out, "at", moment);
+    json_end_object(out);
+    buffer_fini(&text);
+    account->may_begin = false;
+}
+
 static void say_paused(struct account *account)
 {
     struct buffer text = BUFFER_INIT;
@@ -126,7 +145,7 @@ static void say_paused(struct account *account)
     json_add_text(out, "queue", queue);
     json_end_object(out);
     buffer_fini(&text);
-    account->waits_for_nobody = false;
+    account->may_begin = false;
 }
 
 static void say_limit(struct account *account, int64_t limit, int64_t leased)
@@ -181,7 +200,7 @@ static void say_nobody(struct account *account)
     json_end_object(out);
     buffer_fini(&demands);
     buffer_fini(&text);
-    account->waits_for_nobody = false;
+    account->may_begin = false;
 }
 
 static void say_position(struct account *account, int64_t position, int64_t of)
@@ -244,10 +263,13 @@ static void say_elsewhere(struct account *account, int64_t until)
 /* Says why no worker has it yet. */
 static void say_why_it_waits(struct account *account, bool queued)
 {
-    int64_t limit = number_of(account, "limit"), leased = number_of(account, "leased");
-    account->waits_for_nobody = true;
+    int64_t limit = number_of(account, "limit"), leased = leased_of(account);
+    int64_t expires = number_of(account, "expires_at");
+    account->may_begin = true;
     if (!queued)
         say_not_before(account);
+    if (!queued && expires > 0 && expires <= number_of(account, "available_at"))
+        say_expires_first(account, expires);
     if (text_of(account, "paused").len > 0)
         say_paused(account);
     if (limit >= 0 && leased >= limit)
@@ -264,9 +286,9 @@ static void say_why_it_waits(struct account *account, bool queued)
 static double eta(const struct account *account, bool queued)
 {
     int64_t limit = number_of(account, "limit"), able = number_of(account, "able"), average = number_of(account, "average");
-    int64_t leased = number_of(account, "leased"), avoided = number_of(account, "avoided_until");
+    int64_t leased = leased_of(account), avoided = number_of(account, "avoided_until");
     double wait = 0;
-    if (!account->waits_for_nobody || limit == 0)
+    if (!account->may_begin || limit == 0)
         return -1;
     if (!queued)
         wait = fmax(0, (double)(number_of(account, "available_at") - account->now)) / 1000;

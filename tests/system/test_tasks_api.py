@@ -455,6 +455,12 @@ def test_paused_limited_delayed(redis, coordinator):
     assert explain(coordinator, delayed)[0]["text"] == "It has ended: it is cancelled."
     coordinator.delete(f"/api/tasks/{first}")
     assert "cancelling" in explain(coordinator, first)[1]
+    coordinator.request("PUT", "/api/queues/closed", {"limit": 0})
+    explained, reasons = explain(coordinator, submit(coordinator, queue="closed").json["task_id"])
+    assert reasons["queue-limit"]["leased"] == reasons["queue-limit"]["limit"] == 0 and explained["eta_seconds"] is None
+    hopeless = submit(coordinator, delay_seconds=50, ttl_seconds=20).json
+    explained, reasons = explain(coordinator, hopeless["task_id"])
+    assert reasons["expires-first"]["at"] == hopeless["expires_at"] and explained["eta_seconds"] is None
 
 
 # -- many --------------------------------------------------------------------------------------------------------------------------

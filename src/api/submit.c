@@ -310,6 +310,8 @@ static void submit_item(struct request *request, struct item *item, int place, s
     if (item->err != ERR_NONE) {
         if (item->err == ERR_INVALID)
             faults_write(&item->errors, "errors", &faults);
+        else if (item->err == ERR_BAD_REQUEST) /* the whole body was checked before */
+            item->why = "Each of tasks must be a JSON object.";
         faults_fini(&faults);
         return;
     }

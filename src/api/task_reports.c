@@ -126,6 +126,8 @@ static void take_report(struct reports *reports, struct store *store, struct str
     enum err err = report_parse(reports->kind, text, &(struct report_names){.worker_id = worker_id}, &report, &faults, &why);
     if (err != ERR_NONE) {
         refuse(item, err);
+        if (err == ERR_BAD_REQUEST) /* the whole body was checked before */
+            why = "Each of results must be a JSON object.";
         if (faults.count > 0)
             faults_write(&item->why, "errors", &faults);
         else if (why != NULL)

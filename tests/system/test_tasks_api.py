@@ -122,6 +122,9 @@ def test_many_at_once(coordinator):
     assert [result["errors"][0]["field"] for result in answer["results"][-2:]] == ["type", "priority"]
     assert task_of(coordinator, answer["results"][500]["task_id"])["payload"] == 500
     assert len(listed(coordinator)) == 998
+    for no_task in (5, None, "t", []):
+        refused, made = coordinator.post("/api/tasks/bulk", {"tasks": [no_task, {"type": "t"}]}).json["results"]
+        assert (refused["status"], made["status"]) == (400, 201) and "The body" not in refused["detail"]
 
 
 def test_many_at_once_again(coordinator):

@@ -525,6 +525,7 @@ def test_each_of_a_bulk_is_answered_by_its_name(redis, coordinator, what):
     assert [(item["task_id"], item["status"]) for item in answer] == [
         ("t1", 200), ("t2", 409), ("t2", 422), ("t2", 422), (None, 422), (None, 422), (None, 422), *[(None, 400)] * 4, (None, 422),
         ("t1", 200), ("t3", 404)]
+    assert not any("The body" in item.get("detail", "") for item in answer)
     assert state_of(redis, "t2") == "leased"
 
 

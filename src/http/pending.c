@@ -99,9 +99,7 @@ void pending_defer(struct request *request, request_handler *handler)
 
 void pending_delay(struct request *request, int32_t ms, request_handler *handler)
 {
-    struct pending *pending = wait_in(request, &request->thread->waiting, ms, handler, 0);
-    pending_park(pending, ms);
-    hold_end(pending);
+    hold_end(wait_in(request, &request->thread->waiting, ms, handler, 0));
 }
 
 void pending_park(struct pending *pending, int32_t patience_ms)

@@ -45,7 +45,7 @@ void pending_park(struct pending *pending, int32_t patience_ms);
 /* Makes a request wait until the next turn of the loop; `handler` then goes on with it. */
 void pending_defer(struct request *request, request_handler *handler);
 
-/* Makes a request wait for `ms`, or until its client leaves or the program ends; `handler` then goes on with it. */
+/* Makes a request wait for `ms`, or until its connection is reset; `handler` then goes on with it. */
 void pending_delay(struct request *request, int32_t ms, request_handler *handler);
 
 void *pending_payload(struct pending *pending);

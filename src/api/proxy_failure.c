@@ -33,8 +33,8 @@ static enum err err_of(const struct proxy *proxy, const struct exchange_failure 
 
 void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *failure)
 {
-    const char *sentence = exchange_fault_sentence(failure->fault), *begin = proxy->order->failed;
-    struct str services = proxy->order->services;
+    const char *sentence = exchange_fault_sentence(failure->fault), *begin = proxy->gone ? NULL : proxy->order->failed;
+    struct str services = proxy->gone ? buffer_str(&proxy->service) : proxy->order->services;
     proxy->err = err_of(proxy, failure);
     bool is_unknown = proxy->err == ERR_OUTCOME_UNKNOWN || proxy->err == ERR_WORKER_LATE_UNKNOWN;
     proxy->detail.len = 0;

@@ -62,9 +62,10 @@ struct proxy {
 
     struct stream *stream;
     struct tunnel *tunnel;
-    bool upgrades;  /* the client asks for a WebSocket */
-    bool in_tunnel; /* the client has one; it outlives the request */
-    bool ended;     /* the worker's answer is whole */
+    bool upgrades;         /* the client asks for a WebSocket */
+    bool in_tunnel;        /* the client has one; it outlives the request, and so the order */
+    struct buffer service; /* the name of the tunnel's, for the log */
+    bool ended;            /* the worker's answer is whole */
 
     struct intake *intake; /* the body if it comes in pieces; NULL: it does not */
     bool taken;            /* reading it has begun: no other worker can get it whole */

@@ -17,6 +17,7 @@ void proxy_let_go(struct proxy *proxy)
     buffer_fini(&proxy->head);
     buffer_fini(&proxy->piece);
     buffer_fini(&proxy->detail);
+    buffer_fini(&proxy->service);
     free(proxy);
 }
 

@@ -72,6 +72,7 @@ void proxy_begin_tunnel(struct proxy *proxy, struct str bytes, bool last)
     proxy->held = bytes;
     proxy->held_last = last;
     proxy->is_held = proxy->in_tunnel = true;
+    buffer_append(&proxy->service, proxy->order->services);
     proxy->holders++;
     struct tunnel *tunnel = tunnel_begin(request, &far_end, proxy);
     if (proxy->in_tunnel)

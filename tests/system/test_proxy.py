@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -787,6 +788,35 @@ def test_a_websocket_whose_worker_has_left_takes_no_room_on_it(stage):
         wait_until(lets_go, within=2)
         raw.send(large)
     assert not any(line["event"] == "passing" and line.get("service") == service for line in coordinator.log_lines())
+
+
+def test_a_websocket_whose_worker_fails_is_reset_and_the_log_says_so(stage):
+    """Long after the request itself has ended: others have had its memory."""
+    go = threading.Event()
+
+    async def behave(connection):
+        request = await connection.read_head()
+        if request.path != "/chat":
+            await connection.send(reply(b"ok", headers=["Connection: close"]))
+            return
+        await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        connection.reset()
+
+    service, coordinator = stage.service(stage.peers.start(behave)), stage.coordinators[0]
+    with http_client.RawConnection(coordinator.port) as raw:
+        raw.send(f"GET /service/{service}/chat HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n")
+        read_until(raw, b"hello")
+        for _ in range(20):
+            assert stage.ask("GET", f"/service/{service}/x", headers={"X-Filler": "f" * 3000}).status == 200
+        go.set()
+        with pytest.raises(ConnectionResetError):
+            raw.socket.recv(1)
+    line, = wait_until(lambda: [line for line in coordinator.log_lines()
+                                if line["event"] == "passing" and line.get("service") == service])
+    assert line["cause"] == "cut" and line["worker_id"].startswith(service)
+    lease_is_back(stage, service)
 
 
 def test_a_websocket_that_is_left_or_refused(stage, sockets):

@@ -121,7 +121,7 @@ $(BUILD)/tests/bench/%: tests/bench/%.c
 	@echo '  $(CC)  $@'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(OBJECTS)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/must.h $(OBJECTS)
 	@mkdir -p $(@D)
 	@echo '  $(CC)  $@'
 	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(OBJECTS) $(LDLIBS)
@@ -184,7 +184,7 @@ QUICK := tests/lua/test_scripts.py tests/lua/test_event_scripts.py $(patsubst %,
     conventions discovery drain edge endpoints hardware identity live_workers old_shapes)
 # All system tests run with the sanitizers. What is shipped runs the quick ones, and those that measure memory or that install it.
 RELEASED := $(patsubst %,tests/system/test_%.py,events fly hostile_clients install life passing_streams redis_failure threads)
-QUICK_GATES := format banned deps size shell yaml length columns top links
+QUICK_GATES := format fuzzers banned deps size shell yaml length columns top links
 quick: test-packages
 	@$(MAKE) --no-print-directory all units
 	@tests/check.sh $(QUICK_GATES)
@@ -263,7 +263,7 @@ test-image: test-packages
 	@deploy/image.sh test
 
 format:
-	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.c' 'tests/lib/*.c' \
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'src/*/*.[ch]' 'tests/unit/*.[ch]' 'tests/fuzz/*.[ch]' 'tests/lib/*.c' \
 	    'tests/bench/*.c')
 
 clean:

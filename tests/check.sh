@@ -13,7 +13,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-GATES='format tidy banned deps scripts browser size shell yaml length columns top links prometheus'
+GATES='format tidy fuzzers banned deps scripts browser size shell yaml length columns top links prometheus'
 GENERATED=build/release/gen
 LLHTTP=$([ -f /usr/share/llhttp/llhttp.c ] || echo build/node-llhttp)/usr/share/include/llhttp
 LINES_MAX=450
@@ -57,6 +57,18 @@ gate_tidy() {
         printf '%s\n' "$output" | awk '/^[0-9]+ warnings? /{ next } /: (error|warning|note): /{ sum = /note: \+/ } !sum'
         return 1
     fi
+}
+
+# --- fuzzers: each of them compiles, since `make fuzz` runs seldom
+
+files_fuzzers() {
+    MAKEFLAGS='' make -s MODE=release "$GENERATED/scripts.h" >&2
+    project 'tests/fuzz/*.c'
+}
+
+gate_fuzzers() {
+    printf '%s\n' "$@" | xargs -P "$CORES" -I FILE clang -fsyntax-only -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" \
+        -isystem "$LLHTTP" -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror FILE 2>&1
 }
 
 # --- banned: calls that no C file of ours makes: those that can't be bounded, and those that threads can't share

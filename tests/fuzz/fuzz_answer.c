@@ -2,18 +2,13 @@
  * What a hostile worker answers. However the bytes are cut into pieces, the parser comes to the same end and gives the same
  * body; nothing that it accepts could be read differently by somebody else.
  */
+#include "must.h"
 #include "upstream/answer.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void on_head(void *data)
 {

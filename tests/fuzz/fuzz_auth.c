@@ -5,9 +5,9 @@
 #include "auth/authorization.h"
 #include "auth/jwt.h"
 #include "auth/secret.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,12 +18,6 @@ static const char pem[] = "-----BEGIN PRIVATE KEY-----\n"
                           "pMoXaGHtr3AWXobXFzqXhOEiKQWhRANCAATb2kSPQ4/09MC06FrxRyyWgZywblvA\n"
                           "FzEDb2GdSkcKAklWnBsZqhrGKgye/A+eirDVRBTXQUM/xkUNWBtoecCY\n"
                           "-----END PRIVATE KEY-----\n";
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static const struct signing_key *fixed_key(void)
 {

@@ -5,17 +5,11 @@
 #include "model/broadcast.h"
 #include "model/json.h"
 #include "model/submission.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_job(const struct broadcast *job)
 {

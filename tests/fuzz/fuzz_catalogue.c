@@ -5,19 +5,13 @@
 #include "model/catalogue_file.h"
 #include "model/id.h"
 #include "model/json.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 #define PATH "c.json"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static char secret[] = "\1secret\1"; /* no text that is JSON has these bytes */
 static char broken[] = "\1secret\1\xFF";

@@ -3,6 +3,7 @@
  * lets pass.
  */
 #include "base/chunks.h"
+#include "must.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,12 +20,6 @@ struct phr_chunked_decoder {
 ssize_t phr_decode_chunked(struct phr_chunked_decoder *decoder, char *bytes, size_t *len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* Takes `size` bytes, `piece` at a time. Returns the body's length; the body is at the front of `room`. */
 static size_t take(const uint8_t *data, size_t size, size_t piece, char *room, size_t *used, enum chunks_state *state)

@@ -3,17 +3,11 @@
  */
 #include "model/drain.h"
 #include "model/json.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_reason(struct str reason)
 {

@@ -3,6 +3,7 @@
  * Where they take it, too, they must find the same end and the same body.
  */
 #include "http/head.h"
+#include "must.h"
 
 #include <llhttp.h>
 #include <stdint.h>
@@ -23,12 +24,6 @@ int phr_parse_request(const char *bytes, size_t len, const char **method, size_t
                       int *minor_version, struct phr_header *headers, size_t *count, size_t last_len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* Whether libh2o finds a body; its result otherwise. */
 static int parse_as_libh2o(const char *bytes, size_t size, bool *has_body, bool *expects)

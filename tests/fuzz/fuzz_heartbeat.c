@@ -5,25 +5,12 @@
 #include "model/id.h"
 #include "model/json.h"
 #include "model/worker.h"
+#include "must.h"
 
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void check_faults(const struct faults *faults)
-{
-    must(faults->count > 0 && faults->count <= FAULTS_MAX + 1);
-    for (size_t i = 0; i < faults->count; i++)
-        must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
-}
 
 static bool is_known_status(struct str status)
 {
@@ -95,13 +82,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case ERR_NONE:
         must(faults.count == 0 && (ignored.count > 0) == (heartbeat.ignored.len > 0));
         if (ignored.count > 0)
-            check_faults(&ignored);
+            must_be_faults(&ignored);
         check_heartbeat(&heartbeat);
         heartbeat_fini(&heartbeat);
         faults_fini(&ignored);
         break;
     case ERR_INVALID:
-        check_faults(&faults);
+        must_be_faults(&faults);
         faults_fini(&faults);
         break;
     default:

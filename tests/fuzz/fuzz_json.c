@@ -3,17 +3,11 @@
  */
 #include "base/buffer.h"
 #include "model/json.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* The text stands by itself as JSON, and means the same as `item`. */
 static void check_text(struct str text, const cJSON *item)

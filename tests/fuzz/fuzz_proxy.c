@@ -9,14 +9,9 @@
 #include "api/proxy_target.h"
 #include "base/percent.h"
 #include "model/model_request.h"
+#include "must.h"
 
 #include <stdlib.h>
-
-#define must(condition)                                                                                                            \
-    do {                                                                                                                           \
-        if (!(condition))                                                                                                          \
-            abort();                                                                                                               \
-    } while (0)
 
 static size_t count_lines(struct str text)
 {

@@ -7,24 +7,11 @@
 #include "model/json.h"
 #include "model/registration.h"
 #include "model/worker.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void check_faults(const struct faults *faults)
-{
-    must(faults->count > 0 && faults->count <= FAULTS_MAX + 1);
-    for (size_t i = 0; i < faults->count; i++)
-        must(faults->items[i].field[0] != '\0' && faults->items[i].message[0] != '\0');
-}
 
 static void check_id(struct str id)
 {
@@ -134,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         registration_fini(&registration);
         break;
     case ERR_INVALID:
-        check_faults(&faults);
+        must_be_faults(&faults);
         faults_fini(&faults);
         break;
     default:

@@ -6,20 +6,14 @@
 #include "model/json.h"
 #include "model/registration.h"
 #include "model/registry_file.h"
+#include "must.h"
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define PATH "r.json"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_names(const struct buffer *names)
 {
@@ -30,7 +24,7 @@ static void check_names(const struct buffer *names)
 
 static void check_line(struct str text)
 {
-    must(text.len <= REGISTRATION_URL_MAX);
+    must(text.len <= WHEREABOUTS_MAX + 64); /* the normal form of a URL may be longer than the URL */
     for (size_t i = 0; i < text.len; i++)
         must((unsigned char)text.ptr[i] >= 0x20 && text.ptr[i] != 0x7f);
 }
@@ -50,9 +44,9 @@ static void check_record(const struct record *record)
     must(record->instance_id.len == 0 || id_is_valid(record->instance_id));
     must(record->boot_id.len == 0 || id_is_valid(record->boot_id));
     must(record->fingerprint.len == 0 || id_is_valid(record->fingerprint));
-    check_line(record->ip_address);
-    check_line(record->tunnel_url);
-    check_line(record->vpn_ip);
+    check_line(record->where.ip_address);
+    check_line(record->where.tunnel_url);
+    check_line(record->where.vpn_ip);
     check_line(record->region);
     check_names(&record->assigned_services);
     check_names(&record->provides);
@@ -81,8 +75,8 @@ static void check_round_trip(const struct record *record)
     fields[WORKER_capabilities] = record->capabilities;
     fields[WORKER_services] = record->services;
     fields[WORKER_containers] = record->containers;
-    fields[WORKER_ip_address] = record->ip_address;
-    fields[WORKER_tunnel_url] = record->tunnel_url;
+    fields[WORKER_ip_address] = record->where.ip_address;
+    fields[WORKER_tunnel_url] = record->where.tunnel_url;
     fields[WORKER_instance_id] = record->instance_id;
     struct buffer out = BUFFER_INIT, faults = BUFFER_INIT;
     buffer_append(&out, STR("{"));
@@ -98,8 +92,8 @@ static void check_round_trip(const struct record *record)
     must_eq(again.capabilities, record->capabilities.len > 0 ? record->capabilities : STR("{}"));
     must_eq(again.services, record->services);
     must_eq(again.containers, record->containers);
-    must_eq(again.ip_address, record->ip_address);
-    must_eq(again.tunnel_url, record->tunnel_url);
+    must_eq(again.where.ip_address, record->where.ip_address);
+    must_eq(again.where.tunnel_url, record->where.tunnel_url);
     must_eq(again.instance_id, record->instance_id);
     must_eq(again.fingerprint, record->fingerprint);
     must_eq(buffer_str(&again.assigned_services), buffer_str(&record->assigned_services));

@@ -2,19 +2,13 @@
  * What a stranger tells as its URL. What is read can be written down again and means the same then; it holds nothing that ends
  * a header or a request line.
  */
+#include "must.h"
 #include "upstream/target.h"
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_visible(struct str text)
 {

@@ -8,17 +8,11 @@
 #include "model/report.h"
 #include "model/submission.h"
 #include "model/task.h"
+#include "must.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static bool has_white_space(struct str text)
 {

@@ -175,6 +175,13 @@ static void test_what_only_adorns_may_be_refused(void **state)
     fake_wait(fake_count(redis, "EXISTS") > 4, (fake_pass(WATCH_MS / 10), link_tick(link)));
     assert_true(link_is_up(link));
     assert_in_range(fake_count(redis, "ROLE"), 1, 2); /* it is not asked for ever */
+
+    fake_answer(redis, "ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"); /* another connection may have more luck */
+    fake_hang_up(redis);
+    fake_wait(!link_is_up(link), link_tick(link));
+    int greetings = fake_count(redis, "SCRIPT") / SCRIPT_COUNT, asked = fake_count(redis, "ROLE");
+    fake_wait(fake_count(redis, "ROLE") > asked + 2, (fake_pass(WATCH_MS / 10), link_tick(link)));
+    assert_int_equal(fake_count(redis, "SCRIPT") / SCRIPT_COUNT, greetings + 1);
 }
 
 static void test_what_it_watches(void **state)

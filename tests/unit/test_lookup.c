@@ -9,7 +9,7 @@
 
 static int listener, port;
 static atomic_int calls;
-static sem_t go_on; /* what a slow name server waits for */
+static sem_t go_on; /* what a slow name server waits for; made once, since threads of an earlier test may still be waking */
 
 static void add(struct lookup_result *result, const char *text)
 {
@@ -52,7 +52,6 @@ static int setup(void **state)
 {
     port = 0;
     atomic_store(&calls, 0);
-    sem_init(&go_on, 0, 0);
     lookup_use_resolver(resolve, LOOKUP_KEPT_MS);
     if (far_end_setup(state) != 0)
         return 1;
@@ -235,6 +234,7 @@ static void test_localhost(void **state)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    sem_init(&go_on, 0, 0);
     const struct CMUnitTest tests[] = {
         TEST(test_a_name_is_looked_up_once_and_kept),
         TEST(test_a_name_without_address),

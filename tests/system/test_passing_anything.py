@@ -2,7 +2,10 @@
 request's, and in the end nothing is left over."""
 
 import asyncio
+import contextlib
 import random
+import socket
+import struct
 
 import pytest
 
@@ -159,3 +162,63 @@ def test_anything_at_any_moment(make_stage, seed):
         wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers), within=5,
                    what="no lease is left")
         assert coordinator.is_alive()
+
+
+# -- the same through WebSockets
+
+UPGRADE = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+async def act(reader, writer):
+    """One end of a tunnel: sends, reads, ends its direction, waits, and in the end closes or resets."""
+    may_send = True
+    for _ in range(random.randrange(1, 12)):
+        what = random.choice(("send", "send", "send", "read", "read", "read", "read", "end", "wait", "leave"))
+        if what == "send" and may_send:
+            writer.write(b"w" * random.choice((1, 1000, 300_000)))
+        elif what == "read":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(random.choice((10, 100_000))), 0.02)
+        elif what == "end" and may_send:
+            writer.write_eof()
+            may_send = False
+        elif what == "wait":
+            await asyncio.sleep(random.random() * 0.02)
+        elif what == "leave":
+            break
+    if random.random() < 0.3:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+    else:
+        writer.close()
+
+
+async def moody_socket(connection):
+    await connection.read_head()
+    with contextlib.suppress(OSError):
+        await connection.send(UPGRADED + b"hi")
+        await act(connection.reader, connection.writer)
+
+
+async def socket_client(port, service):
+    for _ in range(8):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /service/{service}/x HTTP/1.1\r\n{UPGRADE}".encode() + b"early" * random.choice((0, 1, 20_000)))
+        with contextlib.suppress(OSError):
+            await act(reader, writer)
+
+
+def test_anything_at_any_moment_of_a_websocket(make_stage):
+    random.seed(1)
+    stage = make_stage()
+    coordinator, service = stage.start(), stage.service()
+    workers = [stage.register(service, stage.peers.start(moody_socket)) for _ in range(2)]
+
+    async def all_clients():
+        await asyncio.gather(*(socket_client(coordinator.port, service) for _ in range(CLIENTS)))
+
+    stage.peers.run(all_clients(), within=60)
+    wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers), within=15,
+               what="no lease is left")
+    assert len(stage.peers.requests) > CLIENTS

@@ -9,6 +9,7 @@ import struct
 
 import pytest
 
+from certificates import Authority
 from peer_faults import CUT, DELIVERED, HOSTILE_BODIES, HOSTILE_HEADS
 from peers import reply
 from waiting import wait_until
@@ -180,14 +181,14 @@ async def act(reader, writer):
         elif what == "read":
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reader.read(random.choice((10, 100_000))), 0.02)
-        elif what == "end" and may_send:
+        elif what == "end" and may_send and writer.can_write_eof():
             writer.write_eof()
             may_send = False
         elif what == "wait":
             await asyncio.sleep(random.random() * 0.02)
         elif what == "leave":
             break
-    if random.random() < 0.3:
+    if random.random() < 0.3 and not writer.is_closing():
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
     else:
@@ -212,8 +213,9 @@ async def socket_client(port, service):
 def test_anything_at_any_moment_of_a_websocket(make_stage):
     random.seed(1)
     stage = make_stage()
-    coordinator, service = stage.start(), stage.service()
-    workers = [stage.register(service, stage.peers.start(moody_socket)) for _ in range(2)]
+    authority = Authority(stage.directory)
+    coordinator, service = stage.start(SSL_CERT_FILE=authority.file), stage.service()
+    workers = [stage.register(service, stage.peers.start(moody_socket, tls=tls)) for tls in (None, authority.context("127.0.0.1"))]
 
     async def all_clients():
         await asyncio.gather(*(socket_client(coordinator.port, service) for _ in range(CLIENTS)))

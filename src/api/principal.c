@@ -132,6 +132,7 @@ static enum identification identify_jwt(const struct directory *directory, struc
         return result == JWT_EXPIRED ? CREDENTIAL_EXPIRED : result == JWT_UNKNOWN_KEY ? CREDENTIAL_UNKNOWN : CREDENTIAL_INVALID;
     struct principal principal = {.expires_at = claims->expires_at};
     memcpy(principal.name, claims->subject, sizeof(principal.name));
+    memcpy(principal.kid, claims->kid, sizeof(principal.kid));
     enum identification found =
         claims->worker ? identify_worker(directory, claims, &principal) : identify_user(directory, claims, &principal);
     if (found == IDENTIFIED)
@@ -212,6 +213,17 @@ enum identification principal_identify(const struct directory *directory, struct
     return found;
 }
 
+/* Whether a key is known no more. A replica may not know it yet. */
+static bool is_forgotten(const struct directory *directory, const char *kid)
+{
+    size_t count;
+    const struct signing_key *signs, *keys = directory_keys(directory, &count, &signs);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i].kid, kid) == 0)
+            return false;
+    return directory_is_complete(directory);
+}
+
 enum identification principal_identify_again(const struct directory *directory, int64_t now, struct principal *principal)
 {
     if (principal->kind == PRINCIPAL_PROGRAM || principal->kind == PRINCIPAL_JOIN) {
@@ -226,6 +238,8 @@ enum identification principal_identify_again(const struct directory *directory, 
     memcpy(claims.grant, claims.worker ? principal->grant : principal->session, sizeof(claims.grant));
     if (principal->expires_at + JWT_LEEWAY <= now / 1000)
         return CREDENTIAL_EXPIRED;
+    if (is_forgotten(directory, principal->kid))
+        return CREDENTIAL_UNKNOWN;
     return claims.worker ? identify_worker(directory, &claims, principal) : identify_user(directory, &claims, principal);
 }
 

@@ -26,8 +26,9 @@ struct principal {
     char session[65];               /* of users: the session, which a logout ends */
     /* Of join tokens and programs; of workers, their join token, if it is known. Valid until the next turn of the loop. */
     const struct directory_entry *token;
-    int64_t expires_at; /* of a JWT, seconds since 1970 */
-    bool by_cookie;     /* from a cookie, which browsers add by themselves: a change needs proof that our own page sent it */
+    int64_t expires_at;               /* of a JWT, seconds since 1970 */
+    char kid[SIGNING_KEY_ID_LEN + 1]; /* of a JWT, the key that has signed it */
+    bool by_cookie; /* from a cookie, which browsers add by themselves: a change needs proof that our own page sent it */
 };
 
 enum identification {

@@ -137,6 +137,8 @@ enum jwt_result jwt_check(const struct signing_key *keys, size_t count, struct s
         return JWT_INVALID;
     bool ours = jwt_get_alg(jwt) == JWT_ALG_ES256 && are_canonical(jwt, claims);
     enum jwt_result result = ours ? read_claims(jwt, now, out) : JWT_INVALID;
+    if (result == JWT_FINE)
+        memcpy(out->kid, kid, sizeof(kid));
     jwt_free(jwt);
     return result;
 }

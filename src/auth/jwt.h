@@ -24,8 +24,9 @@ struct jwt_claims {
     char subject[JWT_SUBJECT_MAX + 1]; /* a worker's id, or a user's name */
     bool worker;                       /* a worker's token; else a user's, with `role` */
     enum role role;
-    char grant[65];     /* the id of the join token or session for which it was issued, and with which it ends */
-    int64_t expires_at; /* seconds since 1970 */
+    char grant[65];                   /* the id of the join token or session for which it was issued, and with which it ends */
+    int64_t expires_at;               /* seconds since 1970 */
+    char kid[SIGNING_KEY_ID_LEN + 1]; /* of a token that was checked: the key that has signed it */
 };
 
 /* JWT_UNKNOWN_KEY: it has the form of our tokens, but names a key that is not among the given ones. */

@@ -117,6 +117,8 @@ def end_within(ends, credential_ends, code):
 
 def sign_in(stage, name, role="user"):
     admin = bearer(make_token(stage.redis.client))
+    for limit in stage.redis.client.scan_iter("{rma}:limit:login:*"):  # more sign in here than one address may
+        stage.redis.client.delete(limit)
     stage.coordinators[2].request("POST", "/api/auth/users", {"username": name, "password": PASSWORD, "role": role}, admin)
     answer = stage.coordinators[2].request("POST", "/api/auth/login", {"username": name, "password": PASSWORD})
     assert answer.status == 200, answer
@@ -153,6 +155,35 @@ def test_what_a_token_has_open_ends_with_it(stage):
         ends = open_all(stack, stage, OF_PEOPLE, bearer(token))
         end_within(ends, lambda: stage.coordinators[2].request("DELETE", "/api/auth/tokens/programprogr", headers=admin),
                    "token-revoked")
+
+
+def test_what_has_been_opened_with_a_forgotten_key_ends_with_it(stage):
+    """Who has stolen a key has made a session with it."""
+    admin, token = sign_in(stage, "forgotten")
+    joined = bearer(make_token(stage.redis.client, "join"))
+    body = {"worker_id": "w", "capabilities": CAPABILITIES}
+    stage.coordinators[0].delete("/api/worker/unregister/w")
+    registered = stage.coordinators[2].request("POST", "/api/worker/register", body, joined)
+    assert registered.status == 200, registered
+    with contextlib.ExitStack() as stack:
+        kept = stage.coordinators[1].events(admin)
+        stack.callback(kept.close)
+        ends = open_all(stack, stage, OF_PEOPLE, bearer(token)) | open_all(stack, stage, POLL, bearer(registered.json["token"]))
+        end_within(ends, lambda: stage.coordinators[2].request("POST", "/api/auth/keys/rotate?forget=1", headers=admin),
+                   "token-invalid")
+        assert not kept.ended, "no key has signed an API token"
+
+
+def test_what_has_been_opened_goes_on_when_another_key_signs(stage):
+    admin, token = sign_in(stage, "rotated")
+    with contextlib.ExitStack() as stack:
+        kept = stage.coordinators[1].events(bearer(token))
+        stack.callback(kept.close)
+        assert stage.coordinators[2].request("POST", "/api/auth/keys/rotate", headers=admin).status == 200
+        _, later = sign_in(stage, "later")
+        assert stage.coordinators[1].request("GET", "/api/admin/stats", headers=bearer(later)).status == 200
+        assert stage.coordinators[1].request("GET", "/api/admin/stats", headers=bearer(token)).status == 200
+        assert not kept.ended
 
 
 def test_what_a_token_has_open_ends_when_it_expires(stage):

@@ -9,7 +9,8 @@
 
 static int listener, port;
 static atomic_int calls;
-static sem_t go_on; /* what a slow name server waits for; made once, since threads of an earlier test may still be waking */
+static sem_t go_on;        /* what a slow name server waits for */
+static atomic_int gone_on; /* how often it has waited for that */
 
 static void add(struct lookup_result *result, const char *text)
 {
@@ -27,8 +28,10 @@ static void add(struct lookup_result *result, const char *text)
 static void resolve(const char *name, struct lookup_result *result)
 {
     int call = atomic_fetch_add(&calls, 1);
-    if (strncmp(name, "slow", 4) == 0)
+    if (strncmp(name, "slow", 4) == 0) {
         sem_wait(&go_on);
+        atomic_fetch_add(&gone_on, 1);
+    }
     if (strcmp(name, "nobody.test") == 0) {
         result->why = "it is not known";
     } else if (strcmp(name, "mixed.test") == 0) {
@@ -52,6 +55,7 @@ static int setup(void **state)
 {
     port = 0;
     atomic_store(&calls, 0);
+    atomic_store(&gone_on, 0);
     lookup_use_resolver(resolve, LOOKUP_KEPT_MS);
     if (far_end_setup(state) != 0)
         return 1;
@@ -180,6 +184,7 @@ static void test_a_slow_name_server(void **state)
     }
     for (int i = 0; i < LOOKUP_THREADS; i++)
         sem_post(&go_on);
+    RUN_UNTIL(gone_on == LOOKUP_THREADS); /* or names of the next test would go on in their place */
     expect_answer("quick.test");
 }
 

@@ -40,8 +40,7 @@
 --                  commas between; "=" means unchanged
 --     health       of its services, in the form of lib/health.lua; "" for unchanged
 --     ignored      names of the unusable members, with commas between
---     from         the address from which it came, and the addresses that it tells ("203.0.113.7 ip_address=… port=…
---                  tunnel_url=… vpn_ip=…"); "" for neither
+--     from         the address from which it came, and those that it tells ("203.0.113.7 ip_address=… port=…"); "" for neither
 --     count        how many strings follow
 --     fields       names and values of fields of the worker's hash; reported_status is the first of them
 --

@@ -39,7 +39,8 @@ end
 
 -- Adds an event about a task.
 local function tell_of(kind, reason, id, task)
-  stream_add('task.' .. kind, reason, 'task_id', id, 'queue', task.queue, 'type', task.type or '', 'worker_id', task.worker_id or '')
+  stream_add('task.' .. kind, reason, 'task_id', id, 'queue', task.queue, 'type', task.type or '',
+    'worker_id', task.worker_id or '')
 end
 
 -- Queues a task that is in no index. front: it gets its former place, before tasks that came later. but: a worker not to be woken.

@@ -358,16 +358,14 @@ void admit_identify(struct request *request, struct str token, request_handler *
     bool brought = admission->found != IDENTIFIED || admission->principal.kind != PRINCIPAL_NONE;
     /* users and tokens outlast their maker, who may have been removed a moment ago */
     bool lasts = admission->found == IDENTIFIED && request->route->access == ACCESS_ADMIN && !is_safe(request);
-    if (!brought)
-        then(request);
-    else if (is_miss(admission->found))
+    if (is_miss(admission->found))
         directory_look_again(api->directory, on_directory, api_wait(request, 0));
-    else if (lasts)
+    else if (brought && lasts)
         directory_refresh(api->directory, on_directory, api_wait(request, 0));
-    else if (directory_is_fresh(api->directory))
-        then(request);
-    else
+    else if (brought && !directory_is_fresh(api->directory))
         directory_catch_up(api->directory, on_directory, api_wait(request, 0));
+    else
+        then(request);
 }
 
 /* Admits a request to the server of a single command. A client with that server's token is an admin; others have no rights. */

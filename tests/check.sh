@@ -68,7 +68,8 @@ files_fuzzers() {
 
 gate_fuzzers() {
     printf '%s\n' "$@" | xargs -P "$CORES" -I FILE clang -fsyntax-only \
-        -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" -isystem "$LLHTTP" -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror FILE 2>&1
+        -std=c11 -D_GNU_SOURCE -DH2O_USE_LIBUV=0 -Isrc "-I$GENERATED" -isystem "$LLHTTP" \
+        -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Werror FILE 2>&1
 }
 
 # --- banned: calls that no C file of ours makes: those that can't be bounded, and those that threads can't share

@@ -2,6 +2,7 @@
 the most urgent task that it might, of its queue the first, leases of a task never overlap, and each task has moved only as the
 states allow."""
 
+import itertools
 import random
 
 import pytest
@@ -36,6 +37,7 @@ class Life:
         self.dice = random.Random(seed)
         self.seconds = 0
         self.made = 0
+        self.polls = itertools.count()
         self.leases = {}  # (worker, task) -> leases that it was given
         self.states = {}
         self.seqs = {}
@@ -114,8 +116,8 @@ class Life:
         worker, queues = self.dice.choice(WORKERS), self.dice.choice(["*", "*", "a,b", "c"])
         best = self.best_places(worker, queues)
         held = len(self.tasks.redis.hgetall(f"{{rma}}:held:{worker}"))
-        answer = self.tasks.ask(worker, self.dice.choice([1, 1, 3, 50]), queues, waiter=self.dice.choice(["", "x 1", "x 2", "x 3"]),
-                                wait=30_000)
+        most, poll = self.dice.choice([1, 1, 3, 50]), f"x {next(self.polls)}"  # no two polls of a thread have one name
+        answer = self.tasks.ask(worker, most, queues, waiter=self.dice.choice(["", poll, poll, poll]), wait=30_000)
         for task in answer.tasks:
             assert task.seq == self.seqs.get(task.id, 0) + 1, "leases of a task are numbered without a gap"
             self.seqs[task.id] = task.seq

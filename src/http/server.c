@@ -23,7 +23,6 @@
 #define METRICS_CONNECTIONS_MAX 16
 #define DRAIN_WAIT_MS 2500 /* after the order to stop: how long waiting requests may still wait */
 #define DRAIN_MS 3500      /* after the order to stop: how long the requests in flight may take */
-#define SPARE_BUFFERS 64 /* of 8 KiB that a thread keeps for the next input; libh2o keeps 16, and malloc is slow with such sizes */
 
 static int listen_on(const struct addrinfo *address, int port)
 {
@@ -317,7 +316,6 @@ static void turn(struct server_thread *thread, int32_t wait_max)
 
 void server_thread_run(struct server_thread *thread)
 {
-    h2o_socket_buffer_prototype.allocator.max = SPARE_BUFFERS;
     server_thread_add_tick(thread, answer_late, thread); /* the last tick: a request that another tick answers is not late */
     int64_t warm_at = clock_ms() + WARM_UP_MS;
     /* even after the order to stop: clients that have connected already wait for an answer */

@@ -17,8 +17,8 @@ from waiting import wait_until
 SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL",
                    "WARNING: ThreadSanitizer")
 
-# libh2o keeps pieces of memory for reuse, in each thread (see lsan.supp): 16 of requests, and SPARE_BUFFERS of input (server.c).
-RECYCLED_BY_A_THREAD = 16 + 64
+# libh2o keeps at most 16 pieces of memory of each of two kinds for reuse, in each thread (see lsan.supp).
+RECYCLED_BY_A_THREAD = 32
 
 # Fits every start in the suite; a start that takes longer is hung.
 START_WITHIN = 15.0

@@ -11,7 +11,7 @@
 -- Sets `paused` ("1", "" to resume) or `limit` (a number, "" for none) of a queue. Returns "1", or "full" when there are too
 -- many queues.
 
-local WOKEN = 256
+local WOKEN = 256 -- the most waiters, and the most lanes that are looked at
 
 if (arg_field ~= 'paused' and arg_field ~= 'limit') or not string.find(arg_value, '^%d*$')
   or not string.find(arg_queue, '^[%w._:-]+$') then
@@ -33,7 +33,7 @@ if before ~= arg_value then
 end
 if not task_queues_closed(arg_queue) then
   local now, left = clock_now(), WOKEN
-  for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. arg_queue, 16)) do
+  for _, lane in ipairs(redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. arg_queue, WOKEN)) do
     local group, shape = string.match(lane, '^(%S+) (.*)$')
     local count = math.min(left, redis.call('ZCARD', task_lanes_key(group, arg_queue, shape)))
     left = left - (count > 0 and task_waiters_wake(group, arg_queue, shape, count, now) or 0)

@@ -946,6 +946,18 @@ def test_everything_that_makes_work_wakes(tasks):
     assert told() == [("x", "2")]
 
 
+def test_a_resumed_queue_wakes_those_who_wait_for_each_of_its_lanes(tasks):
+    told, count = wakes(tasks, "x"), 100
+    tasks.set_queue("q", "paused", "1")
+    for number in range(count):
+        tasks.worker(f"w{number}")
+        tasks.enqueue(f"t{number}", group=f"w:w{number}")
+        park(tasks, f"w{number}", f"x {number}")
+    assert told() == []
+    tasks.set_queue("q", "paused", "")
+    assert {waiter for _, waiter in told()} == {str(number) for number in range(count)}
+
+
 def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")

@@ -800,8 +800,7 @@ def test_a_websocket_whose_worker_fails_is_reset_and_the_log_says_so(stage):
             await connection.send(reply(b"ok", headers=["Connection: close"]))
             return
         await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
-        while not go.is_set():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(go.wait, 10)
         connection.reset()
 
     service, coordinator = stage.service(stage.peers.start(behave)), stage.coordinators[0]

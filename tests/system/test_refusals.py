@@ -111,6 +111,7 @@ def test_a_replica_is_named_as_the_cause(start_redis, make_coordinator):
     wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
     coordinator = make_coordinator(replica).start()
     wait_until(lambda: health_code(coordinator) == "registry-read-only", within=5)
+    assert "replica" in coordinator.get("/health").json["detail"]
     for answer in (coordinator.get("/readyz"), coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}),
                    coordinator.get("/api/worker/w"), coordinator.get("/api/admin/stats")):
         assert answer.status == 503 and answer.json["code"] == "registry-read-only", answer

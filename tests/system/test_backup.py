@@ -130,7 +130,9 @@ def test_one_that_is_broken_off_leaves_no_archive_and_rewrites_go_on(embedded, d
         embedded.register(f"w{worker}")
     redis.bgrewriteaof()
     archive = directory / "backup.tar.gz"
-    backup = subprocess.Popen([str(BACKUP), str(data), str(archive)], stderr=subprocess.DEVNULL, start_new_session=True)
+    # a shell starts what runs in its background, as these tests may, without SIGINT
+    backup = subprocess.Popen([str(BACKUP), str(data), str(archive)], stderr=subprocess.DEVNULL, start_new_session=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_until(lambda: percentage(redis) == "0", what="the backup waits for the rewrite")
     assert "another backup" in refusal(BACKUP, data, directory / "second.tar.gz")
     os.killpg(backup.pid, number)

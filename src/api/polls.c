@@ -27,6 +27,7 @@ struct poll {
     struct ask ask;  /* its texts are in `texts` */
     struct tenure tenure;
     struct buffer texts;
+    struct str lead;    /* members of the answer before the tasks, in `texts`; mostly absent */
     struct buffer lane; /* of the task that it was woken for; empty: it was woken for none */
     char waiter[64], since[24];
 };
@@ -124,17 +125,21 @@ static void write_lease(struct buffer *out, const struct lease *lease)
     json_end_object(out);
 }
 
-static void reply_answer(struct request *request, const struct asked *answer)
+/* answer: NULL if Redis has failed to give one. */
+static void reply_answer(struct request *request, struct str lead, const struct asked *answer)
 {
     struct buffer body = BUFFER_INIT;
     json_begin_object(&body, NULL);
+    if (lead.len > 0)
+        json_add_raw(&body, NULL, lead);
     json_begin_array(&body, "tasks");
-    for (size_t i = 0; i < answer->count; i++) {
+    for (size_t i = 0; answer != NULL && i < answer->count; i++) {
         struct lease lease = asked_lease(answer, i);
         write_lease(&body, &lease);
     }
     json_end_array(&body);
-    heartbeat_write_news(&body, &(struct task_news){.lost = answer->lost, .cancel = answer->cancel});
+    if (answer != NULL)
+        heartbeat_write_news(&body, &(struct task_news){.lost = answer->lost, .cancel = answer->cancel});
     json_end_object(&body);
     reply_json(request, 200, &body);
 }
@@ -204,12 +209,12 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
     if (err_is_retryable(err) && poll->since[0] != '\0')
         return; /* it was parked before, so it goes on waiting; it asks again when Redis is back */
     struct request *request = pending_take(poll->pending);
-    if (err == ERR_OTHERS)
+    if (err == ERR_NONE || poll->lead.len > 0)
+        reply_answer(request, poll->lead, answer);
+    else if (err == ERR_OTHERS)
         admit_refuse_other(request);
-    else if (err != ERR_NONE)
-        reply_error(request, err, NULL, NULL);
     else
-        reply_answer(request, answer);
+        reply_error(request, err, NULL, NULL);
     end_poll(poll);
 }
 
@@ -229,11 +234,14 @@ static void ask_again(struct poll *poll)
         on_answer(poll, err, NULL);
 }
 
-/* Answers a poll with nothing: its time is over, its client has left, or the program ends. */
+/* Answers a poll without tasks: its time is over, its client has left, or the program ends. */
 static void on_late(struct request *request)
 {
     struct poll *poll = request->waiting;
-    reply_nothing(request);
+    if (poll->lead.len > 0)
+        reply_answer(request, poll->lead, NULL);
+    else
+        reply_nothing(request);
     if (!poll->asking)
         end_poll(poll);
 }
@@ -256,20 +264,22 @@ static struct str keep_text(struct poll *poll, struct str text)
     return text.ptr != NULL ? (struct str){to, text.len} : text;
 }
 
-void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s)
+void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s, struct str lead)
 {
-    struct pending *pending = pending_new(request, wait_s > 0 ? on_late : NULL, sizeof(struct poll));
+    struct pending *pending = pending_new(request, wait_s > 0 || lead.len > 0 ? on_late : NULL, sizeof(struct poll));
     struct poll *poll = pending_payload(pending);
     *poll = (struct poll){.polls = polls, .pending = pending, .slot = NO_SLOT, .ask = *ask};
-    buffer_reserve(&poll->texts, ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + 1); /* they can't move */
+    size_t room = ask->worker_id.len + ask->join.len + ask->queues.len + ask->id.len + lead.len;
+    buffer_reserve(&poll->texts, room + 1); /* they can't move */
     poll->ask.worker_id = keep_text(poll, ask->worker_id);
     poll->ask.join = keep_text(poll, ask->join);
     poll->ask.queues = keep_text(poll, ask->queues);
     poll->ask.id = keep_text(poll, ask->id);
+    poll->lead = keep_text(poll, lead);
+    request->waiting = poll;
     if (wait_s > 0) {
         take_slot(poll);
         poll->until = clock_ms() + wait_s * 1000;
-        request->waiting = poll;
         pending_park(pending, wait_s * 1000);
         tenure_begin(&poll->tenure, request, on_over, poll);
     }

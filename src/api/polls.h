@@ -26,9 +26,10 @@ struct polls *polls_new(struct store *store);
 
 /*
  * Answers a request with the tasks for a worker: at once if there are any, else when there are some, or after `wait_s` seconds.
- * `ask` has the members that a client sets.
+ * `ask` has the members that a client sets. `lead`: members of a JSON object that the answer has before the tasks, whatever becomes
+ * of the ask; absent for an ask that comes on its own.
  */
-void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s);
+void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s, struct str lead);
 
 /* Returns how many polls wait. */
 size_t polls_count(const struct polls *polls);

@@ -2,8 +2,8 @@
  * Takes many results or many failures of a worker in one request. Each gets an outcome of its own.
  */
 #include "api/api.h"
+#include "api/asks.h"
 #include "base/json_writer.h"
-#include "http/reply.h"
 #include "model/id.h"
 #include "model/json.h"
 #include "model/report.h"
@@ -62,18 +62,16 @@ static void arrived(struct reports *reports)
     if (--reports->waiting > 0)
         return;
     struct buffer body = BUFFER_INIT;
-    json_begin_object(&body, NULL);
     json_begin_array(&body, "results");
     for (size_t i = 0; i < reports->count; i++) {
         write_item(&body, &reports->items[i]);
         buffer_fini(&reports->items[i].why);
     }
     json_end_array(&body);
-    json_end_object(&body);
     free(reports->items);
     struct request *request = api_resume(reports->pending, reports->err);
     if (request != NULL)
-        reply_json(request, 200, &body);
+        asks_reply_report(request, buffer_str(&body));
     buffer_fini(&body);
 }
 
@@ -164,6 +162,8 @@ static void take_all(struct request *request, enum report_kind kind)
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     char room[ID_MAX];
+    if (!asks_check_next(request))
+        return;
     enum err err = json_check_object(request->body, &why);
     if (err != ERR_NONE) {
         api_refuse(request, err, why, &faults);

@@ -1,88 +1,12 @@
 /*
- * What workers do with tasks: they ask for them, complete them, fail at them, extend their leases and report progress.
+ * What workers report about their tasks: they complete them, fail at them, extend their leases and tell their progress.
  */
 #include "api/api.h"
-#include "api/polls.h"
+#include "api/asks.h"
 #include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/id.h"
 #include "model/report.h"
-
-#define QUEUES_MAX 1024 /* bytes of the names of queues in one ask */
-
-/* Reads a query parameter that is a whole number from `least` (0 or 1) to `most`. A fault goes to *faults. */
-static void query_from(const struct request *request, const char *name, int least, int most, int *out, struct faults *faults)
-{
-    char room[16];
-    struct str text = request_query(request, name, room, sizeof(room));
-    if (least == 0 && str_eq(text, STR("0")))
-        *out = 0;
-    else if (text.ptr != NULL && least == 0) {
-        *out = -1;
-        struct faults own = FAULTS_INIT;
-        api_query_number(request, name, most, out, &own);
-        if (own.count > 0)
-            faults_add(faults, name, "must be a whole number from 0 to %d", most);
-        faults_fini(&own);
-    } else
-        api_query_number(request, name, most, out, faults);
-}
-
-static void check_queues(struct str queues, struct faults *faults)
-{
-    if (queues.len > QUEUES_MAX) {
-        faults_add(faults, "queues", "must be at most %d bytes", QUEUES_MAX);
-        return;
-    }
-    for (struct str rest = queues; rest.len > 0;) {
-        bool is_last = memchr(rest.ptr, ',', rest.len) == NULL;
-        if (!id_is_valid(str_cut(&rest, ',')) || (!is_last && rest.len == 0)) {
-            faults_add(faults, "queues", "must be names of queues with commas between; a name " ID_RULE);
-            return;
-        }
-    }
-}
-
-/* Reads a query parameter that is an id, into room. */
-static struct str query_id(const struct request *request, const char *name, bool required, char room[ID_MAX + 2],
-                           struct faults *faults)
-{
-    struct str id = request_query(request, name, room, ID_MAX + 2);
-    if (id.ptr == NULL && required)
-        faults_add(faults, name, "is required");
-    else if (id.ptr != NULL && !id_is_valid(id))
-        faults_add(faults, name, ID_RULE);
-    return id;
-}
-
-void api_tasks(struct request *request)
-{
-    const struct api *api = request_app(request);
-    struct faults faults = FAULTS_INIT;
-    char worker[ID_MAX + 2], id[ID_MAX + 2], queues[QUEUES_MAX + 2];
-    struct ask ask = {.max = 0};
-    int wait = -1;
-    ask.worker_id = query_id(request, "worker_id", true, worker, &faults);
-    ask.id = query_id(request, "request_id", false, id, &faults);
-    ask.queues = request_query(request, "queues", queues, sizeof(queues));
-    check_queues(ask.queues, &faults);
-    query_from(request, "max", 1, ASK_MAX, &ask.max, &faults);
-    query_from(request, "wait", 0, POLL_WAIT_MAX_S, &wait, &faults);
-    if (faults.count > 0) {
-        api_refuse(request, ERR_INVALID, NULL, &faults);
-        return;
-    }
-    /* an old agent sends only its id; if an answer is lost, its next ask must get the same task again */
-    ask.one_by_one = ask.max == 0 && wait < 0 && ask.id.ptr == NULL && ask.queues.ptr == NULL;
-    ask.max = ask.max > 0 ? ask.max : 1;
-    request_name_worker(request, ask.worker_id);
-    if (!admit_worker(request, ask.worker_id, &ask.join))
-        return;
-    if (request_is_head(request)) /* an answer to HEAD could not hand over a task */
-        reply_constant(request, 200, STR("{\"tasks\":[]}"));
-    else
-        polls_ask(api->polls, request, &ask, wait > 0 ? wait : 0);
-}
 
 /* Room for decoded names of the query. */
 struct names_room {
@@ -156,15 +80,13 @@ static void on_completed(void *data, enum err err, const struct task_change *cha
     struct buffer body = BUFFER_INIT;
     if (err == ERR_NONE)
         err = outcome_err(change->outcome);
-    json_begin_object(&body, NULL);
     json_add_text(&body, "status", STR("ok"));
     json_add_text(&body, "message", STR("Task result received"));
     json_add_text(&body, "task_id", (struct str){reporting->task_id, reporting->task_id_len});
     json_add_text(&body, "state", STR("completed"));
-    json_end_object(&body);
     struct request *request = api_resume(reporting->pending, err);
     if (request != NULL)
-        reply_json(request, 200, &body);
+        asks_reply_report(request, buffer_str(&body));
     buffer_fini(&body);
 }
 
@@ -174,7 +96,8 @@ void api_task_complete(struct request *request)
     struct names_room room;
     struct report report;
     struct holding holding;
-    if (!read_report(request, REPORT_COMPLETE, &room, &report) || !read_holding(request, &report, &holding))
+    if (!asks_check_next(request) || !read_report(request, REPORT_COMPLETE, &room, &report) ||
+        !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
     api_sent(reporting->pending, store_complete_task(api->store, &holding, report.result, false, on_completed, reporting));
@@ -188,7 +111,6 @@ static void on_failed(void *data, enum err err, const struct task_change *change
     if (err == ERR_NONE)
         err = outcome_err(change->outcome);
     if (err == ERR_NONE) {
-        json_begin_object(&body, NULL);
         json_add_text(&body, "status", STR("ok"));
         json_add_text(&body, "task_id", (struct str){reporting->task_id, reporting->task_id_len});
         json_add_text(&body, "state", change->state);
@@ -196,11 +118,10 @@ static void on_failed(void *data, enum err err, const struct task_change *change
             json_add_time(&body, "available_at", change->time);
         else
             json_add_null(&body, "available_at");
-        json_end_object(&body);
     }
     struct request *request = api_resume(reporting->pending, err);
     if (request != NULL)
-        reply_json(request, 200, &body);
+        asks_reply_report(request, buffer_str(&body));
     buffer_fini(&body);
 }
 
@@ -210,7 +131,8 @@ void api_task_fail(struct request *request)
     struct names_room room;
     struct report report;
     struct holding holding;
-    if (!read_report(request, REPORT_FAIL, &room, &report) || !read_holding(request, &report, &holding))
+    if (!asks_check_next(request) || !read_report(request, REPORT_FAIL, &room, &report) ||
+        !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
     api_sent(reporting->pending, store_fail_task(api->store, &holding, report.error, report.retryable, report.retry_after_ms, false,

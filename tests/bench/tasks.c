@@ -1,11 +1,12 @@
 /*
  * The load of the benchmark's task figures: submits tasks, or works on them, over many connections at once, in one thread.
  *
- *   tasks add|work http|beanstalk PORT CONNECTIONS BULK COUNT
+ *   tasks add|work http|next|beanstalk PORT CONNECTIONS BULK COUNT
  *
  * Over each connection goes one request after the other, with BULK tasks (beanstalkd knows no bulks: 1). Ends when COUNT tasks
- * were acknowledged (add), or were taken and completed (work, as worker "bench-000000000000"). Prints when it began and
- * when it was done: ms since 1970, a line each. Any unexpected answer ends it with 1.
+ * were acknowledged (add), or were taken and completed (work, as worker "bench-000000000000"). A worker of "http" asks, completes
+ * and asks again; one of "next" gets its next tasks with the answer to its results, and asks when there were none. Prints when it
+ * began and when it was done: ms since 1970, a line each. Any unexpected answer ends it with 1.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,7 +36,7 @@ struct connection {
 };
 
 static struct {
-    bool adds, beanstalk;
+    bool adds, beanstalk, next;
     size_t bulk, count, begun, done;
     char payload[PAYLOAD + 1];
 } load;
@@ -62,12 +63,12 @@ static void send_all(struct connection *connection, const char *data, size_t len
 }
 
 /* Sends a request with the body that stands at out + 512. */
-static void post(struct connection *connection, const char *path, size_t body_len)
+static void post(struct connection *connection, const char *path, const char *query, size_t body_len)
 {
     char head[512];
     int len = snprintf(head, sizeof(head),
-                       "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path,
-                       body_len);
+                       "POST %s%s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path,
+                       query, body_len);
     char *start = connection->out + sizeof(head) - len;
     memcpy(start, head, (size_t)len);
     send_all(connection, start, (size_t)len + body_len);
@@ -97,7 +98,7 @@ static void add_http(struct connection *connection)
             print(connection, at, "%s{\"type\":\"bench\",\"payload\":\"%s\"}", i > 0 ? "," : "", load.payload + 2); /* two quotes */
     if (many)
         at = print(connection, at, "]}");
-    post(connection, many ? "/api/tasks/bulk" : "/api/tasks", (size_t)(at - connection->out) - 512);
+    post(connection, many ? "/api/tasks/bulk" : "/api/tasks", "", (size_t)(at - connection->out) - 512);
 }
 
 static void ask_http(struct connection *connection)
@@ -123,12 +124,14 @@ static bool take_text(const char **from, const char *name, char room[64])
     return true;
 }
 
-/* Completes the tasks of the answer to an ask. */
+/* Completes the tasks that an answer gives. */
 static void complete_http(struct connection *connection)
 {
-    const char *from = connection->in;
+    const char *from = strstr(connection->in, "\"tasks\":[");
     char *at = connection->out + 512, id[64], lease[64];
     bool many = load.bulk > 1;
+    if (from == NULL)
+        fail("no tasks", connection->in);
     connection->busy = 0;
     at = print(connection, at, "{\"worker_id\":\"" WORKER "\",%s", many ? "\"results\":[" : "");
     while (take_text(&from, "\"task_id\":\"", id) && take_text(&from, "\"lease\":\"", lease)) {
@@ -139,8 +142,12 @@ static void complete_http(struct connection *connection)
     }
     at = print(connection, at, many ? "]}" : "}");
     connection->holds = connection->busy > 0;
+    char query[32] = "";
+    if (load.next)
+        snprintf(query, sizeof(query), "?next=%zu", load.bulk);
     if (connection->holds)
-        post(connection, many ? "/api/worker/tasks/complete" : "/api/worker/task-complete", (size_t)(at - connection->out) - 512);
+        post(connection, many ? "/api/worker/tasks/complete" : "/api/worker/task-complete", query,
+             (size_t)(at - connection->out) - 512);
     else
         ask_http(connection);
 }
@@ -212,7 +219,10 @@ static void on_answer(struct connection *connection)
             check_bulk(connection);
         load.done += connection->busy;
         connection->holds = false;
-        go_on(connection);
+        if (load.next && !load.adds)
+            complete_http(connection);
+        else
+            go_on(connection);
     } else if (load.beanstalk) {
         char id[32];
         if (sscanf(connection->in, "RESERVED %31s", id) != 1)
@@ -264,9 +274,10 @@ int main(int argc, char **argv)
     struct epoll_event events[CONNECTIONS_MAX];
     int epoll = epoll_create1(0);
     if (argc != 7)
-        fail("usage", "tasks add|work http|beanstalk PORT CONNECTIONS BULK COUNT");
+        fail("usage", "tasks add|work http|next|beanstalk PORT CONNECTIONS BULK COUNT");
     load.adds = strcmp(argv[1], "add") == 0;
     load.beanstalk = strcmp(argv[2], "beanstalk") == 0;
+    load.next = strcmp(argv[2], "next") == 0;
     size_t count = least(strtoul(argv[4], NULL, 10), CONNECTIONS_MAX);
     load.bulk = strtoul(argv[5], NULL, 10);
     load.count = strtoul(argv[6], NULL, 10);

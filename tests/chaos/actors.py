@@ -83,28 +83,34 @@ class Worker(Actor):
             self.boot = None
             return
         assert answer[0] == 200, answer
-        tasks = answer[1]["tasks"]
-        for task in tasks:
-            self.world.history.note_given(task["task_id"], task["lease_seq"], self.name + " " + self.boot)
+        tasks = self.note_given(answer[1]["tasks"])
         if self.dice.random() < 0.03:  # killed: it comes back later, started anew
             time.sleep(self.dice.random() * 2)
             self.boot = None
             return
-        for task in tasks:
-            self.work(task)
+        while tasks:
+            tasks.extend(self.work(tasks.pop(0)))
         self.call("POST", "/api/worker/heartbeat", {"worker_id": self.name, "tasks": []})
 
+    def note_given(self, tasks):
+        for task in tasks:
+            self.world.history.note_given(task["task_id"], task["lease_seq"], self.name + " " + self.boot)
+        return tasks
+
     def work(self, task):
+        """-> the next tasks, for which the report about this one asks now and then"""
         luck = self.dice.random()
         time.sleep(6 if luck < 0.01 else self.dice.random() * 0.02)  # sometimes beyond its lease
         names = {"worker_id": self.name, "task_id": task["task_id"], "lease": task["lease"]}
+        following = f"?next={self.dice.choice([1, 1, 3])}&request_id={uuid.uuid4().hex}" if self.dice.random() < 0.4 else ""
         if luck > 0.93:
-            outcome, done = "failed", self.insist("POST", "/api/worker/task-fail", {**names, "error": "chaos"})
+            outcome, done = "failed", self.insist("POST", "/api/worker/task-fail" + following, {**names, "error": "chaos"})
         else:
-            outcome, done = "completed", self.insist("POST", "/api/worker/task-complete",
+            outcome, done = "completed", self.insist("POST", "/api/worker/task-complete" + following,
                                                      {**names, "result": {"seq": task["lease_seq"]}})
         if done and done[0] == 200:
             self.world.history.note(outcome, task["task_id"], task["lease_seq"])
         elif done:
             assert done[0] == 409, done
             self.world.history.note("refused", task["task_id"], task["lease_seq"])
+        return self.note_given(done[1].get("tasks", [])) if done else []

@@ -264,7 +264,7 @@ EXERCISES = {
                            for query in ("a%20b", "w&max=101", "w&wait=61", "w&queues=a,,b", "w&request_id=a%20b"))]},
     "POST /api/worker/task-complete": {
         200: [Request(query="?worker_id=w&task_id=t0", body={"answer": 42}),
-              Request(body={"worker_id": "w", "task_id": "t1", "result": 5})],
+              Request(query="?next=1&request_id=n1", body={"worker_id": "w", "task_id": "t1", "result": 5})],
         404: [Request(query="?worker_id=w&task_id=none", body={})], 409: [Request(query="?worker_id=plain&task_id=t2", body={})],
         413: BIG_BODY, 422: [Request(query="?worker_id=a%20b&task_id=t", body={})], 400: BAD_BODY[400], 415: BAD_BODY[415]},
     "POST /api/worker/task-fail": {

@@ -138,6 +138,64 @@ def test_failing(redis, coordinator):
     assert redis.client.hget("{rma}:task:u", "error") == '{"code": 5}'
 
 
+@pytest.mark.parametrize("what, report", [("task-complete", {"result": 1}), ("task-fail", {"error": "x", "retryable": False}),
+                                          ("tasks/complete", None), ("tasks/fail", None)])
+def test_a_report_is_answered_with_the_next_tasks(redis, coordinator, what, report):
+    coordinator.register("w")
+    submit(redis, "t1", "t2", "t3", "t4")
+    first = lease(coordinator)
+    names = {"task_id": "t1", "lease": first["lease"]}
+    body = {"worker_id": "w", **({**names, **report} if report else {"results": [names]})}
+    path = f"/api/worker/{what}?next=2&request_id=r"
+    response = coordinator.post(path, body)
+    assert response.status == 200 and ids(response.json) == ["t2", "t3"], response
+    assert (response.json["status"] == "ok") if report else (response.json["results"][0]["status"] == 200)
+    given = response.json["tasks"]
+    assert given[0].keys() == first.keys()
+    if "complete" in what:  # an answer that was lost: the report counts once, and the same tasks come again
+        assert coordinator.post(path, body).json["tasks"] == given
+    assert complete(coordinator, given[0]).status == 200
+    query = f"worker_id=w&task_id=t3&lease={given[1]['lease']}&next=9&queues=other"
+    response = coordinator.post(f"/api/worker/task-complete?{query}", b"1")
+    assert response.json["state"] == "completed" and response.json["tasks"] == []
+    assert state_of(redis, "t4") == "queued"
+
+
+def test_a_report_that_is_refused_gets_no_tasks(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t1", "t2")
+    task = lease(coordinator)
+    for query, status in (("next=0", 422), ("next=101", 422), ("next=x", 422), ("next=1&queues=a,,b", 422),
+                          ("next=1&request_id=%20", 422), ("next=1&lease=9-abc", 409)):
+        held = "" if "lease" in query else f"&lease={task['lease']}"
+        response = coordinator.post(f"/api/worker/task-complete?worker_id=w&task_id=t1{held}&{query}", b"1")
+        assert response.status == status and "tasks" not in response.json, response
+        assert state_of(redis, "t1") == "leased" and state_of(redis, "t2") == "queued"
+    for what in ("complete", "fail"):
+        response = coordinator.post(f"/api/worker/tasks/{what}?next=0", {"worker_id": "w", "results": [{"task_id": "t1"}]})
+        assert response.status == 422 and state_of(redis, "t1") == "leased"
+
+
+def test_a_report_counts_even_if_no_tasks_can_be_given(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, "t1", "t2", "t3")
+    task = lease(coordinator)
+    coordinator.beat("w", status="draining")
+    path = "/api/worker/task-complete?worker_id=w&next=1&task_id="
+    response = coordinator.post(f"{path}t1&lease={task['lease']}", b"1")
+    assert (response.status, response.json["state"], response.json["tasks"]) == (200, "completed", [])
+    coordinator.beat("w", status="healthy")
+    task = lease(coordinator)
+    groups = redis.client.smembers("{rma}:groups")
+    redis.client.delete("{rma}:groups")
+    redis.client.set("{rma}:groups", "not a set")  # the script that gives tasks fails
+    response = coordinator.post(f"{path}t2&lease={task['lease']}", b"1")
+    assert (response.status, response.json["state"], response.json["tasks"]) == (200, "completed", [])
+    redis.client.delete("{rma}:groups")
+    redis.client.sadd("{rma}:groups", *groups)
+    assert state_of(redis, "t2") == "completed" and ids(ask(coordinator)) == ["t3"]
+
+
 def test_extending_and_progress(redis, coordinator):
     coordinator.register("w")
     submit(redis, "t", lease_ms="5000")

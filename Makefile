@@ -116,10 +116,10 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(OBJECTS)
 	@echo '  $(CC)  $@'
 	@$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(OBJECTS) -lcmocka $(LDLIBS)
 
-$(BUILD)/tests/bench/%: tests/bench/%.c
+$(BUILD)/tests/bench/%: tests/bench/%.c tests/bench/load.h
 	@mkdir -p $(@D)
 	@echo '  $(CC)  $@'
-	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -lm
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/must.h $(OBJECTS)
 	@mkdir -p $(@D)
@@ -208,7 +208,7 @@ check: test-packages
 	@tests/check.sh --bad
 
 bench: bench-packages
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks $(call modules,bench/peer)
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/tasks $(BUILD)/tests/bench/paced $(call modules,bench/peer)
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH_OPTIONS)
 
 models: test-packages

@@ -29,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 import redis
@@ -46,7 +47,7 @@ TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
 FLEET = 1000
 CONNECTIONS = 64
 HOST = "127.0.0.1"
-TASKS = os.path.join(ROOT, "build/release/tests/bench/tasks")
+TASKS, PACED = (os.path.join(ROOT, "build/release/tests/bench", name) for name in ("tasks", "paced"))
 
 
 # --- what is measured: processes
@@ -961,15 +962,21 @@ def provide(coordinator, places):
     ask_all(coordinator.port, [request_bytes("POST", "/api/worker/register", body) for body in bodies])
 
 
-def get_load(url, seconds, connections, script="done.lua", *arguments):
+def get_load(url, seconds, connections):
     """What wrk finds when it asks for the URL without a pause; see done.lua."""
-    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script, url, "--",
-               *map(str, arguments)]
+    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", "done.lua", url]
     result = json.loads(subprocess.run(command, cwd=HERE, check=True, capture_output=True,
                                        text=True).stdout.strip().splitlines()[-1])
     if result["errors"] > connections:
         sys.exit(f"wrk {url}: {result['errors']} of {result['requests']} requests failed")
     return result
+
+
+def paced_load(url, seconds, connections, rate):
+    """What paced.c finds."""
+    where = urllib.parse.urlsplit(url)
+    words = [where.port, where.path, connections, rate, seconds]
+    return json.loads(subprocess.run([PACED, *map(str, words)], check=True, capture_output=True, text=True).stdout)
 
 
 def proxy(plan):
@@ -1004,11 +1011,10 @@ def proxy(plan):
 
 def added_latency(plan, urls, rounds, seconds, most):
     """How much longer an answer takes through the coordinator, 64 clients, at half of what it can do at most."""
-    pause = round(64 * 1000 / (most / 2))
     found = {name: [] for name in ("direct", "nginx", "leased", "random")}
     for _ in range(rounds):
         for name, results in found.items():
-            results.append(get_load(urls[name], seconds, 64, "paced.lua", pause))
+            results.append(paced_load(urls[name], seconds, 64, most / 2))
     for name in ("leased", "random", "nginx"):
         for percentile, limit in (("p50", 0.3), ("p99", 2)):
             added = statistics.median((one[percentile] - other[percentile]) / 1000

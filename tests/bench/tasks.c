@@ -8,18 +8,12 @@
  * and asks again; one of "next" gets its next tasks with the answer to its results, and asks when there were none. Prints when it
  * began and when it was done: ms since 1970, a line each. Any unexpected answer ends it with 1.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
+#include "load.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #define CONNECTIONS_MAX 256
 #define ROOM ((size_t)1 << 17)
@@ -41,25 +35,9 @@ static struct {
     char payload[PAYLOAD + 1];
 } load;
 
-static void fail(const char *what, const char *answer)
-{
-    fprintf(stderr, "tasks: %s: %.300s\n", what, answer);
-    exit(1);
-}
-
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
-}
-
-static void send_all(struct connection *connection, const char *data, size_t len)
-{
-    for (size_t sent = 0; sent < len;) {
-        ssize_t part = write(connection->fd, data + sent, len - sent);
-        if (part <= 0)
-            fail("write", strerror(errno));
-        sent += (size_t)part;
-    }
 }
 
 /* Sends a request with the body that stands at out + 512. */
@@ -71,7 +49,7 @@ static void post(struct connection *connection, const char *path, const char *qu
                        query, body_len);
     char *start = connection->out + sizeof(head) - len;
     memcpy(start, head, (size_t)len);
-    send_all(connection, start, (size_t)len + body_len);
+    send_all(connection->fd, start, (size_t)len + body_len);
 }
 
 /* Adds to the request that ends at `at`; returns its end. */
@@ -105,7 +83,7 @@ static void ask_http(struct connection *connection)
 {
     int len = snprintf(connection->out, ROOM,
                        "GET /api/worker/tasks?worker_id=" WORKER "&wait=30&max=%zu HTTP/1.1\r\nHost: bench\r\n\r\n", load.bulk);
-    send_all(connection, connection->out, (size_t)len);
+    send_all(connection->fd, connection->out, (size_t)len);
 }
 
 /* Copies the text of the member `name`, found from *from on, and moves *from behind it. */
@@ -167,28 +145,26 @@ static void go_on(struct connection *connection)
         ask_http(connection);
     } else if (load.adds) {
         int len = snprintf(connection->out, ROOM, "put 0 0 90 %d\r\n%s\r\n", PAYLOAD, load.payload);
-        send_all(connection, connection->out, (size_t)len);
+        send_all(connection->fd, connection->out, (size_t)len);
     } else {
-        send_all(connection, "reserve\r\n", 9);
+        send_all(connection->fd, "reserve\r\n", 9);
     }
 }
 
 /* Whether the whole answer is there. */
 static bool is_whole(struct connection *connection)
 {
-    const char *end = strstr(connection->in, load.beanstalk ? "\r\n" : "\r\n\r\n");
+    size_t len, body = 0;
+    if (!load.beanstalk) {
+        len = answer_len(connection->in);
+        return len > 0 && connection->len >= len;
+    }
+    const char *end = strstr(connection->in, "\r\n");
     if (end == NULL)
         return false;
-    size_t head = (size_t)(end - connection->in), body = 0;
-    if (load.beanstalk) {
-        if (sscanf(connection->in, "RESERVED %*s %zu", &body) == 1)
-            body += 2;
-        return connection->len >= head + 2 + body;
-    }
-    const char *length = strstr(connection->in, "\r\nContent-Length: ");
-    if (length == NULL || length > end)
-        fail("no length", connection->in);
-    return connection->len >= head + 4 + strtoul(length + 18, NULL, 10);
+    if (sscanf(connection->in, "RESERVED %*s %zu", &body) == 1)
+        body += 2;
+    return connection->len >= (size_t)(end - connection->in) + 2 + body;
 }
 
 static void expect(const struct connection *connection, const char *start)
@@ -229,7 +205,7 @@ static void on_answer(struct connection *connection)
             fail("unexpected answer", connection->in);
         connection->busy = 1;
         connection->holds = true;
-        send_all(connection, connection->out, (size_t)snprintf(connection->out, ROOM, "delete %s\r\n", id));
+        send_all(connection->fd, connection->out, (size_t)snprintf(connection->out, ROOM, "delete %s\r\n", id));
     } else {
         expect(connection, "HTTP/1.1 200");
         complete_http(connection);
@@ -247,17 +223,6 @@ static void read_some(struct connection *connection)
         connection->len = 0;
         on_answer(connection);
     }
-}
-
-static int dial(const char *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-        fail("connect", strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-    return fd;
 }
 
 static void print_time(void)

@@ -3,6 +3,7 @@ between a request and its answer, the clock leaps. Afterwards the recorded histo
 lost and none was held twice. CHAOS_SECONDS says for how long (60), CHAOS_SEED with which dice; CHAOS_SENTINEL=1 has a primary and a
 replica under Sentinels, which fail over."""
 
+import collections
 import os
 import random
 import subprocess
@@ -54,7 +55,7 @@ def test_no_task_is_lost_and_none_is_held_twice(world):
         wait_until(nothing_is_live, within=90, every=0.2, what="nothing is live any more")
     finally:
         world.stopping.set()
-        print(f"seed {SEED}: {world.history.counts()}, {world.summary()}hurt: {world.done}")
+        print(f"seed {SEED}: {world.history.counts()}, {world.summary()}hurt: {dict(collections.Counter(world.done))}")
     for actor in workers:
         actor.join(30)
     errors = [f"{actor.name}: {actor.error!r}" for actor in producers + workers if actor.error]

@@ -3,9 +3,8 @@
 #include "base/clock.h"
 #include "store/routing.h"
 
-#define YOUNG_US 10000 /* how long after it was chosen a lease may pass on */
-#define REST_US 100    /* a thread that rests for so long between two turns is idle: it has time to ask Redis, */
-#define FEW 4          /* unless it has more requests than this under way */
+#define YOUNG_US 10000 /* how long after it was chosen a lease may pass on; also the window in which ended requests are counted */
+#define BUSY 100       /* a thread that ends fewer requests in a window has time to ask Redis for each */
 #define TICK_MS 10     /* not 1 ms: such short waits cost far more, since each one sets the machine's timer */
 #define NEVER_MS 60000
 
@@ -27,27 +26,27 @@ static void end_some(struct spares *spares, bool all, int64_t now)
     spares->count = left;
 }
 
-/* Begins a turn of the loop, unless it has begun already. Returns the time, clock_us. */
-static int64_t begin_turn(struct requests *requests)
+/* Begins a new window if the last one is over. Returns the time, clock_us. */
+static int64_t look(struct spares *spares)
 {
-    struct spares *spares = &requests->spares;
-    int64_t now = clock_us();
-    if (!spares->in_turn) {
-        bool rested = now - spares->turn_ended_at >= REST_US;
-        spares->idle = rested && requests->count - spares->count <= FEW;
-        end_some(spares, spares->idle, now);
+    int64_t now = clock_us(), passed = now - spares->window_began;
+    if (passed >= YOUNG_US) {
+        spares->busy = passed < 2 * YOUNG_US && spares->ended >= BUSY;
+        spares->window_began = now;
+        spares->ended = 0;
+        end_some(spares, !spares->busy, now);
     }
-    spares->in_turn = true;
     return now;
 }
 
 bool spares_keep(struct requests *requests, struct request_lease *lease, enum request_outcome outcome)
 {
     struct spares *spares = &requests->spares;
-    int64_t now = begin_turn(requests);
+    int64_t now = look(spares);
+    spares->ended++;
     if (outcome == REQUEST_FAILED || outcome == REQUEST_UNREACHABLE)
         spares->failed_at = now; /* leases that were chosen until now are not passed on any more */
-    if (spares->idle || outcome != REQUEST_SERVED || !lease->may_pass_on || spares->count == SPARES_MAX ||
+    if (!spares->busy || outcome != REQUEST_SERVED || !lease->may_pass_on || spares->count == SPARES_MAX ||
         !is_young(spares, lease, now))
         return false;
     spares->leases[spares->count++] = lease;
@@ -57,7 +56,7 @@ bool spares_keep(struct requests *requests, struct request_lease *lease, enum re
 struct request_lease *spares_take(struct requests *requests, const struct request_wish *wish)
 {
     struct spares *spares = &requests->spares;
-    int64_t now = begin_turn(requests);
+    int64_t now = look(spares);
     for (size_t i = spares->count; i-- > 0;) {
         struct request_lease *lease = spares->leases[i];
         if (is_young(spares, lease, now) && lease_is_for(lease, wish)) {
@@ -71,10 +70,10 @@ struct request_lease *spares_take(struct requests *requests, const struct reques
 int32_t spares_tick(struct requests *requests)
 {
     struct spares *spares = &requests->spares;
-    begin_turn(requests);
-    spares->in_turn = false;
-    spares->turn_ended_at = clock_us();
-    return spares->count > 0 ? TICK_MS : NEVER_MS;
+    if (spares->count == 0)
+        return NEVER_MS;
+    (void)look(spares);
+    return TICK_MS;
 }
 
 void spares_end(struct requests *requests)

@@ -1,7 +1,7 @@
 /*
  * Passes leases from one request to the next. If a thread ends a request and begins a similar one at once, Redis would end the
  * lease and most likely lease the same worker again. Instead the new request takes over the lease, if the lease is so young that
- * not much can have changed. So under load most requests cost Redis nothing. The lease counts in Redis all the time.
+ * not much can have changed. So most requests of a busy thread cost Redis nothing. A thread with little to do asks Redis for each. The lease counts in Redis all the time.
  */
 #ifndef STORE_SPARES_H
 #define STORE_SPARES_H
@@ -20,10 +20,10 @@ struct requests;
 struct spares {
     struct request_lease *leases[SPARES_MAX];
     size_t count;
-    int64_t turn_ended_at; /* when the last turn ended, clock_us */
-    int64_t failed_at;     /* when a request of the thread failed last, clock_us */
-    bool in_turn;          /* a turn has begun */
-    bool idle;             /* the thread was idle before this turn */
+    int64_t failed_at;    /* when a request of the thread failed last, clock_us */
+    int64_t window_began; /* clock_us */
+    size_t ended;         /* requests in this window */
+    bool busy;            /* so many ended in the window before that leases pass on */
 };
 
 /*

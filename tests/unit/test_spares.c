@@ -13,7 +13,7 @@
 #include "fake_redis.h"
 #include "store/routing.h"
 
-#define LEASES 6 /* more than a few, so that the thread is no idle one */
+#define LEASES 6
 
 static const struct store_config config = {.heartbeat_timeout_ms = 300000, .worker_timeout_ms = 1800000, .max_services = 1};
 static const struct request_wish wish = {.services = STR("llm"), .model = STR("m")};
@@ -26,12 +26,14 @@ struct stage {
 static struct stage stages[16]; /* as fakes they live until the program ends */
 static size_t stage_count;
 
-/* A thread with that many requests under way, chosen just now. */
+/* A busy thread with that many requests under way, chosen just now. */
 static struct stage stage_new(size_t count)
 {
     struct store *store = store_new(link_new(fake_loop(), fake_resolver(), fake_address(fake_new())), &config);
     struct stage *stage = &stages[stage_count++];
     stage->requests = requests_of(store);
+    stage->requests->spares.busy = true;
+    stage->requests->spares.window_began = clock_us();
     for (size_t i = 0; i < count; i++) {
         struct request_lease *lease = stage->leases[i] = lease_new(store, i + 1, LEASE_HELD);
         lease->may_pass_on = true;
@@ -70,26 +72,34 @@ static void test_none_passes_for_long(void **state)
     assert_null(spares_take(stage.requests, &wish));
     stage.leases[1]->chosen_at -= 10000;
     assert_false(spares_keep(stage.requests, stage.leases[1], REQUEST_SERVED));
-    spares_tick(stage.requests);
+    stage.requests->spares.window_began -= 10000;
     spares_tick(stage.requests);
     assert_true(is_ended(stage.leases[0]));
 }
 
-static void test_an_idle_thread_asks_for_each(void **state)
+/* Ends `count` requests, and then the window in which they ended. */
+static void serve(struct stage *stage, size_t count)
+{
+    struct spares *spares = &stage->requests->spares;
+    stage->leases[1]->may_pass_on = false;
+    for (size_t i = 0; i < count; i++)
+        assert_false(spares_keep(stage->requests, stage->leases[1], REQUEST_SERVED));
+    spares->window_began = clock_us() - 10000;
+}
+
+static void test_a_thread_with_little_to_do_asks_for_each(void **state)
 {
     (void)state;
-    struct stage stage = stage_new(1);
-    spares_tick(stage.requests);
-    stage.requests->spares.turn_ended_at -= 100;
-    assert_false(spares_keep(stage.requests, stage.leases[0], REQUEST_SERVED));
-    spares_tick(stage.requests);
-    stage.requests->spares.turn_ended_at += 1000000; /* it has not rested */
-    stage.leases[0]->chosen_at = clock_us();
+    struct stage stage = stage_new(LEASES);
+    serve(&stage, 100);
     assert_true(spares_keep(stage.requests, stage.leases[0], REQUEST_SERVED));
-    spares_tick(stage.requests);
-    stage.requests->spares.turn_ended_at -= 100;
-    assert_null(spares_take(stage.requests, &wish));
+    serve(&stage, 98); /* and the one before */
+    stage.leases[2]->chosen_at = clock_us();
+    assert_false(spares_keep(stage.requests, stage.leases[2], REQUEST_SERVED));
     assert_true(is_ended(stage.leases[0]));
+    serve(&stage, 100);
+    stage.requests->spares.window_began -= 10000; /* nothing came after them */
+    assert_false(spares_keep(stage.requests, stage.leases[2], REQUEST_SERVED));
 }
 
 static void test_only_what_was_served_passes(void **state)
@@ -132,7 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passes_to_a_like_request),
         cmocka_unit_test(test_none_passes_for_long),
-        cmocka_unit_test(test_an_idle_thread_asks_for_each),
+        cmocka_unit_test(test_a_thread_with_little_to_do_asks_for_each),
         cmocka_unit_test(test_only_what_was_served_passes),
         cmocka_unit_test(test_none_passes_that_was_chosen_before_a_failure),
         cmocka_unit_test(test_all_end_when_told_to),

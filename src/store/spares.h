@@ -1,7 +1,8 @@
 /*
  * Passes leases from one request to the next. If a thread ends a request and begins a similar one at once, Redis would end the
  * lease and most likely lease the same worker again. Instead the new request takes over the lease, if the lease is so young that
- * not much can have changed. So most requests of a busy thread cost Redis nothing. A thread with little to do asks Redis for each. The lease counts in Redis all the time.
+ * not much can have changed. So most requests of a busy thread cost Redis nothing; a thread with little to do asks Redis for each.
+ * The lease counts in Redis all the time.
  */
 #ifndef STORE_SPARES_H
 #define STORE_SPARES_H

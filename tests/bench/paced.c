@@ -1,6 +1,7 @@
 /*
- * The load of the benchmark's latencies: GETs at a given rate, whatever their answers take. They come like those of many clients who
- * know nothing of each other (a Poisson process), so that no burst of the load itself is measured; the same ones at each run.
+ * The load of the benchmark's latencies: GETs at a given rate, however long their answers take. They come like those of many
+ * clients who know nothing of each other (a Poisson process), so that no burst of the load itself is measured; each run has the
+ * same ones.
  *
  *   paced PORT PATH CONNECTIONS RATE SECONDS
  *

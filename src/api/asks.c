@@ -89,8 +89,16 @@ void api_tasks(struct request *request)
         polls_ask(api->polls, request, &ask, wait > 0 ? wait : 0, (struct str){NULL, 0});
 }
 
+static bool asks_for_next(const struct request *request)
+{
+    char room[16];
+    return request_query(request, "next", room, sizeof(room)).ptr != NULL;
+}
+
 bool asks_check_next(struct request *request)
 {
+    if (!asks_for_next(request))
+        return true;
     struct faults faults = FAULTS_INIT;
     struct ask_room room;
     struct ask ask = {.max = 0};
@@ -107,7 +115,8 @@ void asks_reply_report(struct request *request, struct str members)
     struct faults faults = FAULTS_INIT; /* asks_check_next has found none */
     struct ask_room room;
     struct ask ask = {.worker_id = request_parameter(request, "worker_id")};
-    read_ask(request, "next", &room, &ask, &faults);
+    if (asks_for_next(request))
+        read_ask(request, "next", &room, &ask, &faults);
     if (ask.max > 0 && admit_speaks_for(request, ask.worker_id, &ask.join)) {
         polls_ask(api->polls, request, &ask, 0, members);
         return;

@@ -174,6 +174,8 @@ def test_a_report_that_is_refused_gets_no_tasks(redis, coordinator):
     for what in ("complete", "fail"):
         response = coordinator.post(f"/api/worker/tasks/{what}?next=0", {"worker_id": "w", "results": [{"task_id": "t1"}]})
         assert response.status == 422 and state_of(redis, "t1") == "leased"
+    response = coordinator.post(f"/api/worker/task-complete?worker_id=w&task_id=t1&lease={task['lease']}&queues=a,,b&max=x", b"1")
+    assert response.status == 200 and "tasks" not in response.json, "without next, nothing is asked for"
 
 
 def test_a_report_counts_even_if_no_tasks_can_be_given(redis, coordinator):

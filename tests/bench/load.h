@@ -40,6 +40,16 @@ static void send_all(int fd, const char *data, size_t len)
     }
 }
 
+/* Reads what has come behind the first *len bytes of `in`, and ends it in NUL. */
+static void read_some(int fd, char *in, size_t room, size_t *len)
+{
+    ssize_t part = read(fd, in + *len, room - 1 - *len);
+    if (part <= 0)
+        fail("read", part == 0 ? "closed" : strerror(errno));
+    *len += (size_t)part;
+    in[*len] = '\0';
+}
+
 /* The length of an HTTP answer of which `in`, which ends in NUL, is the beginning; 0: its head is not there yet. */
 static size_t answer_len(const char *in)
 {

@@ -46,13 +46,9 @@ static void give_back(struct connection *connection)
     load.free[(load.first + load.count++) % CONNECTIONS_MAX] = connection;
 }
 
-static void read_some(struct connection *connection, double counted_from)
+static void on_readable(struct connection *connection, double counted_from)
 {
-    ssize_t part = read(connection->fd, connection->in + connection->len, ROOM - 1 - connection->len);
-    if (part <= 0)
-        fail("read", part == 0 ? "closed" : strerror(errno));
-    connection->len += (size_t)part;
-    connection->in[connection->len] = '\0';
+    read_some(connection->fd, connection->in, ROOM, &connection->len);
     size_t len = answer_len(connection->in);
     if (len == 0 || connection->len < len)
         return;
@@ -118,7 +114,7 @@ int main(int argc, char **argv)
         if (ready < 0)
             fail("epoll_pwait2", strerror(errno));
         for (int i = 0; i < ready; i++)
-            read_some(events[i].data.ptr, counted_from);
+            on_readable(events[i].data.ptr, counted_from);
         if (now() > end + 10)
             fail("answers are missing", "");
     }

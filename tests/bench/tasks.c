@@ -212,13 +212,9 @@ static void on_answer(struct connection *connection)
     }
 }
 
-static void read_some(struct connection *connection)
+static void on_readable(struct connection *connection)
 {
-    ssize_t part = read(connection->fd, connection->in + connection->len, ROOM - 1 - connection->len);
-    if (part <= 0)
-        fail("read", part == 0 ? "closed" : strerror(errno));
-    connection->len += (size_t)part;
-    connection->in[connection->len] = '\0';
+    read_some(connection->fd, connection->in, ROOM, &connection->len);
     if (is_whole(connection)) {
         connection->len = 0;
         on_answer(connection);
@@ -261,7 +257,7 @@ int main(int argc, char **argv)
         if (ready <= 0)
             fail("nothing comes any more", "");
         for (int i = 0; i < ready && load.done < load.count; i++)
-            read_some(events[i].data.ptr);
+            on_readable(events[i].data.ptr);
     }
     print_time();
     return 0;

@@ -282,15 +282,18 @@ def test_tasks_go_by_the_workers_credentials(redis, guarded):
     assert as_code(ask(basic(ours))) == as_code(ask(bearer(register(guarded, ours, worker_id="x").json["token"]))) == (
         403, "not-your-worker")
     task, = ask(basic(theirs)).json["tasks"]
+    submit(redis, "next")
     body = {"worker_id": "w", "task_id": "t", "lease": task["lease"], "error": "x", "seconds": 60, "percent": 1}
     for path in ("/api/worker/task-complete", "/api/worker/task-fail", "/api/worker/task-extend", "/api/tasks/t/progress"):
         assert as_code(guarded.request("POST", path, body, basic(ours))) == (403, "not-your-worker"), path
     for path in ("/api/worker/tasks/complete", "/api/worker/tasks/fail"):
-        answer = guarded.request("POST", path, {"worker_id": "w", "results": [{"task_id": "t", "lease": task["lease"]}]},
-                                 basic(ours)).json
+        results = [{"task_id": "t", "lease": task["lease"]}]
+        answer = guarded.request("POST", path + "?next=1", {"worker_id": "w", "results": results}, basic(ours)).json
         assert (answer["results"][0]["status"], answer["results"][0]["code"]) == (403, "not-your-worker"), path
+        assert answer["tasks"] == [], path
     assert guarded.request("POST", "/api/tasks/t/progress", body, own).status == 200
-    assert guarded.request("POST", "/api/worker/task-complete", body, own).status == 200
+    answer = guarded.request("POST", "/api/worker/task-complete?next=2", body, own)
+    assert answer.status == 200 and [task["task_id"] for task in answer.json["tasks"]] == ["next"]
 
 
 def test_workers_that_look_alike_stay_with_their_own_tokens(redis, guarded, clock=None):

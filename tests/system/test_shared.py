@@ -69,7 +69,7 @@ class Dashboards:
                     for path, connection in connections:
                         began = time.monotonic()
                         self.answers.append((path, began, connection.request("GET", path, headers=PAGE)))
-                    time.sleep(0.02)
+                    self._end.wait(0.02)
         except Exception as error:
             self.troubles.append(error)
 

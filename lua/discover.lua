@@ -27,18 +27,37 @@ local all = key_service .. arg_service
 local fitting = arg_model ~= '' and key_model .. arg_service .. '/' .. arg_model or nil
 local found, seen = {}, {}
 
+local silent = 0 -- how many workers were passed by
+local MOST_SILENT = 2000 -- each costs 1 µs
+
 -- Adds worker `id`, unless it has fallen silent and no sweep has moved it yet.
 local function add_live(id)
   if arg_indexed == '1' or redis.call('EXISTS', key_worker .. id .. ':online') == 1 then
     found[#found + 1] = id
+  else
+    silent = silent + 1
   end
 end
 
 local FAR = 500000 -- in millionths of a load; far less than what tells bands apart
+local PAGE = math.max(max, 32)
 
--- The first `count` workers in index `key` (nil: none) with a rank from `low` to less than `high`: id, rank, id, rank, …
-local function first_of(key, low, high, count)
-  return key and redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', 0, count) or {}
+-- Workers in index `key` (nil: none) with a rank from `low` to less than `high`, lowest first: id, rank, id, rank, …
+local function some_of(key, low, high, from, count)
+  return key and redis.call('ZRANGEBYSCORE', key, low, '(' .. high, 'WITHSCORES', 'LIMIT', from, count) or {}
+end
+
+-- Returns a function that returns the next one of these workers whenever it is called: id, rank; nil after the last one.
+local function all_of(key, low, high)
+  local page, at, from, ends = {}, 1, 0, false
+  return function()
+    if not page[at] and not ends then
+      page = some_of(key, low, high, from, PAGE)
+      at, from, ends = 1, from + PAGE, #page < 2 * PAGE
+    end
+    at = at + 2
+    return page[at - 2], tonumber(page[at - 1])
+  end
 end
 
 -- Adds one of the workers with the rank `rank` in index `key`.
@@ -50,7 +69,7 @@ end
 
 -- Adds worker `id`. A worker that a better index had already may come again.
 local function add_new(id)
-  if #found < max and not seen[id] then
+  if not seen[id] then
     seen[id] = true
     add_live(id)
   end
@@ -59,23 +78,30 @@ end
 -- Adds the workers in index `key` with a rank from `low` to less than `high`. `near` is the same index for the region alone (nil:
 -- none).
 local function add(key, near, low, high)
-  if max == 1 and #found == 0 then
-    local best, nearest = first_of(key, low, high, 1), first_of(near, low, high, 1)
+  if max == 1 and not found[1] then
+    local best, nearest = some_of(key, low, high, 0, 1), some_of(near, low, high, 0, 1)
     if nearest[1] and tonumber(nearest[2]) <= tonumber(best[2]) + FAR then
       add_one(near, nearest[2])
     elseif best[1] then
       add_one(key, best[2])
+    else
+      return
     end
+  end
+  if #found == max then
     return
   end
-  local anywhere, those = first_of(key, low, high, max), first_of(near, low, high, max)
-  local at = 1
-  for i = 1, #anywhere, 2 do
-    while those[at] and tonumber(those[at + 1]) <= tonumber(anywhere[i + 1]) + (near and FAR or 0) do
-      add_new(those[at])
-      at = at + 2
+  local next_anywhere, next_near = all_of(key, low, high), all_of(near, low, high)
+  local id, rank = next_anywhere()
+  local near_id, near_rank = next_near()
+  while id and #found < max and silent < MOST_SILENT do
+    if near_id and near_rank <= rank + FAR then
+      add_new(near_id)
+      near_id, near_rank = next_near()
+    else
+      add_new(id)
+      id, rank = next_anywhere()
     end
-    add_new(anywhere[i])
   end
 end
 

@@ -39,9 +39,11 @@
 --     Returns an array of workers that take work, all equally good but for their requests and ranks, at most LISTED: "id service
 --     loaded stamp mark" for each, with the mark "t" for a worker that one request must try. Or it returns "! word" as above.
 --
--- It looks at the PAGE workers with the lowest ranks. It looks at more if none of these can be chosen, or if others may be better.
+-- It looks at the PAGE workers with the lowest ranks. It looks at more if none of these can be chosen, or if others may be better:
+-- at PAGES pages, and besides at MOST_SILENT workers that have fallen silent and that no sweep has moved yet.
 
 local PAGE, PAGES = 32, 8
+local MOST_SILENT = 2000 -- each costs 2 µs
 local LISTED = 128
 local FAR, REQUEST = 500000, 100000 -- in millionths of a load: what another region adds, and each request
 local SLOTS = 16383
@@ -106,6 +108,7 @@ end
 
 local region = is_id(arg_region) and arg_region
 local counts, live, pools = {}, {}, {} -- by worker: its requests, whether it is live; by name: pools
+local silent = 0 -- how many workers are known not to be live
 local holds = false -- whether the thread has leases
 
 -- How good a choice a worker of a standing is: a lower number is better. nil: it can't be chosen.
@@ -127,12 +130,22 @@ local function silent_of(list)
   return result
 end
 
--- Adds the workers of `list` to a pool; ids and ranks alternate. far: what is added to their ranks.
+-- Whether the worker `id` is live.
+local function lives(id)
+  if live[id] == nil then
+    live[id] = redis.call('EXISTS', key_prefix .. 'worker:' .. id .. ':online') == 1
+    silent = silent + (live[id] and 0 or 1)
+  end
+  return live[id]
+end
+
+-- Adds the workers of `list` to a pool; ids and ranks alternate. far: what is added to their ranks. Usually only a worker that is
+-- chosen must be asked for; but once one is silent, many may be.
 local function add_to(pool, list, far)
   local ids, ranks = {}, {}
   list = pool.is_silent and silent_of(list) or list
   for i = 1, #list, 2 do
-    if not pool.known[list[i]] then
+    if not pool.known[list[i]] and (silent == 0 or lives(list[i])) then
       pool.known[list[i]] = true
       ids[#ids + 1], ranks[#ranks + 1] = list[i], tonumber(list[i + 1])
     end
@@ -153,7 +166,7 @@ end
 
 -- Reads the next page of a pool. Returns false when there is none.
 local function extend(pool)
-  if pool.ends or pool.pages == PAGES then
+  if pool.ends or pool.pages * PAGE >= PAGES * PAGE + math.min(silent, MOST_SILENT) then
     return false
   end
   local from = pool.pages * PAGE
@@ -183,11 +196,8 @@ end
 
 -- Whether a worker is live. If it is not, this call does not choose it any more.
 local function is_live(each)
-  if live[each.id] == nil then
-    live[each.id] = redis.call('EXISTS', key_prefix .. 'worker:' .. each.id .. ':online') == 1
-  end
-  each.tier = live[each.id] and each.tier or nil
-  return live[each.id]
+  each.tier = lives(each.id) and each.tier or nil
+  return each.tier ~= nil
 end
 
 -- Returns a worker's rank without its requests, which decides between workers with equally many requests. The index does not have

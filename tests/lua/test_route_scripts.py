@@ -176,6 +176,15 @@ def test_behind_many_that_can_not_be_chosen_others_are_found(scripts, routes):
     assert routes.choose("llm").worker == "last"
 
 
+def test_behind_many_that_are_silent_others_are_found(scripts, routes):
+    """Without a sweep: when most of a fleet falls silent at once, sweeps take a while."""
+    add(scripts, *[f"a{number}" for number in range(1000)])
+    add(scripts, "last", load="0.9", at=200)
+    scripts.at(TIMEOUT // 1000 + 1)
+    assert routes.list("llm") == [("last", "-")]
+    assert routes.choose("llm").worker == "last"
+
+
 # -- sessions ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -894,6 +894,22 @@ def test_discover_shows_nobody_that_time_has_taken(scripts):
     assert scripts.discover("rag", at=OFFLINE + 1) == (1, ["lives"])
 
 
+@pytest.mark.parametrize("region", ["", "north"])
+@pytest.mark.parametrize("model", ["", "m"])
+@pytest.mark.parametrize("most, found", [(1, 1), (2, 2), (100, 3)])
+def test_discover_finds_who_lives_behind_many_that_are_silent(scripts, model, region, most, found):
+    """Without a sweep: when most of a fleet falls silent at once, sweeps take a while."""
+    for number in range(500):
+        scripts.register(f"dies{number}", catalogue="rag", fields=["region", "north"])
+    scripts.heartbeat(*[scripts.beat_of(f"dies{number}", models="m") for number in range(500)])
+    for number, status in enumerate(("healthy", "healthy", "degraded")):
+        scripts.register(f"lives{number}", catalogue="rag", at=200, fields=["region", "south"])
+        scripts.heartbeat(scripts.beat_of(f"lives{number}", status, f"0.{number + 6}", models="m"), at=200)
+    scripts.at(OFFLINE + 1)
+    _, *ids = scripts.call("discover", service="rag", model=model, region=region, max=most, random=0.5, indexed="0")
+    assert ids == ["lives0", "lives1", "lives2"][:found]
+
+
 # -- services -------------------------------------------------------------------------------------------------------------------
 
 def test_services_counts_and_sweeps(scripts):

@@ -197,10 +197,13 @@ tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
 	@cd tests/$* && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
 	@touch $@
 
-# A browser for each file of tests, as many at once as there are cores.
+# A browser for each file of tests, as many at once as there are cores. What has failed is printed last.
 browser: test-packages
 	@$(MAKE) --no-print-directory all $(call modules,browser)
-	@ls tests/browser/*.test.mjs | xargs -P $$(nproc) -n 1 node --test --test-reporter=spec
+	@rm -rf $(BUILD)/browser; mkdir -p $(BUILD)/browser
+	@ls tests/browser/*.test.mjs | xargs -P $$(nproc) -I{} sh -c 'log=$(BUILD)/browser/$$(basename {}); \
+	    node --test --test-reporter=spec {} >$$log 2>&1 && cat $$log || mv $$log $$log.failed'
+	@! cat $(BUILD)/browser/*.failed 2>/dev/null
 
 check: test-packages
 	@$(MAKE) --no-print-directory all $(call modules,browser)

@@ -16,6 +16,7 @@ const tasks = {
   rows: null, // Rows
   filters: {}, told: {}, // told: what the fields show of the filters; an error of many lines is one in a field
   list: [], known: new Set(), cursor: null, more: false, reading: null, why: '', end: 0,
+  again: null, // Repeated: goes on with a reading that has failed
   left: null, // the task that was opened from here
   address: null, scrolledTo: 0,
 };
@@ -71,7 +72,8 @@ async function readTasks() {
       showTasks();
     }
   } catch (error) {
-    if (tasks.reading === mine) Object.assign(tasks, {why: error.message, more: false});
+    const isRefused = error.status >= 400 && error.status < 500; // and would be again
+    if (tasks.reading === mine) Object.assign(tasks, {why: error.message, more: !isRefused});
   }
   if (tasks.reading === mine) {
     tasks.reading = null;
@@ -138,6 +140,7 @@ function openTasks(query) {
   if (address === tasks.address && tasks.list.length) { // as one left it
     tasks.rows.measure();
     showTasksQueue();
+    tasks.again.start();
     scrollTo(0, tasks.scrolledTo);
     tasks.rows.elements.get(shownTask.left)?.querySelector('a').focus({preventScroll: true});
     return;
@@ -150,17 +153,20 @@ function openTasks(query) {
   document.title = `${tasksTitle()} – RMA Coordinator`;
   tasks.rows.measure();
   readTasksAnew();
+  tasks.again.start();
 }
 
 function closeTasks() {
+  tasks.again.stop();
   tasks.scrolledTo = scrollY;
   tasks.reading = null;
 }
 
 function setUpTasks() {
+  tasks.again = new Repeated(POLL_MS, readTasks);
   tasks.rows = new Rows('tasks', makeTaskRow, fillTaskRow, end => {
     tasks.end = end;
-    if (end + TASKS_AHEAD > tasks.list.length) readTasks();
+    if (!tasks.why && end + TASKS_AHEAD > tasks.list.length) readTasks();
   });
   const head = make('div', 'row', ...TASK_COLUMNS.map(({key, title}) => {
     const heading = make('div', 'cell ' + key, title);

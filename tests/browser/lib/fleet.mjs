@@ -64,7 +64,7 @@ export class Fleet {
 
   async startRedis() {
     this.redis = spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', path.dirname(this.socket),
-      '--appendonly', 'yes', '--save', ''],
+      '--appendonly', 'yes', '--appendfsync', 'no', '--save', ''], // a disk that is busy would hold it up
       {env: this.environment, stdio: 'ignore'});
     await waitUntil(() => new Promise(resolve => {
       const probe = net.connect(this.socket, () => resolve(true)).on('error', () => resolve(false));

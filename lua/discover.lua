@@ -15,8 +15,8 @@
 -- these, workers that have `model` ("" for any) loaded come first; then the lowest rank wins (see lib/ranks.lua). A worker outside
 -- `region` ("": no region is preferred) counts as if its load were greater by 0.5. Draining workers are left out. With a max of 1,
 -- `random` (from 0, less than 1) chooses among workers of the same rank. indexed: "1" if TTLs don't tell which workers are live:
--- then all workers in the index count. Costs O(log n) for each worker returned. Returns {how many live workers that do not drain
--- provide the service, id, id, …}.
+-- then all workers in the index count. Costs O(log n) for each worker returned. Returns {how many workers that do not drain provide
+-- the service, without the silent ones that it has met, id, id, …}.
 
 local max, random = number_of(arg_max), number_of(arg_random)
 if not max or max < 1 or max % 1 ~= 0 or not random or random < 0 or random >= 1 then
@@ -60,19 +60,19 @@ local function all_of(key, low, high)
   end
 end
 
--- Adds one of the workers with the rank `rank` in index `key`.
-local function add_one(key, rank)
-  local before, same = redis.call('ZCOUNT', key, '-inf', '(' .. rank), redis.call('ZCOUNT', key, rank, rank)
-  local at = before + math.floor(random * same)
-  add_live(redis.call('ZRANGE', key, at, at)[1])
-end
-
 -- Adds worker `id`. A worker that a better index had already may come again.
 local function add_new(id)
   if not seen[id] then
     seen[id] = true
     add_live(id)
   end
+end
+
+-- Adds one of the workers with the rank `rank` in index `key`.
+local function add_one(key, rank)
+  local before, same = redis.call('ZCOUNT', key, '-inf', '(' .. rank), redis.call('ZCOUNT', key, rank, rank)
+  local at = before + math.floor(random * same)
+  add_new(redis.call('ZRANGE', key, at, at)[1])
 end
 
 -- Adds the workers in index `key` with a rank from `low` to less than `high`. `near` is the same index for the region alone (nil:
@@ -114,4 +114,4 @@ for _, band in ipairs({ 'healthy', 'degraded' }) do
   end
   add(all, near, low, high)
 end
-return { redis.call('ZCOUNT', all, '-inf', '(' .. (ranks_range('draining'))), unpack(found) }
+return { redis.call('ZCOUNT', all, '-inf', '(' .. (ranks_range('draining'))) - silent, unpack(found) }

@@ -906,8 +906,8 @@ def test_discover_finds_who_lives_behind_many_that_are_silent(scripts, model, re
         scripts.register(f"lives{number}", catalogue="rag", at=200, fields=["region", "south"])
         scripts.heartbeat(scripts.beat_of(f"lives{number}", status, f"0.{number + 6}", models="m"), at=200)
     scripts.at(OFFLINE + 1)
-    _, *ids = scripts.call("discover", service="rag", model=model, region=region, max=most, random=0.5, indexed="0")
-    assert ids == ["lives0", "lives1", "lives2"][:found]
+    count, *ids = scripts.call("discover", service="rag", model=model, region=region, max=most, random=0.5, indexed="0")
+    assert (count, ids) == (3, ["lives0", "lives1", "lives2"][:found])
 
 
 # -- services -------------------------------------------------------------------------------------------------------------------

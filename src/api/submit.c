@@ -228,10 +228,8 @@ static void write_item(struct buffer *out, const struct item *item)
     } else {
         json_add_text(out, "code", err_code(item->err));
         json_add_text(out, "detail", str_from(item->why != NULL ? item->why : api_explain(item->err)));
-        if (item->errors.len > 0) {
-            buffer_append(out, STR(","));
-            buffer_append(out, buffer_str(&item->errors));
-        }
+        if (item->errors.len > 0)
+            json_add_raw(out, NULL, buffer_str(&item->errors));
     }
     json_end_object(out);
 }

@@ -76,7 +76,7 @@ static int take_page(struct client *client, const struct options *options, char 
     if (code == CLI_DONE) {
         struct str rows = json_member_text(buffer_str(&answer.body), "queues");
         if (options->json && queues->child != NULL) {
-            buffer_append(out, cursor[0] != '\0' ? STR(",") : STR(""));
+            json_begin_value(out, (struct str){NULL, 0});
             text_show_json(out, (struct str){rows.ptr + 1, rows.len - 2}); /* without the brackets */
         }
         cJSON_ArrayForEach(queue, queues) add_row(table, queue);
@@ -109,7 +109,8 @@ int cli_queues(char **args)
     if (code == CLI_DONE && options.json) {
         json_begin_object(&whole, NULL);
         json_begin_array(&whole, "queues");
-        buffer_append(&whole, buffer_str(&out));
+        if (out.len > 0)
+            json_add_raw(&whole, NULL, buffer_str(&out));
         json_end_array(&whole);
         json_end_object(&whole);
         buffer_append(&whole, STR("\n"));

@@ -124,7 +124,8 @@ static int list_page(struct listing *listing, struct answer *answer, bool *more)
     size_t count = (size_t)cJSON_GetArraySize(tasks);
     if (listing->options->json && count > 0) {
         struct str rows = json_member_text(buffer_str(&answer->body), "tasks");
-        buffer_append(&listing->out, listing->total > 0 ? STR(",") : STR(""));
+        if (listing->total > 0)
+            buffer_append(&listing->out, STR(",")); /* the writer does not see rows that were printed already */
         text_show_json(&listing->out, (struct str){rows.ptr + 1, rows.len - 2}); /* without the brackets */
     } else if (count > 0) {
         cJSON_ArrayForEach(task, tasks) add_row(&listing->table, task, (double)time(NULL));

@@ -1,5 +1,6 @@
 #include "cli/workers.h"
 
+#include "base/json_writer.h"
 #include "cli/cli.h"
 #include "model/id.h"
 #include "model/json.h"
@@ -128,7 +129,7 @@ static void add_rows_as_json(struct listing *listing, const struct answer *answe
     struct str rows = json_member_text(buffer_str(&answer->body), "workers");
     rows = (struct str){rows.ptr + 1, rows.len - 2}; /* without the brackets */
     if (listing->total > 0)
-        buffer_append(&listing->out, STR(","));
+        buffer_append(&listing->out, STR(",")); /* the writer does not see rows that were printed already */
     text_show_json(&listing->out, rows);
 }
 
@@ -143,8 +144,10 @@ static int list_page(struct listing *listing, struct answer *answer, bool *more)
 
     size_t count = (size_t)cJSON_GetArraySize(workers);
     if (listing->options->json) {
-        if (listing->total == 0)
-            buffer_append(&listing->out, STR("{\"workers\":["));
+        if (listing->total == 0) {
+            json_begin_object(&listing->out, NULL);
+            json_begin_array(&listing->out, "workers");
+        }
         if (count > 0)
             add_rows_as_json(listing, answer);
     } else {
@@ -172,9 +175,13 @@ static int list_page(struct listing *listing, struct answer *answer, bool *more)
 static void add_end(struct listing *listing)
 {
     if (listing->options->json) {
-        buffer_printf(&listing->out, "],\"total\":%zu,\"healthy\":", listing->total);
+        json_end_array(&listing->out);
+        json_add_integer(&listing->out, "total", (int64_t)listing->total);
+        json_add_key(&listing->out, STR("healthy"));
         add_count(&listing->out, listing->healthy);
-        buffer_append(&listing->out, STR(",\"next_cursor\":null}\n"));
+        json_add_null(&listing->out, "next_cursor");
+        json_end_object(&listing->out);
+        buffer_append(&listing->out, STR("\n"));
         return;
     }
     if (listing->total == 0) {

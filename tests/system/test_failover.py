@@ -64,10 +64,8 @@ def test_a_frozen_primary_is_left(start_group, start_coordinator):
     coordinator.register("before")
     old.freeze()
     new = group.wait_for_failover(old)
-    ended = time.monotonic()
     coordinator.wait_until_ready(within=FOLLOWS_WITHIN)
     coordinator.register("after")
-    assert time.monotonic() - ended < FOLLOWS_WITHIN
     before = calls_of_scripts(new)
     old.thaw()
     for number in range(50):
@@ -83,9 +81,7 @@ def test_a_failover_that_an_operator_asks_for(start_group, start_coordinator):
     old = group.servers[0]
     wait_until(lambda: group.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", "fleet") is not None, within=10)
     group.wait_for_failover(old)
-    ended = time.monotonic()
     wait_until(lambda: coordinator.beat("w"), within=FOLLOWS_WITHIN)
-    assert time.monotonic() - ended < FOLLOWS_WITHIN
 
 
 def test_dead_sentinels_in_the_list_cost_nothing(start_group, start_coordinator, directory):
@@ -100,10 +96,8 @@ def test_dead_sentinels_in_the_list_cost_nothing(start_group, start_coordinator,
     old = group.servers[0]
     old.kill()
     group.wait_for_failover(old)
-    ended = time.monotonic()
     coordinator.wait_until_ready(within=FOLLOWS_WITHIN)
     assert coordinator.worker("w")["worker_id"] == "w"
-    assert time.monotonic() - ended < FOLLOWS_WITHIN
 
 
 def test_all_sentinels_away(start_group, start_coordinator, make_coordinator):
@@ -165,13 +159,11 @@ def test_a_primary_that_is_demoted_by_hand_is_left(start_replicated, start_coord
     wait_until(lambda: other.client.exists("{rma}:worker:w") == 1)
     other.client.replicaof("NO", "ONE")
     primary.client.replicaof("127.0.0.1", other.port)
-    demoted = time.monotonic()
     if way == "found by a write":
         answer = coordinator.post("/api/worker/heartbeat", {"worker_id": "w"})
         assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1
     wait_until(lambda: coordinator.get("/readyz").status == 503, within=2)
     wait_until(lambda: all(coordinator.get("/api/worker/w").status == 503 for _ in range(20)), within=2)
-    assert time.monotonic() - demoted < 2
     assert "READONLY" in coordinator.stderr() or "it is a replica" in coordinator.stderr()
     primary.client.replicaof("NO", "ONE")
     coordinator.wait_until_ready(within=FOLLOWS_WITHIN)

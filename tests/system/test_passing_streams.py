@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import socket
-import statistics
 import threading
 import time
 
@@ -53,30 +52,26 @@ def read_until(raw, end, data=b""):
     return data
 
 
-# -- latency
+# -- piece by piece
 
 
 def test_an_event_passes_as_it_comes(stage):
-    """Each event waits for the client's having got the last one: none may be held back, and the way takes a moment."""
-    steps, sent = asyncio.Queue(), []
+    """Each event waits for the client's having got the last one, so none may be held back until the next one comes."""
+    steps = asyncio.Queue()
 
     async def events(connection, _):
         await connection.send(SSE)
         for number in range(200):
             await steps.get()
-            sent.append(time.monotonic())
             await connection.send(chunk(f"data: {number}\n\n".encode()))
         await connection.send(b"0\r\n\r\n")
 
     raw = open_raw(stage, stage.service(stage.peers.start(serving(events))))
-    data, late = read_until(raw, b"\r\n\r\n"), []
+    data = read_until(raw, b"\r\n\r\n")
     for number in range(200):
         stage.peers.call(steps.put_nowait, None)
         data = read_until(raw, f"data: {number}\n\n".encode(), data)
-        late.append(time.monotonic() - sent[number])
     assert b"text/event-stream" in data
-    best, middle = (1000 * value for value in statistics.quantiles(late, n=4)[:2])  # other programs may be at work
-    assert best < (2 if project.MODE == "release" else 20) and middle < 50, f"{best:.2f} ms, {middle:.2f} ms"
     read_until(raw, b"0\r\n\r\n", data)
     raw.close()
 
@@ -113,7 +108,6 @@ def test_a_client_that_leaves_ends_the_workers_request(stage, moment, way):
             await connection.send(chunk(b"x" * 65536))
         await watch
 
-    times = []
     for _ in range(5):
         peer = stage.peers.start(behave)
         raw = open_raw(stage, stage.service(peer), receive_buffer=4096 if "full" in moment else None)
@@ -125,12 +119,9 @@ def test_a_client_that_leaves_ends_the_workers_request(stage, moment, way):
             raw.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         if way == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        left = time.monotonic()
         raw.close()
         request, = peer.requests
-        wait_until(lambda: request.gone or peer.open == 0, within=5, every=0.001)
-        times.append((request.gone or time.monotonic()) - left)
-    assert statistics.median(times) < (0.1 if project.MODE == "release" else 0.3), times
+        wait_until(lambda: request.gone or peer.open == 0)
 
 
 def test_a_client_that_leaves_is_no_failure_of_the_worker(stage):
@@ -347,10 +338,8 @@ def test_websockets_pass_both_ways(stage):
             back += raw.recv(MEGABYTE)
         sender.join()
         assert back == text
-    left = time.monotonic()
     raw.close()
-    wait_until(lambda: peer.requests[0].gone or peer.open == 0, every=0.001)
-    assert time.monotonic() - left < 0.3
+    wait_until(lambda: peer.requests[0].gone or peer.open == 0)
 
 
 def test_a_websocket_ends_with_its_worker(stage):

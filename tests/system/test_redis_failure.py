@@ -239,7 +239,7 @@ def test_slow_redis_makes_504_at_the_deadline(redis, start_coordinator, kind):
             for _ in range(2):
                 health = coordinator.get("/health")
                 assert health.latency < 1 and health.status in (200, 503), health
-                assert coordinator.get("/livez").latency < 0.5
+                assert coordinator.get("/livez").status == 200, "it asks Redis nothing"
         end.join()
         awake = time.monotonic()
         load.succeeds_again(awake, within=RECONNECT_WITHIN)

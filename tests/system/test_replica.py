@@ -120,7 +120,6 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
     replica.client.execute_command("REPLICAOF", "127.0.0.1", "1")  # nobody is there
     let_pass(2.5)
     assert from_replica(coordinator) < 1, "nothing was written"
-    began = time.monotonic()
     lags = []
 
     def left():
@@ -128,7 +127,6 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
         lags.append(from_replica(coordinator))
         return lags[-1] is None
     wait_until(left, within=5)
-    assert 1.5 < time.monotonic() - began < 3
     assert 1.7 <= lags[-2] <= 2 and max(lags[:-1]) == lags[-2]
     coordinator.register("w")
     assert coordinator.workers().keys() == {"w"}

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 
 import pytest
 
@@ -114,11 +113,9 @@ def test_new_connections_are_refused_while_it_ends(redis, coordinator):
 
 def test_a_second_signal_changes_nothing_for_the_worse(redis, coordinator):
     held = coordinator.raw().send("GET /livez HT")
-    started = time.monotonic()
     coordinator.send_signal(signal.SIGTERM)
     coordinator.send_signal(signal.SIGTERM)
     assert coordinator.wait_for_end() in (0, -signal.SIGTERM)
-    assert time.monotonic() - started < 5
     held.close()
 
 

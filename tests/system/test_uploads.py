@@ -190,7 +190,7 @@ def test_slow_ones(stage):
     for name, raw in raws.items():
         answer = raw.read_response("POST")
         assert (answer.status, answer.json["code"]) == (408, "request-late"), name
-        assert 9.5 < time.monotonic() - started < 14
+        assert time.monotonic() - started > 9.5
         raw.close()
     assert said(going_on)["bytes"] == 80 * KIB
     going_on.close()

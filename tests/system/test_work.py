@@ -231,7 +231,7 @@ def test_a_poll_that_nothing_comes_for_ends_with_nothing(redis, coordinator):
     coordinator.register("w")
     started = time.monotonic()
     assert ask(coordinator, wait=1) == {"tasks": []}
-    assert 0.9 < time.monotonic() - started < 5
+    assert time.monotonic() - started > 0.9
     wait_until(lambda: parked(redis) == 0)
 
 

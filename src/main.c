@@ -160,7 +160,7 @@ static void print_help(void)
 {
     printf("Usage: rma-coordinator [COMMAND] [FLAG...]\n\n"
            "Keeps the register of a fleet of workers, in Redis.\n\nCommands:\n");
-    printf("  %-30s %s\n", "serve", "runs a coordinator; so does no command at all");
+    printf("  %-30s %s\n", "serve", "runs a coordinator; the default");
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
         if (command->run != NULL)
             printf("  %-30s %s\n", command->name, command->summary);

@@ -21,7 +21,7 @@
          "redis://[user:password@]host:port/db, redis+sentinel://host:port,host:port/primary or unix:///path; a / @ ? % in a "     \
          "password is %2F %40 %3F %25; the user needs what docs/redis.md lists; default: a private redis-server in DATA_DIR")      \
     TEXT(REDIS_READ_URL, "", 0, 1024,                                                                                              \
-         "redis://… or unix:///… of a replica near by, which lists, statistics and discovery are read from; default: none")        \
+         "redis://… or unix:///… of a replica near by, from which lists, statistics and discovery are read; default: none")        \
     NUMBER(MAX_REPLICA_LAG_SECONDS, "5", 1, 60, "a replica that is further behind is not read from")                               \
     TEXT(DATA_DIR, "./data", 1, 4096, "where the private redis-server keeps its data")                                             \
     CHOICE(APPENDFSYNC, "everysec",                                                                                                \
@@ -29,10 +29,10 @@
            "everysec", "always")                                                                                                   \
     TEXT(KEY_PREFIX, "{rma}", 1, 64,                                                                                               \
          "of all keys in Redis: letters, digits, '.', '_', '-'; the part in braces keeps them in one cluster slot")                \
-    NUMBER(HEARTBEAT_INTERVAL_SECONDS, "30", 1, 3600, "how often workers are told to beat")                                        \
-    NUMBER(HEARTBEAT_TIMEOUT_SECONDS, "300", 1, 86400, "a worker silent for so long is offline")                                   \
-    NUMBER(WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker silent for so long is removed")                                    \
-    NUMBER(WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "a worker removed for no longer comes back with its next heartbeat")        \
+    NUMBER(HEARTBEAT_INTERVAL_SECONDS, "30", 1, 3600, "how often workers are told to send a heartbeat")                            \
+    NUMBER(HEARTBEAT_TIMEOUT_SECONDS, "300", 1, 86400, "a worker that is silent for longer is offline")                            \
+    NUMBER(WORKER_TIMEOUT_SECONDS, "1800", 2, 604800, "a worker that is silent for longer is removed")                             \
+    NUMBER(WORKER_REVIVE_SECONDS, "86400", 0, 2000000, "how long after its removal a heartbeat brings a worker back; 0: never")    \
     NUMBER(MAX_SERVICES_PER_WORKER, "1", 1, 8, "services assigned to one worker at most")                                          \
     NUMBER(REGISTRATIONS_PER_MINUTE, "60", 0, 60000,                                                                               \
            "new workers that one address may register, and ten times as many at once; 0: any number")                              \
@@ -46,23 +46,22 @@
     NUMBER(IDLE_TIMEOUT_SECONDS, "", 1, 86400,                                                                                     \
            "how long a client's connection is kept without a request; default: 75, or HEARTBEAT_INTERVAL_SECONDS and 15 more")     \
     TEXT(COORDINATOR_ID, "", 0, 128, "what this instance calls itself; default: host name and process id")                         \
-    TEXT(REGION, "", 0, 64,                                                                                                        \
-         "where this instance runs: of equal workers it names those that registered there; default: FLY_REGION")                   \
-    TEXT(PUBLIC_URL, "", 0, 512, "URL that workers reach the coordinator under; default: the one they used")                       \
+    TEXT(REGION, "", 0, 64, "where this instance runs; discovery prefers workers that registered there; default: FLY_REGION")      \
+    TEXT(PUBLIC_URL, "", 0, 512, "the URL of the coordinator that workers are told; default: the one they used")                   \
     TEXT(UPSTREAM_ALLOW, "", 0, 4096,                                                                                              \
-         "networks beside the public ones that requests are passed on to workers in, as in 10.0.0.0/8,127.0.0.1,fd00::/8")         \
+         "networks beside the public ones in which workers get requests, as in 10.0.0.0/8,127.0.0.1,fd00::/8")                     \
     NUMBER(UPSTREAM_CONNECT_MS, "1000", 50, 10000, "how long a connection to a worker may take; TLS has twice as long")            \
     TEXT(ALLOWED_ORIGINS, "*", 0, 4096, "origins that browsers may call from, with commas between")                                \
     TEXT(WORKERS_ARRAY_HOSTS, "", 0, 4096,                                                                                         \
          "host names, with commas between, under which GET /api/admin/workers answers a bare array")                               \
     NUMBER(TRUST_PROXY, "", 0, 16,                                                                                                 \
-           "how many proxies clients come through, whose X-Forwarded-* are believed; default: 1 on Fly.io, else 0")                \
+           "through how many proxies clients come, whose X-Forwarded-* are believed; default: 1 on Fly.io, else 0")                \
     CHOICE(AUTH, "off",                                                                                                            \
-           "whether credentials are needed: nobody needs any; those that the field does not have yet are told of; everybody does", \
+           "who needs a credential: nobody; everybody, but what agents do today is served without one and reported; everybody",    \
            "off", "warn", "on")                                                                                                    \
     TEXT(JWT_KEY_FILE, "", 0, 4096,                                                                                                \
          "PEM file with P-256 private keys: the first signs tokens, the others check them; default: one that is kept in Redis")    \
-    CHOICE(LOG_LEVEL, "info", "the least that is logged", "debug", "info", "warn", "error")                                        \
+    CHOICE(LOG_LEVEL, "info", "the lowest level that is logged", "debug", "info", "warn", "error")                                 \
     CHOICE(LOG_FORMAT, "", "how it is logged; default: text on a terminal, else json", "text", "json")
 
 enum config_name {

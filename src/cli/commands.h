@@ -23,6 +23,8 @@ enum takes {
     TAKES_SECOND = 16384, /* a word after the ID */
     TAKES_MODEL = 32768,
     TAKES_FORGET = 65536,
+    TAKES_STATE = 131072,
+    TAKES_FOLLOW_AUDIT = 262144,
 };
 
 struct cli_command {

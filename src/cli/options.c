@@ -28,30 +28,34 @@ static const struct flag {
     bool is_switch;    /* it has no value */
     const char *help;
 } flags[] = {
-    {"--tier", "N", TAKES_FILTER | TAKES_SUBMISSION, TEXT(tier),
-     "only those of a tier: 1 (GPU), 2 (service), 3 (data) or 4 (edge)"},
+    {"--tier", "N", TAKES_FILTER, TEXT(tier), "only those of a tier: 1 (GPU), 2 (service), 3 (data) or 4 (edge)"},
+    {"--tier", "N", TAKES_SUBMISSION, TEXT(tier), "the tier that the worker must have: 1 (GPU), 2 (service), 3 (data) or 4 (edge)"},
     {"--status", "STATUS", TAKES_FILTER, TEXT(status), "only those that are healthy, degraded, draining or offline"},
-    {"--service", "NAME", TAKES_FILTER | TAKES_SUBMISSION, TEXT(service), "only those that provide a service"},
+    {"--service", "NAME", TAKES_FILTER, TEXT(service), "only those that provide a service"},
+    {"--service", "NAME", TAKES_SUBMISSION, TEXT(service), "the service that the worker must provide"},
     {"--watch", NULL, TAKES_FILTER, SWITCH(watch), "shows as many as the terminal holds, again every 2 s, until Ctrl-C"},
-    {"--queue", "NAME", TAKES_SUBMISSION | TAKES_TASK_FILTER, TEXT(queue), "the queue (of a new task: default)"},
+    {"--queue", "NAME", TAKES_TASK_FILTER, TEXT(queue), "only those of a queue"},
+    {"--queue", "NAME", TAKES_SUBMISSION, TEXT(queue), "the queue (default)"},
     {"--file", "FILE", TAKES_SUBMISSION, TEXT(file), "the payload, JSON; - is standard input"},
-    {"--priority", "N", TAKES_SUBMISSION, TEXT(priority), "-100 to 100 (0): the highest first"},
-    {"--delay", "SECONDS", TAKES_SUBMISSION, TEXT(delay), "it is not given out before that"},
+    {"--priority", "N", TAKES_SUBMISSION, TEXT(priority), "-100 to 100 (0); the highest goes first"},
+    {"--delay", "SECONDS", TAKES_SUBMISSION, TEXT(delay), "how long it is not given out yet"},
     {"--max-attempts", "N", TAKES_SUBMISSION, TEXT(max_attempts), "it is dead after so many failures (5)"},
-    {"--model", "NAME", TAKES_SUBMISSION, TEXT(model), "only those that have a model loaded"},
-    {"--model", "NAME", TAKES_MODEL, TEXT(model), "of a request that names this model"},
-    {"--dedup-key", "TEXT", TAKES_SUBMISSION, TEXT(dedup_key), "one live task for each: where there is one, it is returned"},
+    {"--model", "NAME", TAKES_SUBMISSION, TEXT(model), "the model that the worker must have loaded"},
+    {"--model", "NAME", TAKES_MODEL, TEXT(model), "for a request that names this model"},
+    {"--dedup-key", "TEXT", TAKES_SUBMISSION, TEXT(dedup_key), "if a live task has the same key, that one is returned"},
     {"--idempotency-key", "TEXT", TAKES_SUBMISSION, TEXT(idempotency_key), "the same key within 24 h makes no second task"},
-    {"--wait", NULL, TAKES_WAIT, SWITCH(wait), "waits for its end, prints its result, and exits by it"},
-    {"--state", "STATE", TAKES_LIMIT, TEXT(state), "queued, scheduled, leased, completed, dead, cancelled or expired"},
+    {"--wait", NULL, TAKES_WAIT, SWITCH(wait), "waits until it has ended, and prints its result"},
+    {"--state", "STATE", TAKES_STATE, TEXT(state), "queued, scheduled, leased, completed, dead, cancelled or expired"},
     {"--type", "TEXT", TAKES_TASK_FILTER, TEXT(type), "only those of a type"},
-    {"--worker", "ID", TAKES_TASK_FILTER | TAKES_SUBMISSION, TEXT(worker), "only those of a worker (of a new task: for it alone)"},
+    {"--worker", "ID", TAKES_TASK_FILTER, TEXT(worker), "only those of a worker"},
+    {"--worker", "ID", TAKES_SUBMISSION, TEXT(worker), "the only worker that may do it"},
     {"--error", "TEXT", TAKES_TASK_FILTER, TEXT(error), "only those whose error has that text in it"},
     {"--limit", "N", TAKES_LIMIT, TEXT(limit), "so many at most (100)"},
-    {"--follow", NULL, TAKES_FOLLOW, SWITCH(follow), "tells what changes until it has ended, prints its result, and exits by it"},
+    {"--follow", NULL, TAKES_FOLLOW, SWITCH(follow), "prints what changes until it has ended, and then its result"},
+    {"--follow", NULL, TAKES_FOLLOW_AUDIT, SWITCH(follow), "goes on, and prints new entries as they come"},
     {"--dry-run", NULL, TAKES_DRY_RUN, SWITCH(dry_run), "only counts them"},
     {"--yes", NULL, TAKES_YES, SWITCH(yes), "does not ask"},
-    {"--reason", "TEXT", TAKES_REASON, TEXT(reason), "why, shown wherever the worker is; drain it again to change it"},
+    {"--reason", "TEXT", TAKES_REASON, TEXT(reason), "why; listings show it, and another drain changes it"},
     {"--role", "ROLE", TAKES_ROLE, TEXT(role), "viewer, user, operator or admin"},
     {"--kind", "KIND", TAKES_TOKEN, TEXT(kind), "join (for workers) or api (for a program, with --role)"},
     {"--name", "TEXT", TAKES_TOKEN, TEXT(name), "whose it is, or what for"},
@@ -105,9 +109,10 @@ bool cli_print_help(const char *name)
             printf("  %-22s %s\n", flag, flags[i].help);
     }
     bool waits = command->takes & (TAKES_WAIT | TAKES_FOLLOW);
+    bool names_one = command->noun != NULL && !(command->takes & TAKES_SUBMISSION);
     printf("\nA name in capitals is an environment variable that says the same. After -- an ID may begin with a dash.\n\n"
-           "Exit code: 0 done; 1 failed, nobody answered; 2 the arguments were not understood; 3 no such %s%s%s.\n",
-           command->takes & TAKES_ID ? command->noun : "worker",
+           "Exit code: 0 done; 1 failed, nobody answered; 2 the arguments were not understood%s%s%s%s.\n",
+           names_one ? "; 3 no such " : "", names_one ? command->noun : "",
            strcmp(name, "status") == 0 ? "; 4 the fleet\nis degraded or unhealthy" : "",
            waits ? "; 5 the task\ndid not complete" : "");
     return true;

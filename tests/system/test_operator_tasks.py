@@ -291,7 +291,15 @@ def test_help_of_a_command(command):
     result = run(command, "--help")
     assert result.stdout.startswith(f"Usage: rma-coordinator {command} ") and "--url URL" in result.stdout
     assert ("5 the task" in result.stdout) == (command in ("submit", "task"))
+    assert ("--state STATE" in result.stdout) == (command == "tasks")
+    assert ("3 no such" in result.stdout) == (command not in ("submit", "tasks", "queues"))
     assert re.search(rf"^  {command}  +\w", run("--help").stdout, re.MULTILINE)
+
+
+def test_the_audit_takes_none_of_the_flags_of_tasks():
+    result = run("audit", "--help")
+    assert "--follow" in result.stdout and "--state" not in result.stdout and "5 the task" not in result.stdout
+    assert run("audit", "--state", "dead").returncode == USAGE
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------------------------

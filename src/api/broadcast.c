@@ -90,7 +90,7 @@ static void refuse(struct request *request, const struct broadcasting *broadcast
     }
 }
 
-static void end(struct broadcasting *broadcasting, enum err err)
+static void broadcasting_end(struct broadcasting *broadcasting, enum err err)
 {
     struct broadcasting last = *broadcasting;
     struct request *request = api_resume(broadcasting->pending, err);
@@ -142,7 +142,7 @@ static void submit_some(struct broadcasting *broadcasting)
         broadcasting->waiting--;
     }
     if (broadcasting->waiting == 0)
-        end(broadcasting, ERR_NONE);
+        broadcasting_end(broadcasting, ERR_NONE);
 }
 
 static bool on_worker(void *data, const struct worker *worker, int64_t now)
@@ -167,7 +167,7 @@ static void on_workers(void *data, enum err err)
 {
     struct broadcasting *broadcasting = data;
     if (err != ERR_NONE || is_too_much(broadcasting) || !pending_is_waited_for(broadcasting->pending))
-        end(broadcasting, err);
+        broadcasting_end(broadcasting, err);
     else
         submit_some(broadcasting);
 }

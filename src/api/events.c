@@ -220,7 +220,7 @@ static void read_beats(struct events *events, int64_t offline_at)
         on_beats(events, ERR_UNAVAILABLE, NULL);
 }
 
-static void tell(struct events *events)
+static void events_tell(struct events *events)
 {
     events->tell_at = clock_ms() + TELL_MS;
     if (!events->telling) {
@@ -264,7 +264,7 @@ int32_t events_tick(struct events *events)
     int32_t reading = follower_tick(events->follower);
     catch_up(events, now);
     if (now >= events->tell_at)
-        tell(events);
+        events_tell(events);
     int32_t sending = feed_tick(events->feed), telling = (int32_t)(events->tell_at > now ? events->tell_at - now : 0);
     int32_t next = reading < telling ? reading : telling;
     return next < sending ? next : sending;
@@ -277,7 +277,7 @@ static void follow(struct events *events)
     events->stats.len = 0;
     events->beats_since = NEVER;
     follower_start(events->follower);
-    tell(events);
+    events_tell(events);
 }
 
 /* -- clients that come, or come back -- */

@@ -34,7 +34,7 @@ struct signing_in {
 };
 
 /* Ends a sign-in and wipes the password from memory. Returns the request, to be answered; NULL: it has been answered or is gone. */
-static struct request *end(struct signing_in *in, enum err err)
+static struct request *signing_in_end(struct signing_in *in, enum err err)
 {
     explicit_bzero(in->password, sizeof(in->password));
     explicit_bzero(in->hash, sizeof(in->hash));
@@ -47,7 +47,7 @@ static void refuse(struct signing_in *in)
     snprintf(target, sizeof(target), "user:%s", in->name);
     mask_tokens(target, strlen(target));
     store_audit(in->api->store, &in->actor, "login", str_from(target), "refused");
-    struct request *request = end(in, ERR_NONE);
+    struct request *request = signing_in_end(in, ERR_NONE);
     if (request != NULL)
         reply_error(request, ERR_LOGIN, NULL, NULL);
 }
@@ -119,7 +119,7 @@ static void answer(struct signing_in *in)
     char name[DIRECTORY_NAME_MAX + 1];
     memcpy(name, in->name, sizeof(name));
     enum role role = in->role;
-    struct request *request = end(in, issued ? ERR_NONE : ERR_UNAVAILABLE);
+    struct request *request = signing_in_end(in, issued ? ERR_NONE : ERR_UNAVAILABLE);
     if (request != NULL) {
         json_begin_object(&body, NULL);
         json_add_text(&body, "access_token", buffer_str(&token));
@@ -143,7 +143,7 @@ static void on_prepared(void *data, enum err err)
     snprintf(member, sizeof(member), "user:%s", in->name);
     const struct directory_entry *user = err == ERR_NONE ? directory_find(in->api->directory, str_from(member)) : NULL;
     if (err != ERR_NONE) {
-        (void)end(in, err);
+        (void)signing_in_end(in, err);
     } else if (user == NULL || user->role == ROLE_NONE) {
         refuse(in); /* removed since the password was read */
     } else {
@@ -176,14 +176,14 @@ static void on_password(void *data, enum err err, struct str hash)
     if (err == ERR_NONE || err == ERR_NO_SUCH)
         err = offload_run(in->api->offload, compare, on_compared, in);
     if (err != ERR_NONE)
-        (void)end(in, err);
+        (void)signing_in_end(in, err);
 }
 
 static void on_limit(void *data, enum err err, int64_t wait_ms)
 {
     struct signing_in *in = data;
     if (err == ERR_NONE && wait_ms > 0) {
-        struct request *request = end(in, ERR_NONE);
+        struct request *request = signing_in_end(in, ERR_NONE);
         if (request != NULL)
             api_reply_limited(request, wait_ms);
         return;
@@ -191,7 +191,7 @@ static void on_limit(void *data, enum err err, int64_t wait_ms)
     if (err == ERR_NONE)
         err = store_password(in->api->store, str_from(in->name), on_password, in);
     if (err != ERR_NONE)
-        (void)end(in, err);
+        (void)signing_in_end(in, err);
 }
 
 /* Returns the name of the rate limit's bucket for `text`, which may be any text; in `room`. */
@@ -228,7 +228,7 @@ void api_login(struct request *request)
                                 bucket("name", str_from(in->name), rooms[1])};
     err = store_limit(in->api->store, LOGIN_INTERVAL_MS, LOGIN_BURST, names, 2, on_limit, in);
     if (err != ERR_NONE)
-        (void)end(in, err);
+        (void)signing_in_end(in, err);
 }
 
 /* A sign-out on its way. Its texts end with a NUL. */

@@ -263,7 +263,7 @@ static void write_services(struct buffer *out, const struct scrape *scrape)
 /* --- the scrape --- */
 
 /* Answers a scrape. `scrape` NULL: Redis has not told the fleet's numbers. */
-static void answer(struct request *request, const struct scrape *scrape)
+static void scrape_answer(struct request *request, const struct scrape *scrape)
 {
     const struct api *api = request_app(request);
     struct metrics *sum = metrics_sum();
@@ -288,15 +288,15 @@ static void answer(struct request *request, const struct scrape *scrape)
 
 static void answer_without_redis(struct request *request)
 {
-    answer(request, NULL);
+    scrape_answer(request, NULL);
 }
 
-static void end(struct scrape *scrape, enum err err)
+static void scrape_end(struct scrape *scrape, enum err err)
 {
     struct scrape own = *scrape;
     struct request *request = api_resume(scrape->pending, ERR_NONE); /* without Redis there is an answer all the same */
     if (request != NULL)
-        answer(request, err == ERR_NONE ? &own : NULL);
+        scrape_answer(request, err == ERR_NONE ? &own : NULL);
     buffer_fini(&own.named);
     free(own.catalogue);
     free(own.queues);
@@ -327,7 +327,7 @@ static void on_queue(void *data, const struct queue *queue)
 
 static void on_queues(void *data, enum err err)
 {
-    end(data, err);
+    scrape_end(data, err);
 }
 
 static void on_services(void *data, enum err err)
@@ -336,7 +336,7 @@ static void on_services(void *data, enum err err)
     if (err == ERR_NONE)
         err = store_queues(scrape->store, (struct str){NULL, 0}, on_queue, on_queues, scrape);
     if (err != ERR_NONE)
-        end(scrape, err);
+        scrape_end(scrape, err);
 }
 
 static void on_fleet(void *data, enum err err, const struct fleet *fleet)
@@ -348,7 +348,7 @@ static void on_fleet(void *data, enum err err, const struct fleet *fleet)
         if (err == ERR_NONE)
             return;
     }
-    end(scrape, err);
+    scrape_end(scrape, err);
 }
 
 void api_metrics(struct request *request)
@@ -364,5 +364,5 @@ void api_metrics(struct request *request)
     scrape->queues = queue_metrics_new();
     enum err err = store_fleet(api->store, on_fleet, scrape);
     if (err != ERR_NONE)
-        end(scrape, err);
+        scrape_end(scrape, err);
 }

@@ -126,7 +126,7 @@ static void on_wanted_end(void *data, enum err err)
     buffer_fini(&body);
 }
 
-static struct models *begin(struct request *request)
+static struct models *models_begin(struct request *request)
 {
     struct pending *pending = api_wait(request, sizeof(struct models));
     struct models *models = pending_payload(pending);
@@ -137,7 +137,7 @@ static struct models *begin(struct request *request)
 void api_models(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct models *models = begin(request);
+    struct models *models = models_begin(request);
     json_begin_object(&models->body, NULL);
     json_add_text(&models->body, "object", STR("list"));
     json_begin_array(&models->body, "data");
@@ -149,7 +149,7 @@ void api_models(struct request *request)
 void api_model(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct models *models = begin(request);
+    struct models *models = models_begin(request);
     struct str path = request_parameter(request, "model");
     char *room = request_alloc(request, path.len + 1);
     if (!percent_decode(path, false, room, path.len + 1, &models->wanted))

@@ -78,7 +78,7 @@ static void let_go(void *holding)
  * Looks for an answer that is fresh, or that was published after `*seen` others. *found is that answer, held for the caller, or
  * NULL. If it is NULL, returns whether the caller must make an answer. *seen becomes the number of answers published so far.
  */
-static bool look(struct slot *slot, uint64_t *seen, struct answer **found)
+static bool slot_look(struct slot *slot, uint64_t *seen, struct answer **found)
 {
     int64_t now = clock_ms();
     bool claimed = false;
@@ -97,7 +97,7 @@ static bool look(struct slot *slot, uint64_t *seen, struct answer **found)
     return claimed;
 }
 
-static void give(struct request *request, struct answer *answer)
+static void answer_give(struct request *request, struct answer *answer)
 {
     if (answer->err != ERR_NONE) {
         reply_error(request, answer->err, NULL, NULL);
@@ -126,12 +126,12 @@ static void serve(struct shared_queue *queue, struct answer *answer)
         struct pending *pending = take_first(queue)->pending;
         struct request *request = pending_take(pending);
         if (request != NULL)
-            give(request, answer);
+            answer_give(request, answer);
         pending_release(pending, ERR_UNAVAILABLE); /* nobody waits any more */
     }
 }
 
-static void make(struct api *api, struct shared_queue *queue)
+static void answer_make(struct api *api, struct shared_queue *queue)
 {
     struct store *store = reading_store_for_all(api, &queue->complete_until);
     queue->make(api, store);
@@ -143,9 +143,9 @@ void shared_answer(struct request *request, enum shared_name name, shared_maker 
     struct shared_queue *queue = &api->waiting[name];
     struct answer *answer;
     uint64_t seen = UINT64_MAX;
-    bool claimed = look(&api->shared->slots[name], &seen, &answer);
+    bool claimed = slot_look(&api->shared->slots[name], &seen, &answer);
     if (answer != NULL) {
-        give(request, answer);
+        answer_give(request, answer);
         let_go(answer);
         return;
     }
@@ -159,7 +159,7 @@ void shared_answer(struct request *request, enum shared_name name, shared_maker 
     queue->last = waiter;
     queue->make = maker;
     if (claimed)
-        make(api, queue);
+        answer_make(api, queue);
 }
 
 void shared_publish(struct api *api, enum shared_name name, enum err err, struct buffer *body)
@@ -207,12 +207,12 @@ int32_t shared_tick(struct api *api)
             continue;
         struct answer *answer;
         uint64_t seen = queue->first->seen;
-        bool claimed = look(&api->shared->slots[name], &seen, &answer);
+        bool claimed = slot_look(&api->shared->slots[name], &seen, &answer);
         if (answer != NULL)
             serve(queue, answer);
         let_go(answer);
         if (claimed)
-            make(api, queue);
+            answer_make(api, queue);
         if (queue->first != NULL)
             wait = LOOK_MS;
     }

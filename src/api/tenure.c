@@ -12,7 +12,7 @@ void tenures_init(struct tenures *tenures)
     tenures->ring.previous = tenures->ring.next = &tenures->ring;
 }
 
-static void append(struct tenure *ring, struct tenure *tenure)
+static void tenure_append(struct tenure *ring, struct tenure *tenure)
 {
     tenure->previous = ring->previous;
     tenure->next = ring;
@@ -32,7 +32,7 @@ void tenure_begin(struct tenure *tenure, const struct request *request, tenure_o
                               .checked = api->tenures.round,
                               .over = over,
                               .data = data};
-    append(&api->tenures.ring, tenure);
+    tenure_append(&api->tenures.ring, tenure);
 }
 
 void tenure_end(struct tenure *tenure)
@@ -44,13 +44,13 @@ void tenure_end(struct tenure *tenure)
     tenure->previous = tenure->next = NULL;
 }
 
-static void look(struct api *api, struct tenure *tenure)
+static void tenure_look(struct api *api, struct tenure *tenure)
 {
     enum err err = admit_check_again(api, &tenure->principal, tenure->access);
     tenure_end(tenure);
     tenure->checked = api->tenures.round;
     if (err == ERR_NONE)
-        append(&api->tenures.ring, tenure);
+        tenure_append(&api->tenures.ring, tenure);
     else
         tenure->over(tenure->data, err);
 }
@@ -72,7 +72,7 @@ int32_t tenure_tick(void *data)
         struct tenure *first = tenures->ring.next;
         if (first == &tenures->ring || first->checked == tenures->round)
             return 1000;
-        look(api, first);
+        tenure_look(api, first);
     }
     return 0;
 }

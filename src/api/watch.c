@@ -54,7 +54,7 @@ static void unlink_watch(struct watch *watch)
         watch->next->previous = watch->previous;
 }
 
-static void end(struct watch *watch, enum err err, const struct task *task)
+static void watch_end(struct watch *watch, enum err err, const struct task *task)
 {
     unlink_watch(watch);
     struct request *request = api_resume(watch->pending, err);
@@ -62,20 +62,20 @@ static void end(struct watch *watch, enum err err, const struct task *task)
         watch_answer(request, task);
 }
 
-static void look(struct watch *watch);
+static void watch_look(struct watch *watch);
 
 static void on_look(void *data, enum err err, const struct task *task)
 {
     struct watch *watch = data;
     watch->looking = false;
     if (err == ERR_TASK_NOT_FOUND || (err == ERR_NONE && task_has_ended(task))) {
-        end(watch, err, task);
+        watch_end(watch, err, task);
         return;
     }
     watch->told = watch->told && err == ERR_NONE;
     int64_t now = clock_ms(), pause = (now - watch->began_at) / 10;
     if (watch->ended)
-        look(watch);
+        watch_look(watch);
     else if (watch->told)
         watch->look_at = now + TOLD_MS;
     else
@@ -83,7 +83,7 @@ static void on_look(void *data, enum err err, const struct task *task)
 }
 
 /* Reads the task. If messages of ends can be heard, it asks for one before it reads, so that no end is missed in between. */
-static void look(struct watch *watch)
+static void watch_look(struct watch *watch)
 {
     bool hears = store_hears_wakes(watch->api->store);
     if (hears && !watch->told)
@@ -156,7 +156,7 @@ void watch_begin(struct request *request, int wait_s)
     api->watches = watch;
     pending_park(pending, wait_s * 1000);
     tenure_begin(&watch->tenure, request, on_over, watch);
-    look(watch);
+    watch_look(watch);
 }
 
 int32_t watch_tick(struct api *api)
@@ -171,7 +171,7 @@ int32_t watch_tick(struct api *api)
             unlink_watch(watch);
             pending_release(watch->pending, ERR_INTERNAL);
         } else if (watch->look_at <= now) {
-            look(watch);
+            watch_look(watch);
         } else if (watch->look_at - now < wait) {
             wait = (int32_t)(watch->look_at - now);
         }

@@ -32,7 +32,7 @@ static enum chunks_state take_size(struct chunks *chunks, char c)
 }
 
 /* Counts a byte that is dropped. Returns `next`, or CHUNKS_BROKEN if too many bytes have been dropped. */
-static enum chunks_state drop(struct chunks *chunks, enum chunks_state next)
+static enum chunks_state chunks_drop(struct chunks *chunks, enum chunks_state next)
 {
     return ++chunks->dropped <= DROPPED_MAX ? next : CHUNKS_BROKEN;
 }
@@ -42,13 +42,17 @@ static enum chunks_state take_trailer(struct chunks *chunks, char c)
 {
     switch (chunks->state) {
     case CHUNKS_TRAILER:
-        return c == '\r' ? CHUNKS_END_LF : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+        return c == '\r' ? CHUNKS_END_LF : is_name(c) ? chunks_drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
     case CHUNKS_TRAILER_NAME:
-        return c == ':' ? drop(chunks, CHUNKS_TRAILER_VALUE) : is_name(c) ? drop(chunks, CHUNKS_TRAILER_NAME) : CHUNKS_BROKEN;
+        return c == ':'     ? chunks_drop(chunks, CHUNKS_TRAILER_VALUE)
+               : is_name(c) ? chunks_drop(chunks, CHUNKS_TRAILER_NAME)
+                            : CHUNKS_BROKEN;
     case CHUNKS_TRAILER_VALUE:
-        return c == '\r' ? drop(chunks, CHUNKS_TRAILER_LF) : is_text(c) ? drop(chunks, CHUNKS_TRAILER_VALUE) : CHUNKS_BROKEN;
+        return c == '\r'    ? chunks_drop(chunks, CHUNKS_TRAILER_LF)
+               : is_text(c) ? chunks_drop(chunks, CHUNKS_TRAILER_VALUE)
+                            : CHUNKS_BROKEN;
     case CHUNKS_TRAILER_LF:
-        return c == '\n' ? drop(chunks, CHUNKS_TRAILER) : CHUNKS_BROKEN;
+        return c == '\n' ? chunks_drop(chunks, CHUNKS_TRAILER) : CHUNKS_BROKEN;
     case CHUNKS_END_LF:
         return c == '\n' ? CHUNKS_END : CHUNKS_BROKEN;
     default:
@@ -67,13 +71,13 @@ static enum chunks_state end_size(struct chunks *chunks)
 }
 
 /* Returns the state after a byte that is not data. */
-static enum chunks_state take(struct chunks *chunks, char c)
+static enum chunks_state chunks_take(struct chunks *chunks, char c)
 {
     switch (chunks->state) {
     case CHUNKS_SIZE:
         return take_size(chunks, c);
     case CHUNKS_EXTENSION:
-        return c == '\r' ? CHUNKS_SIZE_LF : is_text(c) ? drop(chunks, CHUNKS_EXTENSION) : CHUNKS_BROKEN;
+        return c == '\r' ? CHUNKS_SIZE_LF : is_text(c) ? chunks_drop(chunks, CHUNKS_EXTENSION) : CHUNKS_BROKEN;
     case CHUNKS_SIZE_LF:
         return c == '\n' ? end_size(chunks) : CHUNKS_BROKEN;
     case CHUNKS_DATA_CR:
@@ -90,7 +94,7 @@ size_t chunks_decode(struct chunks *chunks, char *bytes, size_t len, size_t *tak
     size_t at = 0, out = 0;
     while (at < len && chunks->state != CHUNKS_END && chunks->state != CHUNKS_BROKEN) {
         if (chunks->state != CHUNKS_DATA) {
-            chunks->state = take(chunks, bytes[at++]);
+            chunks->state = chunks_take(chunks, bytes[at++]);
             continue;
         }
         size_t size = chunks->left < len - at ? chunks->left : len - at;

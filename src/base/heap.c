@@ -4,7 +4,7 @@
 
 #define CAPACITY_MIN 64
 
-static void put(struct heap *heap, size_t i, struct heap_entry *entry)
+static void heap_put(struct heap *heap, size_t i, struct heap_entry *entry)
 {
     heap->entries[i] = entry;
     entry->place = i + 1;
@@ -14,10 +14,10 @@ static void put(struct heap *heap, size_t i, struct heap_entry *entry)
 static void rise(struct heap *heap, size_t i, struct heap_entry *entry)
 {
     while (i > 0 && entry->at < heap->entries[(i - 1) / 2]->at) {
-        put(heap, i, heap->entries[(i - 1) / 2]);
+        heap_put(heap, i, heap->entries[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
-    put(heap, i, entry);
+    heap_put(heap, i, entry);
 }
 
 /* Moves an entry from place i down, until its children are not earlier. */
@@ -29,10 +29,10 @@ static void sink(struct heap *heap, size_t i, struct heap_entry *entry)
             child++;
         if (entry->at <= heap->entries[child]->at)
             break;
-        put(heap, i, heap->entries[child]);
+        heap_put(heap, i, heap->entries[child]);
         i = child;
     }
-    put(heap, i, entry);
+    heap_put(heap, i, entry);
 }
 
 static void resize(struct heap *heap, size_t capacity)

@@ -134,7 +134,7 @@ static struct log_field field_of(const struct kind *kind, size_t i, char room[TE
 }
 
 /* Writes a line that says how many lines of the kind came since the last one was written. */
-static void tell(struct kind *kind, int64_t now)
+static void kind_tell(struct kind *kind, int64_t now)
 {
     if (kind->count > 0) {
         struct log_field fields[LOG_ALIKE_MAX + 3];
@@ -160,10 +160,10 @@ void log_repeat_tick(int64_t now)
     for (size_t i = kind_count; i-- > 0;) {
         struct kind *kind = &kinds[i];
         if (now - kind->last_at >= kind->forget_ms) {
-            tell(kind, now);
+            kind_tell(kind, now);
             *kind = kinds[--kind_count];
         } else if (now - kind->told_at >= kind->window_ms) {
-            tell(kind, now);
+            kind_tell(kind, now);
             kind->window_ms = kind->window_ms * 2 < LOG_REPEAT_LONGEST_MS ? kind->window_ms * 2 : LOG_REPEAT_LONGEST_MS;
         }
     }
@@ -177,6 +177,6 @@ void log_repeat_tick(int64_t now)
 void log_repeat_flush(void)
 {
     for (size_t i = 0; i < kind_count; i++)
-        tell(&kinds[i], clock_ms());
+        kind_tell(&kinds[i], clock_ms());
     kind_count = 0;
 }

@@ -40,7 +40,8 @@ static int run_verb(const char *command, const struct verb *verbs, size_t count,
 }
 
 /* Sends a request, with `body` unless that is NULL, and prints what went wrong. Release *answer in any case. */
-static int ask(const struct options *options, const char *method, const char *path, struct buffer *body, struct answer *answer)
+static int accounts_ask(const struct options *options, const char *method, const char *path, struct buffer *body,
+                        struct answer *answer)
 {
     struct client client;
     *answer = (struct answer){.status = 0};
@@ -57,7 +58,7 @@ static int show_list(const struct options *options, const char *path, const char
                      const char *const *keys, size_t count)
 {
     struct answer answer;
-    int code = ask(options, "GET", path, NULL, &answer);
+    int code = accounts_ask(options, "GET", path, NULL, &answer);
     if (code == CLI_DONE && options->json) {
         code = one_print_json(&answer, CLI_DONE);
     } else if (code == CLI_DONE) {
@@ -87,7 +88,7 @@ static int show_list(const struct options *options, const char *path, const char
 static int change(const struct options *options, const char *method, const char *path, struct buffer *body, const char *done)
 {
     struct answer answer;
-    int code = ask(options, method, path, body, &answer);
+    int code = accounts_ask(options, method, path, body, &answer);
     if (code == CLI_DONE && options->json) {
         code = one_print_json(&answer, CLI_DONE);
     } else if (code == CLI_DONE) {
@@ -295,7 +296,7 @@ static int add_token(struct options *options)
     if (isnan(expires_s))
         return cli_fail(CLI_USAGE, "--expires must be like 30d, 12h, 90m or 3600, not \"%.64s\"", options->expires);
     write_wanted(&body, options, expires_s);
-    int code = ask(options, "POST", "/api/auth/tokens", &body, &answer);
+    int code = accounts_ask(options, "POST", "/api/auth/tokens", &body, &answer);
     if (code == CLI_DONE) {
         buffer_append(&out, options->json ? buffer_str(&answer.body) : member_text(answer.json, "token"));
         buffer_append(&out, STR("\n"));

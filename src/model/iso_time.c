@@ -7,7 +7,7 @@
 #define END_OF_9999 INT64_C(253402300800000)
 #define FRACTION_MAX 9 /* digits */
 
-static bool take(struct str *text, char c)
+static bool take_char(struct str *text, char c)
 {
     if (text->len == 0 || text->ptr[0] != c)
         return false;
@@ -44,7 +44,7 @@ static int days_in(int month, int year)
 static bool take_fraction(struct str *text, int *milliseconds)
 {
     *milliseconds = 0;
-    if (!take(text, '.'))
+    if (!take_char(text, '.'))
         return true;
     int unit = 100;
     size_t digits = 0;
@@ -61,13 +61,13 @@ static bool take_fraction(struct str *text, int *milliseconds)
 static bool take_zone(struct str *text, int *minutes)
 {
     *minutes = 0;
-    if (take(text, 'Z') || take(text, 'z') || text->len == 0)
+    if (take_char(text, 'Z') || take_char(text, 'z') || text->len == 0)
         return text->len == 0;
-    int sign = take(text, '-') ? -1 : 1, hour, minute = 0;
-    if ((sign == 1 && !take(text, '+')) || !take_number(text, 2, 0, 23, &hour))
+    int sign = take_char(text, '-') ? -1 : 1, hour, minute = 0;
+    if ((sign == 1 && !take_char(text, '+')) || !take_number(text, 2, 0, 23, &hour))
         return false;
     if (text->len > 0) {
-        take(text, ':');
+        take_char(text, ':');
         if (!take_number(text, 2, 0, 59, &minute))
             return false;
     }
@@ -79,12 +79,12 @@ bool iso_time_parse(struct str text, int64_t *milliseconds)
 {
     struct tm date = {.tm_isdst = 0};
     int year, month, fraction, zone;
-    if (!take_number(&text, 4, 1970, 9999, &year) || !take(&text, '-') || !take_number(&text, 2, 1, 12, &month) ||
-        !take(&text, '-') || !take_number(&text, 2, 1, days_in(month, year), &date.tm_mday) ||
-        !(take(&text, 'T') || take(&text, ' ')))
+    if (!take_number(&text, 4, 1970, 9999, &year) || !take_char(&text, '-') || !take_number(&text, 2, 1, 12, &month) ||
+        !take_char(&text, '-') || !take_number(&text, 2, 1, days_in(month, year), &date.tm_mday) ||
+        !(take_char(&text, 'T') || take_char(&text, ' ')))
         return false;
-    if (!take_number(&text, 2, 0, 23, &date.tm_hour) || !take(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_min) ||
-        !take(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_sec))
+    if (!take_number(&text, 2, 0, 23, &date.tm_hour) || !take_char(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_min) ||
+        !take_char(&text, ':') || !take_number(&text, 2, 0, 59, &date.tm_sec))
         return false;
     if (!take_fraction(&text, &fraction) || !take_zone(&text, &zone))
         return false;

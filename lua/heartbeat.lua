@@ -61,7 +61,7 @@ end
 local count = #ARGV
 
 -- Where the heartbeat at ARGV[at] ends; nil when it is malformed.
-local function check(at)
+local function check_beat(at)
   local status, load, silence, ranking = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
   local health, from, extra = ARGV[at + 6], ARGV[at + 8], number_of(ARGV[at + 9])
   if not extra or extra < 0 or extra % 2 ~= 0 or at + 9 + extra > count
@@ -80,7 +80,7 @@ end
 -- Check everything before the first write, so that a malformed call changes nothing.
 local starts, ends, ids, at = {}, {}, {}, rest
 while at <= count do
-  local last = check(at)
+  local last = check_beat(at)
   if not last then
     return redis.error_reply('BADCALL malformed heartbeat')
   end
@@ -107,7 +107,7 @@ local may_have_news = awaited > (is_listened_to and 1 or 0)
 
 local conflicts = {} -- ids of workers whose conflict is news
 
---: later take
+--: later take_unusual
 -- For a worker that the TTL has removed: takes its remains out of the fleet, and returns the place of its registration if that is
 -- kept.
 local function bring_back(id, entry)
@@ -161,7 +161,7 @@ local function take_health(place, told, hash)
 end
 
 -- Adds the event that a heartbeat has changed a worker's status.
-local function tell(id, place, was)
+local function tell_status(id, place, was)
   if place.status == 'offline' then
     events_tell('offline', 'reported', id, place)
   elseif was == 'removed' then
@@ -210,7 +210,7 @@ end
 
 -- Writes the fields of a heartbeat into the worker's hash, and the other fields that a new hash needs. Returns false if it can't be
 -- written.
-local function write(beat, hash, was, reported)
+local function write_hash(beat, hash, was, reported)
   if beat.status ~= '' and beat.load then
     return try_call('HSET', hash, 'last_heartbeat', now_text, 'status', reported, 'current_load', beat.load_text,
       unpack(ARGV, beat.first, beat.last))
@@ -295,7 +295,7 @@ local function decode(at, last)
 end
 
 -- Takes one heartbeat. Returns its character, its lateness, and the unusable members that are new.
-local function take(at, last, id)
+local function take_unusual(at, last, id)
   local beat, live_until, gone_at = decode(at, last), offline_at, removed_at
   if beat.silence > timeout then
     live_until, gone_at = text(now + beat.silence), text(now + beat.silence + removal)
@@ -323,7 +323,7 @@ local function take(at, last, id)
   local late = before and lateness(hash, before, place) or '-'
   local status, reported, load = state_of(beat, place, hash, was)
   redis.call('PEXPIREAT', hash, gone_at) -- first, since a full Redis would refuse the others as the first write
-  if not write(beat, hash, was, reported) then
+  if not write_hash(beat, hash, was, reported) then
     redis.call('DEL', hash)
     return '0', '-', '-'
   end
@@ -365,7 +365,7 @@ local function take(at, last, id)
     end
   end
   if status ~= was then
-    tell(id, place, was)
+    tell_status(id, place, was)
   elseif moved then
     events_tell('updated', 'moved', id, place)
   end
@@ -373,9 +373,8 @@ local function take(at, last, id)
 end
 
 --: now
--- Takes a heartbeat that changes nothing but its worker's load, as most do, without the tables and the calls that `take` needs for
--- the others. entry: the worker's ledger entry. Returns the heartbeat's lateness in ms; nil if the
--- heartbeat is one for `take`.
+-- Takes a heartbeat that changes nothing but its worker's load, as most do, without the tables and the calls that the others need.
+-- entry: the worker's ledger entry. Returns the heartbeat's lateness in ms; nil if the heartbeat is one for take_unusual.
 local function take_usual(at, last, id, entry)
   local load, ranking, health, from = number_of(ARGV[at + 3]), ARGV[at + 5], ARGV[at + 6], ARGV[at + 8]
   if not entry or is_moved[id] or not load or ARGV[at + 2] ~= 'healthy' or ARGV[at + 4] ~= '0' or ARGV[at + 7] ~= ''
@@ -428,7 +427,7 @@ for i, id in ipairs(ids) do
   else
     late[i] = take_usual(starts[i], ends[i], id, entries[i])
     if not late[i] then
-      results[i], late[i], news[i] = take(starts[i], ends[i], id)
+      results[i], late[i], news[i] = take_unusual(starts[i], ends[i], id)
       is_moved[id] = true
       has_news = has_news or news[i] ~= '-'
     end

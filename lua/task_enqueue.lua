@@ -97,7 +97,7 @@ local function lane_of(group, queue, shape)
   return lane
 end
 
-local function take(id, queue, group, shape, priority)
+local function take_task(id, queue, group, shape, priority)
   local due, ttl, dedup, idempotency, body = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 9], ARGV[at + 10]
   local answer = replayed(idempotency, body)
   if answer then
@@ -142,7 +142,7 @@ end
 local result = { ms_text(now) }
 at = rest
 while at <= #ARGV do
-  result[#result + 1] = take(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]))
+  result[#result + 1] = take_task(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]))
   at = at + FIXED + ARGV[at + 11]
 end
 for _, lane in pairs(lanes) do

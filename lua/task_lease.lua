@@ -55,7 +55,7 @@ local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, t
 local pages = {} -- by group: by where they begin: pages of `lanes:<group>`, each lane with its key and bound
 local begun = false -- whether a task was taken
 
-local function read(id)
+local function read_task(id)
   local values = redis.call('HMGET', key_prefix .. 'task:' .. id, 'type', 'payload', 'priority', 'attempts', 'max_attempts',
     'lease_ms', 'lease', 'expires_at', 'avoid', 'available_at', 'lease_max_ms', 'started_at')
   return { id = id, type = values[1], payload = values[2], priority = values[3], attempts = values[4], max_attempts = values[5],
@@ -86,7 +86,7 @@ local function repeat_held(worker, answer, max, request)
     return a.since < b.since or a.since == b.since and a.id < b.id
   end)
   for i = 1, math.min(max, #mine) do
-    local task = read(mine[i].id)
+    local task = read_task(mine[i].id)
     show(answer, task, mine[i].queue, task.lease or '', mine[i].lease_ms, mine[i].deadline, task.started_at or '')
   end
   return #mine > 0
@@ -119,7 +119,7 @@ local function page_of(group, from)
 end
 
 -- Looks at the next page of a group's lanes, and adds those from which the worker may take tasks to `pool`.
-local function look(state, worker, queues, pool)
+local function look_at_lanes(state, worker, queues, pool)
   local page = page_of(state.group, state.from)
   state.from = state.from + PAGE
   state.looked = state.looked + PAGE
@@ -160,7 +160,7 @@ local function best_of(pool, states, worker, queues)
     local looked = false
     for _, state in ipairs(states) do
       while state.floor and state.floor <= (pool.first or math.huge) do
-        look(state, worker, queues, pool)
+        look_at_lanes(state, worker, queues, pool)
         looked = true
       end
     end
@@ -199,7 +199,7 @@ end
 
 -- Takes at most `want` tasks out of a lane, as long as their places are not beyond `after`. Returns how many. The lane comes
 -- back into `pool` if it may have more.
-local function take(lane, after, want, pool, worker, nonce, request, answer)
+local function take_from_lane(lane, after, want, pool, worker, nonce, request, answer)
   local key, taken, following = lane.key, {}
   while true do
     local id, place = task_fronts_at(key, lane.passed, want - #taken, wanted)
@@ -210,7 +210,7 @@ local function take(lane, after, want, pool, worker, nonce, request, answer)
       after = -1
       break
     end
-    local task = read(id)
+    local task = read_task(id)
     if is_avoided(task, worker, lane.group) or (task.expires_at and tonumber(task.expires_at) <= now) then
       lane.passed = lane.passed + 1
       if lane.passed > PAGE then
@@ -262,7 +262,7 @@ local function choose(worker, queues)
     if present == 1 then
       local state = { group = worker.groups[i], from = 0, looked = 0 }
       states[#states + 1] = state
-      look(state, worker, queues, pool)
+      look_at_lanes(state, worker, queues, pool)
     end
   end
   return pool, states
@@ -277,7 +277,7 @@ local function lease(worker, queues, want, nonce, request, answer)
     if not lane then
       break
     end
-    local taken = take(lane, after, shared and 1 or left, pool, worker, nonce, request, answer)
+    local taken = take_from_lane(lane, after, shared and 1 or left, pool, worker, nonce, request, answer)
     left = left - taken
     if taken > 0 then
       pool.turns[lane.queue] = turn

@@ -30,7 +30,7 @@ end
 local result, looked = { '' }, 0
 
 -- Looks at a task; returns whether the page is full.
-local function look(id, queue, state, sub, score)
+local function look_at_task(id, queue, state, sub, score)
   looked = looked + 1
   local fields = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(SHOWN))
   local err = fields[17]
@@ -61,7 +61,7 @@ local function list_leased()
     end
     table.sort(tasks)
     for _, task in ipairs(tasks) do
-      if (id ~= worker or task > from[5]) and look(task, '*', '', id, '') then
+      if (id ~= worker or task > from[5]) and look_at_task(task, '*', '', id, '') then
         return true
       end
     end
@@ -96,7 +96,7 @@ local function list_set(key, queue, state, sub, score, id)
   while true do
     local found = redis.call(reverse and 'ZREVRANGE' or 'ZRANGE', key, at, at + PAGE - 1, 'WITHSCORES')
     for i = 1, #found, 2 do
-      if look(found[i], queue, state, sub, found[i + 1]) then
+      if look_at_task(found[i], queue, state, sub, found[i + 1]) then
         return true
       end
     end

@@ -69,7 +69,7 @@ local function compare(id, first, count, lost, cancel)
   end
 end
 
-local function tell(id, first, count)
+local function tell_worker(id, first, count)
   local lost, cancel, ids = {}, {}, { {}, {} }
   for i, list in ipairs({ task_news_take(id) }) do
     for _, task in ipairs(list) do
@@ -92,7 +92,7 @@ local answers = {}
 at = rest
 while at <= #ARGV do
   local count = tonumber(ARGV[at + 1])
-  answers[#answers + 1] = tell(ARGV[at], at + 2, count)
+  answers[#answers + 1] = tell_worker(ARGV[at], at + 2, count)
   at = at + 2 + math.max(count, 0)
 end
 return answers

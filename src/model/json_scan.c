@@ -30,7 +30,7 @@ static bool fail_syntax(struct scanner *scan)
 }
 
 /* Writes a place as clients know it: "capabilities.gpus[1].memory". Returns the length, which is less than `size`. */
-static size_t write_place(const struct place *place, char *room, size_t size)
+static size_t write_place(const struct json_place *place, char *room, size_t size)
 {
     if (place == NULL)
         return 0;
@@ -273,7 +273,7 @@ static bool mend_name(struct scanner *scan, const char *start, struct str name)
 
 static bool scan_object(struct scanner *scan)
 {
-    struct place place = {.outer = scan->place};
+    struct json_place place = {.outer = scan->place};
     scan_take(scan, '{');
     scan_space(scan);
     if (scan_take(scan, '}'))
@@ -297,7 +297,7 @@ static bool scan_object(struct scanner *scan)
 
 static bool scan_array(struct scanner *scan)
 {
-    struct place place = {.outer = scan->place};
+    struct json_place place = {.outer = scan->place};
     scan_take(scan, '[');
     scan_space(scan);
     if (scan_take(scan, ']'))

@@ -10,8 +10,8 @@
 #define JSON_SUBJECT "The body " /* all sentences begin with it */
 
 /* The scanner's place in the document: the array or object that holds the value, and the value's index or name. */
-struct place {
-    const struct place *outer;
+struct json_place {
+    const struct json_place *outer;
     struct str name; /* absent in an array */
     size_t index;
 };
@@ -29,9 +29,9 @@ struct scanner {
     int depth;
     const char *why; /* set by the first failure */
     enum json_patience patience;
-    const char *unusable;      /* why the current string can't be used */
-    const struct place *place; /* NULL: outside the document's object */
-    struct mending *mending;   /* NULL: nothing is mended or named */
+    const char *unusable;           /* why the current string can't be used */
+    const struct json_place *place; /* NULL: outside the document's object */
+    struct mending *mending;        /* NULL: nothing is mended or named */
 };
 
 /*

@@ -13,7 +13,7 @@
 #define HEADERS_ROOM 16 /* at first; doubled when it is full */
 
 /* Where a header stands in the head's text. */
-struct place {
+struct header_place {
     uint32_t name, name_len;
     uint32_t value, value_len; /* `value` 0: there is none yet */
 };
@@ -25,7 +25,7 @@ struct answer {
     bool is_head, upgrade;
 
     struct buffer text; /* names and values of the head, one after the other */
-    struct place *places;
+    struct header_place *places;
     struct answer_header *headers; /* once the head is whole; NULL: there are none */
     size_t count, room;            /* of places */
     size_t head_size;              /* bytes, status line and line ends included */
@@ -59,7 +59,7 @@ static void add_header(struct answer *answer)
         if (answer->places == NULL)
             abort();
     }
-    answer->places[answer->count++] = (struct place){.name = (uint32_t)answer->text.len};
+    answer->places[answer->count++] = (struct header_place){.name = (uint32_t)answer->text.len};
 }
 
 /* Refuses control characters in the reason phrase, since llhttp accepts them. */
@@ -89,7 +89,7 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
 static int on_field_complete(llhttp_t *parser)
 {
     struct answer *answer = parser->data;
-    struct place *place = answer->count > 0 ? &answer->places[answer->count - 1] : NULL;
+    struct header_place *place = answer->count > 0 ? &answer->places[answer->count - 1] : NULL;
     if (place == NULL || place->name_len == 0 || place->value != 0)
         return refuse(answer, "a header without a name");
     place->value = (uint32_t)answer->text.len;
@@ -185,7 +185,7 @@ static void list_headers(struct answer *answer)
     if (answer->count > 0 && answer->headers == NULL)
         abort();
     for (size_t i = 0; i < answer->count; i++) {
-        struct place place = answer->places[i];
+        struct header_place place = answer->places[i];
         answer->headers[i] = (struct answer_header){text_at(answer, place.name, place.name_len),
                                                     str_trim(text_at(answer, place.value, place.value_len))};
     }

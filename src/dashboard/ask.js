@@ -5,8 +5,8 @@
 const ACTIONS = {
   drain: {
     method: 'POST', path: id => workerPath(id) + '/drain', button: 'Drain',
-    title: id => `Drain ${id}?`, text: 'It gets no new work until it is undrained, whatever it reports. What it works on goes on.',
-    input: 'Reason, shown wherever the worker is', body: reason => ({reason}),
+    title: id => `Drain ${id}?`, text: 'It gets no new work until it is undrained, whatever it reports. Its present work goes on.',
+    input: 'Reason, which listings show', body: reason => ({reason}),
   },
   undrain: {
     method: 'POST', path: id => workerPath(id) + '/undrain', button: 'Undrain',

@@ -135,7 +135,7 @@ function showConnection() {
   const {mode, detail, heardAt} = connection, shown = byId('connection'), banner = byId('banner');
   shown.className = 'connection ' + mode;
   shown.replaceChildren(make('span', 'dot'), CONNECTION_WORDS[mode]);
-  shown.title = mode === 'polling' ? 'There is no stream of events from this coordinator; the page asks for what is new.' : '';
+  shown.title = mode === 'polling' ? 'This coordinator gives no stream of events, so the page asks for news.' : '';
   banner.hidden = mode !== 'lost';
   document.body.classList.toggle('stale', mode === 'lost');
   if (mode === 'lost') {

@@ -96,7 +96,7 @@ function showQueues() {
   });
   byId('queues-table').hidden = queues.length === 0;
   byId('queues-none').hidden = queues.length > 0;
-  setText(byId('queues-none'), work.why || 'There are no queues yet: a queue is there once a task has been put into it.');
+  setText(byId('queues-none'), work.why || 'There are no queues yet. The first task of a queue makes it.');
   setText(byId('queues-count'), work.why && queues.length ? work.why : queues.length ? countOf(queues.length, 'queue') : '');
   showQueueFigures();
 }
@@ -155,7 +155,7 @@ function beginningOf(text, most) {
 
 function makeDeadRow({queue, error, types, count: many}, age) {
   const filters = {queue, state: 'dead', error: beginningOf(error, ERROR_FILTER_MAX)};
-  const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was told', filters));
+  const heading = make('th', 'error', tasksLink(cut(error, 300) || 'No error was reported', filters));
   heading.scope = 'row';
   const retry = makeButton('small operator', 'Retry …', () => askRetryAll(filters, () => work.queuesAgain.now()));
   retry.hidden = !error; // "any error" is not "none"

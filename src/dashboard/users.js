@@ -5,7 +5,7 @@
 const REMOVE_USER = {
   method: 'DELETE', path: name => 'api/auth/users/' + encodeURIComponent(name), button: 'Remove', dangerous: true,
   done: 'The user is gone, and signed out everywhere.',
-  title: name => `Remove the user ${name}?`, text: 'Whoever is signed in by that name is signed out.',
+  title: name => `Remove the user ${name}?`, text: 'All sessions of the user end.',
 };
 
 const PASSWORD_LETTERS = 'abcdefghijkmnpqrstuvwxyz23456789'; // 32, of which none looks like another

@@ -6,7 +6,7 @@ const QUEUE_ACTIONS = {
   pause: {
     method: 'POST', path: queue => queuePath(queue) + '/pause', button: 'Pause', done: 'It is paused.',
     title: queue => `Pause ${queue}?`,
-    text: 'None of its tasks is given out until it is resumed. What runs goes on, and new ones are taken.',
+    text: 'None of its tasks is given out until it is resumed. Running tasks go on, and new ones are accepted.',
   },
   resume: {
     method: 'POST', path: queue => queuePath(queue) + '/resume', button: 'Resume', done: 'Its tasks are given out again.',
@@ -20,7 +20,7 @@ const TASK_ACTIONS = {
     done: ({status}) => status === 'cancelling' ? 'Its worker is told to stop; what it sends until then still counts.'
       : 'It is cancelled.',
     title: id => `Cancel ${id}?`,
-    text: 'A waiting task is cancelled at once. Of a running one the worker is told, with its next heartbeat at the latest.',
+    text: 'A waiting task is cancelled at once. The worker of a running task is told with its next heartbeat at the latest.',
   },
   retry: {
     method: 'POST', path: id => taskPath(id) + '/retry', button: 'Retry', done: 'It waits in its queue again.',

@@ -15,7 +15,7 @@ function fact(title, value) {
 }
 
 // A card with a list of names and values; those of nothing are left out.
-function factCard(title, facts, none = 'It has told nothing.') {
+function factCard(title, facts, none = 'It has reported nothing.') {
   const said = facts.filter(([, value]) => value instanceof Node || plainText(value) !== '');
   return make('section', 'card', make('header', '', make('h2', '', title)),
     said.length ? make('dl', 'facts', ...said.map(([name, value]) => fact(name, value)))

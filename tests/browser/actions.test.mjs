@@ -87,7 +87,7 @@ test('what was refused says why, and can be tried again', async () => {
 test('a drain says why, and everybody sees it', async () => {
   const page = await open(browser, fleet.url + '#/worker/w');
   await page.getByRole('button', {name: 'Drain', exact: true}).click();
-  await page.getByLabel('Reason, shown wherever the worker is').fill('<b>disk</b> swap');
+  await page.getByLabel('Reason, which listings show').fill('<b>disk</b> swap');
   await page.keyboard.press('Enter');
   await result(page, 'Worker w takes no new work');
   assert.equal((await worker('w')).drain_reason, '<b>disk</b> swap');

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import select
 import socket
 import time
 
@@ -80,6 +81,10 @@ class RawConnection:
         raw = http.client.HTTPResponse(self.socket, method=method)
         raw.begin()
         return Response(raw, started)
+
+    def has_answer(self):
+        """Whether something has come that was not read yet."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def read_to_end(self, within=TIMEOUT):
         """Returns all bytes until the server closes the connection. Fails if the server does not close it in time."""

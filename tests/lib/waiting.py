@@ -1,4 +1,4 @@
-"""Waits for a condition, with a deadline. This is the only place of the suite that sleeps."""
+"""Waits for a condition, with a deadline."""
 
 import time
 

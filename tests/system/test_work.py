@@ -352,9 +352,10 @@ def test_what_a_worker_holds_that_says_it_goes_is_another_ones_at_once(redis, th
         with Commands(redis) as commands:
             there.beat("w", status="offline")
             assert ids(poll.answer()) == [f"t{number}"]
-        told = next(i for i, line in enumerate(commands.lines) if line.startswith("EVALSHA") and " w  offline " in line)
-        swept = next(i for i, line in enumerate(commands.lines[told:], told) if line.startswith("EVALSHA") and " {rma}:alive " in line)
-        sweepers.append(commands.clients[swept] == commands.clients[told])
+        calls = [(line, client) for line, client in zip(commands.lines, commands.clients) if line.startswith("EVALSHA")]
+        told = next(i for i, (line, _) in enumerate(calls) if " w  offline " in line)
+        sweeper = next(client for line, client in calls[told:] if " {rma}:alive " in line)
+        sweepers.append(sweeper == calls[told][1])
     assert sum(sweepers) >= 4, "of five; another one may sweep just then"
 
 

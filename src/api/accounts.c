@@ -204,6 +204,7 @@ static void change_user(struct request *request, struct str name, bool made, con
         return;
     }
     snprintf(change->password, sizeof(change->password), "%.*s", STR_PRINTF(account->password));
+    pending_allow(pending, OFFLOAD_PATIENCE_MS);
     enum err err = offload_run(change->api->offload, hash_password, on_hashed, change);
     if (err != ERR_NONE)
         on_user_stored(change, err);

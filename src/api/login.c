@@ -173,8 +173,10 @@ static void on_password(void *data, enum err err, struct str hash)
     struct signing_in *in = data;
     if (err == ERR_NONE)
         snprintf(in->hash, sizeof(in->hash), "%.*s", STR_PRINTF(hash));
-    if (err == ERR_NONE || err == ERR_NO_SUCH)
+    if (err == ERR_NONE || err == ERR_NO_SUCH) {
+        pending_allow(in->pending, OFFLOAD_PATIENCE_MS);
         err = offload_run(in->api->offload, compare, on_compared, in);
+    }
     if (err != ERR_NONE)
         (void)signing_in_end(in, err);
 }

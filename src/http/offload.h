@@ -11,6 +11,11 @@ struct server_thread;
 struct offload;
 
 #define OFFLOAD_WAITING_MAX 64 /* pieces of work that wait for a thread of the pool; above this number new ones are refused */
+/*
+ * How long a request may wait for such work. What takes tens of ms of a core takes seconds where many want that core. Our own
+ * clients, the dashboard and the commands, give up after 10 s.
+ */
+#define OFFLOAD_PATIENCE_MS 8000
 
 /* Makes what one loop needs of the pool. Call it in the loop's thread. It lives as long as the program. */
 struct offload *offload_new(struct server_thread *thread);

@@ -110,6 +110,12 @@ void pending_park(struct pending *pending, int32_t patience_ms)
     set_deadline(pending, clock_ms() + (server_thread_stopping(pending->request->thread) ? 0 : patience_ms));
 }
 
+void pending_allow(struct pending *pending, int32_t patience_ms)
+{
+    if (pending->request != NULL && !server_thread_stopping(pending->request->thread))
+        set_deadline(pending, clock_ms() + patience_ms);
+}
+
 void *pending_payload(struct pending *pending)
 {
     return pending->payload;

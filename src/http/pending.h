@@ -42,6 +42,9 @@ struct pending *pending_new(struct request *request, request_handler *late, size
  */
 void pending_park(struct pending *pending, int32_t patience_ms);
 
+/* Lets a request wait for `patience_ms` from now, for what is slower than Redis. Its time stays as it is while the program ends. */
+void pending_allow(struct pending *pending, int32_t patience_ms);
+
 /* Makes a request wait until the next turn of the loop; `handler` then goes on with it. */
 void pending_defer(struct request *request, request_handler *handler);
 

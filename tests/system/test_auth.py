@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import credentials
+import preloaded
 import project
 from agents import HEARTBEATS, REGISTRATIONS
 from commands import Commands
@@ -708,6 +709,16 @@ def test_signing_in_as_the_front_end_does(anna):
     assert coordinator.request("POST", "/api/auth/login", {"username": 1}).json["detail"]
     assert coordinator.request("POST", "/api/auth/verify", {"token": "x"}).json == {"valid": False, "error": "Invalid token"}
     assert coordinator.request("POST", "/api/auth/verify", {}).json == {"valid": False, "error": "No token provided"}
+
+
+def test_a_password_is_checked_however_slow_the_machine_is(redis, start_coordinator):
+    coordinator = start_coordinator(redis, AUTH="on", REQUEST_TIMEOUT_MS=1500, SLOW_PASSWORDS_MS=2000,
+                                    LD_PRELOAD=preloaded.build("slow_passwords"))
+    body = {"username": "anna", "password": "correct horse", "role": "operator"}
+    assert coordinator.request("POST", "/api/auth/users", body, bearer(make_token(redis.client))).status == 201
+    statuses = [coordinator.request("POST", "/api/auth/login", {"username": "anna", "password": password}).status
+                for password in ("correct horse", "wrong")]
+    assert statuses == [200, 401]
 
 
 @pytest.mark.parametrize("how", ["logout", "password", "removal"])

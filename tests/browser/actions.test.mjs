@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {after, afterEach, before, beforeEach, test} from 'node:test';
-import {focused, launch, open, result, row, tabTo} from './lib/browser.mjs';
+import {focused, launch, live, open, result, row, tabTo} from './lib/browser.mjs';
 import {Fleet, waitUntil} from './lib/fleet.mjs';
 import {Proxy} from './lib/proxy.mjs';
 
@@ -86,6 +86,7 @@ test('what was refused says why, and can be tried again', async () => {
 
 test('a drain says why, and everybody sees it', async () => {
   const page = await open(browser, fleet.url + '#/worker/w');
+  await live(page);
   await page.getByRole('button', {name: 'Drain', exact: true}).click();
   await page.getByLabel('Reason, which listings show').fill('<b>disk</b> swap');
   await page.keyboard.press('Enter');

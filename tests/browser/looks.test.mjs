@@ -39,6 +39,7 @@ for (const colorScheme of ['light', 'dark']) {
 test('axe notices what is wrong', async () => {
   const page = await open(browser, fleet.url);
   await row(page, 'gpu-lisbon').waitFor();
+  await page.locator('#health-reasons').filter({hasText: 'live'}).waitFor(); // it comes by an answer of its own
   await page.evaluate(() => {
     document.getElementById('filter-text').removeAttribute('aria-label');
     document.getElementById('filter-text').removeAttribute('placeholder');

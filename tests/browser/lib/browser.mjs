@@ -1,7 +1,9 @@
 // Debian's Chromium, and what the tests look at in a page.
 
+import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {isDeepStrictEqual} from 'node:util';
 import {chromium} from 'playwright-core';
 import {waitUntil} from './fleet.mjs';
 
@@ -38,6 +40,22 @@ export function rows(page) {
 
 export function row(page, workerId) {
   return rows(page).filter({has: page.getByRole('link', {name: workerId, exact: true})});
+}
+
+// Waits until events come: what happens from then on is told.
+export function live(page) {
+  return waitUntil(async () => await page.locator('#connection').textContent() === 'Live', 'events come');
+}
+
+// Waits until read() gives what is expected: the parts of a page come by answers of their own, in any order.
+export async function comes(read, expected) {
+  let last;
+  try {
+    await waitUntil(async () => isDeepStrictEqual(last = await read(), expected), 'all is as expected');
+  } catch (error) {
+    assert.deepEqual(last, expected);
+    throw error;
+  }
 }
 
 // Waits until the page shows `words` as the result of the last button.

@@ -5,7 +5,7 @@
 const PLOT = {height: 252, left: 44, right: 8, top: 10, bottom: 26};
 const MINUTE = 60000;
 
-const plot = {points: [], x: null, y: null, cursor: null};
+const plot = {points: [], x: null, y: null, cursor: null, readout: null, pointer: null}; // pointer: where it is; null: elsewhere
 
 // The points, runs of neighbours: a minute that nobody measured breaks the line.
 function runsOf(points, interval) {
@@ -73,35 +73,41 @@ function drawPlot() {
   plot.cursor = makeSvg('g', {class: 'cursor', visibility: 'hidden'},
     makeSvg('line', {y1: top, y2: height - bottom}), makeSvg('circle', {r: 3.5}));
   svg.append(plot.cursor);
-  const readout = make('p', 'readout');
-  readout.setAttribute('aria-hidden', 'true');
-  svg.addEventListener('pointermove', event => pointAt(event.offsetX, readout));
-  svg.addEventListener('pointerleave', () => {
-    plot.cursor.setAttribute('visibility', 'hidden');
-    readout.textContent = '';
-  });
-  place.replaceChildren(svg, readout);
+  plot.readout = make('p', 'readout');
+  plot.readout.setAttribute('aria-hidden', 'true');
+  place.replaceChildren(svg, plot.readout);
+  showPointed();
 }
 
 // Shows the point nearest to the pointer.
-function pointAt(x, readout) {
-  if (!plot.points.length) return;
-  const distance = point => Math.abs(plot.x(point.time) - x);
+function showPointed() {
+  if (!plot.cursor) return;
+  const isPointed = plot.pointer !== null && plot.points.length > 0;
+  plot.cursor.setAttribute('visibility', isPointed ? 'visible' : 'hidden');
+  plot.readout.textContent = '';
+  if (!isPointed) return;
+  const distance = point => Math.abs(plot.x(point.time) - plot.pointer);
   const point = plot.points.reduce((best, each) => distance(each) < distance(best) ? each : best);
   const [line, circle] = plot.cursor.children, at = plot.x(point.time);
   line.setAttribute('x1', at);
   line.setAttribute('x2', at);
   circle.setAttribute('cx', at);
   circle.setAttribute('cy', plot.y(point.average_load));
-  plot.cursor.setAttribute('visibility', 'visible');
-  readout.textContent = [hourAndMinute.format(point.time), percent(point.average_load), countOf(point.live_workers, 'live worker')]
-    .join('  ·  ');
+  plot.readout.textContent = [hourAndMinute.format(point.time), percent(point.average_load),
+    countOf(point.live_workers, 'live worker')].join('  ·  ');
 }
 
 function setUpPlot() {
-  new ResizeObserver(drawPlot).observe(byId('load-plot'));
-  listen('history', drawPlot);
-  listen('stats', () => {
-    if (!plot.cursor || plot.cursor.getAttribute('visibility') === 'hidden') drawPlot();
+  const place = byId('load-plot'); // it stays, what is drawn in it does not
+  place.addEventListener('pointermove', event => {
+    plot.pointer = event.clientX - place.getBoundingClientRect().left;
+    showPointed();
   });
+  place.addEventListener('pointerleave', () => {
+    plot.pointer = null;
+    showPointed();
+  });
+  new ResizeObserver(drawPlot).observe(place);
+  listen('history', drawPlot);
+  listen('stats', drawPlot);
 }

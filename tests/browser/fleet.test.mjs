@@ -143,7 +143,14 @@ test('the load of the last hour is plotted', async () => {
     .evaluate(line => line.getAttribute('d').slice(1).split('L').map(each => Number(each.split(' ')[1])));
   assert.equal(heights.indexOf(Math.min(...heights)), 20, 'the peak is where it was');
   await svg.hover({position: {x: 60, y: 50}});
-  assert.match(await page.locator('#load-plot .readout').textContent(), /^\d\d:\d\d {2}· {2}10 % {2}· {2}\d live workers?$/);
+  const pointedAt = /^\d\d:\d\d {2}· {2}10 % {2}· {2}\d live workers?$/, readout = page.locator('#load-plot .readout');
+  assert.match(await readout.textContent(), pointedAt);
+  points[25].average_load = 0.05;
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))); // it reads all again
+  await svg.and(page.getByRole('img', {name: 'lowest 5 %'})).waitFor();
+  assert.match(await readout.textContent(), pointedAt, 'it stays when the plot is drawn anew');
+  await page.mouse.move(5, 5);
+  assert.equal(await readout.textContent(), '');
   await page.close();
   await proxy.stop();
 });

@@ -137,7 +137,8 @@ test('an admin makes users, changes and removes them', async () => {
   await page.getByText('There is one of this name already').waitFor();
   await add('otto', 'viewer', '');
   await userRow('otto').waitFor();
-  const made = await page.locator('#users-password-made').textContent();
+  const password = () => page.locator('#users-password-made').textContent(); // the list may be read before the button is answered
+  const made = await waitUntil(password, 'the password is shown');
   assert.match(made, /^[a-z2-9]{20}$/);
   assert.equal((await login('otto', made)).status, 200);
   assert.deepEqual(await barriers(page), []);
@@ -152,6 +153,7 @@ test('an admin makes users, changes and removes them', async () => {
   await dialog.getByLabel('New password').fill('another good one');
   await dialog.getByRole('button', {name: 'Change'}).click();
   await userRow('otto').getByRole('cell', {name: 'user', exact: true}).waitFor();
+  await dialog.waitFor({state: 'hidden'});
   assert.equal((await login('otto', made)).status, 401);
   assert.equal((await login('otto', 'another good one')).json.user.role, 'user');
   assert.equal(await page.locator('#users-made').isVisible(), false, 'the password before is not shown any more');
@@ -159,7 +161,7 @@ test('an admin makes users, changes and removes them', async () => {
   await page.getByLabel('Make up a password, and show it once').check();
   await page.getByRole('dialog').getByRole('button', {name: 'Change'}).click();
   await page.locator('#users-made').filter({hasText: 'Take the password of anna now'}).waitFor();
-  const again = await page.locator('#users-password-made').textContent();
+  const again = await password();
   assert.notEqual(again, made);
   assert.deepEqual((await login('anna', again)).json.user, {username: 'anna', role: 'operator'});
 
@@ -182,7 +184,7 @@ test('an admin makes users, changes and removes them', async () => {
   for (const action of ['user.make', 'user.password', 'user.remove'])
     await page.locator('#access-audit').getByText(action).first().waitFor();
   await page.getByRole('link', {name: 'Fleet'}).click();
-  await waitUntil(async () => await page.locator('#users-password-made').textContent() === '', 'nobody who comes later sees it');
+  await waitUntil(async () => await password() === '', 'nobody who comes later sees it');
   assert.deepEqual(page.faults, []);
   await page.close();
 });

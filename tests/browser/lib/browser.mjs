@@ -13,7 +13,7 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
   '--disable-sync'];
 
 export function launch(flags = []) {
-  return chromium.launch({executablePath: '/usr/bin/chromium', args: [...FLAGS, ...flags]});
+  return chromium.launch({executablePath: '/usr/bin/chromium', args: [...FLAGS, ...flags], timeout: 180000});
 }
 
 // Opens a page that keeps what went wrong in it: `faults`. What it could not load is no fault where connections are cut.

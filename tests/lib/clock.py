@@ -1,5 +1,6 @@
 """A wall clock that tests move, for the processes that are started with it; see clock.c."""
 
+import contextlib
 import mmap
 import struct
 import time
@@ -43,3 +44,11 @@ class Clock:
     def stop_at(self, moment_ms):
         """Stops the clock at a moment, in ms since 1970; 0 lets it go on."""
         self._map[8:16] = struct.pack("=q", round(moment_ms))
+
+    @contextlib.contextmanager
+    def standing_at(self, moment_ms):
+        """During the block the clock stands at a moment, however long the block takes; it goes on from there."""
+        self.stop_at(moment_ms)
+        yield
+        self.move_to(moment_ms)
+        self.stop_at(0)

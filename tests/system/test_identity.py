@@ -291,10 +291,12 @@ def test_an_announced_silence_is_not_taken_for_death(start_redis, start_coordina
     """A worker that loads a model says so: a container that looks just like it is another one meanwhile."""
     redis = start_redis(clock=clock)
     coordinator = start_coordinator(redis)
-    first = coordinator.register()["worker_id"]
-    coordinator.beat(first, expect_silence=silence)
-    clock.advance(silence + 44)
-    second = coordinator.register()
+    began = clock.now_ms()
+    with clock.standing_at(began):
+        first = coordinator.register()["worker_id"]
+        coordinator.beat(first, expect_silence=silence)
+    with clock.standing_at(began + (silence + 44) * 1000):
+        second = coordinator.register()
     assert (second["worker_id"] != first, second["reregistered"]) == (True, False)
     clock.advance(2)
     coordinator.beat(second["worker_id"])

@@ -96,12 +96,12 @@ def test_each_border_is_kept_to_the_second(fleet):
     coordinator = fleet.start()
     register(coordinator)
     beat = fleet.since_heartbeat("silent-worker")
-    fleet.clock.move_to(beat + OFFLINE_AFTER - 1000)
-    assert_online(coordinator, "silent-worker")
+    with fleet.clock.standing_at(beat + OFFLINE_AFTER - A_LITTLE):
+        assert_online(coordinator, "silent-worker")
     fleet.clock.move_to(beat + OFFLINE_AFTER + A_LITTLE)
     assert_offline(coordinator, "silent-worker")
-    fleet.clock.move_to(beat + REMOVED_AFTER - 3000)
-    assert_offline(coordinator, "silent-worker")
+    with fleet.clock.standing_at(beat + REMOVED_AFTER - A_LITTLE):
+        assert_offline(coordinator, "silent-worker")
     fleet.clock.move_to(beat + REMOVED_AFTER + A_LITTLE)
     assert_gone(coordinator, fleet.redis, "silent-worker", beat + REMOVED_AFTER)
     fleet.clock.move_to(beat + REMOVED_AFTER + REVIVED_FOR + A_LITTLE)
@@ -142,8 +142,8 @@ def test_a_heartbeat_on_an_offline_worker_brings_it_back(fleet):
     wait_until(lambda: coordinator.stats()["healthy_workers"] == 1, within=1.5)
     assert_online(coordinator, "silent-worker")
     beat = fleet.since_heartbeat("silent-worker")
-    fleet.clock.move_to(beat + OFFLINE_AFTER - 1000)
-    assert_online(coordinator, "silent-worker")
+    with fleet.clock.standing_at(beat + OFFLINE_AFTER - A_LITTLE):
+        assert_online(coordinator, "silent-worker")
     invariants.assert_hold(fleet.redis.dump())
 
 
@@ -231,13 +231,14 @@ def test_an_announced_silence_is_kept(moving):
     clock, redis, coordinator = moving
     coordinator.register("loads-a-model")
     coordinator.beat("loads-a-model", expect_silence=600)
-    clock.advance(598)
-    assert coordinator.worker("loads-a-model")["status"] == "healthy"
-    clock.advance(3)
-    assert coordinator.worker("loads-a-model")["status"] == "offline"
-    clock.advance(1495)
-    assert coordinator.worker("loads-a-model")["status"] == "offline"
-    clock.advance(5)
+    beat = int(redis.client.hget("{rma}:worker:loads-a-model", "last_heartbeat"))
+    with clock.standing_at(beat + 599_000):
+        assert coordinator.worker("loads-a-model")["status"] == "healthy"
+    with clock.standing_at(beat + 601_000):
+        assert coordinator.worker("loads-a-model")["status"] == "offline"
+    with clock.standing_at(beat + 2_099_000):
+        assert coordinator.worker("loads-a-model")["status"] == "offline"
+    clock.move_to(beat + 2_101_000)
     assert coordinator.get("/api/worker/loads-a-model").status == 404
     assert coordinator.stats()["total_workers"] == 0
     invariants.assert_hold(redis.dump())

@@ -180,15 +180,17 @@ def test_the_requests_of_an_instance_that_is_gone_end(clock, start_redis, start_
     coordinator = start_coordinator(redis, clock=clock)
     routes = Routes(redis.client)
     coordinator.register("w", **LLM)
-    for _ in range(5):
-        routes.choose("vllm", thread="dead")
+    began = clock.now_ms()
+    with clock.standing_at(began):
+        for _ in range(5):
+            routes.choose("vllm", thread="dead")
     def rank():
         return redis.client.zscore("{rma}:service:vllm", "w")
 
     wait_until(lambda: rank() == 10 ** 12 + 500_000)
-    clock.advance(14)
-    coordinator.beat("w")
-    assert coordinator.worker("w")["requests_left"] == 5
+    with clock.standing_at(began + 14_000):
+        coordinator.beat("w")
+        assert coordinator.worker("w")["requests_left"] == 5
     clock.advance(1)
     wait_until(lambda: redis.client.hlen("{rma}:requests") == 0, within=5)  # nobody asks: the sweep does it
     wait_until(lambda: rank() == 10 ** 12)

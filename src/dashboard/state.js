@@ -60,6 +60,14 @@ function rowOf(worker) {
   };
 }
 
+const REMOVALS_KEPT = 1000;
+const removals = new Map(); // when workers were removed, the last of them, by id
+
+// Takes over a worker that was asked for alone; while the answer was on its way, it may have been removed.
+function putAsked(worker, askedAt) {
+  if (!(removals.get(worker.worker_id) >= askedAt)) putWorker(worker);
+}
+
 // Takes over a worker; what is known of a later heartbeat stays.
 function putWorker(worker) {
   const row = rowOf(worker), known = fleet.workers.get(row.id);
@@ -116,7 +124,8 @@ async function fetchWanted() {
     await readWorkers().catch(() => {}); // it is read again within a minute
     return;
   }
-  await Promise.all(ids.map(id => get(workerPath(id)).then(putWorker, error => {
+  const askedAt = Date.now();
+  await Promise.all(ids.map(id => get(workerPath(id)).then(worker => putAsked(worker, askedAt), error => {
     if (error.status === 404) fleet.workers.delete(id);
     announce('workers');
   })));
@@ -129,8 +138,12 @@ function takeWorkerEvent(kind, event) {
   fleet.events.unshift({kind, id, reason: event.reason, why: event.drain_reason, status: event.status, time});
   fleet.events.length = Math.min(fleet.events.length, EVENTS_KEPT);
   reading?.told.add(id);
-  if (kind === 'removed') fleet.workers.delete(id);
-  else if (row) {
+  if (kind === 'removed') {
+    fleet.workers.delete(id);
+    removals.delete(id); // the last one is behind the others
+    removals.set(id, Date.now());
+    if (removals.size > REMOVALS_KEPT) removals.delete(removals.keys().next().value);
+  } else if (row) {
     Object.assign(row, {status: event.status, tier: event.tier, services: [...event.services].sort(), changedAt: time});
   }
   if (row && event.reason.endsWith('drained')) row.why = plainText(event.drain_reason);

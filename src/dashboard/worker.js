@@ -190,11 +190,10 @@ function showNow(row) {
 }
 
 async function readWorker() {
-  const {id} = shownWorker;
-  shownWorker.readAt = Date.now();
+  const {id} = shownWorker, askedAt = shownWorker.readAt = Date.now();
   try {
     const worker = await get(workerPath(id));
-    putWorker(worker);
+    putAsked(worker, askedAt);
     if (shownWorker.id === id) {
       Object.assign(shownWorker, {worker, why: ''});
       showItsRequests(worker);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import {after, before, describe, test} from 'node:test';
-import {launch, open, row} from './lib/browser.mjs';
+import {launch, live, open, row} from './lib/browser.mjs';
 import {Fleet, waitUntil} from './lib/fleet.mjs';
 import {Proxy} from './lib/proxy.mjs';
 
@@ -71,6 +71,28 @@ describe('the connection', {concurrency: true}, () => {
     const before = await age();
     await ticks;
     assert.equal(await age(), before);
+    await page.close();
+  });
+
+  test('a worker that is removed while the page asks for it does not come back', async t => {
+    const {fleet, proxy} = await start(t);
+    const page = await open(browser, proxy.url);
+    await live(page);
+    let answer; // it was made before, and comes afterwards
+    proxy.answers.set('/api/worker/brief', async (request, response) => {
+      const {json} = await fleet.get('/api/worker/brief');
+      answer = () => response.writeHead(200, {'Content-Type': 'application/json'}).end(JSON.stringify(json));
+    });
+    await fleet.register('brief');
+    await waitUntil(() => answer, 'it is asked for');
+    await fleet.send('DELETE', '/api/worker/unregister/brief');
+    await page.locator('#events').getByText('brief was removed').waitFor();
+    const arrived = page.waitForResponse(response => response.url().endsWith('/api/worker/brief'));
+    answer();
+    await (await arrived).finished();
+    await fleet.register('after');
+    await row(page, 'after').waitFor();
+    assert.equal(await row(page, 'brief').count(), 0);
     await page.close();
   });
 

@@ -12,7 +12,7 @@ import event_stream
 import http_client
 import processes
 import project
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL",
                    "WARNING: ThreadSanitizer")
@@ -147,7 +147,7 @@ class Coordinator:
             if self.is_running():
                 self._process.send_signal(signal.SIGCONT)
                 try:
-                    self.stop()
+                    self.stop(within=PATIENCE)  # a sanitizer looks for leaks
                 except AssertionError as error:
                     problems.append(str(error))
             elif not self._end_is_expected:
@@ -239,7 +239,7 @@ class Coordinator:
     def is_ready(self):
         return self.get("/readyz").status == 200
 
-    def wait_until_ready(self, within=5.0):
+    def wait_until_ready(self, within=PATIENCE):
         """Waits until all its threads reach Redis. It asks many times, since the kernel spreads connections over the threads."""
         wait_until(lambda: all(self.is_ready() for _ in range(25)), within=within, what=f"{self.name} is ready")
         return self

@@ -9,7 +9,7 @@ import threading
 from jsonschema import Draft202012Validator, RefResolver
 
 import project
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 DOCUMENT = json.loads((project.ROOT / "src" / "api" / "openapi.json").read_text())
 SCHEMAS = DOCUMENT["paths"]["/api/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["x-event-data"]
@@ -84,7 +84,7 @@ class EventStream:
     def last_id(self):
         return [event.id for event in self.blocks if event.id][-1]
 
-    def wait_for(self, condition, within=5.0, what=None):
+    def wait_for(self, condition, within=PATIENCE, what=None):
         """Waits until condition(stream) is true."""
         return wait_until(lambda: condition(self), within=within, what=what or "the stream has it")
 

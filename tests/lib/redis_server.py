@@ -14,9 +14,21 @@ from waiting import wait_until
 
 
 # The ports are below those that the kernel assigns (net.ipv4.ip_local_port_range). Otherwise a connection of another test could
-# take the port before its server does, or while its server restarts. Each test process uses a range of its own.
-SLICE = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", "gw0")))) % 8
-PORTS = itertools.cycle(range(12000 + 2500 * SLICE, 14500 + 2500 * SLICE))
+# take the port before its server does, or while its server restarts.
+FIRST_PORT, SLICES, SLICE = 12000, 50, 400
+
+
+def claim_slice():
+    """Returns the number of a range of ports that no other test process of this machine uses, and what to keep for that."""
+    for number in itertools.count():
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0rma-test-ports-{number}")  # the name of a socket in no directory: it ends with the process
+            return number % SLICES, claim
+
+
+NUMBER, CLAIM = claim_slice()
+PORTS = itertools.cycle(range(FIRST_PORT + SLICE * NUMBER, FIRST_PORT + SLICE * (NUMBER + 1)))
 
 
 def free_port():

@@ -13,6 +13,7 @@ import project
 HEADING = "Looking inside with redis-cli"
 FLEET = ["worker-810f649f", "worker-04d21ad4", "worker-732705b1", "worker-8fe80f98", "worker-8ade2c4a"]
 TROUBLE = ("(nil)", "(error)", "WRONGTYPE", "ERR ", "Could not connect", "(empty array)", "not found")
+WATCHES = re.compile(r"\bMONITOR\b")
 
 
 def printed_commands():
@@ -49,11 +50,11 @@ def fleet(start_coordinator):
 
 
 def run(command, directory):
-    """What the command prints; one that goes on and on is ended after a moment."""
+    """What the command prints; one that watches goes on and on, and is ended after a moment."""
     process = subprocess.Popen(["sh", "-c", command], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                start_new_session=True)
     try:
-        return process.communicate(timeout=1.5)[0]
+        return process.communicate(timeout=4 if WATCHES.search(command) else 30)[0]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGINT)
         try:

@@ -117,6 +117,8 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
     coordinator = read_here(MAX_REPLICA_LAG_SECONDS=2, THREADS=1)
     wait_for_the_replica(coordinator)
     wait_until(lambda: 5 < time.time() % 60 < 50, within=20, what="the write of each minute is not near")
+    wait_until(lambda: len({server.client.info("replication")["master_repl_offset"] for server in (primary, replica)}) == 1,
+               what="what the start wrote has come to the replica")
     replica.client.execute_command("REPLICAOF", "127.0.0.1", "1")  # nobody is there
     let_pass(2.5)
     assert from_replica(coordinator) < 1, "nothing was written"

@@ -139,8 +139,13 @@ void wire_close(struct wire *wire)
 ssize_t wire_read(struct wire *wire, void *room, size_t size)
 {
     enum tls_wants wants;
-    if (wire->ssl == NULL)
-        return recv(h2o_socket_get_fd(wire->socket), room, size, MSG_DONTWAIT);
+    if (wire->ssl == NULL) {
+        ssize_t got = recv(h2o_socket_get_fd(wire->socket), room, size, MSG_DONTWAIT);
+        if (got != 0 || !wire->was_reset)
+            return got;
+        errno = ECONNRESET;
+        return -1;
+    }
     ssize_t got = tls_read(wire->ssl, room, size, &wants);
     if (wants == TLS_WRITABLE) {
         wire->read_wants_write = true;
@@ -155,7 +160,9 @@ ssize_t wire_write(struct wire *wire, const struct iovec pieces[], size_t count)
     enum tls_wants wants;
     if (wire->ssl == NULL) {
         struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count};
-        return sendmsg(h2o_socket_get_fd(wire->socket), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = sendmsg(h2o_socket_get_fd(wire->socket), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        wire->was_reset = wire->was_reset || (sent == -1 && errno == ECONNRESET);
+        return sent;
     }
     ssize_t sent = tls_write(wire->ssl, pieces, count, &wants);
     wire->write_wants_read = wants == TLS_READABLE;

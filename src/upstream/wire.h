@@ -54,6 +54,7 @@ struct wire {
     bool read_wants_write, write_wants_read; /* TLS must write to go on reading, or read to go on writing */
     bool opening, securing;
     bool reused;
+    bool was_reset; /* a write has met the worker's reset: the kernel says so once, and then reports an orderly end to reads */
 };
 
 /*

@@ -1,7 +1,9 @@
 """Workers that fail, each in its way. No POST is delivered twice; no request fails that another worker could safely have served; no
 answer that was cut off looks whole."""
 
+import asyncio
 import socket
+import threading
 
 import pytest
 
@@ -9,7 +11,7 @@ from certificates import Authority
 from peer_faults import ANSWERED, CUT, DELIVERED, UNDELIVERED, after, close, late, reset, silence, stale, stale_unread
 from peers import reply, saying
 from stage import of_all
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 GOOD = b"the good worker"
 
@@ -171,6 +173,30 @@ def read_old(connection):
     except ConnectionResetError:
         return said, True
     return said, False
+
+
+def test_an_answer_that_the_worker_resets_never_looks_whole_while_it_gets_a_body(stage):
+    """The kernel tells of the reset once: to the one who sends. A read then finds what had come before, and an orderly end."""
+    goes = threading.Event()
+
+    async def behave(connection):
+        await connection.read_head()
+        connection.writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 8_000_000)
+        await asyncio.to_thread(goes.wait, 10)
+        connection.reset()
+
+    peer = stage.peers.start(behave)
+    service = stage.service(peer)
+    with stage.coordinators[0].raw() as raw:
+        raw.send(f"POST /service/{service}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n").send(b"x" * 100_000)
+        raw.socket.recv(1000)
+        let_pass(0.3)  # the coordinator reads as much of the answer as it takes for a client that does not read
+        goes.set()
+        wait_until(lambda: peer.open == 0)
+        raw.send(b"x" * 1000)
+        let_pass(0.1)
+        said, was_reset = read_old(raw.socket)
+    assert was_reset and not said.endswith(b"\r\n0\r\n\r\n")
 
 
 def test_a_cut_answer_is_no_other_workers_business(stage):

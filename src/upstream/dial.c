@@ -94,7 +94,7 @@ static void on_wire(void *user, enum wire_event event, const char *why)
 /* Takes an idle connection to one of the addresses from the pool. False: there is none. */
 static bool take_kept(struct dialled *dialled)
 {
-    bool fresh = !dialled->request.safe;
+    bool fresh = !dialled->request.safe || dialled->request.more; /* it can't be sent once more if the worker has closed this one */
     for (size_t i = 0; i < dialled->address_count && dialled->wire == NULL; i++)
         dialled->wire = pool_take(&dialled->upstream->pool, &dialled->target, &dialled->addresses[i], fresh, on_wire, dialled);
     return dialled->wire != NULL;

@@ -227,6 +227,15 @@ def test_kept_connections_that_the_worker_has_ended_fail_nobody(stage):
         assert len(stage.peers.asked(f"/post-{number}")) == 1
 
 
+def test_a_long_body_is_sent_on_no_connection_that_has_been_idle_for_long(stage):
+    """If the worker closes that one, nobody has the body to send it again, even if the request may be done twice."""
+    service = stage.service(stage.peers.start(stale(close)))
+    assert stage.ask("GET", f"/service/{service}/x").body == b"fresh"
+    let_pass(1.6)  # POOL_FRESH_MS
+    got = stage.ask("POST", f"/service/{service}/x", b"x" * 100_000, {"Idempotency-Key": "k"})
+    assert (got.status, got.body) == (200, b"fresh"), got
+
+
 def test_a_worker_that_answers_before_it_has_read_all(stage):
     async def behave(connection):
         await connection.read_head()

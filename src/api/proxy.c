@@ -384,14 +384,26 @@ static void choose(struct proxy *proxy)
 }
 
 /*
- * Breaks the request off, because the client's credential has ended. If the credential has only expired, an answer may go on to
- * its end; a tunnel is closed all the same, since it might never end.
+ * Breaks the request off, because the client's credential has ended. If the credential has only expired, the request goes on to the
+ * end of its answer; but a tunnel, which might never end, is closed or not opened.
  */
 static void on_over(void *data, enum err err)
 {
     struct proxy *proxy = data;
-    if (proxy->tunnel != NULL || err != ERR_TOKEN_EXPIRED)
+    bool may_last = proxy->tunnel != NULL || (proxy->upgrades && proxy->pending != NULL);
+    if (err == ERR_TOKEN_EXPIRED && !may_last)
+        return;
+    if (proxy->pending == NULL) {
         proxy_break_off(proxy);
+        return;
+    }
+    proxy->holders++;
+    proxy_end_exchange(proxy);
+    proxy_release(proxy, REQUEST_UNKNOWN);
+    struct request *request = proxy_take(proxy, err_status(err));
+    if (request != NULL)
+        reply_error(request, err, NULL, NULL);
+    proxy_let_go(proxy);
 }
 
 void proxy_pass(struct request *request, const struct proxy_order *order)

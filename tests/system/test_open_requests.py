@@ -30,7 +30,9 @@ def stage(make_stage):
         request = await connection.read_head()
         if request is None:
             return
-        if request.header("upgrade"):
+        if request.path == "/waits":
+            pass
+        elif request.header("upgrade"):
             await connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                                   b"Sec-WebSocket-Accept: x\r\n\r\nhello")
         else:
@@ -76,6 +78,20 @@ def passed(more, until):
     return opened
 
 
+def unanswered(more):
+    """The worker has the request, and says nothing."""
+    def opened(stack, stage, coordinator, headers):
+        before = len(stage.peer.requests)
+        raw = open_raw(stack, coordinator, f"/service/{stage.name}/waits{more}", headers)
+        wait_until(lambda: len(stage.peer.requests) > before)
+
+        def end():
+            answer = raw.read_response()
+            return answer.status, answer.json.get("code")
+        return end
+    return opened
+
+
 def waiting(path):
     def opened(stack, stage, coordinator, headers):
         raw = open_raw(stack, coordinator, path, headers)
@@ -91,6 +107,8 @@ OF_PEOPLE = {
     "events": events,
     "a WebSocket": passed("\r\n" + UPGRADE, b"hello"),
     "an answer that goes on": passed("", b"hello\r\n"),
+    "a WebSocket that no worker has answered yet": unanswered("\r\n" + UPGRADE),
+    "a request that no worker has answered yet": unanswered(""),
     "a wait for a task": waiting("/api/tasks/t?wait=30"),
 }
 POLL = {"a poll": waiting("/api/worker/tasks?worker_id=w&wait=30&queues=nothing")}
@@ -187,10 +205,11 @@ def test_what_has_been_opened_goes_on_when_another_key_signs(stage):
 
 
 def test_what_a_token_has_open_ends_when_it_expires(stage):
-    """But an answer that has begun is not torn for that."""
+    """But an answer that has begun is not torn for that, and a request that has been sent gets its answer."""
     expires_at = time.time() + 2
     token = make_token(stage.redis.client, role="user", expires_at=int(expires_at * 1000))
-    openers = {name: opener for name, opener in OF_PEOPLE.items() if name != "an answer that goes on"}
+    spared = ("an answer that goes on", "a request that no worker has answered yet")
+    openers = {name: opener for name, opener in OF_PEOPLE.items() if name not in spared}
     with contextlib.ExitStack() as stack:
         ends = open_all(stack, stage, openers, bearer(token))
         end_within(ends, lambda: wait_until(lambda: time.time() >= expires_at), "token-expired")

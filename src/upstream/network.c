@@ -32,9 +32,13 @@ static const struct {
     {"::ffff:100.100.100.200", 96 + 32, NETWORK_FORBIDDEN}, /* a cloud's metadata within the shared network */
     {"::1", 128, NETWORK_PRIVATE},                          /* loopback */
     {"::", 128, NETWORK_FORBIDDEN},                         /* unspecified */
+    {"64:ff9b:1::", 48, NETWORK_PRIVATE},                   /* a network's own NAT64, RFC 8215 */
     {"100::", 64, NETWORK_FORBIDDEN},                       /* discard */
+    {"100:0:0:1::", 64, NETWORK_FORBIDDEN},                 /* dummy */
+    {"2001:2::", 48, NETWORK_PRIVATE},                      /* benchmarks */
     {"2001:db8::", 32, NETWORK_FORBIDDEN},                  /* documentation */
     {"3fff::", 20, NETWORK_FORBIDDEN},                      /* documentation */
+    {"5f00::", 16, NETWORK_FORBIDDEN},                      /* identifiers of segment routing */
     {"fc00::", 7, NETWORK_PRIVATE},                         /* unique local */
     {"fd00:ec2::", 32, NETWORK_FORBIDDEN},                  /* a cloud's metadata within it */
     {"fd20:ce::", 32, NETWORK_FORBIDDEN},                   /* likewise */
@@ -52,7 +56,7 @@ static const struct {
 } embedding[] = {
     {"::", 96, 12, false},           /* IPv4-compatible, deprecated */
     {"64:ff9b::", 96, 12, false},    /* NAT64, RFC 6052 */
-    {"64:ff9b:1::", 48, 12, false},  /* a network's own NAT64, RFC 8215, in the form of a /96 */
+    {"64:ff9b:1::", 48, 12, false},  /* a network's own NAT64, RFC 8215; it may look elsewhere, so all of it is private */
     {"2002::", 16, 2, false},        /* 6to4, RFC 3056 */
     {"2001::", 32, 12, true},        /* Teredo, RFC 4380 */
     {"::ffff:0:0:0", 96, 12, false}, /* SIIT, RFC 2765 */

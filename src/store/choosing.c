@@ -43,8 +43,6 @@ void choosing_add(struct buffer *out, const struct choosing *choosing)
     command_add(out, choosing->silent ? STR("silent") : STR(""));
 }
 
-static enum err choosing_ask(struct choosing *choosing);
-
 /* Excludes the chosen worker, whose address is not known, and chooses another one. */
 static void choose_another(struct choosing *choosing)
 {
@@ -154,7 +152,7 @@ bool lease_is_for(const struct request_lease *lease, const struct request_wish *
     return str_eq(buffer_str(&lease->services), wish->services) && str_eq(buffer_str(&lease->model), wish->model);
 }
 
-static enum err choosing_ask(struct choosing *choosing)
+enum err choosing_ask(struct choosing *choosing)
 {
     struct requests *requests = requests_of(choosing->store);
     if (choosing->unleased)

@@ -127,11 +127,24 @@ static struct entry *pick_entry(struct list *list, const struct choosing *choosi
     return picked;
 }
 
+/* Asks Redis: a list has the best workers alone, and when none of them is left, others may serve the request. */
+static void choose_beside(struct choosing *choosing)
+{
+    choosing->unleased = false;
+    enum err err = choosing_ask(choosing);
+    if (err != ERR_NONE)
+        choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
+}
+
 static void choose_from(struct list *list, struct choosing *choosing)
 {
     struct entry *entry = pick_entry(list, choosing);
+    if (entry == NULL && list->count > 0) {
+        choose_beside(choosing);
+        return;
+    }
     if (entry == NULL) {
-        choosing_refuse(choosing, list->count > 0 ? STR("tried") : buffer_str(&list->refusal));
+        choosing_refuse(choosing, buffer_str(&list->refusal));
         return;
     }
     choosing->lease = lease_new_unleased(choosing->store, entry->mark);

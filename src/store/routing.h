@@ -70,6 +70,9 @@ struct choosing {
     struct choosing *next; /* of the choices that wait for the same list */
 };
 
+/* Asks for a worker: the list if the choice is `unleased`, else Redis. */
+MUST_CHECK enum err choosing_ask(struct choosing *choosing);
+
 /* Takes a chosen worker as the script describes it, "id service loaded stamp mark", and finds its address. */
 void choosing_take(struct choosing *choosing, struct str text);
 

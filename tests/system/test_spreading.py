@@ -214,6 +214,22 @@ def test_a_random_spread_serves_without_leases(make_stage):
     assert all(peer.requests for peer in peers)
 
 
+def test_a_random_spread_does_not_end_with_the_best_workers(make_stage):
+    """Another worker is less good, since it is degraded, or has not loaded the model; it serves all the same."""
+    stage = make_stage()
+    coordinator = stage.start([{"name": "light", "tier": 2, "image": "x", "port": 9, "spread": "random"},
+                               {"name": "models", "tier": 1, "image": "x", "port": 9, "spread": "random", "loads_models": True}])
+    good = stage.peers.start(saying(reply(b"x")))
+    for service in ("light", "models"):
+        coordinator.register(f"best-{service}", services=[{"name": service, "service_url": stage.peers.refusing().url}])
+        coordinator.register(f"other-{service}", services=[{"name": service, "service_url": good.url}])
+    coordinator.beat("other-light", status="degraded")
+    coordinator.beat("best-models", loaded_models=["m"])
+    for target, body in (("/service/light/x", None), ("/v1/completions", b'{"model": "m"}')):
+        got = stage.ask("POST", target, body)
+        assert (got.status, got.body, got.headers["X-RMA-Attempt"]) == (200, b"x", "2"), got
+
+
 def test_an_instance_that_is_told_to_stop_ends_its_requests_first(stage):
     leaving = stage.start()
     worker = Busy()

@@ -206,7 +206,7 @@ static int on_headers_complete(llhttp_t *parser)
     answer->events->head(answer->data);
     if (answer->upgraded)
         return 2;
-    return answer->is_head || status == 204 || status == 304 ? 1 : 0;
+    return answer_is_bodiless(answer) ? 1 : 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t len)
@@ -380,6 +380,11 @@ struct str answer_header(const struct answer *answer, const char *name)
 int64_t answer_length(const struct answer *answer)
 {
     return answer->length;
+}
+
+bool answer_is_bodiless(const struct answer *answer)
+{
+    return answer->is_head || answer->parser.status_code == 204 || answer->parser.status_code == 304;
 }
 
 bool answer_keeps_alive(const struct answer *answer)

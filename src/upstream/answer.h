@@ -56,6 +56,9 @@ struct str answer_header(const struct answer *answer,
                          const char *name);         /* the first header of that name, in any case; absent if there is none */
 int64_t answer_length(const struct answer *answer); /* bytes of the body; -1: not known */
 
+/* Whether the answer must not have a body: it is one to HEAD, or has the status 204 or 304. */
+bool answer_is_bodiless(const struct answer *answer);
+
 /* Whether the connection can take another request once this answer is whole. */
 bool answer_keeps_alive(const struct answer *answer);
 

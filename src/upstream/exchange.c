@@ -219,7 +219,7 @@ static void finish(struct dialled *dialled, bool clean)
     dialled->state = DIALLED_OVER;
     upstream_forget(dialled->upstream, &dialled->waiter);
     if (clean && dialled->sent_all && !dialled->broken && answer_keeps_alive(dialled->answer))
-        pool_keep(wire, read_keep_ms(dialled->answer));
+        pool_keep(wire, read_keep_ms(dialled->answer), answer_is_bodiless(dialled->answer));
     else
         wire_close(wire);
     deliver(dialled, dialled->body, true);

@@ -101,9 +101,12 @@ struct wire *pool_take(struct pool *pool, const struct target *target, const str
     if (peer == NULL || peer->idle_count == 0)
         return NULL;
     int64_t now = clock_ms();
-    while (peer->idle_count > 0) {
-        struct wire *wire = H2O_STRUCT_FROM_MEMBER(struct wire, of_peer, peer->idle.next);
+    for (h2o_linklist_t *at = peer->idle.next, *next; at != &peer->idle; at = next) {
+        struct wire *wire = H2O_STRUCT_FROM_MEMBER(struct wire, of_peer, at);
         int64_t limit = fresh ? POOL_FRESH_MS : POOL_IDLE_MS;
+        next = at->next;
+        if (now < wire->usable_at)
+            continue;
         if (wire->keep_ms >= 0 && wire->keep_ms - KEEP_MARGIN_MS < limit)
             limit = wire->keep_ms - KEEP_MARGIN_MS;
         if (now - wire->idle_since >= limit)
@@ -124,7 +127,7 @@ struct wire *pool_take(struct pool *pool, const struct target *target, const str
     return NULL;
 }
 
-void pool_keep(struct wire *wire, int keep_ms)
+void pool_keep(struct wire *wire, int keep_ms, bool bodiless)
 {
     struct pool *pool = wire->pool;
     struct peer *peer = wire->peer;
@@ -138,6 +141,7 @@ void pool_keep(struct wire *wire, int keep_ms)
     wire->user = NULL;
     wire->keep_ms = keep_ms;
     wire->idle_since = clock_ms();
+    wire->usable_at = wire->idle_since + (bodiless ? POOL_DOUBT_MS : 0);
     h2o_linklist_insert(peer->idle.next, &wire->of_peer);
     h2o_linklist_insert(&pool->idle, &wire->of_pool);
     peer->idle_count++;

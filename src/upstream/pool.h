@@ -10,6 +10,7 @@
 #define POOL_PEER_IDLE_MAX 128 /* idle connections to one peer */
 #define POOL_IDLE_MS 30000     /* the longest time for which an idle connection is kept */
 #define POOL_FRESH_MS 1500     /* the same for requests that must not be sent twice: less than any common server keeps one */
+#define POOL_DOUBT_MS 25       /* not used for so long after an answer without a body: some workers send one a little later */
 
 #define POOL_BUCKETS 256 /* a power of two */
 
@@ -33,8 +34,11 @@ void pool_fini(struct pool *pool);
 struct wire *pool_take(struct pool *pool, const struct target *target, const struct network_address *address, bool fresh,
                        wire_handler *handler, void *user);
 
-/* Keeps a connection whose last answer was read to its end. `keep_ms`: how long the worker keeps it, -1: it did not say. */
-void pool_keep(struct wire *wire, int keep_ms);
+/*
+ * Keeps a connection whose last answer was read to its end. `keep_ms`: how long the worker keeps it, -1: it did not say.
+ * `bodiless`: the answer must not have had a body, as one to HEAD, or with 204 or 304.
+ */
+void pool_keep(struct wire *wire, int keep_ms, bool bodiless);
 
 /* Closes the connections that were idle for too long; returns the ms until the next call. */
 int32_t pool_tick(struct pool *pool, int64_t now);

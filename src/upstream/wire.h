@@ -49,7 +49,7 @@ struct wire {
     void *user;                              /* NULL: it is idle */
     const struct target *target;             /* during the TLS handshake; belongs to the user */
     h2o_linklist_t of_peer, of_pool;         /* in the lists of idle connections */
-    int64_t idle_since;                      /* clock_ms */
+    int64_t idle_since, usable_at;           /* clock_ms; it is idle, but not used again before `usable_at` */
     int keep_ms;                             /* how long the worker keeps it idle; -1: it did not say */
     bool read_wants_write, write_wants_read; /* TLS must write to go on reading, or read to go on writing */
     bool opening, securing;

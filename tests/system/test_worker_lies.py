@@ -1,10 +1,12 @@
 """Workers that lie: nothing that two readers could read differently reaches a client, and what nobody can mistake passes."""
 
+import asyncio
+
 import pytest
 
 import project
 from peer_faults import HARMLESS, HOSTILE_BODIES, HOSTILE_HEADS, after, close
-from peers import reply, saying
+from peers import reply, saying, serving
 from stage import of_all
 
 
@@ -90,6 +92,27 @@ def test_bytes_behind_an_answer_that_come_late_reach_nobody(stage):
     service = stage.service(peer)
     for _ in range(8):
         assert stage.ask("GET", f"/service/{service}/x").body == b"first"
+
+
+@pytest.mark.parametrize("method, path", [("HEAD", "/x"), ("GET", "/204"), ("GET", "/304")])
+@pytest.mark.parametrize("body", [b"hello", reply(b"evil")], ids=["a body", "an answer"])
+def test_a_body_where_none_may_be_harms_no_other_request(stage, method, path, body):
+    """It comes a little after the head: a server that writes twice. Another client could have chosen it."""
+    async def answer(connection, request):
+        if request.path == "/good":
+            await connection.send(reply(b"good"))
+            return
+        status = b"200 OK" if request.method == "HEAD" else path[1:].encode() + b" X"
+        await connection.send(b"HTTP/1.1 " + status + b"\r\nX-A: b\r\n\r\n")
+        await asyncio.sleep(0.0005)
+        await connection.send(body)
+
+    service = stage.service(stage.peers.start(serving(answer)))
+    with stage.coordinators[0].connection() as client:
+        for number in range(20):
+            assert client.request(method, f"/service/{service}{path}").body == b""
+            got = client.request("POST" if number % 2 else "GET", f"/service/{service}/good", b"x" if number % 2 else None)
+            assert (got.status, got.body) == (200, b"good"), got
 
 
 def test_endless_lies_take_bounded_memory(stage):

@@ -100,11 +100,12 @@ static bool take_kept(struct dialled *dialled)
     return dialled->wire != NULL;
 }
 
-/* Waits for a part of the time that is left: the present address and those not tried yet have equal parts. */
+/* Waits for a part of the time that is left: a third, or more if less than two addresses come after the present one. */
 static void wait_for_connection(struct dialled *dialled)
 {
     int64_t left = dialled->connect_until - clock_ms();
-    int parts = (int)(dialled->address_count - dialled->tries) + 1;
+    size_t others = dialled->address_count - dialled->tries;
+    int parts = others < 2 ? (int)others + 1 : 3;
     dialled->state = DIALLED_CONNECTING;
     upstream_wait(dialled->upstream, &dialled->waiter, left > 0 ? (int)left / parts : 0);
 }
@@ -162,8 +163,8 @@ static void take_addresses(struct dialled *dialled, const struct network_address
             return;
         }
     }
-    dialled->address_count = count < DIALLED_TRIES_MAX ? count : DIALLED_TRIES_MAX;
-    memcpy(dialled->addresses, addresses, dialled->address_count * sizeof(addresses[0]));
+    dialled->address_count = count;
+    memcpy(dialled->addresses, addresses, count * sizeof(addresses[0]));
     use_addresses(dialled);
 }
 

@@ -8,8 +8,6 @@
 #include "upstream/exchange.h"
 #include "upstream/internal.h"
 
-#define DIALLED_TRIES_MAX 3 /* how many addresses of a name are tried, one after the other */
-
 enum dialled_state {
     DIALLED_LOOKING_UP,
     DIALLED_PREPARING, /* the addresses are known, and TLS is being loaded */
@@ -28,8 +26,8 @@ struct dialled {
     struct exchange_request request; /* its target is the one below */
     struct target target;
 
-    struct lookup *lookup;                               /* LOOKING_UP: the look-up; else NULL */
-    struct network_address addresses[DIALLED_TRIES_MAX]; /* to try, in this order */
+    struct lookup *lookup;                                  /* LOOKING_UP: the look-up; else NULL */
+    struct network_address addresses[LOOKUP_ADDRESSES_MAX]; /* to try, in this order */
     size_t address_count;
     size_t tries;          /* addresses tried so far */
     int64_t connect_until; /* CONNECTING: clock_ms */

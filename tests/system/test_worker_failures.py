@@ -252,11 +252,13 @@ def test_several_addresses_of_one_name_are_tried(make_stage):
     stage = make_stage()
     stage.start(**stage.names.settings())
     good = stage.peers.start(saying(reply(GOOD)))
-    stage.names.resolve("several.example", "127.0.0.9,127.0.0.1")
-    service = stage.service(f"http://several.example:{good.port}")
-    got = stage.ask("POST", f"/service/{service}/x", b"x")
-    assert (got.status, got.body) == (200, GOOD), got
-    assert good.requests[-1].header("host") == f"several.example:{good.port}"
+    refusing = [f"127.0.0.{number}" for number in range(9, 2, -1)]
+    for name, dead in (("several.example", refusing[:1]), ("many.example", refusing)):
+        stage.names.resolve(name, ",".join([*dead, "127.0.0.1"]))
+        service = stage.service(f"http://{name}:{good.port}")
+        got = stage.ask("POST", f"/service/{service}/x", b"x")
+        assert (got.status, got.body) == (200, GOOD), got
+        assert good.requests[-1].header("host") == f"{name}:{good.port}"
 
 
 def test_names_that_do_not_resolve_or_not_in_time(make_stage):

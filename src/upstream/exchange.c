@@ -211,6 +211,12 @@ static int read_keep_ms(const struct answer *answer)
     return -1;
 }
 
+/* Whether the worker may have refused the request without reading its body. Some servers then take the body for a request. */
+static bool may_have_left_body(const struct dialled *dialled)
+{
+    return answer_status(dialled->answer) >= 400 && (dialled->request.more || dialled->request.body.len > 0);
+}
+
 /* Ends the exchange after a whole answer, and keeps the connection if it can be used again. `clean`: no bytes came behind it. */
 static void finish(struct dialled *dialled, bool clean)
 {
@@ -218,7 +224,8 @@ static void finish(struct dialled *dialled, bool clean)
     dialled->wire = NULL;
     dialled->state = DIALLED_OVER;
     upstream_forget(dialled->upstream, &dialled->waiter);
-    if (clean && dialled->sent_all && !dialled->broken && answer_keeps_alive(dialled->answer))
+    bool may_be_kept = clean && dialled->sent_all && !dialled->broken && !may_have_left_body(dialled);
+    if (may_be_kept && answer_keeps_alive(dialled->answer))
         pool_keep(wire, read_keep_ms(dialled->answer), answer_is_bodiless(dialled->answer));
     else
         wire_close(wire);

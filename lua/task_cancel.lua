@@ -6,6 +6,6 @@
 
 local now, answers = clock_now(), {}
 for at = rest, #ARGV do
-  answers[#answers + 1] = task_cancel_one(ARGV[at], false, now)
+  answers[#answers + 1] = task_cancel_one(ARGV[at], nil, now)
 end
 return answers

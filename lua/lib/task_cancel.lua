@@ -1,10 +1,13 @@
 --: use task_leases
 
--- Cancels task `id`; with `purge`, deletes it if it has ended. Returns a word, see task_cancel and task_purge.
+-- Cancels task `id`. purge: nil, or the only state in which it is cancelled, or deleted if it has ended. Returns a word, see
+-- task_cancel and task_purge.
 local function task_cancel_one(id, purge, now)
   local task = task_moves_read(id)
   if not task then
     return 'unknown'
+  elseif purge and purge ~= task.state then
+    return 'moved ' .. task.state
   end
   local key = key_prefix .. 'task:' .. id
   if task.state == 'queued' or task.state == 'scheduled' then

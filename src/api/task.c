@@ -67,7 +67,7 @@ static void cancel(struct request *request)
 {
     const struct api *api = request_app(request);
     struct pending *pending = api_wait(request, 0);
-    api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), false, false, on_cancelled, pending));
+    api_sent(pending, store_cancel_task(api->store, request_parameter(request, "task_id"), on_cancelled, pending));
 }
 
 /* Cancels the task if it is the user's own. */

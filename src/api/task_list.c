@@ -137,7 +137,7 @@ struct sweep {
     enum err err;
     size_t waiting; /* outcomes still to come, plus 1 during the listing */
     size_t matched, changed;
-    struct buffer ids, next; /* ids with NULs between, until they have been sent */
+    struct buffer found, next; /* id and state of each task, each with a NUL behind it, until they have been sent */
 };
 
 static void write_sweep(struct buffer *out, const struct sweep *sweep)
@@ -155,7 +155,7 @@ static void arrived(struct sweep *sweep)
         return;
     struct buffer body = BUFFER_INIT;
     write_sweep(&body, sweep);
-    buffer_fini(&sweep->ids);
+    buffer_fini(&sweep->found);
     buffer_fini(&sweep->next);
     struct request *request = api_resume(sweep->pending, sweep->err);
     if (request != NULL)
@@ -179,20 +179,22 @@ static void on_match(void *data, const struct task *task)
     sweep->matched++;
     if (sweep->dry_run)
         return;
-    buffer_append(&sweep->ids, task->id);
-    buffer_append(&sweep->ids, (struct str){"", 1});
+    buffer_append(&sweep->found, task->id);
+    buffer_append(&sweep->found, (struct str){"", 1});
+    buffer_append(&sweep->found, task->fields[TASK_state]);
+    buffer_append(&sweep->found, (struct str){"", 1});
 }
 
 static void on_matched(void *data, enum err err, struct str next)
 {
     struct sweep *sweep = data;
-    struct str rest = buffer_str(&sweep->ids);
+    struct str rest = buffer_str(&sweep->found);
     sweep->err = err;
     buffer_append(&sweep->next, next);
     while (err == ERR_NONE && rest.len > 0) {
-        struct str id = str_cut(&rest, '\0');
+        struct str id = str_cut(&rest, '\0'), state = str_cut(&rest, '\0');
         sweep->waiting++;
-        enum err sent = sweep->purge ? store_cancel_task(sweep->api->store, id, true, true, on_changed, sweep)
+        enum err sent = sweep->purge ? store_purge_task(sweep->api->store, id, state, on_changed, sweep)
                                      : store_retry_task(sweep->api->store, id, true, on_changed, sweep);
         if (sent != ERR_NONE)
             on_changed(sweep, sent, NULL);

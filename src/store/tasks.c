@@ -39,7 +39,7 @@ static enum task_outcome read_word(struct str *rest, enum err *err)
         {"new", TASK_DONE},           {"same", TASK_SAME},   {"again", TASK_AGAIN},     {"other", TASK_OTHER},
         {"full", TASK_FULL},          {"queued", TASK_DONE}, {"blocked", TASK_BLOCKED}, {"alive", TASK_ENDED},
         {"cancelled", TASK_DONE},     {"ended", TASK_ENDED}, {"deleted", TASK_DELETED}, {"unknown", TASK_UNKNOWN},
-        {"cancelling", TASK_TELLING},
+        {"cancelling", TASK_TELLING}, {"moved", TASK_ENDED},
     };
     struct str word = str_cut(rest, ' ');
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -194,10 +194,21 @@ static enum err change_one(struct store *store, enum script script, struct str t
     return ERR_NONE;
 }
 
-enum err store_cancel_task(struct store *store, struct str task_id, bool purge, bool more, store_task_change_callback *callback,
-                           void *data)
+enum err store_cancel_task(struct store *store, struct str task_id, store_task_change_callback *callback, void *data)
 {
-    return change_one(store, purge ? SCRIPT_task_purge : SCRIPT_task_cancel, task_id, more, callback, data);
+    return change_one(store, SCRIPT_task_cancel, task_id, false, callback, data);
+}
+
+enum err store_purge_task(struct store *store, struct str task_id, struct str state, store_task_change_callback *callback,
+                          void *data)
+{
+    struct buffer *out = batch_begin(store, SCRIPT_task_purge);
+    if (out == NULL)
+        return ERR_UNAVAILABLE;
+    command_add(out, task_id);
+    command_add(out, state);
+    batch_add(store, SCRIPT_task_purge, 2, true, on_changed, changing_new(callback, data));
+    return ERR_NONE;
 }
 
 enum err store_retry_task(struct store *store, struct str task_id, bool more, store_task_change_callback *callback, void *data)

@@ -21,7 +21,7 @@ enum task_outcome {
     TASK_FULL,      /* there are too many queues, or too many kinds of demands */
     TASK_TELLING,   /* the coordinator tells its worker to cancel it */
     TASK_DELETED,   /* it had ended, and is now removed */
-    TASK_ENDED,     /* of a cancel: it has ended already; of a retry: it is not dead; see `state` */
+    TASK_ENDED,     /* of a cancel: it has ended already; of a retry: it is not dead; of a purge: it has moved on; see `state` */
     TASK_BLOCKED,   /* another live task has its dedup key; of a submission: one that others submitted */
     TASK_UNKNOWN,   /* there is no such task */
     TASK_LOST,      /* the worker no longer has the lease */
@@ -72,9 +72,15 @@ typedef void store_tasks_done_callback(void *data, enum err err, struct str next
 MUST_CHECK enum err store_list_tasks(struct store *store, const struct task_filter *filter, struct str cursor, size_t max,
                                      store_task_row_callback *row, store_tasks_done_callback *done, void *data);
 
-/* Cancels a task. Outcomes: DONE, TELLING, ENDED, UNKNOWN. With `purge`, a task that has ended is DELETED. */
-MUST_CHECK enum err store_cancel_task(struct store *store, struct str task_id, bool purge, bool more,
-                                      store_task_change_callback *callback, void *data);
+/* Cancels a task. Outcomes: DONE, TELLING, ENDED, UNKNOWN. */
+MUST_CHECK enum err store_cancel_task(struct store *store, struct str task_id, store_task_change_callback *callback, void *data);
+
+/*
+ * Cancels a task that is in `state`, or deletes it if that is the state of an end. Outcomes: DONE, TELLING, DELETED, ENDED (it is
+ * in another state by now, and stays as it is), UNKNOWN. Other tasks follow at once.
+ */
+MUST_CHECK enum err store_purge_task(struct store *store, struct str task_id, struct str state,
+                                     store_task_change_callback *callback, void *data);
 
 /* Queues a dead task once more. Outcomes: DONE, ENDED (it is not dead), BLOCKED, UNKNOWN. */
 MUST_CHECK enum err store_retry_task(struct store *store, struct str task_id, bool more, store_task_change_callback *callback,

@@ -85,8 +85,11 @@ class Tasks:
         return self.scripts.call("task_touch", worker_id=worker_id, task_id=task_id, lease=lease, extend=extend, percent=percent,
                                  message=message)
 
-    def cancel(self, task_id, purge=False):
-        return self.scripts.call("task_purge" if purge else "task_cancel", task_id)[0]
+    def cancel(self, task_id):
+        return self.scripts.call("task_cancel", task_id)[0]
+
+    def purge(self, task_id, state):
+        return self.scripts.call("task_purge", task_id, state)[0]
 
     def retry(self, *task_ids):
         return self.scripts.call("task_retry", *task_ids)

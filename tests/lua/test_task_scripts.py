@@ -719,7 +719,17 @@ def test_cancelling(tasks):
     assert sorted(tasks.ask("w").cancel) == ["failing", "winning"]
     assert tasks.fail("w", "failing") == "failed cancelled 0"
     assert tasks.complete("w", "winning") == "completed", "a valid result still wins"
-    assert tasks.cancel("winning") == "ended completed" and tasks.cancel("winning", purge=True) == "deleted"
+    assert tasks.cancel("winning") == "ended completed"
+
+
+def test_a_purge_leaves_alone_what_has_moved_on(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    tasks.ask("w")
+    assert tasks.purge("t", "queued") == "moved leased" and tasks.touch("w", "t")[2] == "0", "it was not cancelled"
+    tasks.complete("w", "t")
+    assert tasks.purge("t", "queued") == "moved completed" and tasks.redis.hget("{rma}:task:t", "result") == "1"
+    assert [tasks.purge("t", "completed") for _ in range(2)] == ["deleted", "unknown"]
 
 
 def test_a_cancelled_task_that_is_lost_stays_so(tasks):
@@ -1154,7 +1164,7 @@ def test_thousands_with_one_moment_are_listed_at_the_same_cost(tasks, state):
         found += words[::20]
         if not cursor:
             break
-        tasks.cancel(found[-1], purge=True)  # where the next page begins is found all the same
+        tasks.purge(found[-1], state)  # where the next page begins is found all the same
     assert sorted(found) == ids and most < 20
 
 

@@ -49,6 +49,26 @@ static bool read_hex(struct buffer *out, struct str hex)
     return hex.len % 2 == 0;
 }
 
+/* Whether a cursor is one of lua/task_list.lua: empty, or a queue ("*": leased tasks), a state, a lane, a score and an id. */
+static bool is_cursor(struct str text)
+{
+    struct str words[5] = {{NULL, 0}};
+    size_t count = 0;
+    if (text.len == 0)
+        return true;
+    while (count < 5 && text.ptr != NULL)
+        words[count++] = str_cut(&text, '\t');
+    if (count < 5 || text.ptr != NULL)
+        return false;
+    for (size_t i = 0; i < words[3].len; i++)
+        if (words[3].ptr[i] < '0' || words[3].ptr[i] > '9')
+            return false;
+    if (str_eq(words[0], STR("*")))
+        return words[1].len == 0 && words[3].len == 0;
+    return words[3].len > 0 && words[3].len <= 17 && words[1].len > 0 &&
+           str_list_has(STR("queued,scheduled,dead,completed,cancelled,expired"), words[1]);
+}
+
 static enum err ask_for_page(struct listing *listing);
 
 static void end_listing(struct listing *listing, enum err err)
@@ -113,7 +133,7 @@ enum err store_list_tasks(struct store *store, const struct task_filter *filter,
     buffer_append(&listing->type, filter->type);
     buffer_append(&listing->worker_id, filter->worker_id);
     buffer_append(&listing->error, filter->error);
-    enum err err = read_hex(&listing->cursor, cursor) ? ask_for_page(listing) : ERR_BAD_REQUEST;
+    enum err err = read_hex(&listing->cursor, cursor) && is_cursor(buffer_str(&listing->cursor)) ? ask_for_page(listing) : ERR_BAD_REQUEST;
     if (err != ERR_NONE)
         listing_free(listing);
     return err;

@@ -231,6 +231,18 @@ def test_listings_that_are_refused(coordinator, query):
     assert (answer.status, answer.json["errors"][0]["field"]) == (422, query.split("=")[0])
 
 
+@pytest.mark.parametrize("words", ["q", "q queued", "q queued a  1 t more", "q queued a  x t", "q dead  abc t", "q dead  - t",
+                                   "q leased  1 t", "q   1 t", "* queued w  t", "*  w 1 t", "q dead  nan t", "q dead   t"])
+def test_cursors_that_nobody_was_given(redis, coordinator, words):
+    submit(coordinator, queue="q")
+    cursor = words.replace(" ", "\t").encode().hex()
+    before = redis.dump()
+    for answer in (coordinator.get(f"/api/tasks?cursor={cursor}"), coordinator.post("/api/tasks/retry", {"cursor": cursor}),
+                   coordinator.delete(f"/api/queues/q/tasks?state=queued&cursor={cursor}")):
+        assert (answer.status, answer.json["errors"][0]["field"]) == (422, "cursor")
+    assert redis.dump() == before
+
+
 @pytest.mark.parametrize("wait", ["-1", "00", "61", "x", "1e1"])
 def test_waits_that_are_none(coordinator, wait):
     task_id = submit(coordinator).json["task_id"]

@@ -107,20 +107,35 @@ local function list_set(key, queue, state, sub, score, id)
   end
 end
 
+-- A lane's name as cursors have it: of a long one the beginning and a digest, since a cursor must fit into a URL.
+local function short(lane)
+  return #lane <= 100 and lane or string.sub(lane, 1, 60) .. redis.sha1hex(lane)
+end
+
+-- The lanes of a queue with queued tasks, by their names in cursors, in the order of these.
+local function lanes_of(queue)
+  local names, lanes = {}, {}
+  for i, lane in ipairs(redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)) do
+    names[i] = short(lane)
+    lanes[names[i]] = lane
+  end
+  table.sort(names)
+  return names, lanes
+end
+
 local function list_queue(queue)
   local resumed = from[1] ~= queue
   for _, state in ipairs(STATES) do
     if resumed or state == from[2] then
       if arg_state == '' or arg_state == state then
-        local subs = { '' }
+        local subs, lanes = { '' }, nil
         if state == 'queued' then
-          subs = redis.call('SMEMBERS', key_prefix .. 'queue_lanes:' .. queue)
-          table.sort(subs)
+          subs, lanes = lanes_of(queue)
         end
         for _, sub in ipairs(subs) do
           local key = key_prefix .. state .. ':' .. queue
-          if state == 'queued' then
-            local group, shape = string.match(sub, '^(%S+) (.*)$')
+          if lanes then
+            local group, shape = string.match(lanes[sub], '^(%S+) (.*)$')
             key = key_prefix .. 'ready:' .. group .. ' ' .. queue .. ' ' .. shape
           end
           local again = not resumed and sub == from[3]

@@ -1168,6 +1168,22 @@ def test_thousands_with_one_moment_are_listed_at_the_same_cost(tasks, state):
     assert sorted(found) == ids and most < 20
 
 
+def test_a_cursor_is_short_however_much_the_tasks_demand(tasks):
+    demands = [";".join(f"label.n{number:02}={letter * 300}" for number in range(32)) + f";label.z={end}"
+               for letter in "ab" for end in "xy"]
+    ids = [f"t{number:03}" for number in range(80)]
+    tasks.enqueue_all([{"id": task, "shape": demands[number % 4]} for number, task in enumerate(ids)])
+    found, cursor = [], ""
+    while True:
+        cursor, *words = tasks.scripts.call("task_list", cursor=cursor, max=7, queue="q", state="queued", type="", worker_id="",
+                                            error="")
+        found += words[::20]
+        if not cursor:
+            break
+        assert len(cursor) < 500
+    assert sorted(found) == ids
+
+
 def test_what_one_worker_holds_is_listed_at_once(tasks):
     tasks.redis.zadd("{rma}:workers", {f"a{number}": 0 for number in range(600)})
     tasks.worker("w")

@@ -32,6 +32,8 @@ static void check_id(struct str id, const char *name, struct faults *faults)
 
 static void check_text(struct str text, const char *name, struct faults *faults)
 {
+    if (text.ptr != NULL && text.len == 0) /* in a script, the filter may have been lost; it must not select all */
+        faults_add(faults, name, "must not be empty");
     if (text.len > TEXT_MAX || (text.len > 0 && !json_is_utf8(text)))
         faults_add(faults, name, "must be UTF-8 of at most %d bytes", TEXT_MAX);
 }

@@ -513,7 +513,7 @@ def test_retrying_what_a_filter_finds(redis, coordinator):
             break
     assert rest == 20 and listed(coordinator, "&state=dead") == [] and len(listed(coordinator, "&state=queued")) == 30
     for bad in ({"queue": "a b"}, {"worker_id": 5}, {"limit": 0}, {"limit": 501}, {"cursor": "x"}, {"dry_run": "yes"},
-                {"type": []}, {"state": "queued"}, {"typ": "even"}):
+                {"type": []}, {"state": "queued"}, {"typ": "even"}, {"type": ""}, {"error": ""}):
         assert coordinator.post("/api/tasks/retry", bad).status == 422, bad
 
 

@@ -1,6 +1,7 @@
 --: arg thread
 --: arg id
 --: key prefix
+--: use task_memory
 
 -- Notes in a task which thread is to be told of its end (see lib/task_ends.lua). Returns 1, or 0 if the task has ended.
 
@@ -19,5 +20,6 @@ for other in string.gmatch(watchers or '', '%S+') do
     list[#list + 1] = other
   end
 end
+task_memory_need_not_be_free()
 redis.call('HSET', key, 'watchers', table.concat(list, ' '))
 return 1

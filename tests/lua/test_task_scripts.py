@@ -1262,6 +1262,7 @@ def test_a_full_redis_refuses_tasks_and_takes_results(tasks):
         assert tasks.news("w")[2] == ["t2"]
         assert tasks.ask("w", waiter="x 1", wait=30_000).word == "parked"
         assert tasks.set_queue("q", "paused", "1") == "1"
+        assert tasks.scripts.call("task_watch", thread="x", id="t3") == 1, "else its end is noticed late"
     finally:
         tasks.redis.config_set("maxmemory", "0")
 

@@ -18,10 +18,11 @@
 --     worker       the worker's id; then a blank and the caller, if that may not speak for all workers (see lib/task_owners.lua)
 --     max          the most tasks, 1 to 100
 --     queues       names with commas between; "*" for all
---     request      the id of the ask: a repeated ask gets the same tasks; "-" for none
+--     request      the id of the ask: a repeated ask gets the same tasks; "-" for none. One that begins with "=" is not the
+--                  worker's but the coordinator's, and means this only if `how` is "lost"
 --     nonce        makes the leases unique
---     how          "again": the agent works on one answer after the other, and gets the tasks that it holds again; "swept": a sweep
---                  has just moved on what is due; "": neither
+--     how          "again": the agent works on one answer after the other, and gets the tasks that it holds again; "lost": the
+--                  answer to an earlier ask of this id may be lost; "swept": a sweep has just moved on what is due; "": none
 --     waiter       the name under which the ask is parked if there is nothing, "thread poll"; "": it is not parked
 --     since        since when it waits (ms); "": from now on
 --     wait         for how many more ms it is parked
@@ -312,7 +313,8 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
     answer[1] = worker and 'others' or 'unknown'
     return answer
   end
-  if (request ~= '-' or how == 'again') and repeat_held(worker, answer, max, request) then
+  local is_named = request ~= '-' and (how == 'lost' or string.sub(request, 1, 1) ~= '=')
+  if (is_named or how == 'again') and repeat_held(worker, answer, max, request) then
     answer[1] = 'given'
     return answer
   end

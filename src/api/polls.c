@@ -30,6 +30,7 @@ struct poll {
     struct str lead;    /* members of the answer before the tasks, in `texts`; mostly absent */
     struct buffer lane; /* of the task that it was woken for; empty: it was woken for none */
     char waiter[64], since[24];
+    char name[64]; /* the id of its asks if the client gives none, so that an answer that Redis's link lost can be had again */
 };
 
 /* A slot gets a new number each time it is taken, so that a late wake for its last poll does not reach the next one. */
@@ -44,7 +45,7 @@ struct polls {
     struct slot *slots;
     size_t capacity, count, first_free;
     size_t look_from; /* slots from this one on are still to be looked after; `capacity` or more: none are */
-    bool ask_all;     /* looking after a poll makes it ask again; false: it only ends polls whose requests are gone */
+    bool ask_all;     /* looking after a poll makes it ask again; false: only after a lost answer */
     int64_t look_at;  /* clock_ms; when the polls are looked after next */
 };
 
@@ -70,6 +71,7 @@ static void take_slot(struct poll *poll)
     slot->number++;
     polls->count++;
     snprintf(poll->waiter, sizeof(poll->waiter), "%s %zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
+    snprintf(poll->name, sizeof(poll->name), "=%s.%zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
 }
 
 /* Returns the poll named "slot-number"; NULL when it is over. */
@@ -184,6 +186,7 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
 {
     struct poll *poll = data;
     poll->asking = false;
+    poll->ask.lost = err != ERR_NONE;
     if (!pending_is_waited_for(poll->pending)) {
         if (err == ERR_NONE) {
             poll->registered = answer->kind == ANSWER_PARKED;
@@ -279,6 +282,8 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     request->waiting = poll;
     if (wait_s > 0) {
         take_slot(poll);
+        if (poll->ask.id.ptr == NULL)
+            poll->ask.id = str_from(poll->name);
         poll->until = clock_ms() + wait_s * 1000;
         pending_park(pending, wait_s * 1000);
         tenure_begin(&poll->tenure, request, on_over, poll);
@@ -350,7 +355,7 @@ int32_t polls_tick(struct polls *polls)
         }
         if (!pending_is_waited_for(poll->pending))
             end_poll(poll);
-        else if (polls->ask_all)
+        else if (polls->ask_all || poll->ask.lost)
             ask_again(poll);
     }
     return polls->look_from < polls->capacity ? 0 : next;

@@ -92,7 +92,7 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     command_add(out, or_else(ask->queues, STR("*")));
     command_add(out, or_else(ask->id, STR("-")));
     command_add(out, str_from(nonce));
-    command_add(out, ask->one_by_one ? STR("again") : ask->swept ? STR("swept") : STR(""));
+    command_add(out, ask->one_by_one ? STR("again") : ask->lost ? STR("lost") : ask->swept ? STR("swept") : STR(""));
     command_add(out, or_else(ask->waiter, STR("")));
     command_add(out, or_else(ask->since, STR("")));
     command_add_number(out, ask->wait_ms);

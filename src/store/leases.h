@@ -16,6 +16,7 @@ struct ask {
     int max;           /* tasks, 1 to ASK_MAX */
     struct str queues; /* names with commas between; absent: all */
     struct str id;     /* the id of this ask: a repeated ask gets the same tasks; absent: it has none */
+    bool lost;         /* an earlier ask with this id failed, but Redis may have given it tasks. Needed if the id begins with "=" */
     bool one_by_one;   /* the agent knows one task at a time: it gets the task that it holds again */
     bool swept;        /* a sweep has just moved on what is due */
     struct str waiter; /* the name, "thread poll", under which it is parked if there is no task; absent: it is not parked */

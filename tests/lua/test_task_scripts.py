@@ -1267,6 +1267,17 @@ def test_a_full_redis_refuses_tasks_and_takes_results(tasks):
         tasks.redis.config_set("maxmemory", "0")
 
 
+def test_what_a_coordinator_lost_is_given_again_when_it_says_so(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}"} for number in range(4)])
+
+    def ask(request, nonce, how):
+        return tasks.ask_all([("w", 1, "*", request, nonce, how, "", "", 0)])[0]
+    assert ask("=x.1", "n1", "").ids == ["t0"]
+    assert ask("=x.1", "n2", "lost").ids == ["t0"] and ask("=x.2", "n3", "lost").ids == ["t1"]
+    assert ask("=x.1", "n4", "").ids == ["t2"] and ask("-", "n5", "lost").ids == ["t3"]
+
+
 def test_a_full_redis_takes_results_beside_one_that_is_late(tasks):
     tasks.worker("w", boot="1")
     tasks.enqueue_all([{"id": "late"}, {"id": "timely"}])

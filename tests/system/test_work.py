@@ -1,6 +1,7 @@
 """What workers do with tasks: they ask, wait, complete, fail, extend, and vanish."""
 
 import concurrent.futures
+import contextlib
 import json
 import select
 import socket
@@ -14,6 +15,7 @@ import project
 import task_invariants
 from commands import Commands
 from event_stream import EventStream, assert_as_documented
+from relay import Relay
 from submissions import state_of, submit
 from waiting import let_pass, wait_until
 
@@ -318,6 +320,35 @@ def test_polls_outlive_a_restart_of_redis(redis, coordinator):
     coordinator.wait_until_ready()
     submit(redis, "t")
     assert ids(poll.answer(15)) == ["t"]
+
+
+class ForgetfulRoad(Relay):
+    """Loses the first answer of Redis that has a text in it, and the connection on which it came."""
+
+    def __init__(self, redis, text):
+        self._text, self.has_lost = text, False
+        super().__init__(lambda: redis.port)
+
+    def _pass(self, one):
+        if not self.has_lost and one in self._pairs and self._text in one.recv(65536, socket.MSG_PEEK):
+            self.has_lost = True
+            one.shutdown(socket.SHUT_RDWR)  # after which it reads as ended
+            while one.recv(65536):
+                pass
+        super()._pass(one)
+
+
+def test_a_poll_gets_the_tasks_of_an_answer_that_was_lost_between_redis_and_the_coordinator(redis, start_coordinator):
+    with contextlib.closing(ForgetfulRoad(redis, b"to be lost")) as road:
+        coordinator = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        coordinator.register("w")
+        poll = Asking(coordinator)
+        wait_until(lambda: parked(redis) == 1)
+        submit(redis, "t", payload='"to be lost"')
+        wait_until(lambda: road.has_lost)
+        assert ids(poll.answer(15)) == ["t"]
+        submit(redis, "u")
+        assert ids(Asking(coordinator).answer()) == ["u"], "only what an answer has lost is given again"
 
 
 def test_a_lost_wake_is_made_up_for(redis, coordinator):

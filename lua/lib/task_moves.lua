@@ -13,6 +13,7 @@
 
 local DEAD_MS = 2592000000 -- how long dead tasks are kept: 30 days
 local ENDED_MS = 86400000 -- cancelled and expired ones
+local WOKEN = 256 -- the most lanes that are looked at when a queue has room again, as in queue_set
 local POISON = 3 -- a task that took down so many different incarnations of workers is dead
 
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
@@ -139,7 +140,8 @@ local function task_moves_flush()
   end
   unheld = {}
   for queue, count in pairs(freed) do
-    local lanes = task_queues_closed(queue) and {} or redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, 16)
+    local is_vain = task_queues_closed(queue) or redis.call('EXISTS', key_prefix .. 'parked') == 0
+    local lanes = is_vain and {} or redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, WOKEN)
     local time = #lanes > 0 and redis.call('TIME')
     for _, lane in ipairs(lanes) do
       local group, shape = string.match(lane, '^(%S+) (.*)$')

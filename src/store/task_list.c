@@ -133,7 +133,8 @@ enum err store_list_tasks(struct store *store, const struct task_filter *filter,
     buffer_append(&listing->type, filter->type);
     buffer_append(&listing->worker_id, filter->worker_id);
     buffer_append(&listing->error, filter->error);
-    enum err err = read_hex(&listing->cursor, cursor) && is_cursor(buffer_str(&listing->cursor)) ? ask_for_page(listing) : ERR_BAD_REQUEST;
+    enum err err =
+        read_hex(&listing->cursor, cursor) && is_cursor(buffer_str(&listing->cursor)) ? ask_for_page(listing) : ERR_BAD_REQUEST;
     if (err != ERR_NONE)
         listing_free(listing);
     return err;

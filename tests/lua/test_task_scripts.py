@@ -968,6 +968,18 @@ def test_a_resumed_queue_wakes_those_who_wait_for_each_of_its_lanes(tasks):
     assert {waiter for _, waiter in told()} == {str(number) for number in range(count)}
 
 
+def test_room_in_a_queue_wakes_the_one_who_can_use_it_among_many_lanes(tasks):
+    told = wakes(tasks, "x")
+    tasks.worker("v")
+    tasks.worker("w", services="ocr")
+    tasks.set_queue("q", "limit", "1")
+    tasks.enqueue_all([{"id": "first"}, *[{"group": f"s:none{number}"} for number in range(150)], {"id": "t", "group": "s:ocr"}])
+    assert tasks.ask("v").ids == ["first"]
+    park(tasks, "w", "x 1")
+    tasks.complete("v", "first")
+    assert told() == [("x", "1")]
+
+
 def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")

@@ -164,7 +164,12 @@ class Life:
 
     def cancel(self):
         if self.made:
-            self.tasks.cancel(f"t{self.dice.randrange(self.made) + 1}", self.dice.random() < 0.2)
+            task = f"t{self.dice.randrange(self.made) + 1}"
+            state = self.tasks.redis.hget("{rma}:task:" + task, "state") or "queued"
+            if self.dice.random() < 0.2:
+                self.tasks.purge(task, self.dice.choice([state, state, "queued"]))
+            else:
+                self.tasks.cancel(task)
 
     def retry(self):
         dead = [task for task, _ in self.tasks.pages(state="dead")]

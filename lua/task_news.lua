@@ -14,7 +14,8 @@
 -- heartbeats and reports may overtake each other.
 
 local GRACE_MS = 10000
-local LANES = 32 -- lanes of a group that are counted
+local LANES = 32 -- lanes of a group that are counted; if the worker can take nothing from them, as many more, and so on
+local LANES_MAX = 1000 -- as in task_lease
 
 local now = clock_now()
 local at = rest
@@ -26,6 +27,30 @@ while at <= #ARGV do
   at = at + 2 + math.max(count, 0)
 end
 
+local pages = {} -- by group and beginning: lanes of a group; the beats of a call look at the same ones
+
+local function page_of(group, from)
+  local key = group .. ' ' .. from
+  pages[key] = pages[key] or redis.call('ZRANGE', key_prefix .. 'lanes:' .. group, from, from + LANES - 1)
+  return pages[key]
+end
+
+-- How many tasks wait in some of the lanes of a group from which the worker may take tasks.
+local function count_group(worker, group)
+  local waiting, from, page = 0, 0, nil
+  repeat
+    page = page_of(group, from)
+    for _, lane in ipairs(page) do
+      local queue, shape = string.match(lane, '^(%S+) (.*)$')
+      if not task_queues_closed(queue) and task_workers_fits(worker, shape) then
+        waiting = waiting + redis.call('ZCARD', task_lanes_key(group, queue, shape))
+      end
+    end
+    from = from + LANES
+  until waiting > 0 or #page < LANES or from >= LANES_MAX
+  return waiting
+end
+
 -- How many tasks wait in the lanes from which the worker may take tasks.
 local function count_waiting(worker)
   local waiting = 0
@@ -33,13 +58,7 @@ local function count_waiting(worker)
     return 0
   end
   for i, present in ipairs(redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))) do
-    local group = worker.groups[i]
-    for _, lane in ipairs(present == 1 and redis.call('ZRANGE', key_prefix .. 'lanes:' .. group, 0, LANES - 1) or {}) do
-      local queue, shape = string.match(lane, '^(%S+) (.*)$')
-      if not task_queues_closed(queue) and task_workers_fits(worker, shape) then
-        waiting = waiting + redis.call('ZCARD', task_lanes_key(group, queue, shape))
-      end
-    end
+    waiting = waiting + (present == 1 and count_group(worker, worker.groups[i]) or 0)
   end
   return waiting
 end
@@ -60,6 +79,7 @@ local function compare(id, first, count, lost, cancel)
     local since = string.match(held[i + 1], '^%d+ %d+ %d+ (%d+)')
     if not named[held[i]] and since and tonumber(since) <= now - GRACE_MS then
       task_leases_give_back(id, held[i], 'not worked on', now)
+      pages = {} -- it may have a new lane
     end
   end
   for task in pairs(named) do

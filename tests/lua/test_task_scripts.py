@@ -980,6 +980,15 @@ def test_room_in_a_queue_wakes_the_one_who_can_use_it_among_many_lanes(tasks):
     assert told() == [("x", "1")]
 
 
+def test_a_heartbeat_tells_of_work_behind_much_that_the_worker_can_not_do(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"shape": f"label.rack={number}"} for number in range(100)])
+    assert tasks.news("w")[0] == 0
+    tasks.enqueue_all([{"id": "t"}, {"id": "u", "queue": "paused"}])
+    tasks.set_queue("paused", "paused", "1")
+    assert tasks.news("w")[0] == 1 and tasks.ask("w").ids == ["t"]
+
+
 def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")

@@ -14,7 +14,7 @@
 
 -- Leases tasks to workers that ask for them.
 --
---   asks           for each ask nine strings:
+--   asks           for each ask ten strings:
 --     worker       the worker's id; then a blank and the caller, if that may not speak for all workers (see lib/task_owners.lua)
 --     max          the most tasks, 1 to 100
 --     queues       names with commas between; "*" for all
@@ -26,6 +26,8 @@
 --     waiter       the name under which the ask is parked if there is nothing, "thread poll"; "": it is not parked
 --     since        since when it waits (ms); "": from now on
 --     wait         for how many more ms it is parked
+--     lane         the lane for which it was woken ("group queue shape"), "" for none. If the ask is served with something else,
+--                  another waiter is woken for that lane
 --
 -- Returns an array for each ask. Its first string is a word: "given"; "parked"; "none"; "due": a sweep must first move on what is
 -- due; "closed": the worker takes no work; "others": the caller may not speak for the worker; "unknown": it is not registered. Then
@@ -34,7 +36,7 @@
 
 local LANES_MAX = 1000 -- the most of a group that are looked at for one ask
 local PAGE = 16
-local FIXED = 9
+local FIXED = 10
 local ANSWER_FIELDS, TASK_FIELDS = 4, 11 -- strings of an answer before its tasks, and of each task
 local PATIENCE_MS = 15000 -- how long a task waits for another worker than the one that failed at it
 
@@ -43,7 +45,7 @@ local wanted = 0 -- how many tasks the asks that are not served yet want
 local at = rest
 while at <= #ARGV do
   local max, wait = number_of(ARGV[at + 1]), number_of(ARGV[at + 8])
-  if not max or max < 1 or max > 100 or max % 1 ~= 0 or not wait or not string.find(ARGV[at + 2], '^%S+$')
+  if not max or max < 1 or max > 100 or max % 1 ~= 0 or not wait or not ARGV[at + 9] or not string.find(ARGV[at + 2], '^%S+$')
     or not string.find(ARGV[at + 3], '^%S+$') or not string.find(ARGV[at + 4], '^%S+$') then
     return redis.error_reply('BADCALL malformed ask')
   end
@@ -55,6 +57,7 @@ end
 local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, to be written when all are served
 local pages = {} -- by group: by where they begin: pages of `lanes:<group>`, each lane with its key and bound
 local begun = false -- whether a task was taken
+local served_by = {} -- keys of the lanes from which the present ask takes tasks
 
 local function read_task(id)
   local values = redis.call('HMGET', key_prefix .. 'task:' .. id, 'type', 'payload', 'priority', 'attempts', 'max_attempts',
@@ -225,6 +228,7 @@ local function take_from_lane(lane, after, want, pool, worker, nonce, request, a
     end
   end
   if #taken > 0 then
+    served_by[key] = true
     task_fronts_settle(key)
     task_queues_count(lane.queue, 'leased', #taken)
     if not begun then -- the first write must be one that a full Redis takes
@@ -302,7 +306,16 @@ local function is_due()
     or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
 end
 
--- Answers the ask at ARGV[at].
+-- Wakes another waiter for a lane whose task the woken one did not take.
+local function pass_on(lane)
+  local group, queue, shape = string.match(lane, '^(%S+) (%S+) (.*)$')
+  local key = group and task_lanes_key(group, queue, shape)
+  if key and not served_by[key] and redis.call('EXISTS', key) == 1 and not task_queues_closed(queue) then
+    task_waiters_wake(group, queue, shape, 1, now)
+  end
+end
+
+-- Answers an ask.
 local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
   local id, may = task_owners_read(name)
   local worker, answer = task_workers_read(id), { 'none', ms_text(now), '', '' }
@@ -339,8 +352,13 @@ local result = {}
 at = rest
 while at <= #ARGV do
   wanted = wanted - ARGV[at + 1]
-  result[#result + 1] = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
-    ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
+  served_by = {}
+  local answer = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
+    ARGV[at + 7], tonumber(ARGV[at + 8]))
+  if answer[1] == 'given' then
+    pass_on(ARGV[at + 9])
+  end
+  result[#result + 1] = answer
   at = at + FIXED
 end
 for _, bound in pairs(bounds) do

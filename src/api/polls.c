@@ -179,6 +179,8 @@ static void wait_on(struct poll *poll, const struct asked *answer)
     if (poll->woken) { /* the wake came before this answer */
         poll->registered = false;
         ask_again(poll);
+    } else {
+        poll->lane.len = 0;
     }
 }
 
@@ -211,6 +213,10 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
     }
     if (err_is_retryable(err) && poll->since[0] != '\0')
         return; /* it was parked before, so it goes on waiting; it asks again when Redis is back */
+
+    /* the answer knows nothing of the task of this wake */
+    if (poll->woken && poll->lane.len > 0)
+        store_wake_another(poll->polls->store, buffer_str(&poll->lane));
     struct request *request = pending_take(poll->pending);
     if (err == ERR_NONE || poll->lead.len > 0)
         reply_answer(request, poll->lead, answer);
@@ -229,6 +235,7 @@ static void ask_again(struct poll *poll)
     poll->ask.waiter = may_wait || poll->since[0] != '\0' ? str_from(poll->waiter) : (struct str){NULL, 0};
     poll->ask.since = str_from(poll->since);
     poll->ask.wait_ms = may_wait ? left : 0;
+    poll->ask.lane = buffer_str(&poll->lane);
     poll->asking = true;
     poll->woken = false;
     enum err err = store_ask(polls->store, &poll->ask, on_answer, poll);

@@ -96,10 +96,11 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     command_add(out, or_else(ask->waiter, STR("")));
     command_add(out, or_else(ask->since, STR("")));
     command_add_number(out, ask->wait_ms);
+    command_add(out, or_else(ask->lane, STR("")));
     struct asking *asking = store_alloc(sizeof(*asking));
     *asking = (struct asking){callback, data};
     /* answers with many tasks are long, so only a few asks share a call */
-    batch_add(store, SCRIPT_task_lease, 9, false, on_answer, asking);
+    batch_add(store, SCRIPT_task_lease, 10, false, on_answer, asking);
     return ERR_NONE;
 }
 

@@ -22,6 +22,7 @@ struct ask {
     struct str waiter; /* the name, "thread poll", under which it is parked if there is no task; absent: it is not parked */
     struct str since;  /* ms since 1970, the `now` of the answer that parked it first; absent: it begins to wait now */
     int64_t wait_ms;   /* for how long it is parked */
+    struct str lane;   /* the lane of the task for which it was woken; if it gets others, another waiter is woken. Absent: none */
 };
 
 enum answer_kind {

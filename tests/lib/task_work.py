@@ -16,7 +16,7 @@ def _call(redis, name, *arguments):
 
 def lease(redis, worker_id, most=1):
     """Asks for tasks -> {id: lease} of those that the worker gets."""
-    answer, = _call(redis, "task_lease", worker_id, most, "*", "-", f"n{next(_nonces)}", "0", "", "", 0)
+    answer, = _call(redis, "task_lease", worker_id, most, "*", "-", f"n{next(_nonces)}", "0", "", "", 0, "")
     assert answer[0] in ("given", "none"), answer
     return {answer[at]: answer[at + 7] for at in range(4, len(answer), 11)}
 

@@ -989,6 +989,34 @@ def test_a_heartbeat_tells_of_work_behind_much_that_the_worker_can_not_do(tasks)
     assert tasks.news("w")[0] == 1 and tasks.ask("w").ids == ["t"]
 
 
+def test_another_is_woken_in_place_of_one_that_takes_another_task(tasks):
+    told = wakes(tasks, "x")
+    for worker in "abc":
+        tasks.worker(worker)
+    park(tasks, "a", "x 1", queues="x,y")
+    park(tasks, "b", "x 2", queues="y")
+    for number in range(3, 7):
+        park(tasks, "c", f"x {number}", queues="x")
+
+    def ask(worker, lane, request="-", queues="x,y"):
+        return tasks.ask_all([(worker, 1, queues, request, f"n{worker}", "", "", "", 0, lane)])[0]
+    tasks.enqueue_all([{"id": "u", "queue": "x"}, {"id": "v", "queue": "y", "priority": 9}])
+    assert sorted(told()) == [("x", "1"), ("x", "2")]
+    assert ask("a", "a x ", "r").ids == ["v"] and told() == [("x", "3")]
+    assert ask("a", "a x ", "r").ids == ["v"] and told() == [("x", "4")], "the same task again"
+    tasks.cancel("v")
+    assert ask("a", "a x ", queues="z").cancel == ["v"] and told() == [("x", "5")], "news"
+    tasks.set_queue("x", "paused", "1")
+    tasks.enqueue("w", queue="y")
+    assert ask("b", "a x ").ids == ["w"] and told() == []
+    tasks.set_queue("x", "paused", "")
+    assert told() == [("x", "6")]
+    park(tasks, "b", "x 7", queues="y")
+    for lane in ("", "nonsense", "a z ", "a x ", "s:x x tier=1"):
+        ask("c", lane)
+    assert tasks.hash("u")["worker_id"] == "c" and told() == []
+
+
 def test_a_cancel_reaches_a_parked_worker_at_once(tasks):
     told = wakes(tasks, "x")
     tasks.worker("w")
@@ -1257,7 +1285,8 @@ def test_malformed_calls_change_nothing(tasks):
                                         ["t", "q q", "a", "", "0", "", "", "", "", "", "", "0"],
                                         ["t", "q", "a", "", "0", "x", "", "", "", "", "", "0"],
                                         ["t", "q", "a", "", "0", "", "", "", "", "", "", "2", "x"]],
-                       "task_lease": [["w"], ["w", "0", "*", "-", "n", "", "", "", "0"], ["w", "1", "", "-", "n", "", "", "", "0"]],
+                       "task_lease": [["w"], ["w", "0", "*", "-", "n", "", "", "", "0", ""],
+                                      ["w", "1", "", "-", "n", "", "", "", "0", ""], ["w", "1", "*", "-", "n", "", "", "", "0"]],
                        "task_complete": [["w", "t", ""]],
                        "task_fail": [["w"], ["w", "t", "", "e", "1", "x", "0.5"], ["w", "t", "", "e", "1", "", "2"]]}.items():
         for words in args:

@@ -37,9 +37,9 @@ end
 
 -- How many tasks wait in some of the lanes of a group from which the worker may take tasks.
 local function count_group(worker, group)
-  local waiting, from, page = 0, 0, nil
+  local waiting, from = 0, 0
   repeat
-    page = page_of(group, from)
+    local page = page_of(group, from)
     for _, lane in ipairs(page) do
       local queue, shape = string.match(lane, '^(%S+) (.*)$')
       if not task_queues_closed(queue) and task_workers_fits(worker, shape) then

@@ -150,11 +150,12 @@ def test_a_storm_of_failures_is_told_once_and_counted(redis, start_coordinator):
                 assert connection.request("POST", REGISTER, {"capabilities": {}}).status == 503
             sent += 100
             return of_requests(coordinator, 503)[1]
-        count, = wait_until(told, within=15, every=0.1)
+        count, = wait_until(told, within=30, every=0.1)
     assert count["level"] == "warn" and count["route"] == REGISTER and count["message"] == "failed again"
-    assert 10 <= count["seconds"] <= 12 and sent - 100 - 1 <= count["times"] < sent
-    lost = events(coordinator, "redis_lost")
-    assert 2 <= len(lost) <= 5 and [line for line in lost if "times" in line], "each new attempt is no news"
+    assert count["seconds"] >= 10 and sent - 100 - 1 <= count["times"] < sent
+    wait_until(lambda: [line for line in events(coordinator, "redis_lost") if "times" in line], within=30,
+               what="attempts are counted")
+    assert 2 <= len(events(coordinator, "redis_lost")) <= 5, "each new attempt is no news"
     redis.restart()
     coordinator.wait_until_ready()
     wait_until(lambda: sum(line["times"] for line in of_requests(coordinator, 503)[1]) == sent - 1, within=15,

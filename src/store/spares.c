@@ -4,7 +4,7 @@
 #include "store/routing.h"
 
 #define YOUNG_US 10000 /* how long after it was chosen a lease may pass on; also the window in which ended requests are counted */
-#define BUSY 40        /* a thread that ends fewer requests in a window has time to ask Redis for each */
+#define BUSY 20        /* a thread that ends fewer requests in a window has time to ask Redis for each */
 #define TICK_MS 10     /* not 1 ms: such short waits cost far more, since each one sets the machine's timer */
 #define NEVER_MS 60000
 

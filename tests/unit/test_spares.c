@@ -91,13 +91,13 @@ static void test_a_thread_with_little_to_do_asks_for_each(void **state)
 {
     (void)state;
     struct stage stage = stage_new(LEASES);
-    serve(&stage, 40);
+    serve(&stage, 20);
     assert_true(spares_keep(stage.requests, stage.leases[0], REQUEST_SERVED));
-    serve(&stage, 38); /* and the one before */
+    serve(&stage, 18); /* and the one before */
     stage.leases[2]->chosen_at = clock_us();
     assert_false(spares_keep(stage.requests, stage.leases[2], REQUEST_SERVED));
     assert_true(is_ended(stage.leases[0]));
-    serve(&stage, 40);
+    serve(&stage, 20);
     stage.requests->spares.window_began -= 10000; /* nothing came after them */
     assert_false(spares_keep(stage.requests, stage.leases[2], REQUEST_SERVED));
 }

@@ -226,8 +226,7 @@ gate_length() {
 # --- columns: no line of a source file or of a document is over COLUMNS_MAX characters long, comments too
 
 files_columns() {
-    project '*.c' '*.h' '*.lua' '*.py' '*.sh' '*.mjs' 'src/*.js' 'src/*.css' 'src/*.html' Makefile \
-        .ci/run '*.md'
+    project '*.c' '*.h' '*.lua' '*.py' '*.sh' '*.mjs' '*.js' '*.pml' '*.supp' 'src/*.css' 'src/*.html' Makefile .ci/run '*.md'
 }
 
 # A document's tables, URLs that stand alone, and blocks of code (a reader copies their lines) are left out: they can't be wrapped.

@@ -1,4 +1,5 @@
-// Holds Kubernetes objects against the schemas of their kinds: validate.js FILE... prints what is wrong, and exits with 1 if anything is.
+// Holds Kubernetes objects against the schemas of their kinds: validate.js FILE... prints what is wrong, and
+// exits with 1 if anything is.
 "use strict";
 
 const fs = require("node:fs");

@@ -1,10 +1,10 @@
 /*
- * The link of one thread to the Redis that takes its writes: src/redis/link.c with sentinel.c. There are two servers and two Sentinels;
- * one of the settings, Sentinels or not, is chosen at the start.
+ * The link of one thread to the Redis that takes its writes: src/redis/link.c with sentinel.c. There are two servers and two
+ * Sentinels; one of the settings, Sentinels or not, is chosen at the start.
  *
  * What it assumes:
- *   - Servers and Sentinels do CHANGES things at most, at any moment: they die, fall mute, come back, become primaries and replicas, or
- *     name another primary.
+ *   - Servers and Sentinels do CHANGES things at most, at any moment: they die, fall mute, come back, become primaries and
+ *     replicas, or name another primary.
  *   - One that is mute may take a connection and never answers. A connection to one that is dead breaks, or is refused.
  *   - Time passes in ticks. The loop runs when its time has come or something happened, before the next tick.
  *   - Where all is well, what can be answered is answered before the next tick; else an answer may come at any time.
@@ -58,8 +58,10 @@ byte marked;                              /* 0: not sent, 1: in flight, 2: its c
 #define dialling (state == CONNECTING)
 #define under_way (state == CONNECTING || state == GREETING)
 #define speaks(which) (server[which] == PRIMARY || server[which] == REPLICA)
-#define well_0 (server[0] == PRIMARY && (!has_sentinels || server[1] != PRIMARY && (sentinel[0] == PRIMARY && names[0] == 0 || sentinel[1] == PRIMARY && names[1] == 0)))
-#define well_1 (server[1] == PRIMARY && has_sentinels && server[0] != PRIMARY && (sentinel[0] == PRIMARY && names[0] == 1 || sentinel[1] == PRIMARY && names[1] == 1))
+#define well_0 (server[0] == PRIMARY && (!has_sentinels || server[1] != PRIMARY && \
+    (sentinel[0] == PRIMARY && names[0] == 0 || sentinel[1] == PRIMARY && names[1] == 0)))
+#define well_1 (server[1] == PRIMARY && has_sentinels && server[0] != PRIMARY && \
+    (sentinel[0] == PRIMARY && names[0] == 1 || sentinel[1] == PRIMARY && names[1] == 1))
 #define is_well (well_0 || well_1)
 #define is_up (state == UP)
 #define is_bad (server[endpoint] != PRIMARY)

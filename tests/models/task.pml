@@ -3,16 +3,17 @@
  *
  * What it assumes:
  *   - A script is one step, and Redis does not lose what a script has written.
- *   - An instance may die at any point, DEATHS times in all, and is started again. What it was about to say is lost, and its clients see
- *     that the connection is gone. What is published meanwhile is heard by nobody; any message may be lost on its way.
- *   - A worker asks for one task at a time, and asks anew where it got no answer. It may leave a poll at any time. TROUBLES times in all
- *     a worker falls silent for a while, or dies; it may also leave for good.
- *   - Time passes in ticks, no sooner than an answer that can come has come. In each, the workers beat that are not silent, and name what
- *     they work on; a lease runs out whose worker is silent.
+ *   - An instance may die at any point, DEATHS times in all, and is started again. What it was about to say is lost, and its
+ *     clients see that the connection is gone. What is published meanwhile is heard by nobody; any message may be lost on its
+ *     way.
+ *   - A worker asks for one task at a time, and asks anew where it got no answer. It may leave a poll at any time. TROUBLES times
+ *     in all a worker falls silent for a while, or dies; it may also leave for good.
+ *   - Time passes in ticks, no sooner than an answer that can come has come. In each, the workers beat that are not silent, and
+ *     name what they work on; a lease runs out whose worker is silent.
  *
  * What must hold:
- *   - At most one worker holds the task, by the last lease that was given. One lease completes it, and who holds that one is told so as
- *     often as it asks; nobody else is.
+ *   - At most one worker holds the task, by the last lease that was given. One lease completes it, and who holds that one is told
+ *     so as often as it asks; nobody else is.
  *   - It is taken from a worker that is silent, that has started anew, or that does not name it; from no other.
  *   - It is not left queued while a poll waits (is_served), and nobody keeps it for ever (comes_back).
  *   - Where a worker stays, it is completed (is_done).
@@ -141,7 +142,8 @@ end:
         newest_given[me] = false; poll[me] = NO; left[me] = false
        }
     /* the client has left */
-    :: atomic { poll[me] == PARKED && left[me] && !down[me] -> is_parked[me] = false; poll[me] = NO; left[me] = false; woken[me] = false }
+    :: atomic { poll[me] == PARKED && left[me] && !down[me] ->
+        is_parked[me] = false; poll[me] = NO; left[me] = false; woken[me] = false }
     /* it is woken */
     :: atomic { message[me] && !down[me] ->
         message[me] = false;

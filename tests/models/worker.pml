@@ -1,6 +1,6 @@
 /*
- * The life of one worker in Redis, as lua/KEYS.md has it under "The life of a worker": its two keys with a TTL, its registration, its
- * ledger entry, its place in the indexes `online` and `offline`, and what those hear who hear all events.
+ * The life of one worker in Redis, as lua/KEYS.md has it under "The life of a worker": its two keys with a TTL, its registration,
+ * its ledger entry, its place in the indexes `online` and `offline`, and what those hear who hear all events.
  *
  * What it assumes:
  *   - A script is one step, and Redis does not lose what a script has written.
@@ -50,7 +50,8 @@ bool untold;                       /* TELL_AFTER: an event that is still to be w
 #define is_silent (ledger == LIVE && online == 0)
 #define is_over (ledger == SILENT && hash == 0)
 
-#define set_online(ticks, noted) online = ticks; hash = ticks + REMOVAL; in_online = true; in_offline = false; online_at = noted; ledger = LIVE
+#define set_online(ticks, noted) online = ticks; hash = ticks + REMOVAL; in_online = true; in_offline = false; \
+    online_at = noted; ledger = LIVE
 #define set_offline(at) online = 0; in_online = false; in_offline = true; offline_at = at; ledger = SILENT
 
 inline check()

@@ -1,4 +1,5 @@
-// A service such as one writes in an afternoon: fastify, ioredis, one script call for each heartbeat. Measured beside the coordinator.
+// A service such as one writes in an afternoon: fastify, ioredis, one script call for each heartbeat. It is measured
+// beside the coordinator.
 //   node server.js PORT REDIS_SOCKET
 import { readFileSync } from 'node:fs';
 import fastify from 'fastify';

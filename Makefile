@@ -176,7 +176,7 @@ test: test-packages
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory $(call modules,kubernetes openai)
 	@MODE=release $(PYTEST) $(AT_ONCE) $(sort tests/lua $(QUICK) $(RELEASED))
-	@MODE=release $(PYTEST) tests/chaos tests/soak tests/endurance
+	@MODE=release $(PYTEST) -n 3 tests/chaos tests/soak tests/endurance
 	@MODE=asan $(PYTEST) $(AT_ONCE) tests/system
 
 # While one works: under two minutes on two cores when little has changed.

@@ -12,7 +12,7 @@ import event_stream
 import http_client
 import processes
 import project
-from waiting import PATIENCE, wait_until
+from waiting import PATIENCE, promised, wait_until
 
 SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:", "AddressSanitizer:DEADLYSIGNAL",
                    "WARNING: ThreadSanitizer")
@@ -22,7 +22,7 @@ RECYCLED_BY_A_THREAD = 32
 
 # Fits every start in the suite; a start that takes longer is hung.
 START_WITHIN = 15.0
-STOP_WITHIN = 5.0
+STOP_WITHIN = promised(5)
 
 # The least with which a service worker of the field registers.
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB", "storage": "466.0GB"}
@@ -121,7 +121,7 @@ class Coordinator:
         assert code == 0, f"{self.name} ended with {code} when asked to stop; stderr: {self.stderr()[-1500:]}"
         return time.monotonic() - started
 
-    def refuses_to_start(self, within=5.0):
+    def refuses_to_start(self, within=PATIENCE):
         """Starts it and checks that it refuses to start: it ends by itself, and does not crash. Returns its stderr."""
         self.launch()
         self._end_is_expected = True

@@ -5,8 +5,9 @@ import json
 
 from peers import reply, serving
 
-SSE = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-NDJSON = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM = "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"  # see ModelServer._say
+SSE = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\nContent-Type: text/event-stream; charset=utf-8\r\n" + STREAM
+NDJSON = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n" + STREAM
 
 
 def chunk(text):
@@ -72,7 +73,7 @@ class ModelServer:
             await connection.send(end + b"0\r\n\r\n")
         finally:
             watch.cancel()
-        connection.close()  # the watch has read bytes of the next request
+        connection.close()  # the watch would read the next request; the head has told it
 
     async def _chat(self, connection, request, asked):
         common = {"id": "chatcmpl-1", "created": 1, "model": asked["model"]}

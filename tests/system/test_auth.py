@@ -26,10 +26,10 @@ from commands import Commands
 from credentials import bearer, make_token
 from relay import Relay
 from submissions import submit
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB"}
-WITHIN = 5  # seconds, in which a revocation holds everywhere
+WITHIN = promised(5)  # seconds, in which a revocation holds everywhere
 
 
 def basic(token, user="worker"):

@@ -117,7 +117,7 @@ def test_unfinished_bodies_of_many_clients_take_bounded_memory(redis, start_coor
             connection.send(head + b" " * 900000)
         except OSError:
             pass  # cut off already
-    wait_until(lambda: coordinator.memory_mb() - before < (90 if project.MODE == "release" else 400), within=5,
+    wait_until(lambda: coordinator.memory_mb() - before < (90 if project.MODE == "release" else 400),
                what="memory is given back")
     assert coordinator.get("/health").status == 200
     cut_off = 0

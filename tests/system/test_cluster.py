@@ -8,7 +8,7 @@ import pytest
 import invariants
 from load import Load
 from redis_server import free_port
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 SLOTS = 16384
 
@@ -93,13 +93,13 @@ def test_the_slot_moves_while_the_fleet_beats(two_nodes, start_coordinator):
         for server in (other, owner):
             command(server, "SETSLOT", slot, "NODE", ids[1])
         moved = time.monotonic()
-        load.succeeds_again(moved, within=2)
+        load.succeeds_again(moved, within=promised(2))
         let_pass(0.3)
     assert {attempt.outcome for attempt in load.failures} <= {503}
     assert min(attempt.started for attempt in load.failures) > began - 2
     assert [attempt for attempt in load.since(moved + 2) if not attempt.ok] == []
     for coordinator in coordinators:  # from each of its threads, those that had nothing to do as well
-        wait_until(lambda: all(coordinator.get("/api/worker/load-0-0").status == 200 for _ in range(20)), within=2)
+        wait_until(lambda: all(coordinator.get("/api/worker/load-0-0").status == 200 for _ in range(20)), within=promised(2))
     load.assert_nothing_acknowledged_is_lost(coordinators[0])
     assert owner.client.dbsize() == 0
     assert coordinators[0].stats()["total_workers"] == len(coordinators[1].workers())

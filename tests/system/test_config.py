@@ -35,7 +35,7 @@ NO_CHOICES = {"LOG_LEVEL": ["warning", "INFO", "deb", "1", " info"], "LOG_FORMAT
 def run(*arguments, **settings):
     """Runs it to its end; should it start after all, there is no Redis for it, and the test fails by the time limit."""
     environment = coordinator_module.environment({"REDIS_URL": "unix:///nonexistent/redis.sock", "PORT": 0, **settings})
-    return subprocess.run([str(project.BINARY), *arguments], env=environment, capture_output=True, text=True, timeout=5)
+    return subprocess.run([str(project.BINARY), *arguments], env=environment, capture_output=True, text=True, timeout=30)
 
 
 def refusal(*arguments, code, **settings):

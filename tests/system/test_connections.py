@@ -125,7 +125,7 @@ def test_a_thousand_connections_leave_nothing(redis, start_coordinator):
             assert connection.read_response("POST").status == 200
         for connection in crowd:
             connection.close()
-    wait_until(lambda: processes.open_descriptors(coordinator.pid) <= before, within=3)
+    wait_until(lambda: processes.open_descriptors(coordinator.pid) <= before)
     if project.MODE == "release":
         assert coordinator.memory_mb() <= 12
 

@@ -12,7 +12,7 @@ import redis as redis_library
 
 import processes
 from load import Load
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_clean_stop_ends_it_too_and_the_next_start_has_the_data(coordinator, d
     coordinator.register("w")
     pid = redis_pid(data)
     coordinator.stop()
-    wait_until(lambda: not processes.is_running(pid), within=1)
+    wait_until(lambda: not processes.is_running(pid), within=promised(1))
     coordinator.start().wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
 
@@ -118,9 +118,9 @@ def test_killed_it_is_restarted_and_nothing_is_lost(coordinator, data, number):
         pid = redis_pid(data)
         os.kill(pid, number)
         killed = time.monotonic()
-        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=3, what="a new redis-server runs")
-        load.succeeds_again(killed + 0.1, within=4)
-    coordinator.wait_until_ready(within=2)
+        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=promised(3), what="a new redis-server runs")
+        load.succeeds_again(killed + 0.1, within=promised(4))
+    coordinator.wait_until_ready(within=promised(2))
     for failure in load.failures:
         assert failure.outcome in (503, 504), failure
     load.assert_nothing_acknowledged_is_lost(coordinator)
@@ -131,8 +131,8 @@ def test_killed_again_and_again_it_comes_back_each_time(coordinator, data):
     for _ in range(3):
         pid = redis_pid(data)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=6)
-        coordinator.wait_until_ready(within=3)
+        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data))
+        coordinator.wait_until_ready(within=promised(3))
     assert coordinator.workers().keys() == {"w"}
 
 
@@ -162,7 +162,7 @@ def test_coordinator_killed_and_started_at_once(coordinator, data):
         coordinator.kill()
     coordinator.start().wait_until_ready()
     load.assert_nothing_acknowledged_is_lost(coordinator)
-    wait_until(lambda: len(redis_pids(data)) == 1, within=3, what="there is one redis-server on the data")
+    wait_until(lambda: len(redis_pids(data)) == 1, within=promised(3), what="there is one redis-server on the data")
     coordinator.register("after")
 
 
@@ -180,7 +180,7 @@ def test_coordinator_killed_while_its_redis_is_frozen(coordinator, data):
     coordinator.wait_for_start().wait_until_ready(within=10)
     assert coordinator.workers().keys() == {"w"}
     coordinator.register("after")
-    wait_until(lambda: len(redis_pids(data)) == 1, within=3)
+    wait_until(lambda: len(redis_pids(data)) == 1, within=promised(3))
     coordinator.stop()
     coordinator.start().wait_until_ready()
     assert coordinator.workers().keys() == {"w", "after"}
@@ -309,7 +309,7 @@ def test_asked_to_end_while_an_old_redis_is_in_the_way(make_coordinator, data):
     with locked(data / "redis.lock"):
         coordinator = make_coordinator(DATA_DIR=data).launch()
         wait_until(lambda: events(coordinator, "redis_takeover"))
-        coordinator.stop(within=4)
+        coordinator.stop(within=promised(4))
     assert redis_pids(data) == []
 
 
@@ -338,7 +338,7 @@ def test_what_a_killed_redis_forked_ends_before_the_next_one_starts(coordinator,
     rewrite, = wait_until(lambda: processes.children(old), what="the rewrite runs")
     os.kill(rewrite, signal.SIGSTOP)
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: set(redis_pids(data)) - {old, rewrite}, within=5, what="a new redis-server runs")
+    wait_until(lambda: set(redis_pids(data)) - {old, rewrite}, what="a new redis-server runs")
     assert not processes.is_running(rewrite)
     coordinator.wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
@@ -366,6 +366,6 @@ def test_started_with_sigchld_ignored(start_coordinator, data):
     coordinator = start_coordinator(DATA_DIR=data, prepare=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     old = redis_pid(data)
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: set(redis_pids(data)) - {old}, within=5, what="a new redis-server runs")
+    wait_until(lambda: set(redis_pids(data)) - {old}, what="a new redis-server runs")
     coordinator.wait_until_ready()
     coordinator.stop()

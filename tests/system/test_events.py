@@ -10,7 +10,7 @@ import pytest
 
 import project
 from event_stream import SCHEMAS, assert_as_documented
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 LIVE_EVENTS = (project.ROOT / "docs" / "api.md").read_text().partition("## Live events\n")[2].partition("\n## ")[0]
 OFFLINE, REMOVED = 300, 1800
@@ -76,7 +76,7 @@ def test_timeouts_are_told_in_time_and_once_though_an_instance_dies(clock, start
         for passed, kind in ((OFFLINE, "offline"), (REMOVED - OFFLINE, "removed")):
             clock.advance(passed)
             for stream in (one, two):
-                stream.wait_for(lambda stream, kind=kind: (kind, "timeout", "w") in stream.workers, within=2.5)
+                stream.wait_for(lambda stream, kind=kind: (kind, "timeout", "w") in stream.workers, within=promised(2.5))
         coordinators[1].beat("w")
         for stream in (one, two):
             stream.wait_for(lambda stream: len(stream.workers) == 3)
@@ -273,7 +273,7 @@ def test_streams_outlive_redis(redis, coordinator):
         coordinator.register("before")
         stream.wait_for(lambda stream: stream.workers)
         redis.kill()
-        stream.wait_for(lambda stream: stream.of("unavailable"), within=8)
+        stream.wait_for(lambda stream: stream.of("unavailable"))
         redis.restart()
         coordinator.wait_until_ready()
         coordinator.register("after")

@@ -31,7 +31,7 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
     redis.client.set("{rma}:format", "7")
     before = redis.dump(everything=True)
     coordinator = make_coordinator(redis, REDIS_READ_URL=redis.url).start()
-    wait_until(lambda: events(coordinator, "redis_left"), within=5)
+    wait_until(lambda: events(coordinator, "redis_left"))
     assert numbers(events(coordinator, "redis_left")[0]["why"]) == ["7", "1"]
     for method, path, body in [("POST", "/api/worker/register", {"worker_id": "w", "capabilities": {}}),
                                ("GET", "/api/admin/workers", None),
@@ -46,7 +46,7 @@ def test_data_of_a_newer_format_is_not_touched(directory, redis, start_coordinat
         assert refused.returncode == 1 and "newer" in refused.stderr and "Traceback" not in refused.stderr, (command, refused)
     assert redis.dump(everything=True) == before
     redis.client.set("{rma}:format", "1")
-    coordinator.wait_until_ready(within=3)
+    coordinator.wait_until_ready()
     coordinator.register("w")
 
 
@@ -78,11 +78,11 @@ def test_whoever_only_reads_touches_no_format_either_that_is_no_number(directory
         why = "WRONGTYPE" if found == "a list" else "of a format that is no number, this version knows 1"
         assert refused.returncode == 1 and why in refused.stderr, (found, refused)
         redis.client.client_kill_filter(_type="normal", skipme=True)
-        wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer", within=5,
+        wait_until(lambda: reader.get("/api/admin/workers").json.get("code") == "registry-newer",
                    what=f"{found!r} is refused")
     redis.client.delete("{rma}:format")
     redis.client.set("{rma}:format", "1")
-    reader.wait_until_ready(within=3)
+    reader.wait_until_ready()
 
 
 def test_it_is_named_and_each_coordinator_says_that_it_serves(redis, three_coordinators):

@@ -122,7 +122,7 @@ def test_answers_of_redis_that_get_lost_leave_nothing(stage):
     for coordinator in stage.coordinators:
         coordinator.wait_until_ready(within=10)
     wait_until(lambda: settled(stage), within=15)
-    wait_until(lambda: invariants.books_disagree(stage.redis.dump()) == [], within=5)
+    wait_until(lambda: invariants.books_disagree(stage.redis.dump()) == [])
 
 
 def test_all_instances_count_the_requests_of_all(stage):
@@ -142,12 +142,12 @@ def test_all_instances_count_the_requests_of_all(stage):
     assert [counted(coordinator) for coordinator in stage.coordinators] == [(0, 0)] * 3
     for thread in threads:
         thread.start()
-    wait_until(lambda: holding.requests == 3, within=5)
+    wait_until(lambda: holding.requests == 3)
     assert [counted(coordinator) for coordinator in stage.coordinators] == [(3, 0)] * 3
     holding.go_on = True
     for thread in threads:
         thread.join()
-    wait_until(lambda: settled(stage), within=5)
+    wait_until(lambda: settled(stage))
     assert [counted(coordinator) for coordinator in stage.coordinators] == [(0, 3)] * 3
 
 
@@ -158,7 +158,7 @@ def test_what_redis_forgets_is_noted_again(stage):
                for coordinator in stage.coordinators]
     for thread in threads:
         thread.start()
-    wait_until(lambda: holding.requests == 3, within=5)
+    wait_until(lambda: holding.requests == 3)
     assert list(in_flight(stage).values()) == [3]
     client = stage.redis.client
     threads_of_redis = client.keys("{rma}:requests:*")
@@ -172,7 +172,7 @@ def test_what_redis_forgets_is_noted_again(stage):
     holding.go_on = True
     for thread in threads:
         thread.join()
-    wait_until(lambda: settled(stage), within=5)
+    wait_until(lambda: settled(stage))
 
 
 def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redis, make_coordinator):
@@ -185,7 +185,7 @@ def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redi
                for coordinator in (killed, killed, killed, other)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: holding.requests == 4, within=5)
+    wait_until(lambda: holding.requests == 4)
     assert redis.client.hgetall("{rma}:requests") == {"w": "4"} and other.worker("w")["requests_left"] == 4
     killed.kill()
     clock.advance(16)
@@ -194,7 +194,7 @@ def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redi
     holding.go_on = True
     for thread in threads:
         thread.join()
-    wait_until(lambda: not redis.client.exists("{rma}:requests"), within=5)
+    wait_until(lambda: not redis.client.exists("{rma}:requests"))
 
 
 def test_a_worker_that_fails_is_left_alone_and_tried_again(clock, start_redis, make_coordinator, make_stage):

@@ -4,7 +4,7 @@ import pytest
 
 import invariants
 from clock import Clock
-from waiting import wait_until
+from waiting import promised, wait_until
 
 OFFLINE_AFTER = 300_000
 REMOVED_AFTER = 1_800_000
@@ -54,11 +54,11 @@ def assert_offline(coordinator, worker_id):
     assert coordinator.workers("?status=offline").keys() == {worker_id}
     assert coordinator.workers("?status=healthy").keys() == set()
     # Stats may be as much as a second old.
-    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=1.5)
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=promised(1.5))
     stats = coordinator.stats()
     assert (stats["total_workers"], stats["healthy_workers"], stats["offline_workers"]) == (1, 0, 1)
     assert stats["average_load"] == 0
-    wait_until(lambda: coordinator.get("/health").json["workers"]["active"] == 0, within=1.5)
+    wait_until(lambda: coordinator.get("/health").json["workers"]["active"] == 0, within=promised(1.5))
     assert coordinator.get("/api/admin/health").json["workers_by_status"] == {"healthy": 0, "degraded": 0, "offline": 1}
 
 
@@ -75,13 +75,13 @@ def assert_gone(coordinator, redis, worker_id, removed_at):
     assert coordinator.get(f"/api/worker/{worker_id}").status == 404
     answer = coordinator.get("/api/admin/workers").json
     assert answer["workers"] == [] and answer["total"] == answer["healthy"] == 0
-    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=1.5)
+    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=promised(1.5))
     stats = coordinator.stats()
     assert stats["healthy_workers"] == stats["degraded_workers"] == stats["offline_workers"] == 0
     assert set(stats["by_tier"].values()) == {0} and stats["average_load"] == 0
     assert coordinator.get("/health").json["workers"]["total"] == 0
     assert coordinator.get("/api/admin/health").json["workers_by_status"] == {"healthy": 0, "degraded": 0, "offline": 0}
-    wait_until(lambda: not named(redis, worker_id), within=3, what="no key and no index of Redis names the worker")
+    wait_until(lambda: not named(redis, worker_id), within=promised(3), what="no key and no index of Redis names the worker")
     assert redis.client.execute_command("PEXPIRETIME", "{rma}:registration:" + worker_id) == removed_at + REVIVED_FOR
     invariants.assert_hold(redis.dump())
 
@@ -139,7 +139,7 @@ def test_a_heartbeat_on_an_offline_worker_brings_it_back(fleet):
     fleet.clock.advance(1000)
     assert_offline(coordinator, "silent-worker")
     coordinator.beat("silent-worker", current_load=0.5)
-    wait_until(lambda: coordinator.stats()["healthy_workers"] == 1, within=1.5)
+    wait_until(lambda: coordinator.stats()["healthy_workers"] == 1, within=promised(1.5))
     assert_online(coordinator, "silent-worker")
     beat = fleet.since_heartbeat("silent-worker")
     with fleet.clock.standing_at(beat + OFFLINE_AFTER - A_LITTLE):
@@ -250,12 +250,12 @@ def test_a_fleet_that_dies_at_once_is_forgotten_whole(moving):
     for number in range(450):
         coordinator.register(f"mayfly-{number:03}")
     clock.advance(301)
-    wait_until(lambda: coordinator.stats()["offline_workers"] == 450, within=3)
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 450, within=promised(3))
     assert set(row["status"] for row in coordinator.workers().values()) == {"offline"}
     clock.advance(1500)
     assert coordinator.workers() == {}
-    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=3)
-    wait_until(lambda: not named(redis, "mayfly"), within=3)
+    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=promised(3))
+    wait_until(lambda: not named(redis, "mayfly"), within=promised(3))
     clock.advance(86400)
     assert redis.client.keys("*mayfly*") == []
 

@@ -353,11 +353,13 @@ def test_a_port_of_its_own_is_served_when_all_connections_are_taken(redis, start
     port = redis_server.free_port()
     coordinator = start_coordinator(redis, METRICS_PORT=port, MAX_CONNECTIONS=4, THREADS=1)
     held = []
+    for _ in range(5):
+        held.append(coordinator.raw().send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"))
+    for connection in held[:4]:
+        connection.read_response()
+    held[4].socket.settimeout(0.5)
     with pytest.raises(socket.timeout):
-        for _ in range(5):
-            connection = coordinator.raw(timeout=0.5)
-            held.append(connection)
-            connection.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").read_response()
+        held[4].read_response()
     for _ in range(3):
         assert scrape_port(port).value("rma_http_connections") == 5
     for each in held:

@@ -52,7 +52,7 @@ class OlderRedis:
 def test_a_redis_that_is_too_old_is_refused_with_a_clear_line(redis, make_coordinator, version):
     with contextlib.closing(OlderRedis(redis.port, version)) as older:
         coordinator = make_coordinator(REDIS_URL=f"redis://127.0.0.1:{older.port}").start()
-        wait_until(lambda: f"Redis {version}" in coordinator.stderr(), within=5)
+        wait_until(lambda: f"Redis {version}" in coordinator.stderr())
         assert "is too old: the scripts need 7.0 or newer" in coordinator.stderr()
         assert coordinator.get("/readyz").status == 503
     assert not redis.client.keys("*")
@@ -98,7 +98,7 @@ def test_through_a_tunnel_with_tls(redis, start_coordinator, directory):
         redis.kill()
         wait_until(lambda: coordinator.get("/readyz").status == 503)
         redis.restart()
-        coordinator.wait_until_ready(within=3)
+        coordinator.wait_until_ready()
         coordinator.beat("w")
     finally:
         for process in tunnel:

@@ -160,7 +160,7 @@ def test_anything_at_any_moment(make_stage, seed):
     assert not twice, twice
     assert not [peer.malformed for peer, _ in stage.peers.requests if any(b"HTTP/1.1\r\n" in part for part in peer.malformed)]
     for coordinator in coordinators:
-        wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers), within=5,
+        wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers),
                    what="no lease is left")
         assert coordinator.is_alive()
 

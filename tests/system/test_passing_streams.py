@@ -401,4 +401,4 @@ def test_idle_streams_cost_little(stage):
     for raw in streams:
         raw.close()
     assert grown * 1e6 / count < (30_000 if project.MODE == "release" else 300_000), f"{grown} MB for {count}"
-    wait_until(lambda: peer.open <= 1, within=5)
+    wait_until(lambda: peer.open <= 1)

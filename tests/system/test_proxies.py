@@ -111,7 +111,7 @@ def test_event_streams_pass_piece_by_piece(front):
     stream.wait_for(lambda stream: stream.events, within=10)
     for number in range(3):
         coordinator.register(f"w{number}")
-        stream.wait_for(lambda stream: any(worker == f"w{number}" for _, _, worker in stream.workers), within=3)
+        stream.wait_for(lambda stream: any(worker == f"w{number}" for _, _, worker in stream.workers))
     stream.close()
 
 

@@ -17,7 +17,7 @@ import pytest
 import http_client
 from credentials import bearer, make_token
 from peers import reply, saying, serving
-from waiting import wait_until
+from waiting import promised, wait_until
 
 MIB = 1 << 20
 
@@ -785,7 +785,7 @@ def test_a_websocket_whose_worker_has_left_takes_no_room_on_it(stage):
         def lets_go():
             raw.send(b"more")
             return has_no_lease(stage, service)
-        wait_until(lets_go, within=2)
+        wait_until(lets_go, within=promised(2))
         raw.send(large)
     assert not any(line["event"] == "passing" and line.get("service") == service for line in coordinator.log_lines())
 

@@ -8,7 +8,7 @@ import pytest
 
 import project
 from coordinator import environment
-from waiting import wait_until
+from waiting import promised, wait_until
 
 OFFLINE, REMOVED = 300, 1800  # seconds after a heartbeat
 READS = ("/health", "/", "/api/admin/stats", "/api/admin/health", "/api/admin/gaps", "/api/services/list", "/api/admin/services",
@@ -39,7 +39,7 @@ def without_disk(redis):
     redis.client.config_set("save", "1 1000000")
     redis.client.config_set("stop-writes-on-bgsave-error", "yes")
     redis.client.bgsave()
-    wait_until(lambda: redis.client.info("persistence")["rdb_last_bgsave_status"] == "err", within=5)
+    wait_until(lambda: redis.client.info("persistence")["rdb_last_bgsave_status"] == "err")
 
 
 def without_replicas(redis):
@@ -54,7 +54,7 @@ REFUSALS = {"registry-full": without_room, "registry-disk-failed": without_disk,
 def test_reading_goes_on_where_writes_are_refused_and_timeouts_are_due(clock, start_fleet, code, at):
     redis, coordinator = start_fleet()
     REFUSALS[code](redis)
-    wait_until(lambda: coordinator.get("/health").json["status"] == "degraded", within=3)
+    wait_until(lambda: coordinator.get("/health").json["status"] == "degraded", within=promised(3))
     clock.advance(at)
     for _ in range(3):
         for path in READS:
@@ -73,7 +73,7 @@ def test_a_full_redis_serves_the_workers_that_it_has(clock, start_fleet):
         coordinator.beat(f"other{number}", status="degraded", loaded_models=["m"])
     coordinator.beat("w")
     clock.advance(20)
-    wait_until(lambda: coordinator.get("/api/admin/stats").json["offline_workers"] == 1, within=2)
+    wait_until(lambda: coordinator.get("/api/admin/stats").json["offline_workers"] == 1, within=promised(2))
     assert coordinator.get("/api/worker/silent").json["status"] == "offline"
     assert coordinator.post("/api/worker/silent/drain", {}).status == 200
     assert coordinator.post("/api/worker/silent/undrain", {}).status == 200
@@ -109,7 +109,7 @@ def test_a_replica_is_named_as_the_cause(start_redis, make_coordinator):
     replica.client.replicaof("127.0.0.1", primary.port)
     wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
     coordinator = make_coordinator(replica).start()
-    wait_until(lambda: health_code(coordinator) == "registry-read-only", within=5)
+    wait_until(lambda: health_code(coordinator) == "registry-read-only")
     assert "replica" in coordinator.get("/health").json["detail"]
     for answer in (coordinator.get("/readyz"), coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}),
                    coordinator.get("/api/worker/w"), coordinator.get("/api/admin/stats")):
@@ -125,8 +125,8 @@ def test_loading_is_named_as_the_cause(start_redis, make_coordinator):
     redis.kill()
     redis.launch("--key-load-delay", "200")
     coordinator = make_coordinator(redis).start()
-    wait_until(lambda: health_code(coordinator) == "registry-loading", within=5)
-    wait_until(lambda: coordinator.get("/api/admin/stats").json["code"] == "registry-loading", within=5)
+    wait_until(lambda: health_code(coordinator) == "registry-loading")
+    wait_until(lambda: coordinator.get("/api/admin/stats").json["code"] == "registry-loading")
 
 
 @pytest.mark.parametrize("user, code", [("", "registry-wants-password"), (":wrong@", "registry-refuses-password"),
@@ -134,7 +134,7 @@ def test_loading_is_named_as_the_cause(start_redis, make_coordinator):
 def test_a_password_is_named_as_the_cause(start_redis, make_coordinator, user, code):
     redis = start_redis(password="s3cret")
     coordinator = make_coordinator(REDIS_URL=f"redis://{user}127.0.0.1:{redis.port}").start()
-    wait_until(lambda: health_code(coordinator) == code, within=5)
+    wait_until(lambda: health_code(coordinator) == code)
     assert coordinator.get("/readyz").json["code"] == code
     assert "s3cret" not in coordinator.stderr() and "wrong" not in coordinator.stderr().replace("WRONGPASS", "")
 
@@ -202,9 +202,9 @@ def test_a_user_with_the_documented_permissions_is_served(clock, start_redis, st
     exercise(coordinator)
     coordinator.register("w")
     clock.advance(OFFLINE + 1)
-    wait_until(lambda: coordinator.get("/api/admin/stats").json["offline_workers"] == 1, within=3)
+    wait_until(lambda: coordinator.get("/api/admin/stats").json["offline_workers"] == 1, within=promised(3))
     clock.advance(REMOVED)
-    wait_until(lambda: coordinator.get("/api/worker/w").status == 404, within=3)
+    wait_until(lambda: coordinator.get("/api/worker/w").status == 404, within=promised(3))
     coordinator.beat("w")
     assert coordinator.get("/health").json["status"] == "healthy"
     assert [line for line in coordinator.log_lines() if line["level"] in ("warn", "error")] == []
@@ -230,10 +230,10 @@ def test_a_permission_that_is_missing_is_named(start_redis, make_coordinator, re
     redis = start_redis()
     coordinator = make_coordinator(REDIS_URL=let_in(redis, refused)).start()
     name = refused[1:].upper()
-    wait_until(lambda: health_code(coordinator) == "registry-forbids", within=5)
+    wait_until(lambda: health_code(coordinator) == "registry-forbids")
     ready = coordinator.get("/readyz")
     assert ready.status == 503 and ready.json["code"] == "registry-forbids"
-    wait_until(lambda: name in coordinator.stderr().upper(), within=5)
+    wait_until(lambda: name in coordinator.stderr().upper())
     if refused != "-mget":
         assert coordinator.post("/api/worker/register", {"worker_id": "w", "capabilities": {}}).status == 503
     redis.client.execute_command("ACL", "SETUSER", "coordinator", "+script|load" if refused == "-script" else "+" + refused[1:])
@@ -281,9 +281,9 @@ def test_a_worker_that_falls_silent_has_one_line_in_the_fleet(clock, start_redis
     for worker_id in ("a", "b"):
         coordinators[0].register(worker_id)
     clock.advance(OFFLINE + 5)
-    wait_until(lambda: len(moved(coordinators, "worker_offline")) == 2, within=5)
+    wait_until(lambda: len(moved(coordinators, "worker_offline")) == 2)
     clock.advance(REMOVED - OFFLINE)
-    wait_until(lambda: len(moved(coordinators, "worker_removed")) == 2, within=5)
+    wait_until(lambda: len(moved(coordinators, "worker_removed")) == 2)
     for _ in range(3):
         for coordinator in coordinators:
             coordinator.get("/api/admin/stats")
@@ -325,7 +325,7 @@ def test_a_reading_command_straight_at_redis_moves_nobody_on(clock, start_redis,
     coordinator.register("w")
     coordinator.register("v")
     coordinator.stop()
-    wait_until(lambda: not any(client["name"] == "rma-coordinator" for client in redis.client.client_list()), within=5,
+    wait_until(lambda: not any(client["name"] == "rma-coordinator" for client in redis.client.client_list()),
                what="Redis has done what the coordinator had sent")
     clock.advance(REMOVED + 1)
     before = redis.dump(everything=True)

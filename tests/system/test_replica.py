@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 LAG = "X-Replica-Lag"
 READS = ["/api/admin/workers", "/api/coordinator/workers", "/api/admin/coordinators", "/api/admin/stats", "/api/admin/health",
@@ -128,7 +128,7 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
         primary.client.incr("something else")
         lags.append(from_replica(coordinator))
         return lags[-1] is None
-    wait_until(left, within=5)
+    wait_until(left)
     assert 1.7 <= lags[-2] <= 2 and max(lags[:-1]) == lags[-2]
     coordinator.register("w")
     assert coordinator.workers().keys() == {"w"}
@@ -189,7 +189,7 @@ def test_without_its_primary_the_replica_serves_and_says_how_old_its_data_is(pai
     wait_for_the_replica(coordinator)
     primary.kill()
     assert coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
-    wait_until(lambda: from_replica(coordinator) is not None and from_replica(coordinator) > 1.5, within=6)
+    wait_until(lambda: from_replica(coordinator) is not None and from_replica(coordinator) > 1.5)
     for path in READS:
         assert coordinator.get(path).status == 200, path
     assert coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
@@ -235,7 +235,7 @@ def test_who_falls_silent_is_told_by_the_replica_too(clock, start_redis, start_c
     for path in ("/api/admin/workers", "/api/coordinator/workers"):
         assert LAG in coordinator.get(path).headers
     assert coordinator.workers()["silent"]["status"] == "offline"
-    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=3)
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=promised(3))
     assert [row["worker_id"] for row in coordinator.get("/api/coordinator/workers").json["workers"]] == ["w"]
 
 
@@ -251,14 +251,14 @@ def test_while_the_primary_is_away_nobody_falls_silent(clock, start_redis, start
     for worker_id in ("w", "drained"):
         coordinator.beat(worker_id)
     clock.advance(55)
-    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=5)
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 1)
     wait_for_the_replica(coordinator, within=15)
     before = {worker_id: row["status"] for worker_id, row in coordinator.workers().items()}
     assert before == {"w": "healthy", "drained": "draining", "silent": "offline"}
     primary.kill()
-    wait_until(lambda: coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503, within=5)
+    wait_until(lambda: coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503)
     clock.advance(900)
-    wait_until(lambda: from_replica(coordinator) is not None, within=6)
+    wait_until(lambda: from_replica(coordinator) is not None)
     assert {worker_id: row["status"] for worker_id, row in coordinator.workers().items()} == before
     assert coordinator.worker("w")["status"] == "healthy"
     for path in ("/api/services/discover/rag", "/api/worker/find/rag", "/api/coordinator/workers"):

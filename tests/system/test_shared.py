@@ -13,7 +13,7 @@ import pytest
 import processes
 import project
 from commands import Commands
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 PATHS = ("/api/admin/workers", "/api/admin/stats", "/api/admin/health")
 PAGE = {"Origin": "https://dashboard.example"}
@@ -114,7 +114,7 @@ def test_only_pages_of_other_origins_see_what_is_a_second_old(redis, start_coord
             assert fresh.json[name] == total and "Age" not in fresh.headers
         old += coordinator.get(path, PAGE).json[name] < total
     assert old >= 5, "pages were given answers of their own"
-    wait_until(lambda: coordinator.get(path, PAGE).json[name] == 10, within=2)
+    wait_until(lambda: coordinator.get(path, PAGE).json[name] == 10, within=promised(2))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -240,7 +240,7 @@ def test_slow_readers_share_the_bytes(redis, start_coordinator):
     if not project.SANITIZED:
         assert megabytes - before < 30
     assert {503, 504} & set(slow_readers(coordinator, 20, "")[0]), "these clients read too fast to show anything"
-    wait_until(lambda: coordinator.get(PATHS[0]).status == 200, within=5)
+    wait_until(lambda: coordinator.get(PATHS[0]).status == 200)
 
 
 def test_two_instances_each_make_their_own(redis, start_coordinator):
@@ -255,4 +255,4 @@ def test_two_instances_each_make_their_own(redis, start_coordinator):
     assert 4 <= listed <= 2 * (seconds + 1)
     coordinators[0].register("w1")
     assert coordinators[1].workers().keys() == {"w0", "w1"}
-    wait_until(lambda: coordinators[1].get(PATHS[0], PAGE).json["total"] == 2, within=2)
+    wait_until(lambda: coordinators[1].get(PATHS[0], PAGE).json["total"] == 2, within=promised(2))

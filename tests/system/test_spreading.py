@@ -95,7 +95,7 @@ def test_leases_that_pass_from_request_to_request_are_counted(stage):
     statuses = stage.peers.run(many_clients([stage.coordinators[0].port], f"/service/{service}/x", 32, 40), within=60)
     assert statuses == [200] * (32 * 40)
     client = stage.redis.client
-    wait_until(lambda: not client.hexists("{rma}:flights", service), within=3, what="all leases have ended")
+    wait_until(lambda: not client.hexists("{rma}:flights", service), what="all leases have ended")
     assert int(client.hget("{rma}:served", service)) == 32 * 40
     assert [client.hget("{rma}:requests", worker_id) for worker_id in ids] == [None] * 3
     assert sum(stage.coordinators[0].worker(worker_id)["requests_served"] for worker_id in ids) == 32 * 40
@@ -112,7 +112,7 @@ def test_leases_count_as_active_requests_everywhere(stage):
     assert sorted(worker.now for worker in workers) == [1, 2]
     for coordinator in stage.coordinators:
         for worker_id, worker in zip(ids, workers):
-            wait_until(lambda: coordinator.worker(worker_id)["active_requests"] == worker.now, within=3, what="leases are seen")
+            wait_until(lambda: coordinator.worker(worker_id)["active_requests"] == worker.now, what="leases are seen")
         rows = coordinator.workers()
         assert [rows[worker_id]["active_requests"] for worker_id in ids] == [worker.now for worker in workers]
     more, less = (ids if workers[0].now == 2 else ids[::-1])
@@ -126,7 +126,7 @@ def test_leases_count_as_active_requests_everywhere(stage):
         worker.held.clear()
     assert asking.wait() == [200] * 3
     for worker_id in ids:
-        wait_until(lambda: stage.coordinators[0].worker(worker_id)["active_requests"] in (0, None), within=3,
+        wait_until(lambda: stage.coordinators[0].worker(worker_id)["active_requests"] in (0, None),
                    what="leases have ended")
 
 
@@ -145,7 +145,7 @@ def test_a_draining_worker_ends_what_it_has_and_gets_nothing_new(stage):
     assert row["status"] == "draining" and 2 in (row.get("requests_left"), row.get("active_requests")), row
     worker.held.clear()
     assert asking.wait() == [200, 200]
-    wait_until(lambda: coordinator.worker(worker_id)["active_requests"] in (0, None), within=3)
+    wait_until(lambda: coordinator.worker(worker_id)["active_requests"] in (0, None))
     assert coordinator.post(f"/api/worker/{worker_id}/undrain", {}).status == 200
     assert stage.ask("GET", f"/service/{service}/x").status == 200
 
@@ -187,11 +187,11 @@ def test_a_session_keeps_its_worker_unless_that_has_too_much(stage):
     by_id[mine].held.set()
     asking = []
     try:
-        for _ in range(2):
+        while (held := by_id[mine].now) < 2:  # with one it keeps the session, whose last request may count for a moment yet
             asking.append(threading.Thread(target=asked))
             asking[-1].start()
-        wait_until(lambda: by_id[mine].now >= 1)
-        outcome = stage.ask("GET", f"/service/{service}/x", headers=session, timeout=2)
+            wait_until(lambda held=held: by_id[mine].now > held or not asking[-1].is_alive())
+        outcome = stage.ask("GET", f"/service/{service}/x", headers=session)
         assert outcome.status == 200 and outcome.headers["X-RMA-Worker"] != mine, outcome
     finally:
         by_id[mine].held.clear()
@@ -205,7 +205,7 @@ def test_a_random_spread_serves_without_leases(make_stage):
     peers = [stage.peers.start(saying(reply(b"x"))) for _ in range(3)]
     for peer in peers:
         stage.register("light", peer)
-    wait_until(lambda: stage.ask("GET", "/service/light/x").status == 200, within=3)
+    wait_until(lambda: stage.ask("GET", "/service/light/x").status == 200)
     before = stage.redis.client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
     for _ in range(60):
         assert stage.ask("GET", "/service/light/x").status == 200
@@ -259,5 +259,5 @@ def test_requests_go_on_while_redis_is_away_and_fail_clearly_when_they_cannot(ma
     worker.held.clear()
     assert asking.wait() == [200]
     stage.redis.restart()
-    wait_until(lambda: stage.ask("GET", f"/service/{service}/x").status == 200, within=5)
+    wait_until(lambda: stage.ask("GET", f"/service/{service}/x").status == 200)
     invariants.assert_hold(stage.redis.dump())

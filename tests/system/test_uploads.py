@@ -273,7 +273,7 @@ def assert_is_refused(stage, sink, request):
     """One answer, of 4xx, and the end; and nothing of it reached the worker as a request of its own, or whole."""
     with stage.coordinators[0].raw() as raw:
         raw.send(request.encode("latin-1"))
-        answers = statuses(raw.read_to_end(within=5))
+        answers = statuses(raw.read_to_end())
     assert len(answers) == 1 and 400 <= answers[0] < 500, answers
 
 
@@ -298,7 +298,7 @@ def test_broken_chunks(stage):
                 raw.send(head(sink, "Transfer-Encoding: chunked", "Expect: 100-continue"))
                 assert raw.socket.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
                 raw.send((start + body + hidden).encode("latin-1"))
-                assert statuses(raw.read_to_end(within=5)) == [400]
+                assert statuses(raw.read_to_end()) == [400]
     of_all(run, BROKEN_CHUNKS)
     wait_until(lambda: sink.peer.open == 0)
     assert not any(request.is_whole or "hidden" in request.target for request in sink.peer.requests) and not sink.peer.malformed
@@ -324,7 +324,7 @@ def test_odd_requests_are_not_passed_on(stage, sink):
         request, status = case
         with stage.coordinators[0].raw() as raw:
             raw.send(request.replace("{service}", sink.service).encode("latin-1"))
-            assert statuses(raw.read_to_end(within=5)) == [status]
+            assert statuses(raw.read_to_end()) == [status]
     of_all(run, ODD)
     assert len(sink.peer.requests) == before
 

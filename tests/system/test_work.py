@@ -17,7 +17,7 @@ from commands import Commands
 from event_stream import EventStream, assert_as_documented
 from relay import Relay
 from submissions import state_of, submit
-from waiting import let_pass, wait_until
+from waiting import let_pass, promised, wait_until
 
 TASKS = "/api/worker/tasks"
 
@@ -27,7 +27,7 @@ def invariants_hold(request):
     redis = request.getfixturevalue("redis") if "redis" in request.fixturenames else None
     yield
     if redis:
-        wait_until(lambda: not task_invariants.faults(redis.dump(), redis.now_ms()), what="the tasks' books agree", within=5)
+        wait_until(lambda: not task_invariants.faults(redis.dump(), redis.now_ms()), what="the tasks' books agree")
 
 
 def ask(coordinator, worker="w", **query):
@@ -58,7 +58,7 @@ class Asking:
         self._pool = concurrent.futures.ThreadPoolExecutor(1)
         self._future = self._pool.submit(ask, coordinator, worker, wait=wait, **query)
 
-    def answer(self, within=5):
+    def answer(self, within=promised(5)):
         return self._future.result(within)
 
     def is_over(self):

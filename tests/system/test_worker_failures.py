@@ -327,4 +327,4 @@ def test_a_client_that_half_closes_is_gone(stage):
         raw.send(f"GET /service/{service}/x HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: peer.requests)
         raw.socket.shutdown(socket.SHUT_WR)
-        wait_until(lambda: peer.open == 0 or peer.requests[0].gone, within=3)
+        wait_until(lambda: peer.open == 0 or peer.requests[0].gone)

@@ -57,6 +57,20 @@ void dialled_fail_soon(struct dialled *dialled, enum exchange_fault fault, const
     upstream_call_soon(dialled->upstream, &dialled->waiter);
 }
 
+/* Tries the next address, if there is time left: at this one the connection has failed before anything was sent. */
+static void try_next(struct dialled *dialled, enum exchange_fault fault, const char *why)
+{
+    if (clock_ms() >= dialled->connect_until) {
+        dialled_fail(dialled, fault, why);
+        return;
+    }
+    wire_close(dialled->wire);
+    dialled->wire = NULL;
+    dialled->fault = fault;
+    dialled->why = why;
+    dialled_connect(dialled);
+}
+
 static void on_wire(void *user, enum wire_event event, const char *why)
 {
     struct dialled *dialled = user;
@@ -74,13 +88,10 @@ static void on_wire(void *user, enum wire_event event, const char *why)
         dialled_begin(dialled);
         return;
     case WIRE_REFUSED:
-        wire_close(dialled->wire);
-        dialled->wire = NULL;
-        dialled->why = why;
-        dialled_connect(dialled);
+        try_next(dialled, EXCHANGE_REFUSED, why);
         return;
     case WIRE_TLS_FAILED:
-        dialled_fail(dialled, EXCHANGE_TLS, why);
+        try_next(dialled, EXCHANGE_TLS, why);
         return;
     case WIRE_READABLE:
         dialled_on_readable(dialled);
@@ -125,6 +136,7 @@ void dialled_connect(struct dialled *dialled)
             wait_for_connection(dialled);
             return;
         }
+        dialled->fault = EXCHANGE_REFUSED;
         dialled->why = strerror(errno);
         if (!is_shortage(errno))
             continue;
@@ -134,7 +146,7 @@ void dialled_connect(struct dialled *dialled)
         }
         dialled->tries--;
     }
-    dialled_fail_soon(dialled, EXCHANGE_REFUSED, dialled->why);
+    dialled_fail_soon(dialled, dialled->fault, dialled->why);
 }
 
 /* Takes a kept connection to an address, or opens one. If TLS is not ready, it waits for that first. */
@@ -275,6 +287,7 @@ static struct dialled *make(struct upstream *upstream, const struct exchange_req
     dialled->request.head_ms = or_default(request->head_ms, EXCHANGE_HEAD_MS);
     dialled->request.silence_ms = or_default(request->silence_ms, EXCHANGE_SILENCE_MS);
     dialled->waiter.call = on_waiter;
+    dialled->fault = EXCHANGE_REFUSED;
     dialled->why = "it has no address";
     return dialled;
 }

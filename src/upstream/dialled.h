@@ -54,9 +54,9 @@ struct dialled {
     bool broken;       /* the worker takes nothing more; its answer may still be read */
     bool again;        /* this is the second attempt: the first, on a kept connection, found it closed */
 
-    bool failing; /* `failed` will be called in the next turn, with: */
-    enum exchange_fault fault;
-    const char *why;
+    bool failing;              /* `failed` will be called in the next turn, with the following */
+    enum exchange_fault fault; /* why the last address could not be used */
+    const char *why;           /* the same in words */
 };
 
 /* dial.c: makes a connection to the next address, and then begins the exchange. */

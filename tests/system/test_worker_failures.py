@@ -2,6 +2,7 @@
 answer that was cut off looks whole."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 
@@ -259,6 +260,30 @@ def test_several_addresses_of_one_name_are_tried(make_stage):
         got = stage.ask("POST", f"/service/{service}/x", b"x")
         assert (got.status, got.body) == (200, GOOD), got
         assert good.requests[-1].header("host") == f"{name}:{good.port}"
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_an_address_where_tls_fails_is_passed_over(make_stage, says):
+    """Nothing of the request has left; a name may have an address at which something else listens."""
+    stage = make_stage()
+    authority = Authority(stage.directory)
+    good = stage.peers.start(saying(reply(GOOD)), tls=authority.context("worker.example"))
+    stage.names.resolve("worker.example", "127.0.0.2,127.0.0.1")
+    stage.start(SSL_CERT_FILE=authority.file, **stage.names.settings())
+    service = stage.service(f"https://worker.example:{good.port}")
+    with socket.create_server(("127.0.0.2", good.port)) as other:
+        def end_each():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = other.accept()
+                    with connection:
+                        connection.sendall(says)
+        thread = threading.Thread(target=end_each)
+        thread.start()
+        got = stage.ask("POST", f"/service/{service}/x", b"x")
+        other.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert (got.status, got.body) == (200, GOOD), got
 
 
 def test_names_that_do_not_resolve_or_not_in_time(make_stage):

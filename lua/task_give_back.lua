@@ -1,20 +1,20 @@
---: arg worker_id
---: rest leases
+--: rest asks
 --: use clock
 --: use task_leases
 
--- Takes back tasks whose leases the worker never received, since its connection was closed before the answer. leases: for each the
--- id of the task and the lease ("seq nonce"). Returns how many it took back.
+-- Takes back the tasks that asks were given whose answers no worker has received: the connection to the worker or to Redis ended
+-- before. asks: for each the worker's id and the id of the ask. Returns for each how many tasks it took back.
 
 if (#ARGV - rest + 1) % 2 ~= 0 then
-  return redis.error_reply('BADCALL malformed leases')
+  return redis.error_reply('BADCALL malformed asks')
 end
-local now, count = clock_now(), 0
+local now, result = clock_now(), {}
 for at = rest, #ARGV, 2 do
-  local lease = redis.call('HMGET', key_prefix .. 'task:' .. ARGV[at], 'state', 'worker_id', 'lease')
-  if lease[1] == 'leased' and lease[2] == arg_worker_id and lease[3] == ARGV[at + 1] then
-    task_leases_give_back(arg_worker_id, ARGV[at], 'never heard of', now)
+  local worker, count = ARGV[at], 0
+  for _, id in ipairs(task_leases_of(worker, ARGV[at + 1])) do
+    task_leases_give_back(worker, id, 'never heard of', now)
     count = count + 1
   end
+  result[#result + 1] = count
 end
-return count
+return result

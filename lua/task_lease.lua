@@ -327,7 +327,7 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
     return answer
   end
   local is_named = request ~= '-' and (how == 'lost' or string.sub(request, 1, 1) ~= '=')
-  if (is_named or how == 'again') and repeat_held(worker, answer, max, request) then
+  if (is_named or how == 'again') and repeat_held(worker, answer, max, is_named and request or '-') then
     answer[1] = 'given'
     return answer
   end

@@ -53,6 +53,17 @@ local function task_leases_release(worker, reason, incarnation, now)
   redis.call('ZREM', key_prefix .. 'news', worker)
 end
 
+-- Returns the ids of the tasks that a worker holds by the ask `request`.
+local function task_leases_of(worker, request)
+  local held, ids = redis.call('HGETALL', key_prefix .. 'held:' .. worker), {}
+  for i = 1, #held, 2 do
+    if string.match(held[i + 1], '^%d+ %d+ %d+ %d+ %S+ (%S+)') == request then
+      ids[#ids + 1] = held[i]
+    end
+  end
+  return ids
+end
+
 -- Takes one task from a worker that has never received or begun it. reason: for the task's history.
 local function task_leases_give_back(worker, id, reason, now)
   lose(worker, id, reason, '', now, false)

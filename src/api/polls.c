@@ -24,13 +24,14 @@ struct poll {
     bool asking;     /* Redis has not answered yet */
     bool woken;      /* a wake came while it was asking: the answer may not know of that task */
     bool registered; /* it is among the waiters in Redis */
+    bool unheard;    /* the last answer was lost, which may have given it tasks */
     struct ask ask;  /* its texts are in `texts` */
     struct tenure tenure;
     struct buffer texts;
     struct str lead;    /* members of the answer before the tasks, in `texts`; mostly absent */
     struct buffer lane; /* of the task that it was woken for; empty: it was woken for none */
     char waiter[64], since[24];
-    char name[64]; /* the id of its asks if the client gives none, so that an answer that Redis's link lost can be had again */
+    char name[64]; /* the id of its asks if the client gives none: what a lost answer gave is had again, or given back */
 };
 
 /* A slot gets a new number each time it is taken, so that a late wake for its last poll does not reach the next one. */
@@ -42,6 +43,7 @@ struct slot {
 
 struct polls {
     struct store *store;
+    unsigned long long named; /* how many asks have got an id */
     struct slot *slots;
     size_t capacity, count, first_free;
     size_t look_from; /* slots from this one on are still to be looked after; `capacity` or more: none are */
@@ -71,7 +73,6 @@ static void take_slot(struct poll *poll)
     slot->number++;
     polls->count++;
     snprintf(poll->waiter, sizeof(poll->waiter), "%s %zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
-    snprintf(poll->name, sizeof(poll->name), "=%s.%zu-%u", store_thread_name(polls->store), poll->slot, slot->number);
 }
 
 /* Returns the poll named "slot-number"; NULL when it is over. */
@@ -87,10 +88,18 @@ static struct poll *find_poll(const struct polls *polls, struct str name)
     return polls->slots[slot].poll;
 }
 
+static bool is_named_by_us(const struct poll *poll)
+{
+    return poll->ask.id.ptr == poll->name;
+}
+
 static void end_poll(struct poll *poll)
 {
     struct polls *polls = poll->polls;
     tenure_end(&poll->tenure);
+    /* who gave an id, or works on one task after the other, asks for the same tasks again */
+    if (poll->unheard && is_named_by_us(poll) && !poll->ask.one_by_one)
+        store_give_back(polls->store, poll->ask.worker_id, poll->ask.id);
     if (poll->registered)
         store_unpark(polls->store, str_from(poll->waiter));
     if (poll->slot != NO_SLOT) {
@@ -155,15 +164,8 @@ static void reply_nothing(struct request *request)
 static void give_back(struct poll *poll, const struct asked *answer)
 {
     struct store *store = poll->polls->store;
-    struct str strings[2 * ASK_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < answer->count && i < ASK_MAX; i++) {
-        struct lease lease = asked_lease(answer, i);
-        strings[count++] = lease.task_id;
-        strings[count++] = lease.lease;
-    }
-    if (count > 0)
-        store_give_back(store, poll->ask.worker_id, strings, count);
+    if (answer->count > 0)
+        store_give_back(store, poll->ask.worker_id, poll->ask.id);
     else if (poll->lane.len > 0 && answer->kind != ANSWER_GIVEN)
         store_wake_another(store, buffer_str(&poll->lane));
 }
@@ -184,9 +186,8 @@ static void wait_on(struct poll *poll, const struct asked *answer)
     }
 }
 
-static void on_answer(void *data, enum err err, const struct asked *answer)
+static void take_answer(struct poll *poll, enum err err, const struct asked *answer)
 {
-    struct poll *poll = data;
     poll->asking = false;
     poll->ask.lost = err != ERR_NONE;
     if (!pending_is_waited_for(poll->pending)) {
@@ -227,6 +228,13 @@ static void on_answer(void *data, enum err err, const struct asked *answer)
     end_poll(poll);
 }
 
+static void on_answer(void *data, enum err err, const struct asked *answer)
+{
+    struct poll *poll = data;
+    poll->unheard = err_is_retryable(err);
+    take_answer(poll, err, answer);
+}
+
 static void ask_again(struct poll *poll)
 {
     struct polls *polls = poll->polls;
@@ -241,7 +249,7 @@ static void ask_again(struct poll *poll)
     enum err err = store_ask(polls->store, &poll->ask, on_answer, poll);
     poll->ask.swept = false;
     if (err != ERR_NONE)
-        on_answer(poll, err, NULL);
+        take_answer(poll, err, NULL);
 }
 
 /* Answers a poll without tasks: its time is over, its client has left, or the program ends. */
@@ -286,11 +294,13 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     poll->ask.queues = keep_text(poll, ask->queues);
     poll->ask.id = keep_text(poll, ask->id);
     poll->lead = keep_text(poll, lead);
+    if (ask->id.ptr == NULL) {
+        snprintf(poll->name, sizeof(poll->name), "=%s.%llu", store_thread_name(polls->store), ++polls->named);
+        poll->ask.id = str_from(poll->name);
+    }
     request->waiting = poll;
     if (wait_s > 0) {
         take_slot(poll);
-        if (poll->ask.id.ptr == NULL)
-            poll->ask.id = str_from(poll->name);
         poll->until = clock_ms() + wait_s * 1000;
         pending_park(pending, wait_s * 1000);
         tenure_begin(&poll->tenure, request, on_over, poll);
@@ -346,7 +356,8 @@ struct polls *polls_new(struct store *store)
 
 int32_t polls_tick(struct polls *polls)
 {
-    int32_t next = store_wakes_tick(polls->store);
+    int32_t next = store_wakes_tick(polls->store), repeat = store_give_back_tick(polls->store);
+    next = repeat < next ? repeat : next;
     if (polls->count == 0)
         return next;
     if (clock_ms() >= polls->look_at)

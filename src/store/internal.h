@@ -12,6 +12,7 @@
 
 struct batch;
 struct batches;
+struct giving_back;
 struct requests;
 struct wakes;
 
@@ -28,6 +29,9 @@ struct store {
     struct replica *replica;           /* NULL: this is the primary's store */
     struct batch *batch;               /* heartbeats that are not sent yet; NULL: none */
     struct wakes *wakes;               /* of the primary's store; NULL before store_take_wakes */
+    struct giving_back *giving_back;   /* calls of store_give_back that have failed, and are made again */
+    size_t giving_back_count;          /* how many these are */
+    int64_t give_back_at;              /* clock_ms; when they are made again */
     struct requests *requests;         /* see routing.h; NULL until the first request is sent to a worker */
     struct batches *batches;           /* calls that are not sent yet, see batch.h */
     int calls_under_way[SCRIPT_COUNT]; /* of batches */

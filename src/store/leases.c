@@ -141,12 +141,6 @@ void store_wake_another(struct store *store, struct str lane)
     run_quietly(store, SCRIPT_task_wake, NULL, &lane, 1);
 }
 
-void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count)
-{
-    struct str args[TASK_GIVE_BACK_ARGS] = {[TASK_GIVE_BACK_worker_id] = worker_id};
-    run_quietly(store, SCRIPT_task_give_back, args, strings, count);
-}
-
 struct telling {
     store_task_news_callback *callback;
     void *data;

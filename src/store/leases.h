@@ -104,8 +104,14 @@ void store_unpark(struct store *store, struct str waiter);
 /* Wakes another waiter for a task in that lane ("group queue shape"), since the woken one did not take it. */
 void store_wake_another(struct store *store, struct str lane);
 
-/* Takes back tasks that the worker has never received. In `strings`, ids and leases alternate. There is no callback. */
-void store_give_back(struct store *store, struct str worker_id, const struct str *strings, size_t count);
+/*
+ * Takes back the tasks that an ask was given, if any, since the worker has not received the answer. There is no callback; the call
+ * is repeated until Redis has answered it.
+ */
+void store_give_back(struct store *store, struct str worker_id, struct str ask_id);
+
+/* Repeats such calls. Call it at the end of each turn, before the link's tick. Returns the ms until the next call. */
+int32_t store_give_back_tick(struct store *store);
 
 /* What the answer to a worker's heartbeat says about tasks. */
 struct task_news {

@@ -95,8 +95,9 @@ class Tasks:
     def retry(self, *task_ids):
         return self.scripts.call("task_retry", *task_ids)
 
-    def give_back(self, worker_id, *pairs):
-        return self.scripts.call("task_give_back", *pairs, worker_id=worker_id)
+    def give_back(self, *asks):
+        """asks: (worker, id of the ask)"""
+        return self.scripts.call("task_give_back", *(text for ask in asks for text in ask))
 
     def news(self, worker_id, works_on=None):
         """-> (how many wait for it, tasks that it lost, tasks to cancel)"""

@@ -39,6 +39,7 @@ class Life:
         self.made = 0
         self.polls = itertools.count()
         self.leases = {}  # (worker, task) -> leases that it was given
+        self.asks = []    # (worker, id of the ask)
         self.states = {}
         self.seqs = {}
         self.replaced = set()
@@ -117,7 +118,9 @@ class Life:
         best = self.best_places(worker, queues)
         held = len(self.tasks.redis.hgetall(f"{{rma}}:held:{worker}"))
         most, poll = self.dice.choice([1, 1, 3, 50]), f"x {next(self.polls)}"  # no two polls of a thread have one name
-        answer = self.tasks.ask(worker, most, queues, waiter=self.dice.choice(["", poll, poll, poll]), wait=30_000)
+        request = "=" + poll.split()[1]
+        answer = self.tasks.ask(worker, most, queues, request, waiter=self.dice.choice(["", poll, poll, poll]), wait=30_000)
+        self.asks.append((worker, request))
         for task in answer.tasks:
             assert task.seq == self.seqs.get(task.id, 0) + 1, "leases of a task are numbered without a gap"
             self.seqs[task.id] = task.seq
@@ -158,9 +161,8 @@ class Life:
             self.tasks.touch(*self._some_lease(), self.dice.choice(["", "30000"]), self.dice.choice(["", "50"]), "m")
 
     def give_back(self):
-        if self.leases:
-            worker, task, lease = self._some_lease()
-            self.tasks.give_back(worker, task, lease)
+        if self.asks:
+            self.tasks.give_back(self.dice.choice(self.asks[-10:]))
 
     def cancel(self):
         if self.made:

@@ -446,11 +446,13 @@ def test_an_agent_that_works_one_by_one_gets_again_what_it_holds(tasks):
 
 def test_what_nobody_heard_of_is_given_back(tasks):
     tasks.worker("w")
-    tasks.enqueue("t")
-    lease = tasks.ask("w").tasks[0].lease
-    assert tasks.give_back("w", "t", "1 other") == 0 and tasks.give_back("w", "t", lease) == 1
-    assert tasks.state("t") == "queued" and "lost_by" not in tasks.hash("t")
-    assert tasks.ask("w").tasks[0].seq == 2
+    tasks.worker("v")
+    tasks.enqueue_all([{"id": "t1"}, {"id": "t2"}, {"id": "t3"}])
+    assert (tasks.ask("w", 2, request="=1").ids, tasks.ask("w", request="=2").ids) == (["t1", "t2"], ["t3"])
+    assert tasks.give_back(("v", "=1"), ("w", "1"), ("nobody", "=1"), ("w", "=1"), ("w", "=1")) == [0, 0, 0, 2, 0]
+    assert [tasks.state(task) for task in ("t1", "t2", "t3")] == ["queued", "queued", "leased"]
+    assert "lost_by" not in tasks.hash("t1")
+    assert [task.seq for task in tasks.ask("v", 9).tasks] == [2, 2]
 
 
 def test_a_heartbeat_tells_what_the_worker_works_on(tasks):
@@ -471,9 +473,9 @@ def test_heartbeats_and_reports_may_overtake_each_other(tasks):
     tasks.worker("w")
     tasks.worker("v")
     tasks.enqueue_all([{"id": name} for name in ("done", "failed", "fatal", "taken", "cancelled")])
-    for task in tasks.ask("w", 5).tasks:
+    for task in [tasks.ask("w", request=f"={number}").tasks[0] for number in range(5)]:
         {"done": tasks.complete, "fatal": lambda *of: tasks.fail(*of, retryable=False), "failed": tasks.fail,
-         "taken": lambda *of: tasks.give_back("w", *of[1:]), "cancelled": lambda *of: tasks.cancel(of[1])}[task.id](
+         "taken": lambda *_: tasks.give_back(("w", "=3")), "cancelled": lambda *of: tasks.cancel(of[1])}[task.id](
              "w", task.id, task.lease)
     assert tasks.complete("w", "cancelled") == "completed"
     assert tasks.news("w", ["done", "failed", "fatal", "taken", "cancelled"]) == (1, ["taken"], []), "it has reported on the others"

@@ -351,6 +351,35 @@ def test_a_poll_gets_the_tasks_of_an_answer_that_was_lost_between_redis_and_the_
         assert ids(Asking(coordinator).answer()) == ["u"], "only what an answer has lost is given again"
 
 
+def ask_once(coordinator, _):
+    return coordinator.get(f"{TASKS}?worker_id=w&max=9")
+
+
+def ask_with_a_report(coordinator, task):
+    return coordinator.post(f"/api/worker/task-complete?worker_id=w&task_id={task['task_id']}&lease={task['lease']}&next=9", b"1")
+
+
+def ask_and_leave(coordinator, _):
+    coordinator.raw().send(f"GET {TASKS}?worker_id=w&max=9&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n").close()
+
+
+@pytest.mark.parametrize("ask_for", [ask_once, ask_with_a_report, ask_and_leave])
+def test_tasks_of_an_answer_that_nobody_will_hear_are_given_back(redis, start_coordinator, ask_for):
+    with contextlib.closing(ForgetfulRoad(redis, b"to be lost")) as road:
+        coordinator = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        coordinator.register("w")
+        submit(redis, "before")
+        before = lease(coordinator)
+        for name in ("t", "u"):
+            submit(redis, name, payload='"to be lost"')
+        ask_for(coordinator, before)
+        wait_until(lambda: road.has_lost)
+        wait_until(lambda: [state_of(redis, name) for name in ("t", "u")] == ["queued"] * 2)
+        coordinator.wait_until_ready()
+        coordinator.register("v")
+        assert ids(ask(coordinator, "v", max=9)) == ["t", "u"]
+
+
 def test_a_lost_wake_is_made_up_for(redis, coordinator):
     coordinator.register("w")
     poll = Asking(coordinator)

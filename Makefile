@@ -58,8 +58,8 @@ SANITIZERS := LSAN_OPTIONS=suppressions=tests/lib/lsan.supp:print_suppressions=0
 PYTEST := /usr/bin/python3 -m pytest
 # Where the workers of "make run" are that requests are passed on to.
 NEAR_NETWORKS := 127.0.0.0/8,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7
-# Each test has a Redis and coordinators of its own, and waits more than it works: two for each core.
-AT_ONCE := -n $(shell echo $$((2 * $$(nproc))))
+# Each test has a Redis and coordinators of its own, and waits more than it works: five for two cores.
+AT_ONCE := -n $(shell echo $$(((5 * $$(nproc) + 1) / 2)))
 
 SOURCES := $(wildcard src/*/*.c)
 # The parser of workers' answers, llhttp: Debian has its C source in a package for Node.js, which would bring Node.js along. So

@@ -22,7 +22,7 @@ RECYCLED_BY_A_THREAD = 32
 
 # Fits every start in the suite; a start that takes longer is hung.
 START_WITHIN = 15.0
-STOP_WITHIN = promised(5)
+STOP_WITHIN = 5.0
 
 # The least with which a service worker of the field registers.
 CAPABILITIES = {"cpu_cores": 8, "ram": "15.6GB", "storage": "466.0GB"}
@@ -104,7 +104,7 @@ class Coordinator:
             self._end_is_expected = True
         self._process.send_signal(number)
 
-    def wait_for_end(self, within=STOP_WITHIN):
+    def wait_for_end(self, within=promised(STOP_WITHIN)):
         """Waits for the process to end; returns its exit code."""
         try:
             return self._process.wait(timeout=within)
@@ -113,7 +113,7 @@ class Coordinator:
             self._process.wait()
             raise AssertionError(f"{self.name} had not ended after {within} s; stderr: {self.stderr()[-1000:]}") from None
 
-    def stop(self, number=signal.SIGTERM, within=STOP_WITHIN):
+    def stop(self, number=signal.SIGTERM, within=promised(STOP_WITHIN)):
         """Asks it to end, and checks that it does so with 0 in time. Returns the seconds that it took."""
         started = time.monotonic()
         self.send_signal(number)

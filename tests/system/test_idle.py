@@ -79,13 +79,14 @@ def test_an_idle_connection_is_kept_for_as_long_as_its_client_was_told(redis, st
     assert refusals(coordinator, 408) == []
 
 
-# Heartbeats with pauses of the given lengths, by the two clients that Node.js has: the first is axios's, too.
+# Heartbeats with pauses of the given lengths, by the two clients that Node.js has: the first is axios's, too. It heeds the hint
+# only if it has a timeout of its own.
 NODE = """
 const [port, ...pauses] = process.argv.slice(1).map(Number);
 const http = require('http');
 const body = JSON.stringify({worker_id: 'w'});
 const headers = {'Content-Type': 'application/json', 'Content-Length': body.length};
-const agent = new http.Agent({keepAlive: true, maxSockets: 1});
+const agent = new http.Agent({keepAlive: true, maxSockets: 1, timeout: 60000});
 const byAgent = () => new Promise((resolve, reject) => {
   const request = http.request({port, host: '127.0.0.1', method: 'POST', path: '/api/worker/heartbeat', agent, headers}, answer => {
     answer.resume().on('end', () => resolve(answer.statusCode));

@@ -188,8 +188,10 @@ static void wait_on(struct poll *poll, const struct asked *answer)
 
 static void take_answer(struct poll *poll, enum err err, const struct asked *answer)
 {
+    bool swept = poll->ask.swept;
     poll->asking = false;
     poll->ask.lost = err != ERR_NONE;
+    poll->ask.swept = false;
     if (!pending_is_waited_for(poll->pending)) {
         if (err == ERR_NONE) {
             poll->registered = answer->kind == ANSWER_PARKED;
@@ -202,7 +204,7 @@ static void take_answer(struct poll *poll, enum err err, const struct asked *ans
         err = ERR_WORKER_NOT_FOUND;
     if (err == ERR_NONE && answer->kind == ANSWER_OTHERS)
         err = ERR_OTHERS;
-    if (err == ERR_NONE && answer->kind == ANSWER_DUE) {
+    if (err == ERR_NONE && answer->kind == ANSWER_DUE && !swept) {
         store_sweep_now(poll->polls->store);
         poll->ask.swept = true;
         ask_again(poll);
@@ -247,7 +249,6 @@ static void ask_again(struct poll *poll)
     poll->asking = true;
     poll->woken = false;
     enum err err = store_ask(polls->store, &poll->ask, on_answer, poll);
-    poll->ask.swept = false;
     if (err != ERR_NONE)
         take_answer(poll, err, NULL);
 }

@@ -99,6 +99,14 @@ def test_the_fields_agent(redis, coordinator):
     assert response.status == 200 and redis.client.hget("{rma}:task:t2", "result") == "5"
 
 
+def test_the_fields_agent_is_answered_when_what_is_due_cannot_be_moved_on(redis, coordinator):
+    coordinator.register("w")
+    redis.client.set("{rma}:scheduled:q", "no set of tasks")
+    redis.client.zadd("{rma}:agenda", {"scheduled q": 1})
+    assert ask(coordinator) == ask(coordinator, max=1) == {"tasks": []}
+    redis.client.delete("{rma}:scheduled:q", "{rma}:agenda")
+
+
 @pytest.mark.parametrize("body, result", [(b"", "null"), (b"null", "null"), (b'"x"', '"x"'), (b"[1, 2]", "[1,2]"),
                                           (b'{"result": 3}', '{"result":3}'),
                                           (b'{"task_id": "y"}', '{"task_id":"y"}')])

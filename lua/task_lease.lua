@@ -10,6 +10,7 @@
 --: use task_owners
 --: use task_queues
 --: use task_waiters
+--: use task_wakes
 --: use task_workers
 
 -- Leases tasks to workers that ask for them.
@@ -57,7 +58,7 @@ end
 local bounds = {} -- by lane's key: {group, member of `lanes:<group>`, bound}, to be written when all are served
 local pages = {} -- by group: by where they begin: pages of `lanes:<group>`, each lane with its key and bound
 local begun = false -- whether a task was taken
-local served_by = {} -- keys of the lanes from which the present ask takes tasks
+local served_by -- the lanes ("group queue shape") from which the present ask takes tasks
 
 local function read_task(id)
   local values = redis.call('HMGET', key_prefix .. 'task:' .. id, 'type', 'payload', 'priority', 'attempts', 'max_attempts',
@@ -228,7 +229,7 @@ local function take_from_lane(lane, after, want, pool, worker, nonce, request, a
     end
   end
   if #taken > 0 then
-    served_by[key] = true
+    served_by[lane.group .. ' ' .. lane.queue .. ' ' .. lane.shape] = true
     task_fronts_settle(key)
     task_queues_count(lane.queue, 'leased', #taken)
     if not begun then -- the first write must be one that a full Redis takes
@@ -306,15 +307,6 @@ local function is_due()
     or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
 end
 
--- Wakes another waiter for a lane whose task the woken one did not take.
-local function pass_on(lane)
-  local group, queue, shape = string.match(lane, '^(%S+) (%S+) (.*)$')
-  local key = group and task_lanes_key(group, queue, shape)
-  if key and not served_by[key] and redis.call('EXISTS', key) == 1 and not task_queues_closed(queue) then
-    task_waiters_wake(group, queue, shape, 1, now)
-  end
-end
-
 -- Answers an ask.
 local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
   local id, may = task_owners_read(name)
@@ -355,8 +347,8 @@ while at <= #ARGV do
   served_by = {}
   local answer = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
     ARGV[at + 7], tonumber(ARGV[at + 8]))
-  if answer[1] == 'given' then
-    pass_on(ARGV[at + 9])
+  if answer[1] == 'given' and not served_by[ARGV[at + 9]] then
+    task_wakes_another(ARGV[at + 9], now)
   end
   result[#result + 1] = answer
   at = at + FIXED

@@ -1,4 +1,5 @@
 --: key prefix
+--: use clock
 --: use many
 --: use stream
 --: use task_agenda
@@ -7,13 +8,13 @@
 --: use task_lanes
 --: use task_queues
 --: use task_waiters
+--: use task_wakes
 --: finish task_moves_flush
 
 -- Moves of single tasks from one state to another. Each leaves the task in exactly one index.
 
 local DEAD_MS = 2592000000 -- how long dead tasks are kept: 30 days
 local ENDED_MS = 86400000 -- cancelled and expired ones
-local WOKEN = 256 -- the most lanes that are looked at when a queue has room again, as in queue_set
 local POISON = 3 -- a task that took down so many different incarnations of workers is dead
 
 local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'max_attempts', 'dedup', 'expires_at', 'available_at',
@@ -140,15 +141,8 @@ local function task_moves_flush()
   end
   unheld = {}
   for queue, count in pairs(freed) do
-    local is_vain = task_queues_closed(queue) or redis.call('EXISTS', key_prefix .. 'parked') == 0
-    local lanes = is_vain and {} or redis.call('SRANDMEMBER', key_prefix .. 'queue_lanes:' .. queue, WOKEN)
-    local time = #lanes > 0 and redis.call('TIME')
-    for _, lane in ipairs(lanes) do
-      local group, shape = string.match(lane, '^(%S+) (.*)$')
-      count = count - task_waiters_wake(group, queue, shape, count, time[1] * 1000 + math.floor(time[2] / 1000))
-      if count <= 0 then
-        break
-      end
+    if not task_queues_closed(queue) and redis.call('EXISTS', key_prefix .. 'parked') == 1 then
+      task_wakes_queue(queue, count, clock_now())
     end
   end
   freed = {}

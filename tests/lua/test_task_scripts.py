@@ -982,6 +982,19 @@ def test_room_in_a_queue_wakes_the_one_who_can_use_it_among_many_lanes(tasks):
     assert told() == [("x", "1")]
 
 
+def test_room_for_several_tasks_wakes_as_many_for_each_lane_as_it_has_tasks(tasks):
+    told, services = wakes(tasks, "x"), ("one", "six", "two")
+    tasks.worker("v")
+    tasks.set_queue("q", "limit", "3")
+    tasks.enqueue_all([{"id": "a"}, {"id": "b"}, {"id": "c"}, *[{"group": f"s:{service}"} for service in services]])
+    assert tasks.ask("v", most=3).ids == ["a", "b", "c"]
+    for name in (f"{service}{number}" for service in services for number in range(3)):
+        tasks.worker(name, services=name[:3])
+        park(tasks, name, f"x {name}")
+    tasks.scripts.call("task_complete", *[word for task in "abc" for word in ("v", task, "", "1")])
+    assert {waiter for _, waiter in told()} == {"one0", "six0", "two0"}
+
+
 def test_a_heartbeat_tells_of_work_behind_much_that_the_worker_can_not_do(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"shape": f"label.rack={number}"} for number in range(100)])

@@ -75,12 +75,17 @@ void heartbeat_write_news(struct buffer *out, const struct task_news *news)
     add_ids(out, "tasks_cancel", news->cancel);
 }
 
-/* Adds the worker's next token if it is due. */
-static void add_token(struct buffer *body, const struct beating *beating)
+/* Adds the worker's next token to the body if it is due, and sends the answer. Frees the body. */
+static void end_answer(struct beating *beating, enum err err, struct buffer *body)
 {
     struct str worker_id = {beating->worker_id, beating->worker_id_len};
     if (beating->grant[0] != '\0')
         signing_write_worker_token(body, beating->api, worker_id, str_from(beating->grant));
+    json_end_object(body);
+    struct request *request = api_resume(beating->pending, err);
+    if (request != NULL)
+        reply_json(request, 200, body);
+    buffer_fini(body);
 }
 
 /* Answers the heartbeat. `news` NULL: there is none. */
@@ -103,12 +108,7 @@ static void answer(struct beating *beating, enum err err, const struct task_news
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
     if (has_news)
         heartbeat_write_news(&body, news);
-    add_token(&body, beating);
-    json_end_object(&body);
-    struct request *request = api_resume(beating->pending, err);
-    if (request != NULL)
-        reply_json(request, 200, &body);
-    buffer_fini(&body);
+    end_answer(beating, err, &body);
 }
 
 /* Answers with the news about the worker's tasks. If Redis fails to tell them, the heartbeat counts all the same. */
@@ -142,12 +142,7 @@ static void on_edge_heartbeat(void *data, enum err err, const struct beaten *bea
     json_add_text(&body, "status", STR("ok"));
     if (beating->ignored_len > 0)
         json_add_raw(&body, NULL, (struct str){beating->text, beating->ignored_len});
-    add_token(&body, beating);
-    json_end_object(&body);
-    struct request *request = api_resume(beating->pending, err);
-    if (request != NULL)
-        reply_json(request, 200, &body);
-    buffer_fini(&body);
+    end_answer(beating, err, &body);
 }
 
 /* Makes the request wait. Copies what the answer needs of the heartbeat and of `ignored`, and frees `ignored`. */

@@ -1,7 +1,7 @@
 /*
  * Names and connections under the control of a test. Preloaded into a process (LD_PRELOAD), it answers getaddrinfo() from the file
- * that NAMES_FILE names, and notes each look-up and each connect() in the file that NAMES_LOG names. Nothing leaves this machine: a
- * connection fails unless its address is loopback, or the file leads it to loopback.
+ * that NAMES_FILE names, and notes each connect() in the file that NAMES_LOG names. Nothing leaves this machine: a connection fails
+ * unless its address is loopback, or the file leads it to loopback.
  *
  * Lines of the file, which is read at each call:
  *     NAME ANSWER…    the answers to the look-ups of NAME, one after the other; the last one is repeated. ANSWER is a comma list of
@@ -33,14 +33,14 @@ static struct {
     int calls;
 } asked[NAMES]; /* how often each name has been looked up */
 
-static void note(const char *verb, const char *what, int port)
+static void note(const char *address, int port)
 {
     const char *path = getenv("NAMES_LOG");
     int fd = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
     char line[LINE];
-    int length = snprintf(line, sizeof(line), "%s %s %d\n", verb, what, port);
+    int length = snprintf(line, sizeof(line), "%s %d\n", address, port);
     if (length > 0 && length < LINE && write(fd, line, (size_t)length) != length)
         abort();
     close(fd);
@@ -135,13 +135,10 @@ int getaddrinfo(const char *restrict name, const char *restrict service, const s
     typedef int function(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     function *next = (function *)dlsym(RTLD_NEXT, "getaddrinfo");
     struct in_addr v4;
-    struct in6_addr v6;
     char line[LINE];
     if (name == NULL)
         return next(name, service, hints, out);
     int port = service == NULL ? 0 : (int)strtol(service, NULL, 10);
-    if (inet_pton(AF_INET, name, &v4) != 1 && inet_pton(AF_INET6, name, &v6) != 1)
-        note("resolve", name, port);
     if (find_line(name, ' ', line))
         return resolve(line, count_call(name), port, hints, out);
     /* inet_aton reads every form of an address that the system reads */
@@ -186,7 +183,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
     char text[INET6_ADDRSTRLEN];
     int port, led = 0;
     int passes = find_way(address, text, sizeof(text), &port, &led);
-    note("connect", text, port);
+    note(text, port);
     if (led != 0)
         return connect_here(fd, address->sa_family, led);
     if (passes)

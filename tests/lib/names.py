@@ -31,16 +31,8 @@ class Names:
         part.write_text("".join(self._lines.values()))
         part.rename(self._script)
 
-    def _noted(self, verb):
-        words = (line.split() for line in self._log.read_text().splitlines())
-        return [(what, int(port)) for noted, what, port in words if noted == verb]
-
     @property
     def connections(self):
         """(address, port) of every connection that was tried, including those to Redis."""
-        return self._noted("connect")
-
-    @property
-    def lookups(self):
-        """The names that were looked up, one for each look-up."""
-        return [name for name, _ in self._noted("resolve")]
+        lines = (line.split() for line in self._log.read_text().splitlines())
+        return [(address, int(port)) for address, port in lines]

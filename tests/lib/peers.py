@@ -208,13 +208,6 @@ class Peer:
         """The requests whose target has the mark."""
         return [request for request in self.requests if mark in request.target]
 
-    def stop_listening(self):
-        """Refuses new connections from now on. Open ones stay."""
-        self._peers.run(self._stop_listening())
-
-    async def _stop_listening(self):
-        self.server.close()
-
     async def serve(self, behave, reader, writer):
         self.connections += 1
         self.open += 1

@@ -309,11 +309,6 @@ void polls_ask(struct polls *polls, struct request *request, const struct ask *a
     ask_again(poll);
 }
 
-size_t polls_count(const struct polls *polls)
-{
-    return polls->count;
-}
-
 /* Begins to look after all polls, some in each turn. */
 static void look_after(struct polls *polls, bool ask_all)
 {

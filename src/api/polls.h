@@ -31,9 +31,6 @@ struct polls *polls_new(struct store *store);
  */
 void polls_ask(struct polls *polls, struct request *request, const struct ask *ask, int wait_s, struct str lead);
 
-/* Returns how many polls wait. */
-size_t polls_count(const struct polls *polls);
-
 /* To be called at the end of each turn. Returns the ms until the next call, at most 1000. */
 int32_t polls_tick(struct polls *polls);
 

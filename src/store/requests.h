@@ -10,7 +10,6 @@
 #include "store/store.h"
 
 #define REQUEST_SERVICES_MAX 8 /* of one wish */
-#define REQUEST_EXCLUDED_MAX 8 /* workers */
 
 /* What a request needs. */
 struct request_wish {

@@ -7,24 +7,22 @@
 
 #define PREPARING_MS 5 /* how often to check whether TLS is ready; only the first requests to https URLs wait for it */
 
+static const struct {
+    const char *word, *sentence;
+} faults[] = {
+#define X(name, word, sentence) {word, sentence},
+    EXCHANGE_FAULT_TABLE(X)
+#undef X
+};
+
 const char *exchange_fault_word(enum exchange_fault fault)
 {
-    static const char *const words[] = {
-#define X(name, word, sentence) word,
-        EXCHANGE_FAULT_TABLE(X)
-#undef X
-    };
-    return words[fault];
+    return faults[fault].word;
 }
 
 const char *exchange_fault_sentence(enum exchange_fault fault)
 {
-    static const char *const sentences[] = {
-#define X(name, word, sentence) sentence,
-        EXCHANGE_FAULT_TABLE(X)
-#undef X
-    };
-    return sentences[fault];
+    return faults[fault].sentence;
 }
 
 /* Cancels the look-up, closes the connection, and stops all waiting. */
@@ -111,7 +109,7 @@ static bool take_kept(struct dialled *dialled)
     return dialled->wire != NULL;
 }
 
-/* Waits for a part of the time that is left: a third, or more if less than two addresses come after the present one. */
+/* Waits for a part of the time that is left: a third, or more if fewer than two addresses come after the present one. */
 static void wait_for_connection(struct dialled *dialled)
 {
     int64_t left = dialled->connect_until - clock_ms();

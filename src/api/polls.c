@@ -97,7 +97,7 @@ static void end_poll(struct poll *poll)
 {
     struct polls *polls = poll->polls;
     tenure_end(&poll->tenure);
-    /* who gave an id, or works on one task after the other, asks for the same tasks again */
+    /* a client that gave an id, or an agent that works on one task after the other, asks for the same tasks again */
     if (poll->unheard && is_named_by_us(poll) && !poll->ask.one_by_one)
         store_give_back(polls->store, poll->ask.worker_id, poll->ask.id);
     if (poll->registered)

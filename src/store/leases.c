@@ -112,7 +112,7 @@ static void run_quietly(struct store *store, enum script script, const struct st
     for (size_t i = 0; i < count; i++)
         command_add(&command, strings[i]);
     enum err err = link_run(store->link, script, &command, NULL, NULL);
-    (void)err; /* a lost call only costs time: leases run out, and those who wait look again */
+    (void)err; /* a lost call only costs time: those who wait look again */
 }
 
 static void on_unparked(void *data, enum err err, const struct redisReply *reply, size_t index)

@@ -30,7 +30,7 @@ struct dialled {
     struct network_address addresses[LOOKUP_ADDRESSES_MAX]; /* to try, in this order */
     size_t address_count;
     size_t tries;          /* addresses tried so far */
-    int64_t connect_until; /* CONNECTING: clock_ms */
+    int64_t connect_until; /* CONNECTING and SECURING: clock_ms */
     struct wire *wire;     /* from CONNECTING on, until OVER */
 
     struct iovec pieces[EXCHANGE_PIECES_MAX + 3]; /* the data that is being sent; a chunk's size and end are pieces, too */

@@ -11,7 +11,6 @@
 
 #define AGAIN_MS 1000
 #define KEPT_MAX 4096 /* calls that have failed; more are not repeated */
-#define IDLE_MS 5000
 
 struct giving_back {
     struct giving_back *next; /* of those that have failed */
@@ -68,7 +67,7 @@ int32_t store_give_back_tick(struct store *store)
 {
     int64_t left = store->give_back_at - clock_ms();
     if (store->giving_back == NULL)
-        return IDLE_MS;
+        return AGAIN_MS;
     if (left > 0)
         return (int32_t)left;
     struct giving_back *giving = store->giving_back;

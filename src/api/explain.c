@@ -67,7 +67,9 @@ static const char *const sentences[ERR_COUNT] = {
     [ERR_DEDUP_TAKEN] = "Another live task has the same dedup_key; wait for its end, or choose another key.",
     [ERR_LEASE_LOST] = "The task is no longer this worker's: its lease has ended, or is another one's. Drop the work.",
     [ERR_KEY_REUSED] = "This Idempotency-Key was used with another body; take a new key.",
-    [ERR_QUEUES_FULL] = "There are as many queues, or as many different requirements, as the coordinator takes: 1000 and 512.",
+    [ERR_QUEUES_FULL] =
+        ("There are as many queues (1000), or combinations of a queue and requirements with waiting tasks (512), as there may be; "
+         "use fewer."),
     [ERR_MODEL_NOT_FOUND] = "No live worker has this model loaded; GET /v1/models lists those that are.",
     [ERR_SERVICE_CLOSED] =
         ("This service is a data store, or its catalogue entry says \"proxy\": false; requests are not passed on to it."),

@@ -205,7 +205,7 @@ static void take_answer(struct poll *poll, enum err err, const struct asked *ans
     if (err == ERR_NONE && answer->kind == ANSWER_OTHERS)
         err = ERR_OTHERS;
     if (err == ERR_NONE && answer->kind == ANSWER_DUE && !swept) {
-        store_sweep_now(poll->polls->store);
+        store_sweep_first(poll->polls->store);
         poll->ask.swept = true;
         ask_again(poll);
         return;

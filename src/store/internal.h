@@ -51,12 +51,6 @@ struct store {
 };
 
 /*
- * Sends a sweep before the next command, unless other stores sweep. As long as the store is barred, it sends `serve` in place of
- * the sweep.
- */
-void store_sweep_first(struct store *store);
-
-/*
  * Whether TTLs don't tell which workers live: Redis was away for a while, and not all deadlines have been moved by that time yet;
  * or the store reads a replica whose primary is out of reach. Then each worker counts as its ledger entry says.
  */

@@ -95,9 +95,6 @@ int32_t store_wakes_tick(struct store *store);
 /* Whether any task was queued in the fleet at this process's last sweep. */
 bool store_has_queued(void);
 
-/* Sends a sweep before the next command. */
-void store_sweep_now(struct store *store);
-
 /* Removes a waiter. There is no callback. */
 void store_unpark(struct store *store, struct str waiter);
 

@@ -240,4 +240,10 @@ MUST_CHECK enum err store_serve(struct store *store);
 /* Moves on workers that have fallen silent; see lua/sweep.lua. Every instance calls it once a second. */
 void store_sweep(struct store *store);
 
+/*
+ * Sends a sweep before the next command, unless other stores sweep. As long as the work of store_serve must be done first, it sends
+ * that in place of the sweep.
+ */
+void store_sweep_first(struct store *store);
+
 #endif

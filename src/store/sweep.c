@@ -146,11 +146,6 @@ static void on_swept_all(void *data, enum err err, const struct redisReply *repl
     store->sweeping = store->more_to_sweep && sweep_send(store, on_swept_all) == ERR_NONE;
 }
 
-void store_sweep_now(struct store *store)
-{
-    store_sweep_first(store);
-}
-
 bool store_has_queued(void)
 {
     return atomic_load_explicit(&has_queued, memory_order_relaxed);

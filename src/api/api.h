@@ -58,7 +58,7 @@ struct api {
     struct shared_queue waiting[SHARED_COUNT];
     struct proxies *proxies;
     struct tenures tenures;
-    struct watch *watches; /* requests that wait for the end of a task, see watch.h */
+    struct watches *watches; /* requests that wait for the end of a task, see watch.h */
 };
 
 /*

@@ -9,7 +9,7 @@
 
 struct api;
 struct task;
-struct watch;
+struct watches;
 
 /* To be called once for each thread, when its polls have been made. */
 void watch_init(struct api *api);

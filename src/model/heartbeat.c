@@ -155,8 +155,10 @@ static void read_tasks(struct reading *reading, const cJSON *item)
         buffer_append(&out->tasks, id);
     }
     out->tells_tasks = cJSON_IsArray(item) && task == NULL;
-    if (!out->tells_tasks)
-        faults_add(reading->ignored, "tasks", "must be an array of at most %d ids of tasks", HEARTBEAT_TASKS_MAX);
+    if (out->tells_tasks)
+        return;
+    out->tasks.len = 0; /* those before the bad one */
+    faults_add(reading->ignored, "tasks", "must be an array of at most %d ids of tasks", HEARTBEAT_TASKS_MAX);
 }
 
 static void read_expect_silence(struct reading *reading, const cJSON *item)

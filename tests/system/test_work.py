@@ -519,6 +519,24 @@ def test_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     assert answer == {**plain, "tasks_waiting": 2}
 
 
+@pytest.mark.parametrize("tasks", [["v", "0", "a b"], ["v", "0", 5], {"a": "v", "b": "0"}, ["v", "0"] * 129])
+@pytest.mark.parametrize("path", ["heartbeat", "heartbeats"])
+def test_a_list_of_tasks_with_a_bad_id_says_nothing(clock, start_redis, start_coordinator, path, tasks):
+    """The ids before the bad one must not reach the script, which would take them for the heartbeat of another worker."""
+    redis = start_redis(clock=clock)
+    coordinator = start_coordinator(redis, clock=clock)
+    for worker in ("v", "w"):
+        coordinator.register(worker)
+    submit(redis, "t1", "t2")
+    lease(coordinator, "v")
+    clock.advance(11)
+    beat = {"worker_id": "w", "tasks": tasks}
+    answer = coordinator.post(f"/api/worker/{path}", beat if path == "heartbeat" else {"heartbeats": [beat]}).json
+    assert answer["ignored"][0]["field"] == "tasks"
+    assert (answer if path == "heartbeat" else answer["tasks"][0])["tasks_waiting"] == 1
+    assert state_of(redis, "t1") == "leased", "nobody but its worker gives back a task"
+
+
 def test_bulk_heartbeats_tell_of_tasks(clock, start_redis, start_coordinator):
     redis = start_redis(clock=clock)
     coordinator = start_coordinator(redis, clock=clock)

@@ -104,11 +104,25 @@ static void read_progress(const cJSON *root, struct report *out, struct faults *
         faults_add(faults, "percent", "is required, or message");
 }
 
-/* Whether the body itself names the worker and the task of the result. */
-static bool names_both(const cJSON *root)
+/*
+ * Whether the body is not the result itself, though the query names worker and task, but repeats the names and has the result as a
+ * member. An object that has the names and something else, but no "result", is a result.
+ */
+static bool has_result_as_member(const cJSON *root)
 {
-    return cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "worker_id")) &&
-           cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "task_id"));
+    const cJSON *item;
+    size_t others = 0;
+    if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "worker_id")) ||
+        !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "task_id")))
+        return false;
+    cJSON_ArrayForEach(item, root)
+    {
+        if (strcmp(item->string, "result") == 0)
+            return true;
+        others +=
+            strcmp(item->string, "worker_id") != 0 && strcmp(item->string, "task_id") != 0 && strcmp(item->string, "lease") != 0;
+    }
+    return others == 0;
 }
 
 /* Checks a body that is the result itself: it may be any one JSON value. */
@@ -182,7 +196,7 @@ enum err report_parse(enum report_kind kind, struct str body, const struct repor
     if (err != ERR_NONE)
         return err;
     report.document = root;
-    bool is_envelope = root != NULL && (!is_result || names_both(root));
+    bool is_envelope = root != NULL && (!is_result || has_result_as_member(root));
     err = read_body(kind, is_envelope || kind != REPORT_COMPLETE ? root : NULL, body, is_envelope, &report, faults, why);
     if (err == ERR_NONE && faults->count > 0)
         err = ERR_INVALID;

@@ -109,7 +109,11 @@ def test_the_fields_agent_is_answered_when_what_is_due_cannot_be_moved_on(redis,
 
 @pytest.mark.parametrize("body, result", [(b"", "null"), (b"null", "null"), (b'"x"', '"x"'), (b"[1, 2]", "[1,2]"),
                                           (b'{"result": 3}', '{"result":3}'),
-                                          (b'{"task_id": "y"}', '{"task_id":"y"}')])
+                                          (b'{"task_id": "y"}', '{"task_id":"y"}'),
+                                          (b'{"worker_id": "w", "task_id": "t", "text": "x"}',
+                                           '{"worker_id":"w","task_id":"t","text":"x"}'),
+                                          (b'{"worker_id": "w", "task_id": "t"}', "null"),
+                                          (b'{"worker_id": "w", "task_id": "t", "took": 2, "result": 3}', "3")])
 def test_a_body_is_the_result(redis, coordinator, body, result):
     coordinator.register("w")
     submit(redis, "t")

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #define TASKS_MAX 1000 /* of one request */
-#define KEY_SHOWN_MAX 255
 
 /* Digests of an Idempotency-Key and of the task that came with it; both empty without a key. */
 struct idempotency {
@@ -45,11 +44,11 @@ static struct idempotency read_key(struct request *request, int place, struct st
     struct str key = request_header(request, "idempotency-key");
     if (key.ptr == NULL)
         return digests;
-    bool valid = key.len > 0 && key.len <= KEY_SHOWN_MAX;
+    bool valid = key.len > 0 && key.len <= TASK_KEY_MAX;
     for (size_t i = 0; valid && i < key.len; i++)
         valid = key.ptr[i] >= ' ' && key.ptr[i] <= '~';
     if (!valid) {
-        faults_add(faults, "Idempotency-Key", "must be 1 to %d printable ASCII characters", KEY_SHOWN_MAX);
+        faults_add(faults, "Idempotency-Key", "must be 1 to %d printable ASCII characters", TASK_KEY_MAX);
         return digests;
     }
     struct str by = submitter(request);
@@ -181,7 +180,7 @@ void api_submit(struct request *request)
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     struct idempotency key = read_key(request, -1, request->body, &faults);
-    enum err err = faults.count > 0 ? ERR_INVALID : submission_parse(request->body, clock_wall_ms(), &submission, &faults, &why);
+    enum err err = submission_parse(request->body, clock_wall_ms(), &submission, &faults, &why);
     if (err != ERR_NONE) {
         reply_error(request, err, err != ERR_INVALID ? why : NULL, err == ERR_INVALID ? &faults : NULL);
         faults_fini(&faults);
@@ -332,11 +331,8 @@ void api_submit_bulk(struct request *request)
     }
     struct str list = json_member_text(request->body, "tasks");
     size_t count = api_count_elements(list, TASKS_MAX);
-    if (count < 1 || count > TASKS_MAX) {
+    if (count < 1 || count > TASKS_MAX)
         faults_add(&faults, "tasks", "must be an array of 1 to %d tasks", TASKS_MAX);
-        api_refuse(request, ERR_INVALID, NULL, &faults);
-        return;
-    }
     (void)read_key(request, 0, STR("{}"), &faults);
     if (faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);

@@ -7,6 +7,7 @@
 #include "model/id.h"
 #include "model/json.h"
 #include "model/status.h"
+#include "model/submission.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,6 +173,16 @@ static bool is_text(const char *text)
     return text[0] != '\0' && strlen(text) <= TEXT_MAX && json_is_utf8(str_from(text));
 }
 
+/* Whether a text can be an Idempotency-Key. It becomes a header, so a line break in it would begin another one. */
+static bool is_key(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    return len > 0 && len <= TASK_KEY_MAX;
+}
+
 /* Checks the flags about tasks. */
 static int check_tasks(const struct options *options)
 {
@@ -194,7 +205,9 @@ static int check_tasks(const struct options *options)
         return cli_fail(CLI_USAGE, "--max-attempts must be a whole number from 1, not \"%.64s\"", options->max_attempts);
     if (options->delay != NULL && !is_number(options->delay, 0, 1e9, false))
         return cli_fail(CLI_USAGE, "--delay must be a number of seconds, not \"%.64s\"", options->delay);
-    const char *const texts[] = {options->type, options->error, options->model, options->dedup_key, options->idempotency_key};
+    if (options->idempotency_key != NULL && !is_key(options->idempotency_key))
+        return cli_fail(CLI_USAGE, "--idempotency-key must be 1 to %d printable ASCII characters", TASK_KEY_MAX);
+    const char *const texts[] = {options->type, options->error, options->model, options->dedup_key};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i] != NULL && !is_text(texts[i]))
             return cli_fail(CLI_USAGE, "the text of a flag must be 1 to %d bytes of UTF-8", TEXT_MAX);

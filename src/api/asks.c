@@ -95,18 +95,12 @@ static bool asks_for_next(const struct request *request)
     return request_query(request, "next", room, sizeof(room)).ptr != NULL;
 }
 
-bool asks_check_next(struct request *request)
+void asks_check_next(const struct request *request, struct faults *faults)
 {
-    if (!asks_for_next(request))
-        return true;
-    struct faults faults = FAULTS_INIT;
     struct ask_room room;
     struct ask ask = {.max = 0};
-    read_ask(request, "next", &room, &ask, &faults);
-    if (faults.count == 0)
-        return true;
-    api_refuse(request, ERR_INVALID, NULL, &faults);
-    return false;
+    if (asks_for_next(request))
+        read_ask(request, "next", &room, &ask, faults);
 }
 
 void asks_reply_report(struct request *request, struct str members)

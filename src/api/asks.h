@@ -4,10 +4,11 @@
 #ifndef API_ASKS_H
 #define API_ASKS_H
 
+#include "base/faults.h"
 #include "http/request.h"
 
-/* Checks what the query of a report says about the next tasks ("next", "queues", "request_id"). False: it has been refused. */
-MUST_CHECK bool asks_check_next(struct request *request);
+/* Checks what the query of a report says about the next tasks ("next", "queues", "request_id"). Adds what is wrong to *faults. */
+void asks_check_next(const struct request *request, struct faults *faults);
 
 /*
  * Answers a report with the given members of a JSON object and, if its query asks for them, the next tasks for its worker. They are

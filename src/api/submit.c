@@ -331,10 +331,11 @@ void api_submit_bulk(struct request *request)
     }
     struct str list = json_member_text(request->body, "tasks");
     size_t count = api_count_elements(list, TASKS_MAX);
-    if (count < 1 || count > TASKS_MAX)
+    bool fits = count >= 1 && count <= TASKS_MAX;
+    if (!fits)
         faults_add(&faults, "tasks", "must be an array of 1 to %d tasks", TASKS_MAX);
     (void)read_key(request, 0, STR("{}"), &faults);
-    if (faults.count > 0) {
+    if (!fits || faults.count > 0) {
         api_refuse(request, ERR_INVALID, NULL, &faults);
         return;
     }

@@ -162,8 +162,7 @@ static void take_all(struct request *request, enum report_kind kind)
     struct faults faults = FAULTS_INIT;
     const char *why = NULL;
     char room[ID_MAX];
-    if (!asks_check_next(request))
-        return;
+    asks_check_next(request, &faults);
     enum err err = json_check_object(request->body, &why);
     if (err != ERR_NONE) {
         api_refuse(request, err, why, &faults);

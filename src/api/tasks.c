@@ -24,6 +24,8 @@ static bool read_report(struct request *request, enum report_kind kind, struct n
                                            : request_query(request, "task_id", room->task_id, sizeof(room->task_id)),
         .lease = request_query(request, "lease", room->lease, sizeof(room->lease)),
     };
+    if (kind == REPORT_COMPLETE || kind == REPORT_FAIL)
+        asks_check_next(request, &faults);
     enum err err = report_parse(kind, request->body, &names, report, &faults, &why);
     if (err != ERR_NONE) {
         reply_error(request, err, why, err == ERR_INVALID ? &faults : NULL);
@@ -96,8 +98,7 @@ void api_task_complete(struct request *request)
     struct names_room room;
     struct report report;
     struct holding holding;
-    if (!asks_check_next(request) || !read_report(request, REPORT_COMPLETE, &room, &report) ||
-        !read_holding(request, &report, &holding))
+    if (!read_report(request, REPORT_COMPLETE, &room, &report) || !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
     api_sent(reporting->pending, store_complete_task(api->store, &holding, report.result, false, on_completed, reporting));
@@ -131,8 +132,7 @@ void api_task_fail(struct request *request)
     struct names_room room;
     struct report report;
     struct holding holding;
-    if (!asks_check_next(request) || !read_report(request, REPORT_FAIL, &room, &report) ||
-        !read_holding(request, &report, &holding))
+    if (!read_report(request, REPORT_FAIL, &room, &report) || !read_holding(request, &report, &holding))
         return;
     struct reporting *reporting = reporting_new(request, &report);
     api_sent(reporting->pending, store_fail_task(api->store, &holding, report.error, report.retryable, report.retry_after_ms, false,

@@ -292,6 +292,12 @@ struct submission submission_for_worker(struct str type, struct str payload, str
     submission.type = type;
     submission.payload = payload;
     buffer_printf(&submission.group, "w:%.*s", STR_PRINTF(worker_id));
+    size_t room = worker_id.len + sizeof("{\"worker_id\":\"\"}");
+    submission.text = malloc(room);
+    if (submission.text == NULL)
+        abort();
+    int len = snprintf(submission.text, room, "{\"worker_id\":\"%.*s\"}", STR_PRINTF(worker_id));
+    submission.requirements = (struct str){submission.text, (size_t)len};
     return submission;
 }
 

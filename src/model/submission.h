@@ -13,7 +13,7 @@
 #define TASK_PAYLOAD_MAX ((size_t)256 * 1024) /* bytes of JSON */
 #define TASK_TYPE_MAX 128
 #define TASK_DEDUP_MAX 256
-#define TASK_KEY_MAX 255 /* of an Idempotency-Key */
+#define TASK_KEY_MAX 255      /* of an Idempotency-Key */
 #define TASK_PRIORITY_MAX 100 /* the least is its negative */
 #define TASK_REQUIREMENTS_MAX 8192
 #define TASK_LEASE_DEFAULT_MS 90000

@@ -203,6 +203,9 @@ def test_keys_that_are_none(coordinator, key):
     for path, body in (("/api/tasks", {"type": "t"}), ("/api/tasks/bulk", {"tasks": [{"type": "t"}]})):
         answer = coordinator.post(path, body, headers={"Idempotency-Key": key})
         assert (answer.status, answer.json["errors"][0]["field"]) == (422, "Idempotency-Key")
+    for path, body, field in (("/api/tasks", {"type": ""}, "type"), ("/api/tasks/bulk", {"tasks": []}, "tasks")):
+        answer = coordinator.post(path, body, headers={"Idempotency-Key": key})
+        assert {fault["field"] for fault in answer.json["errors"]} == {"Idempotency-Key", field}, "all faults are in one answer"
     assert listed(coordinator) == []
 
 
@@ -606,6 +609,7 @@ def test_a_job_for_all(redis, coordinator):
     for worker in answer["workers"]:
         task = task_of(coordinator, worker["task_id"])
         assert (task["type"], task["payload"]) == ("warm-up", {"model": "m"})
+        assert task["requirements"] == {"worker_id": worker["worker_id"]}
         assert list(task_work.lease(redis, worker["worker_id"], 5)) == [worker["task_id"]], "its own, and no other"
 
 
@@ -755,7 +759,8 @@ def test_a_full_redis_takes_no_new_tasks_and_all_else(redis, coordinator):
     leases = task_work.lease(redis, "w", 2)
     assert set(leases) == {held, done}
     redis.client.config_set("maxmemory", "1mb")
-    for answer in (submit(coordinator), coordinator.post("/api/tasks/bulk", {"tasks": [{"type": "t"}] * 2})):
+    many = coordinator.post("/api/tasks/bulk", {"tasks": [{"type": "t"}] * 2})
+    for answer in (submit(coordinator), many, broadcast(coordinator)):
         assert (answer.status, answer.json["code"]) == (503, "registry-full"), answer
     assert task_work.complete(redis, "w", done, leases[done], '"result"') == "completed"
     assert task_of(coordinator, done)["result"] == "result"

@@ -176,6 +176,15 @@ def test_a_report_is_answered_with_the_next_tasks(redis, coordinator, what, repo
     assert state_of(redis, "t4") == "queued"
 
 
+def test_all_faults_of_a_report_are_in_one_answer(coordinator):
+    for path, body, fields in (
+            ("task-complete?next=0", {"task_id": "t"}, {"next", "worker_id"}),
+            ("task-fail?next=1&queues=a,,b", {"worker_id": "w", "task_id": "t", "retryable": 1}, {"queues", "retryable"}),
+            ("tasks/complete?next=x", {"worker_id": "w"}, {"next", "results"})):
+        answer = coordinator.post(f"/api/worker/{path}", body)
+        assert answer.status == 422 and {fault["field"] for fault in answer.json["errors"]} == fields, answer
+
+
 def test_a_report_that_is_refused_gets_no_tasks(redis, coordinator):
     coordinator.register("w")
     submit(redis, "t1", "t2")

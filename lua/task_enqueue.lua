@@ -68,7 +68,9 @@ end
 local function in_the_way(queue, dedup, on_conflict)
   local id = redis.call('GET', key_prefix .. 'dedup:' .. queue .. ' ' .. dedup)
   local old, what, by = id and task_moves_read(id), string.match(on_conflict, '^(%S+) ?(.*)$')
-  if old and by ~= '' and redis.call('HGET', key_prefix .. 'task:' .. id, 'by') ~= by then
+  if old and task_moves_expire(id, old, now) then
+    return nil
+  elseif old and by ~= '' and redis.call('HGET', key_prefix .. 'task:' .. id, 'by') ~= by then
     return 'blocked ' .. id
   elseif old and what == 'replace' and (old.state == 'queued' or old.state == 'scheduled') then
     task_moves_take_out(id, old)

@@ -8,6 +8,16 @@
 
 local now = clock_now()
 
+-- Gives task `id` a dedup key. False: another live task has it.
+local function take_key(key, id)
+  if redis.call('SET', key, id, 'NX') then
+    return true
+  end
+  local other = redis.call('GET', key)
+  local task = task_moves_read(other)
+  return task ~= nil and task_moves_expire(other, task, now) and redis.call('SET', key, id) ~= nil
+end
+
 local function retry(id)
   local task = task_moves_read(id)
   if not task then
@@ -16,8 +26,7 @@ local function retry(id)
     return 'alive ' .. task.state
   end
   task_memory_need_not_be_free()
-  local dedup = task.dedup and key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup
-  if dedup and redis.call('SET', dedup, id, 'NX') == false then
+  if task.dedup and not take_key(key_prefix .. 'dedup:' .. task.queue .. ' ' .. task.dedup, id) then
     return 'blocked'
   end
   local key = key_prefix .. 'task:' .. id

@@ -74,6 +74,16 @@ local function task_moves_end(id, task, state, now, ...)
   task_ends_put(id, task, state, now, state == 'dead' and DEAD_MS or ENDED_MS, ...)
 end
 
+-- Ends a waiting task whose ttl is over, if the sweep has not come to it yet. Returns whether it did.
+local function task_moves_expire(id, task, now)
+  if (task.state ~= 'queued' and task.state ~= 'scheduled') or not task.expires_at or tonumber(task.expires_at) > now then
+    return false
+  end
+  task_moves_take_out(id, task)
+  task_moves_end(id, task, 'expired', now)
+  return true
+end
+
 -- Ends a task as dead. reason: "attempts", "fatal" or "poison".
 local function task_moves_bury(id, task, reason, now, ...)
   task_moves_end(id, task, 'dead', now, 'reason', reason, ...)

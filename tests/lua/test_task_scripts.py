@@ -183,6 +183,32 @@ def test_dedup_key_has_one_live_task(tasks):
     assert tasks.enqueue("t6", dedup="d") == "new"
 
 
+@pytest.mark.parametrize("due", ["", "+9000"])
+@pytest.mark.parametrize("on_conflict", ["return", "replace", "return user:you"])
+def test_a_task_that_has_expired_is_not_in_the_way(tasks, due, on_conflict):
+    """It would be the answer, and then end before anybody could begin it."""
+    tasks.at(0)
+    assert tasks.enqueue("t1", dedup="d", ttl="3000", due=due) == "new"
+    tasks.at(2.9)
+    assert tasks.enqueue("t2", dedup="d") == "same"
+    tasks.at(3)
+    assert tasks.enqueue("t3", dedup="d", on_conflict=on_conflict) == "new"
+    assert (tasks.state("t1"), tasks.state("t3")) == ("expired", "queued")
+
+
+def test_a_task_that_has_expired_does_not_keep_a_dead_one_from_being_retried(tasks):
+    tasks.at(0)
+    tasks.worker("w")
+    tasks.enqueue("t1", dedup="d")
+    tasks.ask("w")
+    tasks.fail("w", "t1", retryable=False)
+    tasks.enqueue("t2", dedup="d", ttl="3000")
+    assert tasks.retry("t1") == ["blocked"]
+    tasks.at(3)
+    assert tasks.retry("t1") == ["queued"]
+    assert (tasks.state("t1"), tasks.state("t2"), tasks.enqueue("t3", dedup="d")) == ("queued", "expired", "same")
+
+
 def test_idempotency_key_makes_one_task_in_a_day(tasks):
     tasks.at(0)
     assert tasks.enqueue_all([{"id": "t1", "key": "k", "body": "b"}, {"id": "t2", "key": "k", "body": "b"},

@@ -70,7 +70,7 @@ void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struc
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, "X-Request-Id", id.ptr, id.len);
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("access-control-expose-headers"), 0, NULL,
                           H2O_STRLIT("X-Request-Id, Retry-After, Age, X-Replica-Lag, Content-Disposition, X-RMA-Worker, "
-                                     "X-RMA-Attempt, X-RMA-Model, X-Should-Retry"));
+                                     "X-RMA-Attempt, X-RMA-Model, X-Should-Retry, Idempotency-Replayed"));
     struct str allowed = thread->server->config.allowed_origins;
     if (is_listed(allowed, STR("*"))) {
         h2o_add_header(&req->pool, headers, H2O_TOKEN_ACCESS_CONTROL_ALLOW_ORIGIN, NULL, H2O_STRLIT("*"));

@@ -86,6 +86,7 @@ def test_the_same_idempotency_key_makes_one_task(three_coordinators):
     assert first.status == 201 and "Idempotency-Replayed" not in first.headers
     again = submit(three_coordinators[1], key, payload=1)
     assert (again.status, again.json, again.headers["Idempotency-Replayed"]) == (200, first.json, "true")
+    assert "Idempotency-Replayed" in again.headers["Access-Control-Expose-Headers"], "pages may read it"
     other = submit(three_coordinators[2], key, payload=2)
     assert (other.status, other.json["code"]) == (422, "idempotency-key-reused")
     assert submit(three_coordinators[2], {"Idempotency-Key": "order 18"}, payload=1).status == 201

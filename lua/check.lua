@@ -247,14 +247,24 @@ local CHECKS = {
   end,
 }
 
-for at = rest, #ARGV do
-  local name = ARGV[at]
+local function check_name(name)
   if arg_index ~= '' then
     check_member(arg_index, name)
   else
     local kind, of = string.match(name, '^([^:]+):?(.*)$')
     if kind and CHECKS[kind] then
       CHECKS[kind](of)
+    end
+  end
+end
+
+for at = rest, #ARGV do
+  local is_checked, why = pcall(check_name, ARGV[at])
+  if not is_checked then -- a key of a wrong type must not hide the faults of the others
+    why = type(why) == 'table' and why.err or tostring(why)
+    expect(string.find(why, 'WRONGTYPE', 1, true) == nil, ARGV[at], ', or a key that it must agree with, is of a wrong type')
+    if not string.find(why, 'WRONGTYPE', 1, true) then
+      return redis.error_reply(why)
     end
   end
 end

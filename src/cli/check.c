@@ -77,11 +77,34 @@ static const char *scan_of(struct str name)
     return NULL;
 }
 
+/* Sets *is_index to whether the key can be read with `scan`, or is gone. Else its type is wrong, which is a fault. */
+static enum err check_type(struct checking *checking, struct str key, struct str name, const char *scan, bool *is_index)
+{
+    struct buffer command = BUFFER_INIT, fault = BUFFER_INIT;
+    command_begin(&command, 2);
+    command_add(&command, STR("TYPE"));
+    command_add(&command, key);
+    struct redisReply *reply = connection_ask(&checking->connection, &command);
+    if (reply == NULL)
+        return ERR_UNAVAILABLE;
+    struct str type = reply->type == REDIS_REPLY_STATUS ? (struct str){reply->str, reply->len} : STR("");
+    *is_index = str_eq(type, scan[0] == 'H' ? STR("hash") : STR("zset")) || str_eq(type, STR("none"));
+    buffer_printf(&fault, "%.*s is of a wrong type: %.*s", STR_PRINTF(name), STR_PRINTF(type));
+    if (!*is_index)
+        report_fault(checking, buffer_str(&fault));
+    buffer_fini(&fault);
+    freeReplyObject(reply);
+    return ERR_NONE;
+}
+
 /* Checks all members of an index. */
 static enum err check_index(struct checking *checking, struct str key, struct str name)
 {
     char cursor[CONNECTION_CURSOR_MAX] = "0";
-    enum err err = ERR_NONE;
+    bool is_index = false;
+    enum err err = check_type(checking, key, name, scan_of(name), &is_index);
+    if (!is_index)
+        return err;
     do {
         struct str ids[PAGE];
         size_t count = 0;

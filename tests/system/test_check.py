@@ -137,6 +137,21 @@ def restore(redis, saved):
         client.restore(key, expiry, text, absttl=True)
 
 
+def test_a_key_of_a_wrong_type_hides_no_other_fault(redis, fleet):
+    fleet.stop()
+    redis.client.delete("{rma}:task:t100")
+    for name in ("task:x", "dead:nobody", "ready:a nobody ", "held:x", "queue:x", "dedup:default x"):
+        key = "{rma}:" + name
+        if name.startswith("dedup:"):
+            redis.client.hset(key, "x", "x")
+        else:
+            redis.client.set(key, "x")
+        code, lines = check(redis)
+        assert code == 1 and any("t100" in line for line in lines), lines
+        assert any(line.startswith(name) and "wrong type" in line for line in lines), lines
+        redis.client.delete(key)
+
+
 def test_a_busy_fleet_is_well_at_any_moment(redis, three_coordinators):
     with Load(three_coordinators, threads=3).running():
         for number in range(10):

@@ -128,6 +128,7 @@ static void on_answer(void *data, struct str bytes, bool last)
     proxy->holders++;
     if (proxy->status == 0) {
         proxy->status = proxy->exchange->head.status;
+        proxy->arrived = true;
         if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
             proxy->is_held = proxy->was_held = true;
             proxy->held = bytes;

@@ -19,12 +19,12 @@ static bool is_late(enum exchange_fault fault)
            fault == EXCHANGE_SEND_TIMEOUT || fault == EXCHANGE_HEAD_TIMEOUT || fault == EXCHANGE_SILENCE;
 }
 
-/* Returns the error that the client is told. */
+/* Returns the error that the client is told. That it had no effect must be true of all attempts, not of the last one alone. */
 static enum err err_of(const struct proxy *proxy, const struct exchange_failure *failure)
 {
     if (failure->fault == EXCHANGE_OVERLOADED)
         return ERR_OVERLOADED;
-    if (!failure->delivered)
+    if (!failure->delivered && !proxy->arrived)
         return is_late(failure->fault) ? ERR_WORKER_LATE : ERR_UNREACHABLE;
     if (proxy->safe)
         return is_late(failure->fault) ? ERR_WORKER_LATE : ERR_WORKER_FAILED;
@@ -36,6 +36,7 @@ void proxy_note_failure(struct proxy *proxy, const struct exchange_failure *fail
     const char *sentence = exchange_fault_sentence(failure->fault), *begin = proxy->gone ? NULL : proxy->order->failed;
     struct str services = proxy->gone ? buffer_str(&proxy->service) : proxy->order->services;
     proxy->err = err_of(proxy, failure);
+    proxy->arrived = proxy->arrived || failure->delivered;
     bool is_unknown = proxy->err == ERR_OUTCOME_UNKNOWN || proxy->err == ERR_WORKER_LATE_UNKNOWN;
     proxy->detail.len = 0;
     buffer_printf(&proxy->detail, "%s%s (worker %s)%s.", begin != NULL ? begin : "The request was not served: ", sentence,

@@ -56,6 +56,7 @@ struct proxy {
     bool is_held, held_last;
     bool was_held; /* another worker was asked because one was busy: that happens once */
     bool safe;     /* the request may be done twice */
+    bool arrived;  /* an earlier attempt may have reached a worker */
 
     enum err err;         /* why the last attempt failed */
     struct buffer detail; /* the sentence about it; ends with a NUL */

@@ -117,6 +117,17 @@ def test_a_post_that_may_be_delivered_twice_gets_another_worker(stage, why):
         assert bodies == [b"x", b"x"]
 
 
+def test_a_request_that_has_reached_a_worker_is_not_said_to_have_had_no_effect(stage):
+    """Not even if its last attempt reached nobody: the worker that refuses comes last once it is suspect."""
+    key = {"Idempotency-Key": "k"}
+    for behave in (after(b"", close), after(b"", reset), saying(reply(b"busy", 503))):
+        peer = stage.peers.start(behave)
+        service = stage.service(peer, stage.peers.refusing())
+        got = [stage.ask("POST", f"/service/{service}/x", b"x", key) for _ in range(4)]
+        assert len(peer.requests) == 4 and got[-1].json["code"] == "worker-failed", got
+        assert all(each.body == b"busy" or each.json["code"] == "worker-failed" for each in got), got
+
+
 def test_a_busy_worker_behind_one_that_fails_is_not_the_last(stage):
     """Whichever of the three is asked first."""
     for end in (close, reset, close, reset):

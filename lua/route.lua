@@ -27,8 +27,9 @@
 --     if the request tries the worker, "d" if its outcome counts, else "-". Or it returns "! none": no worker provides a service;
 --     "! closed": none takes work; "! tried": all are excluded, or their breakers are open; "! open": all breakers are open.
 --   "release", lease, outcome, uses
---     Ends a lease. outcome: see lib/outcomes.lua; uses: for how many requests it was. Returns "0" if there is no such lease; else
---     "1"; or, if that opens or closes the worker's breaker, "1 opened service id" or "1 closed service id".
+--     Ends a lease. outcome: see lib/outcomes.lua; uses: for how many requests it was; 0: the worker was not asked. Returns "0" if
+--     there is no such lease; else "1"; or, if that opens or closes the worker's breaker, "1 opened service id" or "1 closed
+--     service id".
 --   "report", id, service, outcome, trial
 --     Takes the outcome of a request without a lease. trial: "t" if it has tried the worker, else "". Returns as "release" does.
 --   "hold", lease, id, service, model

@@ -56,8 +56,9 @@ local function route_leases_begin(thread, lease, id, service, model, marks)
   return add(id, 1, service, model, marks)
 end
 
--- Ends a lease, which was for `uses` requests, one after the other. Returns the worker's id; how many requests it still has; the
--- service; and "opened" or "closed" if its breaker for the service has changed. Returns nil if there is no such lease.
+-- Ends a lease, which was for `uses` requests, one after the other; 0: the worker was not asked. Returns the worker's id; how many
+-- requests it still has; the service; and "opened" or "closed" if its breaker for the service has changed. Returns nil if there is
+-- no such lease.
 local function route_leases_end(thread, lease, outcome, now, uses)
   local key = key_prefix .. 'requests:' .. thread
   local id, service, model, marks = string.match(redis.call('HGET', key, lease) or '', '^(%S+) (%S+) (%S+) (%S+)$')

@@ -321,7 +321,7 @@ static void take_or_leave(struct proxy *proxy, const struct request_choice *choi
     if (leave) {
         struct request_lease *held = proxy->lease;
         proxy->lease = choice->lease;
-        proxy_release(proxy, REQUEST_UNKNOWN);
+        proxy_release(proxy, REQUEST_NOT_SENT);
         proxy->lease = held;
     }
     if (wanted && leave) {

@@ -69,7 +69,7 @@ static void on_site(void *data, enum err err, const struct site *site)
     };
     bool placeless = err == ERR_WORKER_NOT_FOUND || (err == ERR_NONE && site->url.len == 0);
     if (placeless || err != ERR_NONE) {
-        store_release(choosing->store, choosing->lease, REQUEST_UNKNOWN);
+        store_release(choosing->store, choosing->lease, REQUEST_NOT_SENT);
         choosing->lease = NULL;
     }
     if (placeless) {
@@ -131,7 +131,7 @@ static void on_chosen(void *data, enum err err, const struct redisReply *reply, 
     if (err == ERR_NONE && !id_is_valid(first)) /* the data was changed by hand */
         err = ERR_INTERNAL;
     if (err != ERR_NONE) {
-        lease_end(choosing->lease, REQUEST_UNKNOWN); /* Redis may have leased it */
+        lease_end(choosing->lease, REQUEST_NOT_SENT); /* Redis may have leased it */
         choosing_end(choosing, err, NULL, REQUEST_NO_WORKERS);
         return;
     }

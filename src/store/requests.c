@@ -87,7 +87,9 @@ static void note_breaker(struct str answer)
 }
 
 static const struct str outcome_words[] = {
-    [REQUEST_UNKNOWN] = {"u", 1}, [REQUEST_SERVED] = {"s", 1}, [REQUEST_FAILED] = {"f", 1}, [REQUEST_UNREACHABLE] = {"c", 1}};
+    [REQUEST_UNKNOWN] = {"u", 1},     [REQUEST_SERVED] = {"s", 1},   [REQUEST_FAILED] = {"f", 1},
+    [REQUEST_UNREACHABLE] = {"c", 1}, [REQUEST_NOT_SENT] = {"u", 1},
+};
 
 static void on_ended(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
@@ -120,7 +122,7 @@ void lease_end(struct request_lease *lease, enum request_outcome outcome)
     command_add(out, STR("release"));
     lease_add(out, lease);
     command_add(out, outcome_words[outcome]);
-    command_add_number(out, lease->uses);
+    command_add_number(out, lease->uses - (outcome == REQUEST_NOT_SENT));
     batch_add(lease->store, SCRIPT_route, 4, true, on_ended, lease);
 }
 
@@ -206,7 +208,7 @@ static void compare_leases(struct store *store, const uint64_t *numbers, size_t 
     size_t i = 0;
     while (i < count || lease != NULL) {
         if (lease == NULL || (i < count && numbers[i] < lease->number)) {
-            lease_end(lease_new(store, numbers[i], LEASE_HELD), REQUEST_UNKNOWN);
+            lease_end(lease_new(store, numbers[i], LEASE_HELD), REQUEST_NOT_SENT);
             i++;
             continue;
         }

@@ -51,10 +51,11 @@ MUST_CHECK enum err store_choose(struct store *store, const struct request_wish 
 
 /* The outcome of a request. Later choices depend on it. */
 enum request_outcome {
-    REQUEST_UNKNOWN,     /* it says nothing about the worker: the client left, or the request was never sent */
+    REQUEST_UNKNOWN,     /* it says nothing about the worker: the client left */
     REQUEST_SERVED,      /* the worker has answered, maybe with a 4xx */
     REQUEST_FAILED,      /* the worker has answered with a 5xx, too late, incompletely, or with nonsense */
     REQUEST_UNREACHABLE, /* no connection: refused, timed out, name not found, address not allowed, TLS failed */
+    REQUEST_NOT_SENT,    /* the worker was chosen and not asked: it does not count as a request of this worker */
 };
 
 /*

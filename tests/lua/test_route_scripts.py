@@ -516,6 +516,18 @@ def test_requests_are_counted_by_service_and_by_worker(scripts, routes):
     assert counts(scripts, "flights") == {} and counts(scripts, "served") == {"llm": 9, "rag": 1}
 
 
+def test_a_choice_that_was_given_back_is_no_request(scripts, routes):
+    add(scripts, "w")
+    assert routes.release(routes.choose("llm"), "u", requests=0) == "1"
+    assert counts(scripts, "flights") == counts(scripts, "served") == {} and routes.in_flight() == {}
+    assert not scripts.redis.hexists(PREFIX + "registration:w", "requests_served")
+    gone = routes.choose("llm")
+    scripts.unregister("w")
+    routes.release(gone, "u", requests=0)
+    assert not scripts.redis.exists(PREFIX + "registration:w")
+    assert_sound(scripts)
+
+
 def test_names_of_services_that_anybody_makes_up_are_not_all_counted(scripts, routes):
     scripts.redis.hset(PREFIX + "served", mapping={f"s{number}": 1 for number in range(1000)})
     add(scripts, "w", services="llm,s5")

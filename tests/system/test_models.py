@@ -165,6 +165,25 @@ def test_nobody_is_asked_who_tells_of_other_models_and_loads_none(make_stage):
     assert chat(stage, "m").headers["X-RMA-Worker"] == "drained"
 
 
+def test_a_worker_that_is_passed_over_counts_no_request(make_stage):
+    """It was chosen, and given back because another service can load the model."""
+    stage = make_stage()
+    coordinator = stage.start(SERVICE_CATALOG=None)
+    stage.servers = {}
+    add(stage, "other", "vllm", ModelServer("n"))
+    add(stage, "loader", "vision", ModelServer("q"))
+    asked = [chat(stage, "nobody-has-it").headers["X-RMA-Worker"] for _ in range(8)]
+    assert asked == ["loader"] * 8 and not stage.servers["other"][0].requests
+
+    def counted(worker_id):
+        worker = coordinator.worker(worker_id)
+        return worker["requests_left"], worker["requests_served"]
+
+    wait_until(lambda: counted("loader")[0] == counted("other")[0] == 0)
+    assert (counted("loader"), counted("other")) == ((0, 8), (0, 0))
+    assert coordinator.get("/api/route/requests").json["services"] == [{"service": "vision", "in_flight": 0, "served": 8}]
+
+
 ERRORS = {
     "no JSON": ("POST", "/v1/chat/completions", b"{", {400}),
     "no model": ("POST", "/v1/chat/completions", b"{}", {400, 422}),

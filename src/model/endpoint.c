@@ -131,6 +131,14 @@ static struct home read_home(const struct worker *worker)
     return home;
 }
 
+/* Whether a service's URL that other machines can't open is as good as what is known of the worker's home. */
+static bool is_as_near(const struct home *home, const struct place *url)
+{
+    if (home->has_tunnel)
+        return home->tunnel.reach == url->reach;
+    return !home->has_host || home->host.reach == REACH_SELF;
+}
+
 static void add(struct endpoints *endpoints, const struct worker *worker, struct str service, const struct entry *entry)
 {
     struct home home = read_home(worker);
@@ -139,8 +147,7 @@ static void add(struct endpoints *endpoints, const struct worker *worker, struct
     if (endpoints->count == ENDPOINTS_MAX)
         return;
     bool is_near = entry->has_url && entry->url.reach != REACH_FAR;
-    bool is_all_near = is_near && !home.has_tunnel && (!home.has_host || home.host.reach == REACH_SELF);
-    if (entry->has_url && (!is_near || is_all_near)) {
+    if (entry->has_url && (!is_near || is_as_near(&home, &entry->url))) {
         place_write(text, &entry->url);
     } else if (home.has_tunnel) {
         place_write(text, &home.tunnel);

@@ -149,8 +149,14 @@ void api_models(struct request *request)
 void api_model(struct request *request)
 {
     const struct api *api = request_app(request);
-    struct models *models = models_begin(request);
     struct str path = request_parameter(request, "model");
+    while (path.len > 0 && path.ptr[path.len - 1] == '/')
+        path.len--; /* no name ends in a slash: it is one too many, also behind "/v1/models" */
+    if (path.len == 0) {
+        api_models(request);
+        return;
+    }
+    struct models *models = models_begin(request);
     char *room = request_alloc(request, path.len + 1);
     if (!percent_decode(path, false, room, path.len + 1, &models->wanted))
         models->wanted = path;

@@ -113,6 +113,7 @@ def test_a_listed_name_is_one_that_a_worker_knows(make_stage):
         assert got.status == 200 and got.headers["X-RMA-Model"] == "loaded", (name, got)
         for spelling in (name, name.lower(), name.replace("/", "%2F"), name + ":latest" if ":" not in name else "mistral"):
             assert stage.ask("GET", f"/v1/models/{spelling}").json["id"] == name
+            assert stage.ask("GET", f"/v1/models/{spelling}/").json["id"] == name
     assert stage.ask("GET", "/v1/models/qwen/qwen2.5").status == 404
 
 

@@ -27,6 +27,7 @@ def test_a_registration_finds_its_route(redis, start_coordinator, path):
     ("POST", "/api/worker//w//drain/", 200), ("DELETE", "/api/worker/unregister//w/", 200), ("GET", "//api/worker/find/none", 503),
     ("GET", "http://x//livez/", 200), ("GET", "//nowhere//", 404), ("GET", "//api/worker/", 404), ("GET", "/api/worker//", 404),
     ("PUT", "//api/worker/register", 405), ("GET", "/api/worker/register/", 405), ("OPTIONS", "//api/worker/register/", 204),
+    ("GET", "/v1/models/", 200), ("GET", "//v1/models//", 200), ("GET", "/v1/models/none/", 404),
     ("GET", "/api/worker/w%2F", 422), ("GET", "/.//livez", 404), ("POST", "/api/worker//drain", 405)])
 def test_any_route_is_found(coordinator, method, path, status):
     coordinator.register("w")

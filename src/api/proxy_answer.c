@@ -41,13 +41,21 @@ static void add_our_headers(const struct proxy *proxy, struct request *request, 
         request_add_field(request, STR("Content-Security-Policy"), STR(SANDBOX));
 }
 
-/* Returns a Location that the client can use: one with the worker's own URL becomes a public path, others stay as they are. */
+/*
+ * Returns a Location that the client can use: one with the worker's own URL becomes a public path, others stay as they are. If the
+ * route that the client took does not have the worker's path, /service/NAME has it.
+ */
 static struct str translate(const struct proxy *proxy, struct request *request, struct str location)
 {
-    struct buffer room = BUFFER_INIT;
-    struct str authority = {proxy->head.ptr + proxy->authority_at, proxy->authority_len};
-    struct str found =
-        proxy_public_location(location, authority, buffer_str(&proxy->base), proxy->order->target.to, proxy->order->prefix, &room);
+    const struct proxy_order *order = proxy->order;
+    struct buffer room = BUFFER_INIT, all = BUFFER_INIT;
+    struct str base = buffer_str(&proxy->base), authority = {proxy->head.ptr + proxy->authority_at, proxy->authority_len};
+    struct str found = proxy_public_location(location, authority, base, order->target.to, order->prefix, &room);
+    if (found.ptr == NULL && proxy_service_of(request).ptr != NULL) {
+        buffer_append(&all, STR("/service/"));
+        buffer_append(&all, order->services);
+        found = proxy_public_location(location, authority, base, STR(""), buffer_str(&all), &room);
+    }
     if (found.ptr != NULL) {
         struct str front = proxy_front(request);
         char *copy = request_alloc(request, front.len + found.len);
@@ -56,6 +64,7 @@ static struct str translate(const struct proxy *proxy, struct request *request, 
         location = (struct str){copy, front.len + found.len};
     }
     buffer_fini(&room);
+    buffer_fini(&all);
     return location;
 }
 

@@ -235,6 +235,19 @@ def test_the_public_path_has_that_of_public_url_in_front(stage, redis, start_coo
         assert peer.requests[-1].header("x-forwarded-prefix") == f"{front}/service/up", host
 
 
+def test_a_redirect_out_of_a_route_leads_to_another_path_of_the_service(stage, redis, start_coordinator):
+    """Of the worker's paths, the route has only /query."""
+    peer = stage.peers.start(saying(
+        lambda request: reply(b"", 307, {"Location": f"http://{request.header('host')}/{request.target.partition('?')[2]}"})))
+    coordinator = start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1", PUBLIC_URL="https://pub.example/rma")
+    coordinator.register("w1", services=[{"name": "rag", "service_url": peer.url}])
+    expected = {"query/1": "/api/rag/query/query/1", "login?x": "/service/rag/login?x", "queryx": "/service/rag/queryx"}
+    for said, got in expected.items():
+        for host, front in (("pub.example", "/rma"), ("127.0.0.1", "")):
+            answer = coordinator.request("POST", f"/api/rag/query/query?{said}", "{}", {"Host": host})
+            assert answer.headers["Location"] == front + got
+
+
 def test_a_request_in_circles_ends(stage, echo):
     service, peer = echo
     before = len(peer.requests)

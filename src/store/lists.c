@@ -10,7 +10,7 @@
 
 #define LISTS_MAX 64
 #define ENTRIES_MAX 128  /* workers in a list; LISTED in lua/route.lua */
-#define REFRESH_MS 1000  /* a list that is older is read again */
+#define REFRESH_MS 1000  /* a list that is older, or empty, is read again */
 #define STALE_MS 5000    /* a list that is older is not used, */
 #define CUT_OFF_MS 60000 /* but up to this age if Redis is out of reach */
 
@@ -211,11 +211,12 @@ enum err lists_choose(struct choosing *choosing)
     if (list == NULL)
         return ERR_OVERLOADED;
     int64_t now = clock_ms(), age = list->made_at > 0 ? now - list->made_at : INT64_MAX;
+    bool is_empty = list->count == 0; /* then each choice reads it: a worker may have come since */
     enum err err = ERR_NONE;
     list->used_at = now;
-    if (age >= REFRESH_MS && !list->asked)
+    if ((age >= REFRESH_MS || is_empty) && !list->asked)
         err = ask_for(list, choosing);
-    if (age < (err == ERR_NONE ? STALE_MS : CUT_OFF_MS)) {
+    if (!is_empty && age < (err == ERR_NONE ? STALE_MS : CUT_OFF_MS)) {
         choose_from(list, choosing);
         return ERR_NONE;
     }

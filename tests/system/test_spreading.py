@@ -214,6 +214,17 @@ def test_a_random_spread_serves_without_leases(make_stage):
     assert all(peer.requests for peer in peers)
 
 
+def test_a_random_spread_finds_a_worker_that_came_just_now(make_stage):
+    """That there was none is no list to keep."""
+    stage = make_stage()
+    stage.start([{"name": "light", "tier": 2, "image": "x", "port": 9, "spread": "random"}])
+    assert [stage.ask("GET", "/service/light/x").status for _ in range(12)] == [503] * 12
+    stage.register("light", stage.peers.start(saying(reply(b"x"))))
+    assert [stage.ask("GET", "/service/light/x").status for _ in range(12)] == [200] * 12
+    stage.coordinators[0].unregister(next(iter(stage.coordinators[0].workers())))
+    wait_until(lambda: stage.ask("GET", "/service/light/x").status == 503)
+
+
 def test_a_random_spread_does_not_end_with_the_best_workers(make_stage):
     """Another worker is less good, since it is degraded, or has not loaded the model; it serves all the same."""
     stage = make_stage()

@@ -9,10 +9,9 @@
 #include <stdlib.h>
 
 #define LISTS_MAX 64
-#define ENTRIES_MAX 128  /* workers in a list; LISTED in lua/route.lua */
-#define REFRESH_MS 1000  /* a list that is older, or empty, is read again */
-#define STALE_MS 5000    /* a list that is older is not used, */
-#define CUT_OFF_MS 60000 /* but up to this age if Redis is out of reach */
+#define ENTRIES_MAX 128 /* workers in a list; LISTED in lua/route.lua */
+#define REFRESH_MS 1000 /* a list that is older, or empty, is read again */
+#define STALE_MS 5000   /* a list that is older is not used, but up to ROUTING_CUT_OFF_MS if Redis is out of reach */
 
 #define MARK_FAILED 'f' /* a request to it has failed since the list was read: others are chosen first */
 #define MARK_DONE 'x'   /* a request of this thread tries it: it gets no other one */
@@ -216,7 +215,7 @@ enum err lists_choose(struct choosing *choosing)
     list->used_at = now;
     if ((age >= REFRESH_MS || is_empty) && !list->asked)
         err = ask_for(list, choosing);
-    if (!is_empty && age < (err == ERR_NONE ? STALE_MS : CUT_OFF_MS)) {
+    if (!is_empty && age < (err == ERR_NONE ? STALE_MS : ROUTING_CUT_OFF_MS)) {
         choose_from(list, choosing);
         return ERR_NONE;
     }

@@ -9,6 +9,8 @@
 #include "store/requests.h"
 #include "store/spares.h"
 
+#define ROUTING_CUT_OFF_MS 60000 /* how old lists and sites may be if Redis, from which they would be read again, is out of reach */
+
 struct lists;
 struct sites;
 

@@ -53,11 +53,15 @@ static void keep_site(struct kept_site **set, struct kept_site *made)
     set[0] = made;
 }
 
-static bool is_fresh(const struct kept_site *kept, struct str key, struct str stamp)
+/* Returns the site that was read with this stamp less than `limit` ms ago; NULL: there is none. */
+static const struct kept_site *find_kept(struct store *store, struct str key, struct str stamp, int64_t limit)
 {
-    int64_t age = clock_ms() - kept->read_at;
-    return str_eq(buffer_str(&kept->key), key) && str_eq(buffer_str(&kept->stamp), stamp) &&
-           age < (str_eq(stamp, STR("-")) ? STAMPLESS_MS : KEPT_MS);
+    struct kept_site **set = set_of(store, key);
+    for (size_t i = 0; i < WAYS && set[i] != NULL; i++)
+        if (str_eq(buffer_str(&set[i]->key), key) && str_eq(buffer_str(&set[i]->stamp), stamp) &&
+            clock_ms() - set[i]->read_at < limit)
+            return set[i];
+    return NULL;
 }
 
 static void tell_site(const struct kept_site *kept, uint64_t turn, site_callback *callback, void *data)
@@ -87,8 +91,11 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
     (void)now;
     struct finding *finding = data;
     struct kept_site *made = finding->made;
+    struct str key = buffer_str(&made->key);
+    const struct kept_site *old = NULL;
+    if (err != ERR_NONE && err != ERR_WORKER_NOT_FOUND)
+        old = find_kept(finding->store, key, buffer_str(&made->stamp), ROUTING_CUT_OFF_MS);
     if (err == ERR_NONE) {
-        struct str key = buffer_str(&made->key);
         endpoints_find(&made->endpoints, worker, (struct str){key.ptr, finding->service_len});
         buffer_append(&made->tls_fingerprint, worker->fields[WORKER_tls_fingerprint]);
         made->read_at = clock_ms();
@@ -96,7 +103,10 @@ static void on_worker(void *data, enum err err, const struct worker *worker, int
         tell_site(made, finding->turn, finding->callback, finding->data);
     } else {
         kept_site_free(made);
-        finding->callback(finding->data, err, NULL);
+        if (old != NULL)
+            tell_site(old, finding->turn, finding->callback, finding->data);
+        else
+            finding->callback(finding->data, err, NULL);
     }
     free(finding);
 }
@@ -109,12 +119,10 @@ void sites_find(struct store *store, struct str worker_id, struct str service, s
     room[service.len] = ' ';
     memcpy(room + service.len + 1, worker_id.ptr, worker_id.len);
     struct str key = {room, service.len + 1 + worker_id.len};
-    struct kept_site **set = set_of(store, key);
-    for (size_t i = 0; i < WAYS && set[i] != NULL; i++) {
-        if (is_fresh(set[i], key, stamp)) {
-            tell_site(set[i], turn, callback, data);
-            return;
-        }
+    const struct kept_site *kept = find_kept(store, key, stamp, str_eq(stamp, STR("-")) ? STAMPLESS_MS : KEPT_MS);
+    if (kept != NULL) {
+        tell_site(kept, turn, callback, data);
+        return;
     }
     struct finding *finding = store_alloc(sizeof(*finding));
     *finding = (struct finding){store, store_alloc(sizeof(*finding->made)), service.len, turn, callback, data};

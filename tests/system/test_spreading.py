@@ -7,7 +7,7 @@ import pytest
 
 import invariants
 from peers import reply, saying, serving
-from waiting import wait_until
+from waiting import let_pass, wait_until
 
 
 class Busy:
@@ -223,6 +223,22 @@ def test_a_random_spread_finds_a_worker_that_came_just_now(make_stage):
     assert [stage.ask("GET", "/service/light/x").status for _ in range(12)] == [200] * 12
     stage.coordinators[0].unregister(next(iter(stage.coordinators[0].workers())))
     wait_until(lambda: stage.ask("GET", "/service/light/x").status == 503)
+
+
+def test_a_random_spread_serves_for_a_while_without_redis(make_stage):
+    """Also when the worker's address is to be read again: after a second if an older coordinator has registered it."""
+    stage = make_stage()
+    coordinator = stage.start([{"name": "light", "tier": 2, "image": "x", "port": 9, "spread": "random"}], THREADS=1)
+    worker_id = stage.register("light", stage.peers.start(saying(reply(b"x"))))
+    stage.redis.client.hdel("{rma}:registration:" + worker_id, "stamp")
+    assert stage.ask("GET", "/service/light/x").status == 200
+    stage.redis.kill()
+    wait_until(lambda: coordinator.get("/readyz").status == 503)
+    let_pass(1.1)
+    got = [stage.ask("GET", "/service/light/x") for _ in range(4)]
+    assert [each.body for each in got] == [b"x"] * 4, got
+    stage.redis.restart()
+    wait_until(coordinator.is_ready)
 
 
 def test_a_random_spread_does_not_end_with_the_best_workers(make_stage):

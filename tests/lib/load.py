@@ -119,11 +119,16 @@ class Load:
                 {coordinator.name for coordinator in self._coordinators}
         wait_until(all_did, within=within, what="the load succeeds again at every coordinator")
 
-    def assert_nothing_acknowledged_is_lost(self, coordinator):
-        """Checks that every acknowledged registration is listed, with its newest acknowledged heartbeat or a newer one."""
+    def assert_no_registration_is_lost(self, coordinator):
+        """Checks that every acknowledged registration is listed. Returns the list."""
         rows = coordinator.workers()
         missing = self.registered - rows.keys()
         assert not missing, f"{len(missing)} of {len(self.registered)} acknowledged registrations are lost: {sorted(missing)[:5]}"
+        return rows
+
+    def assert_nothing_acknowledged_is_lost(self, coordinator):
+        """Checks that every acknowledged registration is listed, with its newest acknowledged heartbeat or a newer one."""
+        rows = self.assert_no_registration_is_lost(coordinator)
         for worker_id, beat in self.beats.items():
             stored = rows[worker_id]["active_requests"]
             assert stored is not None and stored >= beat, f"{worker_id}: heartbeat {beat} was acknowledged, {stored} is stored"

@@ -47,7 +47,7 @@ def test_the_primary_is_killed_under_load_and_comes_back_as_a_replica(start_grou
     assert_refused(load.failures)
     assert load.failures, "the load did not notice"
     if group.failovers() == 1:  # Sentinels that choose twice in a moment may choose one that the first choice's replicas never were
-        load.assert_nothing_acknowledged_is_lost(coordinators[0])
+        load.assert_no_registration_is_lost(coordinators[0])  # heartbeats don't wait for replicas: the next one repairs it
     assert calls_of_scripts(old) == 0, "somebody wrote to the old primary"
     invariants.assert_hold(group.wait_for_failover(None).dump())
     for coordinator in coordinators:

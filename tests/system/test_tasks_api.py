@@ -371,16 +371,15 @@ def test_waiting_ends_with_the_task_as_it_is(coordinator):
     assert (answer.status, answer.json["state"]) == (200, "queued") and time.monotonic() - before > 0.9
 
 
-def test_who_waits_holds_up_no_shutdown(coordinator):
+def test_who_waits_holds_up_no_shutdown(redis, coordinator):
     task_id = submit(coordinator).json["task_id"]
-    thread = threading.Thread(target=lambda: coordinator.get(f"/api/tasks/{task_id}?wait=60", timeout=70))
-    thread.start()
-    with coordinator.raw() as raw:  # and one that leaves
-        raw.send(f"GET /api/tasks/{task_id}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert coordinator.is_alive()
-    coordinator.stop()
-    thread.join(10)
-    assert not thread.is_alive()
+    request = f"GET /api/tasks/{task_id}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n"
+    with coordinator.raw() as waits:
+        waits.send(request)
+        wait_until(lambda: redis.client.hexists("{rma}:task:" + task_id, "watchers"))
+        coordinator.raw().send(request).close()  # and one that leaves
+        coordinator.stop()
+        assert waits.read_response().json["state"] == "queued"
 
 
 # -- why it waits ------------------------------------------------------------------------------------------------------------------

@@ -262,10 +262,10 @@ for at = rest, #ARGV do
   local is_checked, why = pcall(check_name, ARGV[at])
   if not is_checked then -- a key of a wrong type must not hide the faults of the others
     why = type(why) == 'table' and why.err or tostring(why)
-    expect(string.find(why, 'WRONGTYPE', 1, true) == nil, ARGV[at], ', or a key that it must agree with, is of a wrong type')
     if not string.find(why, 'WRONGTYPE', 1, true) then
       return redis.error_reply(why)
     end
+    expect(false, ARGV[at], ', or a key that it must agree with, is of a wrong type')
   end
 end
 return faults

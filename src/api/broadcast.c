@@ -90,26 +90,10 @@ static void refuse(struct request *request, const struct broadcasting *broadcast
     }
 }
 
-/*
- * Returns the error of the whole job, if Redis failed and so made none of its tasks; ERR_NONE if the answer lists an outcome for
- * each worker. It is the same for many tasks in one request.
- */
-static enum err common_error(const struct broadcasting *broadcasting)
-{
-    enum err common = ERR_NONE;
-    for (size_t i = 0; i < broadcasting->begun; i++) {
-        enum err err = broadcasting->addressees[i].err;
-        if (err == ERR_NONE || err == ERR_QUEUES_FULL)
-            return ERR_NONE;
-        if (err_is_retryable(err))
-            common = err;
-    }
-    return common;
-}
-
 static void broadcasting_end(struct broadcasting *broadcasting, enum err err)
 {
-    err = err == ERR_NONE ? common_error(broadcasting) : err;
+    if (err == ERR_NONE && broadcasting->begun > 0)
+        err = api_common_error(&broadcasting->addressees->err, sizeof(*broadcasting->addressees), broadcasting->begun);
     struct broadcasting last = *broadcasting;
     struct request *request = api_resume(broadcasting->pending, err);
     if (request != NULL && (last.count == 0 || is_too_much(&last))) {

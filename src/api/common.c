@@ -121,3 +121,16 @@ void api_reply_limited(struct request *request, int64_t wait_ms)
     request_replace_header(request, "Retry-After", seconds);
     reply_error(request, ERR_LIMITED, NULL, NULL);
 }
+
+enum err api_common_error(const enum err *first, size_t stride, size_t count)
+{
+    enum err common = ERR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        enum err err = *(const enum err *)(const void *)((const char *)first + i * stride);
+        if (err == ERR_NONE || err == ERR_QUEUES_FULL)
+            return ERR_NONE;
+        if (err_is_retryable(err))
+            common = err;
+    }
+    return common;
+}

@@ -75,4 +75,10 @@ struct str api_coordinator_url(const struct request *request, char room[512]);
 /* Returns the sentence for an error, for answers that have no better one. */
 const char *api_explain(enum err err);
 
+/*
+ * Returns the error of a request for many tasks, if Redis failed and so made none of them; ERR_NONE if the answer lists an outcome
+ * for each. `first` is the outcome of the first task; the others follow, each `stride` bytes behind the one before. count > 0.
+ */
+enum err api_common_error(const enum err *first, size_t stride, size_t count);
+
 #endif

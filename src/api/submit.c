@@ -251,30 +251,13 @@ static void write_bulk(struct buffer *out, const struct bulk *bulk)
     json_end_object(out);
 }
 
-/*
- * Returns the error of the whole request, if Redis failed and so made none of its tasks; ERR_NONE if the answer lists an outcome
- * for each task.
- */
-static enum err common_error(const struct bulk *bulk)
-{
-    enum err common = ERR_NONE;
-    for (size_t i = 0; i < bulk->count; i++) {
-        enum err err = bulk->items[i].err;
-        if (err == ERR_NONE || err == ERR_QUEUES_FULL)
-            return ERR_NONE;
-        if (err_is_retryable(err))
-            common = err;
-    }
-    return common;
-}
-
 /* Counts one outcome less to wait for. Answers the request after the last one. */
 static void arrived(struct bulk *bulk)
 {
     if (--bulk->waiting > 0)
         return;
     struct buffer body = BUFFER_INIT;
-    enum err err = common_error(bulk);
+    enum err err = api_common_error(&bulk->items->err, sizeof(*bulk->items), bulk->count);
     if (err == ERR_NONE)
         write_bulk(&body, bulk);
     for (size_t i = 0; i < bulk->count; i++)

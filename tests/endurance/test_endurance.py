@@ -138,8 +138,8 @@ def test_everything_at_once(start_redis, start_coordinator, peers):
     assert figures.growth(2) < 20, [row[2] for row in figures.rows]
     assert not LONG or figures.growth(3) < REDIS_GROWTH_MB, [row[3] for row in figures.rows]
     assert not LONG or last < 2 * first + 10, (first, last)
-    wait_until(lambda: processes.open_descriptors(world.steady.pid) < 120, within=10, what="the connections are gone")
-    wait_until(lambda: not invariants.faults(redis.dump()), within=10, what="counters and indexes follow from the ledger")
+    wait_until(lambda: processes.open_descriptors(world.steady.pid) < 120, what="the connections are gone")
+    wait_until(lambda: not invariants.faults(redis.dump()), what="counters and indexes follow from the ledger")
     checked = subprocess.run([project.BINARY, "check"], env={**os.environ, **SANITIZERS, "REDIS_URL": redis.url},
                              capture_output=True, text=True,
                              timeout=120, check=False)

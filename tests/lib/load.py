@@ -50,7 +50,7 @@ class Load:
         for worker in workers:
             worker.start()
         try:
-            wait_until(lambda: len(self.registered) >= self._threads, within=10, what="the load is warm")
+            wait_until(lambda: len(self.registered) >= self._threads, what="the load is warm")
             yield self
         finally:
             self._stop.set()

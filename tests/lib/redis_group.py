@@ -9,7 +9,7 @@ from redis_server import free_port
 from waiting import wait_until
 
 NAME = "fleet"
-DOWN_AFTER_MS = 1000  # with less, a server that waits for the disk counts as dead, even one that was just promoted
+DOWN_AFTER_MS = 3000  # with less, a server that waits for the disk or the CPU counts as dead, even one that was just promoted
 
 
 class Sentinel:
@@ -33,7 +33,7 @@ class Sentinel:
         # the program redis-sentinel is the same one under another name
         self._process = subprocess.Popen(["redis-server", str(self._file), "--sentinel"], stdout=subprocess.DEVNULL,
                                          stderr=subprocess.STDOUT)
-        wait_until(self.client.ping, within=10, what="the Sentinel answers PING")
+        wait_until(self.client.ping, what="the Sentinel answers PING")
         return self
 
     def primary_port(self):
@@ -78,7 +78,7 @@ class Group:
     def wait_until_settled(self):
         """Waits until the replicas are in step, and every Sentinel knows all replicas and Sentinels."""
         replicas, others = len(self.servers) - 1, len(self.sentinels) - 1
-        wait_until(lambda: self.servers[0].client.info("replication")["connected_slaves"] == replicas, within=15)
+        wait_until(lambda: self.servers[0].client.info("replication")["connected_slaves"] == replicas)
         wait_until(lambda: all(server.client.info("replication").get("master_link_status") == "up" for server in self.servers[1:]),
                    within=15, what="the replicas are in step")
         wait_until(lambda: all(sentinel.knows(replicas, others) for sentinel in self.sentinels), within=20,

@@ -330,7 +330,7 @@ def test_replicas_get_a_sign_once_a_minute(scripts, start_redis):
     scripts.redis.config_set("repl-diskless-sync-delay", 0)
     port = scripts.redis.config_get("port")["port"]
     replica = start_redis("--replicaof", f"127.0.0.1 {port}").client
-    wait_until(lambda: replica.info("replication")["master_link_status"] == "up", within=10)
+    wait_until(lambda: replica.info("replication")["master_link_status"] == "up")
     alive(scripts)
     serve(scripts, run="r1")
     got = {}

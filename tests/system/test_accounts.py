@@ -59,14 +59,14 @@ def test_the_last_admin_goes_by_redis_alone(straight, guarded, redis):
 
 def asked(terminal, redis, *arguments):
     started = terminal(*arguments, settings={"REDIS_URL": redis.url})
-    wait_until(lambda: "Password: " in started.output, within=10)
+    wait_until(lambda: "Password: " in started.output)
     return started
 
 
 def test_a_terminal_does_not_show_the_password(redis, guarded, terminal):
     started = asked(terminal, redis, "users", "add", "anna", "--role", "viewer")
     started.type("correct horse\n")
-    wait_until(lambda: "Once more: " in started.output, within=10)
+    wait_until(lambda: "Once more: " in started.output)
     started.type("correct horse\n")
     assert started.wait_for_end() == DONE and "horse" not in started.output and "anna may sign in." in started.output
     assert started.modes() == started.modes_before
@@ -83,7 +83,7 @@ def test_a_terminal_shows_again_what_is_typed_after_an_interruption(redis, termi
 def test_two_different_passwords_change_nothing(redis, straight, terminal):
     started = asked(terminal, redis, "users", "add", "anna", "--role", "viewer")
     started.type("correct horse\n")
-    wait_until(lambda: "Once more: " in started.output, within=10)
+    wait_until(lambda: "Once more: " in started.output)
     started.type("battery staple\n")
     assert started.wait_for_end() == USAGE and "two different" in started.output
     assert straight("users", "list", "--json").stdout == '{"users":[]}\n'
@@ -161,7 +161,7 @@ def test_a_commands_own_server_takes_nobody_elses_word(redis):
     follower = subprocess.Popen([str(project.BINARY), "audit", "--follow"], env=environment({"REDIS_URL": redis.url}),
                                 stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: listening_ports(follower.pid), within=10)
+        wait_until(lambda: listening_ports(follower.pid))
         port, = listening_ports(follower.pid)
         for path in ("/api/auth/users", "/api/admin/workers", "/api/admin/audit"):
             for headers in ({}, bearer("x" * 48), bearer(make_token(redis.client))):

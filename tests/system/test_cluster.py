@@ -26,7 +26,7 @@ def meet(nodes):
     for other in nodes[1:]:
         bus = other.client.config_get("cluster-port")["cluster-port"]
         command(nodes[0], "MEET", "127.0.0.1", other.port, bus)
-    wait_until(lambda: all(is_whole(server, len(nodes)) for server in nodes), within=15, what="the nodes know each other")
+    wait_until(lambda: all(is_whole(server, len(nodes)) for server in nodes), what="the nodes know each other")
 
 
 def is_whole(server, count):

@@ -55,7 +55,7 @@ def fleet(clock, start_redis, make_coordinator):
 
 def wait_for_copy(replica):
     """Until a replica is in step, and its append-only file has what it got at first."""
-    wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up", within=10)
+    wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up")
     wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"]
                                for state in ("in_progress", "scheduled")), within=10)
 
@@ -266,7 +266,7 @@ def test_a_failover_is_no_downtime(fleet, clock, start_redis):
     replica = start_redis("--replicaof", f"127.0.0.1 {fleet.redis.port}", "--repl-diskless-sync-delay", "0", clock=clock)
     wait_for_copy(replica)
     coordinator.register("w")
-    wait_until(lambda: replica.client.exists("{rma}:worker:w"), within=10)
+    wait_until(lambda: replica.client.exists("{rma}:worker:w"))
     fleet.wait_for_sign()
     fleet.redis.kill()
     coordinator.kill()
@@ -288,7 +288,7 @@ def test_a_replica_that_was_started_when_the_primary_was_gone(fleet, clock, star
     wait_for_copy(replica)
     coordinator.register("w")
     fleet.wait_for_sign()
-    wait_until(lambda: replica.client.exists("{rma}:worker:w:online"), within=10)
+    wait_until(lambda: replica.client.exists("{rma}:worker:w:online"))
     replica.kill()
     fleet.redis.kill()
     coordinator.kill()

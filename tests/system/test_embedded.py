@@ -151,7 +151,7 @@ def test_a_redis_that_cannot_start_does_not_spin(coordinator, data):
     assert coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 503
     aof.unlink()
     (data / "aside").rename(aof)
-    coordinator.wait_until_ready(within=12)
+    coordinator.wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
 
 
@@ -177,7 +177,7 @@ def test_coordinator_killed_while_its_redis_is_frozen(coordinator, data):
     let_pass(1)
     if processes.is_running(old):
         os.kill(old, signal.SIGCONT)
-    coordinator.wait_for_start().wait_until_ready(within=10)
+    coordinator.wait_for_start().wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
     coordinator.register("after")
     wait_until(lambda: len(redis_pids(data)) == 1, within=promised(3))
@@ -254,7 +254,7 @@ def test_much_data_is_waited_for(make_coordinator, data, directory):
     """A start takes as long as Redis reads its file, beyond the time in which anything else must be up."""
     write_aof(data, 300_000)
     coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
-    wait_until(lambda: is_loading(data), within=10)
+    wait_until(lambda: is_loading(data))
     let_pass(22)
     assert coordinator.is_running(), coordinator.stderr()
     assert is_loading(data) and not events(coordinator, "listening"), "it does not say that it serves before it can"
@@ -271,14 +271,14 @@ def test_a_redis_that_ends_again_and_again_is_logged_once_and_counted(coordinato
     manifest.write_text("this is no manifest\n")
     complaints = (data / "redis.log").read_text().count("this is no manifest")
     os.kill(redis_pid(data), signal.SIGKILL)
-    wait_until(lambda: (data / "redis.log").read_text().count("this is no manifest") >= complaints + 5, within=10)
+    wait_until(lambda: (data / "redis.log").read_text().count("this is no manifest") >= complaints + 5)
     wait_until(lambda: [line for line in events(coordinator, "redis_died") if "status" in line])
     killed, failed = events(coordinator, "redis_died")
     assert killed["signal"] == signal.SIGKILL
     assert failed["status"] == 1
     assert killed["log"] == failed["log"] == str(data / "redis.log")
     manifest.write_bytes(good)
-    coordinator.wait_until_ready(within=12)
+    coordinator.wait_until_ready()
     recovered, = wait_until(lambda: events(coordinator, "redis_recovered"), within=20)
     assert recovered["ends"] >= 6
     assert len(events(coordinator, "redis_died")) == 2
@@ -288,7 +288,7 @@ def test_a_redis_that_ends_again_and_again_is_logged_once_and_counted(coordinato
 def test_asked_to_end_while_redis_reads_its_data(make_coordinator, data, directory, number):
     write_aof(data, 300_000)
     coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
-    wait_until(lambda: is_loading(data), within=10)
+    wait_until(lambda: is_loading(data))
     pid = redis_pid(data)
     coordinator.stop(number)
     assert not processes.is_running(pid)
@@ -298,7 +298,7 @@ def test_asked_to_end_while_redis_reads_its_data(make_coordinator, data, directo
 def test_asked_to_end_while_redis_does_not_answer(make_coordinator, data, directory):
     write_aof(data, 300_000)
     coordinator = make_coordinator(DATA_DIR=data, PATH=slow_redis(directory, 250)).launch()
-    wait_until(lambda: is_loading(data), within=10)
+    wait_until(lambda: is_loading(data))
     pid = redis_pid(data)
     os.kill(pid, signal.SIGSTOP)
     coordinator.stop()
@@ -357,7 +357,7 @@ def test_no_redis_starts_while_the_lock_of_the_old_one_is_held(coordinator, data
         let_pass(0.5)
         assert not set(redis_pids(data)) - {old}
         assert coordinator.is_alive()
-    coordinator.wait_until_ready(within=10)
+    coordinator.wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
 
 

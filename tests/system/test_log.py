@@ -85,7 +85,7 @@ def test_a_start_without_redis_says_so_and_tells_the_number_later(redis, start_c
     redis.kill()
     late = make_coordinator(redis)
     late.launch()
-    wait_until(lambda: processes.listening_tcp_ports(late.pid), within=10)  # bound before anything else is done
+    wait_until(lambda: processes.listening_tcp_ports(late.pid))  # bound before anything else is done
     late.wait_for_start()
     line, = events(late, "listening")
     assert "Redis does not answer yet" in line["message"] and "workers" not in line and "loaded" not in line["message"]
@@ -157,7 +157,7 @@ def test_a_storm_of_failures_is_told_once_and_counted(redis, start_coordinator):
     assert 2 <= len(events(coordinator, "redis_lost")) <= 5, "each new attempt is no news"
     redis.restart()
     coordinator.wait_until_ready()
-    wait_until(lambda: sum(line["times"] for line in of_requests(coordinator, 503)[1]) == sent - 1, within=15,
+    wait_until(lambda: sum(line["times"] for line in of_requests(coordinator, 503)[1]) == sent - 1,
                what="the rest is told after the storm")
     assert len(of_requests(coordinator, 503)[0]) == 1
 
@@ -261,7 +261,7 @@ def test_on_a_terminal_it_is_text_in_columns(redis):
     settings = {"HOST": "127.0.0.1", "PORT": port, "THREADS": 1, "REDIS_URL": redis.url}
     terminal = Terminal([str(project.BINARY)], columns=200, env=environment(settings))
     try:
-        wait_until(lambda: request(port, "GET", "/readyz").status == 200, within=10)
+        wait_until(lambda: request(port, "GET", "/readyz").status == 200)
         request(port, "POST", REGISTER, {"worker_id": "w-1", "capabilities": {}})
         request(port, "POST", REGISTER, b"{")
         wait_until(lambda: "refused" in terminal.shown)

@@ -688,12 +688,12 @@ def test_watch_follows_the_fleet_and_outlives_its_coordinator(redis, start_coord
     coordinator = start_coordinator(redis, PORT=free_port())
     coordinator.register("w-1")
     started = terminal("workers", "--watch", "--url", coordinator.url)
-    wait_until(lambda: "w-1" in started.screen, within=10)
+    wait_until(lambda: "w-1" in started.screen)
     assert "away" not in started.screen
     coordinator.register("w-2")
-    wait_until(lambda: "w-2" in started.screen, within=10)
+    wait_until(lambda: "w-2" in started.screen)
     coordinator.unregister("w-1")
-    wait_until(lambda: "w-1" not in started.screen, within=10)
+    wait_until(lambda: "w-1" not in started.screen)
     coordinator.stop()
     wait_until(lambda: "away since " in started.screen, within=20)
     assert "no coordinator listens" in started.screen and "w-2" in started.screen
@@ -706,7 +706,7 @@ def test_watch_follows_the_fleet_and_outlives_its_coordinator(redis, start_coord
 def test_watch_of_a_redis_that_goes_and_comes_back(redis, start_coordinator, terminal):
     start_coordinator(redis).register("w-1")
     started = terminal("workers", "--watch", settings={"REDIS_URL": redis.url})
-    wait_until(lambda: "w-1" in started.screen, within=10)
+    wait_until(lambda: "w-1" in started.screen)
     redis.kill()
     wait_until(lambda: "away since " in started.screen and "w-1" in started.screen, within=20)
     redis.restart()
@@ -717,7 +717,7 @@ def test_watch_of_a_redis_that_goes_and_comes_back(redis, start_coordinator, ter
 def test_watch_may_begin_before_its_coordinator(redis, make_coordinator, terminal):
     coordinator = make_coordinator(redis, PORT=free_port())
     started = terminal("workers", "--watch", "--url", f"http://127.0.0.1:{coordinator._settings['PORT']}")
-    wait_until(lambda: "away since " in started.screen, within=10)
+    wait_until(lambda: "away since " in started.screen)
     coordinator.start().wait_until_ready().register("w-1")
     wait_until(lambda: "w-1" in started.screen and "away" not in started.screen, within=20)
     end_watch(started)
@@ -727,15 +727,15 @@ def test_watch_fits_the_screen(coordinator, terminal):
     for number in range(40):
         coordinator.register(f"w-{number:02}")
     started = terminal("workers", "--watch", "--url", coordinator.url, rows=20, columns=60)
-    wait_until(lambda: "w-00" in started.screen, within=10)
+    wait_until(lambda: "w-00" in started.screen)
     assert len(started.screen.split("\n")) <= 20 and "more follow" in started.screen
     assert max(len(line) for line in started.screen.split("\n")) <= 60 + len("\x1b[J")
     started.resize(100, 60)
-    wait_until(lambda: "w-39" in started.screen and "more follow" not in started.screen, within=10)
+    wait_until(lambda: "w-39" in started.screen and "more follow" not in started.screen)
     started.resize(30, 2)
-    wait_until(lambda: len(started.screen.split("\n")) <= 2, within=10)
+    wait_until(lambda: len(started.screen.split("\n")) <= 2)
     started.resize(80, 24)
-    wait_until(lambda: "w-00" in started.screen, within=10)
+    wait_until(lambda: "w-00" in started.screen)
     end_watch(started)
 
 
@@ -743,7 +743,7 @@ def test_watch_fits_the_screen(coordinator, terminal):
 def test_watch_ends_by_signals(coordinator, terminal, number):
     coordinator.register("w")
     started = terminal("workers", "--watch", "--url", coordinator.url)
-    wait_until(lambda: "w" in started.screen, within=10)
+    wait_until(lambda: "w" in started.screen)
     end_watch(started, lambda started: started.process.send_signal(number))
 
 
@@ -751,7 +751,7 @@ def test_watch_ends_while_it_waits_for_an_answer(stranger, terminal):
     gate = threading.Event()
     server = stranger(lambda handler: gate.wait(60))
     started = terminal("workers", "--watch", "--url", server.url)
-    wait_until(lambda: server.requests, within=10)
+    wait_until(lambda: server.requests)
     end_watch(started, within=8)  # the answer itself has 10 s
     gate.set()
 
@@ -759,14 +759,14 @@ def test_watch_ends_while_it_waits_for_an_answer(stranger, terminal):
 def test_watch_gives_the_terminal_back_while_it_is_stopped(coordinator, terminal):
     coordinator.register("w")
     started = terminal("workers", "--watch", "--url", coordinator.url)
-    wait_until(lambda: "w" in started.screen, within=10)
+    wait_until(lambda: "w" in started.screen)
     started.process.send_signal(signal.SIGTSTP)
-    wait_until(lambda: started.output.endswith(LEAVE), within=10)
+    wait_until(lambda: started.output.endswith(LEAVE))
     assert started.modes() == started.modes_before
     frames = started.output.count("\x1b[H")
-    wait_until(lambda: open(f"/proc/{started.process.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "T", within=10)
+    wait_until(lambda: open(f"/proc/{started.process.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "T")
     started.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: started.output.count("\x1b[H") > frames and started.output.count(ENTER) == 2, within=10)
+    wait_until(lambda: started.output.count("\x1b[H") > frames and started.output.count(ENTER) == 2)
     started.type("\x03")
     assert started.wait_for_end() == DONE
     assert started.modes() == started.modes_before

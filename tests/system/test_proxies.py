@@ -62,7 +62,7 @@ def front(request, directory, redis, start_coordinator):
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory,
                                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(directory)})
     try:
-        wait_until(lambda: http_client.request(port, "GET", "/livez").status == 200, within=15, what="the proxy runs")
+        wait_until(lambda: http_client.request(port, "GET", "/livez").status == 200, what="the proxy runs")
         yield coordinator, port
     finally:
         process.terminate()

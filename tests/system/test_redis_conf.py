@@ -19,7 +19,7 @@ def configured(directory):
     process = subprocess.Popen(["redis-server", str(FILE), "--port", str(port), "--dir", str(directory), "--requirepass", "s3cret",
                                 "--logfile", str(directory / "redis.log")])
     client = redis.Redis(port=port, password="s3cret", decode_responses=True)
-    wait_until(client.ping, within=10)
+    wait_until(client.ping)
     yield client, port, directory
     client.close()
     process.kill()

@@ -61,7 +61,7 @@ def places(three_regions, start_redis, make_coordinator):
             coordinator.start().wait_until_ready()
         made.append(Place(region, redis, coordinator))
     for place in made[1:]:
-        wait_until(lambda place=place: place.redis.client.info("replication")["master_link_status"] == "up", within=10,
+        wait_until(lambda place=place: place.redis.client.info("replication")["master_link_status"] == "up",
                    what=f"{place.region.name} has its copy")
     return made
 

@@ -19,7 +19,7 @@ def pair(start_redis):
     """A primary, and a replica of it."""
     primary = start_redis("--repl-diskless-sync-delay", "0")
     replica = start_redis("--replicaof", f"127.0.0.1 {primary.port}")
-    wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up", within=15)
+    wait_until(lambda: replica.client.info("replication").get("master_link_status") == "up")
     return primary, replica
 
 

@@ -337,9 +337,8 @@ static void make_token(struct request *request, const struct token_request *want
     struct pending *pending = api_wait(request, sizeof(struct token_made));
     struct token_made *made = pending_payload(pending);
     memcpy(made->text, text.ptr, text.len);
-    explicit_bzero(text.ptr, text.len);
+    buffer_wipe(&text);
     api_sent(pending, store_credential_put(api->store, &actor, &change, on_token_made, pending));
-    buffer_fini(&text);
 }
 
 void api_token_add(struct request *request)

@@ -168,9 +168,7 @@ enum err signing_key_read(struct str pem, struct signing_key *out)
 
 void signing_key_fini(struct signing_key *key)
 {
-    if (key->private_pem.ptr != NULL)
-        OPENSSL_cleanse(key->private_pem.ptr, key->private_pem.len);
-    buffer_fini(&key->private_pem);
+    buffer_wipe(&key->private_pem);
     buffer_fini(&key->public_pem);
 }
 

@@ -12,6 +12,13 @@ void buffer_fini(struct buffer *buffer)
     *buffer = BUFFER_INIT;
 }
 
+void buffer_wipe(struct buffer *buffer)
+{
+    if (buffer->ptr != NULL)
+        explicit_bzero(buffer->ptr, buffer->len);
+    buffer_fini(buffer);
+}
+
 char *buffer_reserve(struct buffer *buffer, size_t size)
 {
     if (buffer->capacity - buffer->len < size) {

@@ -19,6 +19,9 @@ struct buffer {
 /* Frees what the buffer holds and makes it empty. */
 void buffer_fini(struct buffer *buffer);
 
+/* Does the same after overwriting what it holds: a secret. */
+void buffer_wipe(struct buffer *buffer);
+
 /* Makes room for `size` more bytes and returns where they go; the caller adds what it wrote to len. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 

@@ -188,8 +188,7 @@ static int add_user(struct options *options)
     json_end_object(&body);
     code = change(options, "POST", "/api/auth/users", &body, "may sign in");
     explicit_bzero(password, sizeof(password));
-    explicit_bzero(body.ptr, body.len);
-    buffer_fini(&body);
+    buffer_wipe(&body);
     return code;
 }
 
@@ -203,8 +202,7 @@ static int change_user(const struct options *options, const char *member, const 
     json_add_text(&body, member, str_from(value));
     json_end_object(&body);
     int code = change(options, "PATCH", path, &body, done);
-    explicit_bzero(body.ptr, body.len);
-    buffer_fini(&body);
+    buffer_wipe(&body);
     return code;
 }
 

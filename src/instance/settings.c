@@ -3,6 +3,7 @@
 #include "api/admit.h"
 #include "api/proxy.h"
 #include "auth/signing_key.h"
+#include "base/file.h"
 #include "base/hosts.h"
 #include "base/process.h"
 #include "instance/shared_secret.h"
@@ -25,23 +26,21 @@
 static enum err read_signing_keys(struct instance *instance, char why[256])
 {
     const char *path = instance->config.text[CONFIG_JWT_KEY_FILE].ptr;
-    char pem[SIGNING_KEYS_MAX * SIGNING_KEY_PEM_MAX];
+    struct buffer pem = BUFFER_INIT;
     if (path[0] == '\0')
         return ERR_NONE;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        snprintf(why, 256, "JWT_KEY_FILE: %.100s: %s", path, strerror(errno));
-        return ERR_INVALID;
+    enum err err = ERR_INVALID;
+    if (!file_read(path, SIGNING_KEYS_MAX * SIGNING_KEY_PEM_MAX, &pem)) {
+        snprintf(why, 256, "JWT_KEY_FILE: %.100s can't be read: %s", path, strerror(errno));
+    } else {
+        err = signing_keys_read(buffer_str(&pem), &instance->signing_keys);
+        if (err != ERR_NONE)
+            snprintf(why, 256,
+                     "JWT_KEY_FILE: %.80s must have 1 to 8 private P-256 keys in PEM, without a passphrase; the first one signs: "
+                     "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+                     path);
     }
-    size_t len = fread(pem, 1, sizeof(pem), file);
-    fclose(file);
-    enum err err = len < sizeof(pem) ? signing_keys_read((struct str){pem, len}, &instance->signing_keys) : ERR_INVALID;
-    explicit_bzero(pem, sizeof(pem));
-    if (err != ERR_NONE)
-        snprintf(why, 256,
-                 "JWT_KEY_FILE: %.80s must have 1 to 8 private P-256 keys in PEM, without a passphrase; the first one signs: "
-                 "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-                 path);
+    buffer_wipe(&pem);
     return err;
 }
 

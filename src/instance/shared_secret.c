@@ -1,6 +1,6 @@
 #include "instance/shared_secret.h"
 
-#include "base/str.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define SECRET_MIN 32  /* bytes, as RFC 7518, section 3.2, demands for HMAC-SHA256 */
-#define FILE_MAX 65536 /* the most bytes that are read */
+#define FILE_MAX 65536 /* bytes */
 
 /* Whether `part` is in `text`, in upper or lower case. */
 static bool has_part(struct str text, struct str part)
@@ -53,19 +53,18 @@ enum err shared_secret_read(struct buffer *out, char why[256])
     }
     if (path == NULL || path[0] == '\0')
         return ERR_NONE;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        snprintf(why, 256, "JWT_SECRET_FILE: %.100s: %s", path, strerror(errno));
-        return ERR_INVALID;
+    struct buffer text = BUFFER_INIT;
+    enum err err = ERR_INVALID;
+    if (!file_read(path, FILE_MAX, &text)) {
+        snprintf(why, 256, "JWT_SECRET_FILE: %.100s can't be read: %s", path, strerror(errno));
+    } else {
+        struct str secret = buffer_str(&text);
+        while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
+            secret.len--; /* editors add a newline, which is no part of the secret */
+        err = check_secret("JWT_SECRET_FILE", secret, why);
+        if (err == ERR_NONE && out->len == 0)
+            buffer_append(out, secret);
     }
-    static char text[FILE_MAX];
-    struct str secret = {text, fread(text, 1, sizeof(text), file)};
-    fclose(file);
-    while (secret.len > 0 && strchr("\r\n", secret.ptr[secret.len - 1]) != NULL)
-        secret.len--; /* editors add a newline, which is no part of the secret */
-    enum err err = check_secret("JWT_SECRET_FILE", secret, why);
-    if (err == ERR_NONE && out->len == 0)
-        buffer_append(out, secret);
-    explicit_bzero(text, sizeof(text));
+    buffer_wipe(&text);
     return err;
 }

@@ -3,6 +3,7 @@
  */
 #include "model/catalogue_reading.h"
 
+#include "base/file.h"
 #include "model/id.h"
 #include "model/json.h"
 
@@ -283,23 +284,17 @@ enum err catalogue_file_load(const char *path, catalogue_lookup *lookup, struct 
 {
     *file = (struct catalogue_file){NULL, 0, NULL};
     struct buffer text = BUFFER_INIT;
-    buffer_reserve(&text, CATALOGUE_FILE_MAX + 1);
-    errno = 0;
-    FILE *stream = fopen(path, "re");
-    if (stream != NULL)
-        text.len = fread(text.ptr, 1, CATALOGUE_FILE_MAX + 1, stream);
     enum err err = ERR_INVALID;
-    if (stream == NULL || ferror(stream)) {
-        buffer_append(faults, str_from(path));
-        buffer_printf(faults, ": can't be read: %s\n", strerror(errno));
-    } else if (text.len > CATALOGUE_FILE_MAX) {
-        buffer_append(faults, str_from(path));
-        buffer_append(faults, STR(": is larger than 1 MiB\n"));
-    } else {
+    if (file_read(path, CATALOGUE_FILE_MAX, &text)) {
         err = catalogue_file_parse(path, buffer_str(&text), lookup, file, faults);
+    } else {
+        int cause = errno;
+        buffer_append(faults, str_from(path));
+        if (cause == EFBIG)
+            buffer_append(faults, STR(": is larger than 1 MiB\n"));
+        else
+            buffer_printf(faults, ": can't be read: %s\n", strerror(cause));
     }
-    if (stream != NULL)
-        fclose(stream);
     buffer_fini(&text);
     return err;
 }

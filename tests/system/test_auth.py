@@ -949,13 +949,22 @@ def test_another_key_of_the_file_takes_over_and_no_token_is_refused(redis, make_
 
 
 @pytest.mark.parametrize("make", [
-    lambda: b"", lambda: b"x" * 50_000, lambda: make_pem(ec.SECP384R1), lambda: make_pem() + make_pem(ec.SECP384R1),
+    lambda: b"", lambda: make_pem(ec.SECP384R1), lambda: make_pem() + make_pem(ec.SECP384R1),
     lambda: make_pem(encryption=serialization.BestAvailableEncryption(b"secret")), lambda: make_pem()[:100],
     lambda: make_pem() + make_pem()[:100], lambda: make_pem() * 9])
 def test_a_file_with_a_key_that_cant_be_used_stops_the_start(redis, make_coordinator, directory, make):
     (directory / "jwt.pem").write_bytes(make())
     said = make_coordinator(redis, JWT_KEY_FILE=directory / "jwt.pem").refuses_to_start()
     assert said.count("\n") == 1 and "JWT_KEY_FILE" in said and "openssl genpkey" in said
+
+
+@pytest.mark.parametrize("name", ["JWT_KEY_FILE", "JWT_SECRET_FILE"])
+def test_a_file_with_a_secret_that_cant_be_read_stops_the_start(redis, make_coordinator, directory, name):
+    (directory / "large").write_bytes(b"x" * 100_000)
+    for path, why in ((directory, "Is a directory"), (directory / "missing", "No such file or directory"),
+                      (directory / "large", "File too large"), ("/dev/zero", "File too large")):
+        says = make_coordinator(redis, **{name: path}).refuses_to_start()
+        assert says == f"rma-coordinator: {name}: {path} can't be read: {why}\n"
 
 
 def test_one_key_is_made_though_many_begin_at_once(redis, start_coordinator):

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hosts.h"
 #include "base/process.h"
+#include "base/utf8.h"
 #include "instance/shared_secret.h"
 #include "instance/upstreams.h"
 #include "instance/web.h"
@@ -54,6 +55,18 @@ static void warn_of_readable_key(const struct config *config)
                   log_str("file", path));
 }
 
+/* Whether a text may stand in JSON, headers of the log and Redis as it is: UTF-8 without control characters. */
+static bool is_readable(struct str text)
+{
+    struct str bytes;
+    while (text.len > 0) {
+        uint32_t character = utf8_take(&text, &bytes);
+        if (character < ' ' || (character >= 0x7F && character < 0xA0))
+            return false;
+    }
+    return true;
+}
+
 /* Checks what config_read does not: settings that must fit each other, and texts with a form of their own. */
 static enum err check_settings(struct instance *instance, char why[256])
 {
@@ -74,6 +87,10 @@ static enum err check_settings(struct instance *instance, char why[256])
         snprintf(why, 256, "WORKER_TIMEOUT_SECONDS must be more than HEARTBEAT_TIMEOUT_SECONDS");
     else if (!hosts_are_valid(config->text[CONFIG_WORKERS_ARRAY_HOSTS]))
         snprintf(why, 256, "WORKERS_ARRAY_HOSTS must be host names with commas between, as in api.example,www.example");
+    else if (!is_readable(config->text[CONFIG_COORDINATOR_ID]))
+        snprintf(why, 256, "COORDINATOR_ID must be UTF-8 without control characters");
+    else if (!is_readable(config->text[CONFIG_REGION]))
+        snprintf(why, 256, "REGION must be UTF-8 without control characters");
     else if (url.len > 0 && address_parse(url, &instance->address, &url_why) != ERR_NONE)
         snprintf(why, 256, "REDIS_URL: %s", url_why);
     else if (replica_url.len > 0 && address_parse(replica_url, &instance->replica_address, &url_why) != ERR_NONE)

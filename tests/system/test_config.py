@@ -208,6 +208,17 @@ def test_removal_must_come_after_offline(redis, make_coordinator):
     assert len(says.splitlines()) == 1 and "WORKER_TIMEOUT_SECONDS" in says
 
 
+@pytest.mark.parametrize("name", ["COORDINATOR_ID", "REGION"])
+@pytest.mark.parametrize("value", ["Z\udcfcrich", "two\nlines", "\x1b[2J", "\x7f", "\x85"])
+def test_a_name_that_would_spoil_answers_is_refused(name, value):
+    """An answer with it would be no JSON, or would move the cursor of a terminal."""
+    assert refusal(code=1, **{name: value}) == f"rma-coordinator: {name} must be UTF-8 without control characters\n"
+
+
+def test_a_name_may_have_any_letters():
+    assert refusal(code=1, COORDINATOR_ID="K\u00f6ln 1", REGION="Z\u00fcrich", HOST="none").startswith("rma-coordinator: HOST none")
+
+
 @pytest.mark.parametrize("interval, timeout", [(30, 30), (31, 30), (3600, 300), (1, 1)])
 def test_a_worker_that_keeps_to_its_interval_must_not_be_offline(redis, make_coordinator, interval, timeout):
     says = make_coordinator(redis, HEARTBEAT_INTERVAL_SECONDS=interval, HEARTBEAT_TIMEOUT_SECONDS=timeout).refuses_to_start()

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,11 +265,19 @@ static enum err prepare(struct embedded *embedded, const char *data_dir, char wh
     return take_over(embedded, why);
 }
 
+static bool disk_is_full(const char *dir)
+{
+    struct statvfs disk;
+    return statvfs(dir, &disk) == 0 && disk.f_blocks > 0 && disk.f_bavail == 0;
+}
+
 /* Says why a server has ended before it answered. */
 static void explain_end(const struct embedded *embedded, int status, char why[256])
 {
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NO_PROGRAM)
         snprintf(why, 256, "there is no redis-server on the PATH; install it (apt-get install redis-server) or set REDIS_URL");
+    else if (disk_is_full(embedded->dir))
+        snprintf(why, 256, "the embedded redis-server has ended; the disk of %.100s is full: free some space on it", embedded->dir);
     else
         snprintf(why, 256,
                  "the embedded redis-server has ended; redis.log in %.100s says why; "

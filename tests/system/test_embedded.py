@@ -5,14 +5,17 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 import redis as redis_library
 
 import processes
+import project
+from coordinator import environment
 from load import Load
-from waiting import let_pass, promised, wait_until
+from waiting import PATIENCE, let_pass, promised, wait_until
 
 
 @pytest.fixture
@@ -282,6 +285,17 @@ def test_a_redis_that_ends_again_and_again_is_logged_once_and_counted(coordinato
     recovered, = wait_until(lambda: events(coordinator, "redis_recovered"), within=20)
     assert recovered["ends"] >= 6
     assert len(events(coordinator, "redis_died")) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+def test_a_full_disk_stops_the_start_with_a_line_that_says_so(data):
+    """redis.log can't say it: it is on that disk, too."""
+    data.mkdir()
+    start = f'mount -t tmpfs -o size=64k tmpfs "$DATA_DIR" && ! cp /dev/zero "$DATA_DIR/fill" 2>/dev/null && exec {project.BINARY}'
+    result = subprocess.run(["unshare", "--mount", "sh", "-c", start], capture_output=True, text=True, timeout=PATIENCE,
+                            env=environment({"DATA_DIR": data, "HOST": "127.0.0.1", "PORT": 0}))
+    assert result.returncode == 1 and result.stderr.splitlines()[-1] == (
+        f"rma-coordinator: the embedded redis-server has ended; the disk of {data} is full: free some space on it")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -23,8 +23,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define SPARE_DESCRIPTORS 64 /* for everything but client connections */
-#define EXIT_USAGE 2         /* the arguments are wrong; EXIT_FAILURE: it can't start for another reason */
+#define SPARE_DESCRIPTORS 64      /* for everything but client connections */
+#define DESCRIPTORS_OF_A_THREAD 8 /* that it has open without any client or worker, at most */
+#define DESCRIPTORS_BESIDE 8      /* the same, of the whole program beside its threads */
+#define EXIT_USAGE 2              /* the arguments are wrong; EXIT_FAILURE: it can't start for another reason */
 
 /* Prints why it does not start, in one line even if `why` has control characters. Returns the exit code. */
 static int fail(int code, const char *why)
@@ -36,22 +38,32 @@ static int fail(int code, const char *why)
     return code;
 }
 
-/* Raises the limit of descriptors as far as the system allows. If it is too low for MAX_CONNECTIONS, lowers that number. */
-static void limit_connections(struct instance *instance)
+/*
+ * Raises the limit of descriptors as far as the system allows. If it is too low for MAX_CONNECTIONS, lowers that number.
+ * ERR_INVALID: the limit is too low for the threads.
+ */
+static enum err limit_connections(struct instance *instance, char why[256])
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return ERR_NONE;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
     int wanted = instance->server_config.max_connections;
+    int needed = DESCRIPTORS_BESIDE + DESCRIPTORS_OF_A_THREAD * instance->thread_count;
     if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (rlim_t)wanted + SPARE_DESCRIPTORS)
-        return;
+        return ERR_NONE;
+    if (limit.rlim_cur < (rlim_t)needed) {
+        snprintf(why, 256, "the limit of open files is %d, and %d threads need %d: raise it (ulimit -n), or set THREADS lower",
+                 (int)limit.rlim_cur, instance->thread_count, needed);
+        return ERR_INVALID;
+    }
     int possible = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (int)limit.rlim_cur - SPARE_DESCRIPTORS : (int)limit.rlim_cur / 2;
     instance->server_config.max_connections = possible;
     log_event(LOG_WARN, "few_descriptors", "the limit of open files allows fewer connections than MAX_CONNECTIONS",
               log_number("max_connections", wanted), log_number("now", possible));
+    return ERR_NONE;
 }
 
 /* Tells a person at a terminal where it listens, and three things to try. */
@@ -121,8 +133,7 @@ static int run(struct instance *instance, char **args)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* a parent may have left it ignored, which would hide how the embedded Redis ends */
 
-    limit_connections(instance);
-    if (instance_listen(instance, why) != ERR_NONE)
+    if (limit_connections(instance, why) != ERR_NONE || instance_listen(instance, why) != ERR_NONE)
         return fail(EXIT_FAILURE, why);
     struct embedded *embedded = NULL;
     if (instance->config.text[CONFIG_REDIS_URL].len == 0)
@@ -134,7 +145,11 @@ static int run(struct instance *instance, char **args)
     }
     if (err != ERR_NONE)
         return fail(EXIT_FAILURE, why);
-    instance_start(instance);
+    if (instance_start(instance, why) != ERR_NONE) {
+        if (embedded != NULL)
+            embedded_stop(embedded);
+        return fail(EXIT_FAILURE, why);
+    }
     log_start(instance);
     if (str_eq(instance->config.text[CONFIG_LOG_FORMAT], STR("text")) || isatty(STDOUT_FILENO))
         print_welcome(instance, embedded);

@@ -89,9 +89,10 @@ enum err private_server_start(char **flags, char url[PRIVATE_SERVER_URL_MAX], ch
     instance.api_config.client = name_client();
     instance.api_config.private_token = make_token();
     err = instance_listen(&instance, why);
+    if (err == ERR_NONE)
+        err = instance_start(&instance, why);
     if (err != ERR_NONE)
         return err;
-    instance_start(&instance);
     snprintf(url, PRIVATE_SERVER_URL_MAX, "http://127.0.0.1:%d", instance.port);
     address_place(&instance.address, place);
     return ERR_NONE;

@@ -9,8 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define POOL_THREADS 1 /* a login costs tens of ms of a core: more threads would take it from the loops */
-#define POOL_NICE 5    /* so the loops go first */
+#define NICE 5 /* so the loops go first */
 
 struct job {
     struct job *next;
@@ -32,6 +31,7 @@ struct offload {
     struct queue finished;
 };
 
+/* The thread's part. There is one thread: a login costs tens of ms of a core, and more threads would take it from the loops. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -73,7 +73,7 @@ static void hand_back(struct job *job)
 static void *serve(void *unused)
 {
     (void)unused;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), POOL_NICE); /* on Linux, of this thread alone */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* on Linux, of this thread alone */
     for (;;) {
         pthread_mutex_lock(&pool.lock);
         while (pool.waiting.first == NULL)
@@ -119,15 +119,15 @@ struct offload *offload_new(struct server_thread *thread)
     return offload;
 }
 
-/* Starts the pool. This is done with the first job, since most programs never have one. */
-static void start_pool(void)
+/* Starts the thread if it does not run. This is done with the first job, since most programs never have one. */
+static bool start(void)
 {
-    for (int i = 0; i < POOL_THREADS; i++) {
-        pthread_t id;
-        if (pthread_create(&id, NULL, serve, NULL) != 0)
-            abort();
+    pthread_t id;
+    if (!pool.started && pthread_create(&id, NULL, serve, NULL) == 0) {
         pthread_detach(id);
+        pool.started = true;
     }
+    return pool.started;
 }
 
 enum err offload_run(struct offload *offload, void (*work)(void *data), void (*done)(void *data), void *data)
@@ -137,16 +137,12 @@ enum err offload_run(struct offload *offload, void (*work)(void *data), void (*d
         abort();
     *job = (struct job){.offload = offload, .work = work, .done = done, .data = data};
     pthread_mutex_lock(&pool.lock);
-    bool full = pool.waiting.count >= OFFLOAD_WAITING_MAX;
-    bool start = !full && !pool.started;
-    if (!full)
+    bool taken = pool.waiting.count < OFFLOAD_WAITING_MAX && start();
+    if (taken)
         queue_add(&pool.waiting, job);
-    pool.started = pool.started || start;
     pthread_cond_signal(&pool.more);
     pthread_mutex_unlock(&pool.lock);
-    if (full)
+    if (!taken)
         free(job);
-    if (start)
-        start_pool();
-    return full ? ERR_OVERLOADED : ERR_NONE;
+    return taken ? ERR_NONE : ERR_OVERLOADED;
 }

@@ -273,7 +273,7 @@ static void *serve(void *data)
     return NULL;
 }
 
-void instance_start(struct instance *instance)
+enum err instance_start(struct instance *instance, char why[256])
 {
     upstreams_forbid_own(instance);
     keys_init(instance->config.text[CONFIG_KEY_PREFIX]);
@@ -289,10 +289,14 @@ void instance_start(struct instance *instance)
         struct serving_thread *thread = &instance->threads[i];
         thread->instance = instance;
         thread->index = i;
-        if (pthread_create(&thread->id, NULL, serve, thread) != 0)
-            abort();
+        int cause = pthread_create(&thread->id, NULL, serve, thread);
+        if (cause != 0) {
+            snprintf(why, 256, "THREADS: %d of %d could be started: %s", i, instance->thread_count, strerror(cause));
+            return ERR_INVALID;
+        }
     }
     pthread_barrier_wait(&instance->threads_made);
+    return ERR_NONE;
 }
 
 /* Frees nothing, since the program ends. What it has stays reachable until then, so that a leak checker finds real leaks alone. */

@@ -65,8 +65,11 @@ MUST_CHECK enum err instance_take_catalogue(struct instance *instance);
 /* Binds the port. On ERR_INVALID `why` says why that failed. */
 MUST_CHECK enum err instance_listen(struct instance *instance, char why[256]);
 
-/* Starts the threads, which take the signals that the caller has not blocked. Call it once in the life of the program. */
-void instance_start(struct instance *instance);
+/*
+ * Starts the threads, which take the signals that the caller has not blocked. Call it once in the life of the program. On
+ * ERR_INVALID `why` says why not all of them could be started; those that were do nothing.
+ */
+MUST_CHECK enum err instance_start(struct instance *instance, char why[256]);
 
 /*
  * Returns how many workers Redis had at the start. Waits at most 0.4 s for the answer. Negative: there is no answer yet; the log

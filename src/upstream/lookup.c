@@ -160,8 +160,10 @@ static void queue_name(struct name *name)
     if (pthread_create(&id, NULL, serve, NULL) == 0) {
         pthread_detach(id);
         shared.threads++;
-    } else if (shared.threads == 0) {
-        abort();
+    } else if (shared.threads == 0) { /* so this is the only name */
+        shared.first = NULL;
+        shared.waiting = 0;
+        publish(name, &(struct lookup_result){.why = "the system allows no further thread"});
     }
 }
 

@@ -1,6 +1,11 @@
-"""Many serving threads in one process."""
+"""Many serving threads in one process, and what happens where the system allows too few."""
+
+import resource
+
+import pytest
 
 import invariants
+import preloaded
 from load import Load
 from waiting import let_pass
 
@@ -24,3 +29,34 @@ def test_load_on_many_threads(redis, start_coordinator):
     assert load.failures == []
     load.assert_nothing_acknowledged_is_lost(coordinator)
     invariants.assert_hold(redis.dump())
+
+
+def few_threads(count):
+    """Settings of a coordinator that can make so many threads beside its first one."""
+    return {"FEW_THREADS": count, "LD_PRELOAD": preloaded.build("few_threads")}
+
+
+def test_too_few_threads_stop_the_start_with_one_clear_line(redis, make_coordinator):
+    says = make_coordinator(redis, THREADS=4, **few_threads(2)).refuses_to_start()
+    assert says.splitlines()[-1] == "rma-coordinator: THREADS: 2 of 4 could be started: Resource temporarily unavailable"
+
+
+@pytest.mark.parametrize("limit", [8, 16, 24])
+def test_too_few_descriptors_stop_the_start_with_one_clear_line(redis, make_coordinator, limit):
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    says = make_coordinator(redis, THREADS=4, prepare=prepare).refuses_to_start()
+    assert says == (f"rma-coordinator: the limit of open files is {limit}, and 4 threads need 40: raise it (ulimit -n), "
+                    "or set THREADS lower\n")
+
+
+def test_threads_that_are_missing_later_fail_what_needs_them_alone(redis, start_coordinator):
+    """Passwords are hashed, and names of workers looked up, in threads that are started when they are needed."""
+    coordinator = start_coordinator(redis, THREADS=1, **few_threads(2))  # the second is that of libh2o for names of Redis
+    for _ in range(2):
+        assert coordinator.post("/api/auth/login", {"username": "anna", "password": "correct horse"}).status == 503
+    coordinator.register("w", worker_url="http://worker.invalid", services=["rag"])
+    for _ in range(2):
+        answer = coordinator.get("/service/rag/x")
+        assert answer.status in (502, 503) and answer.json["detail"], answer
+    assert coordinator.is_running() and coordinator.beat("w")

@@ -217,6 +217,7 @@ static void hide_passwords(char **args)
 
 int main(int argc, char **argv)
 {
+    process_open_standard();
     process_keep_secrets();
     hide_passwords(argv);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {

@@ -10,6 +10,12 @@
 void process_init(void);
 
 /*
+ * Opens /dev/null as those of stdin, stdout and stderr that are closed. Otherwise the next file or socket would take their place,
+ * and get what is printed and logged.
+ */
+void process_open_standard(void);
+
+/*
  * Keeps the process's memory, and so every secret in it, out of crash dumps (core(5)). Its children inherit that. To get such a
  * dump, write 0x33 to /proc/PID/coredump_filter.
  */

@@ -1,13 +1,16 @@
 """Many serving threads in one process, and what happens where the system allows too few."""
 
+import os
 import resource
 
 import pytest
 
+import http_client
 import invariants
 import preloaded
 from load import Load
-from waiting import let_pass
+from redis_server import free_port
+from waiting import let_pass, wait_until
 
 
 def test_many_threads_that_look_for_redis_at_once(make_coordinator, redis):
@@ -60,3 +63,18 @@ def test_threads_that_are_missing_later_fail_what_needs_them_alone(redis, start_
         answer = coordinator.get("/service/rag/x")
         assert answer.status in (502, 503) and answer.json["detail"], answer
     assert coordinator.is_running() and coordinator.beat("w")
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_nothing_takes_the_place_of_a_closed_stderr(directory, make_coordinator, closed):
+    """What is printed and logged must not go into the file or the connection that is opened first."""
+    def prepare():
+        for descriptor in closed:
+            os.close(descriptor)
+    data = directory / "data"
+    coordinator = make_coordinator(DATA_DIR=data, PORT=(port := free_port()), LOG_LEVEL="debug", prepare=prepare).launch()
+    wait_until(lambda: http_client.request(port, "GET", "/readyz").status == 200)
+    for descriptor in closed:
+        assert os.readlink(f"/proc/{coordinator.pid}/fd/{descriptor}") == "/dev/null"
+    coordinator.stop()
+    assert (data / "coordinator.lock").read_bytes() == b""

@@ -25,7 +25,8 @@ struct proxy_order *proxy_order_new(struct request *request)
     return request_alloc(request, sizeof(struct proxy_order));
 }
 
-size_t proxy_service_place(struct str service)
+/* Returns the place of a service in the metrics; names that are not in the catalogue share the last one. */
+static size_t place_of(struct str service)
 {
     return catalogue_place(service, PASSING_SERVICES_MAX);
 }
@@ -238,7 +239,7 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
     size_t len = choice->worker_id.len < ID_MAX ? choice->worker_id.len : ID_MAX;
     memcpy(proxy->worker_id, choice->worker_id.ptr, len);
     proxy->worker_id[len] = '\0';
-    proxy_count(proxy, proxy_service_place(choice->service));
+    proxy_count(proxy, place_of(choice->service));
     proxy->other_url.len = proxy->fingerprint.len = 0;
     buffer_append(&proxy->other_url, choice->other_url);
     buffer_append(&proxy->fingerprint, choice->tls_fingerprint);
@@ -426,7 +427,7 @@ void proxy_pass(struct request *request, const struct proxy_order *order)
                       str_eq_nocase(request_upgrade(request), STR("websocket")); /* h2c could carry requests that we don't check */
     proxy->intake = order->method.ptr == NULL ? request->intake : NULL;
     proxy->unleased = catalogue_passing(first)->random;
-    proxy_count(proxy, proxy_service_place(first));
+    proxy_count(proxy, place_of(first));
     request_tell_when_gone(request, on_gone, proxy);
     tenure_begin(&proxy->tenure, request, on_over, proxy);
     request->waiting = proxy;

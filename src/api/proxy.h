@@ -70,7 +70,4 @@ void proxy_write_metrics(struct buffer *out, const struct metrics *sum);
 /* To be called in each turn of the loop; `data` is the api. Returns the ms until the next call. */
 int32_t proxy_tick(void *data);
 
-/* Returns the place of a service in the metrics; names that are not in the catalogue share the last one. */
-size_t proxy_service_place(struct str service);
-
 #endif

@@ -33,11 +33,7 @@ static _Atomic int64_t *place_of(const struct request *request)
 {
     const struct api *api = request_app(request);
     char room[64];
-    struct str address = client_address(request, room);
-    uint32_t digest = 2166136261; /* FNV-1a */
-    for (size_t i = 0; i < address.len; i++)
-        digest = (digest ^ (unsigned char)address.ptr[i]) * 16777619;
-    return &api->writers->written_at[digest % WRITERS];
+    return &api->writers->written_at[str_hash(client_address(request, room)) % WRITERS];
 }
 
 void reading_note_write(struct request *request)

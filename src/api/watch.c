@@ -42,10 +42,7 @@ struct watches {
 
 static struct watch **find_bucket(struct watches *watches, struct str id)
 {
-    uint32_t hash = 2166136261U; /* FNV-1a */
-    for (size_t i = 0; i < id.len; i++)
-        hash = (hash ^ (unsigned char)id.ptr[i]) * 16777619U;
-    return &watches->buckets[hash & (BUCKETS - 1)];
+    return &watches->buckets[str_hash(id) & (BUCKETS - 1)];
 }
 
 static void look_at(struct watch *watch, int64_t at)
@@ -76,7 +73,8 @@ bool watch_is_permitted(struct request *request, const struct task *task)
     return role == ROLE_USER && str_eq(task->fields[TASK_by], admit_actor(request).who);
 }
 
-void watch_answer(struct request *request, const struct task *task)
+/* Answers with a task. Only operators and its submitter get the payload and the results. */
+static void answer(struct request *request, const struct task *task)
 {
     struct buffer body = BUFFER_INIT;
     task_write(&body, task, watch_is_permitted(request, task));
@@ -97,7 +95,7 @@ static void watch_end(struct watch *watch, enum err err, const struct task *task
     unlink_watch(watch);
     struct request *request = api_resume(watch->pending, err);
     if (request != NULL)
-        watch_answer(request, task);
+        answer(request, task);
 }
 
 static void watch_look(struct watch *watch);
@@ -163,7 +161,7 @@ static void on_task(void *data, enum err err, const struct task *task)
 {
     struct request *request = api_resume(data, err);
     if (request != NULL)
-        watch_answer(request, task);
+        answer(request, task);
 }
 
 /* Answers with the task as it is now, because the client does not wait or its time is over. */

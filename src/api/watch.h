@@ -17,9 +17,6 @@ void watch_init(struct api *api);
 /* Answers a GET of a task when the task has ended, or with its present state after `wait_s` seconds. */
 void watch_begin(struct request *request, int wait_s);
 
-/* Answers with a task. Only operators and its submitter get the payload and the results. */
-void watch_answer(struct request *request, const struct task *task);
-
 /* Whether the sender has submitted the task, or has at least the role of an operator. */
 bool watch_is_permitted(struct request *request, const struct task *task);
 

@@ -111,7 +111,8 @@ void terminal_look(struct terminal *terminal)
     terminal->colours = is_terminal && (no_color == NULL || no_color[0] == '\0') && (kind == NULL || strcmp(kind, "dumb") != 0);
 }
 
-void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour)
+/* Appends the escape sequence of a colour (COLOUR_NONE: back to the default), if the terminal takes colours. */
+static void add_colour(const struct terminal *terminal, struct buffer *out, enum colour colour)
 {
     static const char *const codes[] = {
         [COLOUR_NONE] = "0", [COLOUR_GREEN] = "32", [COLOUR_YELLOW] = "33",
@@ -124,10 +125,10 @@ void terminal_colour(const struct terminal *terminal, struct buffer *out, enum c
 size_t terminal_show(const struct terminal *terminal, struct buffer *out, struct str text, size_t room, enum colour colour)
 {
     if (colour != COLOUR_NONE)
-        terminal_colour(terminal, out, colour);
+        add_colour(terminal, out, colour);
     size_t columns = text_show(out, text, room);
     if (colour != COLOUR_NONE)
-        terminal_colour(terminal, out, COLOUR_NONE);
+        add_colour(terminal, out, COLOUR_NONE);
     return columns;
 }
 

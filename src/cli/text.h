@@ -34,9 +34,6 @@ struct terminal {
 /* Finds out the size of the terminal, and whether it takes colours. */
 void terminal_look(struct terminal *terminal);
 
-/* Appends the escape sequence of a colour (COLOUR_NONE: back to the default), if the terminal takes colours. */
-void terminal_colour(const struct terminal *terminal, struct buffer *out, enum colour colour);
-
 /* Returns the colour for a worker's, a service's or a fleet's status. */
 enum colour status_colour(struct str status);
 

@@ -64,7 +64,8 @@ static bool is_listed(struct str origins, struct str origin)
     return false;
 }
 
-void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id)
+/* Adds the headers that every answer carries. */
+static void add_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id)
 {
     h2o_headers_t *headers = &req->res.headers;
     h2o_add_header_by_str(&req->pool, headers, H2O_STRLIT("x-request-id"), 0, "X-Request-Id", id.ptr, id.len);
@@ -351,7 +352,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     *request = (struct request){.h2o = req, .thread = thread, .received_at = clock_us()};
     request->id = request_id(thread, req);
     request->body = (struct str){req->entity.base, req->entity.len};
-    dispatch_common_headers(thread, req, request->id);
+    add_common_headers(thread, req, request->id);
     connection_begin_request(req);
     server_thread_wants_ticks(thread);
     if (connection_may_go_on(req))

@@ -118,11 +118,6 @@ struct stream *stream_begin(struct request *request, int status, struct str type
     return stream;
 }
 
-bool stream_is_ready(const struct stream *stream)
-{
-    return stream->state == READY;
-}
-
 void stream_write(struct stream *stream, const struct str pieces[], size_t count)
 {
     h2o_iovec_t out[STREAM_PIECES_MAX + 2];

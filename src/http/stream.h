@@ -45,13 +45,10 @@ struct stream *stream_begin(struct request *request, int status, struct str type
                             void *data);
 
 /*
- * Writes pieces, which must not change until `drained` or `gone`. Call it only when the stream is ready. `gone` may be called
+ * Writes pieces, which must not change until `drained` or `gone`. Call it once after stream_begin and once after each `drained`. `gone` may be called
  * meanwhile. Each write but the first must have at least one byte.
  */
 void stream_write(struct stream *stream, const struct str pieces[], size_t count);
-
-/* Whether a write may come. */
-bool stream_is_ready(const struct stream *stream);
 
 /* Ends the answer as a whole one, after the data that is being sent. `gone` may be called meanwhile. */
 void stream_end(struct stream *stream);

@@ -93,7 +93,4 @@ void listener_resume(struct listener *listener);
 /* dispatch.c: the handler of all requests. */
 void dispatch_register(h2o_pathconf_t *path);
 
-/* dispatch.c: adds the headers that every answer carries. */
-void dispatch_common_headers(struct server_thread *thread, h2o_req_t *req, struct str id);
-
 #endif

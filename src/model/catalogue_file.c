@@ -49,7 +49,8 @@ void reading_add_fault(struct reading *reading, const char *place, const char *p
     buffer_printf(reading->faults, ":%zu: %s %s\n", line_of(&reading->lines, place), path, message);
 }
 
-void reading_set_path(struct member *member, const char *parent, struct str name)
+/* Sets the path of a member from its `name` in the text. */
+static void set_path(struct member *member, const char *parent, struct str name)
 {
     int length = name.len < NAME_SHOWN_MAX ? (int)name.len : NAME_SHOWN_MAX;
     snprintf(member->path, sizeof(member->path), "%.60s.%.*s", parent, length, name.ptr);
@@ -144,7 +145,7 @@ bool reading_next_member(struct members *walk, struct member *out, struct str *n
     if (!json_next(&walk->items, &item))
         return false;
     *out = (struct member){.value = walk->next, .text = item.value};
-    reading_set_path(out, walk->object->path, item.name);
+    set_path(out, walk->object->path, item.name);
     *name = item.name;
     walk->next = walk->next->next;
     return true;
@@ -160,7 +161,7 @@ static void find_members(struct reading *reading, const struct member *service, 
 {
     for (int i = 0; i < MEMBER_COUNT; i++) {
         found[i].value = NULL;
-        reading_set_path(&found[i], service->path, str_from(members[i].name));
+        set_path(&found[i], service->path, str_from(members[i].name));
     }
     struct json_items items = json_items(service->text);
     struct json_item item;
@@ -170,7 +171,7 @@ static void find_members(struct reading *reading, const struct member *service, 
             i++;
         if (i == MEMBER_COUNT) {
             struct member unknown;
-            reading_set_path(&unknown, service->path, item.name);
+            set_path(&unknown, service->path, item.name);
             reading_add_fault(reading, item.name.ptr, unknown.path,
                               "is unknown; there are name, tier, container, image, port, priority, aliases, env, pass_env, "
                               "routes, proxy, spread, idempotent, pass_authorization, loads_models, set_cookie and timeouts");

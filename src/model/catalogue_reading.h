@@ -29,9 +29,6 @@ struct member {
 __attribute__((format(printf, 4, 5))) void reading_add_fault(struct reading *reading, const char *place, const char *path,
                                                              const char *format, ...);
 
-/* Sets the path of a member from its `name` in the text. */
-void reading_set_path(struct member *member, const char *parent, struct str name);
-
 /* A walk over the members of an object, in the order of the file. */
 struct members {
     const struct member *object;

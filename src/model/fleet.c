@@ -59,7 +59,8 @@ int64_t fleet_total(const struct fleet *fleet)
     return sum;
 }
 
-int64_t fleet_healthy(const struct fleet *fleet)
+/* Returns how many workers are live and well: healthy, or draining. */
+static int64_t count_healthy(const struct fleet *fleet)
 {
     return fleet_by_status(fleet, WORKER_HEALTHY) + fleet_by_status(fleet, WORKER_DRAINING);
 }
@@ -111,14 +112,14 @@ static void write_by_tier(struct buffer *out, const struct fleet *fleet)
 static bool is_well(const struct fleet *fleet)
 {
     return fleet_live_of_tier(fleet, TIER_SERVICE) > 0 && fleet_live_of_tier(fleet, TIER_GPU) > 0 &&
-           fleet_by_status(fleet, WORKER_OFFLINE) <= fleet_healthy(fleet);
+           fleet_by_status(fleet, WORKER_OFFLINE) <= count_healthy(fleet);
 }
 
 void fleet_write_stats(struct buffer *out, const struct fleet *fleet)
 {
     json_begin_object(out, NULL);
     json_add_integer(out, "total_workers", fleet_total(fleet));
-    json_add_integer(out, "healthy_workers", fleet_healthy(fleet));
+    json_add_integer(out, "healthy_workers", count_healthy(fleet));
     json_add_integer(out, "degraded_workers", fleet_by_status(fleet, WORKER_DEGRADED));
     json_add_integer(out, "offline_workers", fleet_by_status(fleet, WORKER_OFFLINE));
     write_by_group(out, "workers_by_tier", fleet);
@@ -139,7 +140,7 @@ void fleet_write_health(struct buffer *out, const struct fleet *fleet)
     json_begin_object(out, NULL);
     json_add_text(out, "overall_status", is_well(fleet) ? STR("healthy") : STR("degraded"));
     json_begin_object(out, "workers_by_status");
-    json_add_integer(out, "healthy", fleet_healthy(fleet));
+    json_add_integer(out, "healthy", count_healthy(fleet));
     json_add_integer(out, "degraded", fleet_by_status(fleet, WORKER_DEGRADED));
     json_add_integer(out, "offline", fleet_by_status(fleet, WORKER_OFFLINE));
     json_end_object(out);
@@ -152,7 +153,7 @@ void fleet_write_health(struct buffer *out, const struct fleet *fleet)
 
 void fleet_write_summary(struct buffer *out, const struct fleet *fleet)
 {
-    int64_t total = fleet_total(fleet), healthy = fleet_healthy(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
+    int64_t total = fleet_total(fleet), healthy = count_healthy(fleet), offline = fleet_by_status(fleet, WORKER_OFFLINE);
     json_add_integer(out, "total_workers", total);
     json_add_integer(out, "healthy_workers", healthy);
     write_by_group(out, "workers_by_tier", fleet);

@@ -55,9 +55,6 @@ int64_t fleet_by_status(const struct fleet *fleet, enum worker_status status);
 
 int64_t fleet_live_of_tier(const struct fleet *fleet, enum tier tier);
 
-/* Workers that are live and well: healthy, or draining. */
-int64_t fleet_healthy(const struct fleet *fleet);
-
 /* Append GET /api/admin/stats, GET /api/admin/health, and the members of GET /health from total_workers on. */
 void fleet_write_stats(struct buffer *out, const struct fleet *fleet);
 void fleet_write_health(struct buffer *out, const struct fleet *fleet);

@@ -109,7 +109,7 @@ static void add_history(struct buffer *out, const struct task *task)
     json_end_array(out);
 }
 
-void task_write_members(struct buffer *out, const struct task *task, bool whole)
+static void write_members(struct buffer *out, const struct task *task, bool whole)
 {
     const struct str *fields = task->fields;
     bool waits = is(task, "queued") || is(task, "scheduled"); /* no worker has it */
@@ -152,6 +152,6 @@ void task_write_members(struct buffer *out, const struct task *task, bool whole)
 void task_write(struct buffer *out, const struct task *task, bool whole)
 {
     json_begin_object(out, NULL);
-    task_write_members(out, task, whole);
+    write_members(out, task, whole);
     json_end_object(out);
 }

@@ -62,7 +62,4 @@ bool task_has_ended(const struct task *task);
 /* Appends the task as a JSON object; `whole`: with payload, results and history. */
 void task_write(struct buffer *out, const struct task *task, bool whole);
 
-/* Appends the members alone, into an object that the caller has begun. */
-void task_write_members(struct buffer *out, const struct task *task, bool whole);
-
 #endif

@@ -169,10 +169,7 @@ static void queue_name(struct name *name)
 
 static struct name **bucket_of(const char *text)
 {
-    uint32_t hash = 2166136261U; /* FNV-1a */
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (unsigned char)*text) * 16777619U;
-    return &shared.buckets[hash & (BUCKETS - 1)];
+    return &shared.buckets[str_hash(str_from(text)) & (BUCKETS - 1)];
 }
 
 static struct name *find_name(const char *text)

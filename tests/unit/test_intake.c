@@ -162,13 +162,14 @@ static void handle_early(struct request *request)
 struct echo {
     struct intake *intake;
     struct stream *stream;
-    struct buffer piece;
+    struct buffer piece; /* empty unless it is being sent */
     bool whole;
 };
 
 static void echo_drained(struct stream *stream, void *data)
 {
     struct echo *echo = data;
+    echo->piece.len = 0;
     if (echo->whole)
         stream_end(stream);
     else
@@ -187,7 +188,6 @@ static void echo_piece(struct intake *intake, struct str bytes, void *data)
 {
     struct echo *echo = data;
     intake_pause(intake);
-    echo->piece.len = 0;
     buffer_append(&echo->piece, bytes);
     struct str piece = buffer_str(&echo->piece);
     stream_write(echo->stream, &piece, 1);
@@ -198,7 +198,7 @@ static void echo_whole(struct intake *intake, void *data)
     struct echo *echo = data;
     (void)intake;
     echo->whole = true;
-    if (stream_is_ready(echo->stream))
+    if (echo->piece.len == 0)
         stream_end(echo->stream);
 }
 

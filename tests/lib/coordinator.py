@@ -20,8 +20,6 @@ SANITIZER_CRIES = ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error:",
 # libh2o keeps at most 16 pieces of memory of each of two kinds for reuse, in each thread (see lsan.supp).
 RECYCLED_BY_A_THREAD = 32
 
-# Fits every start in the suite; a start that takes longer is hung.
-START_WITHIN = 15.0
 STOP_WITHIN = 5.0
 
 # The least with which a service worker of the field registers.
@@ -66,7 +64,7 @@ class Coordinator:
         """Starts, and waits for the line that says where it listens."""
         return self.launch().wait_for_start()
 
-    def wait_for_start(self, within=START_WITHIN):
+    def wait_for_start(self, within=PATIENCE):
         self.port = wait_until(self._listening_port, within=within, what=f"{self.name} says where it listens")
         return self
 

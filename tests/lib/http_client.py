@@ -7,7 +7,7 @@ import select
 import socket
 import time
 
-TIMEOUT = 10.0
+from waiting import PATIENCE
 
 
 class Response:
@@ -41,7 +41,7 @@ def _encode(body, headers):
 class Connection:
     """A keep-alive connection. It never repeats a request, so each failure is seen by the test."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=TIMEOUT):
+    def __init__(self, port, host="127.0.0.1", timeout=PATIENCE):
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None):
@@ -60,7 +60,7 @@ class Connection:
         self.close()
 
 
-def request(port, method, path, body=None, headers=None, host="127.0.0.1", timeout=TIMEOUT):
+def request(port, method, path, body=None, headers=None, host="127.0.0.1", timeout=PATIENCE):
     """Sends one request on a new connection; returns the answer."""
     with Connection(port, host, timeout) as connection:
         return connection.request(method, path, body, {"Connection": "close", **(headers or {})})
@@ -69,7 +69,7 @@ def request(port, method, path, body=None, headers=None, host="127.0.0.1", timeo
 class RawConnection:
     """A TCP connection on which a test sends exactly the bytes that it gives."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=TIMEOUT):
+    def __init__(self, port, host="127.0.0.1", timeout=PATIENCE):
         self.socket = socket.create_connection((host, port), timeout=timeout)
 
     def send(self, data):
@@ -86,7 +86,7 @@ class RawConnection:
         """Whether something has come that was not read yet."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
-    def read_to_end(self, within=TIMEOUT):
+    def read_to_end(self, within=PATIENCE):
         """Returns all bytes until the server closes the connection. Fails if the server does not close it in time."""
         self.socket.settimeout(within)
         deadline = time.monotonic() + within

@@ -80,8 +80,8 @@ class Group:
         replicas, others = len(self.servers) - 1, len(self.sentinels) - 1
         wait_until(lambda: self.servers[0].client.info("replication")["connected_slaves"] == replicas)
         wait_until(lambda: all(server.client.info("replication").get("master_link_status") == "up" for server in self.servers[1:]),
-                   within=15, what="the replicas are in step")
-        wait_until(lambda: all(sentinel.knows(replicas, others) for sentinel in self.sentinels), within=20,
+                   what="the replicas are in step")
+        wait_until(lambda: all(sentinel.knows(replicas, others) for sentinel in self.sentinels),
                    what="the Sentinels know each other")
         return self
 

@@ -10,7 +10,7 @@ import subprocess
 import redis
 
 import state
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 
 # The ports are below those that the kernel assigns (net.ipv4.ip_local_port_range). Otherwise a connection of another test could
@@ -74,7 +74,7 @@ class RedisServer:
     def is_running(self):
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *options, within=10):
+    def start(self, *options, within=PATIENCE):
         self.launch(*options)
         wait_until(self._answers, within=within, what="redis-server answers PING", every=0.003)
         return self
@@ -99,7 +99,7 @@ class RedisServer:
         self._process.wait()
         self.client.connection_pool.disconnect()
 
-    def restart(self, *options, within=10):
+    def restart(self, *options, within=PATIENCE):
         """Starts again on the same port, socket and append-only file."""
         return self.start(*options, within=within)
 

@@ -7,8 +7,8 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import http_client
 from names import Names
+from waiting import PATIENCE
 
 SERVICES = 230
 ALLOWED = "127.0.0.0/8,::1"
@@ -25,7 +25,7 @@ def of_all(run, table, at_once=24):
 class Outcome:
     """What a client got, whole or not."""
 
-    def __init__(self, port, method, target, body=None, headers=None, timeout=http_client.TIMEOUT):
+    def __init__(self, port, method, target, body=None, headers=None, timeout=PATIENCE):
         self.status, self.headers, self.body = None, {}, b""
         self.is_whole, self.trouble = False, None
         started = time.monotonic()

@@ -66,7 +66,7 @@ class Listener:
         """What it has heard since the last call, and how often it was told to load anew; waits until it has heard the event
         `newest`."""
         with contextlib.suppress(AssertionError):
-            wait_until(lambda: self._last_id == newest, within=20)
+            wait_until(lambda: self._last_id == newest)
         with self._lock:
             heard, resets = self._ids, self.resets
             self._ids, self.resets = [], 0

@@ -74,7 +74,7 @@ def test_under_load_all_that_was_acknowledged_before_is_in_the_backup(data, dire
     redis = client(data)
     redis.config_set("auto-aof-rewrite-percentage", 70)
     with load.running():
-        wait_until(lambda: len(load.registered) > 100, within=20, what="there is something to save")
+        wait_until(lambda: len(load.registered) > 100, what="there is something to save")
         redis.bgrewriteaof()
         before = Load([coordinator])
         before.registered, before.beats = set(load.registered), dict(load.beats)

@@ -219,7 +219,7 @@ BAD_REQUESTS = {
 def test_bad_http_is_refused_and_its_connection_closed(fleet, name):
     with fleet.raw() as raw:
         raw.send(BAD_REQUESTS[name].encode("latin-1"))
-        answers = statuses(raw.read_to_end(within=12))
+        answers = statuses(raw.read_to_end())
         assert len(answers) <= 1 and set(answers) <= {400, 411, 413, 431, 501}, answers
 
 
@@ -248,14 +248,14 @@ def test_garbage_after_a_good_request(fleet):
     with fleet.raw() as raw:
         raw.send("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n\x01\x02\x03 nonsense nonsense\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n"
                  "\r\n")
-        answers = statuses(raw.read_to_end(within=12))
+        answers = statuses(raw.read_to_end())
     assert answers[0] == 200 and answers[1:] in ([], [400])
 
 
 def test_garbage_behind_a_request_that_waits_for_redis(fleet, redis):
     with fleet.raw() as raw:
         raw.send(b"GET /api/admin/workers HTTP/1.1\r\nHost: x\r\n\r\n" + b"\xff" * 1000 + b"\r\n\r\n")
-        answers = statuses(raw.read_to_end(within=12))
+        answers = statuses(raw.read_to_end())
     assert answers[0] == 200 and answers[1:] in ([], [400])
 
 
@@ -267,7 +267,7 @@ def test_a_line_that_never_ends(fleet):
                 let_pass(0.001)
         except OSError:
             return
-        assert set(statuses(raw.read_to_end(within=12))) <= {400, 414, 431}
+        assert set(statuses(raw.read_to_end())) <= {400, 414, 431}
 
 
 @pytest.mark.parametrize("path", ["/api/worker/../admin/workers", "/api//admin/workers", "/./livez", "/%2e%2e/%2e%2e/etc/passwd",

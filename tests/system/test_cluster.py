@@ -116,5 +116,5 @@ def test_nobody_has_the_slot(two_nodes, start_coordinator):
     answer = coordinator.post("/api/worker/heartbeat", {"worker_id": "w"})
     assert answer.status == 503 and answer.json["code"] == "registry-cluster-down"
     command(owner, "ADDSLOTS", slot)
-    wait_until(lambda: coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 200, within=5)
+    wait_until(lambda: coordinator.post("/api/worker/heartbeat", {"worker_id": "w"}).status == 200)
     assert owner.dump().keys() == keys.keys()

@@ -8,8 +8,8 @@ import pytest
 
 import processes
 import project
-from http_client import TIMEOUT, statuses
-from waiting import let_pass, wait_until
+from http_client import statuses
+from waiting import PATIENCE, let_pass, wait_until
 
 CALM = 0.25  # CPU seconds in
 WATCH = 2.0  # seconds
@@ -42,7 +42,7 @@ def served_of(connections):
 
 def assert_served(connections):
     for connection in connections:
-        connection.socket.settimeout(TIMEOUT)
+        connection.socket.settimeout(PATIENCE)
         connection.send(LIVEZ)
     for connection in connections:
         assert connection.read_response().status == 200
@@ -144,7 +144,7 @@ def test_idle_connections_are_closed_in_the_end(redis, start_coordinator):
 def test_http2_with_prior_knowledge_is_refused(coordinator, preface):
     with coordinator.raw() as raw:
         raw.send(preface)
-        said = raw.read_to_end(within=12)
+        said = raw.read_to_end()
     assert not said or statuses(said) == [400], said
     assert coordinator.is_alive()
 

@@ -82,7 +82,7 @@ def test_several_instances(directory):
     (directory / "redis-server").chmod(0o755)
     with running(at_ports(text, ports), directory, PATH=f"{directory}:{os.environ['PATH']}"):
         for number in (8081, 8082):
-            wait_until(lambda number=number: get(ports[number], "/readyz").status == 200, within=20)
+            wait_until(lambda number=number: get(ports[number], "/readyz").status == 200)
         registered = request(ports[8081], "POST", "/api/worker/register", {"worker_id": "w", "capabilities": {}})
         assert registered.status == 200 and get(ports[8082], "/api/worker/w").status == 200
 

@@ -57,7 +57,7 @@ def wait_for_copy(replica):
     """Until a replica is in step, and its append-only file has what it got at first."""
     wait_until(lambda: replica.client.info("replication")["master_link_status"] == "up")
     wait_until(lambda: not any(replica.client.info("persistence")[f"aof_rewrite_{state}"]
-                               for state in ("in_progress", "scheduled")), within=10)
+                               for state in ("in_progress", "scheduled")))
 
 
 def fill(fleet, coordinator):

@@ -93,7 +93,7 @@ def test_heartbeats_are_told(coordinator):
             beats = [{"worker_id": f"w{number:03}", "current_load": number / 1000, "active_requests": number}
                      for number in range(300)]
             assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == 300
-        stream.wait_for(lambda stream: stream.of("heartbeats"), within=12)
+        stream.wait_for(lambda stream: stream.of("heartbeats"))
         rows = {}
         for event in stream.of("heartbeats"):
             rows.update({row[0]: dict(zip(event.data["fields"], row)) for row in event.data["workers"]})
@@ -103,7 +103,7 @@ def test_heartbeats_are_told(coordinator):
             assert row == {name: shown[worker_id][name] for name in row}
         coordinator.beat("w007", current_load=0.5)
         seen = len(stream.of("heartbeats"))
-        stream.wait_for(lambda stream: len(stream.of("heartbeats")) > seen, within=12)
+        stream.wait_for(lambda stream: len(stream.of("heartbeats")) > seen)
         assert [row[:3] for row in stream.of("heartbeats")[seen].data["workers"]] == [["w007", "healthy", 0.5]]
         assert_as_documented(stream)
 
@@ -296,7 +296,7 @@ def test_a_stream_begins_without_redis_and_goes_on_with_it(redis, start_coordina
         redis.restart() if way == "killed" else redis.thaw()
         coordinator.wait_until_ready()
         for stream in (fresh, returning):
-            stream.wait_for(lambda stream: stream.of("stats") and stream.of("reset"), within=10)
+            stream.wait_for(lambda stream: stream.of("stats") and stream.of("reset"))
         coordinator.register("after")
         for stream in (fresh, returning):
             stream.wait_for(lambda stream: stream.workers == [("registered", "new", "after")])
@@ -355,7 +355,7 @@ def test_streams_leave_connections_for_others(redis, start_coordinator):
     coordinator.register("w")
     streams.pop().close()
     # a client's leaving is noticed when the next thing is sent to it
-    wait_until(lambda: coordinator.request("HEAD", "/api/events").status == 200, within=12)
+    wait_until(lambda: coordinator.request("HEAD", "/api/events").status == 200)
     for stream in streams:
         stream.close()
 
@@ -378,7 +378,7 @@ def test_a_client_that_does_not_read_is_dropped_and_holds_up_nobody(redis, start
             beats = [{"worker_id": worker_id, "status": status} for worker_id in ids]
             assert connection.request("POST", "/api/worker/heartbeats", {"heartbeats": beats}).json["ok"] == len(ids)
             told += len(ids)
-            stream.wait_for(lambda stream, told=told: len(stream.workers) >= told, within=10)
+            stream.wait_for(lambda stream, told=told: len(stream.workers) >= told)
         if project.MODE == "release":  # the sanitizer keeps what is freed
             assert coordinator.memory_mb() < before + 8
         deaf.settimeout(20)
@@ -427,7 +427,7 @@ def test_without_streams_nothing_is_followed(redis, start_coordinator):
         let_pass(1)  # in which a follower looks five times; the point of a minute takes one look
         return readings() <= before + 1
 
-    wait_until(is_quiet, within=20)
+    wait_until(is_quiet)
 
 
 def test_head_and_http_1_0(coordinator):
@@ -477,14 +477,14 @@ def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_
     coordinators[0].register("w")
     coordinators[0].beat("w", current_load=0.5, status="degraded")
     clock.move_to(clock.now_ms() // 60_000 * 60_000 + 65_000)
-    wait_until(lambda: coordinators[1].get("/api/admin/history").json["points"], within=15)
+    wait_until(lambda: coordinators[1].get("/api/admin/history").json["points"])
     coordinators[0].kill()
     clock.advance(60)
 
     def points():
         return coordinators[1].get("/api/admin/history?minutes=5").json["points"]
 
-    wait_until(lambda: points()[-1]["live_workers"] == 1 and points()[-1]["average_load"] == 0.5 and len(points()) >= 2, within=15)
+    wait_until(lambda: points()[-1]["live_workers"] == 1 and points()[-1]["average_load"] == 0.5 and len(points()) >= 2)
     times = [point["time"] for point in points()]
     assert times == sorted(set(times)) and all(time.endswith(":00.000Z") for time in times)
     last = points()[-1]
@@ -492,7 +492,7 @@ def test_each_minute_is_kept_once_by_whoever_is_there(clock, start_redis, start_
         "live_workers": 1, "average_load": 0.5}
     assert coordinators[1].get("/api/admin/history?minutes=1").json["points"] == points()[-1:]
     clock.advance(7200)
-    wait_until(lambda: len(coordinators[1].get("/api/admin/history?minutes=60").json["points"]) == 1, within=15)
+    wait_until(lambda: len(coordinators[1].get("/api/admin/history?minutes=60").json["points"]) == 1)
 
 
 def test_a_backup_that_is_older_than_what_was_told(redis, coordinator):

@@ -59,10 +59,10 @@ def test_one_that_is_connected_says_so_and_serves_on_if_it_may(coordinator, redi
     frozen.register("w")
     other_redis.client.hset("{rma}:life", "beside", "2")
     other_redis.client.set("{rma}:format", "7")
-    wait_until(lambda: events(coordinator, "format_newer"), within=15)
+    wait_until(lambda: events(coordinator, "format_newer"))
     coordinator.beat("w")
     assert redis.client.get("{rma}:format") == "7"
-    wait_until(lambda: all(frozen.get("/api/admin/workers").json.get("code") == "registry-newer" for _ in range(25)), within=15)
+    wait_until(lambda: all(frozen.get("/api/admin/workers").json.get("code") == "registry-newer" for _ in range(25)))
     assert frozen.get("/health").json["code"] == "registry-newer" and not events(frozen, "format_newer")
     assert all(numbers(line["why"]) == ["7", "1"] for line in events(frozen, "redis_left"))
 

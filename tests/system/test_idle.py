@@ -74,7 +74,7 @@ def test_an_idle_connection_is_kept_for_as_long_as_its_client_was_told(redis, st
     with coordinator.raw() as raw:
         asked = time.monotonic()
         raw.send(GET).read_response()
-        assert raw.read_to_end(within=15) == b"" and time.monotonic() - asked > 2.9, "not before the time that it was told"
+        assert raw.read_to_end() == b"" and time.monotonic() - asked > 2.9, "not before the time that it was told"
     assert metric(coordinator, 'rma_http_connections_closed_total{reason="idle"}') == before + 1
     assert refusals(coordinator, 408) == []
 
@@ -171,7 +171,7 @@ def test_what_is_not_whole_in_time_gets_408(coordinator):
     silent = coordinator.raw()
     raws = {name: coordinator.raw().send(half) for name, half in HALVES.items()}
     for name, raw in raws.items():
-        said = raw.read_to_end(within=14)
+        said = raw.read_to_end()
         assert time.monotonic() - started > 9.9, name
         assert statuses(said)[-1] == 408, (name, said)
         head, body = said.rsplit(b"\r\n\r\n", 1)
@@ -210,7 +210,7 @@ def test_a_request_that_goes_on_gets_the_time_that_it_needs(coordinator):
                threading.Thread(target=drip, args=(slow, body, 100, 0.2))]
     for thread in threads:
         thread.start()
-    assert statuses(burst.read_to_end(within=14)) == [408]
+    assert statuses(burst.read_to_end()) == [408]
     assert steady.read_response("POST").status != 408
     assert time.monotonic() - started > 13
     slow.socket.settimeout(20)

@@ -108,7 +108,7 @@ def test_no_worker_has_more_than_its_share(stage):
     assert set(statuses) == {200} and len(statuses) > 150
     assert max(crew.most) <= CLIENTS // WORKERS, crew.most
     assert crew.served[0] > 1.5 * crew.served[-1], "who is faster serves more"
-    wait_until(lambda: settled(stage), within=10)
+    wait_until(lambda: settled(stage))
     assert invariants.books_disagree(stage.redis.dump()) == []
 
 
@@ -121,7 +121,7 @@ def test_answers_of_redis_that_get_lost_leave_nothing(stage):
     assert counts[200] > 20 and set(counts) <= {200, 503, 504}, counts
     for coordinator in stage.coordinators:
         coordinator.wait_until_ready(within=10)
-    wait_until(lambda: settled(stage), within=15)
+    wait_until(lambda: settled(stage))
     wait_until(lambda: invariants.books_disagree(stage.redis.dump()) == [])
 
 
@@ -168,7 +168,7 @@ def test_what_redis_forgets_is_noted_again(stage):
     client.hset("{rma}:requests", "nobody", 1)
     client.hset("{rma}:flights", service, 1)
     client.hincrby("{rma}:stats", "requests", 1)
-    wait_until(lambda: list(in_flight(stage).values()) == [3] and "nobody" not in in_flight(stage), within=12)
+    wait_until(lambda: list(in_flight(stage).values()) == [3] and "nobody" not in in_flight(stage))
     holding.go_on = True
     for thread in threads:
         thread.join()
@@ -189,7 +189,7 @@ def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redi
     assert redis.client.hgetall("{rma}:requests") == {"w": "4"} and other.worker("w")["requests_left"] == 4
     killed.kill()
     clock.advance(16)
-    wait_until(lambda: redis.client.hgetall("{rma}:requests") == {"w": "1"}, within=10)
+    wait_until(lambda: redis.client.hgetall("{rma}:requests") == {"w": "1"})
     wait_until(lambda: redis.client.zscore("{rma}:service:rag", "w") == 10 ** 12 + 100_000)
     holding.go_on = True
     for thread in threads:
@@ -242,11 +242,11 @@ def test_without_leases_failures_count_all_the_same(make_stage):
         def is_so():
             statuses.append(stage.ask("GET", "/service/light/x").status)
             return codes()[worker_id] == code
-        wait_until(is_so, within=15)
+        wait_until(is_so)
         return statuses
 
     assert set(ask_until("suspect", "refusing")) <= {200, 500}, "another worker serves what could not be sent"
     ask_until("breaker-open", "ill")
-    wait_until(lambda: {stage.ask("GET", "/service/light/x").status for _ in range(20)} == {200}, within=10)
+    wait_until(lambda: {stage.ask("GET", "/service/light/x").status for _ in range(20)} == {200})
     assert all(peer.requests for peer in well) and not stage.redis.client.exists("{rma}:requests")
     assert coordinator.get("/api/route/requests").json == {"services": [], "count": 0}, "what has no lease is not counted"

@@ -161,7 +161,7 @@ def test_event_streams_are_counted(coordinator):
     with coordinator.raw() as raw:
         raw.send("GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 1, what="the stream is counted")
-    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0, within=15,
+    wait_until(lambda: scrape(coordinator).value("rma_http_event_streams") == 0,
                what="and counted no more, once it is written to")
 
 

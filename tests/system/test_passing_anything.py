@@ -221,6 +221,6 @@ def test_anything_at_any_moment_of_a_websocket(make_stage):
         await asyncio.gather(*(socket_client(coordinator.port, service) for _ in range(CLIENTS)))
 
     stage.peers.run(all_clients(), within=60)
-    wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers), within=15,
+    wait_until(lambda: all(coordinator.worker(worker)["active_requests"] in (0, None) for worker in workers),
                what="no lease is left")
     assert len(stage.peers.requests) > CLIENTS

@@ -40,14 +40,13 @@ def from_replica(coordinator, path="/api/admin/stats"):
     return None if LAG not in response.headers else float(response.headers[LAG])
 
 
-def wait_for_the_replica(coordinator, within=5):
+def wait_for_the_replica(coordinator):
     """Until all threads read from it."""
-    wait_until(lambda: all(from_replica(coordinator) is not None for _ in range(20)), within=within,
-               what="the replica is read from")
+    wait_until(lambda: all(from_replica(coordinator) is not None for _ in range(20)), what="the replica is read from")
 
 
-def wait_for_the_primary(coordinator, within=3):
-    wait_until(lambda: all(from_replica(coordinator) is None for _ in range(20)), within=within, what="the primary is read from")
+def wait_for_the_primary(coordinator):
+    wait_until(lambda: all(from_replica(coordinator) is None for _ in range(20)), what="the primary is read from")
 
 
 def commands(server):
@@ -116,7 +115,7 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
     primary, replica = pair
     coordinator = read_here(MAX_REPLICA_LAG_SECONDS=2, THREADS=1)
     wait_for_the_replica(coordinator)
-    wait_until(lambda: 5 < time.time() % 60 < 50, within=20, what="the write of each minute is not near")
+    wait_until(lambda: 5 < time.time() % 60 < 50, what="the write of each minute is not near")
     wait_until(lambda: len({server.client.info("replication")["master_repl_offset"] for server in (primary, replica)}) == 1,
                what="what the start wrote has come to the replica")
     replica.client.execute_command("REPLICAOF", "127.0.0.1", "1")  # nobody is there
@@ -133,7 +132,7 @@ def test_a_replica_that_is_cut_off_is_read_from_as_long_as_it_may_be(pair, read_
     coordinator.register("w")
     assert coordinator.workers().keys() == {"w"}
     replica.client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
-    wait_for_the_replica(coordinator, within=15)
+    wait_for_the_replica(coordinator)
     assert coordinator.workers().keys() == {"w"}
 
 
@@ -178,7 +177,7 @@ def test_a_replica_that_is_killed_costs_no_request(pair, read_here):
         assert coordinator.get(path).status == 200, path
     assert from_replica(coordinator) is None
     replica.restart("--replicaof", f"127.0.0.1 {pair[0].port}")
-    wait_for_the_replica(coordinator, within=15)
+    wait_for_the_replica(coordinator)
 
 
 def test_without_its_primary_the_replica_serves_and_says_how_old_its_data_is(pair, read_here):
@@ -196,7 +195,7 @@ def test_without_its_primary_the_replica_serves_and_says_how_old_its_data_is(pai
     primary.restart()
     coordinator.wait_until_ready()
     coordinator.beat("w")
-    wait_for_the_replica(coordinator, within=15)
+    wait_for_the_replica(coordinator)
 
 
 def test_a_replica_of_something_else_is_not_read_from(start_redis, start_coordinator):
@@ -227,7 +226,7 @@ def test_who_falls_silent_is_told_by_the_replica_too(clock, start_redis, start_c
     coordinator = start_coordinator(primary, clock=clock, REDIS_READ_URL=replica.url)
     coordinator.register("silent")
     coordinator.register("w")
-    wait_for_the_replica(coordinator, within=15)
+    wait_for_the_replica(coordinator)
     clock.advance(200)
     coordinator.beat("w")
     clock.advance(150)
@@ -252,7 +251,7 @@ def test_while_the_primary_is_away_nobody_falls_silent(clock, start_redis, start
         coordinator.beat(worker_id)
     clock.advance(55)
     wait_until(lambda: coordinator.stats()["offline_workers"] == 1)
-    wait_for_the_replica(coordinator, within=15)
+    wait_for_the_replica(coordinator)
     before = {worker_id: row["status"] for worker_id, row in coordinator.workers().items()}
     assert before == {"w": "healthy", "drained": "draining", "silent": "offline"}
     primary.kill()

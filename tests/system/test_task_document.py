@@ -25,7 +25,7 @@ def test_the_worker_of_the_document(coordinator, directory):
             return coordinator.get("/api/tasks/" + task).json["state"]
 
         good, bad = submit({"text": "hello"}), submit({"no": "text"}, max_attempts=1)
-        wait_until(lambda: state(good) == "completed" and state(bad) == "dead", within=15)
+        wait_until(lambda: state(good) == "completed" and state(bad) == "dead")
         assert coordinator.get("/api/tasks/" + good).json["result"] == {"length": 5}
         assert "text" in coordinator.get("/api/tasks/" + bad).json["error"]
         assert worker.poll() is None

@@ -275,7 +275,7 @@ def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
     for number in range(20):
         coordinator.register(f"w{number}")
     polls = [Asking(coordinator, f"w{number}", wait=50) for number in range(20)]
-    wait_until(lambda: parked(redis) == 20, within=15)
+    wait_until(lambda: parked(redis) == 20)
 
     def calls():
         stats = redis.client.info("commandstats")
@@ -329,7 +329,7 @@ def test_clients_that_leave_all_the_time_lose_nothing(redis, coordinator):
     def all_done():
         work()
         return all(state_of(redis, f"t{number}") == "completed" for number in range(60))
-    wait_until(all_done, within=10)
+    wait_until(all_done)
 
 
 def test_polls_outlive_a_restart_of_redis(redis, coordinator):
@@ -458,7 +458,7 @@ def test_ten_thousand_wakes_find_their_polls(redis, three_coordinators):
         for burst in range(60):
             submit(redis, *[f"t{burst}-{number}" for number in range(1 + burst % 10)])
         wait_until(lambda: redis.client.hget("{rma}:queue:default", "enqueued")
-                   == redis.client.hget("{rma}:queue:default", "completed"), within=20)
+                   == redis.client.hget("{rma}:queue:default", "completed"))
         stop.set()
         for each in works:
             each.result()
@@ -606,7 +606,7 @@ def test_events_tell_of_tasks_that_die_and_are_lost(redis, coordinator):
         coordinator.request("PUT", "/api/queues/default", {"limit": 7})
         coordinator.unregister("w")
         kinds = ("task.dead", "task.lost", "queue.paused", "queue.limit")
-        stream.wait_for(lambda stream: len(stream.of(*kinds)) == 4, within=10)
+        stream.wait_for(lambda stream: len(stream.of(*kinds)) == 4)
         told = stream.of(*kinds)
         assert_as_documented(stream)
         names = [(event.kind, event.data["task_id"], event.data["queue"], event.data["reason"]) for event in told]
@@ -708,7 +708,7 @@ def test_a_task_goes_to_a_worker_that_meets_its_demands(redis, start_coordinator
     coordinator.register("able", {"gpu_type": "NVIDIA RTX 4090", "gpu_memory": "24564 MiB", "worker_type": "gpu"},
                          services=["ocr", "vision-ocr"], labels={"rack": "b 7", "row": "1"})
     polls = [Asking(elsewhere, "other", wait=20), Asking(elsewhere, "able", wait=20)]
-    wait_until(lambda: parked(redis) == 2, within=15)
+    wait_until(lambda: parked(redis) == 2)
     coordinator.beat("able", loaded_models=["llama3"])
     response = coordinator.post("/api/tasks", {"type": "t", "requirements": requirements})
     assert response.status == 201 and response.json["requirements"] == requirements

@@ -6,11 +6,16 @@ function byId(id) {
   return document.getElementById(id);
 }
 
+// A text without the characters that turn the direction of the words behind it: the page's own words would be shown backwards.
+function withoutOverrides(text) {
+  return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+}
+
 // An element with children: elements, or text; null is left out.
 function make(tag, looks, ...children) {
   const element = document.createElement(tag);
   if (looks) element.className = looks;
-  element.append(...children.filter(child => child !== null));
+  for (const child of children) if (child !== null) element.append(typeof child === 'string' ? withoutOverrides(child) : child);
   return element;
 }
 
@@ -24,7 +29,8 @@ function makeSvg(tag, attributes, ...children) {
 
 // Sets a text where it differs: an element that stays as it is costs no layout.
 function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = withoutOverrides(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 // A cell that says its column's name where the screen is too narrow for columns.

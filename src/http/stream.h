@@ -45,8 +45,8 @@ struct stream *stream_begin(struct request *request, int status, struct str type
                             void *data);
 
 /*
- * Writes pieces, which must not change until `drained` or `gone`. Call it once after stream_begin and once after each `drained`. `gone` may be called
- * meanwhile. Each write but the first must have at least one byte.
+ * Writes pieces, which must not change until `drained` or `gone`. Call it once after stream_begin and once after each `drained`.
+ * `gone` may be called meanwhile. Each write but the first must have at least one byte.
  */
 void stream_write(struct stream *stream, const struct str pieces[], size_t count);
 

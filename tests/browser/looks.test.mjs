@@ -84,6 +84,19 @@ test('a phone shows all of it without scrolling sideways', async () => {
   await page.close();
 });
 
+test('long and hostile words of a worker neither widen the page nor turn its own words around', async () => {
+  const services = [{name: 's'.repeat(128), port: 1}];
+  await fleet.register('hostile', {gpu_type: 'GPU \u202e turned', gpu_memory: '24GB'}, {services});
+  await fleet.beat('hostile', {status: 'w'.repeat(20) + '\u202e' + 'w'.repeat(40)});
+  const page = await open(browser, fleet.url + '#/worker/hostile', {viewport: {width: 390, height: 844}});
+  await page.getByRole('button', {name: 'Remove'}).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth), 0);
+  const words = await page.locator('main').innerText();
+  assert.ok(words.includes('GPU \ufffd turned') && words.includes('w\ufffdw') && !words.includes('\u202e'), words);
+  await fleet.send('DELETE', 'api/worker/unregister/hostile');
+  await page.close();
+});
+
 test('it works behind a path prefix, and asks nobody else', async () => {
   const proxy = await Proxy.start(fleet, '/fleet');
   for (const address of [proxy.url, proxy.url + 'dashboard']) {

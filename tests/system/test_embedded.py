@@ -109,7 +109,7 @@ def test_a_clean_stop_ends_it_too_and_the_next_start_has_the_data(coordinator, d
     coordinator.register("w")
     pid = redis_pid(data)
     coordinator.stop()
-    wait_until(lambda: not processes.is_running(pid), within=promised(1))
+    wait_until(lambda: not processes.is_running(pid))
     coordinator.start().wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
 
@@ -121,7 +121,7 @@ def test_killed_it_is_restarted_and_nothing_is_lost(coordinator, data, number):
         pid = redis_pid(data)
         os.kill(pid, number)
         killed = time.monotonic()
-        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), within=promised(3), what="a new redis-server runs")
+        wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), what="a new redis-server runs")
         load.succeeds_again(killed + 0.1, within=promised(4))
     coordinator.wait_until_ready(within=promised(2))
     for failure in load.failures:
@@ -135,7 +135,7 @@ def test_killed_again_and_again_it_comes_back_each_time(coordinator, data):
         pid = redis_pid(data)
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: redis_pids(data) and pid not in redis_pids(data))
-        coordinator.wait_until_ready(within=promised(3))
+        coordinator.wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
 
 
@@ -165,7 +165,7 @@ def test_coordinator_killed_and_started_at_once(coordinator, data):
         coordinator.kill()
     coordinator.start().wait_until_ready()
     load.assert_nothing_acknowledged_is_lost(coordinator)
-    wait_until(lambda: len(redis_pids(data)) == 1, within=promised(3), what="there is one redis-server on the data")
+    wait_until(lambda: len(redis_pids(data)) == 1, what="there is one redis-server on the data")
     coordinator.register("after")
 
 
@@ -183,7 +183,7 @@ def test_coordinator_killed_while_its_redis_is_frozen(coordinator, data):
     coordinator.wait_for_start().wait_until_ready()
     assert coordinator.workers().keys() == {"w"}
     coordinator.register("after")
-    wait_until(lambda: len(redis_pids(data)) == 1, within=promised(3))
+    wait_until(lambda: len(redis_pids(data)) == 1)
     coordinator.stop()
     coordinator.start().wait_until_ready()
     assert coordinator.workers().keys() == {"w", "after"}

@@ -160,8 +160,8 @@ def test_a_primary_that_is_demoted_by_hand_is_left(start_replicated, start_coord
     if way == "found by a write":
         answer = coordinator.post("/api/worker/heartbeat", {"worker_id": "w"})
         assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1
-    wait_until(lambda: coordinator.get("/readyz").status == 503, within=promised(2))
-    wait_until(lambda: all(coordinator.get("/api/worker/w").status == 503 for _ in range(20)), within=promised(2))
+    wait_until(lambda: coordinator.get("/readyz").status == 503)
+    wait_until(lambda: all(coordinator.get("/api/worker/w").status == 503 for _ in range(20)))
     assert "READONLY" in coordinator.stderr() or "it is a replica" in coordinator.stderr()
     primary.client.replicaof("NO", "ONE")
     coordinator.wait_until_ready(within=FOLLOWS_WITHIN)

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import invariants
-from waiting import promised, wait_until
+from waiting import wait_until
 
 HOUR, DAY = 3600, 86400
 REMOVED, OFFLINE = 1800, 300
@@ -41,7 +41,7 @@ def beat(coordinator, worker_id="late", **members):
 def assert_removed(coordinator, redis):
     assert coordinator.workers() == {}
     assert coordinator.get("/api/worker/late").status == 404
-    wait_until(lambda: coordinator.stats()["total_workers"] == 0, within=promised(3))
+    wait_until(lambda: coordinator.stats()["total_workers"] == 0)
     invariants.assert_hold(redis.dump())
 
 

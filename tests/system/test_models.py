@@ -12,7 +12,7 @@ from http_client import statuses
 from peer_faults import CHUNKED, after, reset
 from peer_models import ModelServer, event
 from peers import reply, saying, serving
-from waiting import promised, wait_until
+from waiting import wait_until
 
 CLIENT = project.ROOT / "tests" / "openai"
 LLAMA, QWEN = "llama-3.1-8b", "qwen2.5:latest"
@@ -80,7 +80,7 @@ def test_the_official_client(stage):
     assert got["abort"]["pieces"] == [" word"] * 3 and got["leave"] is True
     assert got["patience"]["kind"] == "APIConnectionTimeoutError"
     peer, server = stage.servers["vllm-2"]
-    wait_until(lambda: peer.open <= 1, within=promised(2), what="the streams that the client left have ended at the worker")
+    wait_until(lambda: peer.open <= 1, what="the streams that the client left have ended at the worker")
     made = server.tokens
     assert made < 4000, "the worker went on for clients that had left"
     assert all("sk-anything" not in str(request.headers) for _, request in stage.peers.requests)

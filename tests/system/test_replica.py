@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from waiting import let_pass, promised, wait_until
+from waiting import let_pass, wait_until
 
 LAG = "X-Replica-Lag"
 READS = ["/api/admin/workers", "/api/coordinator/workers", "/api/admin/coordinators", "/api/admin/stats", "/api/admin/health",
@@ -234,7 +234,7 @@ def test_who_falls_silent_is_told_by_the_replica_too(clock, start_redis, start_c
     for path in ("/api/admin/workers", "/api/coordinator/workers"):
         assert LAG in coordinator.get(path).headers
     assert coordinator.workers()["silent"]["status"] == "offline"
-    wait_until(lambda: coordinator.stats()["offline_workers"] == 1, within=promised(3))
+    wait_until(lambda: coordinator.stats()["offline_workers"] == 1)
     assert [row["worker_id"] for row in coordinator.get("/api/coordinator/workers").json["workers"]] == ["w"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from http_client import RawConnection
 from load import Load
 from redis_server import free_port
-from waiting import let_pass, promised, wait_until
+from waiting import let_pass, wait_until
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -105,7 +105,7 @@ def test_new_connections_are_refused_while_it_ends(redis, coordinator):
             return True
         return False
 
-    wait_until(is_refused, within=promised(1))
+    wait_until(is_refused)
     assert held.read_response("POST").status == 200
     held.close()
     assert coordinator.wait_for_end() == 0

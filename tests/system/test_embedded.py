@@ -122,6 +122,7 @@ def test_killed_it_is_restarted_and_nothing_is_lost(coordinator, data, number):
         os.kill(pid, number)
         killed = time.monotonic()
         wait_until(lambda: redis_pids(data) and pid not in redis_pids(data), what="a new redis-server runs")
+        wait_until(lambda: client(data).ping(), what="it has read its file")
         load.succeeds_again(killed + 0.1, within=promised(4))
     coordinator.wait_until_ready(within=promised(2))
     for failure in load.failures:

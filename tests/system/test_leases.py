@@ -11,7 +11,7 @@ import pytest
 import invariants
 from peers import reply, saying, serving
 from stage import ALLOWED
-from waiting import wait_until
+from waiting import promised, wait_until
 
 WORKERS, CLIENTS = 8, 64
 
@@ -120,7 +120,7 @@ def test_answers_of_redis_that_get_lost_leave_nothing(stage):
     counts = collections.Counter(statuses)
     assert counts[200] > 20 and set(counts) <= {200, 503, 504}, counts
     for coordinator in stage.coordinators:
-        coordinator.wait_until_ready(within=10)
+        coordinator.wait_until_ready()
     wait_until(lambda: settled(stage))
     wait_until(lambda: invariants.books_disagree(stage.redis.dump()) == [])
 
@@ -189,7 +189,7 @@ def test_an_instance_that_is_killed_leaves_nothing(make_stage, clock, start_redi
     assert redis.client.hgetall("{rma}:requests") == {"w": "4"} and other.worker("w")["requests_left"] == 4
     killed.kill()
     clock.advance(16)
-    wait_until(lambda: redis.client.hgetall("{rma}:requests") == {"w": "1"})
+    wait_until(lambda: redis.client.hgetall("{rma}:requests") == {"w": "1"}, within=promised(10))
     wait_until(lambda: redis.client.zscore("{rma}:service:rag", "w") == 10 ** 12 + 100_000)
     holding.go_on = True
     for thread in threads:

@@ -66,16 +66,29 @@ static enum err limit_connections(struct instance *instance, char why[256])
     return ERR_NONE;
 }
 
+/* Writes the host under which this machine reaches the coordinator. */
+static const char *name_host(struct str host, char room[64])
+{
+    static const struct str local[] = {STR("::"), STR("0.0.0.0"), STR("::1"), STR("127.0.0.1")};
+    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+        if (str_eq(host, local[i]))
+            return "localhost";
+    snprintf(room, 64, memchr(host.ptr, ':', host.len) != NULL ? "[%.*s]" : "%.*s", STR_PRINTF(host));
+    return room;
+}
+
 /* Tells a person at a terminal where it listens, and three things to try. */
 static void print_welcome(const struct instance *instance, const struct embedded *embedded)
 {
-    printf("\nrma-coordinator %s listens on http://localhost:%d: its dashboard is there; its data is in %s\n\n"
-           "  curl -s localhost:%d/health\n"
-           "  curl -s localhost:%d/api/worker/register -H 'Content-Type: application/json' \\\n"
+    char room[64], place[80];
+    snprintf(place, sizeof(place), "%s:%d", name_host(instance->config.text[CONFIG_HOST], room), instance->port);
+    printf("\nrma-coordinator %s listens on http://%s: its dashboard is there; its data is in %s\n\n"
+           "  curl -s %s/health\n"
+           "  curl -s %s/api/worker/register -H 'Content-Type: application/json' \\\n"
            "       -d '{\"worker_id\": \"my-worker\", \"capabilities\": {\"cpu_cores\": 8, \"ram\": \"16GB\"}}'\n"
-           "  curl -s localhost:%d/api/admin/workers\n\nCtrl-C ends it.\n\n",
-           VERSION, instance->port, embedded != NULL ? instance->config.text[CONFIG_DATA_DIR].ptr : "the Redis of REDIS_URL",
-           instance->port, instance->port, instance->port);
+           "  curl -s %s/api/admin/workers\n\nCtrl-C ends it.\n\n",
+           VERSION, place, embedded != NULL ? instance->config.text[CONFIG_DATA_DIR].ptr : "the Redis of REDIS_URL", place, place,
+           place);
     fflush(stdout);
 }
 

@@ -278,6 +278,21 @@ def test_on_a_terminal_it_is_text_in_columns(redis):
         lines[2])
 
 
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("127.0.0.2", "127.0.0.2")])
+def test_a_person_is_told_an_address_that_answers(redis, host, told):
+    settings = {"HOST": host, "PORT": 0, "THREADS": 1, "REDIS_URL": redis.url}
+    terminal = Terminal([str(project.BINARY)], columns=200, env=environment(settings))
+    try:
+        wait_until(lambda: "Ctrl-C ends it." in terminal.shown)
+        places = set(re.findall(r"(?:http://| -s )([^/:]+):(\d+)", terminal.shown))
+        (place, port), = places
+        assert place == told and request(int(port), "GET", "/livez", host=place).status == 200
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.wait_for_end() == 0
+    finally:
+        terminal.close()
+
+
 # -- the document ------------------------------------------------------------------------------------------------------------------
 
 CALL = re.compile(r"^\s+(?:log_event|log_repeatable|log_write(?:_repeatable|_counted)?|warn_once)\(([^;]*);", re.MULTILINE)

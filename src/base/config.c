@@ -49,7 +49,10 @@ static enum err set_text(const struct setting *setting, const char *value, char 
     long len = (long)strlen(value);
     if (len >= setting->low && len <= setting->high)
         return ERR_NONE;
-    snprintf(why, 256, "%s must be %ld to %ld characters long", setting->name, setting->low, setting->high);
+    if (len < setting->low)
+        snprintf(why, 256, "%s must not be empty", setting->name);
+    else
+        snprintf(why, 256, "%s must have at most %ld bytes", setting->name, setting->high);
     return ERR_INVALID;
 }
 

@@ -103,8 +103,8 @@ static enum err listen_all(struct server *server, int *port, const char **why)
     snprintf(host, sizeof(host), "%.*s", STR_PRINTF(server->config.host));
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_PASSIVE}, *address;
     if (getaddrinfo(host, "0", &hints, &address) != 0) {
-        *why = "HOST is no numeric address";
-        errno = EINVAL;
+        *why = "HOST must be a numeric address, as in 127.0.0.1 or ::1";
+        errno = 0;
         return ERR_INVALID;
     }
     /* on a machine without IPv6, 0.0.0.0 stands for all its addresses */

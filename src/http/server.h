@@ -44,7 +44,7 @@ struct server_thread;
 
 /*
  * Binds the port and makes the server. *port becomes the port that it listens on. On ERR_INVALID *why is a text that lives for
- * ever, and errno is the cause.
+ * ever, and errno is the cause; 0: *why says it all.
  */
 MUST_CHECK enum err server_new(const struct server_config *config, struct server **out, int *port, const char **why);
 

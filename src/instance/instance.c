@@ -317,7 +317,8 @@ enum err instance_listen(struct instance *instance, char why[256])
     char metrics_port[32] = "";
     if (config->number[CONFIG_METRICS_PORT] != 0)
         snprintf(metrics_port, sizeof(metrics_port), ", METRICS_PORT %d", config->number[CONFIG_METRICS_PORT]);
-    snprintf(why, 256, "HOST %.45s, PORT %d%s: %s: %s", config->text[CONFIG_HOST].ptr, config->number[CONFIG_PORT], metrics_port,
-             cause, strerror(errno));
+    int reason = errno;
+    snprintf(why, 256, "HOST %.45s, PORT %d%s: %s%s%s", config->text[CONFIG_HOST].ptr, config->number[CONFIG_PORT], metrics_port,
+             cause, reason != 0 ? ": " : "", reason != 0 ? strerror(reason) : "");
     return ERR_INVALID;
 }

@@ -203,6 +203,15 @@ def test_fleets_whose_prefixes_resemble_each_other_share_a_redis(redis, start_co
     assert {key.partition(":")[0] for key in redis.dump()} == set(fleets)
 
 
+@pytest.mark.parametrize(("settings", "says"), [
+    ({"HOST": "localhost"}, "HOST localhost, PORT 0: HOST must be a numeric address, as in 127.0.0.1 or ::1"),
+    ({"HOST": "192.0.2.1"}, "HOST 192.0.2.1, PORT 0: the port can't be listened on: Cannot assign requested address"),
+    ({"HOST": "x" * 46}, "HOST must have at most 45 bytes"),
+    ({"COORDINATOR_ID": "\u00e4" * 65}, "COORDINATOR_ID must have at most 128 bytes")])
+def test_a_value_that_cant_be_used_says_what_can(settings, says):
+    assert refusal(code=1, **settings) == f"rma-coordinator: {says}\n"
+
+
 def test_removal_must_come_after_offline(redis, make_coordinator):
     says = make_coordinator(redis, HEARTBEAT_TIMEOUT_SECONDS=600, WORKER_TIMEOUT_SECONDS=300).refuses_to_start()
     assert len(says.splitlines()) == 1 and "WORKER_TIMEOUT_SECONDS" in says

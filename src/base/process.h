@@ -11,7 +11,7 @@ void process_init(void);
 
 /*
  * Opens /dev/null as those of stdin, stdout and stderr that are closed. Otherwise the next file or socket would take their place,
- * and get what is printed and logged.
+ * and get what is printed and logged. To read and to write there fails as before.
  */
 void process_open_standard(void);
 

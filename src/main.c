@@ -228,6 +228,13 @@ static void hide_passwords(char **args)
     }
 }
 
+/* Ends what has printed something. The text may have stood in a buffer until now, where nobody sees that it can't be written. */
+static int end_printing(int code)
+{
+    bool printed = fflush(stdout) == 0 && !ferror(stdout);
+    return printed || code != EXIT_SUCCESS ? code : fail(EXIT_FAILURE, "stdout takes no more");
+}
+
 int main(int argc, char **argv)
 {
     process_open_standard();
@@ -237,11 +244,11 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             if (!cli_print_help(argv[1]))
                 print_help();
-            return EXIT_SUCCESS;
+            return end_printing(EXIT_SUCCESS);
         }
         if (strcmp(argv[i], "--version") == 0) {
             printf("rma-coordinator %s (commit %s, format %d)\n", VERSION, instance_commit, KEYS_FORMAT);
-            return EXIT_SUCCESS;
+            return end_printing(EXIT_SUCCESS);
         }
     }
     if (argc < 2 || argv[1][0] == '-')
@@ -250,6 +257,6 @@ int main(int argc, char **argv)
         return command_serve(argv + 2);
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
         if (command->run != NULL && strcmp(argv[1], command->name) == 0)
-            return command->run(argv + 2);
+            return end_printing(command->run(argv + 2));
     return fail_unknown(argv[1]);
 }

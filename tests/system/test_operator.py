@@ -493,6 +493,16 @@ def test_an_output_that_takes_no_more(coordinator):
         assert result.returncode == FAILED and "stdout" in result.stderr
 
 
+@pytest.mark.parametrize("command", [["check"], ["check", "--json"], ["--help"], ["--version"], ["workers", "--help"]])
+@pytest.mark.parametrize("stdout", ["full", "closed"])
+def test_short_output_that_is_lost_is_an_error_too(redis, coordinator, command, stdout):
+    coordinator.register("w")
+    shell = {"full": 'exec "$@" >/dev/full', "closed": 'exec "$@" >&-'}[stdout]
+    result = subprocess.run(["sh", "-c", shell, "sh", str(project.BINARY), *command], stderr=subprocess.PIPE,
+                            env=environment({"REDIS_URL": redis.url}), text=True, timeout=30)
+    assert result.returncode == FAILED and result.stderr == "rma-coordinator: stdout takes no more\n"
+
+
 # -- strangers -------------------------------------------------------------------------------------------------------------------
 
 

@@ -209,7 +209,7 @@ static void test_any_status_has_chunks(void **state)
         assert_false(reset);
         buffer_fini(&all);
     }
-    assert_within(&gone, 8, 2000);
+    assert_becomes(&gone, 8);
 }
 
 static void test_http_1_0_gets_an_end(void **state)
@@ -221,7 +221,7 @@ static void test_http_1_0_gets_an_end(void **state)
     assert_null(strstr(all.ptr, "chunked"));
     assert_false(reset);
     buffer_fini(&all);
-    assert_within(&gone, 1, 2000);
+    assert_becomes(&gone, 1);
 }
 
 static void test_what_has_no_body_ends_at_once(void **state)
@@ -236,7 +236,7 @@ static void test_what_has_no_body_ends_at_once(void **state)
     assert_null(strstr(all.ptr, "first"));
     assert_false(reset);
     buffer_fini(&all);
-    assert_within(&gone, 2, 2000);
+    assert_becomes(&gone, 2);
 }
 
 static void test_an_aborted_one_does_not_look_whole(void **state)
@@ -250,7 +250,7 @@ static void test_an_aborted_one_does_not_look_whole(void **state)
     all = client_read_all(open_client("GET /broken HTTP/1.0\r\n\r\n"), &reset);
     assert_true(reset);
     buffer_fini(&all);
-    assert_within(&gone, 2, 2000);
+    assert_becomes(&gone, 2);
 }
 
 static void test_a_large_piece_arrives_whole(void **state)
@@ -262,7 +262,7 @@ static void test_a_large_piece_arrives_whole(void **state)
     assert_true(all.len > BIG && all.len < BIG + 1000);
     assert_memory_equal(all.ptr + all.len - 1 - 5, "0\r\n\r\n", 5);
     buffer_fini(&all);
-    assert_within(&gone, 1, 2000);
+    assert_becomes(&gone, 1);
 }
 
 /* --- who leaves --- */
@@ -277,7 +277,7 @@ static void test_one_that_leaves_a_silent_stream_is_noticed(void **state)
         int fd = open_client(requests[i]);
         assert_true(recv(fd, first, sizeof(first), 0) > 0);
         close(fd);
-        assert_within(&gone, i + 1, 1000);
+        assert_becomes(&gone, i + 1);
     }
 }
 
@@ -290,7 +290,7 @@ static void test_one_that_leaves_in_the_middle_of_a_write(void **state)
         assert_true(recv(fd, first, sizeof(first), 0) > 0);
         close(fd);
     }
-    assert_within(&gone, 20, 2000);
+    assert_becomes(&gone, 20);
 }
 
 /* Readers that stopped cost no more than a buffer each, in the kernel; and end when they leave. */
@@ -320,7 +320,7 @@ static void test_readers_that_stop(void **state)
     assert_true(last > unread && (last - unread) / READERS < 2 * STREAM_SOCKET_BUFFER);
     for (int i = 0; i < READERS; i++)
         close(fds[i]);
-    assert_within(&gone, READERS, 3000);
+    assert_becomes(&gone, READERS);
 }
 
 static void test_a_parked_request_is_answered(void **state)
@@ -328,7 +328,7 @@ static void test_a_parked_request_is_answered(void **state)
     (void)state;
     bool reset;
     int fd = open_client("GET /park HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    assert_within(&parks, 1, 2000);
+    assert_becomes(&parks, 1);
     unpark = true;
     struct buffer all = client_read_all(fd, &reset);
     assert_has(&all, "{\"tasks\":[1]}");
@@ -344,10 +344,10 @@ static void test_a_parked_request_whose_client_leaves(void **state)
                                            "GET /park HTTP/1.1\r\nHost: x\r\n\r\nGET /park HTTP/1.1\r\nHos"};
     for (int i = 0; i < 2; i++) {
         int fd = open_client(requests[i]);
-        assert_within(&parks, i + 1, 2000);
+        assert_becomes(&parks, i + 1);
         assert_int_equal(parked_late, i);
         close(fd);
-        assert_within(&parked_late, i + 1, 1000);
+        assert_becomes(&parked_late, i + 1);
     }
     bool reset;
     int fd = open_client(requests[0]);
@@ -363,13 +363,13 @@ static void test_at_the_end_the_parked_are_answered(void **state)
     (void)state;
     bool reset;
     int fd = open_client("GET /park HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_within(&parks, 1, 2000);
+    assert_becomes(&parks, 1);
     int64_t told_at = clock_ms();
     server_thread_stop(loopback.thread);
     struct buffer all = client_read_all(fd, &reset);
     assert_has(&all, "{\"tasks\":[]}");
     assert_has(&all, "Connection: close");
-    assert_true(clock_ms() - told_at < 500);
+    assert_true(clock_ms() - told_at < 2000); /* and not when those that wait for Redis are given up */
     buffer_fini(&all);
     pthread_join(loopback.id, NULL);
 }

@@ -262,7 +262,7 @@ static void test_bytes_pass_both_ways(void **state)
     struct buffer rest = client_read_all(fd, &reset);
     assert_int_equal(rest.len - 1, 50000);
     assert_false(reset);
-    assert_within(&gone, 1, 1000);
+    assert_becomes(&gone, 1);
     assert_int_equal(ended, 1);
     buffer_fini(&rest);
     buffer_fini(&all);
@@ -308,7 +308,7 @@ static void test_a_reader_that_stops(void **state)
     read_exactly(fd, 8 * MIB);
     assert_true(pushed >= 8 * MIB);
     close(fd);
-    assert_within(&gone, 1, 1000);
+    assert_becomes(&gone, 1);
 }
 
 /* A sender whose bytes nobody takes has to wait. */
@@ -329,7 +329,7 @@ static void test_a_sender_has_to_wait(void **state)
         poll(NULL, 0, 1);
     assert_int_equal(taken, sent);
     close(fd);
-    assert_within(&gone, 1, 1000);
+    assert_becomes(&gone, 1);
 }
 
 static void test_clients_that_leave(void **state)
@@ -348,7 +348,7 @@ static void test_clients_that_leave(void **state)
         if (i % 2 == 1)
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         close(fd);
-        assert_within(&gone, i + 1, 1000);
+        assert_becomes(&gone, i + 1);
     }
 }
 
@@ -361,7 +361,7 @@ static void test_we_end_it(void **state)
     struct buffer all = client_read_all(fd, &reset);
     assert_true(reset && all.len == 1);
     buffer_fini(&all);
-    assert_within(&gone, 1, 1000);
+    assert_becomes(&gone, 1);
 
     /* with our end closed, the client may go on */
     char text[4];
@@ -375,14 +375,14 @@ static void test_we_end_it(void **state)
     assert_int_equal(taken, 5);
     assert_int_equal(gone, 1);
     close(fd);
-    assert_within(&gone, 2, 1000);
+    assert_becomes(&gone, 2);
 
     fd = client_open();
     client_send(fd, "GET /abort HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     all = client_read_all(fd, &reset);
     buffer_fini(&all);
     assert_true(reset);
-    assert_within(&gone, 3, 1000);
+    assert_becomes(&gone, 3);
 }
 
 static void test_an_idle_one_ends(void **state)
@@ -394,7 +394,7 @@ static void test_an_idle_one_ends(void **state)
         poll(NULL, 0, 40);
     }
     assert_int_equal(gone, 0);
-    assert_within(&gone, 1, 1000);
+    assert_becomes(&gone, 1);
     close(fd);
 }
 
@@ -406,7 +406,7 @@ static void test_the_end(void **state)
     int fd = open_tunnel("/echo", 0);
     int64_t told_at = clock_ms();
     loopback_stop();
-    assert_true(clock_ms() - told_at < 1000);
+    assert_true(clock_ms() - told_at < 3000); /* and not when requests in flight are given up */
     struct buffer all = client_read_all(fd, &reset);
     assert_false(reset);
     buffer_fini(&all);

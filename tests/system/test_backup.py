@@ -13,7 +13,7 @@ import redis as redis_library
 import processes
 import project
 from load import Load
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 BACKUP = project.ROOT / "deploy" / "backup.sh"
 RESTORE = project.ROOT / "deploy" / "restore.sh"
@@ -136,7 +136,7 @@ def test_one_that_is_broken_off_leaves_no_archive_and_rewrites_go_on(embedded, d
     wait_until(lambda: percentage(redis) == "0", what="the backup waits for the rewrite")
     assert "another backup" in refusal(BACKUP, data, directory / "second.tar.gz")
     os.killpg(backup.pid, number)
-    assert backup.wait(timeout=10) != 0
+    assert backup.wait(PATIENCE) != 0
     assert not archive.exists()
     if number == signal.SIGKILL:
         assert percentage(redis) == "0", "nobody could switch it on again"

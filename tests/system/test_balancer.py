@@ -16,7 +16,7 @@ import processes
 import project
 from coordinator import CAPABILITIES
 from redis_server import free_port
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 CONFIG = project.ROOT / "deploy" / "haproxy.cfg"
 
@@ -286,7 +286,7 @@ def test_asked_to_end_it_finishes_what_is_in_flight(serve, directory, balance):
     port = balance(serve(late).port)
     with http_client.RawConnection(port) as client:
         client.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert arrived.wait(timeout=10)
+        assert arrived.wait(PATIENCE)
         pid = next(pid for pid in processes.living_in(directory))
         os.kill(pid, signal.SIGUSR1)
         wait_until(lambda: not listens(port), what="it takes no more connections")

@@ -16,7 +16,7 @@ from event_stream import EventStream
 from peers import reply
 from redis_server import free_port
 from test_idle import metric
-from waiting import let_pass, wait_until
+from waiting import PATIENCE, let_pass, wait_until
 
 PAGE = (project.ROOT / "docs" / "proxies.md").read_text()
 CLIENT = "127.0.0.2"  # an address that is not the proxy's own
@@ -66,7 +66,7 @@ def front(request, directory, redis, start_coordinator):
         yield coordinator, port
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE)
     assert "WARNING" not in (directory / "proxy.log").read_text()
 
 

@@ -18,7 +18,7 @@ import http_client
 import project
 from coordinator import CAPABILITIES
 from fly_proxy import FlyProxy, may_stop
-from waiting import let_pass, wait_until
+from waiting import PATIENCE, let_pass, wait_until
 
 CONFIG = tomllib.loads((project.ROOT / "fly.toml").read_text())
 LIMITS = CONFIG["http_service"]["concurrency"]
@@ -203,7 +203,7 @@ def test_killed_with_a_request_on_its_way(redis, start_proxy):
     wait_until(lambda: victim.load == 1, what="the request is on its way")
     let_pass(0.1)
     proxy.kill(victim)
-    waiting.join(timeout=10)
+    waiting.join(PATIENCE)
     assert answers[0].status == 502, "nobody knows whether it was carried out"
     # the next heartbeats start a coordinator, and nothing is missing
     wait_until(lambda: beat(proxy, WORKERS[0], active_requests=9).status == 200, what="the next heartbeat is taken")
@@ -221,7 +221,7 @@ def test_a_request_in_flight_when_its_machine_is_stopped_is_finished(redis, star
     wait_until(lambda: any(machine.load for machine in proxy.machines), what="the request is on its way")
     let_pass(0.1)
     proxy.stop_all()
-    waiting.join(timeout=10)
+    waiting.join(PATIENCE)
     assert answers[0].status == 200 and proxy.killed == 0
 
 
@@ -289,7 +289,7 @@ class Stream:
 
     def close(self):
         self._socket.shutdown(socket.SHUT_RDWR)
-        self._reader.join(timeout=10)
+        self._reader.join(PATIENCE)
         self._connection.close()
 
 

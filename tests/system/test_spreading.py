@@ -7,7 +7,7 @@ import pytest
 
 import invariants
 from peers import reply, saying, serving
-from waiting import let_pass, wait_until
+from waiting import PATIENCE, let_pass, wait_until
 
 
 class Busy:
@@ -196,7 +196,7 @@ def test_a_session_keeps_its_worker_unless_that_has_too_much(stage):
     finally:
         by_id[mine].held.clear()
         for thread in asking:
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 def test_a_random_spread_serves_without_leases(make_stage):

@@ -13,7 +13,7 @@ import project
 import task_work
 from commands import Commands
 from coordinator import GPU_CAPABILITIES
-from waiting import let_pass, wait_until
+from waiting import PATIENCE, let_pass, wait_until
 
 
 def submit(coordinator, headers=None, **members):
@@ -318,7 +318,7 @@ def test_waiting_for_the_end(redis, start_coordinator, kept, result):
     assert answers == []
     task_work.complete(redis, "w", task_id, held, "17")
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert [(answer.status, answer.json["state"], answer.json["result"]) for answer in answers] == [(200, "completed", result)] * 5
     assert one.get(f"/api/tasks/{task_id}?wait=30").json["state"] == "completed", "at once"
     assert one.get(f"/api/tasks/{task_id}").json["type"] == "t"
@@ -343,7 +343,7 @@ def test_whoever_waits_is_woken_and_costs_nothing(redis, start_coordinator):
     assert reads() - before < 6, "sweeps alone"
     with Commands(redis) as commands:
         task_work.complete(redis, "w", task_id, held, "17")
-        waiting.join(10)
+        waiting.join(PATIENCE)
     assert answers[0].json["result"] == 17
     assert commands.sweeps() <= 3, "the reading of each 5 s would have more before it"
 
@@ -360,7 +360,7 @@ def test_whoever_waits_is_woken_after_a_restart_of_redis(redis, coordinator):
     redis.restart()
     coordinator.wait_until_ready()
     task_work.complete(redis, "w", task_id, held, "17")
-    waiting.join(15)
+    waiting.join(PATIENCE)
     assert answers[0].json["result"] == 17
 
 

@@ -1,6 +1,7 @@
 # make            builds build/release/rma-coordinator
 # make run        installs what is missing, builds, starts the coordinator on port 8080 with its own Redis
 # make test       installs what is missing, builds and passes every test
+# make quick      what to run while you work: the fast tests and gates
 # make browser    the dashboard's tests in Chromium
 # make check      the fast gates: format, lint, dependencies, scripts
 # make bench      the figures of docs/performance.md, measured here

@@ -237,12 +237,12 @@ def test_a_refused_request_of_a_worker_s_path_is_logged_once_and_counted(redis, 
     coordinator = start_coordinator(redis, THREADS=1)
     for _ in range(5):
         assert coordinator.post(path, body).status == status
-    line, = lines(coordinator, "request")
+    line, = [line for line in lines(coordinator, "request") if "times" not in line]
     assert (line["level"], line["message"], line["status"], line["route"]) == ("info", "refused", status, path)
     assert line["address"] == "127.0.0.1" and line["detail"]
     assert {name: line[name] for name in ("field", "worker_id") if name in line} == more
     coordinator.stop()
-    assert [line["times"] for line in lines(coordinator, "request") if "times" in line] == [4]
+    assert sum(line["times"] for line in lines(coordinator, "request") if "times" in line) == 4
 
 
 def test_what_a_bulk_request_loses_is_logged(redis, start_coordinator):

@@ -76,23 +76,32 @@ local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
   answer[n + 10], answer[n + 11] = deadline, started_at
 end
 
--- Adds at most `max` of the tasks that the worker holds to the answer: those that the ask `request` was given ("-": all). Returns
--- whether there are any.
+-- Adds at most `max` of the tasks that the worker holds to the answer: those that the ask `request` was given ("-": all). Their
+-- leases get later deadlines, so that the ask to which they were given before does not give them back. Returns whether there are any.
 local function repeat_held(worker, answer, max, request)
   task_held_flush()
-  local held, mine = redis.call('HGETALL', key_prefix .. 'held:' .. worker.id), {}
+  local key = key_prefix .. 'held:' .. worker.id
+  local held, mine = redis.call('HGETALL', key), {}
   for i = 1, #held, 2 do
-    local lease_ms, until_then, _, since, queue, of = string.match(held[i + 1], '^(%d+) (%d+) (%d+) (%d+) (%S+) (%S+)')
+    local lease_ms, until_then, ends, since, rest = string.match(held[i + 1], '^(%d+) (%d+) (%d+) (%d+)( .*)$')
+    local queue, of = string.match(rest or '', '^ (%S+) (%S+)')
     if of and (request == '-' or of == request) then
-      mine[#mine + 1] = { id = held[i], since = since, queue = queue, lease_ms = lease_ms, deadline = until_then }
+      local deadline = math.min(tonumber(ends), math.max(until_then + 1, now + lease_ms))
+      mine[#mine + 1] = { id = held[i], since = since, queue = queue, lease_ms = lease_ms, deadline = ms_text(deadline), ends = ends,
+        rest = rest }
     end
   end
   table.sort(mine, function(a, b)
     return a.since < b.since or a.since == b.since and a.id < b.id
   end)
+  if #mine > 0 then
+    task_memory_need_not_be_free()
+  end
   for i = 1, math.min(max, #mine) do
-    local task = read_task(mine[i].id)
-    show(answer, task, mine[i].queue, task.lease or '', mine[i].lease_ms, mine[i].deadline, task.started_at or '')
+    local of = mine[i]
+    local task = read_task(of.id)
+    redis.call('HSET', key, of.id, table.concat({ of.lease_ms, of.deadline, of.ends, of.since }, ' ') .. of.rest)
+    show(answer, task, of.queue, task.lease or '', of.lease_ms, of.deadline, task.started_at or '')
   end
   return #mine > 0
 end

@@ -53,15 +53,16 @@ local function task_leases_release(worker, reason, incarnation, now)
   redis.call('ZREM', key_prefix .. 'news', worker)
 end
 
--- Returns the ids of the tasks that a worker holds by the ask `request`.
+-- Returns the tasks that a worker holds by the ask `request`: by id, until when.
 local function task_leases_of(worker, request)
-  local held, ids = redis.call('HGETALL', key_prefix .. 'held:' .. worker), {}
+  local held, found = redis.call('HGETALL', key_prefix .. 'held:' .. worker), {}
   for i = 1, #held, 2 do
-    if string.match(held[i + 1], '^%d+ %d+ %d+ %d+ %S+ (%S+)') == request then
-      ids[#ids + 1] = held[i]
+    local until_then, of = string.match(held[i + 1], '^%d+ (%d+) %d+ %d+ %S+ (%S+)')
+    if of == request then
+      found[held[i]] = until_then
     end
   end
-  return ids
+  return found
 end
 
 -- Takes one task from a worker that has never received or begun it. reason: for the task's history.

@@ -99,7 +99,7 @@ static void end_poll(struct poll *poll)
     tenure_end(&poll->tenure);
     /* a client that gave an id, or an agent that works on one task after the other, asks for the same tasks again */
     if (poll->unheard && is_named_by_us(poll) && !poll->ask.one_by_one)
-        store_give_back(polls->store, poll->ask.worker_id, poll->ask.id);
+        store_give_back(polls->store, poll->ask.worker_id, poll->ask.id, NULL);
     if (poll->registered)
         store_unpark(polls->store, str_from(poll->waiter));
     if (poll->slot != NO_SLOT) {
@@ -165,7 +165,7 @@ static void give_back(struct poll *poll, const struct asked *answer)
 {
     struct store *store = poll->polls->store;
     if (answer->count > 0)
-        store_give_back(store, poll->ask.worker_id, poll->ask.id);
+        store_give_back(store, poll->ask.worker_id, poll->ask.id, answer);
     else if (poll->lane.len > 0 && answer->kind != ANSWER_GIVEN)
         store_wake_another(store, buffer_str(&poll->lane));
 }

@@ -3,6 +3,7 @@
  * until Redis has answered it.
  */
 #include "base/clock.h"
+#include "base/log_repeat.h"
 #include "store/batch.h"
 #include "store/internal.h"
 #include "store/leases.h"
@@ -15,15 +16,22 @@
 struct giving_back {
     struct giving_back *next; /* of those that have failed */
     struct store *store;
-    size_t worker_len, ask_len;
-    char text[]; /* the worker's id, and the ask's */
+    struct buffer strings; /* the arguments, as they are sent */
 };
+
+static void giving_back_free(struct giving_back *giving)
+{
+    buffer_fini(&giving->strings);
+    free(giving);
+}
 
 static void keep(struct giving_back *giving)
 {
     struct store *store = giving->store;
     if (store->giving_back_count == KEPT_MAX) {
-        free(giving);
+        log_repeatable(LOG_WARN, "tasks",
+                       "tasks that no worker has received can't be given back; they wait until their leases run out", 0);
+        giving_back_free(giving);
         return;
     }
     if (store->giving_back == NULL)
@@ -39,7 +47,7 @@ static void on_given(void *data, enum err err, const struct redisReply *reply, s
     if (err_is_retryable(err))
         keep(data);
     else
-        free(data);
+        giving_back_free(data);
 }
 
 static void send(struct giving_back *giving)
@@ -49,17 +57,23 @@ static void send(struct giving_back *giving)
         keep(giving);
         return;
     }
-    command_add(out, (struct str){giving->text, giving->worker_len});
-    command_add(out, (struct str){giving->text + giving->worker_len, giving->ask_len});
-    batch_add(giving->store, SCRIPT_task_give_back, 2, false, on_given, giving);
+    buffer_append(out, buffer_str(&giving->strings));
+    batch_add(giving->store, SCRIPT_task_give_back, 3, false, on_given, giving);
 }
 
-void store_give_back(struct store *store, struct str worker_id, struct str ask_id)
+void store_give_back(struct store *store, struct str worker_id, struct str ask_id, const struct asked *answer)
 {
-    struct giving_back *giving = store_alloc(sizeof(*giving) + worker_id.len + ask_id.len);
-    *giving = (struct giving_back){.store = store, .worker_len = worker_id.len, .ask_len = ask_id.len};
-    memcpy(giving->text, worker_id.ptr, worker_id.len);
-    memcpy(giving->text + worker_id.len, ask_id.ptr, ask_id.len);
+    struct giving_back *giving = store_alloc(sizeof(*giving));
+    struct buffer tasks = BUFFER_INIT;
+    giving->store = store;
+    for (size_t i = 0; answer != NULL && i < answer->count; i++) {
+        struct lease lease = asked_lease(answer, i);
+        buffer_printf(&tasks, "%.*s %.*s ", STR_PRINTF(lease.task_id), STR_PRINTF(lease.deadline));
+    }
+    command_add(&giving->strings, worker_id);
+    command_add(&giving->strings, ask_id);
+    command_add(&giving->strings, buffer_str(&tasks));
+    buffer_fini(&tasks);
     send(giving);
 }
 

@@ -96,8 +96,11 @@ class Tasks:
         return self.scripts.call("task_retry", *task_ids)
 
     def give_back(self, *asks):
-        """asks: (worker, id of the ask)"""
-        return self.scripts.call("task_give_back", *(text for ask in asks for text in ask))
+        """asks: (worker, id of the ask); and its answer, if that has come"""
+        words = []
+        for worker, request, *answer in asks:
+            words += [worker, request, " ".join(f"{task.id} {task.deadline}" for of in answer for task in of.tasks)]
+        return self.scripts.call("task_give_back", *words)
 
     def news(self, worker_id, works_on=None):
         """-> (how many wait for it, tasks that it lost, tasks to cancel)"""

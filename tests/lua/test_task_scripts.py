@@ -481,6 +481,31 @@ def test_what_nobody_heard_of_is_given_back(tasks):
     assert [task.seq for task in tasks.ask("v", 9).tasks] == [2, 2]
 
 
+@pytest.mark.parametrize("how", [{"request": "r"}, {"one_by_one": True}], ids=str)
+def test_what_was_asked_for_again_is_not_given_back(tasks, how):
+    """The client of an ask has left, and its next ask is served before the first one gives back its tasks."""
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": "t1"}, {"id": "t2"}])
+    first = tasks.ask("w", 1, **{"request": "=1", **how})
+    again = tasks.ask("w", 1, **{"request": "=2", **how})
+    assert (again.ids, again.tasks[0].lease) == (first.ids, first.tasks[0].lease) and again.tasks[0].deadline > first.tasks[0].deadline
+    request = how.get("request", "=1")
+    assert tasks.give_back(("w", request, first)) == [0]
+    assert tasks.complete("w", "t1", again.tasks[0].lease) == "completed"
+    last = tasks.ask("w", 1, **{"request": "=3", **how})
+    assert last.ids == ["t2"]
+    assert tasks.give_back(("w", how.get("request", "=3"), last)) == [1] and tasks.state("t2") == "queued"
+
+
+def test_asks_of_one_call_give_back_what_they_got_last(tasks):
+    tasks.worker("w")
+    tasks.enqueue("t")
+    first, again = tasks.ask_all([("w", 1, "*", "r", f"n{number}", "", "", "", 0) for number in range(2)])
+    assert first.ids == again.ids == ["t"]
+    assert tasks.give_back(("w", "r", first)) == [0] and tasks.state("t") == "leased"
+    assert tasks.give_back(("w", "r", again)) == [1] and tasks.state("t") == "queued"
+
+
 def test_a_heartbeat_tells_what_the_worker_works_on(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"id": "a"}, {"id": "b"}, {"id": "c"}])

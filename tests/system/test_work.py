@@ -168,7 +168,8 @@ def test_a_report_is_answered_with_the_next_tasks(redis, coordinator, what, repo
     given = response.json["tasks"]
     assert given[0].keys() == first.keys()
     if "complete" in what:  # an answer that was lost: the report counts once, and the same tasks come again
-        assert coordinator.post(path, body).json["tasks"] == given
+        again = coordinator.post(path, body).json["tasks"]
+        assert again == [{**task, "deadline": later["deadline"]} for task, later in zip(given, again, strict=True)]
     assert complete(coordinator, given[0]).status == 200
     query = f"worker_id=w&task_id=t3&lease={given[1]['lease']}&next=9&queues=other"
     response = coordinator.post(f"/api/worker/task-complete?{query}", b"1")

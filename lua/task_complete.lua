@@ -15,10 +15,10 @@
 -- worker no longer has the lease, and its result is kept apart if the task still exists; "conflict": the worker never had the
 -- lease; "others": the join token does not speak for the worker (see lib/task_owners.lua); "unknown": there is no such task.
 
-local UNKEPT_MS = 30000 -- how long a task whose result is not kept is: its worker may have missed the answer, and clients may wait
+local KNOWN_MS = 30000 -- how long a completed task is known at least: its worker may have missed the answer, and clients may wait
 local DAY = 86400000
 local FAILED_MS, FAILED = 600000, 5
-local KNOWN_MS = 3600000 -- how long failures are known: another worker may complete the task much later
+local FAILURE_MS = 3600000 -- how long failures are known: another worker may complete the task much later
 
 if (#ARGV - rest + 1) % 4 ~= 0 then
   return redis.error_reply('BADCALL malformed result')
@@ -56,7 +56,7 @@ local function suspect(id, task, worker)
       if more > 0 then
         redis.call('ZPOPMIN', key, more)
       end
-      redis.call('PEXPIRE', key, KNOWN_MS)
+      redis.call('PEXPIRE', key, FAILURE_MS)
       if more >= 0 then
         mark(of)
       end
@@ -99,10 +99,10 @@ local function complete(text, id, lease, result)
     if task.history then
       redis.call('HDEL', key, 'error') -- of an attempt before; the history has it
     end
-    task_ends_put(id, task, 'completed', now, keep, 'result', result)
+    task_ends_put(id, task, 'completed', now, math.max(keep, KNOWN_MS), 'result', result)
   else
     redis.call('HDEL', key, 'payload', 'error')
-    task_ends_put(id, task, 'completed', now, UNKEPT_MS)
+    task_ends_put(id, task, 'completed', now, KNOWN_MS)
   end
   completed[worker], total = (completed[worker] or 0) + 1, total + 1
   if task.history then

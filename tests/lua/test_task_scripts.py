@@ -303,6 +303,19 @@ def test_a_result_that_is_not_kept(tasks):
     assert tasks.redis.hget("{rma}:queue:q", "completed") == "1"
 
 
+def test_a_result_that_is_kept_for_a_moment_is_kept_until_the_report_need_not_be_repeated(tasks):
+    tasks.worker("w")
+    tasks.enqueue_all([{"id": f"t{number}", "fields": {"result_ttl": str(ttl)}} for number, ttl in enumerate((1, 29_999, 40_000))])
+    given = tasks.ask("w", 3).tasks
+    assert [tasks.complete("w", task.id, task.lease, "7") for task in given] == ["completed"] * 3
+    tasks.at(29)
+    assert [tasks.complete("w", task.id, task.lease, "8") for task in given] == ["completed"] * 3, "the first answers may be lost"
+    assert [tasks.hash(task.id)["result"] for task in given] == ["7"] * 3
+    tasks.check()
+    tasks.sweep(31)
+    assert [tasks.complete("w", task.id, task.lease) for task in given] == ["unknown", "unknown", "completed"]
+
+
 def test_the_leases_of_one_answer_differ(tasks):
     tasks.worker("w")
     tasks.enqueue_all([{"id": f"t{number}"} for number in range(20)])
@@ -1331,14 +1344,14 @@ def test_why_a_task_waits(tasks):
 
 def test_what_has_ended_goes_by_itself(tasks):
     tasks.worker("w")
-    tasks.enqueue_all([{"id": "short", "fields": {"result_ttl": "5000"}}, {"id": "day"}, {"id": "dead"},
+    tasks.enqueue_all([{"id": "short", "fields": {"result_ttl": "50000"}}, {"id": "day"}, {"id": "dead"},
                        {"id": "cancelled", "priority": -1}])
     tasks.ask("w", 3)
     tasks.complete("w", "short")
     tasks.complete("w", "day")
     tasks.fail("w", "dead", retryable=False)
     tasks.cancel("cancelled")
-    for at, left in ((6, {"day", "dead", "cancelled"}), (DAY + 6, {"dead"}), (31 * DAY, set())):
+    for at, left in ((51, {"day", "dead", "cancelled"}), (DAY + 6, {"dead"}), (31 * DAY, set())):
         tasks.sweep(at)
         assert {key.split(":task:")[1] for key in tasks.scripts.dump() if ":task:" in key} == left
         assert {task for task, _ in tasks.pages()} == left

@@ -28,7 +28,7 @@
 --     since        since when it waits (ms); "": from now on
 --     wait         for how many more ms it is parked
 --     lane         the lane for which it was woken ("group queue shape"), "" for none. If the ask is served with something else,
---                  another waiter is woken for that lane
+--                  or its worker takes no more tasks, another waiter is woken for that lane
 --
 -- Returns an array for each ask. Its first string is a word: "given"; "parked"; "none"; "due": a sweep must first move on what is
 -- due; "closed": the worker takes no work; "others": the caller may not speak for the worker; "unknown": it is not registered. Then
@@ -316,7 +316,7 @@ local function is_due()
     or redis.call('ZCOUNT', key_prefix .. 'leases', '-inf', now) > 0
 end
 
--- Answers an ask.
+-- Answers an ask. Returns the answer, and whether the worker may take tasks.
 local function serve(name, max, queues, request, nonce, how, waiter, since, wait)
   local id, may = task_owners_read(name)
   local worker, answer = task_workers_read(id), { 'none', ms_text(now), '', '' }
@@ -325,12 +325,12 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
   end
   if not worker or not may then
     answer[1] = worker and 'others' or 'unknown'
-    return answer
+    return answer, false
   end
   local is_named = request ~= '-' and (how == 'lost' or string.sub(request, 1, 1) ~= '=')
   if (is_named or how == 'again') and repeat_held(worker, answer, max, is_named and request or '-') then
     answer[1] = 'given'
-    return answer
+    return answer, true
   end
   local takes = task_workers_takes(worker)
   worker.room = worker.room or takes and task_workers_room(id) or 0
@@ -346,7 +346,7 @@ local function serve(name, max, queues, request, nonce, how, waiter, since, wait
   elseif not takes then
     answer[1] = 'closed'
   end
-  return answer
+  return answer, worker.room > 0
 end
 
 local result = {}
@@ -354,9 +354,9 @@ at = rest
 while at <= #ARGV do
   wanted = wanted - ARGV[at + 1]
   served_by = {}
-  local answer = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
+  local answer, may_take = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
     ARGV[at + 7], tonumber(ARGV[at + 8]))
-  if answer[1] == 'given' and not served_by[ARGV[at + 9]] then
+  if (answer[1] == 'given' or not may_take) and not served_by[ARGV[at + 9]] then
     task_wakes_another(ARGV[at + 9], now)
   end
   result[#result + 1] = answer

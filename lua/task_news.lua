@@ -9,9 +9,9 @@
 
 -- The news of tasks in the answers to heartbeats. beats: for each the worker's id; on how many tasks it says that it works ("-1" if
 -- it does not say), and their ids. A task that it has held for longer than GRACE_MS and does not name never reached it, and is
--- taken back. Returns for each {how many queued tasks it could do, in some lanes; the ids of the tasks that it has lost, with
--- blanks between; the ids of the tasks that it must cancel}. A task that it names and has reported on itself is not lost:
--- heartbeats and reports may overtake each other.
+-- taken back. Returns for each {how many queued tasks it could do, in some lanes, 0 if it holds as many as it may; the ids of the
+-- tasks that it has lost, with blanks between; the ids of the tasks that it must cancel}. A task that it names and has reported on
+-- itself is not lost: heartbeats and reports may overtake each other.
 
 local GRACE_MS = 10000
 local LANES = 32 -- lanes of a group that are counted; if the worker can take nothing from them, as many more, and so on
@@ -54,7 +54,7 @@ end
 -- How many tasks wait in the lanes from which the worker may take tasks.
 local function count_waiting(worker)
   local waiting = 0
-  if not worker or not task_workers_takes(worker) then
+  if not worker or not task_workers_takes(worker) or task_workers_room(worker.id) <= 0 then
     return 0
   end
   for i, present in ipairs(redis.call('SMISMEMBER', key_prefix .. 'groups', unpack(worker.groups))) do

@@ -21,7 +21,7 @@ local FIELDS = { 'state', 'queue', 'group', 'shape', 'priority', 'attempts', 'ma
   'cancel', 'worker_id', 'lease', 'started_at', 'place', 'lost_by', 'history', 'backoff', 'avoid', 'type',
   'watchers' }
 local unheld = {} -- by `held:<worker>`: the tasks that are removed from it when the script ends
-local freed = {} -- by queue with a limit: how many of its leases have ended
+local freed = { workers = {}, queues = {} } -- how many leases have ended: by worker, and by queue with a limit
 
 -- The fields of task `id` that the moves need; nil if it does not exist.
 local function task_moves_read(id)
@@ -100,9 +100,10 @@ local function task_moves_unhold(id, task, later)
   else
     redis.call('HDEL', key, id)
   end
+  freed.workers[task.worker_id] = (freed.workers[task.worker_id] or 0) + 1
   task_queues_count(task.queue, 'leased', -1)
   if task_queues_limited(task.queue) then
-    freed[task.queue] = (freed[task.queue] or 0) + 1
+    freed.queues[task.queue] = (freed.queues[task.queue] or 0) + 1
   end
 end
 
@@ -144,16 +145,22 @@ local function task_moves_lose(id, task, reason, incarnation, now)
   end
 end
 
--- Writes what was to be written later, and wakes those that wait for room in queues with a limit.
+-- Writes what was to be written later, and wakes those that wait for room: of workers that held as many tasks as they may, and in
+-- queues with a limit.
 local function task_moves_flush()
   for key, ids in pairs(unheld) do
     many_call('HDEL', key, ids)
   end
   unheld = {}
-  for queue, count in pairs(freed) do
+  for worker, count in pairs(freed.workers) do
+    if task_workers_room(worker) <= count then
+      task_waiters_call(worker)
+    end
+  end
+  for queue, count in pairs(freed.queues) do
     if not task_queues_closed(queue) and redis.call('EXISTS', key_prefix .. 'parked') == 1 then
       task_wakes_queue(queue, count, clock_now())
     end
   end
-  freed = {}
+  freed = { workers = {}, queues = {} }
 end

@@ -463,6 +463,23 @@ def test_a_worker_holds_256_at_most(tasks):
     assert [len(tasks.ask("w", 100).ids) for _ in range(4)] == [100, 100, 56, 0]
 
 
+def fill(tasks, worker_id):
+    """Has a worker hold as many tasks as it may, and leaves 44."""
+    for _ in range(6):
+        tasks.enqueue_all([{} for _ in range(50)])
+    while tasks.ask(worker_id, 100).ids:
+        pass
+
+
+def test_a_worker_that_may_hold_no_more_has_nothing_waiting(tasks):
+    tasks.worker("w")
+    tasks.worker("v")
+    fill(tasks, "w")
+    assert (tasks.news("w")[0], tasks.news("v")[0]) == (0, 44)
+    tasks.complete("w", tasks.redis.hkeys("{rma}:held:w")[0])
+    assert tasks.news("w")[0] == 44
+
+
 # -- the answer to an ask is lost --------------------------------------------------------------------------------------------------
 
 def test_the_same_ask_gets_the_same_tasks(tasks):
@@ -973,6 +990,44 @@ def test_a_worker_that_may_hold_no_more_stands_before_nobody(tasks):
     tasks.complete("full", tasks.redis.hkeys("{rma}:held:full")[0])
     tasks.enqueue("u")
     assert told() == [("x", "1")]
+
+
+@pytest.mark.parametrize("end", [
+    lambda tasks, task: tasks.complete("w", task), lambda tasks, task: tasks.fail("w", task),
+    lambda tasks, task: tasks.news("w", [other for other in tasks.redis.hkeys("{rma}:held:w") if other != task]),
+    lambda tasks, task: tasks.scripts.call("task_complete", "w", task, "", "1", "v", "nothing", "", "1")],
+    ids=["complete", "fail", "not worked on", "of many"])
+def test_a_worker_that_held_all_that_it_may_is_woken_once_it_holds_less(tasks, end):
+    told = wakes(tasks, "x")
+    tasks.worker("w")
+    fill(tasks, "w")
+    tasks.scripts.heartbeat(tasks.scripts.beat_of("w"), at=11)
+    park(tasks, "w", "x 1")
+    end(tasks, tasks.redis.hkeys("{rma}:held:w")[0])
+    assert told() == [("x", "1")]
+    park(tasks, "w", "x 2", queues="other")
+    end(tasks, tasks.redis.hkeys("{rma}:held:w")[0])
+    assert told() == [], "it was not full before"
+
+
+def test_a_task_that_a_woken_worker_may_not_take_wakes_another(tasks):
+    told = wakes(tasks, "x")
+    for worker in ("w", "v", "u"):
+        tasks.worker(worker)
+    fill(tasks, "w")
+    tasks.ask("v", 100)
+    tasks.complete("w", tasks.redis.hkeys("{rma}:held:w")[0])
+    for waiter, worker in (("x 1", "w"), ("x 2", "w"), ("x 3", "v"), ("x 4", "u"), ("x 5", "u")):
+        park(tasks, worker, waiter)
+
+    def ask(waiter, worker):
+        return tasks.ask_all([(worker, 1, "*", "-", waiter[2:], "", waiter, str(NOW), 1000, "a q ")])[0]
+    tasks.enqueue_all([{}, {}, {}])
+    assert told() == [("x", "1"), ("x", "2"), ("x", "3")]
+    assert ask("x 1", "w").word == "given" and ask("x 2", "w").word == "parked" and told() == [("x", "4")], "w is full"
+    tasks.scripts.drain("v")
+    assert ask("x 3", "v").word == "parked" and told() == [("x", "5")], "v takes no work"
+    assert ask("x 4", "u").word == "given" and ask("x 5", "u").word == "given" and told() == []
 
 
 def test_waiters_for_other_queues_sleep_on(tasks):

@@ -17,7 +17,7 @@ struct account {
     const struct explanation *told;
     struct buffer reasons, text;
     int64_t now;
-    bool may_begin; /* the task waits neither for a paused queue nor for a worker that can do it, nor expires first */
+    bool may_begin; /* the task waits neither for a paused queue nor for a worker that can do it and has room, nor expires first */
 };
 
 static struct str text_of(const struct account *account, const char *name)
@@ -203,6 +203,19 @@ static void say_nobody(struct account *account)
     account->may_begin = false;
 }
 
+/* Says that each of the `able` workers that can do it holds as many tasks as a worker may. */
+static void say_full(struct account *account, int64_t able)
+{
+    struct buffer text = BUFFER_INIT;
+    buffer_printf(&text, "%" PRId64 " live worker%s can do it, but hold%s as many tasks as a worker may.", able,
+                  able == 1 ? "" : "s", able == 1 ? "s" : "");
+    struct buffer *out = begin_reason(account, "workers-full", &text);
+    json_add_integer(out, "workers", able);
+    json_end_object(out);
+    buffer_fini(&text);
+    account->may_begin = false;
+}
+
 static void say_position(struct account *account, int64_t position, int64_t of)
 {
     struct buffer text = BUFFER_INIT;
@@ -276,7 +289,10 @@ static void say_why_it_waits(struct account *account, bool queued)
         say_limit(account, limit, leased);
     if (number_of(account, "avoided_until") > 0)
         say_elsewhere(account, number_of(account, "avoided_until"));
-    if (number_of(account, "able") <= 0)
+    int64_t able = number_of(account, "able");
+    if (able > 0 && number_of(account, "full") >= able)
+        say_full(account, able);
+    if (able <= 0)
         say_nobody(account);
     else if (queued)
         say_position(account, number_of(account, "position"), number_of(account, "of"));

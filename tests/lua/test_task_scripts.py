@@ -476,6 +476,8 @@ def test_a_worker_that_may_hold_no_more_has_nothing_waiting(tasks):
     tasks.worker("v")
     fill(tasks, "w")
     assert (tasks.news("w")[0], tasks.news("v")[0]) == (0, 44)
+    told = tasks.explain(next(task for task, fields in tasks.pages() if fields["state"] == "queued"))
+    assert (told["able"], told["full"]) == ("2", "1")
     tasks.complete("w", tasks.redis.hkeys("{rma}:held:w")[0])
     assert tasks.news("w")[0] == 44
 
@@ -1395,6 +1397,17 @@ def test_why_a_task_waits(tasks):
     assert tasks.explain("t1")["worker_id"] == "w" and int(tasks.explain("t1")["deadline"]) > NOW
     with pytest.raises(redis_library.ResponseError, match="NOTASK"):
         tasks.explain("nothing")
+
+
+def test_ahead_of_a_task_is_what_its_workers_could_do(tasks):
+    tasks.worker("w", services="ocr")
+    tasks.enqueue_all([{"group": "s:ocr"}] * 7 + [{"group": "s:ocr", "shape": "tier=4"}, {"group": "s:none"}, {"group": "w:v"}, {}])
+    tasks.enqueue("t")
+    assert (tasks.explain("t")["position"], tasks.explain("t")["ahead"]) == ("12", "8")
+    tasks.worker("v")
+    assert tasks.explain("t")["ahead"] == "2", "v comes to it first"
+    tasks.enqueue("u", group="s:ocr")
+    assert tasks.explain("u")["ahead"] == "9"
 
 
 def test_what_has_ended_goes_by_itself(tasks):

@@ -272,6 +272,23 @@ def test_a_parked_poll_gets_what_waits_once_its_worker_is_undrained(redis, coord
     assert commands.sweeps() <= 1, "the look of each 5 s would have more before it"
 
 
+def test_a_worker_that_held_all_that_it_may_gets_the_next_task_once_it_has_completed_one(redis, coordinator):
+    coordinator.register("w")
+    submit(redis, *(f"t{number}" for number in range(257)))
+    held = [task for most in (100, 100, 100) for task in ask(coordinator, max=most)["tasks"]]
+    assert len(held) == 256
+    explained = coordinator.get("/api/tasks/t256/explain").json
+    assert explained["reasons"][0] == {
+        "code": "workers-full", "text": "1 live worker can do it, but holds as many tasks as a worker may.", "workers": 1}
+    assert explained["eta_seconds"] is None and "tasks_waiting" not in coordinator.beat("w")
+    poll = Asking(coordinator)
+    wait_until(lambda: parked(redis) == 1)
+    with Commands(redis) as commands:
+        complete(coordinator, held[0])
+        assert ids(poll.answer()) == ["t256"]
+    assert commands.sweeps() <= 1, "the look of each 5 s would have more before it"
+
+
 def test_a_parked_poll_costs_redis_nothing(redis, coordinator):
     for number in range(20):
         coordinator.register(f"w{number}")

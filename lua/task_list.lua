@@ -10,8 +10,8 @@
 
 -- Lists tasks. queue, state, type, worker_id: filters, "" for any; error: a part of the error's text. cursor: "" from the
 -- beginning. Leased tasks come first, by worker; then the other tasks of each queue, the newest first among those that have ended.
--- It looks at some hundred tasks. Returns {the cursor of the next page ("" at the end), then for each task its id and the fields of
--- SHOWN ("" for a missing one)}.
+-- It looks at some hundred tasks. Returns {the cursor of the next page ("" if no task follows), then for each task its id and the
+-- fields of SHOWN ("" for a missing one)}.
 
 local SHOWN = { 'state', 'queue', 'type', 'priority', 'attempts', 'max_attempts', 'created_at', 'available_at', 'started_at',
   'finished_at', 'expires_at', 'worker_id', 'lease_ms', 'requirements', 'dedup', 'progress', 'error', 'reason', 'cancel' }
@@ -28,23 +28,33 @@ for word in string.gmatch(arg_cursor .. '\t', '([^\t]*)\t') do
   from[#from + 1] = word
 end
 local result, looked = { '' }, 0
+local last -- the words of the cursor behind the task that was looked at last
 
--- Looks at a task; returns whether the page is full.
+-- Ends the page behind the task that was looked at last.
+local function end_page()
+  result[1] = table.concat(last, '\t')
+  return true
+end
+
+-- Looks at a task. Returns whether the page ends before it: the page is full, or enough tasks were looked at.
 local function look_at_task(id, queue, state, sub, score)
+  if looked == LOOKED_AT then
+    return end_page()
+  end
   looked = looked + 1
   local fields = redis.call('HMGET', key_prefix .. 'task:' .. id, unpack(SHOWN))
   local err = fields[17]
   if fields[1] and (arg_type == '' or fields[3] == arg_type) and (arg_worker_id == '' or fields[12] == arg_worker_id)
     and (arg_error == '' or err and string.find(err, arg_error, 1, true)) then
+    if #result > max * (#SHOWN + 1) then
+      return end_page()
+    end
     result[#result + 1] = id
     for at = 1, #SHOWN do
       result[#result + 1] = fields[at] or ''
     end
   end
-  if looked >= LOOKED_AT or #result > max * (#SHOWN + 1) then
-    result[1] = table.concat({ queue, state, sub, score, id }, '\t')
-    return true
-  end
+  last = { queue, state, sub, score, id }
 end
 
 local function list_leased()

@@ -15,12 +15,16 @@ struct reading_audit {
     struct buffer body;
     char last[48]; /* the id of the last entry */
     int count, wanted;
+    bool more; /* another entry follows the last one */
 };
 
 static void on_entry(void *data, const struct audit_entry *entry)
 {
     struct reading_audit *reading = data;
     struct buffer *body = &reading->body;
+    reading->more = reading->count == reading->wanted;
+    if (reading->more)
+        return;
     json_begin_object(body, NULL);
     json_add_text(body, "id", entry->id);
     json_add_time(body, "time", entry->time);
@@ -44,7 +48,7 @@ static void on_end(void *data, enum err err)
     struct str last = {NULL, 0};
     char room[sizeof(reading->last)];
     memcpy(room, reading->last, sizeof(room));
-    if (reading->count == reading->wanted)
+    if (reading->more)
         last = str_from(room);
     struct request *request = api_resume(reading->pending, err);
     if (request != NULL) {
@@ -90,7 +94,7 @@ void api_audit(struct request *request)
     reading->wanted = wanted;
     json_begin_object(&reading->body, NULL);
     json_begin_array(&reading->body, "entries");
-    enum err err = store_audit_read(reading_store(request), cursor, (size_t)wanted, on_entry, on_end, reading);
+    enum err err = store_audit_read(reading_store(request), cursor, (size_t)wanted + 1, on_entry, on_end, reading);
     if (err != ERR_NONE)
         on_end(reading, err);
 }

@@ -1353,6 +1353,31 @@ def test_thousands_with_one_moment_are_listed_at_the_same_cost(tasks, state):
     assert sorted(found) == ids and most < 20
 
 
+@pytest.mark.parametrize("state, count", [("queued", 1), ("queued", 499), ("queued", 500), ("scheduled", 3), ("leased", 3),
+                                          ("dead", 3)])
+def test_more_follow_a_full_page_only_if_there_are_more(tasks, state, count):
+    tasks.worker("w")
+
+    def make(number, kind):
+        tasks.enqueue_all([{"due": "+9000" if state == "scheduled" else "", "fields": {"type": kind}} for _ in range(number)])
+        given = tasks.ask("w", number).ids if state in ("leased", "dead") else []
+        for task in given if state == "dead" else []:
+            tasks.fail("w", task, retryable=False)
+
+    def page(most, cursor="", kind=""):
+        cursor, *words = tasks.scripts.call("task_list", queue="q", state=state, type=kind, worker_id="", error="", cursor=cursor,
+                                            max=most)
+        return len(words) // 20, cursor
+    for first in range(0, count, 50):
+        make(min(50, count - first), "u")
+    assert page(count) == page(count, kind="u") == (count, "")
+    make(1, "t")
+    if count < 500:  # it looks at 500 at once
+        assert page(count, kind="u") == (count, "")
+    listed, cursor = page(count)
+    assert listed == count and page(count, cursor) == (1, "")
+
+
 def test_a_cursor_is_short_however_much_the_tasks_demand(tasks):
     demands = [";".join(f"label.n{number:02}={letter * 300}" for number in range(32)) + f";label.z={end}"
                for letter in "ab" for end in "xy"]

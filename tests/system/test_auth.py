@@ -1138,6 +1138,18 @@ def test_a_cursor_of_the_audit_is_an_entrys(redis, guarded):
     assert guarded.request("GET", "/api/admin/audit?cursor=1-0", headers=admin).json["entries"] == []
 
 
+def test_more_follow_a_page_of_the_audit_only_if_there_are_more(redis, guarded):
+    admin = bearer(make_token(redis.client))
+    for number in range(1, 4):
+        redis.client.xadd("{rma}:audit", {"who": "nobody", "action": f"x{number}", "outcome": "done"}, id=f"{number}-0")
+
+    def page(limit, cursor="4-0"):
+        answer = guarded.request("GET", f"/api/admin/audit?limit={limit}&cursor={cursor}", headers=admin).json
+        return [entry["action"] for entry in answer["entries"]], answer["next_cursor"]
+    assert page(3) == page(4) == (["x3", "x2", "x1"], None)
+    assert page(2) == (["x3", "x2"], "2-0") and page(2, "2-0") == page(1, "2-0") == (["x1"], None)
+
+
 @pytest.mark.parametrize("name", ["abcdefghijk:", "abcdefghijk", "ABCDEFGHIJKL", "%2e%2e%2f%2e%2e%2f%2e%2e%2f%2e%2e%2f",
                                   "abcdefghijk%00"])
 def test_what_can_be_no_tokens_id_is_no_tokens(redis, guarded, name):

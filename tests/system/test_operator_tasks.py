@@ -184,6 +184,10 @@ def test_many_tasks_come_in_pages(fleet):
     assert [line.split()[2] for line in lines[1:-1]] == [f"t{number}" for number in range(250)]
     assert len(json.loads(fleet.done("tasks", "--limit=1000", "--json"))["tasks"]) == 250
     assert len(fleet.done("tasks").splitlines()) == 102
+    assert fleet.done("tasks", "--limit=249").endswith("249 tasks; more follow, see --limit\n")
+    for limit in (250, 251):
+        assert fleet.done("tasks", f"--limit={limit}").endswith("\n250 tasks\n")
+    assert json.loads(fleet.done("tasks", "--limit=250", "--json"))["next_cursor"] is None
 
 
 def test_one_task_with_all_there_is_and_why_it_waits(fleet):

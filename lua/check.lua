@@ -8,8 +8,8 @@
 
 -- Checks whether the data in Redis is consistent, without changing anything. If index is "", names are keys, without the prefix. Of
 -- a key that is an index of tasks, it only checks whether other keys agree that the index exists. Else names are members of the
--- index of tasks that is called `index`: the hashes of these tasks must agree that they are in it. Returns a sentence for each
--- fault. All keys that concern one thing are read at one moment, so the fleet may go on meanwhile.
+-- index of tasks, or of waiters, that is called `index`: the hashes of these tasks, or `parked`, must agree that they are in it.
+-- Returns a sentence for each fault. All keys that concern one thing are read at one moment, so the fleet may go on meanwhile.
 
 local HOLDERS, LEASES = 1000, 20000
 local CANCELLING = '^%d+ %d+ %d+ %d+ %S+ %S+ cancel$' -- of entries in `held:…`
@@ -75,7 +75,28 @@ local function check_task(id)
   end
 end
 
--- A member of an index: its hash must say that it is there.
+-- Returns the lists in which a waiter is, according to `parked`: false: it is not parked; nil: nobody can read that.
+local function lists_of(waiter)
+  local entry = redis.call('HGET', key_prefix .. 'parked', waiter)
+  return entry and string.match(entry, '^%d+ %S+ %S+ (.*)$')
+end
+
+-- A member of `parked`: the lists that it names must have it.
+local function check_parked(waiter)
+  local lists = lists_of(waiter)
+  expect(lists ~= nil, 'waiter ', waiter, ' is parked as nobody can read')
+  for list in string.gmatch(lists or '', '%S+') do
+    expect(is_there('ZSCORE', 'parked:' .. list, waiter), 'waiter ', waiter, ' is parked, but parked:', list, ' does not have it')
+  end
+end
+
+-- A member of a list of waiters: `parked` must name the list.
+local function check_waiter(index, list, waiter)
+  local lists = is_there('ZSCORE', index, waiter) and ' ' .. (lists_of(waiter) or '') .. ' '
+  expect(not lists or string.find(lists, ' ' .. list .. ' ', 1, true), index, ' has waiter ', waiter, ', and parked does not say so')
+end
+
+-- A member of an index of tasks: its hash must say that it is there.
 local function check_member(index, id)
   local task = read_task(id)
   local kind, queue = string.match(index, '^(%a+):(.*)$')
@@ -230,6 +251,12 @@ local CHECKS = {
     local bound = redis.call('ZSCORE', key_prefix .. 'agenda', 'expiring ' .. queue)
     expect(not first or bound and tonumber(bound) <= tonumber(first), 'expiring ', queue, ' is not in the agenda, or too late')
   end,
+  agenda = function()
+    for _, entry in ipairs(redis.call('ZRANGE', key_prefix .. 'agenda', 0, 1999)) do
+      local kind = string.match(entry, '^(%l+) %S+$')
+      expect(kind == 'scheduled' or kind == 'expiring', 'agenda has ', entry, ', which is no set of tasks')
+    end
+  end,
   worker = function(name)
     local id = string.gsub(name, ':online$', '')
     if redis.call('EXISTS', key_prefix .. 'worker:' .. id) == 0 then
@@ -248,7 +275,12 @@ local CHECKS = {
 }
 
 local function check_name(name)
-  if arg_index ~= '' then
+  local list = string.match(arg_index, '^parked:(.*)$')
+  if list then
+    check_waiter(arg_index, list, name)
+  elseif arg_index == 'parked' then
+    check_parked(name)
+  elseif arg_index ~= '' then
     check_member(arg_index, name)
   else
     local kind, of = string.match(name, '^([^:]+):?(.*)$')

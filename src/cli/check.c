@@ -64,13 +64,16 @@ static enum err check_names(struct checking *checking, struct str index, const s
     return ERR_NONE;
 }
 
-/* Returns the command that reads the members of an index of tasks; NULL if the key is no such index. */
+/* Returns the command that reads the members of an index of tasks or of waiters; NULL if the key is no such index. */
 static const char *scan_of(struct str name)
 {
     static const struct {
         const char *start, *scan;
-    } kinds[] = {{"ready:", "ZSCAN"}, {"scheduled:", "ZSCAN"}, {"expiring:", "ZSCAN"}, {"completed:", "ZSCAN"},
-                 {"dead:", "ZSCAN"},  {"cancelled:", "ZSCAN"}, {"expired:", "ZSCAN"},  {"held:", "HSCAN"}};
+    } kinds[] = {{"ready:", "ZSCAN"},     {"scheduled:", "ZSCAN"}, {"expiring:", "ZSCAN"},
+                 {"completed:", "ZSCAN"}, {"dead:", "ZSCAN"},      {"cancelled:", "ZSCAN"},
+                 {"expired:", "ZSCAN"},   {"held:", "HSCAN"},      {"parked:", "ZSCAN"}};
+    if (str_eq(name, STR("parked")))
+        return "HSCAN";
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (name.len > strlen(kinds[i].start) && memcmp(name.ptr, kinds[i].start, strlen(kinds[i].start)) == 0)
             return kinds[i].scan;

@@ -101,6 +101,10 @@ def test_faults_are_found(redis, fleet):
             (lambda client: client.srem("{rma}:groups", "w:v"), "w:v"),
             (lambda client: client.zrem("{rma}:leases", "w"), "worker w holds"),
             (lambda client: client.zadd("{rma}:agenda", {"scheduled default": 2 ** 52}), "agenda"),
+            (lambda client: client.zadd("{rma}:agenda", {"nonsense": 1}), "agenda has nonsense"),
+            (lambda client: client.hset("{rma}:parked", "x 1", "9 w * * a w:w"), "waiter x 1"),
+            (lambda client: client.hset("{rma}:parked", "x 1", "nonsense"), "waiter x 1"),
+            (lambda client: client.zadd("{rma}:parked:a;default", {"x 1": 1}), "parked:a;default has waiter x 1"),
             (lambda client: client.hincrby("{rma}:queue:default", "leased", 1), "queue default"),
             (lambda client: client.hincrby("{rma}:queue:other", "completed", 1), "queue other"),
             (lambda client: client.delete("{rma}:dedup:other d"), redis.dedup_task),
@@ -140,7 +144,8 @@ def restore(redis, saved):
 def test_a_key_of_a_wrong_type_hides_no_other_fault(redis, fleet):
     fleet.stop()
     redis.client.delete("{rma}:task:t100")
-    for name in ("task:x", "dead:nobody", "ready:a nobody ", "held:x", "queue:x", "dedup:default x"):
+    for name in ("task:x", "dead:nobody", "ready:a nobody ", "held:x", "queue:x", "dedup:default x", "parked", "parked:a",
+                 "agenda"):
         key = "{rma}:" + name
         if name.startswith("dedup:"):
             redis.client.hset(key, "x", "x")

@@ -104,41 +104,41 @@ enum err store_ask(struct store *store, const struct ask *ask, store_answer_call
     return ERR_NONE;
 }
 
-/* Runs a script without waiting for its reply. */
-static void run_quietly(struct store *store, enum script script, const struct str *args, const struct str *strings, size_t count)
+static void on_told(void *data, enum err err, const struct redisReply *reply, size_t index)
 {
-    struct buffer command = BUFFER_INIT;
-    script_begin(&command, script, args, count);
-    for (size_t i = 0; i < count; i++)
-        command_add(&command, strings[i]);
-    enum err err = link_run(store->link, script, &command, NULL, NULL);
-    (void)err; /* a lost call only costs time: those who wait look again */
+    (void)data, (void)err, (void)reply, (void)index; /* a lost call only costs time: those who wait look again */
 }
 
-static void on_unparked(void *data, enum err err, const struct redisReply *reply, size_t index)
+/*
+ * Adds a string to the next call of a script, without waiting for its reply. Thousands of clients may leave in one turn, more than
+ * there may be commands under way.
+ */
+static void tell(struct store *store, enum script script, struct str string)
 {
-    (void)data, (void)err, (void)reply, (void)index; /* a waiter that stays is passed over */
-}
-
-/* Removes many waiters in one call: thousands of clients may leave in one turn, more than there may be commands under way. */
-void store_unpark(struct store *store, struct str waiter)
-{
-    struct buffer *out = batch_begin(store, SCRIPT_task_unpark);
+    struct buffer *out = batch_begin(store, script);
     if (out == NULL)
         return;
-    command_add(out, waiter);
-    batch_add(store, SCRIPT_task_unpark, 1, true, on_unparked, NULL);
+    command_add(out, string);
+    batch_add(store, script, 1, true, on_told, NULL);
+}
+
+void store_unpark(struct store *store, struct str waiter)
+{
+    tell(store, SCRIPT_task_unpark, waiter);
+}
+
+void store_wake_another(struct store *store, struct str lane)
+{
+    tell(store, SCRIPT_task_wake, lane);
 }
 
 void store_watch_task(struct store *store, struct str task_id)
 {
     struct str args[TASK_WATCH_ARGS] = {[TASK_WATCH_thread] = str_from(store_thread_name(store)), [TASK_WATCH_id] = task_id};
-    run_quietly(store, SCRIPT_task_watch, args, NULL, 0);
-}
-
-void store_wake_another(struct store *store, struct str lane)
-{
-    run_quietly(store, SCRIPT_task_wake, NULL, &lane, 1);
+    struct buffer command = BUFFER_INIT;
+    script_begin(&command, SCRIPT_task_watch, args, 0);
+    enum err err = link_run(store->link, SCRIPT_task_watch, &command, NULL, NULL);
+    (void)err; /* those who wait read the task again */
 }
 
 struct telling {

@@ -419,6 +419,40 @@ def test_tasks_of_an_answer_that_nobody_will_hear_are_given_back(redis, start_co
         assert ids(ask(coordinator, "v", max=9)) == ["t", "u"]
 
 
+class SlowRoad(Relay):
+    """Holds back an answer of Redis that has a text in it, until it is freed."""
+
+    def __init__(self, redis, text):
+        self._text, self.is_holding, self.is_free = text, False, False
+        super().__init__(lambda: redis.port)
+
+    def _pass(self, one):
+        if not self.is_free and one in self._pairs and self._text in one.recv(65536, socket.MSG_PEEK):
+            self.is_holding = True
+            self._over.wait(0.01)
+        else:
+            super()._pass(one)
+
+
+@pytest.mark.parametrize("query", ["request_id=r&wait=30", ""], ids=["named", "one by one"])
+def test_what_a_worker_has_by_a_second_ask_is_not_given_back_by_the_first(redis, start_coordinator, query):
+    """Its client has left before Redis's answer came, and asks another coordinator."""
+    there = start_coordinator(redis)
+    with contextlib.closing(SlowRoad(redis, b"to be held back")) as road:
+        here = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        here.register("w")
+        submit(redis, "t", payload='"to be held back"')
+        client = here.raw().send(f"GET {TASKS}?worker_id=w&{query} HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: road.is_holding)
+        client.close()
+        with Commands(redis) as commands:
+            task, = there.get(f"{TASKS}?worker_id=w&{query}").json["tasks"]
+            let_pass(0.9)  # a client that has sent its end may still read for 0.75 s
+            road.is_free = True
+            wait_until(lambda: any(f" t {redis.client.hget('{rma}:task:t', 'started_at')[:5]}" in line for line in commands.lines))
+        assert state_of(redis, "t") == "leased" and complete(there, task).status == 200
+
+
 def test_a_lost_wake_is_made_up_for(redis, coordinator):
     coordinator.register("w")
     poll = Asking(coordinator)

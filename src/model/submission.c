@@ -291,6 +291,7 @@ struct submission submission_for_worker(struct str type, struct str payload, str
     struct submission submission = nothing_told;
     submission.type = type;
     submission.payload = payload;
+    submission.ttl_ms = DAY_MS; /* the worker may never come back */
     buffer_printf(&submission.group, "w:%.*s", STR_PRINTF(worker_id));
     size_t room = worker_id.len + sizeof("{\"worker_id\":\"\"}");
     submission.text = malloc(room);

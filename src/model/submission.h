@@ -55,8 +55,8 @@ struct submission {
 MUST_CHECK enum err submission_parse(struct str body, int64_t now, struct submission *out, struct faults *faults, const char **why);
 
 /*
- * Makes a task without parsing JSON: of that type, in the queue "default", for that one worker. The texts must outlive it;
- * `payload` is JSON.
+ * Makes a task without parsing JSON: of that type, in the queue "default", for that one worker, which must begin it within a
+ * day. The texts must outlive it; `payload` is JSON.
  */
 struct submission submission_for_worker(struct str type, struct str payload, struct str worker_id);
 

@@ -1,5 +1,6 @@
 """Tasks as those see them who submit them and look at them."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -610,6 +611,8 @@ def test_a_job_for_all(redis, coordinator):
         task = task_of(coordinator, worker["task_id"])
         assert (task["type"], task["payload"]) == ("warm-up", {"model": "m"})
         assert task["requirements"] == {"worker_id": worker["worker_id"]}
+        made, expires = (datetime.datetime.fromisoformat(task[name][:-1]) for name in ("created_at", "expires_at"))
+        assert expires - made == datetime.timedelta(days=1), "its worker may never come back"
         assert list(task_work.lease(redis, worker["worker_id"], 5)) == [worker["task_id"]], "its own, and no other"
 
 

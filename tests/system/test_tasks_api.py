@@ -211,6 +211,15 @@ def test_keys_that_are_none(coordinator, key):
     assert listed(coordinator) == []
 
 
+def test_a_moment_is_told_as_the_document_says(coordinator):
+    submission = coordinator.get("/openapi.json").json["components"]["schemas"]["Submission"]["properties"]["run_at"]
+    moment = round(time.time() * 1000) + 60_000
+    assert ("number" in submission["type"]) == (submit(coordinator, run_at=moment).status == 201)
+    text = datetime.datetime.fromtimestamp(moment / 1000, datetime.timezone(datetime.timedelta(hours=2))).isoformat()
+    assert submit(coordinator, run_at=text).json["available_at"][:-1] == datetime.datetime.utcfromtimestamp(
+        moment / 1000).isoformat(timespec="milliseconds")
+
+
 BAD_PATHS = [("GET", "/api/tasks/{}"), ("DELETE", "/api/tasks/{}"), ("POST", "/api/tasks/{}/retry"),
              ("GET", "/api/tasks/{}/explain"),
              ("GET", "/api/queues/{}"), ("POST", "/api/queues/{}/pause"), ("POST", "/api/queues/{}/resume"),

@@ -93,7 +93,8 @@ end
 -- A member of a list of waiters: `parked` must name the list.
 local function check_waiter(index, list, waiter)
   local lists = is_there('ZSCORE', index, waiter) and ' ' .. (lists_of(waiter) or '') .. ' '
-  expect(not lists or string.find(lists, ' ' .. list .. ' ', 1, true), index, ' has waiter ', waiter, ', and parked does not say so')
+  expect(not lists or string.find(lists, ' ' .. list .. ' ', 1, true), index, ' has waiter ', waiter,
+    ', and parked does not say so')
 end
 
 -- A member of an index of tasks: its hash must say that it is there.

@@ -3,9 +3,9 @@
 --: use task_leases
 
 -- Takes back the tasks that asks were given whose answers no worker has received: the connection to the worker or to Redis ended
--- before. asks: for each the worker's id, the id of the ask, and its answer: for each task its id and the deadline of its lease, with
--- blanks between; "" if the answer is not known, and the ask is the only one of that id. A task that the worker has been given again
--- since, by the same ask, has another deadline, and stays. Returns for each how many tasks it took back.
+-- before. asks: for each the worker's id, the id of the ask, and its answer: for each task its id and the deadline of its lease,
+-- with blanks between; "" if the answer is not known, and the ask is the only one of that id. A task that the worker has been given
+-- again since, by the same ask, has another deadline, and stays. Returns for each how many tasks it took back.
 
 if (#ARGV - rest + 1) % 3 ~= 0 then
   return redis.error_reply('BADCALL malformed asks')

@@ -77,7 +77,8 @@ local function show(answer, task, queue, lease, lease_ms, deadline, started_at)
 end
 
 -- Adds at most `max` of the tasks that the worker holds to the answer: those that the ask `request` was given ("-": all). Their
--- leases get later deadlines, so that the ask to which they were given before does not give them back. Returns whether there are any.
+-- leases get later deadlines, so that the ask to which they were given before does not give them back. Returns whether there are
+-- any.
 local function repeat_held(worker, answer, max, request)
   task_held_flush()
   local key = key_prefix .. 'held:' .. worker.id
@@ -87,8 +88,8 @@ local function repeat_held(worker, answer, max, request)
     local queue, of = string.match(rest or '', '^ (%S+) (%S+)')
     if of and (request == '-' or of == request) then
       local deadline = math.min(tonumber(ends), math.max(until_then + 1, now + lease_ms))
-      mine[#mine + 1] = { id = held[i], since = since, queue = queue, lease_ms = lease_ms, deadline = ms_text(deadline), ends = ends,
-        rest = rest }
+      mine[#mine + 1] = { id = held[i], since = since, queue = queue, lease_ms = lease_ms, deadline = ms_text(deadline),
+        ends = ends, rest = rest }
     end
   end
   table.sort(mine, function(a, b)
@@ -354,8 +355,8 @@ at = rest
 while at <= #ARGV do
   wanted = wanted - ARGV[at + 1]
   served_by = {}
-  local answer, may_take = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6],
-    ARGV[at + 7], tonumber(ARGV[at + 8]))
+  local answer, may_take = serve(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5],
+    ARGV[at + 6], ARGV[at + 7], tonumber(ARGV[at + 8]))
   if (answer[1] == 'given' or not may_take) and not served_by[ARGV[at + 9]] then
     task_wakes_another(ARGV[at + 9], now)
   end

@@ -102,9 +102,9 @@ void store_unpark(struct store *store, struct str waiter);
 void store_wake_another(struct store *store, struct str lane);
 
 /*
- * Takes back the tasks that an ask was given, if any, since the worker has not received the answer. `answer`: NULL if Redis's answer
- * was lost, too; else a task that the same ask, repeated, has been given since stays with the worker. There is no callback; the call
- * is repeated until Redis has answered it.
+ * Takes back the tasks that an ask was given, if any, since the worker has not received the answer. `answer`: NULL if Redis's
+ * answer was lost, too; else a task that the same ask, repeated, has been given since stays with the worker. There is no callback;
+ * the call is repeated until Redis has answered it.
  */
 void store_give_back(struct store *store, struct str worker_id, struct str ask_id, const struct asked *answer);
 

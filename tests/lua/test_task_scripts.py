@@ -520,7 +520,8 @@ def test_what_was_asked_for_again_is_not_given_back(tasks, how):
     tasks.enqueue_all([{"id": "t1"}, {"id": "t2"}])
     first = tasks.ask("w", 1, **{"request": "=1", **how})
     again = tasks.ask("w", 1, **{"request": "=2", **how})
-    assert (again.ids, again.tasks[0].lease) == (first.ids, first.tasks[0].lease) and again.tasks[0].deadline > first.tasks[0].deadline
+    assert (again.ids, again.tasks[0].lease) == (first.ids, first.tasks[0].lease)
+    assert again.tasks[0].deadline > first.tasks[0].deadline
     request = how.get("request", "=1")
     assert tasks.give_back(("w", request, first)) == [0]
     assert tasks.complete("w", "t1", again.tasks[0].lease) == "completed"
@@ -1477,7 +1478,7 @@ def test_a_full_redis_refuses_tasks_and_takes_results(tasks):
             tasks.enqueue("new")
         assert tasks.complete("w", "t0") == "completed"
         assert tasks.fail("w", "t1").startswith("failed scheduled")
-        assert tasks.ask("w").ids == ["t3"]
+        assert [tasks.ask("w", request="r").ids for _ in range(2)] == [["t3"]] * 2
         assert tasks.touch("w", "t2", extend="5000")[0] == "held"
         assert tasks.cancel("t2") == "cancelling"
         assert tasks.touch("w", "t2", percent="50")[0] == "held"

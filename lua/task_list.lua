@@ -59,8 +59,9 @@ end
 
 local function list_leased()
   local worker = from[1] == '*' and from[3] or ''
+  local begin = worker == '' and '-' or (from[5] == '' and '(' or '[') .. worker -- without a task, the worker is done
   local ids = arg_worker_id ~= '' and { arg_worker_id }
-    or redis.call('ZRANGEBYLEX', key_prefix .. 'workers', worker == '' and '-' or '[' .. worker, '+', 'LIMIT', 0, LOOKED_AT)
+    or redis.call('ZRANGEBYLEX', key_prefix .. 'workers', begin, '+', 'LIMIT', 0, LOOKED_AT)
   for _, id in ipairs(ids) do
     local held = redis.call('HGETALL', key_prefix .. 'held:' .. id)
     local tasks = {}
@@ -76,7 +77,7 @@ local function list_leased()
       end
     end
   end
-  if #ids == LOOKED_AT and ids[#ids] ~= worker then
+  if #ids == LOOKED_AT then
     result[1] = table.concat({ '*', '', ids[#ids], '', '' }, '\t')
     return true
   end

@@ -1395,6 +1395,20 @@ def test_a_cursor_is_short_however_much_the_tasks_demand(tasks):
     assert sorted(found) == ids
 
 
+@pytest.mark.parametrize("fleet", [499, 500, 501, 1000, 1001])
+def test_what_a_large_fleet_holds_is_listed_once(tasks, fleet):
+    names = [f"w{number:04}" for number in range(fleet)]
+    holders = [name for name in ("w0000", "w0498", "w0499", "w0500", "w0999", "w1000") if name in names]
+    for worker in holders:
+        tasks.worker(worker)
+    tasks.redis.zadd("{rma}:workers", {name: 0 for name in names})
+    tasks.enqueue_all([{} for _ in range(2 * len(holders))])
+    held = [task for worker in holders for task in tasks.ask(worker, 2).ids]
+    for most in (1, 2, 500):
+        assert sorted(task for task, _ in tasks.pages(most, state="leased")) == sorted(held)
+    tasks.redis.zrem("{rma}:workers", *set(names).difference(holders))
+
+
 def test_what_one_worker_holds_is_listed_at_once(tasks):
     tasks.redis.zadd("{rma}:workers", {f"a{number}": 0 for number in range(600)})
     tasks.worker("w")

@@ -16,7 +16,8 @@
 struct giving_back {
     struct giving_back *next; /* of those that have failed */
     struct store *store;
-    struct buffer strings; /* the arguments, as they are sent */
+    struct buffer strings; /* the arguments, as they are sent: the worker's id, the ask's, and the tasks of its answer */
+    size_t ids_len;        /* of these, the bytes of the ids */
 };
 
 static void giving_back_free(struct giving_back *giving)
@@ -34,6 +35,8 @@ static void keep(struct giving_back *giving)
         giving_back_free(giving);
         return;
     }
+    giving->strings.len = giving->ids_len; /* by then, Redis's downtime may have moved the deadlines that the answer had */
+    command_add(&giving->strings, STR(""));
     if (store->giving_back == NULL)
         store->give_back_at = clock_ms() + AGAIN_MS;
     giving->next = store->giving_back;
@@ -72,6 +75,7 @@ void store_give_back(struct store *store, struct str worker_id, struct str ask_i
     }
     command_add(&giving->strings, worker_id);
     command_add(&giving->strings, ask_id);
+    giving->ids_len = giving->strings.len;
     command_add(&giving->strings, buffer_str(&tasks));
     buffer_fini(&tasks);
     send(giving);

@@ -419,15 +419,15 @@ def test_tasks_of_an_answer_that_nobody_will_hear_are_given_back(redis, start_co
         assert ids(ask(coordinator, "v", max=9)) == ["t", "u"]
 
 
-class SlowRoad(Relay):
-    """Holds back an answer of Redis that has a text in it, until it is freed."""
+class SlowRoad(ForgetfulRoad):
+    """Holds back an answer of Redis that has a text in it, until it is freed; may then lose something."""
 
-    def __init__(self, redis, text):
-        self._text, self.is_holding, self.is_free = text, False, False
-        super().__init__(lambda: redis.port)
+    def __init__(self, redis, text, lost=b"nothing that anybody says"):
+        self._held, self.is_holding, self.is_free = text, False, False
+        super().__init__(redis, lost)
 
     def _pass(self, one):
-        if not self.is_free and one in self._pairs and self._text in one.recv(65536, socket.MSG_PEEK):
+        if not self.is_free and one in self._pairs and self._held in one.recv(65536, socket.MSG_PEEK):
             self.is_holding = True
             self._over.wait(0.01)
         else:
@@ -451,6 +451,23 @@ def test_what_a_worker_has_by_a_second_ask_is_not_given_back_by_the_first(redis,
             road.is_free = True
             wait_until(lambda: any(f" t {redis.client.hget('{rma}:task:t', 'started_at')[:5]}" in line for line in commands.lines))
         assert state_of(redis, "t") == "leased" and complete(there, task).status == 200
+
+
+def test_tasks_are_given_back_when_redis_is_back_and_has_moved_their_deadlines(redis, start_coordinator):
+    lost = b"\r\nt 1"  # of the call that gives back the task t
+    with contextlib.closing(SlowRoad(redis, b"to be held back", lost)) as road:
+        coordinator = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
+        coordinator.register("w")
+        submit(redis, "t", payload='"to be held back"')
+        client = coordinator.raw().send(f"GET {TASKS}?worker_id=w&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: road.is_holding)
+        client.close()
+        let_pass(0.9)  # a client that has sent its end may still read for 0.75 s
+        road.is_free = True
+        wait_until(lambda: road.has_lost)
+        lease_ms, until, ends, rest = redis.client.hget("{rma}:held:w", "t").split(" ", 3)
+        redis.client.hset("{rma}:held:w", "t", f"{lease_ms} {int(until) + 5000} {int(ends) + 5000} {rest}")
+        wait_until(lambda: state_of(redis, "t") == "queued")
 
 
 def test_a_lost_wake_is_made_up_for(redis, coordinator):

@@ -290,7 +290,7 @@ static void say_why_it_waits(struct account *account, bool queued)
     if (number_of(account, "avoided_until") > 0)
         say_elsewhere(account, number_of(account, "avoided_until"));
     int64_t able = number_of(account, "able");
-    if (able > 0 && number_of(account, "full") >= able)
+    if (queued && able > 0 && number_of(account, "full") >= able)
         say_full(account, able);
     if (able <= 0)
         say_nobody(account);

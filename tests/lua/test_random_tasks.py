@@ -39,7 +39,7 @@ class Life:
         self.made = 0
         self.polls = itertools.count()
         self.leases = {}  # (worker, task) -> leases that it was given
-        self.asks = []    # (worker, id of the ask)
+        self.asks = []    # (worker, id of the ask, its answer)
         self.states = {}
         self.seqs = {}
         self.replaced = set()
@@ -120,7 +120,7 @@ class Life:
         most, poll = self.dice.choice([1, 1, 3, 50]), f"x {next(self.polls)}"  # no two polls of a thread have one name
         request = "=" + poll.split()[1]
         answer = self.tasks.ask(worker, most, queues, request, waiter=self.dice.choice(["", poll, poll, poll]), wait=30_000)
-        self.asks.append((worker, request))
+        self.asks.append((worker, request, answer))
         for task in answer.tasks:
             assert task.seq == self.seqs.get(task.id, 0) + 1, "leases of a task are numbered without a gap"
             self.seqs[task.id] = task.seq
@@ -134,6 +134,20 @@ class Life:
         if best and held < 256:
             assert urgency and urgency == sorted(urgency), (answer.ids, best)
             assert urgency[0] <= min(best.values()) // task_invariants.BAND, (answer.ids, best)
+
+    def ask_again(self):
+        if self.asks:
+            worker, request, _ = self.dice.choice(self.asks[-10:])
+            held = {task: entry.split(" ") for task, entry in self.tasks.redis.hgetall(f"{{rma}}:held:{worker}").items()}
+            mine = [task for task, entry in held.items() if entry[5] == request]
+            if mine:
+                answer, = self.tasks.ask_all([(worker, 100, "*", request, "again", "lost", "", "", 0)])
+                assert sorted(answer.ids) == sorted(mine)
+                for task in answer.tasks:
+                    before, ends = (int(word) for word in held[task.id][1:3])
+                    assert task.lease == self.leases[worker, task.id][-1]
+                    assert before < task.deadline <= ends or before == task.deadline == ends
+                self.asks.append((worker, request, answer))
 
     def _some_lease(self):
         worker, task = self.dice.choice(sorted(self.leases))
@@ -162,7 +176,8 @@ class Life:
 
     def give_back(self):
         if self.asks:
-            self.tasks.give_back(self.dice.choice(self.asks[-10:]))
+            ask = self.dice.choice(self.asks[-10:])
+            self.tasks.give_back(self.dice.choice([ask, ask[:2]]))
 
     def cancel(self):
         if self.made:
@@ -193,9 +208,8 @@ class Life:
     def step(self):
         operation, = self.dice.choices(
             [self.register, self.heartbeat, self.unregister, self.enqueue, self.ask, self.complete, self.fail, self.touch,
-             self.give_back,
-             self.cancel, self.retry, self.set_queue, self.sweep, self.pass_time],
-            weights=[2, 3, 1, 5, 9, 6, 4, 2, 1, 1, 1, 1, 3, 3])
+             self.give_back, self.ask_again, self.cancel, self.retry, self.set_queue, self.sweep, self.pass_time],
+            weights=[2, 3, 1, 5, 9, 6, 4, 2, 1, 2, 1, 1, 1, 3, 3])
         operation()
         return operation.__name__
 

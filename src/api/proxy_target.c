@@ -74,7 +74,7 @@ struct str proxy_public_location(struct str location, struct str authority, stru
                                  struct buffer *room)
 {
     struct str rest = location, none = {NULL, 0};
-    if (!cut_begin(&rest, STR("http://")) && !cut_begin(&rest, STR("https://")))
+    if (!cut_begin(&rest, STR("http://")) && !cut_begin(&rest, STR("https://")) && !cut_begin(&rest, STR("//")))
         return none;
     if (!cut_begin(&rest, authority) || (rest.len > 0 && strchr("/?#", rest.ptr[0]) == NULL))
         return none;

@@ -218,10 +218,11 @@ def test_a_redirect_is_the_clients_to_follow(stage):
     peer = stage.peers.start(saying(
         lambda request: reply(b"", 307, {"Location": request.target.partition("?")[2].replace("SELF", request.header("host"))})))
     service = stage.service(peer.url + "/base")
-    for said, got in {"http://SELF/base/x/?y": f"/service/{service}/x/?y", "http://127.0.0.1:1/x": "http://127.0.0.1:1/x",
-                      "/x": "/x"}.items():
+    cases = {"http://SELF/base/x/?y": f"/service/{service}/x/?y", "//SELF/base/x": f"/service/{service}/x",
+             "http://127.0.0.1:1/x": "http://127.0.0.1:1/x", "//127.0.0.1:1/base/x": "//127.0.0.1:1/base/x", "/x": "/x"}
+    for said, got in cases.items():
         assert stage.ask("GET", f"/service/{service}/x?{said}").headers["Location"] == got
-    assert len(peer.requests) == 3
+    assert len(peer.requests) == len(cases)
 
 
 def test_the_public_path_has_that_of_public_url_in_front(stage, redis, start_coordinator):

@@ -368,7 +368,10 @@ static void test_locations(void **state)
         {"http://w:8102@evil/b/v1/x", NULL},
         {"http://other/b/v1/x", NULL},
         {"/b/v1/x", NULL},
-        {"//w:8102/b/v1/x", NULL},
+        {"//W:8102/b/v1/x", "/service/rag/x"},
+        {"//w:8102", NULL},
+        {"//other/b/v1/x", NULL},
+        {"///w:8102/b/v1/x", NULL},
         {"x", NULL},
         {"", NULL},
     };

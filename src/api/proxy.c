@@ -115,12 +115,26 @@ static void refuse_answer(struct proxy *proxy)
 /* Begins to answer the client with what the worker has answered. */
 static void begin_answer(struct proxy *proxy, struct str bytes, bool last)
 {
+    proxy_drop_busy(proxy);
     if (proxy->order->failed != NULL && proxy->status >= 300)
         refuse_answer(proxy);
     else if (proxy->status == 101)
         proxy_begin_tunnel(proxy, bytes, last);
     else
         proxy_answer(proxy, bytes, last);
+}
+
+/* No other worker answers: the client gets the answer that was set aside, or else the last failure. */
+static void end_unserved(struct proxy *proxy)
+{
+    struct str bytes;
+    bool last;
+    if (proxy->busy == NULL) {
+        proxy_fail(proxy, proxy->err, proxy->detail.ptr);
+        return;
+    }
+    proxy_bring_back(proxy, &bytes, &last);
+    begin_answer(proxy, bytes, last);
 }
 
 static void on_answer(void *data, struct str bytes, bool last)
@@ -130,10 +144,8 @@ static void on_answer(void *data, struct str bytes, bool last)
     if (proxy->status == 0) {
         proxy->status = proxy->exchange->head.status;
         proxy->arrived = true;
-        if (asks_for_another(proxy->status) && !proxy->was_held && may_try_again(proxy, true)) {
-            proxy->is_held = proxy->was_held = true;
-            proxy->held = bytes;
-            proxy->held_last = last;
+        if (asks_for_another(proxy->status) && !proxy->was_busy && may_try_again(proxy, true)) {
+            proxy_set_aside(proxy, bytes, last);
             choose(proxy);
         } else {
             begin_answer(proxy, bytes, last);
@@ -154,8 +166,7 @@ static bool may_go_to_other(const struct proxy *proxy, const struct exchange_fai
 {
     bool is_silent = failure->fault == EXCHANGE_CONNECT_TIMEOUT || failure->fault == EXCHANGE_TLS_TIMEOUT ||
                      failure->fault == EXCHANGE_LOOKUP_TIMEOUT || failure->fault == EXCHANGE_OVERLOADED;
-    return proxy->other_url.len > 0 && !is_silent && !proxy->is_held && proxy_is_waited_for(proxy) &&
-           may_try_again(proxy, failure->delivered);
+    return proxy->other_url.len > 0 && !is_silent && proxy_is_waited_for(proxy) && may_try_again(proxy, failure->delivered);
 }
 
 static void on_failed(void *data, const struct exchange_failure *failure)
@@ -178,14 +189,12 @@ static void on_failed(void *data, const struct exchange_failure *failure)
                                    : failure->delivered                  ? REQUEST_FAILED
                                                                          : REQUEST_UNREACHABLE;
     proxy_release(proxy, outcome);
-    if (proxy->is_held)
-        proxy->is_held = false; /* another worker is being chosen already */
-    else if (proxy->pending == NULL)
+    if (proxy->pending == NULL)
         proxy_break_off(proxy);
     else if (failure->fault != EXCHANGE_OVERLOADED && may_try_again(proxy, failure->delivered))
         choose(proxy);
     else
-        proxy_fail(proxy, proxy->err, proxy->detail.ptr);
+        end_unserved(proxy);
     proxy_let_go(proxy);
 }
 
@@ -279,7 +288,7 @@ static void go_to_other(struct proxy *proxy)
     buffer_fini(&url);
 }
 
-/* No other worker can serve the request: the client gets the held answer, or the last failure. */
+/* No worker can be chosen. */
 static void give_up(struct proxy *proxy, enum err err, enum request_refusal refusal)
 {
     static const char *const sentences[] = {
@@ -294,11 +303,8 @@ static void give_up(struct proxy *proxy, enum err err, enum request_refusal refu
     bool lacks_model = proxy->among == SILENT && (refusal == REQUEST_NO_WORKERS || refusal == REQUEST_NONE_TAKES);
     if (err == ERR_NO_WORKER)
         metric_add(&passing_counts_own(proxy->place)->refusals[refusal], 1);
-    if (proxy->is_held) {
-        proxy->is_held = false;
-        begin_answer(proxy, proxy->held, proxy->held_last);
-    } else if (proxy->attempt > 0) {
-        proxy_fail(proxy, proxy->err, proxy->detail.ptr);
+    if (proxy->attempt > 0) {
+        end_unserved(proxy);
     } else if (err == ERR_NO_WORKER) {
         proxy_fail(proxy, err, proxy->order->nobody != NULL ? proxy->order->nobody : lacks_model ? no_model : sentences[refusal]);
     } else {
@@ -319,21 +325,12 @@ static bool wants_other(const struct proxy *proxy, const struct request_choice *
 static void take_or_leave(struct proxy *proxy, const struct request_choice *choice)
 {
     bool wanted = proxy_is_waited_for(proxy), leave = !wanted || wants_other(proxy, choice);
-    if (leave) {
-        struct request_lease *held = proxy->lease;
-        proxy->lease = choice->lease;
-        proxy_release(proxy, REQUEST_NOT_SENT);
-        proxy->lease = held;
-    }
+    if (leave)
+        store_release(proxy->api->store, choice->lease, REQUEST_NOT_SENT);
     if (wanted && leave) {
         proxy->among = proxy->order->loaders.len > 0 ? LOADERS : SILENT;
         choose(proxy);
     } else if (wanted) {
-        if (proxy->is_held) { /* another worker is asked: the held answer of the one before is dropped */
-            proxy->is_held = false;
-            proxy_end_exchange(proxy);
-            proxy_release(proxy, proxy_outcome(proxy));
-        }
         take_choice(proxy, choice);
         go_to(proxy, choice->url);
     }

@@ -48,25 +48,22 @@ struct proxy {
     struct buffer head;                      /* of the request to the worker, */
     size_t authority_at, authority_len;      /* and where in it the worker's host[:port] is */
     int status;                              /* of the worker's answer; 0: there is no answer yet */
-    /*
-     * Bytes of the worker that are not passed on yet: the beginning of an answer that the client gets only if no other worker can
-     * be asked, or bytes that the tunnel does not take yet. `held_last`: they are the last ones.
-     */
-    struct str held;
-    bool is_held, held_last;
-    bool was_held; /* another worker was asked because one was busy: that happens once */
-    bool safe;     /* the request may be done twice */
-    bool arrived;  /* an earlier attempt may have reached a worker */
+    struct proxy_busy *busy;                 /* the answer that is set aside; NULL: none */
+    bool was_busy;                           /* one was set aside: that happens once */
+    bool safe;                               /* the request may be done twice */
+    bool arrived;                            /* an earlier attempt may have reached a worker */
 
     enum err err;         /* why the last attempt failed */
     struct buffer detail; /* the sentence about it; ends with a NUL */
 
     struct stream *stream;
     struct tunnel *tunnel;
-    bool upgrades;         /* the client asks for a WebSocket */
-    bool in_tunnel;        /* the client has one; it outlives the request, and so the order */
-    struct buffer service; /* the name of the tunnel's, for the log */
-    bool ended;            /* the worker's answer is whole */
+    struct str held;         /* bytes of the worker that the tunnel does not take yet */
+    bool is_held, held_last; /* there are some; they are the last ones */
+    bool upgrades;           /* the client asks for a WebSocket */
+    bool in_tunnel;          /* the client has one; it outlives the request, and so the order */
+    struct buffer service;   /* the name of the tunnel's, for the log */
+    bool ended;              /* the worker's answer is whole */
 
     struct intake *intake; /* the body if it comes in pieces; NULL: it does not */
     bool taken;            /* reading it has begun: no other worker can get it whole */
@@ -78,6 +75,18 @@ struct proxy {
     size_t place;                           /* of the service in metrics->passing */
     bool counted;                           /* it is counted as in flight there */
     int64_t began_at, sent_at, answered_at; /* clock_us */
+};
+
+/* A worker's answer that asks for another worker. It is paused; the client gets it if no other worker answers. */
+struct proxy_busy {
+    struct exchange *exchange;
+    struct str bytes; /* the first ones of its body; */
+    bool last;        /* they are also the last ones */
+    int attempt;
+    size_t place;
+    char worker_id[ID_MAX + 1];
+    const struct catalogue_passing *passing;
+    bool has_model;
 };
 
 /* Removes one holder. Frees it when that was the last one. */
@@ -100,6 +109,15 @@ enum request_outcome proxy_outcome(const struct proxy *proxy);
 
 /* Frees the exchange with the worker, if there is one. */
 void proxy_end_exchange(struct proxy *proxy);
+
+/* Sets the worker's answer aside, which begins with `bytes`, and ends its lease. */
+void proxy_set_aside(struct proxy *proxy, struct str bytes, bool last);
+
+/* Makes the answer that was set aside the present one again. */
+void proxy_bring_back(struct proxy *proxy, struct str *bytes, bool *last);
+
+/* Frees the answer that was set aside, if there is one. */
+void proxy_drop_busy(struct proxy *proxy);
 
 /* Ends the wait, counts the answer by its status, and returns the request, to be answered now; NULL: nobody waits. */
 struct request *proxy_take(struct proxy *proxy, int status);

@@ -35,6 +35,49 @@ void proxy_end_exchange(struct proxy *proxy)
     proxy->exchange = NULL;
 }
 
+void proxy_set_aside(struct proxy *proxy, struct str bytes, bool last)
+{
+    struct proxy_busy *busy = calloc(1, sizeof(*busy));
+    if (busy == NULL)
+        abort();
+    *busy = (struct proxy_busy){.exchange = proxy->exchange,
+                                .bytes = bytes,
+                                .last = last,
+                                .attempt = proxy->attempt,
+                                .place = proxy->place,
+                                .passing = proxy->passing,
+                                .has_model = proxy->has_model};
+    memcpy(busy->worker_id, proxy->worker_id, sizeof(busy->worker_id));
+    proxy->busy = busy;
+    proxy->was_busy = true;
+    proxy->exchange = NULL;
+    proxy_release(proxy, proxy_outcome(proxy));
+}
+
+void proxy_bring_back(struct proxy *proxy, struct str *bytes, bool *last)
+{
+    const struct proxy_busy *busy = proxy->busy;
+    proxy->exchange = busy->exchange;
+    proxy->status = busy->exchange->head.status;
+    proxy->attempt = busy->attempt;
+    proxy->passing = busy->passing;
+    proxy->has_model = busy->has_model;
+    memcpy(proxy->worker_id, busy->worker_id, sizeof(proxy->worker_id));
+    proxy_count(proxy, busy->place);
+    *bytes = busy->bytes;
+    *last = busy->last;
+    free(proxy->busy);
+    proxy->busy = NULL;
+}
+
+void proxy_drop_busy(struct proxy *proxy)
+{
+    if (proxy->busy != NULL)
+        exchange_free(proxy->busy->exchange);
+    free(proxy->busy);
+    proxy->busy = NULL;
+}
+
 enum request_outcome proxy_outcome(const struct proxy *proxy)
 {
     return proxy->status >= 500 ? REQUEST_FAILED : REQUEST_SERVED;
@@ -72,6 +115,7 @@ void proxy_finish(struct proxy *proxy)
     if (!proxy->ended && proxy->exchange != NULL) /* the worker neither failed nor came to an end: the client's side ended first */
         metric_add(&counts->clients_gone, 1);
     proxy_end_exchange(proxy);
+    proxy_drop_busy(proxy);
     proxy_release(proxy, REQUEST_UNKNOWN);
     metric_add(&counts->in_flight, (uint64_t)-1);
     histogram_observe(&counts->duration_us, passing_bounds, clock_us() - proxy->began_at);

@@ -10,7 +10,7 @@ import pytest
 
 from certificates import Authority
 from peer_faults import ANSWERED, CUT, DELIVERED, UNDELIVERED, after, close, late, reset, silence, stale, stale_unread
-from peers import reply, saying
+from peers import reply, saying, serving
 from stage import of_all
 from waiting import let_pass, wait_until
 
@@ -120,12 +120,34 @@ def test_a_post_that_may_be_delivered_twice_gets_another_worker(stage, why):
 def test_a_request_that_has_reached_a_worker_is_not_said_to_have_had_no_effect(stage):
     """Not even if its last attempt reached nobody: the worker that refuses comes last once it is suspect."""
     key = {"Idempotency-Key": "k"}
-    for behave in (after(b"", close), after(b"", reset), saying(reply(b"busy", 503))):
+    for behave in (after(b"", close), after(b"", reset)):
         peer = stage.peers.start(behave)
         service = stage.service(peer, stage.peers.refusing())
         got = [stage.ask("POST", f"/service/{service}/x", b"x", key) for _ in range(4)]
-        assert len(peer.requests) == 4 and got[-1].json["code"] == "worker-failed", got
-        assert all(each.body == b"busy" or each.json["code"] == "worker-failed" for each in got), got
+        assert len(peer.requests) == 4 and all(each.json["code"] == "worker-failed" for each in got), got
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_the_answer_of_a_busy_worker_is_better_than_none(stage, status):
+    """Whatever becomes of the request at the others: the client sees why, and when to come again."""
+    whole = reply(b"busy" * 10_000, status, ["Retry-After: 7"])
+
+    async def in_two_writes(connection, _):
+        head, _, body = whole.partition(b"\r\n\r\n")
+        await connection.send(head + b"\r\n\r\n")
+        await asyncio.sleep(0.001)
+        await connection.send(body)
+
+    for behave in (saying(whole), serving(in_two_writes)):
+        for fault in (UNDELIVERED["refuses"], DELIVERED["closes after the request"], DELIVERED["hangs at the head"]):
+            busy = stage.peers.start(behave)
+            service = stage.service()
+            worker = stage.register(service, busy)
+            stage.register(service, make_peer(stage, fault))
+            got = [stage.ask("GET", f"/service/{service}/x") for _ in range(3)]
+            assert [(each.status, each.is_whole, each.body) for each in got] == [(status, True, b"busy" * 10_000)] * 3, got
+            assert all(each.headers["Retry-After"] == "7" and each.headers["X-RMA-Worker"] == worker for each in got)
+            assert len(busy.requests) == 3
 
 
 def test_a_busy_worker_behind_one_that_fails_is_not_the_last(stage):

@@ -180,29 +180,30 @@ static struct name *find_name(const char *text)
     return name;
 }
 
-/* Forgets the results that are no longer used, to make room. */
-static void forget(int64_t now)
+static void forget(struct name **at)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct name **at = &shared.buckets[i]; *at != NULL;) {
-            struct name *name = *at;
-            if (name->under_way || name->stale_until > now) {
-                at = &name->next;
-                continue;
-            }
-            *at = name->next;
-            shared.names--;
-            free(name);
-        }
+    struct name *name = *at;
+    *at = name->next;
+    shared.names--;
+    free(name);
 }
 
-/* Adds a name without a result. NULL: there is no room. The caller holds the lock. */
+/* Forgets a name to make room: the oldest one of a bucket. The buckets take turns. A name that is being looked up stays. */
+static void forget_one(void)
+{
+    static size_t turn;
+    struct name **found = NULL;
+    while (found == NULL)
+        for (struct name **at = &shared.buckets[turn++ % BUCKETS]; *at != NULL; at = &(*at)->next)
+            found = (*at)->under_way ? found : at;
+    forget(found);
+}
+
+/* Adds a name without a result. The caller holds the lock. */
 static struct name *make_name(const char *text)
 {
     if (shared.names >= LOOKUP_CACHE_MAX)
-        forget(clock_ms());
-    if (shared.names >= LOOKUP_CACHE_MAX)
-        return NULL;
+        forget_one();
     size_t size = strlen(text) + 1;
     struct name *name = h2o_mem_alloc(sizeof(*name) + size);
     memset(name, 0, sizeof(*name));
@@ -308,6 +309,12 @@ void lookup_use_resolver(void (*resolver)(const char *name, struct lookup_result
     pthread_mutex_lock(&shared.lock);
     shared.resolve = resolver;
     shared.kept_ms = kept_ms;
-    forget(INT64_MAX);
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct name **at = &shared.buckets[i]; *at != NULL;) {
+            if ((*at)->under_way)
+                at = &(*at)->next;
+            else
+                forget(at);
+        }
     pthread_mutex_unlock(&shared.lock);
 }

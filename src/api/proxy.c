@@ -211,6 +211,11 @@ static void on_writable(void *data)
 
 /* -- a worker ----------------------------------------------------------------------------------------------------------------- */
 
+static struct str method_of(const struct proxy *proxy)
+{
+    return proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
+}
+
 /* Sends the request to the worker that proxy->head is for. */
 static void dial(struct proxy *proxy, const struct target *target)
 {
@@ -223,6 +228,7 @@ static void dial(struct proxy *proxy, const struct target *target)
         .more = proxy->intake != NULL,
         .chunked = proxy->intake != NULL && intake_length(proxy->intake) == INTAKE_LENGTH_UNKNOWN,
         .is_head = request_is_head(proxy->request),
+        .odd_body = !proxy_expects_body(method_of(proxy)),
         .upgrade = proxy->upgrades,
         .safe = proxy->safe,
         .head_ms = proxy->passing->head_timeout_s * 1000,
@@ -254,7 +260,7 @@ static void take_choice(struct proxy *proxy, const struct request_choice *choice
     buffer_append(&proxy->fingerprint, choice->tls_fingerprint);
     if (proxy->attempt > 1)
         metric_add(&passing_counts_own(proxy->place)->retries, 1);
-    struct str method = proxy->order->method.ptr != NULL ? proxy->order->method : request_method(proxy->request);
+    struct str method = method_of(proxy);
     proxy->safe = proxy->passing->idempotent || str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
                   str_eq(method, STR("OPTIONS")) || proxy_has_key(proxy->request);
 }

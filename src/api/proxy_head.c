@@ -35,6 +35,11 @@ static struct str begin_trace(char room[55])
     return (struct str){room, 55};
 }
 
+bool proxy_expects_body(struct str method)
+{
+    return str_eq(method, STR("POST")) || str_eq(method, STR("PUT")) || str_eq(method, STR("PATCH"));
+}
+
 /* Sets the length of the body, or that it comes in chunks. */
 static void set_length(const struct proxy *proxy, struct proxy_head *head, char room[DIGITS_MAX])
 {
@@ -45,8 +50,7 @@ static void set_length(const struct proxy *proxy, struct proxy_head *head, char 
         length = intake_length(proxy->intake);
     head->chunked = length == INTAKE_LENGTH_UNKNOWN;
     /* "Content-Length: 0" is for the methods that usually have a body (RFC 9110, section 8.6) */
-    bool is_expected = str_eq(head->method, STR("POST")) || str_eq(head->method, STR("PUT")) || str_eq(head->method, STR("PATCH"));
-    if (!head->chunked && (length > 0 || is_expected))
+    if (!head->chunked && (length > 0 || proxy_expects_body(head->method)))
         head->length = (struct str){room, digits_decimal(length, room)};
 }
 

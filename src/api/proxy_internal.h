@@ -131,6 +131,9 @@ void proxy_compose(struct proxy *proxy, const struct target *target);
  */
 struct str proxy_front(const struct request *request);
 
+/* proxy_head.c: whether requests with that method usually have a body. */
+bool proxy_expects_body(struct str method);
+
 /* proxy_head.c: whether the worker gets an Idempotency-Key, and so knows a request that comes once more. */
 bool proxy_has_key(const struct request *request);
 

@@ -211,10 +211,11 @@ static int read_keep_ms(const struct answer *answer)
     return -1;
 }
 
-/* Whether the worker may have refused the request without reading its body. Some servers then take the body for a request. */
+/* Whether the worker may have answered without reading the request's body. Some servers then take the body for a request. */
 static bool may_have_left_body(const struct dialled *dialled)
 {
-    return answer_status(dialled->answer) >= 400 && (dialled->request.more || dialled->request.body.len > 0);
+    const struct exchange_request *request = &dialled->request;
+    return (request->more || request->body.len > 0) && (request->odd_body || answer_status(dialled->answer) >= 300);
 }
 
 /* Ends the exchange after a whole answer, and keeps the connection if it can be used again. `clean`: no bytes came behind it. */

@@ -92,6 +92,7 @@ struct exchange_request {
     bool more;                   /* the rest of the body comes by exchange_send */
     bool chunked;                /* the head says "Transfer-Encoding: chunked": the exchange makes the chunks */
     bool is_head;                /* the method is HEAD */
+    bool odd_body;               /* with this method there is usually no body: some servers don't read one */
     bool upgrade;                /* WebSocket is asked for */
     bool safe;                   /* it may be sent twice: GET, HEAD, or a request to an idempotent service */
     int lookup_ms;               /* how long each phase may take; 0: the default, see below */

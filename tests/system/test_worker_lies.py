@@ -126,19 +126,23 @@ def test_a_body_where_none_may_be_harms_no_other_request(stage, method, path, bo
     assert min(apart) < A_LITTLE
 
 
-def test_a_body_that_the_worker_takes_for_a_request_harms_no_other_request(stage):
-    """A server that refuses a request without reading its body. The client could have written that for others."""
+@pytest.mark.parametrize("method, status", [("POST", 404), ("POST", 500), ("POST", 302), ("GET", 200), ("DELETE", 200),
+                                            ("OPTIONS", 204)])
+def test_a_body_that_the_worker_takes_for_a_request_harms_no_other_request(stage, method, status):
+    """A server that answers a request without reading its body: it refuses or redirects the request, or expects no body with that
+    method. The client could have written that for others."""
     async def behave(connection):
         while True:
             head = await connection.reader.readuntil(b"\r\n\r\n")
-            is_refused = head.startswith(b"POST /refused ")
-            await connection.send(reply(head.partition(b" HTTP")[0], 404 if is_refused else 200))
-            await asyncio.sleep(0.0005 if is_refused else 0)
+            is_unread = b" /unread " in head
+            body = b"" if is_unread else head.partition(b" HTTP")[0]
+            await connection.send(reply(body, status if is_unread else 200))
+            await asyncio.sleep(0.0005 if is_unread else 0)
 
     service = stage.service(stage.peers.start(behave))
     with stage.coordinators[0].connection() as client:
         for _ in range(40):
-            assert client.request("POST", f"/service/{service}/refused", b"GET /evil HTTP/1.1\r\n\r\n").status == 404
+            assert client.request(method, f"/service/{service}/unread", b"GET /evil HTTP/1.1\r\n\r\n").status == status
             got = client.request("GET", f"/service/{service}/good")
             assert (got.status, got.body) == (200, b"GET /good"), got
 

@@ -319,6 +319,7 @@ static void dispatch(struct request *request)
     h2o_req_t *req = request->h2o;
     struct intake *intake;
     const char *why;
+    request_take_target(request); /* first, since problems depend on the path */
     enum err err = begin_body(request, &intake, &why);
     if (err != ERR_NONE) {
         refuse(request, err, why);

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Takes the request line's target apart, into host, path and query. */
-static void take_target(struct request *request)
+void request_take_target(struct request *request)
 {
     h2o_req_t *req = request->h2o;
     struct str target = {req->path.base, req->path.len};
@@ -87,7 +86,6 @@ static enum err find_row(struct request *request, const struct route *routes, st
 enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE])
 {
     struct route_match match;
-    take_target(request);
     enum err err = find_row(request, routes, &match);
     if (err == ERR_METHOD)
         memcpy(allow, match.allow, sizeof(match.allow));

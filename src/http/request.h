@@ -31,8 +31,11 @@ struct request {
     void *waiting;                  /* for the handler; NULL at first */
 };
 
+/* Takes the request line's target apart, into host, path and query. */
+void request_take_target(struct request *request);
+
 /*
- * Looks a request up in `routes` and fills in route, parameters, host, path and query. The errors are those of route_find; with
+ * Looks a request up in `routes` by its path, and fills in route and parameters. The errors are those of route_find; with
  * ERR_METHOD `allow` lists the path's methods.
  */
 MUST_CHECK enum err request_route(struct request *request, const struct route *routes, char allow[ROUTE_ALLOW_SIZE]);

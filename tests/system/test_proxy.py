@@ -686,6 +686,18 @@ def test_errors_of_models_are_openais_too(models, redis, start_coordinator):
             assert problem["error"]["message"] == problem["detail"] and problem["error"]["param"] is None
 
 
+@pytest.mark.parametrize("lines, status", [
+    ("Transfer-Encoding: gzip", 400), ("Content-Length: 5x", 400), ("Content-Length: 1\r\nContent-Length: 1", 400),
+    ("Host: y", 400), ("Transfer-Encoding: chunked\r\n\r\nzz", 400), ("Content-Length: 1\r\nExpect: more", 417),
+    (f"X-Long: {'x' * 70_000}", 431)], ids=["encoding", "length", "lengths", "hosts", "chunk", "expectation", "long"])
+def test_even_the_refusal_of_a_head_below_v1_is_openais(models, lines, status):
+    with models.coordinators[0].raw() as raw:
+        raw.send(f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n")
+        problem = raw.read_response("POST").json
+    assert problem["status"] == status and problem["error"]["message"] == problem["detail"]
+    assert (problem["error"]["type"], problem["error"]["code"]) == ("invalid_request_error", problem["code"])
+
+
 def test_a_conversation_stays_on_its_worker(stage):
     peers = [stage.peers.start(saying(reply(b"ok"))) for _ in range(4)]
     service = stage.service(*peers)

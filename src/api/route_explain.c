@@ -5,14 +5,17 @@
 #include "base/json_writer.h"
 #include "http/reply.h"
 #include "model/catalogue.h"
+#include "model/endpoint.h"
 #include "model/id.h"
 #include "store/requests.h"
+#include "upstream/upstream.h"
 
 #include <inttypes.h>
 
 struct account {
     struct pending *pending;
-    struct buffer rows;
+    const struct api *api;
+    struct buffer rows, placeless; /* `placeless`: the rows of workers that no request can reach, which come last */
     int64_t left_out;
     char service_room[ID_MAX], model_room[MODEL_NAME_MAX], chosen_room[ID_MAX];
     struct str service, model, chosen; /* model absent: any */
@@ -80,20 +83,48 @@ static void write_reason(struct buffer *out, const struct account *account, cons
     }
 }
 
+/*
+ * Whether no request can reach the worker at any of its URLs. Appends why, as a sentence, and sets *code. Such a worker is chosen
+ * all the same, since the choice does not know, and each request fails at it.
+ */
+static bool is_placeless(const struct account *account, const struct route_row *row, struct buffer *reason, struct str *code)
+{
+    const char *why = NULL;
+    size_t count = row->endpoints != NULL ? row->endpoints->count : 0;
+    for (size_t i = 0; i < count; i++) {
+        why = upstream_check_url(account->api->upstream, endpoints_at(row->endpoints, i));
+        if (why == NULL)
+            return false;
+    }
+    if (row->endpoints == NULL)
+        return false;
+    *code = count > 0 ? STR("unusable-url") : STR("no-address");
+    if (count > 0)
+        buffer_printf(reason, "No request can go to its URL, %.*s: %s.", STR_PRINTF(endpoints_at(row->endpoints, count - 1)), why);
+    else
+        buffer_append(reason, STR("Nobody knows where it can be reached."));
+    return true;
+}
+
 static void on_row(void *data, const struct route_row *row)
 {
     struct account *account = data;
-    struct buffer *out = &account->rows, reason = BUFFER_INIT;
-    bool closed = is_closed(account, row), eligible = row->standing <= ROUTE_NO_MODEL && !closed;
+    struct buffer reason = BUFFER_INIT;
+    bool closed = is_closed(account, row);
+    struct str code = closed ? err_code(ERR_SERVICE_CLOSED) : str_from(codes[row->standing]);
+    bool placeless = !closed && is_placeless(account, row, &reason, &code);
+    bool eligible = row->standing <= ROUTE_NO_MODEL && !closed && !placeless;
+    struct buffer *out = placeless ? &account->placeless : &account->rows;
     if (eligible && account->chosen.len == 0) {
         account->chosen = (struct str){account->chosen_room, row->worker_id.len};
         memcpy(account->chosen_room, row->worker_id.ptr, row->worker_id.len);
     }
-    write_reason(&reason, account, row);
+    if (!placeless)
+        write_reason(&reason, account, row);
     json_begin_object(out, NULL);
     json_add_text(out, "worker_id", row->worker_id);
     json_add_bool(out, "eligible", eligible);
-    json_add_text(out, "code", closed ? err_code(ERR_SERVICE_CLOSED) : str_from(codes[row->standing]));
+    json_add_text(out, "code", code);
     json_add_text(out, "text", buffer_str(&reason));
     json_add_text(out, "status", row->status);
     if (account->model.len > 0)
@@ -126,6 +157,8 @@ static void write_account(struct buffer *out, const struct account *account, str
     json_begin_array(out, "workers");
     if (account->rows.len > 0)
         json_add_raw(out, NULL, buffer_str(&account->rows));
+    if (account->placeless.len > 0)
+        json_add_raw(out, NULL, buffer_str(&account->placeless));
     json_end_array(out);
     json_add_integer(out, "left_out", account->left_out);
     json_end_object(out);
@@ -135,7 +168,7 @@ static void write_account(struct buffer *out, const struct account *account, str
 static void on_explained(void *data, enum err err)
 {
     struct account *account = data;
-    struct buffer rows = account->rows, body = BUFFER_INIT;
+    struct buffer rows = account->rows, placeless = account->placeless, body = BUFFER_INIT;
     struct request *request = api_resume(account->pending, err);
     if (request != NULL) {
         const struct api *api = request_app(request);
@@ -143,6 +176,7 @@ static void on_explained(void *data, enum err err)
         reply_json(request, 200, &body);
     }
     buffer_fini(&rows);
+    buffer_fini(&placeless);
 }
 
 /* Reads the query. If it is wrong, answers the request and returns false. */
@@ -173,6 +207,7 @@ void api_route_explain(struct request *request)
     struct account *account = pending_payload(pending);
     service = catalogue_name(service);
     account->pending = pending;
+    account->api = api;
     account->service = (struct str){account->service_room, service.len};
     account->closed = catalogue_passing(service)->closed;
     memcpy(account->service_room, service.ptr, service.len);

@@ -18,7 +18,8 @@ static enum colour colour_of(const cJSON *row)
     struct str code = member_text(row, "code");
     if (str_eq(code, STR("eligible")))
         return COLOUR_GREEN;
-    if (str_eq(code, STR("breaker-open")) || str_eq(code, STR("tried")) || str_eq(code, STR("unwell")))
+    if (str_eq(code, STR("breaker-open")) || str_eq(code, STR("tried")) || str_eq(code, STR("unwell")) ||
+        str_eq(code, STR("unusable-url")) || str_eq(code, STR("no-address")))
         return COLOUR_RED;
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(row, "eligible")) ? COLOUR_YELLOW : COLOUR_FAINT;
 }

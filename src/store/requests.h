@@ -9,6 +9,8 @@
 
 #include "store/store.h"
 
+struct endpoints;
+
 #define REQUEST_SERVICES_MAX 8 /* of one wish */
 
 /* What a request needs. */
@@ -106,12 +108,13 @@ struct route_row {
     struct str worker_id, status;
     enum route_standing standing;
     bool has_model;
-    bool is_near;            /* it is in this instance's region */
-    double load;             /* 0 to 1 */
-    int64_t in_flight;       /* its requests, by leases */
-    int64_t active_requests; /* the greater of in_flight and what it reports */
-    int64_t failures;        /* of the service's requests, in a row */
-    int64_t left_ms;         /* how long ROUTE_OPEN or ROUTE_SUSPECT still lasts */
+    bool is_near;                      /* it is in this instance's region */
+    double load;                       /* 0 to 1 */
+    int64_t in_flight;                 /* its requests, by leases */
+    int64_t active_requests;           /* the greater of in_flight and what it reports */
+    int64_t failures;                  /* of the service's requests, in a row */
+    int64_t left_ms;                   /* how long ROUTE_OPEN or ROUTE_SUSPECT still lasts */
+    const struct endpoints *endpoints; /* its URLs; NULL: not read, since it gets no requests whatever they are */
 };
 typedef void store_route_callback(void *data, const struct route_row *row);
 
@@ -119,7 +122,7 @@ typedef void store_route_callback(void *data, const struct route_row *row);
 
 /*
  * Tells how each worker stands for a service and a model (absent: any), the best choice first. *left_out, which must last until
- * `done`, becomes the number of workers beyond STORE_ROUTE_MAX. Reads the whole fleet in pages.
+ * `done`, becomes the number of workers beyond STORE_ROUTE_MAX. Reads the whole fleet in pages, then the URLs of these workers.
  */
 MUST_CHECK enum err store_explain_route(struct store *store, struct str service, struct str model, int64_t *left_out,
                                         store_route_callback *row, store_callback *done, void *data);

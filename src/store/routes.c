@@ -3,6 +3,7 @@
  * first two read the whole fleet in pages.
  */
 #include "model/catalogue.h"
+#include "model/endpoint.h"
 #include "model/id.h"
 #include "model/model_name.h"
 #include "model/status.h"
@@ -172,7 +173,9 @@ enum err store_models(struct store *store, store_model_callback *row, store_call
 
 struct kept_row {
     char id[ID_MAX], status[16];
-    struct route_row row; /* its texts are `id` and `status` */
+    struct route_row row; /* its texts are `id` and `status`, its URLs are `endpoints` */
+    struct endpoints endpoints;
+    struct explaining *explaining; /* while the endpoints are read */
 };
 
 struct explaining {
@@ -180,7 +183,7 @@ struct explaining {
     struct str args[ROUTE_EXPLAIN_ARGS];
     struct buffer service, model;
     struct kept_row *rows; /* STORE_ROUTE_MAX at most, the best first */
-    size_t count;
+    size_t count, reading; /* `reading`: how many answers are still waited for to know the endpoints */
     int64_t *left_out;
     store_route_callback *callback;
     store_callback *done;
@@ -294,8 +297,41 @@ static void end_explaining(struct explaining *explaining, enum err err)
     explaining->done(explaining->data, err);
     buffer_fini(&explaining->service);
     buffer_fini(&explaining->model);
+    for (size_t i = 0; i < explaining->count; i++)
+        endpoints_fini(&explaining->rows[i].endpoints);
     free(explaining->rows);
     free(explaining);
+}
+
+static void on_place(void *data, enum err err, const struct worker *worker, int64_t now)
+{
+    struct kept_row *kept = data;
+    struct explaining *explaining = kept->explaining;
+    (void)now;
+    if (err == ERR_NONE) {
+        endpoints_find(&kept->endpoints, worker, buffer_str(&explaining->service));
+        kept->row.endpoints = &kept->endpoints;
+    }
+    if (--explaining->reading == 0)
+        end_explaining(explaining, ERR_NONE);
+}
+
+/* Reads the endpoints of the workers that may get requests, now or soon; then ends. */
+static void read_places(struct explaining *explaining)
+{
+    size_t count = 0;
+    while (count < explaining->count && explaining->rows[count].row.standing <= ROUTE_OPEN)
+        count++; /* these rows come first */
+    explaining->reading = count;
+    if (count == 0)
+        end_explaining(explaining, ERR_NONE);
+    for (size_t i = 0; i < count; i++) { /* the last answer ends it all */
+        struct kept_row *kept = &explaining->rows[i];
+        kept->explaining = explaining;
+        enum err err = store_get(explaining->paging.store, kept->row.worker_id, on_place, kept);
+        if (err != ERR_NONE)
+            on_place(kept, err, NULL, 0);
+    }
 }
 
 static void on_route_rows(void *data, enum err err, const struct redisReply *reply)
@@ -306,8 +342,10 @@ static void on_route_rows(void *data, enum err err, const struct redisReply *rep
         take_row(explaining, reply, i);
     if (!last)
         err = ask_page(&explaining->paging, ROUTE_EXPLAIN_cursor);
-    if (last || err != ERR_NONE)
+    if (err != ERR_NONE)
         end_explaining(explaining, err);
+    else if (last)
+        read_places(explaining);
 }
 
 enum err store_explain_route(struct store *store, struct str service, struct str model, int64_t *left_out,

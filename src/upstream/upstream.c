@@ -99,6 +99,22 @@ int32_t upstream_tick(void *data)
     return wait;
 }
 
+const char *upstream_check_url(const struct upstream *upstream, struct str url)
+{
+    struct target target;
+    struct lookup_result found = {.count = 0};
+    const char *why = target_read(url, &target);
+    if (why == NULL)
+        why = rules_check_target(upstream->rules, &target);
+    if (why == NULL && target.is_address)
+        return rules_check_address(upstream->rules, &target, &target.address);
+    if (why == NULL && lookup_find(target.host, &found))
+        why = found.why;
+    for (size_t i = 0; i < found.count && why == NULL; i++)
+        why = rules_check_address(upstream->rules, &target, &found.addresses[i]);
+    return why;
+}
+
 char *upstream_take_buffer(struct upstream *upstream)
 {
     union spare_buffer *buffer = upstream->spare;

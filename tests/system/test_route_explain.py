@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import project
+from peers import reply, saying
 from routes import Routes
 from waiting import wait_until
 
@@ -21,6 +22,12 @@ def explain(coordinator, service="vllm", **query):
 
 def codes(answer):
     return {row["worker_id"]: row["code"] for row in answer["workers"]}
+
+
+@pytest.fixture
+def coordinator(redis, start_coordinator):
+    """The workers of these tests are on this machine."""
+    return start_coordinator(redis, UPSTREAM_ALLOW="127.0.0.1")
 
 
 @pytest.fixture
@@ -101,6 +108,44 @@ def test_nobody_gets_requests_for_a_service_that_is_closed(coordinator):
     assert (answer["chosen"], answer["text"]) == (None, "No worker can be chosen for redis.")
     assert codes(answer) == {"store": "service-closed", "w": "other-service"} and not answer["workers"][0]["eligible"]
     assert answer["workers"][0]["text"] == "Requests for redis are not passed on to any worker."
+
+
+def test_a_worker_that_no_request_can_reach_is_not_called_eligible(make_stage):
+    """It is chosen as if it were, and each request fails at it. What its breaker says is no reason then."""
+    stage = make_stage()
+    coordinator = stage.start(UPSTREAM_ALLOW="127.0.0.1", **stage.names.settings())
+    good = stage.peers.start(saying(reply(b"x")))
+    stage.names.resolve("inner.example", "10.1.2.3")
+    stage.names.resolve("none.example", "none")
+    stage.names.resolve("good.example", "127.0.0.1")
+    service = stage.service()
+    private = "the address is in a private network that UPSTREAM_ALLOW does not have"
+    urls = {"http://10.0.0.9:8000": private, "http://169.254.169.254": "the address is one that no request goes to",
+            f"http://127.0.0.1:{stage.redis.port}": "the port is Redis's", "http://inner.example:1": private,
+            "http://none.example:2": "Name or service not known"}
+    told = {stage.register(service, url): f"No request can go to its URL, {url}: {why}." for url, why in urls.items()}
+    coordinator.register("two", services=[{"name": service, "service_url": url} for url in ("http://10.0.0.9", good.url)])
+    named = stage.register(service, f"http://good.example:{good.port}")
+    for number in range(30):
+        stage.ask("GET", f"/service/{service}/{number}")  # so all names have been looked up, and some workers are suspect
+    answer = explain(coordinator, service=service)
+    rows = {row["worker_id"]: row for row in answer["workers"]}
+    assert {worker: rows[worker]["text"] for worker in told} == told
+    assert {(rows[worker]["code"], rows[worker]["eligible"]) for worker in told} == {("unusable-url", False)}
+    assert all(rows[worker]["eligible"] for worker in ("two", named)) and answer["chosen"] in ("two", named)
+    assert {row["worker_id"] for row in answer["workers"][:2]} == {"two", named}
+    for worker in ("two", named):
+        coordinator.unregister(worker)
+    answer = explain(coordinator, service=service)
+    assert (answer["chosen"], answer["text"]) == (None, f"No worker can be chosen for {service}.")
+
+
+def test_a_worker_without_an_address_is_not_called_eligible(redis, coordinator):
+    coordinator.register("w", **LLM)
+    redis.client.hdel("{rma}:registration:w", "ip_address", "vpn_ip", "tunnel_url")
+    answer = explain(coordinator)
+    assert (answer["chosen"], codes(answer)) == (None, {"w": "no-address"})
+    assert answer["workers"][0]["text"] == "Nobody knows where it can be reached."
 
 
 def test_a_large_fleet_is_cut(coordinator):

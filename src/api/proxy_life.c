@@ -80,7 +80,7 @@ void proxy_drop_busy(struct proxy *proxy)
 
 enum request_outcome proxy_outcome(const struct proxy *proxy)
 {
-    return proxy->status >= 500 ? REQUEST_FAILED : REQUEST_SERVED;
+    return proxy->status >= 500 && proxy->status != 501 ? REQUEST_FAILED : REQUEST_SERVED; /* 501: the client's method is odd */
 }
 
 void proxy_count(struct proxy *proxy, size_t place)

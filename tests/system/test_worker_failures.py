@@ -372,6 +372,14 @@ def test_never_more_than_half_of_a_services_workers_are_left_alone(stage):
     assert sum(len(peer.requests) for peer in bad) == 60
 
 
+def test_a_method_that_a_worker_does_not_have_is_no_failure_of_it(stage):
+    """Else somebody who tries methods would keep requests away from good workers."""
+    service = stage.service(*(stage.peers.start(saying(reply(b"no", 501))) for _ in range(2)))
+    assert {stage.ask("PROPFIND", f"/service/{service}/x").status for _ in range(20)} == {501}
+    rows = stage.coordinators[0].get(f"/api/route/explain?service={service}").json["workers"][:2]
+    assert [(row["code"], row["failures_in_a_row"]) for row in rows] == [("eligible", 0)] * 2, rows
+
+
 def test_a_late_worker_is_waited_for(stage):
     service = stage.service(stage.peers.start(late(0.7)))
     got = stage.ask("POST", f"/service/{service}/x", b"x")

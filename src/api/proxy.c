@@ -88,10 +88,14 @@ static bool may_try_again(const struct proxy *proxy, bool delivered)
 
 /* -- the exchange's events ---------------------------------------------------------------------------------------------------- */
 
-/* Whether a worker's status means that another worker might do better. */
-static bool asks_for_another(int status)
+/*
+ * Whether the worker's status means that another worker might do better, and another one may be asked. Not if the body comes in
+ * pieces: the exchange that is set aside would ask for them, too.
+ */
+static bool asks_for_another(const struct proxy *proxy)
 {
-    return status == 429 || (status >= 502 && status <= 504);
+    bool is_busy = proxy->status == 429 || (proxy->status >= 502 && proxy->status <= 504);
+    return is_busy && !proxy->was_busy && proxy->intake == NULL && may_try_again(proxy, true);
 }
 
 /* Whether the same request may get another status later. */
@@ -144,7 +148,7 @@ static void on_answer(void *data, struct str bytes, bool last)
     if (proxy->status == 0) {
         proxy->status = proxy->exchange->head.status;
         proxy->arrived = true;
-        if (asks_for_another(proxy->status) && !proxy->was_busy && may_try_again(proxy, true)) {
+        if (asks_for_another(proxy)) {
             proxy_set_aside(proxy, bytes, last);
             choose(proxy);
         } else {

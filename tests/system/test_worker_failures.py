@@ -3,6 +3,7 @@ answer that was cut off looks whole."""
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 
@@ -394,3 +395,44 @@ def test_a_client_that_half_closes_is_gone(stage):
         wait_until(lambda: peer.requests)
         raw.socket.shutdown(socket.SHUT_WR)
         wait_until(lambda: peer.open == 0 or peer.requests[0].gone)
+
+
+def test_a_busy_worker_that_answers_before_it_gets_the_body(make_stage):
+    """Its answer begins before the coordinator, which stands still now and then, has begun to read the body. A worker that is asked
+    after that gets the whole body or nothing."""
+    stage = make_stage()
+    coordinator = stage.start([{"name": "light", "tier": 2, "image": "x", "port": 9, "spread": "random"}], THREADS=1)
+    count, size = 60, 100_000
+
+    async def busy(connection):
+        while (request := await connection.read_head()) is not None:
+            if request.method == "GET":
+                await asyncio.sleep(0.05)  # so that each of the others needs a connection of its own
+                await connection.send(reply(b"warm"))
+            else:
+                await connection.send(b"HTTP/1.1 429 Busy\r\nContent-Length: 4\r\n\r\n")
+                await connection.wait_until_gone()
+
+    peer, good = stage.peers.start(busy), stage.peers.start(saying(reply(GOOD)))
+    urls = [{"name": "light", "service_url": url} for url in ("http://169.254.1.1", peer.url)]
+    coordinator.register("busy", services=urls)  # at first it is asked where no request may go: the next attempt comes at once
+    coordinator.register("good", services=[{"name": "light", "service_url": good.url}])
+    for _ in range(10):
+        clients = [coordinator.raw() for _ in range(count)]
+        for raw in clients:
+            raw.send("GET /service/light/x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert {raw.read_response().status for raw in clients} == {200}
+        coordinator.send_signal(signal.SIGSTOP)
+        for raw in clients:
+            raw.send("POST /service/light/x HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\n"
+                     f"Content-Length: {size}\r\n\r\n").send(b"x" * 1000)
+        for _ in range(20):
+            coordinator.send_signal(signal.SIGCONT)
+            let_pass(0.0002)
+            coordinator.send_signal(signal.SIGSTOP)
+            let_pass(0.003)
+        coordinator.send_signal(signal.SIGCONT)
+        for raw in clients:
+            raw.close()
+    assert stage.ask("POST", "/service/light/x", b"x" * size).status in (200, 429)
+    assert coordinator.is_running()

@@ -175,7 +175,6 @@ struct kept_row {
     char id[ID_MAX], status[16];
     struct route_row row; /* its texts are `id` and `status`, its URLs are `endpoints` */
     struct endpoints endpoints;
-    struct explaining *explaining; /* while the endpoints are read */
 };
 
 struct explaining {
@@ -183,7 +182,7 @@ struct explaining {
     struct str args[ROUTE_EXPLAIN_ARGS];
     struct buffer service, model;
     struct kept_row *rows; /* STORE_ROUTE_MAX at most, the best first */
-    size_t count, reading; /* `reading`: how many answers are still waited for to know the endpoints */
+    size_t count, places_read;
     int64_t *left_out;
     store_route_callback *callback;
     store_callback *done;
@@ -303,35 +302,27 @@ static void end_explaining(struct explaining *explaining, enum err err)
     free(explaining);
 }
 
+static void read_place(struct explaining *explaining);
+
 static void on_place(void *data, enum err err, const struct worker *worker, int64_t now)
 {
-    struct kept_row *kept = data;
-    struct explaining *explaining = kept->explaining;
+    struct explaining *explaining = data;
+    struct kept_row *kept = &explaining->rows[explaining->places_read++];
     (void)now;
     if (err == ERR_NONE) {
         endpoints_find(&kept->endpoints, worker, buffer_str(&explaining->service));
         kept->row.endpoints = &kept->endpoints;
     }
-    if (--explaining->reading == 0)
-        end_explaining(explaining, ERR_NONE);
+    read_place(explaining);
 }
 
-/* Reads the endpoints of the workers that may get requests, now or soon; then ends. */
-static void read_places(struct explaining *explaining)
+/* Reads the endpoints of the next worker that may get requests, now or soon. Ends after the last one; such workers come first. */
+static void read_place(struct explaining *explaining)
 {
-    size_t count = 0;
-    while (count < explaining->count && explaining->rows[count].row.standing <= ROUTE_OPEN)
-        count++; /* these rows come first */
-    explaining->reading = count;
-    if (count == 0)
+    const struct kept_row *next = &explaining->rows[explaining->places_read];
+    if (explaining->places_read == explaining->count || next->row.standing > ROUTE_OPEN ||
+        store_get(explaining->paging.store, next->row.worker_id, on_place, explaining) != ERR_NONE)
         end_explaining(explaining, ERR_NONE);
-    for (size_t i = 0; i < count; i++) { /* the last answer ends it all */
-        struct kept_row *kept = &explaining->rows[i];
-        kept->explaining = explaining;
-        enum err err = store_get(explaining->paging.store, kept->row.worker_id, on_place, kept);
-        if (err != ERR_NONE)
-            on_place(kept, err, NULL, 0);
-    }
 }
 
 static void on_route_rows(void *data, enum err err, const struct redisReply *reply)
@@ -345,7 +336,7 @@ static void on_route_rows(void *data, enum err err, const struct redisReply *rep
     if (err != ERR_NONE)
         end_explaining(explaining, err);
     else if (last)
-        read_places(explaining);
+        read_place(explaining);
 }
 
 enum err store_explain_route(struct store *store, struct str service, struct str model, int64_t *left_out,

@@ -112,8 +112,6 @@ bool proxy_comes_down(struct str name, struct str value, const struct proxy_conn
                                        WORD("x-accel-charset"),
                                        WORD("x-accel-expires"),
                                        WORD("x-accel-limit-rate"),
-                                       WORD("x-sendfile"),
-                                       WORD("x-lighttpd-send-file"),
                                        WORD("alt-svc"),
                                        WORD("strict-transport-security"),
                                        WORD("public-key-pins"),
@@ -126,7 +124,8 @@ bool proxy_comes_down(struct str name, struct str value, const struct proxy_conn
                                        WORD("service-worker-allowed"),
                                        WORD("origin-agent-cluster"),
                                        {NULL, 0}};
-    static const struct word our_families[] = {WORD("access-control-"), WORD("x-rma-"), WORD("fly-replay"), {NULL, 0}};
+    static const struct word our_families[] = {WORD("access-control-"), WORD("x-rma-"),          WORD("fly-replay"),
+                                               WORD("x-sendfile"),      WORD("x-lighttpd-send"), {NULL, 0}};
     if (is_one(name, hop_by_hop) || is_one(name, ours) || begins_with_one(name, our_families) || is_named(name, connection))
         return false;
     if (!is(name, "set-cookie"))

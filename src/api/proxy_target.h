@@ -24,8 +24,8 @@ void proxy_write_target(struct buffer *out, struct str base, const struct proxy_
 
 /*
  * Translates a worker's Location into the public path: if it begins with the worker's own URL ("http://10.0.0.7:8102" + base +
- * `to`, perhaps without the scheme), `prefix` replaces that beginning. The result is in `room`. It is absent for any other Location,
- * which the client gets unchanged.
+ * `to`, perhaps without the scheme), `prefix` replaces that beginning. The result is in `room`. It is absent for any other
+ * Location, which the client gets unchanged.
  */
 struct str proxy_public_location(struct str location, struct str authority, struct str base, struct str to, struct str prefix,
                                  struct buffer *room);

@@ -28,8 +28,8 @@ void upstream_free(struct upstream *upstream);
 int32_t upstream_tick(void *data);
 
 /*
- * NULL, or why no request can go to the URL (static text: "has a user"), as far as that is known without a wait: a name that was not
- * looked up lately may still lead where no request may go.
+ * NULL, or why no request can go to the URL (static text: "has a user"), as far as that is known without a wait: a name that was
+ * not looked up lately may still lead where no request may go.
  */
 const char *upstream_check_url(const struct upstream *upstream, struct str url);
 

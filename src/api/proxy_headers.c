@@ -123,9 +123,14 @@ bool proxy_comes_down(struct str name, struct str value, const struct proxy_conn
                                        WORD("clear-site-data"),
                                        WORD("service-worker-allowed"),
                                        WORD("origin-agent-cluster"),
+                                       WORD("accept-ch"),
+                                       WORD("critical-ch"),
+                                       WORD("set-login"),
+                                       WORD("use-as-dictionary"),
                                        {NULL, 0}};
-    static const struct word our_families[] = {WORD("access-control-"), WORD("x-rma-"),          WORD("fly-replay"),
-                                               WORD("x-sendfile"),      WORD("x-lighttpd-send"), {NULL, 0}};
+    static const struct word our_families[] = {
+        WORD("access-control-"), WORD("x-rma-"),       WORD("fly-replay"),      WORD("x-sendfile"),
+        WORD("x-lighttpd-send"), WORD("sec-session-"), WORD("secure-session-"), {NULL, 0}};
     if (is_one(name, hop_by_hop) || is_one(name, ours) || begins_with_one(name, our_families) || is_named(name, connection))
         return false;
     if (!is(name, "set-cookie"))

@@ -143,6 +143,13 @@ static void test_what_comes_down(void **state)
                                         "Clear-Site-Data",
                                         "Service-Worker-Allowed",
                                         "NEL",
+                                        "Accept-CH",
+                                        "Critical-CH",
+                                        "Set-Login",
+                                        "Use-As-Dictionary",
+                                        "Sec-Session-Registration",
+                                        "Secure-Session-Registration",
+                                        "Secure-Session-Challenge",
                                         "Report-To"};
     for (size_t i = 0; i < COUNT(down); i++)
         if (!proxy_comes_down(str_from(down[i]), STR("x"), &unnamed, &nothing))

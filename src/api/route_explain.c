@@ -90,14 +90,14 @@ static void write_reason(struct buffer *out, const struct account *account, cons
 static bool is_placeless(const struct account *account, const struct route_row *row, struct buffer *reason, struct str *code)
 {
     const char *why = NULL;
-    size_t count = row->endpoints != NULL ? row->endpoints->count : 0;
+    if (row->endpoints == NULL)
+        return false;
+    size_t count = row->endpoints->count;
     for (size_t i = 0; i < count; i++) {
         why = upstream_check_url(account->api->upstream, endpoints_at(row->endpoints, i));
         if (why == NULL)
             return false;
     }
-    if (row->endpoints == NULL)
-        return false;
     *code = count > 0 ? STR("unusable-url") : STR("no-address");
     if (count > 0)
         buffer_printf(reason, "No request can go to its URL, %.*s: %s.", STR_PRINTF(endpoints_at(row->endpoints, count - 1)), why);

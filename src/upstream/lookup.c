@@ -10,7 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define BUCKETS 1024 /* a power of two */
+#define BUCKETS 512 /* a power of two */
+#define WAYS (LOOKUP_CACHE_MAX / BUCKETS)
 
 /* A host name, its last result, and the look-ups that wait for a new one. */
 struct name {
@@ -44,7 +45,6 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct name *buckets[BUCKETS];
-    size_t names;
     struct name *first, *last; /* those that wait for a thread */
     size_t waiting;
     int threads, idle_threads;
@@ -184,34 +184,32 @@ static void forget(struct name **at)
 {
     struct name *name = *at;
     *at = name->next;
-    shared.names--;
     free(name);
 }
 
-/* Forgets a name to make room: the oldest one of a bucket. The buckets take turns. A name that is being looked up stays. */
-static void forget_one(void)
+/* Forgets the oldest names of a bucket that is full. Strangers may make up names for it. Those that are being looked up stay. */
+static void make_room(struct name **bucket)
 {
-    static size_t turn;
-    struct name **found = NULL;
-    while (found == NULL)
-        for (struct name **at = &shared.buckets[turn++ % BUCKETS]; *at != NULL; at = &(*at)->next)
-            found = (*at)->under_way ? found : at;
-    forget(found);
+    size_t count = 0;
+    for (struct name **at = bucket; *at != NULL;) {
+        if (++count >= WAYS && !(*at)->under_way)
+            forget(at);
+        else
+            at = &(*at)->next;
+    }
 }
 
 /* Adds a name without a result. The caller holds the lock. */
 static struct name *make_name(const char *text)
 {
-    if (shared.names >= LOOKUP_CACHE_MAX)
-        forget_one();
     size_t size = strlen(text) + 1;
     struct name *name = h2o_mem_alloc(sizeof(*name) + size);
     memset(name, 0, sizeof(*name));
     memcpy(name->text, text, size);
     struct name **bucket = bucket_of(text);
+    make_room(bucket);
     name->next = *bucket;
     *bucket = name;
-    shared.names++;
     return name;
 }
 

@@ -16,7 +16,7 @@ struct lookups;
 #define LOOKUP_WAITING_MAX 256  /* names that wait for a thread; above this number look-ups fail */
 #define LOOKUP_KEPT_MS 30000    /* how long a result is used; it is used as long once more while the name is looked up again */
 #define LOOKUP_FAILED_MS 5000   /* how long a failure is used */
-#define LOOKUP_CACHE_MAX 4096   /* names; more than may be looked up at a time */
+#define LOOKUP_CACHE_MAX 4096   /* names */
 
 struct lookup_result {
     const char *why; /* NULL, or why there is none (static text) */

@@ -20,6 +20,7 @@ struct name {
     bool under_way;            /* it waits for a thread, or a thread looks it up */
     int64_t until;             /* clock_ms: the result is good until then */
     int64_t stale_until;       /* clock_ms: it is still used until then, while the name is looked up anew; 0: no result */
+    int64_t outage_until;      /* clock_ms: a good result may be used until then if nobody can be asked; 0: there is none */
     struct lookup *waiters;    /* while under_way */
     struct lookup_result result;
     char text[];
@@ -77,6 +78,7 @@ static void resolve(const char *name, struct lookup_result *result)
     int err = getaddrinfo(name, NULL, &hints, &found);
     if (err != 0) {
         result->why = err == EAI_SYSTEM ? "the look-up failed" : gai_strerror(err);
+        result->is_passing = err == EAI_AGAIN || err == EAI_SYSTEM || err == EAI_MEMORY;
         return;
     }
     for (const struct addrinfo *each = found; each != NULL; each = each->ai_next)
@@ -102,17 +104,36 @@ static void list_remove(struct lookup *lookup)
         lookup->next->link = lookup->link;
 }
 
+/* Stores the result of a look-up. If nobody could be asked, the last good result stays for a while. */
+static void take_result(struct name *name, const struct lookup_result *result)
+{
+    int64_t now = clock_ms();
+    int failed_ms = shared.kept_ms < LOOKUP_FAILED_MS ? shared.kept_ms : LOOKUP_FAILED_MS;
+    if (result->why == NULL) {
+        name->result = *result;
+        name->until = now + shared.kept_ms;
+        name->stale_until = name->until + shared.kept_ms;
+        name->outage_until = now + LOOKUP_OUTAGE_MS;
+        return;
+    }
+    name->until = name->stale_until = now + failed_ms;
+    if (result->is_passing && name->outage_until > now) {
+        name->stale_until = name->outage_until;
+        return;
+    }
+    name->result = *result;
+    name->outage_until = 0;
+}
+
 /* Stores the result and gives it to all look-ups that wait for it. The caller holds the lock. */
 static void publish(struct name *name, const struct lookup_result *result)
 {
-    name->result = *result;
+    take_result(name, result);
     name->under_way = false;
-    name->until = clock_ms() + (result->why == NULL ? shared.kept_ms : LOOKUP_FAILED_MS);
-    name->stale_until = name->until + (result->why == NULL ? shared.kept_ms : 0);
     for (struct lookup *lookup; (lookup = name->waiters) != NULL;) {
         uint64_t one = 1;
         list_remove(lookup);
-        lookup->result = *result;
+        lookup->result = name->result;
         list_add(&lookup->lookups->finished, lookup);
         if (write(lookup->lookups->fd, &one, sizeof(one)) != sizeof(one))
             abort(); /* impossible: the counter has room for nearly 2^64 */

@@ -16,10 +16,12 @@ struct lookups;
 #define LOOKUP_WAITING_MAX 256  /* names that wait for a thread; above this number look-ups fail */
 #define LOOKUP_KEPT_MS 30000    /* how long a result is used; it is used as long once more while the name is looked up again */
 #define LOOKUP_FAILED_MS 5000   /* how long a failure is used */
+#define LOOKUP_OUTAGE_MS 600000 /* how long a result is used while no name server answers */
 #define LOOKUP_CACHE_MAX 4096   /* names */
 
 struct lookup_result {
     const char *why; /* NULL, or why there is none (static text) */
+    bool is_passing; /* there is none because nobody could be asked: the name server did not answer */
     size_t count;
     struct network_address addresses[LOOKUP_ADDRESSES_MAX]; /* each address once, in the order in which to try them */
 };

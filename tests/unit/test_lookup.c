@@ -41,6 +41,9 @@ static void resolve(const char *name, struct lookup_result *result)
         add(result, "10.0.0.1");
     } else if (strcmp(name, "mapped.test") == 0) {
         add(result, "64:ff9b::7f00:1");
+    } else if (strcmp(name, "blinks.test") == 0 && call > 0) {
+        result->why = call == 1 ? "the name server does not answer" : "it is not known";
+        result->is_passing = call == 1;
     } else if (strcmp(name, "rebinds.test") == 0) {
         add(result, call == 0 ? "127.0.0.1" : "10.0.0.1");
     } else if (strcmp(name, "two.test") == 0) {
@@ -242,6 +245,21 @@ static void test_a_name_is_looked_up_anew(void **state)
     expect_failure("rebinds.test", EXCHANGE_FORBIDDEN);
 }
 
+/* While name servers don't answer, a worker stays where it was. Once they say that there is no such name, it is gone. */
+static void test_name_servers_that_do_not_answer(void **state)
+{
+    (void)state;
+    struct lookup_result result;
+    lookup_use_resolver(resolve, 200);
+    expect_answer("blinks.test");
+    RUN_UNTIL(lookup_find("blinks.test", &result) && calls == 2);
+    int64_t until = clock_ms() + 410; /* longer than the first result is used */
+    RUN_UNTIL(clock_ms() > until);
+    expect_answer("blinks.test");
+    RUN_UNTIL(lookup_find("blinks.test", &result) && result.why != NULL);
+    expect_failure("blinks.test", EXCHANGE_LOOKUP);
+}
+
 /* The system's own resolver, on a name that needs no server. */
 static void test_localhost(void **state)
 {
@@ -266,6 +284,7 @@ int main(void)
         TEST(test_too_many_names),
         TEST(test_more_names_than_are_kept),
         TEST(test_a_name_is_looked_up_anew),
+        TEST(test_name_servers_that_do_not_answer),
         TEST(test_localhost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,9 +221,15 @@ static void find_address(struct dialled *dialled)
 /* Acts when the wait of the present state is over: mostly the worker took too long. */
 static void on_late(struct dialled *dialled)
 {
+    struct lookup_result result;
     switch (dialled->state) {
     case DIALLED_LOOKING_UP:
-        dialled_fail(dialled, EXCHANGE_LOOKUP_TIMEOUT, "no answer from the name server");
+        lookup_cancel(dialled->lookup);
+        dialled->lookup = NULL;
+        if (lookup_recall(dialled->target.host, &result))
+            take_result(dialled, &result);
+        else
+            dialled_fail(dialled, EXCHANGE_LOOKUP_TIMEOUT, "no answer from the name server");
         return;
     case DIALLED_PREPARING:
         use_addresses(dialled);

@@ -293,6 +293,17 @@ bool lookup_find(const char *text, struct lookup_result *result)
     return known;
 }
 
+bool lookup_recall(const char *text, struct lookup_result *result)
+{
+    pthread_mutex_lock(&shared.lock);
+    const struct name *name = find_name(text);
+    bool known = name != NULL && name->outage_until > clock_ms();
+    if (known)
+        *result = name->result;
+    pthread_mutex_unlock(&shared.lock);
+    return known;
+}
+
 struct lookup *lookup_begin(struct lookups *lookups, const char *text, void (*done)(void *data, const struct lookup_result *result),
                             void *data)
 {

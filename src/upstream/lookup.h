@@ -16,7 +16,7 @@ struct lookups;
 #define LOOKUP_WAITING_MAX 256  /* names that wait for a thread; above this number look-ups fail */
 #define LOOKUP_KEPT_MS 30000    /* how long a result is used; it is used as long once more while the name is looked up again */
 #define LOOKUP_FAILED_MS 5000   /* how long a failure is used */
-#define LOOKUP_OUTAGE_MS 600000 /* how long a result is used while no name server answers */
+#define LOOKUP_OUTAGE_MS 600000 /* how long a result may be used while no name server answers */
 #define LOOKUP_CACHE_MAX 4096   /* names */
 
 struct lookup_result {
@@ -35,6 +35,9 @@ void lookups_free(struct lookups *lookups); /* no look-up of the loop may be und
  * up again in the background, and the caller gets the old result without waiting.
  */
 bool lookup_find(const char *text, struct lookup_result *result);
+
+/* Whether an older result is known that may be used if a look-up takes too long. Fills in *result. */
+bool lookup_recall(const char *text, struct lookup_result *result);
 
 /*
  * Begins a look-up. `done` is called once, from the loop, in a later turn. There is no deadline: the caller cancels. NULL: too

@@ -28,7 +28,7 @@ static void add(struct lookup_result *result, const char *text)
 static void resolve(const char *name, struct lookup_result *result)
 {
     int call = atomic_fetch_add(&calls, 1);
-    if (strncmp(name, "slow", 4) == 0) {
+    if (strncmp(name, "slow", 4) == 0 || (strcmp(name, "tardy.test") == 0 && call > 0)) {
         sem_wait(&go_on);
         atomic_fetch_add(&gone_on, 1);
     }
@@ -260,6 +260,29 @@ static void test_name_servers_that_do_not_answer(void **state)
     expect_failure("blinks.test", EXCHANGE_LOOKUP);
 }
 
+/* Nor does a request wait for them in vain, if it is known where the worker was. */
+static void test_name_servers_that_have_become_slow(void **state)
+{
+    (void)state;
+    struct seen seen = {.exchange = NULL};
+    while (sem_trywait(&go_on) == 0) /* other tests may have left some */
+        ;
+    lookup_use_resolver(resolve, 50);
+    expect_answer("tardy.test");
+    int64_t until = clock_ms() + 110; /* longer than the result is used */
+    RUN_UNTIL(clock_ms() > until);
+    dial_name(&seen, "tardy.test", (struct exchange_request){.lookup_ms = 100});
+    int fd = take_request(listener);
+    say(fd, STR(OK));
+    RUN_UNTIL(is_over(&seen));
+    assert_true(seen.whole);
+    forget(&seen);
+    close(fd);
+    assert_int_equal(gone_on, 0);
+    sem_post(&go_on);
+    RUN_UNTIL(gone_on == 1);
+}
+
 /* The system's own resolver, on a name that needs no server. */
 static void test_localhost(void **state)
 {
@@ -285,6 +308,7 @@ int main(void)
         TEST(test_more_names_than_are_kept),
         TEST(test_a_name_is_looked_up_anew),
         TEST(test_name_servers_that_do_not_answer),
+        TEST(test_name_servers_that_have_become_slow),
         TEST(test_localhost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

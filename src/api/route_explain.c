@@ -84,8 +84,8 @@ static void write_reason(struct buffer *out, const struct account *account, cons
 }
 
 /*
- * Whether no request can reach the worker at any of its URLs. Appends why, as a sentence, and sets *code. Such a worker is chosen
- * all the same, since the choice does not know, and each request fails at it.
+ * Whether no request can reach the worker at any of its URLs. Appends why, as a sentence, and sets *code. The choice does not know
+ * that: such a worker is chosen all the same, and each request fails at it or passes it over.
  */
 static bool is_placeless(const struct account *account, const struct route_row *row, struct buffer *reason, struct str *code)
 {

@@ -14,6 +14,7 @@
 #define WORKERS_MAX 10000            /* of one broadcast */
 #define BYTES_MAX ((size_t)64 << 20) /* of the tasks' payloads together */
 #define STEP 500                     /* tasks that are on their way at once */
+#define PATIENCE_MS 20000            /* a client that was told "too late" would send the job again, and workers would do it twice */
 
 struct broadcasting;
 
@@ -189,6 +190,7 @@ void api_broadcast(struct request *request)
     struct pending *pending = api_wait(request, sizeof(struct broadcasting));
     struct broadcasting *broadcasting = pending_payload(pending);
     *broadcasting = (struct broadcasting){.api = api, .pending = pending, .job = job};
+    pending_allow(pending, PATIENCE_MS);
     err = store_list(api->store, (struct str){NULL, 0}, true, on_worker, on_workers, broadcasting);
     if (err != ERR_NONE)
         on_workers(broadcasting, err);

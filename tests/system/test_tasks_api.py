@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -683,6 +684,18 @@ def test_a_job_for_too_many_is_for_nobody(redis, a_fleet_of):
     answer = broadcast(coordinator)
     assert (answer.status, answer.json["code"]) == (409, "too-many")
     assert not redis.client.exists("{rma}:queues")
+
+
+def test_a_job_for_many_takes_its_time(redis, start_coordinator):
+    """It takes many calls of Redis. A client that was told \"too late\" would send it again, and workers would do it twice."""
+    coordinator = start_coordinator(redis, REQUEST_TIMEOUT_MS=100)
+    coordinator.register("w")
+    redis.freeze()
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(broadcast, coordinator)
+        let_pass(0.5)
+        redis.thaw()
+        assert (answer.result().status, answer.result().json.get("successful")) == (200, 1)
 
 
 # -- who may -----------------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ static void keep(struct giving_back *giving)
 {
     struct store *store = giving->store;
     if (store->giving_back_count == KEPT_MAX) {
-        log_repeatable(LOG_WARN, "tasks",
+        log_repeatable(LOG_WARN, "tasks_kept",
                        "tasks that no worker has received can't be given back; they wait until their leases run out", 0);
         giving_back_free(giving);
         return;

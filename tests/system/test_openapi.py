@@ -529,7 +529,10 @@ def test_answers_while_redis_is_silent(redis, start_coordinator):
     redis.thaw()
     for name, response in responses.items():
         assert answer_faults(DOCUMENT, name, response) == [], (name, response)
-        assert (response.status == 504) == ("504" in operations(DOCUMENT)[name]["responses"]), (name, response)
+        if name == "POST /api/coordinator/broadcast-job":  # it has more time than a silent connection, which is given up
+            assert response.status == 503
+        else:
+            assert (response.status == 504) == ("504" in operations(DOCUMENT)[name]["responses"]), (name, response)
 
 
 def test_answers_while_redis_is_away(redis, coordinator):

@@ -434,17 +434,22 @@ class SlowRoad(ForgetfulRoad):
             super()._pass(one)
 
 
+def leave_unheard(coordinator, redis, road, query):
+    """Worker w asks for work and leaves while Redis's answer, with the task t, is still on the road."""
+    coordinator.register("w")
+    submit(redis, "t", payload='"to be held back"')
+    client = coordinator.raw().send(f"GET {TASKS}?worker_id=w&{query} HTTP/1.1\r\nHost: x\r\n\r\n")
+    wait_until(lambda: road.is_holding)
+    client.close()
+
+
 @pytest.mark.parametrize("query", ["request_id=r&wait=30", ""], ids=["named", "one by one"])
 def test_what_a_worker_has_by_a_second_ask_is_not_given_back_by_the_first(redis, start_coordinator, query):
     """Its client has left before Redis's answer came, and asks another coordinator."""
     there = start_coordinator(redis)
     with contextlib.closing(SlowRoad(redis, b"to be held back")) as road:
         here = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
-        here.register("w")
-        submit(redis, "t", payload='"to be held back"')
-        client = here.raw().send(f"GET {TASKS}?worker_id=w&{query} HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: road.is_holding)
-        client.close()
+        leave_unheard(here, redis, road, query)
         with Commands(redis) as commands:
             task, = there.get(f"{TASKS}?worker_id=w&{query}").json["tasks"]
             let_pass(0.9)  # a client that has sent its end may still read for 0.75 s
@@ -457,11 +462,7 @@ def test_tasks_are_given_back_when_redis_is_back_and_has_moved_their_deadlines(r
     lost = b"\r\nt 1"  # of the call that gives back the task t
     with contextlib.closing(SlowRoad(redis, b"to be held back", lost)) as road:
         coordinator = start_coordinator(THREADS=1, REDIS_URL=f"redis://127.0.0.1:{road.port}")
-        coordinator.register("w")
-        submit(redis, "t", payload='"to be held back"')
-        client = coordinator.raw().send(f"GET {TASKS}?worker_id=w&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: road.is_holding)
-        client.close()
+        leave_unheard(coordinator, redis, road, "wait=30")
         let_pass(0.9)  # a client that has sent its end may still read for 0.75 s
         road.is_free = True
         wait_until(lambda: road.has_lost)
